@@ -1,0 +1,47 @@
+"""The error tree. Every error answers one question: who can fix it?
+
+DaybreakError
+├── UserError            exit 2   manifest, input or command is wrong; the message names the remedy
+│   └── ArtifactError    exit 2   an artifact is torn or was changed after its commit
+└── TransientError       exit 75  the world is (network, quota, full queue); the same call may succeed later
+
+Anything else is a bug of ours: it rises with its traceback (exit 1).
+"""
+
+from __future__ import annotations
+
+EXIT_OK = 0
+EXIT_BUG = 1
+EXIT_USER = 2
+EXIT_TRANSIENT = 75  # EX_TEMPFAIL of sysexits.h
+
+
+class DaybreakError(Exception):
+    """Base of all errors that are not bugs."""
+
+    exit_code = EXIT_BUG
+
+
+class UserError(DaybreakError):
+    """Something the user can fix. The message names the thing, the rule, the value and the remedy."""
+
+    exit_code = EXIT_USER
+
+
+class ArtifactError(UserError):
+    """An artifact does not match its manifest."""
+
+
+class TransientError(DaybreakError):
+    """Try again later; nothing was half-written."""
+
+    exit_code = EXIT_TRANSIENT
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Return the process exit code for an error: 2, 75, 130 for Ctrl-C, 1 for a bug."""
+    if isinstance(error, DaybreakError):
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    return EXIT_BUG

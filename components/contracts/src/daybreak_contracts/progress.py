@@ -1,0 +1,61 @@
+"""How a step tells how far it is: a line on stderr and, when asked, a small JSON file for its launcher.
+
+A terminal sees a line that is rewritten; a pod's log gets one line a minute.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
+
+POD_INTERVAL_S = 60.0
+TERMINAL_INTERVAL_S = 0.2
+
+
+class Progress:
+    """Report ``done`` of ``total`` in a step's own unit; cheap enough to call for each record batch."""
+
+    def __init__(
+        self,
+        step: str,
+        *,
+        stream: TextIO | None = None,
+        file: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._step = step
+        self._stream = stream if stream is not None else sys.stderr
+        self._file = file
+        self._clock = clock
+        self._started = clock()
+        self._last_line = float("-inf")
+        self._last_file = float("-inf")
+        self._terminal = self._stream.isatty()
+
+    def report(self, activity: str, done: float = 0, total: float = 0) -> None:
+        """Tell what goes on and how much of it is done; ``total`` 0 means nobody knows."""
+        now = self._clock()
+        if self._file is not None and (now - self._last_file >= TERMINAL_INTERVAL_S or done >= total):
+            self._last_file = now
+            self._write_file(activity, done, total, now)
+        interval = TERMINAL_INTERVAL_S if self._terminal else POD_INTERVAL_S
+        if self._file is None and now - self._last_line >= interval:
+            self._last_line = now
+            self._write_line(activity, done, total, now)
+
+    def _write_line(self, activity: str, done: float, total: float, now: float) -> None:
+        share = f"{100 * done / total:3.0f} %" if total else ""
+        line = f"{self._step}: {activity} {share} ({now - self._started:.0f} s)"
+        self._stream.write(f"\r\x1b[K{line}" if self._terminal else f"{line}\n")
+        self._stream.flush()
+
+    def _write_file(self, activity: str, done: float, total: float, now: float) -> None:
+        assert self._file is not None
+        state = {"step": self._step, "activity": activity, "done": done, "total": total}
+        temporary = self._file.with_name(self._file.name + ".tmp")
+        temporary.write_text(json.dumps({**state, "seconds": round(now - self._started, 1)}))
+        temporary.replace(self._file)

@@ -1,0 +1,270 @@
+"""Arguments and results of every step, and the one command line that all components share.
+
+``python -m daybreak_<component> <step> --args-file a.json --result r.json`` runs ``run(args) -> Result``.
+The result file holds ``{"result": ...}`` or ``{"error": {...}}``: a launcher needs nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from daybreak_contracts import errors, storage
+from daybreak_contracts.progress import Progress
+from daybreak_contracts.resources.run import (
+    Data,
+    Gate,
+    Model,
+    Suite,
+    Tokenizer,
+    Tracking,
+    Training,
+)
+
+PROGRESS_FILE_VARIABLE = "DAYBREAK_PROGRESS_FILE"
+
+R = TypeVar("R", bound="StepResult")
+
+
+class StepModel(BaseModel):
+    """Base of arguments and results: immutable, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StepArgs(StepModel):
+    """What every step needs."""
+
+    output: str
+    """URI below which the step's artifact goes: ``<output>/<step>/<digest>``."""
+    work_dir: str
+    """Local scratch folder; anything in it may be lost."""
+    seed: int = 0
+    cores: int = Field(default=0, ge=0)
+    """Processes to use; 0 means all of the machine's."""
+
+
+class StepResult(StepModel):
+    """What every step hands on."""
+
+    uri: str
+    digest: str
+    cached: bool = False
+    """True when the artifact was there already and nothing was done."""
+
+
+class DocumentsArgs(StepArgs):
+    """Sources to clean, deduplicated documents."""
+
+    data: Data
+
+
+class DocumentsResult(StepResult):
+    """An artifact with ``documents/``, ``drops/``, ``personal_data/`` and ``clusters/`` (Parquet)."""
+
+    num_files: int
+    """Files seen in all sources."""
+    num_bytes: int
+    num_documents: int
+    """Documents kept."""
+    document_bytes: int
+    dropped: dict[str, int]
+    """Reason to number of files."""
+    languages: dict[str, int]
+    """Language to bytes kept."""
+
+
+class XrayArgs(StepArgs):
+    """A documents artifact to a report that a person reads."""
+
+    documents: str
+    title: str = "x-ray"
+    tracking: Tracking = Tracking()
+
+
+class XrayResult(StepResult):
+    """An artifact with ``xray.html``, ``xray.json`` and ``statistics/`` (Parquet)."""
+
+    html: str
+    """Path of the page below the artifact's URI."""
+    metrics: dict[str, float]
+
+
+class TokenizerArgs(StepArgs):
+    """A documents artifact to a tokenizer."""
+
+    documents: str
+    tokenizer: Tokenizer
+
+
+class TokenizerResult(StepResult):
+    """An artifact with ``tokenizer.json`` and the files transformers wants beside it."""
+
+    vocabulary_size: int
+    bytes_per_token: dict[str, float]
+    """Language to UTF-8 bytes per token on documents that were not trained on."""
+
+
+class ShardArgs(StepArgs):
+    """Documents and a tokenizer to token shards (MDS)."""
+
+    documents: str
+    tokenizer: str
+    context_length: int
+    held_out_share: float = Field(default=0.02, gt=0, lt=0.5)
+    """Share of repositories (or packages) that training never sees."""
+
+
+class ShardResult(StepResult):
+    """An artifact with ``train/`` and ``held_out/``, MDS datasets of ``context_length`` tokens a sample."""
+
+    dtype: str
+    """``uint16`` or ``uint32``."""
+    num_train_tokens: int
+    num_held_out_tokens: int
+    num_train_samples: int
+    num_held_out_samples: int
+
+
+class TrainArgs(StepArgs):
+    """Shards to checkpoints. Run by torchrun, one process a GPU (or CPU)."""
+
+    shards: str
+    tokenizer: str
+    model: Model
+    training: Training
+    tracking: Tracking = Tracking()
+    run_name: str
+    max_seconds: float | None = None
+    """Stop cleanly after this much training time, whatever the token budget; None means never."""
+
+
+class TrainResult(StepResult):
+    """An artifact with the final checkpoint's weights and ``ledger.jsonl``."""
+
+    num_parameters: int
+    steps: int
+    tokens: int
+    loss: float
+    """Mean of the last 20 steps, in nats per token."""
+    held_out_loss: float
+    tokens_per_second: float
+    peak_memory_bytes: int
+    stopped_by: str
+    """``Tokens`` (budget spent) or ``Time`` (max_seconds)."""
+
+
+class ExportArgs(StepArgs):
+    """A training artifact to a ``LlamaForCausalLM`` folder."""
+
+    trained: str
+    tokenizer: str
+
+
+class ExportResult(StepResult):
+    """An artifact with config.json, model.safetensors, tokenizer.json and their like."""
+
+    num_parameters: int
+
+
+class Score(StepModel):
+    """One number with its 95 % bootstrap interval over tasks."""
+
+    metric: str
+    """``<suite>/<name>``, for example ``humaneval/pass@1``."""
+    value: float
+    low: float
+    high: float
+    num_tasks: int
+
+
+class EvaluateArgs(StepArgs):
+    """A model folder to scores."""
+
+    model: str
+    shards: str
+    suites: tuple[Suite, ...]
+    gates: tuple[Gate, ...] = ()
+
+
+class EvaluateResult(StepResult):
+    """An artifact with ``scores.json``, ``samples/*.jsonl`` and ``scores.html``."""
+
+    scores: tuple[Score, ...]
+    failed_gates: tuple[str, ...] = ()
+    """Sentences; empty means that the model may be published."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """How a component offers one step on the command line."""
+
+    args: type[StepArgs]
+    run: Callable[[Any, Progress], StepResult]
+
+
+def read_result(path: Path, kind: type[R]) -> R:
+    """Read what a step left for its launcher; its error comes back as the error it was."""
+    document = storage.read_json(str(path))
+    if "error" in document:
+        raise error_from(document["error"])
+    return kind.model_validate(document["result"])
+
+
+def error_from(document: Mapping[str, Any]) -> errors.DaybreakError | RuntimeError:
+    """Make the error again that a step wrote down."""
+    kinds = {2: errors.UserError, 75: errors.TransientError}
+    kind = kinds.get(int(document["exitCode"]), RuntimeError)
+    return kind(str(document["message"]))
+
+
+def main(steps: Mapping[str, Step], argv: Sequence[str] | None = None) -> int:
+    """Run one step from the command line and return the exit code."""
+    parser = argparse.ArgumentParser(description="Run one step of a Daybreak pipeline.")
+    parser.add_argument("step", choices=sorted(steps))
+    parser.add_argument("--args-file", required=True, type=Path, help="the step's arguments as JSON")
+    parser.add_argument("--result", required=True, type=Path, help="where result or error are written")
+    options = parser.parse_args(argv)
+    step = steps[options.step]
+    progress_file = os.environ.get(PROGRESS_FILE_VARIABLE)
+    progress = Progress(options.step, file=Path(progress_file) if progress_file else None)
+    try:
+        args = _read_args(options.args_file, step.args)
+        result = step.run(args, progress)
+    except BaseException as error:
+        _write_error(options.result, error)
+        if isinstance(error, errors.DaybreakError):
+            print(f"{options.step}: {error}", file=sys.stderr)
+            return error.exit_code
+        raise
+    storage.write_json(str(options.result), {"result": result.model_dump(mode="json")})
+    return errors.EXIT_OK
+
+
+def _read_args(path: Path, kind: type[StepArgs]) -> StepArgs:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise errors.UserError(f"{path}: not found") from error
+    except ValidationError as error:
+        raise errors.UserError(f"{path}: {error}") from error
+
+
+def _write_error(path: Path, error: BaseException) -> None:
+    document = {
+        "exitCode": errors.exit_code_of(error),
+        "kind": type(error).__name__,
+        "message": str(error) or type(error).__name__,
+        "traceback": traceback.format_exc()[-8000:],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"error": document}, indent=2))

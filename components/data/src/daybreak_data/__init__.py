@@ -1,0 +1,1 @@
+"""Raw source code to training shards: ingest, clean, deduplicate, x-ray, tokenizer, shards (on Spark)."""

@@ -1,0 +1,1 @@
+"""The Triton model repository, the completion gateway and local serving."""

@@ -1,0 +1,1 @@
+"""Llama-style models trained with Composer, checkpointed safely, exported to safetensors."""

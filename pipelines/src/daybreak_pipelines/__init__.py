@@ -1,0 +1,1 @@
+"""The Kubeflow pipelines and the ``daybreak`` command line."""
