@@ -10,6 +10,12 @@ Anything else is a bug of ours: it rises with its traceback (exit 1).
 
 from __future__ import annotations
 
+import json
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 EXIT_OK = 0
 EXIT_BUG = 1
 EXIT_USER = 2
@@ -45,3 +51,24 @@ def exit_code_of(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         return 130
     return EXIT_BUG
+
+
+def write(file: Path, error: BaseException) -> None:
+    """Leave an error for the launcher: exit code, kind, message and the end of its traceback, as JSON."""
+    document = {
+        "exitCode": exit_code_of(error),
+        "kind": type(error).__name__,
+        "message": str(error) or type(error).__name__,
+        "traceback": "".join(traceback.format_exception(error))[-8000:],
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.tmp")
+    temporary.write_text(json.dumps({"error": document}, indent=2))
+    temporary.replace(file)
+
+
+def read(document: Mapping[str, Any]) -> DaybreakError | RuntimeError:
+    """Make the error again that ``write`` wrote down; a bug comes back as a RuntimeError."""
+    kinds = {EXIT_USER: UserError, EXIT_TRANSIENT: TransientError}
+    kind = kinds.get(int(document["exitCode"]), RuntimeError)
+    return kind(str(document["message"]))

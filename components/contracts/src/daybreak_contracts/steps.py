@@ -7,10 +7,8 @@ The result file holds ``{"result": ...}`` or ``{"error": {...}}``: a launcher ne
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from daybreak_contracts import errors, storage
+from daybreak_contracts import errors, launch, storage
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.resources.run import (
     Data,
@@ -29,8 +27,6 @@ from daybreak_contracts.resources.run import (
     Tracking,
     Training,
 )
-
-PROGRESS_FILE_VARIABLE = "DAYBREAK_PROGRESS_FILE"
 
 R = TypeVar("R", bound="StepResult")
 
@@ -216,15 +212,8 @@ def read_result(path: Path, kind: type[R]) -> R:
     """Read what a step left for its launcher; its error comes back as the error it was."""
     document = storage.read_json(str(path))
     if "error" in document:
-        raise error_from(document["error"])
+        raise errors.read(document["error"])
     return kind.model_validate(document["result"])
-
-
-def error_from(document: Mapping[str, Any]) -> errors.DaybreakError | RuntimeError:
-    """Make the error again that a step wrote down."""
-    kinds = {2: errors.UserError, 75: errors.TransientError}
-    kind = kinds.get(int(document["exitCode"]), RuntimeError)
-    return kind(str(document["message"]))
 
 
 def main(steps: Mapping[str, Step], argv: Sequence[str] | None = None) -> int:
@@ -235,13 +224,12 @@ def main(steps: Mapping[str, Step], argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--result", required=True, type=Path, help="where result or error are written")
     options = parser.parse_args(argv)
     step = steps[options.step]
-    progress_file = os.environ.get(PROGRESS_FILE_VARIABLE)
-    progress = Progress(options.step, file=Path(progress_file) if progress_file else None)
+    launch.watch_launcher(os.environ)
     try:
         args = _read_args(options.args_file, step.args)
-        result = step.run(args, progress)
+        result = step.run(args, launch.progress_of(options.step, os.environ))
     except BaseException as error:
-        _write_error(options.result, error)
+        errors.write(options.result, error)
         if isinstance(error, errors.DaybreakError):
             print(f"{options.step}: {error}", file=sys.stderr)
             return error.exit_code
@@ -257,14 +245,3 @@ def _read_args(path: Path, kind: type[StepArgs]) -> StepArgs:
         raise errors.UserError(f"{path}: not found") from error
     except ValidationError as error:
         raise errors.UserError(f"{path}: {error}") from error
-
-
-def _write_error(path: Path, error: BaseException) -> None:
-    document = {
-        "exitCode": errors.exit_code_of(error),
-        "kind": type(error).__name__,
-        "message": str(error) or type(error).__name__,
-        "traceback": traceback.format_exc()[-8000:],
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"error": document}, indent=2))
