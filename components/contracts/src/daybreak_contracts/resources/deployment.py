@@ -4,186 +4,224 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from daybreak_contracts.resources import rules
 from daybreak_contracts.resources.deployment_status import ModelDeploymentStatus
 from daybreak_contracts.resources.fields import (
+    Amount,
     Count,
-    DecimalText,
     Digest,
+    Flag,
     Name,
     Ratio,
     Resource,
     Seconds,
     Text,
     Uri,
-    require_one,
 )
 from daybreak_contracts.resources.metadata import ObjectMeta
+from daybreak_contracts.resources.rules import Rule
 
 
 class TrainingRunRef(Resource):
     """A TrainingRun of the same namespace whose ``status.model`` is followed."""
 
     name: Name
+    """Name of the TrainingRun."""
 
 
 class DeployedModel(Resource):
     """Which model: one that a run publishes, or a fixed URI with its digest."""
 
+    rules = (
+        rules.exactly_one("training_run_ref", "uri"),
+        rules.together("uri", "digest"),
+        rules.stored("uri"),
+    )
+
     training_run_ref: TrainingRunRef | None = None
+    """Follow the model that this run publishes."""
     uri: Uri | None = None
+    """A model folder."""
     digest: Digest | None = None
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> DeployedModel:
-        require_one(self, "training_run_ref", "uri")
-        return self
-
-    @model_validator(mode="after")
-    def _uri_has_digest(self) -> DeployedModel:
-        if (self.uri is None) != (self.digest is None):
-            raise ValueError("uri and digest must be given together")
-        return self
+    """SHA-256 of that folder's bytes, as the manifest of the export says it."""
 
 
 class Runtime(Resource):
     """What serves the model."""
 
     kind: Literal["TritonPython", "TritonVLLM", "TritonTRTLLM"] = "TritonPython"
+    """Backend of Triton: Python works on a CPU, the others need GPUs."""
     image: Text = ""
-    max_concurrency: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Image of the serving pods; empty means the chart's, by digest."""
+    max_concurrency: Annotated[int, Field(ge=1, le=4096, strict=True)] | None = None
     """Requests that one replica answers at once; absent means the measured knee."""
 
 
 class Pool(Resource):
     """One kind of machine to serve on; one Deployment per pool and zone."""
 
-    name: Name
-    accelerator: Text
-    gpus: Annotated[int, Field(ge=0, le=16)] = 1
-    zones: Annotated[tuple[Text, ...], Field(min_length=1, max_length=32)]
-    market: Literal["Reserved", "Spot", "OnDemand"] = "OnDemand"
-    price_per_hour: DecimalText = "0"
-    min: Count = 0
-    max: Count = 1
+    rules = (rules.ordered("min", "max"),)
+    list_keys = ("name",)
 
-    @model_validator(mode="after")
-    def _min_is_below_max(self) -> Pool:
-        if self.min > self.max:
-            raise ValueError(f"min must not exceed max, got {self.min} > {self.max}")
-        return self
+    name: Name
+    """Name of the pool."""
+    accelerator: Text
+    """Value of the node label that says which accelerator a machine has."""
+    gpus: Annotated[int, Field(ge=0, le=16, strict=True)] = 1
+    """GPUs per replica."""
+    zones: Annotated[tuple[Text, ...], Field(min_length=1, max_length=32)]
+    """Zones to serve in."""
+    market: Literal["Reserved", "Spot", "OnDemand"] = "OnDemand"
+    """Kind of capacity; Spot may be taken away at any moment."""
+    price_per_hour: Amount = "0"
+    """Price of one replica; the cheapest capacity is used first."""
+    min: Count = 0
+    """Replicas that always run."""
+    max: Count = 1
+    """Replicas at most."""
 
 
 class Scaling(Resource):
     """How the number of replicas follows the load."""
 
+    rules = (rules.above_zero("target_utilization"), rules.above_zero("max_zone_share"))
+
     target_utilization: Ratio = "0.65"
+    """Share of its concurrency at which a replica counts as full."""
     interval_seconds: Seconds = 5
+    """How often the load is looked at."""
     scale_down_seconds: Seconds = 300
+    """How long the load must stay low before replicas go."""
     spare_spot_replicas: Count = 2
+    """Replicas above the need, in case spot machines are taken away."""
     max_zone_share: Ratio = "0.50"
+    """Share of the replicas that one zone may hold, where there are several."""
 
 
 class Guardrails(Resource):
     """Bounds for a candidate, against the stable model at the same time."""
 
     max_error_ratio: Ratio = "0.01"
-    max_p95_latency_ms: Annotated[int, Field(alias="maxP95LatencyMs", ge=1, le=600_000)] = 500
-    min_acceptance_ratio: DecimalText = "0.98"
+    """Share of requests that may fail."""
+    max_p95_latency_ms: Annotated[int, Field(alias="maxP95LatencyMs", ge=1, le=600_000, strict=True)] = 500
+    """The 95th percentile of the answer time."""
+    min_acceptance_ratio: Amount = "0.98"
+    """Accepted suggestions of the candidate, divided by those of the stable model."""
     min_requests: Count = 200
+    """Requests before a verdict."""
+
+
+RAMP_STEPS = 16
 
 
 class Rollout(Resource):
     """Two switches and what happens between them."""
 
-    staff: bool = False
+    rules = (rules.rises_to("ramp", 100, RAMP_STEPS),)
+
+    staff: Flag = False
     """Switch one: staff get the new model."""
-    everyone: bool = False
+    everyone: Flag = False
     """Switch two: ramps to all users."""
     staff_groups: Annotated[tuple[Text, ...], Field(max_length=32)] = ("staff",)
-    ramp: Annotated[tuple[Annotated[int, Field(ge=1, le=100)], ...], Field(min_length=1, max_length=16)] = (
-        1,
-        5,
-        10,
-        25,
-        50,
-        100,
-    )
-    soak_seconds: Annotated[int, Field(ge=0, le=31_536_000)] = 1800
+    """Groups of users that count as staff."""
+    ramp: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=100, strict=True)], ...],
+        Field(min_length=1, max_length=RAMP_STEPS),
+    ] = (1, 5, 10, 25, 50, 100)
+    """Shares of users, in percent, one after the other."""
+    soak_seconds: Annotated[int, Field(ge=0, le=31_536_000, strict=True)] = 1800
+    """How long each share is watched."""
     guardrails: Guardrails = Guardrails()
+    """Bounds for the candidate."""
     on_breach: Literal["Rollback", "Hold"] = "Rollback"
-
-    @model_validator(mode="after")
-    def _ramp_rises(self) -> Rollout:
-        if list(self.ramp) != sorted(set(self.ramp)) or self.ramp[-1] != 100:
-            raise ValueError(f"ramp must rise and end at 100, got {list(self.ramp)}")
-        return self
+    """What a broken guardrail leads to."""
 
 
 class Experiment(Resource):
     """How users are split and what is compared."""
 
     salt: Text = "s1"
+    """A new salt makes a new split."""
     primary_metric: Literal["RetainedCharactersPerShown", "AcceptanceRate"] = "RetainedCharactersPerShown"
+    """The number that decides."""
 
 
 class SecretKeyRef(Resource):
     """One key of a Secret of the same namespace."""
 
     name: Name
+    """Name of the Secret."""
     key: Text
+    """Key in it."""
 
 
 class Signature(Resource):
     """Whether a model folder must be signed before it serves."""
 
-    required: bool = False
-    public_key_secret_ref: SecretKeyRef | None = None
+    rules = (
+        Rule(
+            message="publicKeySecretRef must be given when required is true",
+            cel="!self.required || has(self.publicKeySecretRef)",
+            holds=lambda signature: not signature.required or signature.public_key_secret_ref is not None,
+            at="publicKeySecretRef",
+        ),
+    )
 
-    @model_validator(mode="after")
-    def _required_has_a_key(self) -> Signature:
-        if self.required and self.public_key_secret_ref is None:
-            raise ValueError("publicKeySecretRef must be given when required is true")
-        return self
+    required: Flag = False
+    """True refuses a model without a good signature."""
+    public_key_secret_ref: SecretKeyRef | None = None
+    """The public key that signatures are checked with."""
 
 
 class Gateway(Resource):
     """The completion gateway in front of the pools."""
 
-    replicas: Annotated[int, Field(ge=1, le=100)] = 2
-    hold_ms: Annotated[int, Field(ge=0, le=60_000)] = 200
+    replicas: Annotated[int, Field(ge=1, le=100, strict=True)] = 2
+    """Gateway pods."""
+    hold_ms: Annotated[int, Field(ge=0, le=60_000, strict=True)] = 200
     """How long a request may wait for a free slot."""
-    max_new_tokens: Annotated[int, Field(ge=1, le=4096)] = 64
+    max_new_tokens: Annotated[int, Field(ge=1, le=4096, strict=True)] = 64
+    """Tokens of a completion at most."""
 
 
 class ModelDeploymentSpec(Resource):
     """Which model, on what, how it is rolled out."""
 
+    rules = (rules.unique("pools", "name"),)
+
     model: DeployedModel
+    """Which model."""
     runtime: Runtime = Runtime()
+    """What serves it."""
     replicas: Count | None = None
     """Fixed size; absent means autoscaled. The scale subresource writes it."""
     pools: Annotated[tuple[Pool, ...], Field(min_length=1, max_length=32)]
+    """Machines to serve on."""
     scaling: Scaling = Scaling()
+    """How the number of replicas follows the load."""
     rollout: Rollout = Rollout()
+    """How a new model reaches its users."""
     experiment: Experiment = Experiment()
+    """How users are split and what is compared."""
     signature: Signature = Signature()
+    """Whether a model folder must be signed before it serves."""
     gateway: Gateway = Gateway()
-
-    @model_validator(mode="after")
-    def _pool_names_are_unique(self) -> ModelDeploymentSpec:
-        names = [pool.name for pool in self.pools]
-        if len(names) != len(set(names)):
-            raise ValueError(f"pool names must be unique, got {', '.join(names)}")
-        return self
+    """The completion gateway in front of the pools."""
 
 
 class ModelDeployment(Resource):
-    """One model service."""
+    """A model in production: served by Triton, staff first, then everyone."""
 
     api_version: Literal["daybreak.dev/v1alpha1"]
+    """Always `daybreak.dev/v1alpha1`."""
     kind: Literal["ModelDeployment"]
+    """Always `ModelDeployment`."""
     metadata: ObjectMeta
+    """Name, namespace, labels, annotations."""
     spec: ModelDeploymentSpec
+    """Which model, on what, how it is rolled out."""
     status: ModelDeploymentStatus | None = None
+    """Written by the operator only."""

@@ -18,50 +18,82 @@ class StableStatus(Resource):
     """The model that everyone gets."""
 
     digest: Text
+    """Digest of the model folder."""
     since: Text
+    """When it became the stable one (RFC 3339)."""
 
 
 class CandidateStatus(Resource):
     """The model that is being rolled out."""
 
     digest: Text
+    """Digest of the model folder."""
     stage: Stage
-    weight: Annotated[int, Field(ge=0, le=100)] = 0
+    """How far the rollout is."""
+    weight: Annotated[int, Field(ge=0, le=100, strict=True)] = 0
+    """Share of users, in percent, that get it."""
     since: Text
+    """When the stage began (RFC 3339)."""
     verdict: Text = ""
+    """What the guardrails say."""
 
 
 class ZoneStatus(Resource):
     """One pool in one zone."""
 
+    list_keys = ("pool", "zone")
+
     pool: Text
+    """Name of the pool."""
     zone: Text
+    """Name of the zone."""
     ready: Count = 0
+    """Replicas that answer."""
     pending: Count = 0
+    """Replicas that wait for a machine."""
     state: Literal["Open", "BackingOff"] = "Open"
+    """BackingOff: the zone gave no machine, it is tried again at `retryAt`."""
     retry_at: Text | None = None
+    """When the zone is tried again (RFC 3339)."""
     price_per_hour: DecimalText = "0"
+    """Price of one replica."""
 
 
 class RoutingStatus(Resource):
     """The small document that gateways watch."""
 
-    version: Annotated[int, Field(ge=0)] = 0
-    document: dict[str, Any] = Field(default_factory=dict)
+    version: Annotated[int, Field(ge=0, strict=True)] = 0
+    """Rises with every change."""
+    document: Annotated[dict[str, Any], Field(max_length=256)] = Field(default_factory=dict)
+    """Which model answers whom."""
 
 
 class ModelDeploymentStatus(Resource):
     """Written by the operator only."""
 
-    observed_generation: int | None = None
+    observed_generation: Annotated[int, Field(ge=0, strict=True)] | None = None
+    """Generation of the spec that this status is about."""
     url: Text | None = None
+    """Address of the gateway inside the cluster."""
     replicas: Count | None = None
+    """Replicas over all pools and zones; the scale subresource reads it."""
     ready_replicas: Count | None = None
+    """Of those, the ones that answer."""
     selector: Text | None = None
+    """Label selector of the serving pods; the scale subresource reads it."""
     stable: StableStatus | None = None
+    """The model that everyone gets."""
     candidate: CandidateStatus | None = None
+    """The model that is being rolled out."""
     rejected: Annotated[tuple[Text, ...], Field(max_length=64)] = ()
+    """Digests that were rolled back; not tried again until the spec changes."""
     zones: Annotated[tuple[ZoneStatus, ...], Field(max_length=1024)] = ()
+    """Each pool in each zone."""
+    zones_ready: Text | None = None
+    """Zones with a replica that answers, of all zones, as ``2/3``: for the printed table."""
     cost_per_hour: DecimalText | None = None
+    """Price of what runs now."""
     routing: RoutingStatus | None = None
+    """The small document that gateways watch."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
+    """Ready, RolloutHealthy, CapacityAvailable, Reconciling, Stalled."""

@@ -1,53 +1,89 @@
 """The building blocks of both resources: the strict base model and the bounded field types.
 
 Every string and list is bounded (the cost of CEL rules is computed from the bounds), decimals are strings,
-durations are integers named ``...Seconds``, enums are CamelCase.
+durations are integers named ``...Seconds``, enums are CamelCase. Types are as strict as an API server's: ``"3"``
+is no number, ``"yes"`` no truth value.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from daybreak_contracts.resources.rules import Rule, Transition
+
+RULE_ERROR = "rule"
+"""Type of the pydantic error that says which rules are broken; its context holds ``problems``."""
 
 
 class Resource(BaseModel):
-    """Base of every part of a resource: immutable, camelCase outside, unknown fields refused."""
+    """Base of every part of a resource: immutable, camelCase outside, unknown fields refused, rules kept."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
+    rules: ClassVar[tuple[Rule, ...]] = ()
+    transitions: ClassVar[tuple[Transition, ...]] = ()
+    list_keys: ClassVar[tuple[str, ...]] = ()
+    """In a list of these, the fields (camelCase) that name one: the CRD makes the list a map by them."""
 
-def require_one(part: Resource, *names: str) -> None:
-    """Raise ValueError unless exactly one of these fields is given."""
-    given = [to_camel(name) for name in names if getattr(part, name) is not None]
-    if len(given) != 1:
-        known = ", ".join(to_camel(name) for name in names)
-        raise ValueError(f"exactly one of {known} must be given, found {', '.join(given) or 'none'}")
+    @model_validator(mode="after")
+    def _keeps_its_rules(self) -> Self:
+        problems = broken_rules(type(self), self)
+        if problems:
+            sentences = "; ".join(sentence for _, sentence in problems)
+            raise PydanticCustomError(
+                RULE_ERROR, "{sentences}", {"sentences": sentences, "problems": problems}
+            )
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        from daybreak_contracts.resources.descriptions import describe  # reads sources: not at import
+
+        schema = handler(core_schema)
+        target = handler.resolve_ref_schema(schema)
+        describe(cls, target)
+        validations = [{"rule": rule.cel, "message": rule.message} for rule in cls.rules if rule.cel]
+        validations += [{"rule": rule.cel, "message": rule.message} for rule in cls.transitions]
+        if validations:
+            target["x-kubernetes-validations"] = validations
+        if cls.list_keys:
+            target["x-daybreak-list-keys"] = list(cls.list_keys)
+        return schema
 
 
-def _between(low: str, high: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if not Decimal(low) <= Decimal(value) <= Decimal(high):
-            raise ValueError(f"must be between {low} and {high}, got {value}")
-        return value
-
-    return AfterValidator(check)
+def broken_rules(kind: type[Resource], part: Any) -> list[tuple[str, str]]:
+    """Return (field, sentence) for each rule of a kind that a part, or something shaped like it, breaks."""
+    return [(rule.at, rule.sentence(part)) for rule in kind.rules if not rule.holds(part)]
 
 
-Name = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)
-]
+NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, min_length=1, max_length=63)]
 """A DNS label: lower-case letters, digits and dashes."""
 Text = Annotated[str, StringConstraints(max_length=256)]
-Uri = Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+URI_PATTERN = r"^[^-\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
+"""No control characters; no dash in front, so that no URI is taken for an option of git or tar."""
+Uri = Annotated[str, StringConstraints(pattern=URI_PATTERN, min_length=1, max_length=1024)]
 OptionalUri = Annotated[str, StringConstraints(max_length=1024)]
 Digest = Annotated[str, StringConstraints(pattern=r"^(sha256:)?[a-f0-9]{64}$", max_length=71)]
 DecimalText = Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,9}(\.[0-9]{1,9})?$", max_length=20)]
-Ratio = Annotated[
-    str, StringConstraints(pattern=r"^(0(\.[0-9]{1,9})?|1(\.0{1,9})?)$", max_length=12), _between("0", "1")
-]
+Amount = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?$", max_length=20)]
+"""A decimal from "0" upwards, as a string."""
+Ratio = Annotated[str, StringConstraints(pattern=r"^(0(\.[0-9]{1,9})?|1(\.0{1,9})?)$", max_length=12)]
 """A decimal between "0" and "1", as a string."""
-Seconds = Annotated[int, Field(ge=1, le=31_536_000)]
-Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Flag = Annotated[bool, Field(strict=True)]
+Seconds = Annotated[int, Field(ge=1, le=31_536_000, strict=True)]
+Count = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]

@@ -6,7 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from daybreak_contracts.resources.fields import Resource, Text
+from daybreak_contracts.resources.fields import NAME_PATTERN, Resource, Text
+
+MAX_OBJECT_NAME = 40
+"""Child names are built from it and must stay below 63."""
 
 
 class ObjectMeta(BaseModel):
@@ -14,14 +17,7 @@ class ObjectMeta(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    name: Annotated[
-        str,
-        StringConstraints(
-            pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
-            min_length=1,
-            max_length=40,  # child names are built from it and must stay below 63
-        ),
-    ]
+    name: Annotated[str, StringConstraints(pattern=NAME_PATTERN, min_length=1, max_length=MAX_OBJECT_NAME)]
     namespace: str = "default"
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
@@ -30,9 +26,17 @@ class ObjectMeta(BaseModel):
 class Condition(Resource):
     """A Kubernetes condition (metav1.Condition)."""
 
+    list_keys = ("type",)
+
     type: Annotated[str, StringConstraints(max_length=316)]
+    """What it is about."""
     status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
     reason: Annotated[str, StringConstraints(max_length=1024)]
+    """One CamelCase word for programs."""
     message: Annotated[str, StringConstraints(max_length=32768)]
-    observed_generation: int | None = None
+    """A sentence for people."""
+    observed_generation: Annotated[int, Field(ge=0, strict=True)] | None = None
+    """Generation of the spec that it is about."""
     last_transition_time: Text
+    """When `status` last changed (RFC 3339)."""

@@ -13,44 +13,72 @@ from daybreak_contracts.resources.metadata import Condition
 class StepStatus(Resource):
     """One step of the run."""
 
+    list_keys = ("name",)
+
     name: Text
+    """Name of the step."""
     state: Literal["Pending", "Running", "Succeeded", "Failed", "Skipped"]
+    """Where the step stands; Skipped means that its artifact was there already."""
     attempt: Count = 0
+    """How often it was started."""
     start_time: Text | None = None
+    """When its last attempt began (RFC 3339)."""
     completion_time: Text | None = None
+    """When it ended (RFC 3339)."""
     uri: Annotated[str, Field(max_length=1024)] = ""
+    """Its artifact."""
     message: Annotated[str, Field(max_length=4096)] = ""
+    """What it says, above all why it failed."""
 
 
 class MetricStatus(Resource):
-    """One number worth showing, for example ``loss`` or ``humaneval/pass@1``."""
+    """One number worth showing."""
+
+    list_keys = ("name",)
 
     name: Text
+    """As ``loss`` or ``humaneval/pass@1``."""
     value: DecimalText
+    """Its newest value."""
 
 
 class ModelStatus(Resource):
     """The published model: set when it was evaluated and passed its gates."""
 
     uri: Annotated[str, Field(max_length=1024)]
+    """The model folder."""
     digest: Text
+    """Digest of the folder's bytes."""
 
 
 class TrainingRunStatus(Resource):
     """Written by the operator only."""
 
-    observed_generation: int | None = None
+    observed_generation: Annotated[int, Field(ge=0, strict=True)] | None = None
+    """Generation of the spec that this status is about."""
     start_time: Text | None = None
+    """When the run began (RFC 3339); from then on its inputs are frozen."""
     completion_time: Text | None = None
+    """When the run ended (RFC 3339)."""
     snapshot: Text | None = None
     """Digest of the spec that runs."""
     step: Text | None = None
-    progress_percent: Annotated[int, Field(ge=0, le=100)] | None = None
-    estimated_seconds_left: Annotated[int, Field(ge=0)] | None = None
+    """The step that goes on."""
+    progress_percent: Annotated[int, Field(ge=0, le=100, strict=True)] | None = None
+    """How much of the whole run is done."""
+    estimated_seconds_left: Annotated[int, Field(ge=0, strict=True)] | None = None
+    """How long the run will still take."""
     restarts: Count | None = None
+    """Restarts of training for any reason."""
     counted_restarts: Count | None = None
+    """Restarts that count against `runPolicy.backoffLimit`."""
     attempt: Count | None = None
+    """Number of the training job that runs."""
     steps: Annotated[tuple[StepStatus, ...], Field(max_length=16)] = ()
+    """Each step of the run."""
     metrics: Annotated[tuple[MetricStatus, ...], Field(max_length=64)] = ()
+    """Numbers worth showing: loss, tokensPerSecond, mfu, scores."""
     model: ModelStatus | None = None
+    """The published model."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
+    """Succeeded, Finished, DataReady, Trained, Evaluated, CapacityAvailable, Suspended, Reconciling, Stalled."""

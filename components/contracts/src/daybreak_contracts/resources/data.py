@@ -1,0 +1,176 @@
+"""What a run trains on: the sources, and what is done to their files. Owns no rule of the data steps themselves."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from daybreak_contracts.resources import rules
+from daybreak_contracts.resources.fields import Name, Ratio, Resource, Text, Uri
+
+
+class Language(StrEnum):
+    """Programming languages that a run can keep; the names are linguist's, in lower case."""
+
+    PYTHON = "python"
+    JAVASCRIPT = "javascript"
+    TYPESCRIPT = "typescript"
+    JAVA = "java"
+    GO = "go"
+    C = "c"
+    CPP = "cpp"
+    RUST = "rust"
+    CSHARP = "csharp"
+    RUBY = "ruby"
+    PHP = "php"
+    SHELL = "shell"
+    SQL = "sql"
+    HTML = "html"
+    CSS = "css"
+    JSON = "json"
+    YAML = "yaml"
+    TOML = "toml"
+    XML = "xml"
+    MARKDOWN = "markdown"
+
+
+class DirectorySource(Resource):
+    """A folder of source code; every folder directly below it counts as one repository."""
+
+    path: Uri
+    """The folder."""
+
+
+class ParquetSource(Resource):
+    """Rows with the text of one file each, as in The Stack."""
+
+    rules = (rules.stored("uri"),)
+
+    uri: Uri
+    """A Parquet file, or a folder of them."""
+    content_column: Text = "content"
+    """Column that holds the text."""
+    path_column: Text = "path"
+    """Column that holds the file's path in its repository."""
+    language_column: Text = ""
+    """Column that holds the language; empty means that it is found out from path and text."""
+    licence_column: Text = ""
+    """Column that holds the licence; empty means unknown."""
+    repository_column: Text = ""
+    """Column that holds the repository; empty means the first folder of the path."""
+
+
+class GitSource(Resource):
+    """Git repositories, cloned without history at one reference."""
+
+    urls: Annotated[tuple[Uri, ...], Field(min_length=1, max_length=256)]
+    """Where the repositories are: anything that `git clone` takes."""
+    ref: Annotated[str, StringConstraints(pattern=r"^([^-\s][^\s]*)?$", max_length=256)] = ""
+    """Branch or tag; empty means each repository's default branch."""
+
+
+class ArchivesSource(Resource):
+    """Archives: tar (plain, gz, bz2, xz, zst), zip, wheel, npm and deb packages."""
+
+    rules = (rules.all_stored("uris"),)
+
+    uris: Annotated[tuple[Uri, ...], Field(min_length=1, max_length=256)]
+    """The archives; each counts as one repository."""
+
+
+class InstalledPackagesSource(Resource):
+    """The source code of this Python environment: the standard library and the installed packages."""
+
+    packages: Annotated[tuple[Text, ...], Field(max_length=256)] = ()
+    """Only these distributions; empty means all of them and the standard library (named ``stdlib``)."""
+
+
+class Source(Resource):
+    """One named source. Adding one re-uses the work done on the others."""
+
+    rules = (rules.exactly_one("directory", "parquet", "git", "archives", "installed_packages"),)
+    list_keys = ("name",)
+
+    name: Name
+    """Name of the source in reports and counts."""
+    directory: DirectorySource | None = None
+    """A folder of source code."""
+    parquet: ParquetSource | None = None
+    """Rows with the text of one file each."""
+    git: GitSource | None = None
+    """Git repositories."""
+    archives: ArchivesSource | None = None
+    """Archives and packages."""
+    installed_packages: InstalledPackagesSource | None = None
+    """The source code of this Python environment."""
+    max_bytes: Annotated[int, Field(ge=1, le=1 << 50, strict=True)] | None = None
+    """Take a seeded random sample of files of about this many bytes; absent means everything."""
+
+
+class Filters(Resource):
+    """Which files are good enough."""
+
+    profile: Literal["None", "StarCoder2", "Strict"] = "StarCoder2"
+    """StarCoder2: the published rules; Strict adds OpenCoder's; None keeps every file that can be read."""
+
+
+class Duplicates(Resource):
+    """Near-duplicate removal: MinHash of 5-grams, 256 permutations, Jaccard threshold."""
+
+    threshold: Ratio = "0.70"
+    """Files at least this similar (Jaccard) are duplicates of each other."""
+    scope: Literal["None", "Exact", "File"] = "File"
+    """None keeps everything, Exact drops equal files, File also near-duplicates."""
+
+
+Handling = Literal["Redact", "Keep", "Drop"]
+
+
+class PersonalData(Resource):
+    """What happens to personal data: Redact replaces it, Drop drops the file, Keep leaves it."""
+
+    emails: Handling = "Redact"
+    """E-mail addresses."""
+    ip_addresses: Handling = "Redact"
+    """IPv4 and IPv6 addresses that belong to somebody; private and documentation ranges stay."""
+    keys: Handling = "Redact"
+    """API keys, tokens, private keys."""
+
+
+class Executors(Resource):
+    """Where Spark runs."""
+
+    count: Annotated[int, Field(ge=0, le=1000, strict=True)] = 0
+    """0 = one process, ``local[*]``; n = Spark on Kubernetes with n executor pods."""
+
+
+class Data(Resource):
+    """Which code, and what is done to it before training."""
+
+    rules = (rules.unique("sources", "name"),)
+
+    sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=32)]
+    """Where the code comes from."""
+    languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=32)] = (
+        Language.PYTHON,
+        Language.JAVASCRIPT,
+        Language.TYPESCRIPT,
+        Language.JAVA,
+        Language.GO,
+        Language.C,
+        Language.CPP,
+        Language.RUST,
+    )
+    """Languages to keep; files of others are dropped and counted."""
+    filters: Filters = Filters()
+    """Which files are good enough."""
+    duplicates: Duplicates = Duplicates()
+    """What counts as the same file twice."""
+    personal_data: PersonalData = PersonalData()
+    """What happens to e-mail addresses, IP addresses and keys."""
+    decontaminate: Annotated[tuple[Literal["HumanEval"], ...], Field(max_length=8)] = ("HumanEval",)
+    """Benchmarks whose problems and solutions must not be trained on."""
+    executors: Executors = Executors()
+    """Where Spark runs."""

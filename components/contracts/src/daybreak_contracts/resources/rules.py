@@ -1,0 +1,209 @@
+"""Rules between fields, each written once in two languages: Python for ``daybreak validate``, CEL for the CRD.
+
+A rule stands beside the model it is about (``Resource.rules``); tests hold that both languages agree. Bounds of a
+single field are no rules: they belong to the field's type. CEL sees objects after defaulting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+from pydantic.alias_generators import to_camel
+
+STORAGE_SCHEMES = ("file://", "s3://", "gs://")
+
+
+def _nothing(_: Any) -> str:
+    return ""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What must hold inside one object."""
+
+    message: str
+    """A sentence that names the remedy; the API server and the command line say the same one."""
+    cel: str
+    """The rule in CEL with ``self``; empty when the schema itself holds it (a list map's keys)."""
+    holds: Callable[[Any], bool]
+    """The rule in Python, over the model."""
+    at: str = ""
+    """The field (camelCase) an error is shown at; empty means the object itself."""
+    got: Callable[[Any], str] = _nothing
+    """What was found instead, for the message."""
+
+    def sentence(self, part: Any) -> str:
+        """Return the message with what was found."""
+        found = self.got(part)
+        return f"{self.message}, got {found}" if found else self.message
+
+
+@dataclass(frozen=True)
+class Transition:
+    """What an update must keep: CEL with ``self`` and ``oldSelf``, Python with the new and the old object."""
+
+    message: str
+    cel: str
+    keeps: Callable[[Any, Any], bool]
+
+
+def exactly_one(*names: str) -> Rule:
+    """Exactly one of these fields (Python names) must be given."""
+    known = [to_camel(name) for name in names]
+    return Rule(
+        message=f"exactly one of {', '.join(known)} must be given",
+        cel=f"[{', '.join(f'has(self.{name})' for name in known)}].exists_one(given, given)",
+        holds=lambda part: len(_given(part, names)) == 1,
+        got=lambda part: ", ".join(_given(part, names)) or "none",
+    )
+
+
+def at_most_one(*names: str) -> Rule:
+    """At most one of these fields (Python names) may be given."""
+    known = [to_camel(name) for name in names]
+    return Rule(
+        message=f"at most one of {', '.join(known)} may be given",
+        cel=f"[{', '.join(f'has(self.{name})' for name in known)}].filter(given, given).size() <= 1",
+        holds=lambda part: len(_given(part, names)) <= 1,
+        got=lambda part: ", ".join(_given(part, names)),
+    )
+
+
+def at_least_one(*names: str) -> Rule:
+    """At least one of these fields (Python names) must be given."""
+    known = [to_camel(name) for name in names]
+    return Rule(
+        message=f"{' or '.join(known)} must be given",
+        cel=" || ".join(f"has(self.{name})" for name in known),
+        holds=lambda part: bool(_given(part, names)),
+    )
+
+
+def together(first: str, second: str) -> Rule:
+    """Both of two fields (Python names) are given, or none."""
+    one, two = to_camel(first), to_camel(second)
+    return Rule(
+        message=f"{one} and {two} must be given together",
+        cel=f"has(self.{one}) == has(self.{two})",
+        holds=lambda part: len(_given(part, (first, second))) != 1,
+        got=lambda part: f"only {', '.join(_given(part, (first, second)))}",
+    )
+
+
+def ordered(low: str, high: str) -> Rule:
+    """Of two whole numbers, the first must not exceed the second."""
+    return Rule(
+        message=f"{low} must not exceed {high}",
+        cel=f"self.{low} <= self.{high}",
+        holds=lambda part: bool(getattr(part, low) <= getattr(part, high)),
+        at=low,
+        got=lambda part: f"{getattr(part, low)} and {getattr(part, high)}",
+    )
+
+
+def ordered_decimals(low: str, high: str) -> Rule:
+    """Of two optional decimals, the first must not exceed the second."""
+
+    def holds(part: Any) -> bool:
+        below, above = getattr(part, low), getattr(part, high)
+        return below is None or above is None or Decimal(below) <= Decimal(above)
+
+    return Rule(
+        message=f"{low} must not exceed {high}",
+        cel=f"!has(self.{low}) || !has(self.{high}) || double(self.{low}) <= double(self.{high})",
+        holds=holds,
+        at=low,
+        got=lambda part: f"{getattr(part, low)} and {getattr(part, high)}",
+    )
+
+
+def above_zero(name: str) -> Rule:
+    """A decimal must be more than nothing (it is divided by)."""
+    field = to_camel(name)
+    return Rule(
+        message=f"{field} must be above 0",
+        cel=f"double(self.{field}) > 0.0",
+        holds=lambda part: Decimal(getattr(part, name)) > 0,
+        at=field,
+        got=lambda part: str(getattr(part, name)),
+    )
+
+
+def rises_to(name: str, last: int, max_items: int) -> Rule:
+    """A list of whole numbers must rise strictly and end at ``last``.
+
+    CEL has no index in its macros, so the rule walks the positions that the list's bound allows.
+    """
+    field = to_camel(name)
+    positions = ", ".join(str(index) for index in range(max_items - 1))
+    step = f"i + 1 >= size(self.{field}) || self.{field}[i] < self.{field}[i + 1]"
+
+    def holds(part: Any) -> bool:
+        values = list(getattr(part, name))
+        return all(a < b for a, b in pairwise(values)) and bool(values) and values[-1] == last
+
+    return Rule(
+        message=f"{field} must rise and end at {last}",
+        cel=f"[{positions}].all(i, {step}) && self.{field}[size(self.{field}) - 1] == {last}",
+        holds=holds,
+        at=field,
+        got=lambda part: str(list(getattr(part, name))),
+    )
+
+
+def unique(name: str, key: str) -> Rule:
+    """Named parts must have names of their own. In the CRD the list is a map by this key, which holds the same."""
+
+    def keys(part: Any) -> list[str]:
+        return [getattr(item, key) for item in getattr(part, name)]
+
+    return Rule(
+        message=f"every {key} in {to_camel(name)} must be used once",
+        cel="",
+        holds=lambda part: len(keys(part)) == len(set(keys(part))),
+        at=to_camel(name),
+        got=lambda part: ", ".join(keys(part)),
+    )
+
+
+def stored(name: str) -> Rule:
+    """A URI must be a path or have a scheme that our storage knows."""
+    field = to_camel(name)
+    return Rule(
+        message=f"{field} must be a path or start with file://, s3:// or gs://",
+        cel=_is_stored(f"self.{field}", f"has(self.{field})"),
+        holds=lambda part: getattr(part, name) is None or is_stored(getattr(part, name)),
+        at=field,
+        got=lambda part: str(getattr(part, name)),
+    )
+
+
+def all_stored(name: str) -> Rule:
+    """Every URI of a list must be a path or have a scheme that our storage knows."""
+    field = to_camel(name)
+    return Rule(
+        message=f"each of {field} must be a path or start with file://, s3:// or gs://",
+        cel=f"self.{field}.all(uri, {_is_stored('uri', '')})",
+        holds=lambda part: all(is_stored(uri) for uri in getattr(part, name)),
+        at=field,
+        got=lambda part: ", ".join(uri for uri in getattr(part, name) if not is_stored(uri)),
+    )
+
+
+def is_stored(uri: str) -> bool:
+    """Tell whether the storage module can reach a URI."""
+    return "://" not in uri or uri.startswith(STORAGE_SCHEMES)
+
+
+def _is_stored(value: str, given: str) -> str:
+    absent = [f"!{given}"] if given else []
+    known = [f"{value}.startsWith('{scheme}')" for scheme in STORAGE_SCHEMES]
+    return " || ".join([*absent, f"!{value}.contains('://')", *known])
+
+
+def _given(part: Any, names: tuple[str, ...]) -> list[str]:
+    return [to_camel(name) for name in names if getattr(part, name) is not None]

@@ -1,0 +1,160 @@
+"""The tokenizer, the model and its training, as a manifest says them. Owns no default of the trainer's inside."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from daybreak_contracts.resources import rules
+from daybreak_contracts.resources.fields import Flag, Ratio, Resource, Seconds, Text, Uri
+from daybreak_contracts.resources.rules import Rule
+
+
+class TrainTokenizer(Resource):
+    """Train a byte-level BPE on a sample of the run's own documents."""
+
+    vocabulary_size: Annotated[int, Field(ge=512, le=1 << 20, strict=True)] = 32768
+    """Number of tokens, special tokens included; rounded up to a multiple of 128."""
+    sample_bytes: Annotated[int, Field(ge=1 << 16, le=1 << 40, strict=True)] = 2147483648
+    """Size of the random sample that the merges are learnt from."""
+
+
+class ReuseTokenizer(Resource):
+    """Use the tokenizer of an earlier run."""
+
+    rules = (rules.stored("uri"),)
+
+    uri: Uri
+    """The tokenizer artifact of that run."""
+
+
+class Tokenizer(Resource):
+    """Train one, or re-use one."""
+
+    rules = (rules.exactly_one("train", "reuse"),)
+
+    train: TrainTokenizer | None = None
+    """Train a new one."""
+    reuse: ReuseTokenizer | None = None
+    """Use an earlier run's."""
+
+
+HEADS_DIVIDE = Rule(
+    message="hiddenSize must be an even multiple of heads",
+    cel="self.hiddenSize % self.heads == 0 && (self.hiddenSize / self.heads) % 2 == 0",
+    holds=lambda model: model.hidden_size % model.heads == 0 and (model.hidden_size // model.heads) % 2 == 0,
+    at="hiddenSize",
+    got=lambda model: f"{model.hidden_size} / {model.heads}",
+)
+"""Rotary embedding turns pairs of a head's dimensions."""
+KEY_VALUE_HEADS_DIVIDE = Rule(
+    message="heads must be a multiple of keyValueHeads",
+    cel="self.heads % self.keyValueHeads == 0",
+    holds=lambda model: model.heads % model.key_value_heads == 0,
+    at="keyValueHeads",
+    got=lambda model: f"{model.heads} / {model.key_value_heads}",
+)
+
+
+class CustomModel(Resource):
+    """Dimensions of a Llama-style model."""
+
+    rules = (HEADS_DIVIDE, KEY_VALUE_HEADS_DIVIDE)
+
+    hidden_size: Annotated[int, Field(ge=16, le=65536, strict=True)]
+    """Width of the residual stream."""
+    layers: Annotated[int, Field(ge=1, le=512, strict=True)]
+    """Number of transformer blocks."""
+    heads: Annotated[int, Field(ge=1, le=512, strict=True)]
+    """Attention heads per block."""
+    key_value_heads: Annotated[int, Field(ge=1, le=512, strict=True)]
+    """Heads that keys and values have (grouped-query attention)."""
+    intermediate_size: Annotated[int, Field(ge=16, le=1 << 20, strict=True)]
+    """Width of the feed-forward layer."""
+
+
+class Model(Resource):
+    """A named size, or custom dimensions."""
+
+    rules = (rules.exactly_one("size", "custom"),)
+
+    size: Literal["1m", "10m", "125m", "350m", "1b", "3b"] | None = None
+    """A named size: 1m and 10m for tests and laptops, 125m to 3b for clusters."""
+    custom: CustomModel | None = None
+    """Dimensions of one's own."""
+
+
+class NextToken(Resource):
+    """Plain left-to-right training."""
+
+
+class FillInTheMiddle(Resource):
+    """Bavarian et al. 2022 (arXiv 2207.14255): character-level, context-level."""
+
+    rate: Ratio = "0.5"
+    """Share of documents that are transformed."""
+    spm_share: Ratio = "0.5"
+    """Of those, the share laid out suffix-prefix-middle."""
+
+
+class Objective(Resource):
+    """What the model learns to predict."""
+
+    rules = (rules.exactly_one("next_token", "fill_in_the_middle"),)
+
+    next_token: NextToken | None = None
+    """Plain left-to-right training."""
+    fill_in_the_middle: FillInTheMiddle | None = None
+    """Also to fill a gap between a prefix and a suffix: what an editor asks for."""
+
+
+class Checkpointing(Resource):
+    """How often and how many."""
+
+    every_seconds: Seconds | None = None
+    """Absent: from the failure rate and the measured stall (Young/Daly)."""
+    keep: Annotated[int, Field(ge=2, le=100, strict=True)] = 3
+    """How many of the newest are kept."""
+
+
+class Placement(Resource):
+    """Where training pods may run."""
+
+    zones: Annotated[tuple[Text, ...], Field(max_length=64)] = ()
+    """Only these zones, best first; empty means any."""
+    same_zone: Flag = True
+    """All pods of a run in one zone: traffic between zones is slow and costs money."""
+    markets: Annotated[
+        tuple[Literal["Reserved", "Spot", "OnDemand"], ...], Field(min_length=1, max_length=3)
+    ] = ("Reserved", "Spot", "OnDemand")
+    """Kinds of capacity, in order of preference."""
+
+
+class Training(Resource):
+    """How long, how and where the model is trained."""
+
+    rules = (rules.at_most_one("tokens_per_parameter", "tokens", "deadline_seconds"),)
+
+    objective: Objective = Objective(next_token=NextToken())
+    """What the model learns to predict."""
+    tokens_per_parameter: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] | None = None
+    """Training length as a multiple of the parameter count; 20 when no length is given (Chinchilla)."""
+    tokens: Annotated[int, Field(ge=1, le=1 << 60, strict=True)] | None = None
+    """Training length in tokens."""
+    deadline_seconds: Seconds | None = None
+    """Train for as long as this allows; the planner picks the number of tokens."""
+    context_length: Annotated[int, Field(ge=32, le=1 << 20, strict=True)] = 2048
+    """Tokens the model sees at once; documents are packed, so none needs to be that long."""
+    nodes: Annotated[int, Field(ge=1, le=1024, strict=True)] = 1
+    """Machines to train on."""
+    gpus_per_node: Annotated[int, Field(ge=0, le=16, strict=True)] = 0
+    """0 trains on the CPU."""
+    image: Text = ""
+    """Image of the training pods; empty means the chart's, by digest."""
+    checkpoint: Checkpointing = Checkpointing()
+    """How often the state of training is saved, and how many are kept."""
+    placement: Placement = Placement()
+    """Where training pods may run."""
+    pod_template: Annotated[dict[str, Any], Field(max_length=64)] = Field(default_factory=dict)
+    """Strategic patch for every pod of the run: volumes, secrets, tolerations, node selectors."""
