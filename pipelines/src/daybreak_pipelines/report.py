@@ -1,0 +1,214 @@
+"""The page that a run ends with: what came in, what became of it, how good it is, what a real run needs.
+
+Builds HTML from values (pure); gathering them is ``report_values``. No script, no external resource: the page can
+be mailed. Every text that came from outside is escaped.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from daybreak_contracts import steps
+from daybreak_pipelines import estimate
+from daybreak_pipelines.charts import bars, curve
+from daybreak_pipelines.plan import STEPS, TITLES
+from daybreak_pipelines.planner import Need
+
+TEMPLATE = Path(__file__).with_name("report.html")
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One question to the served model and its answer."""
+
+    prompt: str
+    suffix: str
+    text: str
+    seconds: float
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Values:
+    """Everything that the page shows."""
+
+    name: str
+    documents: steps.DocumentsResult
+    tokenizer: steps.TokenizerResult
+    shards: steps.ShardResult
+    trained: steps.TrainResult
+    exported: steps.ExportResult
+    evaluated: steps.EvaluateResult
+    size: str
+    ledger: Sequence[tuple[int, float]]
+    """Training tokens seen so far, loss in nats per token."""
+    completions: Sequence[Completion]
+    seconds: Mapping[str, float]
+    cached: frozenset[str]
+    needs: Sequence[Need]
+    links: Mapping[str, str]
+    """Title to a path relative to the page."""
+    machine: str
+
+
+def build(values: Values) -> str:
+    """Return the page."""
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        name=html.escape(values.name),
+        summary=_summary(values),
+        tiles=_tiles(values),
+        funnel=_funnel(values),
+        languages=bars(
+            [
+                (name, size / 1e6, f"{size / 1e6:.1f} MB")
+                for name, size in _largest(values.documents.languages)
+            ]
+        ),
+        loss=curve(values.ledger, "training tokens", "loss, nats per token"),
+        training=_training(values),
+        scores=_scores(values),
+        completions="".join(_completion(item) for item in values.completions)
+        or "<p>Serving was not tried.</p>",
+        needs=_needs(values.needs),
+        steps=_steps(values),
+        links=" · ".join(
+            f'<a href="{html.escape(path)}">{html.escape(title)}</a>' for title, path in values.links.items()
+        ),
+        machine=html.escape(values.machine),
+    )
+
+
+def read_ledger(lines: Sequence[str]) -> list[tuple[int, float]]:
+    """Return (tokens seen, loss) of each step of a training ledger (JSON lines)."""
+    points = []
+    tokens = 0
+    for line in lines:
+        entry = json.loads(line)
+        tokens += int(entry["tokens"])
+        points.append((tokens, float(entry["loss"])))
+    return points
+
+
+def _largest(sizes: Mapping[str, int], count: int = 8) -> list[tuple[str, int]]:
+    return sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:count]
+
+
+def _summary(values: Values) -> str:
+    documents, trained = values.documents, values.trained
+    text = (
+        f"{documents.num_bytes / 1e6:.0f} MB of source code in {documents.num_files:,} files became "
+        f"{documents.num_documents:,} clean documents ({documents.document_bytes / 1e6:.0f} MB), "
+        f"{values.shards.num_train_tokens / 1e6:.1f} million training tokens, and a model of "
+        f"{trained.num_parameters / 1e6:.1f} million parameters that saw {trained.tokens / 1e6:.1f} million of them."
+    )
+    if values.evaluated.failed_gates:
+        text += " It did not pass its gates, so it is not published."
+    elif values.completions:
+        text += " Triton serves it."
+    return html.escape(text)
+
+
+def _tiles(values: Values) -> str:
+    score = {item.metric: item for item in values.evaluated.scores}
+    tiles = [
+        ("code in", f"{values.documents.num_bytes / 1e6:.0f} MB", f"{values.documents.num_files:,} files"),
+        (
+            "code kept",
+            f"{values.documents.document_bytes / 1e6:.0f} MB",
+            f"{values.documents.num_documents:,} documents",
+        ),
+        (
+            "held-out loss",
+            f"{values.trained.held_out_loss:.2f}",
+            f"nats a token; {values.trained.tokens_per_second:,.0f} tokens/s",
+        ),
+    ]
+    for metric, title in (
+        ("humaneval/pass@1", "HumanEval pass@1"),
+        ("held-out/next-line-exact", "next line exact"),
+    ):
+        if metric in score:
+            item = score[metric]
+            tiles.append(
+                (
+                    title,
+                    f"{100 * item.value:.1f} %",
+                    f"{100 * item.low:.1f} to {100 * item.high:.1f} %, n={item.num_tasks}",
+                )
+            )
+    if values.completions:
+        fastest = min(item.seconds for item in values.completions)
+        tiles.append(("completion", f"{1000 * fastest:.0f} ms", "through gateway and Triton"))
+    return "".join(
+        f"<div class=tile><b>{html.escape(value)}</b><span>{html.escape(title)}</span>"
+        f"<small>{html.escape(note)}</small></div>"
+        for title, value, note in tiles
+    )
+
+
+def _funnel(values: Values) -> str:
+    rows = [("kept", float(values.documents.num_documents), f"{values.documents.num_documents:,}")]
+    rows += [(reason, float(count), f"{count:,}") for reason, count in _largest(values.documents.dropped, 14)]
+    return bars(rows)
+
+
+def _training(values: Values) -> str:
+    trained = values.trained
+    rows = {
+        "size": f"{values.size}: {trained.num_parameters:,} parameters",
+        "vocabulary": f"{values.tokenizer.vocabulary_size:,} tokens",
+        "trained on": f"{trained.tokens:,} tokens in {trained.steps:,} steps, ended by {trained.stopped_by.lower()}",
+        "loss": f"{trained.loss:.3f} (last 20 steps), {trained.held_out_loss:.3f} on held-out code",
+        "speed": f"{trained.tokens_per_second:,.0f} tokens a second",
+        "memory": f"{trained.peak_memory_bytes / 1e9:.1f} GB at most",
+    }
+    return _table(list(rows.items()))
+
+
+def _scores(values: Values) -> str:
+    head = "<tr><th>metric<th>value<th>95 % interval<th>tasks</tr>"
+    rows = "".join(
+        f"<tr><td>{html.escape(item.metric)}<td>{item.value:.4f}<td>{item.low:.4f} to {item.high:.4f}"
+        f"<td>{item.num_tasks:,}</tr>"
+        for item in values.evaluated.scores
+    )
+    gates = "".join(f"<p class=bad>{html.escape(text)}</p>" for text in values.evaluated.failed_gates)
+    return f"<table>{head}{rows}</table>{gates}"
+
+
+def _completion(item: Completion) -> str:
+    return (
+        f"<pre><span class=given>{html.escape(item.prompt)}</span><mark>{html.escape(item.text)}</mark>"
+        f"<span class=given>{html.escape(item.suffix)}</span></pre>"
+        f"<p class=note>{item.tokens} tokens in {1000 * item.seconds:.0f} ms</p>"
+    )
+
+
+def _needs(needs: Sequence[Need]) -> str:
+    head = "<tr><th>size<th>tokens<th>code needed<th>one H100<th>8 H100</tr>"
+    rows = "".join(
+        f"<tr><td>{need.size}<td>{need.tokens / 1e9:,.1f} billion<td>{need.code_bytes / 1e9:,.0f} GB"
+        f"<td>{estimate.in_words(need.one_gpu_s)}<td>{estimate.in_words(need.eight_gpus_s)}</tr>"
+        for need in needs
+    )
+    return f"<table>{head}{rows}</table>"
+
+
+def _steps(values: Values) -> str:
+    rows = []
+    for step in STEPS:
+        if step in values.seconds:
+            how = "nothing changed" if step in values.cached else estimate.in_words(values.seconds[step])
+            rows.append((TITLES[step], how))
+    rows.append(("Whole run", estimate.in_words(sum(values.seconds.values()))))
+    return _table(rows)
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> str:
+    body = "".join(f"<tr><th>{html.escape(name)}<td>{html.escape(value)}</tr>" for name, value in rows)
+    return f"<table>{body}</table>"
