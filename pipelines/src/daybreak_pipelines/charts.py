@@ -56,9 +56,8 @@ def curve(points: Sequence[tuple[float, float]], x_title: str, y_title: str) -> 
     shown = thin(points)
     x_high = max(x for x, _ in shown)
     y_low = min(0.0, *(y for _, y in shown))
-    y_high = max(y for _, y in shown) * 1.05
-    if y_high <= y_low:
-        y_high = y_low + 1.0
+    y_high = max(y_low, *(y for _, y in shown))
+    y_high += 0.05 * (y_high - y_low) or 1.0
 
     def place(x: float, y: float) -> tuple[float, float]:
         across = LEFT + (WIDTH - LEFT - RIGHT) * x / x_high
