@@ -5,10 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from daybreak_contracts.resources import rules
-from daybreak_contracts.resources.fields import Name, Ratio, Resource, Text, Uri
+from daybreak_contracts.resources.fields import GitReference, Name, Ratio, Resource, Text, Uri
 
 
 class Language(StrEnum):
@@ -67,7 +67,7 @@ class GitSource(Resource):
 
     urls: Annotated[tuple[Uri, ...], Field(min_length=1, max_length=256)]
     """Where the repositories are: anything that `git clone` takes."""
-    ref: Annotated[str, StringConstraints(pattern=r"^([^-\s][^\s]*)?$", max_length=256)] = ""
+    ref: GitReference = ""
     """Branch or tag; empty means each repository's default branch."""
 
 

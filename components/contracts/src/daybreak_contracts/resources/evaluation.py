@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from daybreak_contracts.resources import rules
-from daybreak_contracts.resources.fields import DecimalText, Resource
+from daybreak_contracts.resources.fields import DecimalText, MetricName, Resource
 
 
 class Suite(Resource):
@@ -28,7 +28,7 @@ class Gate(Resource):
 
     rules = (rules.at_least_one("min", "max"), rules.ordered_decimals("min", "max"))
 
-    metric: Annotated[str, Field(pattern=r"^[a-z0-9-]+/[A-Za-z0-9@_.-]+$", max_length=128)]
+    metric: MetricName
     """The score, as ``humaneval/pass@1``."""
     min: DecimalText | None = None
     """The score must be at least this."""

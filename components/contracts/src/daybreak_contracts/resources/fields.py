@@ -78,12 +78,32 @@ URI_PATTERN = r"^[^-\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
 """No control characters; no dash in front, so that no URI is taken for an option of git or tar."""
 Uri = Annotated[str, StringConstraints(pattern=URI_PATTERN, min_length=1, max_length=1024)]
 OptionalUri = Annotated[str, StringConstraints(max_length=1024)]
-Digest = Annotated[str, StringConstraints(pattern=r"^(sha256:)?[a-f0-9]{64}$", max_length=71)]
-DecimalText = Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,9}(\.[0-9]{1,9})?$", max_length=20)]
-Amount = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}(\.[0-9]{1,9})?$", max_length=20)]
+REFERENCE_PATTERN = r"^([^-\s][^\s]*)?$"
+GitReference = Annotated[str, StringConstraints(pattern=REFERENCE_PATTERN, max_length=256)]
+METRIC_PATTERN = r"^[a-z0-9-]+/[A-Za-z0-9@_.-]+$"
+MetricName = Annotated[str, StringConstraints(pattern=METRIC_PATTERN, max_length=128)]
+DIGEST_PATTERN = r"^(sha256:)?[a-f0-9]{64}$"
+Digest = Annotated[str, StringConstraints(pattern=DIGEST_PATTERN, max_length=71)]
+DECIMAL_PATTERN = r"^-?[0-9]{1,9}(\.[0-9]{1,9})?$"
+DecimalText = Annotated[str, StringConstraints(pattern=DECIMAL_PATTERN, max_length=20)]
+AMOUNT_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,9})?$"
+Amount = Annotated[str, StringConstraints(pattern=AMOUNT_PATTERN, max_length=20)]
 """A decimal from "0" upwards, as a string."""
-Ratio = Annotated[str, StringConstraints(pattern=r"^(0(\.[0-9]{1,9})?|1(\.0{1,9})?)$", max_length=12)]
+RATIO_PATTERN = r"^(0(\.[0-9]{1,9})?|1(\.0{1,9})?)$"
+Ratio = Annotated[str, StringConstraints(pattern=RATIO_PATTERN, max_length=12)]
 """A decimal between "0" and "1", as a string."""
 Flag = Annotated[bool, Field(strict=True)]
 Seconds = Annotated[int, Field(ge=1, le=31_536_000, strict=True)]
 Count = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
+
+PATTERNS_IN_WORDS = {
+    NAME_PATTERN: "lower-case letters, digits and dashes, beginning and ending with a letter or digit",
+    URI_PATTERN: "a path or URI without control characters, not beginning with a dash or a space",
+    REFERENCE_PATTERN: "a branch or tag, without spaces, not beginning with a dash",
+    DIGEST_PATTERN: "64 hex digits, with or without sha256: in front",
+    DECIMAL_PATTERN: 'a decimal in quotes, as "0.15"',
+    AMOUNT_PATTERN: 'a decimal from 0 upwards in quotes, as "0.35"',
+    RATIO_PATTERN: 'a decimal between 0 and 1 in quotes, as "0.70"',
+    METRIC_PATTERN: "a score's name, as humaneval/pass@1",
+}
+"""What each pattern means, for people: messages and the reference page say this instead of the pattern."""

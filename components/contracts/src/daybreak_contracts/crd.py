@@ -1,0 +1,223 @@
+"""The pydantic models as CustomResourceDefinitions: structural schemas, columns, subresources.
+
+Owns the translation from JSON schema to what an API server takes; bounds, rules and texts stand in the models.
+Structural: https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from daybreak_contracts import names
+from daybreak_contracts.resources import ModelDeployment, TrainingRun
+from daybreak_contracts.resources.fields import NAME_PATTERN, Resource
+from daybreak_contracts.resources.metadata import MAX_OBJECT_NAME
+
+LIST_KEYS = "x-daybreak-list-keys"
+PRESERVE = "x-kubernetes-preserve-unknown-fields"
+VALIDATIONS = "x-kubernetes-validations"
+KEPT = (
+    "type", "description", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength",
+    "minItems", "maxItems", "maxProperties", "required", VALIDATIONS,
+)  # fmt: skip
+"""Keywords that mean the same in both worlds; ``title`` and ``additionalProperties: false`` do not go over."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of ``kubectl get``."""
+
+    name: str
+    path: str
+    """Simple JSONPath."""
+    type: str = "string"
+    description: str = ""
+    wide: bool = False
+    """Shown by ``-o wide`` only."""
+
+    def manifest(self) -> dict[str, Any]:
+        """Return the column as the CRD writes it."""
+        column: dict[str, Any] = {"name": self.name, "type": self.type, "jsonPath": self.path}
+        if self.description:
+            column["description"] = self.description
+        return {**column, "priority": 1} if self.wide else column
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a CRD says beyond its schema."""
+
+    model: type[Resource]
+    plural: str
+    short: str
+    columns: tuple[Column, ...]
+    subresources: dict[str, Any] = field(default_factory=lambda: {"status": {}})
+
+    @property
+    def name(self) -> str:
+        """Name of the kind, as ``TrainingRun``."""
+        return self.model.__name__
+
+    @property
+    def file_name(self) -> str:
+        """Name of the CRD's file, in the form that controller-gen made customary."""
+        return f"{names.GROUP}_{self.plural}.yaml"
+
+
+AGE = Column("Age", ".metadata.creationTimestamp", "date")
+RUN = Kind(
+    model=TrainingRun,
+    plural="trainingruns",
+    short="tr",
+    columns=(
+        Column("Step", ".status.step"),
+        Column("Progress", ".status.progressPercent", "integer", "Percent of the whole run."),
+        Column("ETA", ".status.estimatedSecondsLeft", "integer", "Seconds left."),
+        Column("Loss", '.status.metrics[?(@.name=="loss")].value'),
+        Column("Restarts", ".status.restarts", "integer"),
+        Column("Succeeded", '.status.conditions[?(@.type=="Succeeded")].status'),
+        Column("Reason", '.status.conditions[?(@.type=="Succeeded")].reason', wide=True),
+        AGE,
+    ),
+)
+DEPLOYMENT = Kind(
+    model=ModelDeployment,
+    plural="modeldeployments",
+    short="md",
+    columns=(
+        Column("Model", ".spec.model.trainingRunRef.name", description="The run that is followed."),
+        Column("Stage", ".status.candidate.stage", description="How far the rollout is."),
+        Column("Weight", ".status.candidate.weight", "integer", "Percent of users on the candidate."),
+        Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+        Column("Zones", ".status.zonesReady", description="Zones that answer, of all."),
+        Column("Cost/h", ".status.costPerHour", description="Price of what runs now."),
+        Column("Stable", ".status.stable.digest", wide=True),
+        Column("Reason", '.status.conditions[?(@.type=="Ready")].reason', wide=True),
+        AGE,
+    ),
+    subresources={
+        "status": {},
+        "scale": {
+            "specReplicasPath": ".spec.replicas",
+            "statusReplicasPath": ".status.replicas",
+            "labelSelectorPath": ".status.selector",
+        },
+    },
+)
+KINDS = (RUN, DEPLOYMENT)
+
+
+def crd(kind: Kind) -> dict[str, Any]:
+    """Return the CustomResourceDefinition of a kind."""
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{kind.plural}.{names.GROUP}"},
+        "spec": {
+            "group": names.GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": kind.name,
+                "listKind": f"{kind.name}List",
+                "plural": kind.plural,
+                "singular": kind.name.lower(),
+                "shortNames": [kind.short],
+                "categories": [names.CATEGORY],
+            },
+            "versions": [
+                {
+                    "name": names.VERSION,
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": root_schema(kind.model)},
+                    "subresources": kind.subresources,
+                    "additionalPrinterColumns": [column.manifest() for column in kind.columns],
+                }
+            ],
+        },
+    }
+
+
+def crd_yaml(kind: Kind) -> str:
+    """Return the CRD as YAML text, the same for the same models."""
+    header = "# Generated from daybreak_contracts.resources by `make generate`; change the models, not this file.\n"
+    return header + yaml.dump(crd(kind), Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes shared values out instead of anchors, which API servers' clients need not know."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def root_schema(model: type[Resource]) -> dict[str, Any]:
+    """Return the structural schema of a whole object."""
+    source = model.model_json_schema(by_alias=True)
+    schema = structural(source, source.get("$defs", {}))
+    schema["properties"] |= {
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        # An API server lets a CRD restrict nothing else of the metadata.
+        "metadata": {
+            "type": "object",
+            "properties": {"name": {"type": "string", "maxLength": MAX_OBJECT_NAME, "pattern": NAME_PATTERN}},
+        },
+    }
+    schema["required"] = ["spec"]
+    return schema
+
+
+def structural(source: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return a JSON schema node as a structural one: inlined, one type, no ``anyOf``, ``const`` or ``null``.
+
+    An absent value and ``null`` are the same to an API server unless a field is nullable: none is, so that
+    ``has()`` in a rule means what it says.
+    """
+    node = _resolved(source, definitions)
+    schema = {key: node[key] for key in KEPT if key in node}
+    if "const" in node:
+        schema["enum"] = [node["const"]]
+    if "properties" in node:
+        schema["properties"] = {
+            name: structural(value, definitions) for name, value in node["properties"].items()
+        }
+    if node.get("additionalProperties") is True:
+        schema[PRESERVE] = True
+    if "items" in node:
+        schema |= _list(node["items"], definitions)
+    if node.get("default") is not None:
+        schema["default"] = _given(node["default"])
+    return schema
+
+
+def _resolved(source: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Follow a reference, and take the one alternative of an optional field that is not null."""
+    node = dict(source)
+    if "anyOf" in node:
+        (chosen,) = [option for option in node.pop("anyOf") if option.get("type") != "null"]
+        node = {**_resolved(chosen, definitions), **node}
+    if "$ref" in node:
+        target = definitions[node.pop("$ref").removeprefix("#/$defs/")]
+        node = {**_resolved(target, definitions), **node}
+    return node
+
+
+def _list(items: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    keys = _resolved(items, definitions).get(LIST_KEYS)
+    kept = {"items": structural(items, definitions)}
+    if keys:
+        return {**kept, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": keys}
+    return {**kept, "x-kubernetes-list-type": "atomic"}
+
+
+def _given(value: Any) -> Any:
+    """Leave absent values out of a default. Defaults are written in full: rules see them before those below."""
+    if isinstance(value, list):
+        return [_given(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _given(item) for name, item in value.items() if item is not None}
+    return value
