@@ -1,0 +1,137 @@
+"""IP addresses in code: which dotted or coloned number names somebody's machine.
+
+Owns the patterns, the address classes that are left alone (private, loopback, link-local, documentation,
+multicast, reserved, public resolvers) and the signs of a version number or an object identifier.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import re
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address
+
+from daybreak_data.personal_data.finding import Span
+from daybreak_data.personal_data.patterns import matches
+
+HEAD_V4 = r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"
+# Global unicast is 2000::/3 (IANA IPv6 address space), so only these first groups can name a machine.
+HEAD_V6 = r"[23][0-9A-Fa-f]{3}:[0-9A-Fa-f]{0,4}:"
+_PATTERN_V4 = r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}"
+_PATTERN_V6 = r"[23][0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}"
+_WINDOW = 64
+
+# Operated for everybody and printed in every manual: they tell nothing about a person.
+_PUBLIC_RESOLVERS = """
+8.8.8.8 8.8.4.4 1.1.1.1 1.0.0.1 1.1.1.2 1.0.0.2 1.1.1.3 1.0.0.3 9.9.9.9 9.9.9.10 149.112.112.112
+149.112.112.10 208.67.222.222 208.67.220.220 4.2.2.1 4.2.2.2 4.2.2.3 4.2.2.4 4.2.2.5 4.2.2.6 64.6.64.6
+64.6.65.6 76.76.19.19 76.76.2.0 76.76.10.0 94.140.14.14 94.140.15.15 77.88.8.8 77.88.8.1 114.114.114.114
+114.114.115.115 223.5.5.5 223.6.6.6 119.29.29.29 180.76.76.76 168.126.63.1 185.228.168.9 156.154.70.1
+168.63.129.16
+2001:4860:4860::8888 2001:4860:4860::8844 2606:4700:4700::1111 2606:4700:4700::1001 2620:fe::fe
+2620:fe::9 2620:119:35::35 2620:119:53::53 2a10:50c0::ad1:ff 2a10:50c0::ad2:ff 2400:3200::1
+"""
+PUBLIC_RESOLVERS = frozenset(_PUBLIC_RESOLVERS.split())
+_DOCUMENTATION_V6 = ipaddress.IPv6Network("3fff::/20")  # RFC 9637, younger than Python 3.11's table
+
+_NETWORK_WORDS = re.compile(
+    rb"(?i)(?:\b|_)(?:ip|ips|ipv4|ipaddr\w*|addr\w*|host\w*|servers?|dns|gateway|subnet|cidr|ping|ssh|nameserver|bind"
+    rb"|listen|connect\w*|socket|proxy|remote|peers?|inet|client|allow|deny|route|nodes?|whois|cluster|endpoint"
+    rb"|master|firewall|network)(?:\b|_|[0-9])|://$"
+)
+_VERSION_WORDS = re.compile(
+    rb"(?i)version|(?:\b|_)(?:ver|release[sd]?|rev|revision|build|firmware|driver|upgraded?|since|changelog|oid|section"
+    rb"|sect?|chapter|figure|fig|table|clause|appendix|rfc|iso|patch|update|requires?|v|\w*identifiers?|arcs?)(?:\b|_|\.)"
+)
+_COMPARISON = re.compile(rb"(?:[<>=~!]=|~>|\^|>|<)\s*$")
+_PRODUCT = re.compile(rb"[A-Za-z0-9)]/$")  # Chrome/91.0.4472.124, download/1.20.3.4
+_ADDRESS_IN_PATH = re.compile(rb"(?i)(?:ip|ips|hosts?|whois|addr\w*|nodes?|cidr|sub)/$")
+_DOTTED_BEFORE = re.compile(rb"(?:[0-9]{1,3}\.){3}[0-9]{1,3}\s?-$")
+# Arcs of X.500 attributes and extensions, of IANA, Certicom and Teletrust, printed without the word "OID".
+_OID_ARCS = (b"2.5.4.", b"2.5.29.", b"2.5.8.", b"1.3.6.1", b"1.3.132.", b"1.3.101.", b"1.3.14.", b"2.16.840.")
+_DIGITS_ONLY = re.compile(rb"[0-9]\.[0-9]\.[0-9]\.[0-9]")
+_RIGHT_EDGE = re.compile(rb"\.?[A-Za-z0-9_]|-[A-Za-z]|\.[*x]")
+_REVERSE_ZONE = re.compile(rb"\.(?:in-addr\.arpa|nip\.io|sslip\.io|xip\.io)\b")
+_PREFIX_LENGTH = re.compile(rb"/[0-9]{1,2}\b")
+
+
+def find_ipv4(data: bytes) -> Iterator[Span]:
+    """Yield the IPv4 addresses of ``data`` that may name somebody's machine."""
+    for match in matches(_PATTERN_V4, data):
+        start, end = match.span()
+        value = data[start:end].decode("ascii")
+        if not _is_named_machine(value):
+            continue
+        if data.startswith(b".in-addr.arpa", end) and not _is_named_machine(".".join(value.split(".")[::-1])):
+            continue
+        if _has_edges(data, start, end) and not _is_version(data, start, end):
+            yield Span("ipAddress", start, end, "ipv4")
+
+
+def find_ipv6(data: bytes) -> Iterator[Span]:
+    """Yield the IPv6 addresses of ``data`` that may name somebody's machine."""
+    for match in matches(_PATTERN_V6, data):
+        start, end = match.span()
+        if start and (data[start - 1 : start].isalnum() or data[start - 1 : start] in b":._"):
+            continue
+        if data[end - 1 : end] == b":" and data[end - 2 : end] != b"::":
+            end -= 1
+        after = data[end : end + 1]
+        if after.isalnum() or after == b"_" or data[end : end + 2] == b"::":
+            continue
+        if _is_named_machine(data[start:end].decode("ascii")):
+            yield Span("ipAddress", start, end, "ipv6")
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_named_machine(value: str) -> bool:
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError:
+        return False
+    return is_personal(address)
+
+
+def is_personal(address: IPv4Address | IPv6Address) -> bool:
+    """Tell whether an address can be one machine of somebody: global, unicast, no public resolver."""
+    if not address.is_global or address.is_multicast or str(address) in PUBLIC_RESOLVERS:
+        return False
+    return not (isinstance(address, IPv6Address) and address in _DOCUMENTATION_V6)
+
+
+def _has_edges(data: bytes, start: int, end: int) -> bool:
+    before = data[max(0, start - _WINDOW) : start]
+    last = before[-1:]
+    if last.isalnum() and not _is_escape(before):
+        return False
+    if last in {b".", b"_"} or (last == b"-" and not _DOTTED_BEFORE.search(before)):
+        return False
+    if _PRODUCT.search(before) and not _ADDRESS_IN_PATH.search(before):
+        return False
+    after = data[end : end + _WINDOW]
+    return _RIGHT_EDGE.match(after) is None or _REVERSE_ZONE.match(after) is not None
+
+
+def _is_escape(before: bytes) -> bool:
+    return before[-2:-1] == b"\\" and before[-1:] in b"ntr"
+
+
+def _is_version(data: bytes, start: int, end: int) -> bool:
+    before = data[max(0, start - _WINDOW) : start].rsplit(b"\n", 1)[-1]
+    after = data[end : end + _WINDOW].split(b"\n", 1)[0]
+    network, version = _last_end(_NETWORK_WORDS, before), _last_end(_VERSION_WORDS, before)
+    if network > version:  # the nearer word counts
+        return False
+    if version >= 0 or _COMPARISON.search(before):
+        return True
+    value = data[start:end]
+    if value.startswith(_OID_ARCS):
+        return True
+    if _PREFIX_LENGTH.match(after) or _NETWORK_WORDS.search(after):
+        return False
+    return value.endswith(b".0") or _DIGITS_ONLY.fullmatch(value) is not None
+
+
+def _last_end(words: re.Pattern[bytes], window: bytes) -> int:
+    return max((match.end() for match in words.finditer(window)), default=-1)

@@ -1,0 +1,111 @@
+"""Secrets without a form of their own: a telling name, an assignment, and a value that looks random.
+
+Owns the pattern of such assignments and the signs that the value is a hash, an identifier or a stand-in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from daybreak_data.personal_data.finding import Span
+from daybreak_data.personal_data.patterns import matches
+from daybreak_data.personal_data.randomness import (
+    is_code,
+    is_hex,
+    is_placeholder,
+    is_uuid,
+    looks_chosen,
+    looks_generated,
+)
+
+MIN_LENGTH = 8
+MAX_LENGTH = 512
+
+_NAMES = (
+    r"(?:password|passwd|passwort|pwd|passphrase|secret|token|api[_\-]?key|apikey|access[_\-]?key|auth[_\-]?key"
+    r"|private[_\-]?key|client[_\-]?key|signing[_\-]?key|encryption[_\-]?key|master[_\-]?key|account[_\-]?key"
+    r"|service[_\-]?key|license[_\-]?key|credential|webhook[_\-]?key|jwt[_\-]?key|salt)"
+)
+# A type annotation between the name and its value: `: str =`, `: Optional[str] =`, ` string =`.
+_TYPE = r"(?::?[ \t]{0,3}[A-Za-z_][A-Za-z_.\[\]|?]{0,30}[ \t]{0,3})?"
+_SIGN = r"[ \t]{0,8}(?:=>|:=|[!=]==?|\?=|[:=,(])[ \t]{0,8}"
+_NAME = rf"(?i:{_NAMES})[A-Za-z0-9_.\-]{{0,24}}[\"'`\])]{{0,2}}"
+_QUOTED = rf"{_NAME}(?:{_SIGN}|{_TYPE}={{1}}[ \t]{{0,8}})[A-Za-z@$]{{0,2}}(?:\"([!#-~]+)\"|'([!-&(-~]+)'|`([!-_a-~]+)`)"
+_ELEMENT = rf"{_NAME}>([!-;=?-~]+)</"
+_LINE_START = r"(?:^|\n)[ \t]{0,16}(?:export |set |ENV |ARG |- )?[A-Za-z0-9_.\-]{0,40}"
+_BARE = rf"{_LINE_START}{_NAME}[ \t]{{0,4}}[=:][ \t]{{0,4}}([!#-&*-~]+)"
+HEAD = rf"{_NAME}{_TYPE}[ \t]{{0,8}}[=:,(!?>]"
+
+_BARE_SUFFIXES = frozenset(
+    {
+        ".env",
+        ".ini",
+        ".cfg",
+        ".conf",
+        ".config",
+        ".properties",
+        ".yml",
+        ".yaml",
+        ".toml",
+        ".sh",
+        ".bash",
+        ".zsh",
+    }
+    | {".tf", ".tfvars", ".txt", ".envrc"}
+)
+_LOCK_FILE_NAMES = """
+package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml bun.lock poetry.lock uv.lock pdm.lock
+pipfile.lock cargo.lock go.sum composer.lock gemfile.lock flake.lock packages.lock.json .secrets.baseline
+podfile.lock mix.lock pubspec.lock
+"""
+_LOCK_FILES = frozenset(_LOCK_FILE_NAMES.split())
+_HASH_WORDS = re.compile(
+    rb"(?i)sha[-_]?[0-9]|md5|hash|digest|checksum|integrity|commit|etag|fingerprint|crc|blob"
+)
+_HASH_LENGTHS = frozenset({32, 40, 64, 96, 128})
+# Only what people choose and type themselves may be short.
+_CHOSEN = re.compile(rb"(?i)passw|pwd|passphrase|secret|credential")
+# Names whose values are public by design, or name a place instead of holding a secret.
+_HARMLESS_NAME = re.compile(
+    rb"(?i)(?:AWS::|public|csrf|xsrf|token(?:izer|ize|type|_?id|_?name|_?url|_?uri|_?endpoint|_?path|_?file|_?class|_?kind|s_?per)"
+    rb"|(?:key|secret|password|token|credential)s?[_\-.]?(?:name|path|file|url|uri|type|field|id|ref|arn|class|label"
+    rb"|prefix|hint|error|message|regex|pattern|format|policy|hash|length|header|param|env|var|prompt|title|text)"
+    rb"|next[_\-]?(?:page)?[_\-]?token|page[_\-]?token|continuation|sync[_\-]?token|sas[_\-]?token[_\-]?type)"
+)
+
+
+def is_lock_file(path: str) -> bool:
+    """Tell whether a file pins dependencies, which means it is full of hashes."""
+    name = PurePosixPath(path).name.lower()
+    return name in _LOCK_FILES or name.endswith(".lock")
+
+
+def find_assigned_secrets(data: bytes, path: str) -> Iterator[Span]:
+    """Yield values of 8 to 512 characters that a telling name is set to, and that look secret."""
+    if is_lock_file(path):
+        return
+    patterns = [_QUOTED, _ELEMENT]
+    name = PurePosixPath(path).name.lower()
+    if PurePosixPath(name).suffix in _BARE_SUFFIXES or name.startswith((".env", "dockerfile")):
+        patterns.append(_BARE)
+    for pattern in patterns:
+        for match in matches(pattern, data):
+            group = next(i for i, value in enumerate(match.groups(), 1) if value is not None)
+            start, end = match.span(group)
+            if MIN_LENGTH <= end - start <= MAX_LENGTH and _is_secret(data, match.start(), start, end):
+                yield Span("key", start, end, "assigned-secret")
+
+
+def _is_secret(data: bytes, name_start: int, start: int, end: int) -> bool:
+    value = data[start:end].decode("ascii")
+    if is_placeholder(value) or is_uuid(value) or is_code(value):
+        return False
+    line_start = data.rfind(b"\n", max(0, name_start - 80), name_start) + 1 or max(0, name_start - 80)
+    before = data[line_start:start]
+    if _HARMLESS_NAME.search(before):
+        return False
+    if is_hex(value) and len(value) in _HASH_LENGTHS and _HASH_WORDS.search(before):
+        return False
+    return looks_generated(value) or (_CHOSEN.search(before) is not None and looks_chosen(value))

@@ -1,0 +1,91 @@
+"""Email addresses in code: which ``x@y`` is a mail address.
+
+Owns the pattern, its neighbourhood rules and the top-level domains. Left alone on purpose: the domains that
+RFC 2606 and RFC 6761 reserve for examples, user information in URLs, and remotes such as ``git@host:path``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from daybreak_data.personal_data.finding import Span
+from daybreak_data.personal_data.patterns import matches
+from daybreak_data.personal_data.top_level_domains import TOP_LEVEL_DOMAINS
+
+HEAD = r"[A-Za-z0-9_+\-]@[A-Za-z0-9\-]+\.[A-Za-z0-9]"
+# RFC 5321 atoms without the exotic marks; lengths are checked after the match (RFC 5321 4.5.3.1).
+_PATTERN = r"[A-Za-z0-9_.%+\-]+@[A-Za-z0-9][A-Za-z0-9\-]*(?:\.[A-Za-z0-9\-]+)*\.[A-Za-z]{2,24}"
+MAX_LOCAL = 64
+MAX_DOMAIN = 253
+_WINDOW = 80
+
+_RESERVED_LABELS = frozenset({"example", "test", "invalid", "localhost", "local", "internal", "lan"})
+_RESERVED_DOMAINS = ("example.com", "example.net", "example.org", "example.edu")
+_REMOTE_USERS = frozenset({"git", "hg", "svn", "ssh", "root", "ubuntu", "ec2-user"})
+# Owners of SSH algorithm names, which have the form of addresses (RFC 4251 section 6).
+_PROTOCOL_DOMAINS = frozenset({"openssh.com", "libssh.org"})
+# Kotlin labels and keywords before an annotation.
+_NOT_A_NAME = frozenset({"this", "super", "return", "break", "continue"})
+# What escapes leave before a name: the n of \n, \u003c, %3C, the 3D of quoted-printable.
+_ESCAPE_AFTER_BACKSLASH = re.compile(r"[abfnrtv](?=.)|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[0-7]{3}")
+_PERCENT_ESCAPES = re.compile(r".*%[0-9A-Fa-f]{2}", re.DOTALL)
+_USER_INFORMATION = re.compile(rb"://[^\s/\"'<>]*$")
+_REMOTE_PATH = re.compile(rb":(?:[/~]|[\w.\-]+/)")
+# Scale factors of image names: icon@2x.png, icon@1.5x.
+_SCALE = re.compile(r"[0-9.]+x\b")
+
+
+def find_emails(data: bytes) -> Iterator[Span]:
+    """Yield the addresses of ``data`` from left to right."""
+    for match in matches(_PATTERN, data):
+        start, end = match.span()
+        local, domain = data[start:end].decode("ascii").rsplit("@", 1)
+        trimmed = _trim_local(local, data[start - 1 : start])
+        if not trimmed or not _is_address(trimmed, domain):
+            continue
+        start += len(local) - len(trimmed)
+        if _is_elsewhere(data, start, end, trimmed):
+            continue
+        yield Span("email", start, end, "email")
+
+
+def _trim_local(local: str, before: bytes) -> str:
+    if before == b"\\":
+        escape = _ESCAPE_AFTER_BACKSLASH.match(local)
+        local = local[escape.end() :] if escape else local
+    percent = _PERCENT_ESCAPES.match(local)
+    local = local[percent.end() :] if percent else local
+    return local.lstrip(".-+%")
+
+
+def _is_address(local: str, domain: str) -> bool:
+    if len(local) > MAX_LOCAL or len(domain) > MAX_DOMAIN or local.endswith(".") or ".." in local:
+        return False
+    if local.lower() in _NOT_A_NAME or _SCALE.match(domain):
+        return False
+    labels = domain.lower().split(".")
+    if labels[-1] not in TOP_LEVEL_DOMAINS:
+        return False
+    if any(not label or label[0] == "-" or label[-1] == "-" for label in labels):
+        return False
+    if labels[-2].isdigit() and (len(labels) > 2 or labels[-1] not in {"com", "net", "org", "cn"}):
+        return False  # package@1.0.dev is a version, 163.com is a mail provider
+    return domain.lower() not in _PROTOCOL_DOMAINS and not is_reserved(labels)
+
+
+def is_reserved(labels: list[str]) -> bool:
+    """Tell whether a domain can belong to nobody (RFC 2606, RFC 6761, RFC 6762)."""
+    return bool(_RESERVED_LABELS & {labels[-1], labels[-2]}) or ".".join(labels[-2:]) in _RESERVED_DOMAINS
+
+
+def _is_elsewhere(data: bytes, start: int, end: int, local: str) -> bool:
+    """Tell whether the neighbourhood makes it something else: a call, a URL's user, a remote path."""
+    after = data[end : end + _WINDOW]
+    if after[:1] in {b"(", b"@"} or after[:2] in {b"::", b"[["} or after[:1].isalnum() or after[:1] == b"_":
+        return True
+    if _USER_INFORMATION.search(data[max(0, start - _WINDOW) : start]):
+        return True
+    if local.lower() in _REMOTE_USERS and after[:1] in {b":", b"/"}:
+        return True
+    return _REMOTE_PATH.match(after) is not None

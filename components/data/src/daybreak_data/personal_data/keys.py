@@ -1,0 +1,62 @@
+"""Keys by their form: runs the rules of ``key_rules`` and throws out examples and stand-ins.
+
+Owns the validation after a match. The formats themselves are data in ``key_rules``.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterator
+
+from daybreak_data.personal_data.finding import Span
+from daybreak_data.personal_data.key_rules import KeyRule
+from daybreak_data.personal_data.patterns import matches
+from daybreak_data.personal_data.randomness import entropy, is_placeholder, is_uuid, word_share
+
+# Stand-ins of manuals. Narrow on purpose: a real token may hold any three letters by chance.
+_EXAMPLE = re.compile(
+    r"(?i)example|placeholder|your[_-]|x{6}|\*{3}|\.{3}|0{8}|1{8}|a{8}|1234567890|abcdefghij|redacted"
+)
+_LOWER_WORDS = re.compile(r"[a-z]+(?:[_\-.][a-z]+)*")
+
+
+def find_formed_keys(data: bytes, rule: KeyRule) -> Iterator[Span]:
+    """Yield the keys of one format."""
+    for match in matches(rule.pattern, data):
+        start, end = match.span(1 if match.re.groups else 0)
+        value = data[start:end].decode("latin-1")
+        if rule.name == "private-key" or _is_key(value, rule, data[end : end + 1]):
+            yield Span("key", start, end, rule.name)
+
+
+def _is_key(value: str, rule: KeyRule, after: bytes) -> bool:
+    if after.isalnum() or (after == b"_" and rule.name != "url-password"):
+        return False
+    if _EXAMPLE.search(value) or entropy(value) < rule.min_entropy:
+        return False
+    if rule.name == "url-password":
+        return _is_password(value)
+    if rule.name == "json-web-token":
+        return is_json(value.split(".", 1)[0])
+    if rule.name == "authorization-header":
+        return not is_placeholder(value) and not is_uuid(value) and word_share(value) < 0.5
+    return True
+
+
+def _is_password(value: str) -> bool:
+    """Tell whether the password of a URL is one: no stand-in, no lower-case word such as ``tiger``."""
+    if is_placeholder(value) or value.startswith(("$", "%", "{", ":")):
+        return False
+    return _LOWER_WORDS.fullmatch(value) is None
+
+
+def is_json(segment: str) -> bool:
+    """Tell whether a base64url segment holds a JSON object (RFC 7515 section 3)."""
+    try:
+        header = json.loads(base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4)))
+    except (binascii.Error, ValueError):
+        return False
+    return isinstance(header, dict)

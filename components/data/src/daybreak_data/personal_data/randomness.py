@@ -1,0 +1,104 @@
+"""How much a string looks like made by a random generator or chosen as a password, and how little like code.
+
+Pure measures on one candidate. Owns no pattern of where candidates stand.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from itertools import pairwise
+
+_PLACEHOLDER = re.compile(
+    r"(?i)example|sample|dummy|placeholder|change.?me|change.?it|replace|insert|redacted|removed|masked|hidden"
+    r"|foo|bar(?:\b|_|[0-9])|baz|test|fake|mock|todo|xxx|\*\*\*|\.\.\.|…|your[_-]?|my[_-]?(?:pass|secret|token|key|api)"
+    r"|(?:the|some|any|a|an)[_-]?(?:pass|secret|token|key)|lorem|undefined|null|none|default|abcdef|qwerty"
+    r"|123456|abc123|deadbeef|00000|11111|aaaaa|password|passwd|passphrase|secret|token|credential|api_?key|<|>"
+    r"|\$\{|\{\{|%\(|\$\(|\{[a-z_]*\}|%[sd]|env[.(\[]|process\."
+)
+_UUID = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_HEX = re.compile(r"(?:0x)?(?:[0-9a-f]+|[0-9A-F]+)")
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
+_VOWEL = re.compile(r"[aeiouyAEIOUY]")
+_CONSONANTS = re.compile(r"(?i)[bcdfghjklmnpqrstvwxz]{5,}")
+_SYMBOLS = re.compile(r"[!@#$%^&*?~+=]")
+_CODE = re.compile(r"^[\w.]+\(|\)$|^[.\\]|^[A-Za-z]:\\|::|->|^--?[a-z]|\\[dwsb]|^\^|\$$|\(\?|\[[a-zA-Z]")
+_TRANSITION = re.compile(r"[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])")
+_PATH = re.compile(r"^(?:[a-z]+:)?/{1,2}[\w.@:/\-]*$|^[\w\-]+(?:/[\w.\-]+)+$")
+
+
+def entropy(value: str) -> float:
+    """Shannon entropy in bits per character (Shannon 1948)."""
+    counts = Counter(value)
+    return -sum(n / len(value) * math.log2(n / len(value)) for n in counts.values())
+
+
+def is_placeholder(value: str) -> bool:
+    """Tell whether a value says itself that it stands for another one."""
+    return _PLACEHOLDER.search(value) is not None or len(set(value)) < 5
+
+
+def is_uuid(value: str) -> bool:
+    """Tell whether a value is an identifier in RFC 9562 form."""
+    return _UUID.fullmatch(value) is not None
+
+
+def is_hex(value: str) -> bool:
+    """Tell whether a value has hexadecimal digits of one case only."""
+    return _HEX.fullmatch(value) is not None
+
+
+def is_code(value: str) -> bool:
+    """Tell whether a value is an expression, a pattern, a path or a flag."""
+    return _CODE.search(value) is not None or _is_path(value)
+
+
+def _is_path(value: str) -> bool:
+    return _PATH.match(value) is not None and word_share(value) > 0.4
+
+
+def word_share(value: str) -> float:
+    """Share of the characters that stand in runs that could be words: 4 letters or more, with vowels."""
+    in_words = sum(len(word) for word in _WORDS.findall(value) if _could_be_word(word))
+    return in_words / len(value)
+
+
+def _could_be_word(run: str) -> bool:
+    if len(run) < 4 or run.isdigit():
+        return False
+    vowels = len(_VOWEL.findall(run))
+    return 0.2 <= vowels / len(run) <= 0.75 and not _CONSONANTS.search(run)
+
+
+def looks_generated(value: str) -> bool:
+    """Tell whether a string of 16 characters or more looks drawn at random.
+
+    Random base62 of length n changes between letters and digits about 0.27 n times and hexadecimal 0.47 n
+    times (p and q of the two classes, 2 p q a step); names in code with digits in them change once or twice.
+    """
+    if len(value) < 16 or word_share(value) > 0.45:
+        return False
+    hexadecimal = is_hex(value)
+    if entropy(value) < (2.8 if hexadecimal else 3.3):
+        return False
+    changes = len(_TRANSITION.findall(value))
+    if changes >= max(3, len(value) // 10):
+        return True
+    cases = sum(a.islower() != b.islower() for a, b in pairwise(value) if (a + b).isalpha())
+    return cases >= len(value) // 4 and len(value) >= 20
+
+
+def looks_chosen(value: str) -> bool:
+    """Tell whether a short string looks like a password that a person chose: mixed classes, no name."""
+    if not 8 <= len(value) <= 40 or " " in value:
+        return False
+    classes = [
+        any(c.islower() for c in value),
+        any(c.isupper() for c in value),
+        any(c.isdigit() for c in value),
+        _SYMBOLS.search(value) is not None,
+    ]
+    if not classes[2] or sum(classes) < 3:
+        return False
+    return len(set(value)) >= 6

@@ -1,0 +1,46 @@
+"""The search: one automaton over the whole text, then only the rules that can match.
+
+Owns the order and the list of finders. Knows no pattern.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+
+from daybreak_data.personal_data import addresses, assignments, emails
+from daybreak_data.personal_data.finding import Finding, Span, encode, to_findings, without_overlaps
+from daybreak_data.personal_data.key_rules import KEY_RULES
+from daybreak_data.personal_data.keys import find_formed_keys
+from daybreak_data.personal_data.patterns import Gates
+
+CODE_VERSION = 1  # part of the digest of every step that redacts
+
+Finder = Callable[[bytes, str], Iterator[Span]]
+
+
+@functools.cache
+def _finders() -> tuple[Gates, tuple[Finder, ...]]:
+    heads: list[str] = [emails.HEAD, addresses.HEAD_V4, addresses.HEAD_V6, assignments.HEAD]
+    finders: list[Finder] = [
+        lambda data, path: emails.find_emails(data),
+        lambda data, path: addresses.find_ipv4(data),
+        lambda data, path: addresses.find_ipv6(data),
+        assignments.find_assigned_secrets,
+    ]
+    for rule in KEY_RULES:
+        heads.append(rule.head)
+        finders.append(lambda data, path, rule=rule: find_formed_keys(data, rule))  # type: ignore[misc]
+    return Gates(heads), tuple(finders)
+
+
+def find_personal_data(text: str, path: str) -> list[Finding]:
+    """Return what is personal in ``text``: sorted, without overlaps, offsets in characters.
+
+    ``path`` only tells the kind of file (a lock file is full of hashes, ``.env`` has values without quotes).
+    Linear in the length of the text, whatever it holds.
+    """
+    data = encode(text)
+    gates, finders = _finders()
+    spans = [span for index in gates.open_for(data) for span in finders[index](data, path)]
+    return to_findings(text, data, without_overlaps(spans)) if spans else []
