@@ -65,3 +65,16 @@ def test_the_ledger_becomes_a_curve_over_tokens() -> None:
         json.dumps({"step": 2, "tokens": 100, "loss": 8}),
     ]
     assert report.read_ledger(lines) == [(100, 9.0), (200, 8.0)]
+
+
+def test_every_file_is_in_one_row_even_with_many_reasons(values: report.Values) -> None:
+    dropped = {f"reason-{index:02}": index + 1 for index in range(20)}
+    documents = values.documents.model_copy(update={"dropped": dropped})
+    text = " ".join(_parse(report.build(dataclasses.replace(values, documents=documents))).text)
+    assert f"other reasons {sum(range(1, 7))}" in text
+
+
+def test_only_a_small_model_is_excused(values: report.Values) -> None:
+    large = values.trained.model_copy(update={"num_parameters": 1_000_000_000})
+    assert "A model this small" in report.build(values)
+    assert "A model this small" not in report.build(dataclasses.replace(values, trained=large))

@@ -20,6 +20,9 @@ from daybreak_pipelines.plan import STEPS, TITLES
 from daybreak_pipelines.planner import Need
 
 TEMPLATE = Path(__file__).with_name("report.html")
+MOST_REASONS = 14
+TOO_SMALL = 100_000_000
+"""Below this many parameters no public model solves a tenth of HumanEval (SantaCoder, 1.1 billion: 18 %)."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,11 @@ def _tiles(values: Values) -> str:
 
 def _funnel(values: Values) -> str:
     rows = [("kept", float(values.documents.num_documents), f"{values.documents.num_documents:,}")]
-    rows += [(reason, float(count), f"{count:,}") for reason, count in _largest(values.documents.dropped, 14)]
+    largest = _largest(values.documents.dropped, MOST_REASONS)
+    rows += [(reason, float(count), f"{count:,}") for reason, count in largest]
+    others = sum(values.documents.dropped.values()) - sum(count for _, count in largest)
+    if others:
+        rows.append(("other reasons", float(others), f"{others:,}"))
     return bars(rows)
 
 
@@ -177,8 +184,14 @@ def _scores(values: Values) -> str:
         f"<td>{item.num_tasks:,}</tr>"
         for item in values.evaluated.scores
     )
+    text = "An interval is a bootstrap over tasks."
+    if values.trained.num_parameters < TOO_SMALL:
+        text = (
+            "A model this small solves hardly any programming problem: low scores are the honest result. What they "
+            "show is that every part works, judge included. " + text
+        )
     gates = "".join(f"<p class=bad>{html.escape(text)}</p>" for text in values.evaluated.failed_gates)
-    return f"<table>{head}{rows}</table>{gates}"
+    return f"<table>{head}{rows}</table>{gates}<p class=note>{text}</p>"
 
 
 def _completion(item: Completion) -> str:
