@@ -1,1 +1,1 @@
-"""The Triton model repository, the completion gateway and local serving."""
+"""Daybreak's serving room: the Triton model repository, the engine inside it, the gateway, local serving."""

@@ -1,0 +1,140 @@
+"""A model folder before anything trusts it: local, unchanged since its commit, without pickles, readable.
+
+Owns what serving must know of a model (context, end tokens, fill-in-the-middle). Loads no weights.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from daybreak_contracts import artifacts, names, storage
+from daybreak_contracts.errors import UserError
+
+PICKLE_SUFFIXES = frozenset(
+    {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".msgpack", ".npy"}
+)
+"""Formats that run code when they are loaded, or may (`.npy` with objects)."""
+
+WEIGHTS = "model.safetensors"
+GOLDEN = "golden.json"
+REQUIRED = ("config.json", WEIGHTS, "tokenizer.json")
+
+FillInTheMiddle = Literal["None", "PSM", "SPM"]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A recorded greedy completion: what the exported model answered when it was made."""
+
+    prompt_ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A verified model on the local disk."""
+
+    path: Path
+    digest: str
+    """Digest of what made it, from its manifest."""
+    files: tuple[str, ...]
+    """What the manifest lists; nothing else is served."""
+    context_length: int
+    vocabulary_size: int
+    end_ids: frozenset[int]
+    golden: Golden | None
+
+
+def open_model(uri: str, cache_dir: Path) -> ModelFolder:
+    """Return the verified model at a URI; a remote one is copied below ``cache_dir`` first.
+
+    Torn, changed, pickled or incomplete models are UserErrors.
+    """
+    manifest = artifacts.load(uri)
+    refuse_pickles(uri, [entry.path for entry in manifest.files])
+    if storage.is_remote(uri):
+        path = _fetch(uri, manifest, cache_dir)
+    else:
+        path = storage.local_path(uri).absolute()
+        artifacts.verify(str(path), manifest)
+    files = tuple(entry.path for entry in manifest.files)
+    missing = [name for name in REQUIRED if name not in files]
+    if missing:
+        raise UserError(f"{uri}: {', '.join(missing)} missing, serve the artifact of the export step")
+    return _read(path, manifest.digest, files)
+
+
+def refuse_pickles(uri: str, files: list[str]) -> None:
+    """Refuse a model with files that may run code when they are loaded."""
+    found = [name for name in files if PurePosixPath(name).suffix.lower() in PICKLE_SUFFIXES]
+    if found:
+        raise UserError(f"{uri}: {found[0]} may run code when it is loaded, export the model as safetensors")
+
+
+def _fetch(uri: str, manifest: artifacts.Manifest, cache_dir: Path) -> Path:
+    """Copy a remote artifact into the cache; a copy that is there and whole is used again."""
+    target = cache_dir / "models" / manifest.digest[:16]
+    if artifacts.find(str(target), manifest.digest) is not None:
+        return target
+    staging = cache_dir / "models" / f".staging-{uuid.uuid4().hex}"
+    try:
+        for name in [*(entry.path for entry in manifest.files), artifacts.MANIFEST]:
+            storage.copy_file(storage.join(uri, name), str(staging / name))
+        artifacts.verify(str(staging), manifest)
+        shutil.rmtree(target, ignore_errors=True)
+        staging.rename(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def _read(path: Path, digest: str, files: tuple[str, ...]) -> ModelFolder:
+    config = storage.read_json(str(path / "config.json"))
+    architectures = config.get("architectures") or []
+    if architectures != ["LlamaForCausalLM"]:
+        raise UserError(
+            f"{path}/config.json: architectures must be ['LlamaForCausalLM'], got {architectures}"
+        )
+    generation = {}
+    if "generation_config.json" in files:
+        generation = storage.read_json(str(path / "generation_config.json"))
+    return ModelFolder(
+        path=path,
+        digest=digest,
+        files=files,
+        context_length=int(config["max_position_embeddings"]),
+        vocabulary_size=int(config["vocab_size"]),
+        end_ids=end_ids(config, generation),
+        golden=_golden(path / GOLDEN) if GOLDEN in files else None,
+    )
+
+
+def end_ids(config: Mapping[str, Any], generation: Mapping[str, Any]) -> frozenset[int]:
+    """Return the ids that end a text: of the generation config, else of the model's config (may be a list)."""
+    found = generation.get("eos_token_id", config.get("eos_token_id"))
+    if found is None:
+        return frozenset()
+    return frozenset(found) if isinstance(found, list) else frozenset({int(found)})
+
+
+def _golden(path: Path) -> Golden:
+    document = storage.read_json(str(path))
+    try:
+        prompt_ids, token_ids = document["prompt_ids"], document["token_ids"]
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path}: must hold prompt_ids and token_ids, export the model again") from error
+    return Golden(tuple(prompt_ids), tuple(token_ids))
+
+
+def special_ids(tokenizer_file: Path) -> dict[str, int]:
+    """Return the ids of the special tokens that serving composes prompts with."""
+    document = json.loads(tokenizer_file.read_text(encoding="utf-8"))
+    added = {entry["content"]: int(entry["id"]) for entry in document.get("added_tokens", ())}
+    wanted = (names.END_OF_TEXT, names.FIM_PREFIX, names.FIM_MIDDLE, names.FIM_SUFFIX)
+    return {name: added[name] for name in wanted if name in added}

@@ -1,0 +1,75 @@
+"""A child process that leaves nothing behind: its own group, a log file, tied to our life, stopped in order.
+
+Owns no knowledge of what the child is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+TETHER = Path(__file__).with_name("tether.py")
+LOG_TAIL_BYTES = 4096
+
+
+class Child:
+    """One run of a program."""
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], log: Path, pass_fds: Sequence[int] = ()
+    ) -> None:
+        self.log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid())]
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [*tether, *command],
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=tuple(pass_fds),
+            )
+
+    @property
+    def pid(self) -> int:
+        """Process id; also the id of its group."""
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code, or None while it runs."""
+        return self._process.poll()
+
+    def log_tail(self) -> str:
+        """Return the last lines of the log."""
+        with self.log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+            return file.read().decode(errors="replace").strip()
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for its end; tell whether it came."""
+        try:
+            self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """End it and every process of its group at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self, grace_s: float) -> None:
+        """Ask it to end, wait, then make it and what is left of its group end."""
+        if self.exit_code is None:
+            self._process.terminate()
+            self.wait(grace_s)
+        self.kill()

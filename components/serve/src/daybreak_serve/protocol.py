@@ -1,0 +1,79 @@
+"""What gateway and engine say to each other through Triton: tensor names, options, chunks.
+
+One request is ``prompt_ids`` (INT32) and ``options`` (JSON); it is answered by many ``chunk`` tensors (JSON).
+Owns no transport and no generation.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+MODEL_NAME = "completion"
+PROMPT_IDS = "prompt_ids"
+OPTIONS = "options"
+CHUNK = "chunk"
+
+MAX_STOP_STRINGS = 4
+"""OpenAI's bound of the ``stop`` parameter."""
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to generate. ``temperature`` 0 is greedy; ``seed`` None draws from the engine's own randomness."""
+
+    max_tokens: int
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise ValueError(f"max_tokens must be at least 1, got {self.max_tokens}")
+        if not 0.0 <= self.temperature <= 2.0:
+            raise ValueError(f"temperature must be between 0 and 2, got {self.temperature}")
+        if not 0.0 < self.top_p <= 1.0:
+            raise ValueError(f"top_p must be above 0 and at most 1, got {self.top_p}")
+        if len(self.stop) > MAX_STOP_STRINGS or not all(self.stop):
+            raise ValueError(f"stop takes at most {MAX_STOP_STRINGS} strings, none empty, got {self.stop!r}")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of a completion: text that ends on a whole character, and the tokens made since the last one.
+
+    The text may lag behind the tokens (half a character, the start of a stop string) and never runs ahead.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    finish_reason: FinishReason | None = None
+
+
+def encode_options(options: Options) -> bytes:
+    """Return the options as JSON."""
+    return json.dumps(asdict(options)).encode()
+
+
+def decode_options(data: bytes) -> Options:
+    """Read options; anything wrong is a ValueError with the reason."""
+    document: dict[str, Any] = json.loads(data)
+    try:
+        return Options(**{**document, "stop": tuple(document.get("stop", ()))})
+    except TypeError as error:
+        raise ValueError(f"options: {error}") from error
+
+
+def encode_chunk(chunk: Chunk) -> bytes:
+    """Return a chunk as JSON."""
+    return json.dumps(asdict(chunk), ensure_ascii=False).encode()
+
+
+def decode_chunk(data: bytes) -> Chunk:
+    """Read a chunk that the engine wrote."""
+    document = json.loads(data)
+    return Chunk(document["text"], tuple(document["token_ids"]), document["finish_reason"])

@@ -1,0 +1,235 @@
+"""A real Triton server as a local process: the binary of the ``nvidia-pytriton`` wheel, without its Python part.
+
+For one machine only: the wheel's server is 2.51 and every later advisory applies to it, so it listens on
+loopback, speaks gRPC alone, and sees no repository but ours. Owns no model and no gateway.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sysconfig
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata, util
+from pathlib import Path
+
+from daybreak_contracts.errors import TransientError, UserError
+from daybreak_contracts.launch import identity_of
+from daybreak_contracts.progress import Progress
+from daybreak_serve.process import Child
+
+LIBPYTHON = "libpython3.11.so.1.0"
+STUB = Path("python_backend_stubs/3.11/triton_python_backend_stub")
+SHARED_MEMORY = Path("/dev/shm")
+POLL_S = 0.05
+EXIT_TIMEOUT_S = 5
+READY_TIMEOUT_S = 180.0
+"""Loading torch and transformers on a busy machine takes most of it."""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Where the wheel's parts and Python's library lie."""
+
+    tritonserver: Path
+    wheel_libraries: Path
+    python_libraries: Path
+    scripts: Path
+    """The folder of this environment's ``python``: Triton's stub finds its packages by the first on PATH."""
+
+
+def find_installation() -> Installation:
+    """Return the installed server; whatever it lacks is a UserError that names the remedy."""
+    check_numpy(metadata.version("numpy"))
+    spec = util.find_spec("pytriton")
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError("the Triton binary is not installed, install daybreak-serve[local]")
+    package = Path(next(iter(spec.submodule_search_locations)))
+    libraries = Path(str(sysconfig.get_config_var("LIBDIR")))
+    if not (libraries / LIBPYTHON).exists():
+        raise UserError(
+            f"{libraries}/{LIBPYTHON}: not found, Triton's Python backend needs a Python 3.11 built with a "
+            "shared library (--enable-shared; uv's and Debian's are)"
+        )
+    return Installation(
+        tritonserver=package / "tritonserver",
+        wheel_libraries=package.parent / "nvidia_pytriton.libs",
+        python_libraries=libraries,
+        scripts=Path(sysconfig.get_path("scripts")),
+    )
+
+
+def check_numpy(version: str) -> None:
+    """Refuse numpy 2: the stub of Triton 2.51 then misreads strings and dies at the first request (measured)."""
+    if int(version.partition(".")[0]) >= 2:
+        raise UserError(f"numpy {version} breaks the bundled Triton 2.51, install numpy 1.26")
+
+
+def assemble_backends(installation: Installation, folder: Path) -> Path:
+    """Lay links to the Python backend and its stub into one folder, as the server wants them; return it."""
+    python = folder / "python"
+    python.mkdir(parents=True, exist_ok=True)
+    sources = [*(installation.tritonserver / "backends/python").iterdir(), installation.tritonserver / STUB]
+    for source in sources:
+        link = python / source.name
+        if link.is_symlink() and link.resolve() == source.resolve():
+            continue
+        temporary = link.with_name(f".{link.name}.{os.getpid()}")
+        temporary.symlink_to(source)
+        temporary.replace(link)
+    return folder
+
+
+def environment(installation: Installation, base: Mapping[str, str]) -> dict[str, str]:
+    """Return the server's environment: both library folders, this environment's Python first."""
+    libraries = [str(installation.python_libraries), str(installation.wheel_libraries)]
+    return {
+        **base,
+        "LD_LIBRARY_PATH": ":".join([*libraries, *filter(None, [base.get("LD_LIBRARY_PATH")])]),
+        "PATH": f"{installation.scripts}:{base.get('PATH', '')}",
+        "PYTHONUNBUFFERED": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+    }
+
+
+def shared_memory_prefix(identity: str, serial: int) -> str:
+    """Return the prefix of a server's shared memory; it tells later which process owned it."""
+    return f"daybreak_{identity.replace(':', '_')}_{serial}_"
+
+
+def stale_regions(folder: Path) -> list[Path]:
+    """Return shared memory of ours whose owner is dead."""
+    found = []
+    for path in folder.glob("daybreak_*"):
+        match = re.match(r"daybreak_(\d+)_(\d+)_\d+_", path.name)
+        if match and identity_of(int(match[1])) != f"{match[1]}:{match[2]}":
+            found.append(path)
+    return found
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class ServerFiles:
+    """Where one server reads and writes."""
+
+    repository: Path
+    backends: Path
+    log: Path
+
+
+class TritonServer:
+    """A server for one repository; may be started again after its end, on the same port."""
+
+    _serial = 0
+
+    def __init__(
+        self,
+        installation: Installation,
+        files: ServerFiles,
+        *,
+        base_environment: Mapping[str, str],
+        metrics: bool = False,
+        shared_memory: Path = SHARED_MEMORY,
+    ) -> None:
+        self._installation = installation
+        self._files = files
+        self._environment = environment(installation, base_environment)
+        self._shared_memory = shared_memory
+        self._prefix = ""
+        self._child: Child | None = None
+        self.port = free_port()
+        self.metrics_port = free_port() if metrics else None
+
+    @property
+    def address(self) -> str:
+        """Host and port of gRPC."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def child(self) -> Child:
+        """The process of the last start."""
+        assert self._child is not None, "start() comes first"
+        return self._child
+
+    def command(self) -> list[str]:
+        """Return the server's command line. Responses are pooled to a bound: the default keeps them all."""
+        server = self._installation.tritonserver / "bin/tritonserver"
+        metrics = ["--allow-metrics=false"]
+        if self.metrics_port is not None:
+            metrics = [f"--metrics-port={self.metrics_port}", "--metrics-address=127.0.0.1"]
+            metrics += ["--allow-gpu-metrics=false", "--allow-cpu-metrics=false"]
+        return [
+            str(server),
+            f"--model-repository={self._files.repository}",
+            f"--backend-directory={self._files.backends}",
+            f"--backend-config=python,shm-region-prefix-name={self._prefix}",
+            "--model-control-mode=none",
+            "--disable-auto-complete-config",
+            f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
+            "--allow-http=false",
+            "--grpc-address=127.0.0.1",
+            f"--grpc-port={self.port}",
+            *metrics,
+        ]
+
+    def start(self) -> None:
+        """Start the process; `wait_ready` tells when it answers."""
+        for path in stale_regions(self._shared_memory):
+            path.unlink(missing_ok=True)
+        TritonServer._serial += 1
+        identity = identity_of(os.getpid())
+        assert identity is not None
+        self._prefix = shared_memory_prefix(identity, TritonServer._serial)
+        assemble_backends(self._installation, self._files.backends)
+        self._child = Child(self.command(), self._environment, self._files.log)
+
+    def wait_ready(self, progress: Progress, timeout_s: float = READY_TIMEOUT_S) -> None:
+        """Wait until it listens, which it does once every model is loaded. Its early death is a UserError."""
+        began = time.monotonic()
+        while (waited := time.monotonic() - began) < timeout_s:
+            if self.child.exit_code is not None:
+                self.stop()
+                raise UserError(
+                    f"Triton ended with {self.child.exit_code} before it was ready, the end of its log "
+                    f"{self._files.log}:\n{why(self.child.log_tail())}"
+                )
+            if is_listening(self.port):
+                return
+            progress.report("loading the model into Triton", waited, 0)
+            self.child.wait(POLL_S)
+        self.stop()
+        raise TransientError(f"Triton was not ready after {timeout_s:.0f} s, its log is {self._files.log}")
+
+    def stop(self) -> None:
+        """End it and its stubs, and remove its shared memory."""
+        if self._child is None:
+            return
+        self._child.stop(EXIT_TIMEOUT_S + 2)
+        for path in self._shared_memory.glob(f"{self._prefix}*"):
+            path.unlink(missing_ok=True)
+
+
+def is_listening(port: int) -> bool:
+    """Tell whether a loopback port takes connections."""
+    with socket.socket() as client:
+        client.settimeout(1)
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def why(log: str) -> str:
+    """Return the lines of a log's end that tell of an error; all of them when none does."""
+    lines = log.splitlines()
+    starts = [
+        index for index, line in enumerate(lines) if re.search(r"^E\d{4} |Error|Traceback|failed", line)
+    ]
+    return "\n".join(lines[starts[0] :] if starts else lines)

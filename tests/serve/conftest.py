@@ -1,0 +1,164 @@
+"""Models and servers for the serving tests: a tiny real Llama, and an echo engine behind the same protocol."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daybreak_contracts import artifacts, names
+from daybreak_contracts.progress import Progress
+from daybreak_serve.modelfolder import ModelFolder, open_model
+from daybreak_serve.repository import build_repository
+from daybreak_serve.triton import ServerFiles, TritonServer, find_installation
+
+TEXTS = [
+    "def add(a, b):\n    return a + b\n",
+    "class Point:\n    def __init__(self, x, y):\n        self.x = x\n        self.y = y\n",
+    "für alle Größen: naïve café, 数据, 🙂\n",
+    "for index in range(10):\n    print(index)\n",
+]
+CONTEXT_LENGTH = 256
+
+SLOW_BACKEND = '''
+import json, threading, time
+import numpy as np
+import triton_python_backend_utils as triton
+
+
+class TritonPythonModel:
+    """Answers the prompt's own ids as text, one token a response, ``temperature`` x 100 ms apart."""
+
+    def initialize(self, args):
+        parameters = json.loads(args["model_config"])["parameters"]
+        self._log = open(parameters["token_log"]["string_value"], "a", buffering=1)
+
+    def execute(self, requests):
+        for request in requests:
+            ids = triton.get_input_tensor_by_name(request, "prompt_ids").as_numpy()
+            options = json.loads(triton.get_input_tensor_by_name(request, "options").as_numpy()[0])
+            sender = request.get_response_sender()
+            if options["temperature"] == 0:
+                self._answer(sender, ids, options)
+            else:
+                threading.Thread(target=self._answer, args=(sender, ids, options), daemon=True).start()
+
+    def _answer(self, sender, ids, options):
+        for index in range(options["max_tokens"]):
+            if options["temperature"]:
+                time.sleep(options["temperature"] / 10)
+                if sender.is_cancelled():
+                    self._log.write(json.dumps({"end": "cancelled", "tokens": index, "at": time.monotonic()}) + "\\n")
+                    self._send(sender, "", [], "cancelled")
+                    return
+            last = index + 1 == options["max_tokens"]
+            token = int(ids[index % len(ids)])
+            self._log.write(json.dumps({"token": token, "at": time.monotonic()}) + "\\n")
+            self._send(sender, f"{token} ", [token], "length" if last else None)
+
+    def _send(self, sender, text, token_ids, reason):
+        chunk = json.dumps({"text": text, "token_ids": token_ids, "finish_reason": reason}).encode()
+        response = triton.InferenceResponse([triton.Tensor("chunk", np.array([chunk], dtype=np.object_))])
+        sender.send(response, flags=triton.TRITONSERVER_RESPONSE_COMPLETE_FINAL if reason else 0)
+'''
+
+
+def write_tokenizer(folder: Path) -> Any:
+    """Train a byte-level BPE tokenizer with the project's special tokens and write it."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=480,
+        special_tokens=[AddedToken(token, special=True) for token in names.SPECIAL_TOKENS],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": names.END_OF_TEXT})
+    )
+    (folder / "special_tokens_map.json").write_text(json.dumps({"eos_token": names.END_OF_TEXT}))
+    return tokenizer
+
+
+def write_llama(folder: Path, vocabulary_size: int) -> None:
+    """Write a random Llama of some 100,000 parameters and the greedy completion it must answer."""
+    import torch
+    from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(7)
+    config = LlamaConfig(
+        vocab_size=vocabulary_size,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=CONTEXT_LENGTH,
+        initializer_range=0.4,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=0,
+        pad_token_id=4,
+    )
+    model = LlamaForCausalLM(config).eval()
+    model.generation_config = GenerationConfig(eos_token_id=0, pad_token_id=4)
+    model.save_pretrained(folder, safe_serialization=True)
+    prompt = list(range(200, 220))
+    answer = model.generate(torch.tensor([prompt]), max_new_tokens=8, do_sample=False, pad_token_id=4)
+    golden = {"prompt_ids": prompt, "token_ids": answer[0, len(prompt) :].tolist()}
+    (folder / "golden.json").write_text(json.dumps(golden))
+
+
+@pytest.fixture(scope="session")
+def model_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A committed export artifact with a real tiny model."""
+    root = tmp_path_factory.mktemp("export")
+    uri = artifacts.uri_of(str(root), names.STEP_EXPORT, "ab" * 32)
+    staging = artifacts.staging_folder(uri, str(root))
+    tokenizer = write_tokenizer(staging)
+    write_llama(staging, tokenizer.get_vocab_size())
+    artifacts.commit(uri, staging, step=names.STEP_EXPORT, digest="ab" * 32, inputs={}, result={})
+    return uri
+
+
+@pytest.fixture(scope="session")
+def model(model_uri: str, tmp_path_factory: pytest.TempPathFactory) -> ModelFolder:
+    return open_model(model_uri, tmp_path_factory.mktemp("cache"))
+
+
+def new_server(folder: Path, *, metrics: bool = False) -> TritonServer:
+    """Return a server, not started, for the repository in a folder."""
+    files = ServerFiles(folder / "repository", folder / "backends", folder / "triton.log")
+    return TritonServer(find_installation(), files, base_environment=os.environ, metrics=metrics)
+
+
+def slow_repository(model: ModelFolder, folder: Path) -> Path:
+    """Build a repository and put the echo engine in the place of the real one; return its token log."""
+    log = folder / "tokens.jsonl"
+    repository = build_repository(model, folder / "repository")
+    (repository / "completion/1/model.py").write_text(SLOW_BACKEND)
+    config = repository / "completion/config.pbtxt"
+    parameter = f'parameters {{ key: "token_log" value {{ string_value: "{log}" }} }}\n'
+    config.write_text(config.read_text() + parameter)
+    return log
+
+
+@pytest.fixture(scope="session")
+def llama_server(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    """Triton with the real engine."""
+    folder = tmp_path_factory.mktemp("llama")
+    build_repository(model, folder / "repository")
+    server = new_server(folder, metrics=True)
+    server.start()
+    server.wait_ready(Progress("serve"))
+    yield server
+    server.stop()
