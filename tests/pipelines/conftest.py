@@ -76,6 +76,7 @@ def values() -> report.Values:
         ledger=[(16384 * (index + 1), 8.0 / (1 + index / 50) + 1.5) for index in range(500)],
         completions=[report.Completion("def f(x):\n    return ", "", "x + 1</pre><script>", 0.084, 9)],
         seconds={"documents": 80.0, "xray": 14.0, "tokenizer": 9.0, "shards": 20.0, "train": 180.0},
+        peak_bytes={"documents": 3_100_000_000, "train": 1_500_000_000},
         cached=frozenset({"xray"}),
         needs=[planner.need(planner.Shape("125m", 101_000_000, 12, 768), 2048, 3.4)],
         links={"x-ray": "xray/abc/xray.html"},

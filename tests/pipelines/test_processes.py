@@ -59,6 +59,7 @@ def test_stop_ends_children_in_other_sessions_and_those_that_ignore_termination(
     log = tmp_path / "log"
     child = processes.start([sys.executable, "-c", TREE], environment, log)
     _wait_for(lambda: "ready" in log.read_text() and len(processes.members(identity)) == 3)
+    assert processes.memory_bytes(identity) > 3 * 1_000_000  # three interpreters
     processes.stop(child, identity, grace_s=0.2)
     assert processes.members(identity) == []
     assert child.returncode is not None

@@ -115,6 +115,7 @@ def _conclude(runner: Runner, completions: list[report.Completion]) -> int:
             failed_gates=evaluated.failed_gates,
             results={step: result.model_dump(mode="json") for step, result in runner.results.items()},
             seconds={step: round(seconds, 1) for step, seconds in runner.seconds.items()},
+            peak_bytes=runner.peak_bytes,
         ),
     )
     if evaluated.failed_gates:
@@ -144,6 +145,7 @@ def _values(runner: Runner, completions: list[report.Completion]) -> report.Valu
         ledger=report.read_ledger(ledger),
         completions=completions,
         seconds=runner.seconds,
+        peak_bytes=runner.peak_bytes,
         cached=frozenset(step for step, result in results.items() if result.cached),
         needs=_needs(tokenizer),
         links=_links(runner),

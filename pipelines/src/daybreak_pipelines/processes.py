@@ -65,6 +65,20 @@ def members(identity: str) -> list[int]:
     return found
 
 
+def memory_bytes(identity: str) -> int:
+    """Return the memory of all members now: the sum of their proportional set sizes (shared pages count once)."""
+    total = 0
+    for pid in members(identity):
+        try:
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            continue  # gone since the look, or another user's
+        for line in rollup.splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
 def stop(child: subprocess.Popen[bytes], identity: str, grace_s: float = GRACE_S) -> None:
     """Stop a child and everything it started: ask its group, wait, then kill every member."""
     if child.poll() is None:

@@ -33,6 +33,8 @@ class RunRecord(BaseModel):
     results: dict[str, Any]
     """Step to its Result as JSON."""
     seconds: dict[str, float]
+    peak_bytes: dict[str, int] = {}
+    """Step to the most memory of its processes together."""
 
 
 def write(output: str, record: RunRecord) -> None:

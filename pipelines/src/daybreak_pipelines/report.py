@@ -52,6 +52,7 @@ class Values:
     """Training tokens seen so far, loss in nats per token."""
     completions: Sequence[Completion]
     seconds: Mapping[str, float]
+    peak_bytes: Mapping[str, int]
     cached: frozenset[str]
     needs: Sequence[Need]
     links: Mapping[str, str]
@@ -214,12 +215,13 @@ def _needs(needs: Sequence[Need]) -> str:
 
 def _steps(values: Values) -> str:
     rows = []
-    for step in STEPS:
-        if step in values.seconds:
-            how = "nothing changed" if step in values.cached else estimate.in_words(values.seconds[step])
-            rows.append((TITLES[step], how))
-    rows.append(("Whole run", estimate.in_words(sum(values.seconds.values()))))
-    return _table(rows)
+    for step in (step for step in STEPS if step in values.seconds):
+        how = "nothing changed" if step in values.cached else estimate.in_words(values.seconds[step])
+        peak = values.peak_bytes.get(step, 0)
+        rows.append((TITLES[step], how, f"{peak / 1e9:.1f} GB" if peak else ""))
+    rows.append(("Whole run", estimate.in_words(sum(values.seconds.values())), ""))
+    body = "".join(f"<tr><th>{title}<td>{time}<td>{memory}</tr>" for title, time, memory in rows)
+    return f"<table><tr><th>step<th>time<th>memory at most</tr>{body}</table>"
 
 
 def _table(rows: Sequence[tuple[str, str]]) -> str:

@@ -28,6 +28,7 @@ from daybreak_pipelines.definitions import DATA_PIPELINE, MODEL_PIPELINE
 from daybreak_pipelines.display import Display, State
 
 POLL_S = 0.2
+MEMORY_POLL_S = 1.0
 RESULT_TYPES: Mapping[str, type[steps.StepResult]] = {
     names.STEP_DOCUMENTS: steps.DocumentsResult,
     names.STEP_XRAY: steps.XrayResult,
@@ -41,7 +42,7 @@ RESULT_TYPES: Mapping[str, type[steps.StepResult]] = {
 
 @dataclass
 class Runner:
-    """One run of one manifest. ``results`` and ``seconds`` fill up as steps end."""
+    """One run of one manifest. ``results``, ``seconds`` and ``peak_bytes`` fill up as steps end."""
 
     run: TrainingRun
     place: plan.Place
@@ -50,10 +51,13 @@ class Runner:
     clock: Callable[[], float] = time.monotonic
     results: dict[str, steps.StepResult] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    peak_bytes: dict[str, int] = field(default_factory=dict)
+    """Most memory of all the step's processes together, looked at once a second."""
 
     def __post_init__(self) -> None:
         self._began = self.clock()
         self._step_began = self._began
+        self._memory_seen = float("-inf")
         self._work = Path(self.place.work_dir)
         self._results_folder = self._work / "results"
         self._progress_file = self._work / "progress.json"
@@ -117,6 +121,7 @@ class Runner:
         try:
             while child.poll() is None:
                 self._look(stage_steps)
+                self._weigh(stage_steps, environment[launch.LAUNCHER])
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     child.wait(POLL_S)
         finally:
@@ -146,6 +151,15 @@ class Runner:
         mine = state.get("step") == waiting[0]
         share = state["done"] / state["total"] if mine and state.get("total") else 0.0
         self._show(waiting[0], str(state.get("activity", "")) if mine else "", min(1.0, share))
+
+    def _weigh(self, stage_steps: tuple[str, ...], identity: str) -> None:
+        """Note the memory of the step that is under way."""
+        now = self.clock()
+        waiting = [step for step in stage_steps if step not in self.results]
+        if waiting and now - self._memory_seen >= MEMORY_POLL_S:
+            self._memory_seen = now
+            seen = processes.memory_bytes(identity)
+            self.peak_bytes[waiting[0]] = max(seen, self.peak_bytes.get(waiting[0], 0))
 
     def _show(self, current: str | None, activity: str, share: float) -> None:
         now = self.clock()
