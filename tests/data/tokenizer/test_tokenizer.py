@@ -1,0 +1,224 @@
+"""The tokenizer step on real documents: what it learns, what it promises to its readers, what it refuses."""
+
+from __future__ import annotations
+
+import json
+import random
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer as HfTokenizer
+
+from daybreak_contracts import artifacts, names
+from daybreak_contracts.errors import ArtifactError, UserError
+from daybreak_contracts.progress import Progress
+from daybreak_contracts.resources.run import ReuseTokenizer, Tokenizer, TrainTokenizer
+from daybreak_contracts.steps import TokenizerArgs
+from daybreak_data import encoding, tokenizer
+
+WriteDocuments = Callable[..., str]
+SIZE = 1000
+
+
+def code_of_standard_library(limit: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Real code: modules of the running interpreter, Python and a little of everything else that it ships."""
+    root = Path(json.__file__).parent.parent
+    paths = sorted(path for path in root.glob("*/*.py") if "site-packages" not in path.parts)
+    random.Random(seed).shuffle(paths)
+    rows = []
+    for path in paths:
+        text = path.read_bytes().decode("utf-8", "ignore")
+        rows.append({"repository": path.parent.name, "path": path.name, "text": text})
+        if sum(len(row["text"]) for row in rows) > limit:
+            break
+    return rows
+
+
+def train_args(documents: str, tmp_path: Path, **changes: Any) -> TokenizerArgs:
+    train = {"vocabulary_size": SIZE, "sample_bytes": 1 << 20, **changes}
+    return TokenizerArgs(
+        output=str(tmp_path / "out"),
+        work_dir=str(tmp_path / "work"),
+        documents=documents,
+        tokenizer=Tokenizer(train=TrainTokenizer(**train)),
+    )
+
+
+def reuse_args(documents: str, tmp_path: Path, uri: str) -> TokenizerArgs:
+    return TokenizerArgs(
+        output=str(tmp_path / "again"),
+        work_dir=str(tmp_path / "work"),
+        documents=documents,
+        tokenizer=Tokenizer(reuse=ReuseTokenizer(uri=uri)),
+    )
+
+
+@pytest.fixture
+def progress() -> Progress:
+    return Progress("test")
+
+
+def test_a_trained_tokenizer_keeps_every_promise(
+    write_documents: WriteDocuments, tmp_path: Path, progress: Progress
+) -> None:
+    rows = code_of_standard_library(400_000)
+    uri = write_documents([*rows, {"path": "a.js", "language": "javascript", "text": "let a = 1;\n" * 9}])
+    result = tokenizer.run_tokenizer(train_args(uri, tmp_path), progress)
+
+    assert result.vocabulary_size == 1024, "1000 rounded up to a multiple of 128"
+    assert 1.2 < result.bytes_per_token["python"] < 5
+    assert "javascript" not in result.bytes_per_token, "its only document was learned from"
+    artifacts.verify(result.uri, artifacts.load(result.uri))
+    text = (Path(result.uri) / "tokenizer.json").read_text()
+    loaded = HfTokenizer.from_str(text)
+    assert [loaded.id_to_token(place) for place in range(len(names.SPECIAL_TOKENS))] == list(
+        names.SPECIAL_TOKENS
+    )
+    assert loaded.id_to_token(SIZE - 1) is not None
+    assert loaded.id_to_token(SIZE) == "<|reserved_0|>"
+    assert loaded.id_to_token(1024) is None
+    sentence = "def f(x):\n\treturn x + 12 # \u00e9\u4f60\n"
+    assert loaded.decode(loaded.encode(sentence).ids) == sentence
+    again = tokenizer.run_tokenizer(train_args(uri, tmp_path), progress)
+    assert again == result.model_copy(update={"cached": True})
+
+
+def test_transformers_load_the_artifact(
+    write_documents: WriteDocuments, tmp_path: Path, progress: Progress
+) -> None:
+    uri = write_documents(code_of_standard_library(300_000))
+    result = tokenizer.run_tokenizer(train_args(uri, tmp_path), progress)
+    with warnings.catch_warnings():
+        from transformers import AutoTokenizer
+
+        loaded = AutoTokenizer.from_pretrained(result.uri)
+    assert len(loaded) == result.vocabulary_size
+    assert (loaded.eos_token_id, loaded.pad_token_id) == (0, names.SPECIAL_TOKENS.index(names.FIM_PAD))
+    prompt = f"{names.FIM_PREFIX}def f({names.FIM_SUFFIX}):\n    pass{names.FIM_MIDDLE}"
+    ids = loaded(prompt)["input_ids"]
+    assert [place for place in ids if place < len(names.SPECIAL_TOKENS)] == [1, 3, 2]
+    assert loaded.decode(ids) == prompt
+
+
+def test_equal_documents_give_equal_bytes_in_any_order_and_layout(
+    write_documents: WriteDocuments, tmp_path: Path, progress: Progress
+) -> None:
+    rows = code_of_standard_library(600_000)
+    first = write_documents(rows, files=1)
+    second = write_documents(rows[::-1], files=3)
+    made = [
+        tokenizer.run_tokenizer(train_args(uri, tmp_path, sample_bytes=200_000), progress).uri
+        for uri in (first, second)
+    ]
+    assert made[0] != made[1], "two artifacts, since their inputs are"
+    contents = [artifacts.load(uri).content_digest for uri in made]
+    assert contents[0] == contents[1]
+
+
+def test_special_tokens_in_the_sample_shape_nothing(
+    write_documents: WriteDocuments, tmp_path: Path, progress: Progress
+) -> None:
+    rows = code_of_standard_library(300_000)
+    marked = [{**row, "text": row["text"] + names.FIM_PREFIX * 50} for row in rows]
+    made = [
+        tokenizer.run_tokenizer(
+            train_args(write_documents(table), tmp_path, sample_bytes=1 << 22), progress
+        ).uri
+        for table in (rows, marked)
+    ]
+    clean, dirty = ((Path(uri) / "tokenizer.json").read_bytes() for uri in made)
+    assert clean == dirty
+
+
+def test_more_vocabulary_than_the_data_supports_names_what_was_reached(
+    write_documents: WriteDocuments, tmp_path: Path, progress: Progress
+) -> None:
+    uri = write_documents([{"path": "a.py", "text": "x = 1\ny = 2\n"}, {"path": "b.py", "text": "z = 3\n"}])
+    with pytest.raises(
+        UserError, match=r"vocabularySize 1000: vocabulary larger than the data .* give 3\d\d; ask"
+    ):
+        tokenizer.run_tokenizer(train_args(uri, tmp_path), progress)
+    assert not (tmp_path / "out" / "tokenizer").exists() or not list(
+        (tmp_path / "out" / "tokenizer").iterdir()
+    )
+
+
+def test_no_document_at_all_is_the_users_fault(
+    write_documents: WriteDocuments, tmp_path: Path, progress: Progress
+) -> None:
+    with pytest.raises(UserError, match="holds no document to learn a tokenizer from"):
+        tokenizer.run_tokenizer(train_args(write_documents([]), tmp_path), progress)
+
+
+def test_tampered_documents_are_refused(
+    write_documents: WriteDocuments, tmp_path: Path, progress: Progress
+) -> None:
+    uri = write_documents(code_of_standard_library(50_000))
+    with (Path(uri) / "documents" / "part-00000.parquet").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(ArtifactError, match="was changed after it was committed"):
+        tokenizer.run_tokenizer(train_args(uri, tmp_path), progress)
+
+
+@pytest.mark.parametrize(
+    "form", ["{uri}", "{uri}/tokenizer.json", "{copy}"], ids=["artifact", "file", "folder"]
+)
+def test_a_tokenizer_is_used_again_unchanged(
+    form: str, write_documents: WriteDocuments, tmp_path: Path, progress: Progress
+) -> None:
+    documents = write_documents(code_of_standard_library(300_000))
+    made = tokenizer.run_tokenizer(train_args(documents, tmp_path), progress)
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "tokenizer.json").write_bytes((Path(made.uri) / "tokenizer.json").read_bytes())
+    uri = form.format(uri=made.uri, copy=copy)
+    again = tokenizer.run_tokenizer(reuse_args(documents, tmp_path, uri), progress)
+    assert artifacts.load(again.uri).content_digest == artifacts.load(made.uri).content_digest
+    assert again.bytes_per_token == made.bytes_per_token
+
+
+def _foreign(changes: Callable[[dict[str, Any]], None]) -> str:
+    document = json.loads(tokenizer.train(iter(["int main() { return 0; }\n" * 5]), 400).to_str())
+    changes(document)
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param(None, "no tokenizer.json there", id="nothing-there"),
+        pytest.param("{", "not a byte-level tokenizer.json", id="torn-json"),
+        pytest.param("[]", "not a byte-level tokenizer.json", id="json-of-something-else"),
+        pytest.param(
+            _foreign(lambda document: document["added_tokens"].pop(0)),
+            r"special token <\|endoftext\|> has id None, it must be 0",
+            id="without-our-special-tokens",
+        ),
+        pytest.param(
+            _foreign(lambda document: document.update(normalizer={"type": "NFC"})),
+            "changes bytes",
+            id="with-a-normaliser",
+        ),
+    ],
+)
+def test_what_cannot_be_used_again_is_refused(
+    text: str | None, message: str, write_documents: WriteDocuments, tmp_path: Path, progress: Progress
+) -> None:
+    folder = tmp_path / "foreign"
+    folder.mkdir()
+    if text is not None:
+        (folder / "tokenizer.json").write_text(text)
+    documents = write_documents([{"path": "a.py", "text": "x = 1\n"}])
+    with pytest.raises(UserError, match=message):
+        tokenizer.run_tokenizer(reuse_args(documents, tmp_path, str(folder)), progress)
+
+
+def test_a_tokenizer_of_an_odd_size_is_padded_when_used_again() -> None:
+    text = tokenizer.train(iter(["int main() { return 0; }\n" * 5]), 380).to_str()
+    assert tokenizer.vocabulary_size(text) == 380
+    grown = tokenizer.padded(text)
+    assert tokenizer.vocabulary_size(grown) == 384
+    assert encoding.token_bytes(grown)[:380] == encoding.token_bytes(text)
