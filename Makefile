@@ -1,7 +1,7 @@
 # Every CI job is one target here; `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-export PATH := $(HOME)/.local/bin:$(PATH)
+export PATH := $(CURDIR)/.cache/uv/bin:$(HOME)/.local/bin:$(PATH)
 UV := uv
 
 ##@ Use
