@@ -6,6 +6,7 @@ single field are no rules: they belong to the field's type. CEL sees objects aft
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -178,7 +179,7 @@ def stored(name: str) -> Rule:
         cel=_is_stored(f"self.{field}", f"has(self.{field})"),
         holds=lambda part: getattr(part, name) is None or is_stored(getattr(part, name)),
         at=field,
-        got=lambda part: str(getattr(part, name)),
+        got=lambda part: without_password(str(getattr(part, name))),
     )
 
 
@@ -190,8 +191,15 @@ def all_stored(name: str) -> Rule:
         cel=f"self.{field}.all(uri, {_is_stored('uri', '')})",
         holds=lambda part: all(is_stored(uri) for uri in getattr(part, name)),
         at=field,
-        got=lambda part: ", ".join(uri for uri in getattr(part, name) if not is_stored(uri)),
+        got=lambda part: ", ".join(
+            without_password(uri) for uri in getattr(part, name) if not is_stored(uri)
+        ),
     )
+
+
+def without_password(text: str) -> str:
+    """Return a text without the user and password of a URL in it: messages end up in logs."""
+    return re.sub(r"(?<=://)[^/@\s\"]+(?=@)", "...", text)
 
 
 def is_stored(uri: str) -> bool:
