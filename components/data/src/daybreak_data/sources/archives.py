@@ -1,0 +1,176 @@
+"""Archives as sources: tar (plain, gz, bz2, xz, zst), zip, wheel, npm and deb packages; streamed, never unpacked.
+
+One archive is one repository. Nothing is written, links and devices are refused, bombs are bounded; what is
+refused is counted. A torn archive ends the step with its name.
+"""
+
+from __future__ import annotations
+
+import bz2
+import dataclasses
+import gzip
+import lzma
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO, cast
+
+from daybreak_contracts import storage
+from daybreak_contracts.errors import UserError
+from daybreak_contracts.resources.run import ArchivesSource
+from daybreak_data.sources import tar_members, zip_members
+from daybreak_data.sources.archive_bounds import BombError, BoundedReader, Bounds, rest_of
+from daybreak_data.sources.entries import (
+    Contents,
+    Entry,
+    FileRef,
+    Listing,
+    Refused,
+    UnreadableError,
+    shortest_unique_names,
+)
+from daybreak_data.sources.entries import fingerprint_of as digest_of_refs
+
+SUFFIXES = (
+    ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tgz", ".tbz2", ".txz", ".tar", ".zip", ".whl", ".deb", ".jar",
+)  # fmt: skip
+MAGIC = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"PK\x03\x04": "zip",
+    b"PK\x05\x06": "zip",
+    b"!<arch>\n": "ar",
+}
+KNOWN = "tar (plain, gz, bz2, xz, zst), zip, whl, npm .tgz and deb"
+TORN = (EOFError, zlib.error, lzma.LZMAError, tar_members.TarError, zip_members.ZipError, OSError)
+
+
+def list_archives(name: str, archives: ArchivesSource) -> Listing:
+    """List local or remote archives. One that is missing, a folder or no archive at all is a UserError."""
+    refs = []
+    for uri, repository in zip(archives.uris, archive_names(archives.uris), strict=True):
+        size, fingerprint = _look(name, uri)
+        refs.append(
+            FileRef(
+                kind="archive",
+                source=name,
+                repository=repository,
+                path=uri.rpartition("/")[2],
+                licence="",
+                size=size,
+                fingerprint=fingerprint,
+                location=uri,
+            )
+        )
+    contents = Contents(tuple(refs))
+    return Listing(name, digest_of_refs(refs), lambda: contents)
+
+
+def archive_names(uris: Iterable[str]) -> list[str]:
+    """Return each archive's name as a repository: without its suffix, with folders where names repeat."""
+    return shortest_unique_names([_without_suffix(uri.partition("://")[2] or uri) for uri in uris])
+
+
+def _without_suffix(uri: str) -> str:
+    for suffix in SUFFIXES:
+        if uri.lower().endswith(suffix) and not uri.endswith("/" + suffix):
+            return uri[: -len(suffix)]
+    return uri
+
+
+def _look(name: str, uri: str) -> tuple[int, str]:
+    fs, path = storage.filesystem(uri)
+    if not storage.exists(uri):
+        raise UserError(f"source {name}: archive {uri} does not exist, correct archives.uris")
+    info = fs.info(path)
+    if info["type"] != "file":
+        raise UserError(f"source {name}: {uri} is not a file, archives.uris takes {KNOWN} files")
+    if info["size"] == 0:
+        raise UserError(f"source {name}: archive {uri} is empty, fetch it again")
+    with fs.open(path, "rb") as file:
+        if format_of(file.read(512)) == "":
+            raise UserError(f"source {name}: {uri} is not an archive that we know: {KNOWN}")
+    changed = info.get("mtime_ns") or info.get("mtime") or info.get("created") or ""
+    return int(info["size"]), f"{info['size']}:{changed}"
+
+
+def format_of(head: bytes) -> str:
+    """Return gzip, bzip2, xz, zstd, zip, ar or tar by the first 512 bytes; empty when it is none of them."""
+    for magic, name in MAGIC.items():
+        if head.startswith(magic):
+            return name
+    return "tar" if tar_members.is_header(head) else ""
+
+
+def read_archives(refs: Iterable[FileRef], bounds: Bounds | None = None) -> Iterator[Entry | Refused]:
+    """Yield the members of archives in the order in which they lie there, each path once."""
+    for ref in refs:
+        yield from _read(ref, bounds or Bounds())
+
+
+def _read(ref: FileRef, bounds: Bounds) -> Iterator[Entry | Refused]:
+    fs, path = storage.filesystem(ref.location)
+    try:
+        with fs.open(path, "rb") as file:
+            yield from _guarded(_members(cast(BinaryIO, file), ref, bounds))
+    except BombError as error:
+        yield rest_of(ref.repository, error)
+    except TORN as error:
+        remedy = "it is torn or not an archive, fetch it again"
+        yield Refused(
+            ref.repository, "", 0, "torn-archive", f"{ref.location}: {remedy} ({error})", fatal=True
+        )
+
+
+def _guarded(items: Iterator[Entry | Refused]) -> Iterator[Entry | Refused]:
+    """Refuse a path that comes a second time, and raise here what went wrong while a member was loaded."""
+    seen: set[str] = set()
+    failures: list[Exception] = []
+    for item in items:
+        if isinstance(item, Refused):
+            yield item
+        elif item.path in seen:
+            yield Refused(item.repository, item.path, item.size, "same-path")
+        else:
+            seen.add(item.path)
+            yield dataclasses.replace(item, load=_noting(item.load, failures))
+        if failures:
+            raise failures[0]
+
+
+def _noting(load: Callable[[], bytes], failures: list[Exception]) -> Callable[[], bytes]:
+    def noting() -> bytes:
+        try:
+            return load()
+        except (BombError, *TORN) as error:
+            failures.append(error)
+            raise UnreadableError("torn-archive", str(error)) from error
+
+    return noting
+
+
+def _members(file: BinaryIO, ref: FileRef, bounds: Bounds) -> Iterator[Entry | Refused]:
+    kind = format_of(file.read(512))
+    file.seek(0)
+    if kind == "zip":
+        yield from zip_members.read(file, ref.repository, ref.size, bounds)
+        return
+    if kind == "ar":
+        file = tar_members.data_of_deb(file)
+        kind = format_of(tar_members.peek(file))
+    stream = BoundedReader(decompressed(file, kind), ref.size, bounds)
+    yield from tar_members.read(stream, ref.repository, bounds)
+
+
+def decompressed(file: BinaryIO, kind: str) -> BinaryIO:
+    """Return a stream of what is inside a gzip, bzip2, xz or zstd file; any other kind as it is."""
+    openers: dict[str, Any] = {"gzip": gzip.GzipFile, "bzip2": bz2.BZ2File, "xz": lzma.LZMAFile}
+    if kind in openers:
+        opened = openers[kind](fileobj=file) if kind == "gzip" else openers[kind](file)
+        return cast(BinaryIO, opened)
+    if kind == "zstd":
+        import pyarrow as pa
+
+        return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd"))
+    return file
