@@ -1,0 +1,107 @@
+"""The untrusted side: what runs inside a candidate's process.
+
+Owns the loop that loads one program and answers calls with plain data. It holds no test and no verdict; whatever
+the program does to this process, all it can change is which plain data it answers with.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import random
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from daybreak_evaluate.judge import plain
+from daybreak_evaluate.judge.channel import Channel
+from daybreak_evaluate.judge.rootfs import PACKAGES
+from daybreak_evaluate.judge.values import MAX_RESULT_TEXT
+
+NOT_IMPORTED_AHEAD = {"antigravity", "this", "idlelib", "turtledemo", "turtle", "tkinter", "test", "lib2to3"}
+
+
+def serve(channel: Channel, lock: Callable[[], None], *, import_ahead: bool) -> NoReturn:
+    """Load the program that the first frame holds, then answer calls until the tester hangs up.
+
+    ``lock`` confines the process; it is called before any code of the program runs.
+    """
+    job = plain.loads(channel.receive())
+    if import_ahead:
+        _import_ahead(job["source"])
+    lock()
+    random.seed(0)  # the same text gets the same verdict
+    function, answer = _load(job["source"], job["entry_point"])
+    channel.send(answer)
+    while True:
+        arguments, keywords = plain.loads(channel.receive())
+        channel.send(_call(function, arguments, keywords))
+
+
+def _import_ahead(source: str) -> None:
+    """Import the modules that a program names, where it will not be able to read them later."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return  # compiling it will say so again
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    known = (set(sys.stdlib_module_names) | set(PACKAGES)) - NOT_IMPORTED_AHEAD
+    for name in sorted(names):
+        if name.partition(".")[0] in known:
+            _try_import(name)
+
+
+def _try_import(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except (ImportError, OSError, AttributeError, ValueError):
+        pass  # the program's own import will say so
+
+
+def _load(source: str, entry_point: str) -> tuple[Callable[..., Any], bytes]:
+    namespace: dict[str, Any] = {}
+    try:
+        code = compile(source, "<string>", "exec", dont_inherit=True)
+    except BaseException as error:  # noqa: BLE001 - untrusted text; whatever it breaks is the answer
+        return _nothing, _error("syntax", error)
+    try:
+        exec(code, namespace)  # noqa: S102
+        return namespace[entry_point], plain.dumps(["loaded"])
+    except KeyError:
+        missing = NameError(f"name {entry_point!r} is not defined")
+        return _nothing, _error("exception", missing)
+    except BaseException as error:  # noqa: BLE001 - untrusted code may raise anything, SystemExit too
+        return _nothing, _error("exception", error)
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """Stand in for a function that could not be made."""
+
+
+def _call(function: Callable[..., Any], arguments: Any, keywords: Any) -> bytes:
+    try:
+        value = function(*arguments, **keywords)
+    except BaseException as error:  # noqa: BLE001 - untrusted code may raise anything, SystemExit too
+        return _error("exception", error)
+    try:
+        return plain.dumps(["value", value])
+    except plain.NotPlainError as error:
+        return _error("not-plain", error)
+    except BaseException as error:  # noqa: BLE001 - its objects may raise from anywhere while they are read
+        return _error("exception", error)
+
+
+def _error(reason: str, error: BaseException) -> bytes:
+    if isinstance(error, MemoryError):
+        reason = "memory"
+    try:
+        message = str.__str__(str(error))[:MAX_RESULT_TEXT]
+        name = str.__str__(type(error).__name__)[:100]
+    except BaseException:  # noqa: BLE001 - a hostile __str__
+        message, name = "an exception that cannot be shown", "Exception"
+    return plain.dumps(["error", reason, name, message])

@@ -1,0 +1,145 @@
+"""The judge as a suite uses it: programs in, verdicts out.
+
+Owns the yard process and the order of verdicts. Samples whose wall time ran out on a busy machine are judged once
+more, alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import socket
+import subprocess
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any
+
+from daybreak_contracts.errors import TransientError, UserError
+from daybreak_evaluate.judge.channel import HEADER
+from daybreak_evaluate.judge.values import Kind, Limits, Program, Tier, Verdict, failed
+from daybreak_evaluate.judge.yard import send_frame, start_interpreter
+
+MAX_TIMEOUT_S = 3600.0
+MAX_WORKERS = 512
+
+
+class Judge:
+    """A sandbox, started and stopped by ``with``."""
+
+    def __init__(self, limits: Limits | None = None, workers: int = 0, *, max_level: int = 2) -> None:
+        self.limits = limits if limits is not None else Limits()
+        if not (math.isfinite(self.limits.timeout_s) and 0 < self.limits.timeout_s <= MAX_TIMEOUT_S):
+            raise UserError(f"timeout must be above 0 and at most {MAX_TIMEOUT_S:g} s, got {self.limits.timeout_s}")
+        if not 0 <= workers <= MAX_WORKERS:
+            raise UserError(f"workers must be from 0 to {MAX_WORKERS}, got {workers}")
+        self._workers = workers if workers else default_workers()
+        self._max_level = max_level
+        self._socket: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._tier: Tier | None = None
+
+    @property
+    def tier(self) -> Tier:
+        """How strongly candidates are held."""
+        if self._tier is None:
+            raise RuntimeError("the judge has not been started")
+        return self._tier
+
+    def __enter__(self) -> Judge:
+        ours, theirs = socket.socketpair()
+        settings = {
+            "limits": dataclasses.asdict(self.limits),
+            "num_slots": self._workers,
+            "max_level": self._max_level,
+        }
+        with theirs:
+            self._process = start_interpreter("yard", json.dumps(settings), theirs)
+        self._socket = ours
+        greeting = self._receive()
+        tier = greeting["tier"]
+        self._tier = Tier(tier["level"], tier["name"], tuple(tier["details"]))
+        if not greeting["usable"]:
+            self._stop()
+            raise UserError(
+                "the judge cannot lock candidates in here: this kernel gives neither namespaces nor seccomp "
+                f"({'; '.join(self._tier.details)}); run it where one of them is allowed"
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        if self._process is not None:
+            self._process.wait()
+
+    def judge(self, programs: Iterable[Program]) -> Iterator[tuple[int, Verdict]]:
+        """Yield the index and verdict of each program, in the order in which they are done."""
+        waiting = iter(enumerate(programs))
+        running: dict[int, Program] = {}
+        doubtful: list[tuple[int, Program]] = []
+        more = True
+        while more or running:
+            while more and len(running) < 2 * self._workers:
+                index, program = next(waiting, (-1, None))
+                if program is None:
+                    more = False
+                elif (verdict := self._refuse(program)) is not None:
+                    yield index, verdict
+                else:
+                    running[index] = program
+                    self._submit(index, program)
+            if running:
+                reply = self._receive()
+                program = running.pop(reply["id"])
+                if reply["starved"]:
+                    doubtful.append((reply["id"], program))
+                else:
+                    yield reply["id"], _verdict(reply)
+        for index, program in doubtful:
+            self._submit(index, program)
+            yield index, _verdict(self._receive())
+
+    def _refuse(self, program: Program) -> Verdict | None:
+        size = len(program.source.encode("utf-8", "surrogatepass"))
+        if size > self.limits.source_bytes:
+            message = f"the program has {size} bytes, more than {self.limits.source_bytes} are not run"
+            return failed(message, Kind.TOO_LARGE)
+        return None
+
+    def _submit(self, index: int, program: Program) -> None:
+        assert self._socket is not None
+        try:
+            send_frame(self._socket, {"id": index, "program": dataclasses.asdict(program)})
+        except OSError as error:
+            raise TransientError(f"the judge's process is gone ({error}), run again") from error
+
+    def _receive(self) -> dict[str, Any]:
+        header = self._exactly(HEADER.size)
+        document: dict[str, Any] = json.loads(self._exactly(HEADER.unpack(header)[0]))
+        return document
+
+    def _exactly(self, size: int) -> bytes:
+        assert self._socket is not None
+        data = b""
+        while len(data) < size:
+            block = self._socket.recv(size - len(data))
+            if not block:
+                raise TransientError("the judge's process is gone, perhaps for want of memory; run again")
+            data += block
+        return data
+
+
+def _verdict(reply: dict[str, Any]) -> Verdict:
+    return Verdict(reply["passed"], reply["result"], Kind(reply["kind"]), reply["cpu_s"])
+
+
+def default_workers() -> int:
+    """Twice the cores: sleepers then hold nobody up, and processor time is counted, not wall time."""
+    return 2 * len(os.sched_getaffinity(0))

@@ -1,0 +1,165 @@
+"""The nursery: a process inside the sandbox that candidates are forked from, with imports done.
+
+Owns birth and death of candidates. Started as a fresh interpreter that never held a test or a data set; obeys the
+yard alone. Orders and reports are JSON datagrams on descriptor 0; pipes travel beside them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from typing import Any, NoReturn
+
+from daybreak_evaluate.judge import candidate, kernel
+from daybreak_evaluate.judge.channel import Channel, ChannelClosedError, FrameTooLargeError
+from daybreak_evaluate.judge.plain import NotPlainError
+from daybreak_evaluate.judge.rootfs import search_path, use_search_path
+from daybreak_evaluate.judge.sandbox import Plan, confine, enter, forget_host, limit
+from daybreak_evaluate.judge.values import Limits
+
+MAX_DATAGRAM = 1 << 16
+FORK_ATTEMPTS = 100
+FORK_PAUSE_S = 0.05
+EXIT_NOT_CONFINED = 97
+FIRST_FREE = 3
+"""Descriptors from here on are the candidate's pipes, then Landlock's ruleset; those below are /dev/null."""
+
+WARM_MODULES = (
+    "abc", "array", "bisect", "cmath", "collections.abc", "copy", "dataclasses", "datetime", "decimal", "enum",
+    "fractions", "functools", "hashlib", "heapq", "inspect", "itertools", "math", "numbers", "operator", "queue",
+    "random", "re", "statistics", "string", "textwrap", "threading", "time", "types", "typing", "unicodedata",
+    "unittest.mock",
+)  # fmt: skip
+"""What completions import most; imported once here instead of once a candidate."""
+
+
+class Nursery:
+    """The loop of the process: orders in, births and deaths out."""
+
+    def __init__(self, control: socket.socket, plan: Plan, limits: Limits) -> None:
+        self._control = control
+        self._plan = plan
+        self._limits = limits
+        self._living: dict[int, int] = {}
+        """Serial of a candidate to its pid."""
+        self._ruleset: int | None = None
+
+    def run(self) -> None:
+        """Serve until the yard hangs up."""
+        folders = search_path()
+        for name in WARM_MODULES:
+            importlib.import_module(name)
+        self._ruleset = enter(self._plan)
+        use_search_path(folders)
+        forget_host()
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+        wake, waker = os.pipe()
+        for descriptor in (wake, waker):
+            os.set_blocking(descriptor, False)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        gc.freeze()
+        self._report({"ready": True})
+        while True:
+            ready, _, _ = select.select([self._control, wake], [], [])
+            if wake in ready:
+                os.read(wake, 4096)
+                self._bury()
+            if self._control in ready and not self._obey():
+                return
+
+    def _obey(self) -> bool:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._control, MAX_DATAGRAM, 2)
+        except ConnectionError:
+            data, descriptors = b"", []
+        if not data:
+            for pid in self._living.values():
+                os.kill(pid, signal.SIGKILL)
+            return False
+        order = json.loads(data)
+        if "fork" in order:
+            self._give_birth(order["fork"], order["slot"], descriptors)
+        elif order["kill"] in self._living:
+            os.kill(self._living[order["kill"]], signal.SIGKILL)
+        return True
+
+    def _give_birth(self, serial: int, slot: int, descriptors: list[int]) -> None:
+        pid = self._fork()
+        if pid == 0:
+            self._become_candidate(slot, *descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        self._living[serial] = pid
+        self._report({"born": serial, "pid": pid})
+
+    def _fork(self) -> int:
+        """Fork; a machine that is out of processes or memory gets five seconds to have some again."""
+        for _ in range(FORK_ATTEMPTS):
+            try:
+                return kernel.fork_into_pid_namespace() if self._plan.namespaces else os.fork()
+            except OSError:
+                time.sleep(FORK_PAUSE_S)
+        raise OSError("no process could be forked for a candidate")
+
+    def _become_candidate(self, slot: int, reader: int, writer: int) -> NoReturn:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        ruleset = _keep_only([reader, writer, *([] if self._ruleset is None else [self._ruleset])])
+
+        def lock() -> None:
+            confine(self._plan, self._limits, slot, ruleset)
+            if ruleset is not None:
+                os.close(ruleset)
+
+        try:
+            limit(self._plan, self._limits)
+            channel = Channel(FIRST_FREE, FIRST_FREE + 1, 8 * self._limits.source_bytes)
+            candidate.serve(channel, lock, import_ahead=not self._plan.namespaces)
+        except (ChannelClosedError, FrameTooLargeError, NotPlainError):
+            os._exit(0)
+        except OSError:
+            os._exit(EXIT_NOT_CONFINED)
+        finally:
+            os._exit(1)
+
+    def _bury(self) -> None:
+        for serial, pid in list(self._living.items()):
+            found, status, usage = os.wait4(pid, os.WNOHANG)
+            if found:
+                del self._living[serial]
+                cpu_s = usage.ru_utime + usage.ru_stime
+                self._report({"gone": serial, "status": status, "cpu_s": cpu_s})
+
+    def _report(self, message: dict[str, Any]) -> None:
+        self._control.send(json.dumps(message).encode())
+
+
+def _keep_only(wanted: list[int]) -> int | None:
+    """Put the wanted descriptors at 3, 4 and 5, /dev/null below them, close all others; return the third."""
+    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 64) for descriptor in wanted]
+    null = os.open("/dev/null", os.O_RDWR)
+    for target in range(FIRST_FREE):
+        os.dup2(null, target)
+    for offset, descriptor in enumerate(high):
+        os.dup2(descriptor, FIRST_FREE + offset)
+    os.closerange(FIRST_FREE + len(high), 1 << 16)
+    return FIRST_FREE + 2 if len(high) > 2 else None
+
+
+def main() -> None:
+    """Start with the plan and the limits as JSON in the only argument."""
+    settings = json.loads(sys.argv[1])
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    settings["plan"]["notes"] = tuple(settings["plan"]["notes"])
+    plan, limits = Plan(**settings["plan"]), Limits(**settings["limits"])
+    Nursery(socket.socket(fileno=0), plan, limits).run()
+    os._exit(0)

@@ -1,0 +1,113 @@
+"""What a candidate can read: the interpreter's standard library and a few packages, nothing else.
+
+Owns the list of places and the small root file system that tier 2 shows. Data sets, this project and every other
+file of the machine are not on it, so a candidate cannot look the answers up.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from pathlib import Path
+
+from daybreak_evaluate.judge import kernel
+
+PACKAGES = ("numpy", "numpy.libs", "scipy", "scipy.libs", "sympy", "mpmath", "pandas", "dateutil", "six.py", "pytz")
+"""Packages that completions of HumanEval import now and then; there when the environment has them."""
+SITE_FOLDERS = ("site-packages", "dist-packages")
+LIBRARY_FOLDERS = ("/lib64", "/usr/lib64", "/lib/{}-linux-gnu", "/usr/lib/{}-linux-gnu")
+DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
+
+
+def standard_library() -> list[str]:
+    """Return the folders of the standard library, extension modules included."""
+    names = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
+    return sorted({os.path.realpath(name) for name in names if name and Path(name).is_dir()})
+
+
+def site_folder() -> str:
+    """Return where the environment's packages lie; empty when there is no such folder."""
+    folder = sysconfig.get_path("purelib")
+    return folder if folder and Path(folder).is_dir() else ""
+
+
+def search_path() -> list[str]:
+    """Return ``sys.path`` for candidates."""
+    folders = standard_library()
+    dynamic = [f"{folder}/lib-dynload" for folder in folders if Path(folder, "lib-dynload").is_dir()]
+    return [*folders, *dynamic, *([site_folder()] if site_folder() else [])]
+
+
+def _libraries() -> list[str]:
+    found = [folder.format(kernel.machine()) for folder in LIBRARY_FOLDERS]
+    shared = Path(sysconfig.get_config_var("LIBDIR") or "/nonexistent").glob("libpython3*.so*")
+    return [*(path for path in found if Path(path).is_dir()), *(str(path) for path in shared)]
+
+
+def _packages() -> list[str]:
+    folder = site_folder()
+    return [f"{folder}/{name}" for name in PACKAGES if folder and Path(folder, name).exists()]
+
+
+def readable_places() -> list[str]:
+    """Return files and folders that a candidate may read, packages of the environment one by one."""
+    places = [*_libraries(), *_packages(), *(path for path in DEVICES if Path(path).exists())]
+    for folder in standard_library():
+        places += [str(path) for path in sorted(Path(folder).iterdir()) if path.name not in SITE_FOLDERS]
+    return places
+
+
+def listed_folders() -> list[str]:
+    """Return folders whose names a candidate may list without reading what is in them."""
+    return [*standard_library(), *([site_folder()] if site_folder() else [])]
+
+
+def build_root() -> None:
+    """Mount a root with nothing but the readable places, and make it ours. Needs a mount namespace of our own."""
+    kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+    root = "/proc"  # any folder that is there: only this namespace sees it covered, and no file is left behind
+    kernel.mount("tmpfs", root, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=4m,mode=755")
+    libraries = _libraries()
+    folders = [*standard_library(), *(path for path in libraries if Path(path).is_dir())]
+    for path in [*folders, *(path for path in libraries if not Path(path).is_dir()), *DEVICES]:
+        _bind(path, root)
+    hidden = _hide_site_folders(folders, root)
+    for path in _packages():
+        _bind(path, root)
+    for path in hidden:
+        kernel.make_read_only(path, recursive=False)
+    Path(root, "tmp").mkdir(exist_ok=True)
+    kernel.pivot_into(root)
+    kernel.make_read_only("/", recursive=False)
+
+
+def _bind(source: str, root: str) -> None:
+    if not Path(source).exists():
+        return
+    target = Path(root + source)
+    if Path(source).is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch()
+    kernel.mount(source, str(target), None, kernel.MS_BIND | kernel.MS_REC)
+    if source not in DEVICES:
+        kernel.make_read_only(str(target))
+
+
+def _hide_site_folders(folders: list[str], root: str) -> list[str]:
+    """Lay an empty folder over every ``site-packages`` that came along inside a bound folder."""
+    hidden = []
+    for folder in folders:
+        for name in SITE_FOLDERS:
+            hidden += [path for path in [Path(folder, name), *Path(folder).glob(f"python3*/{name}")] if path.is_dir()]
+    for path in hidden:
+        kernel.mount("tmpfs", root + str(path), "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=64k,mode=755")
+    return [root + str(path) for path in hidden]
+
+
+def use_search_path(folders: list[str]) -> None:
+    """Make imports look only where a candidate may read."""
+    sys.path[:] = folders
+    sys.path_importer_cache.clear()

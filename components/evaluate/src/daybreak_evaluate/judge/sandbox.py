@@ -1,0 +1,220 @@
+"""How a candidate's process is locked in: what the kernel lets us have, and the steps in their order.
+
+Owns the plan (probed once a run) and both halves: ``enter`` for the nursery that all candidates are forked from,
+``confine`` for each candidate. Runs no candidate.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from daybreak_evaluate.judge import kernel, seccomp
+from daybreak_evaluate.judge.rootfs import build_root, listed_folders, readable_places
+from daybreak_evaluate.judge.values import Limits, Tier
+
+FIRST_UID = 64100
+"""Root gives every candidate a user of its own, below 65,536 so that it exists in containers with mapped users."""
+
+NAMESPACES = (
+    kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS | kernel.CLONE_NEWCGROUP
+)
+STACK_BYTES = 8 << 20
+READ_FILES, READ_FOLDERS = 1 << 2, 1 << 3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What this kernel and this user allow."""
+
+    namespaces: bool = False
+    user_namespace: bool = False
+    """The namespaces are had by way of a user namespace of our own."""
+    seccomp: bool = False
+    landlock: int = 0
+    """Version; used where the candidate sees the host's files."""
+    change_user: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        """Without namespaces and without seccomp nothing of worth can be promised."""
+        return self.namespaces or self.seccomp
+
+    def tier(self) -> Tier:
+        """Say it for a person."""
+        details = [
+            "own pid, mount, network, IPC and host-name namespaces" if self.namespaces else "host's namespaces",
+            "seccomp: no second process, no sockets, no foreign signals" if self.seccomp else "no seccomp",
+        ]
+        if not self.namespaces:
+            files = "files hidden by Landlock" if self.landlock else "opening files refused"
+            details.append(files)
+        details.append("a user of its own" if self.change_user else "the judge's user without capabilities")
+        return Tier(2 if self.namespaces else 1, self._name(), (*details, *self.notes))
+
+    def _name(self) -> str:
+        if self.namespaces:
+            return "namespaces" if not self.seccomp else "namespaces and seccomp"
+        return "seccomp and Landlock" if self.landlock else "seccomp"
+
+
+def probe(max_level: int = 2) -> Plan:
+    """Try each lock in a child that is thrown away, strongest first. ``max_level`` 1 leaves namespaces out."""
+    if not kernel.is_known_machine():
+        return Plan(notes=(f"system calls of {kernel.machine()} are not known here",))
+    plan = Plan(
+        seccomp=_attempt(lambda: _install_seccomp(Plan())) == "",
+        change_user=os.geteuid() == 0 and _attempt(lambda: _become(FIRST_UID)) == "",
+    )
+    lower = replace(plan, landlock=kernel.landlock_version())
+    if max_level < 2:
+        return replace(lower, notes=("namespaces left out on request",))
+    candidates = [replace(plan, namespaces=True, user_namespace=True, change_user=False)]
+    if os.geteuid() == 0:
+        candidates.insert(0, replace(plan, namespaces=True))
+    reasons = []
+    for candidate in candidates:
+        reason = _attempt(partial(_try_namespaces, candidate))
+        if not reason:
+            return candidate
+        reasons.append(reason)
+    return replace(lower, notes=(f"no namespaces ({'; '.join(reasons)})",))
+
+
+def _attempt(action: Callable[[], None]) -> str:
+    """Run something in a child; return what went wrong, empty for nothing."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            action()
+        except OSError as error:
+            os.write(writer, str(error).encode()[:500])
+            os._exit(1)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as file:
+        message = file.read().decode(errors="replace")
+    _, status = os.waitpid(pid, 0)
+    if status:
+        return message or f"the attempt ended with status {status}"
+    return ""
+
+
+def _become(uid: int) -> None:
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+
+
+def _try_namespaces(plan: Plan) -> None:
+    enter(plan)
+    pid = kernel.fork_into_pid_namespace()
+    if pid == 0:
+        os._exit(0 if _confines(plan) else 1)
+    if os.waitpid(pid, 0)[1]:
+        raise OSError("a process could not be confined in the new namespaces")
+
+
+def _confines(plan: Plan) -> bool:
+    try:
+        limit(plan, Limits())
+        confine(plan, Limits(), 0, None)
+    except OSError:
+        return False
+    return True
+
+
+def enter(plan: Plan) -> int | None:
+    """Put the calling process, the nursery, where candidates live. Returns Landlock's ruleset at tier 1."""
+    if not plan.namespaces:
+        return _ruleset(plan.landlock) if plan.landlock else None
+    if plan.user_namespace and os.geteuid() == 0:  # root that may not mount: an ordinary user of its own may
+        _become(FIRST_UID)
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # or its own uid_map could not be written
+    uid, gid = os.geteuid(), os.getegid()
+    kernel.unshare(NAMESPACES | (kernel.CLONE_NEWUSER if plan.user_namespace else 0))
+    if plan.user_namespace:
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+    build_root()
+    return None
+
+
+def _ruleset(version: int) -> int:
+    """Landlock: reading the interpreter and its libraries is allowed, every other access to files is not."""
+    # Rights of <linux/landlock.h>: 13 in version 1, REFER in 2, TRUNCATE in 3, IOCTL_DEV in 5.
+    handled = (1 << 13) - 1
+    handled |= (1 << 13) if version >= 2 else 0
+    handled |= (1 << 14) if version >= 3 else 0
+    handled |= (1 << 15) if version >= 5 else 0
+    ruleset = kernel.landlock_ruleset(handled)
+    for folder in listed_folders():
+        kernel.landlock_allow(ruleset, folder, READ_FOLDERS)  # names only, so that imports can look
+    for place in readable_places():
+        access = READ_FILES | READ_FOLDERS if Path(place).is_dir() else READ_FILES
+        kernel.landlock_allow(ruleset, place, access)
+    return ruleset
+
+
+def confine(plan: Plan, limits: Limits, slot: int, ruleset: int | None) -> None:
+    """Lock the calling process in, for good. Called in each candidate before any of its code runs."""
+    if plan.namespaces:
+        kernel.unshare(kernel.CLONE_NEWNS)
+        options = f"size={limits.file_bytes},nr_inodes=1024,mode=1777"
+        kernel.mount("tmpfs", "/tmp", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC, options)
+        os.chdir("/tmp")
+    else:
+        os.chdir("/")
+    if plan.change_user:
+        _become(FIRST_UID + slot)
+    kernel.drop_capabilities()
+    kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, 9)  # after the change of user, which clears it
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    if ruleset is not None:
+        kernel.landlock_enter(ruleset)
+    if plan.seccomp:
+        _install_seccomp(plan)
+
+
+def _install_seccomp(plan: Plan) -> None:
+    kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    hidden = plan.namespaces or plan.landlock > 0
+    code = seccomp.program(kernel.machine(), os.getpid(), metadata=not plan.namespaces, files=not hidden)
+    kernel.install_filter(code)
+
+
+def limit(plan: Plan, limits: Limits) -> None:
+    """Set the resource limits of the calling process."""
+    cpu_s = int(limits.timeout_s) + 2  # a backstop: the yard reads the processor's clock and is faster
+    values = {
+        resource.RLIMIT_CPU: cpu_s,
+        resource.RLIMIT_AS: limits.memory_bytes,
+        resource.RLIMIT_FSIZE: limits.file_bytes,
+        resource.RLIMIT_NOFILE: limits.num_files,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_MEMLOCK: 0,
+        resource.RLIMIT_MSGQUEUE: 0,
+        resource.RLIMIT_STACK: STACK_BYTES,
+    }
+    if plan.namespaces or plan.change_user:  # otherwise it counts everything that the person has running
+        values[resource.RLIMIT_NPROC] = limits.num_processes
+    for what, value in values.items():
+        _, hard = resource.getrlimit(what)
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(what, (value, value))
+
+
+def forget_host() -> None:
+    """Leave no word of the host in what Python keeps: the environment and the import path."""
+    os.environ.clear()
+    os.environ.update({"HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "PATH": "/nonexistent"})
+    sys.argv[:] = ["candidate"]

