@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from daybreak_contracts import artifacts, names
 from daybreak_contracts.progress import Progress
+from daybreak_serve.gateway.config import GatewayConfig
+from daybreak_serve.local import listen, url_of
 from daybreak_serve.modelfolder import ModelFolder, open_model
+from daybreak_serve.process import Child
 from daybreak_serve.repository import build_repository
 from daybreak_serve.triton import ServerFiles, TritonServer, find_installation
 
@@ -150,6 +157,80 @@ def slow_repository(model: ModelFolder, folder: Path) -> Path:
     parameter = f'parameters {{ key: "token_log" value {{ string_value: "{log}" }} }}\n'
     config.write_text(config.read_text() + parameter)
     return log
+
+
+def start_gateway(model: ModelFolder, engine: str, folder: Path, **changes: Any) -> tuple[Child, str]:
+    """Start a gateway process before an engine that may or may not be there; return it and its URL."""
+    listener = listen("127.0.0.1", 0)
+    config = GatewayConfig(
+        engine=engine,
+        model_folder=str(model.path),
+        model_digest=model.digest,
+        context_length=model.context_length,
+        vocabulary_size=model.vocabulary_size,
+        event_log=str(folder / "events.jsonl"),
+        probe_interval_s=0.1,
+        **changes,
+    )
+    (folder / "gateway.json").write_text(config.model_dump_json())
+    command = [sys.executable, "-m", "daybreak_serve.gateway", "--config", str(folder / "gateway.json")]
+    fds = [listener.fileno()]
+    child = Child([*command, "--fd", str(fds[0])], os.environ, folder / "gateway.log", pass_fds=fds)
+    url = url_of(listener)
+    listener.close()
+    return child, url
+
+
+@dataclass
+class SlowEngine:
+    """Triton with the echo engine and a gateway before it."""
+
+    url: str
+    token_log: Path
+    triton: TritonServer
+    gateway: Child
+
+    def log(self) -> list[dict[str, Any]]:
+        """What the engine did: a line a token, one more for a cancelled request."""
+        if not self.token_log.exists():
+            return []
+        return [json.loads(line) for line in self.token_log.read_text().splitlines()]
+
+
+@pytest.fixture(scope="session")
+def slow(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlowEngine]:
+    """The echo engine behind a gateway with two places, so that queues form."""
+    folder = tmp_path_factory.mktemp("slow")
+    bare = replace(model, golden=None, files=tuple(name for name in model.files if name != "golden.json"))
+    token_log = slow_repository(bare, folder)
+    served = replace(bare, path=folder / "repository/completion/1/model")
+    server = new_server(folder)
+    server.start()
+    server.wait_ready(Progress("serve"))
+    gateway, url = start_gateway(
+        served, server.address, folder, max_inflight=2, max_held=2, max_new_tokens=64
+    )
+    wait_for(url, 200)
+    yield SlowEngine(url, token_log, server, gateway)
+    gateway.stop(5)
+    server.stop()
+
+
+def wait_for(url: str, status: int, timeout_s: float = 60.0) -> httpx.Response:
+    """Poll ``/readyz`` until it answers with a status."""
+    deadline = time.monotonic() + timeout_s
+    last = "nothing"
+    while time.monotonic() < deadline:
+        try:
+            response = httpx.get(f"{url}/readyz", timeout=5, trust_env=False)
+        except httpx.TransportError as error:
+            last = str(error)
+        else:
+            if response.status_code == status:
+                return response
+            last = response.text
+        time.sleep(0.05)
+    raise AssertionError(f"{url}/readyz did not answer {status}: {last}")
 
 
 @pytest.fixture(scope="session")

@@ -111,7 +111,7 @@ def _read(path: Path, digest: str, files: tuple[str, ...]) -> ModelFolder:
         context_length=int(config["max_position_embeddings"]),
         vocabulary_size=int(config["vocab_size"]),
         end_ids=end_ids(config, generation),
-        golden=_golden(path / GOLDEN) if GOLDEN in files else None,
+        golden=read_golden(path),
     )
 
 
@@ -123,7 +123,11 @@ def end_ids(config: Mapping[str, Any], generation: Mapping[str, Any]) -> frozens
     return frozenset(found) if isinstance(found, list) else frozenset({int(found)})
 
 
-def _golden(path: Path) -> Golden:
+def read_golden(folder: Path) -> Golden | None:
+    """Return the golden completion of a model folder, None where it has none."""
+    path = folder / GOLDEN
+    if not path.exists():
+        return None
     document = storage.read_json(str(path))
     try:
         prompt_ids, token_ids = document["prompt_ids"], document["token_ids"]

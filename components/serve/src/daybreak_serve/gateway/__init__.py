@@ -1,0 +1,1 @@
+"""The gateway: OpenAI's completions in front, Triton's decoupled streams behind."""

@@ -1,0 +1,57 @@
+"""``python -m daybreak_serve.gateway --config FILE [--fd N]``: one gateway process until SIGTERM.
+
+On SIGTERM it takes no new connections, ends the requests in flight within ``drain_s`` and leaves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from daybreak_contracts.errors import EXIT_OK, DaybreakError
+from daybreak_serve.gateway.config import GatewayConfig, read_config
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the gateway; the exit code tells whose fault an early end was."""
+    parser = argparse.ArgumentParser(prog="python -m daybreak_serve.gateway", description=__doc__)
+    parser.add_argument("--config", required=True, type=Path, help="JSON file, see gateway/config.py")
+    parser.add_argument("--fd", type=int, help="listening socket handed on by the starter")
+    options = parser.parse_args(argv)
+    try:
+        config = read_config(options.config)
+        run(config, options.fd)
+    except DaybreakError as error:
+        print(f"gateway: {error}", file=sys.stderr)
+        return error.exit_code
+    return EXIT_OK
+
+
+def run(config: GatewayConfig, fd: int | None) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    import uvicorn
+
+    from daybreak_serve.gateway.app import create_app
+
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(config),
+            host=config.host,
+            port=config.port,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=config.drain_s,
+        )
+    )
+    server.run(sockets=None if fd is None else [socket.socket(fileno=fd)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""What a gateway is told at its start, as one JSON file. Owns no decision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from daybreak_contracts import storage
+from daybreak_contracts.errors import UserError
+from daybreak_serve.modelfolder import FillInTheMiddle
+
+
+class GatewayConfig(BaseModel):
+    """Everything but secrets; there are none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    engine: str
+    """Host and port of Triton's gRPC."""
+    model_folder: str
+    """Verified local folder: tokenizer, config and golden completion are read from it."""
+    model_name: str = "daybreak"
+    """What clients call it."""
+    model_digest: str
+    context_length: int = Field(ge=16)
+    vocabulary_size: int = Field(ge=1)
+    fim: FillInTheMiddle = "PSM"
+    """Order of a fill-in-the-middle prompt; None: the model never learned it, suffixes are ignored."""
+    default_max_tokens: int = Field(default=64, ge=1)
+    max_new_tokens: int = Field(default=256, ge=1)
+    """Largest ``max_tokens`` a client may ask for."""
+    max_inflight: int = Field(default=8, ge=1)
+    """Requests in the engine at once."""
+    max_held: int = Field(default=64, ge=0)
+    """Requests that may wait for a place."""
+    hold_ms: int = Field(default=200, ge=0)
+    """How long they wait before 429: about the patience of somebody who types."""
+    body_limit_bytes: int = Field(default=1 << 20, ge=1024)
+    engine_timeout_s: float = Field(default=30.0, gt=0)
+    """Silence of the engine after which it counts as down."""
+    probe_interval_s: float = Field(default=0.5, gt=0)
+    event_log: str = ""
+    """JSONL file of events; empty keeps none."""
+    num_records: int = Field(default=100_000, ge=1)
+    """Completions that events can still refer to."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65535)
+    drain_s: int = Field(default=10, ge=0)
+    """Bound of the time for requests in flight at the end."""
+
+
+def read_config(path: Path) -> GatewayConfig:
+    """Read a config file; what is wrong in it is a UserError."""
+    try:
+        return GatewayConfig.model_validate(storage.read_json(str(path)))
+    except ValidationError as error:
+        raise UserError(f"{path}: {error}") from error

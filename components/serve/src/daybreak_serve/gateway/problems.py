@@ -1,0 +1,57 @@
+"""What the gateway answers when it cannot complete: status, OpenAI's error object, headers. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+RETRY_AFTER_S = 1
+"""Seconds; an engine restarts in some ten, a free place comes sooner."""
+
+
+@dataclass(eq=False)
+class Problem(Exception):  # noqa: N818 - it is an answer, not always an error
+    """An answer other than 200. ``type``, ``param`` and ``code`` are OpenAI's fields."""
+
+    status: int
+    message: str
+    type: str = "invalid_request_error"
+    param: str | None = None
+    code: str | None = None
+
+    def __str__(self) -> str:
+        return self.message
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the answer: who may come again is told when."""
+        return {"retry-after": str(RETRY_AFTER_S)} if self.status in (429, 503) else {}
+
+    def document(self) -> dict[str, object]:
+        """Return OpenAI's error shape."""
+        error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        return {"error": error}
+
+    def body(self) -> bytes:
+        """Return the document as JSON."""
+        return json.dumps(self.document()).encode()
+
+
+def invalid(message: str, param: str | None = None) -> Problem:
+    """Return 400 for a request that can never be answered."""
+    return Problem(400, message, param=param)
+
+
+def busy(reason: str) -> Problem:
+    """Return 429: more requests than the engine takes."""
+    return Problem(429, reason, "rate_limit_error", code="engine_busy")
+
+
+def engine_down(reason: str) -> Problem:
+    """Return 503: no engine answers."""
+    return Problem(503, reason, "service_unavailable", code="engine_down")
+
+
+def cancelled(reason: str) -> Problem:
+    """Return 499, the code that nginx uses for requests whose asker went away."""
+    return Problem(499, reason, "cancelled", code="superseded")

@@ -1,0 +1,57 @@
+"""Whether this gateway can complete: the engine answers, and answers what the model answered when it was made.
+
+The golden completion is asked once per life of the engine. Owns no HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from daybreak_serve.gateway.streams import EngineClient, EngineDown, EngineRefused
+from daybreak_serve.modelfolder import Golden
+from daybreak_serve.protocol import Options
+
+
+class Readiness:
+    """The last known state; `reason` None means ready."""
+
+    def __init__(self, engine: EngineClient, golden: Golden | None, fallback_prompt: Sequence[int]) -> None:
+        self._engine = engine
+        self._golden = golden
+        self._fallback_prompt = tuple(fallback_prompt)
+        self._is_proven = False
+        self.is_wrong = False
+        """True when the engine answers something else than the golden completion: waiting will not help."""
+        self.reason: str | None = "the engine was not asked yet"
+
+    async def run(self, interval_s: float) -> None:
+        """Probe until cancelled."""
+        while True:
+            await self.probe()
+            await asyncio.sleep(interval_s)
+
+    async def probe(self) -> None:
+        """Bring the state up to date."""
+        if not await self._engine.is_ready():
+            self._is_proven, self.is_wrong = False, False
+            self.reason = "the engine does not answer"
+        elif not self._is_proven:
+            await self._prove()
+
+    async def _prove(self) -> None:
+        golden = self._golden
+        prompt = golden.prompt_ids if golden else self._fallback_prompt
+        expected = golden.token_ids if golden else None
+        try:
+            answered = await self._engine.complete(prompt, Options(max_tokens=len(expected or (0,))))
+        except (EngineDown, EngineRefused) as error:
+            self.reason = f"the engine fails: {error}"
+            return
+        self.is_wrong = expected is not None and answered != expected
+        if self.is_wrong:
+            self.reason = (
+                f"the golden completion differs: expected {list(expected or ())}, got {list(answered)}"
+            )
+            return
+        self._is_proven, self.reason = True, None
