@@ -32,6 +32,7 @@ COLUMN_TYPES = {
     "start": "int",
     "end": "int",
     "kept": "boolean",
+    "bands": "array<long>",
 }
 
 
@@ -93,5 +94,5 @@ def read(session: SparkSession, files: list[str], columns: list[str]) -> DataFra
 def _arrow_schema(columns: list[str]) -> pa.Schema:
     import pyarrow as pa
 
-    types = {"long": pa.int64(), "int": pa.int32(), "boolean": pa.bool_(), "string": pa.string()}
+    types = {"long": pa.int64(), "int": pa.int32(), "boolean": pa.bool_(), "string": pa.string(), "array<long>": pa.list_(pa.int64())}
     return pa.schema([(name, types[COLUMN_TYPES.get(name, "string")]) for name in columns])

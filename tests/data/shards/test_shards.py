@@ -1,0 +1,294 @@
+"""The shards step with real Spark and a real reader: nothing lost, nothing moved, the same bytes after a kill."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from daybreak_contracts import artifacts, names
+from daybreak_contracts.errors import ArtifactError, UserError
+from daybreak_contracts.progress import Progress
+from daybreak_contracts.steps import ShardArgs
+from daybreak_data import encoding, shard_writer, shards, tables, tokenizer
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+WriteDocuments = Callable[..., str]
+CONTEXT = 64
+END, PAD = names.SPECIAL_TOKENS.index(names.END_OF_TEXT), names.SPECIAL_TOKENS.index(names.FIM_PAD)
+
+
+def module_rows() -> list[dict[str, Any]]:
+    """Small modules of the standard library, each folder one repository."""
+    root = Path(json.__file__).parent.parent
+    paths = [path for path in sorted(root.glob("*/*.py")) if path.stat().st_size < 20_000]
+    known = [path for path in paths if "site-packages" not in path.parts]
+    return [
+        {
+            "repository": path.parent.name,
+            "path": path.name,
+            "text": path.read_bytes().decode("utf-8", "ignore"),
+        }
+        for path in known[::3]
+    ]
+
+
+@pytest.fixture(scope="session")
+def tokenizer_json() -> str:
+    texts = (row["text"] for row in module_rows()[::4])
+    return tokenizer.padded(tokenizer.train(texts, 1000).to_str())
+
+
+@pytest.fixture
+def tokenizer_uri(tokenizer_json: str, tmp_path: Path) -> str:
+    digest = artifacts.digest_of("tokenizer")
+    uri = artifacts.uri_of(str(tmp_path / "out"), names.STEP_TOKENIZER, digest)
+    staging = artifacts.staging_folder(uri, str(tmp_path))
+    tokenizer.save(tokenizer_json, staging)
+    artifacts.commit(uri, staging, step=names.STEP_TOKENIZER, digest=digest, inputs={}, result={})
+    return uri
+
+
+def shard_args(documents: str, tokenizer_uri: str, tmp_path: Path, **changes: Any) -> ShardArgs:
+    fixed = {
+        "output": str(tmp_path / "out"),
+        "work_dir": str(tmp_path / "work"),
+        "documents": documents,
+        "tokenizer": tokenizer_uri,
+        "context_length": CONTEXT,
+        "held_out_share": 0.1,
+    }
+    return ShardArgs(**{**fixed, **changes})
+
+
+@pytest.fixture
+def read_back() -> Iterator[Callable[[Path], np.ndarray]]:
+    """Read an MDS dataset with the library's own reader, in the order in which it was written."""
+    from streaming import StreamingDataset
+    from streaming.base.util import clean_stale_shared_memory
+
+    clean_stale_shared_memory()
+
+    def read(folder: Path) -> np.ndarray:
+        dataset = StreamingDataset(local=str(folder), shuffle=False, batch_size=1)
+        return np.stack([dataset[place]["tokens"] for place in range(dataset.num_samples)])
+
+    yield read
+    clean_stale_shared_memory()
+
+
+def documents_in(stream: np.ndarray) -> list[list[int]]:
+    """Cut a stream of tokens at the ends of documents; what is behind the last is padding."""
+    ends = np.flatnonzero(stream == END)
+    assert (stream[ends[-1] + 1 :] == PAD).all()
+    pieces = np.split(stream[: ends[-1] + 1], ends + 1)
+    return [piece[:-1].tolist() for piece in pieces if len(piece)]
+
+
+@pytest.mark.slow
+def test_every_document_is_read_back_whole_and_held_out_repositories_are_not_trained_on(
+    spark: SparkSession,
+    write_documents: WriteDocuments,
+    tokenizer_uri: str,
+    tokenizer_json: str,
+    tmp_path: Path,
+    read_back: Callable[[Path], np.ndarray],
+) -> None:
+    hostile = {
+        "repository": "json",
+        "path": "marks.py",
+        "text": f"x = '{names.END_OF_TEXT}{names.FIM_PAD}\u00e9'\n",
+    }
+    rows = [*module_rows(), hostile, {"repository": "json", "path": "empty.py", "text": ""}]
+    result = shards.run_shards(shard_args(write_documents(rows), tokenizer_uri, tmp_path), Progress("test"))
+
+    table = encoding.token_bytes(tokenizer_json)
+    found: dict[str, list[str]] = {}
+    repositories: dict[str, set[str]] = {}
+    told = json.loads((Path(result.uri) / "documents.json").read_text())
+    for side in ("train", "held_out"):
+        samples = read_back(Path(result.uri) / side)
+        assert samples.dtype == np.uint16
+        assert samples.shape == (getattr(result, f"num_{side}_samples"), CONTEXT)
+        found[side] = [
+            encoding.decode_bytes(table, ids).decode() for ids in documents_in(samples.reshape(-1))
+        ]
+        assert getattr(result, f"num_{side}_tokens") == sum(entry["tokens"] for entry in told[side])
+        provenance = pq.read_table(Path(result.uri) / side / "part-00000" / "documents.parquet").to_pydict()
+        repositories[side] = set(provenance["repository"])
+        stream = samples.reshape(-1)
+        for first, count, text in zip(
+            provenance["first_token"], provenance["num_tokens"], found[side], strict=True
+        ):
+            assert stream[first + count - 1] == END
+            assert encoding.decode_bytes(table, stream[first : first + count - 1]).decode() == text
+    assert sorted(found["train"] + found["held_out"]) == sorted(row["text"] for row in rows)
+    assert repositories["train"].isdisjoint(repositories["held_out"])
+    assert repositories["held_out"]
+    assert found["train"] != [row["text"] for row in rows if row["repository"] in repositories["train"]], (
+        "shuffled"
+    )
+    assert not list((tmp_path / "out" / "shards").glob(".parts-*")), "scratch is gone"
+
+
+@pytest.mark.slow
+def test_bytes_do_not_depend_on_cores_order_or_layout_of_the_documents(
+    spark: SparkSession, write_documents: WriteDocuments, tokenizer_uri: str, tmp_path: Path
+) -> None:
+    rows = module_rows()[:60]
+    first = shard_args(write_documents(rows, files=1), tokenizer_uri, tmp_path)
+    second = shard_args(write_documents(rows[::-1], files=3, folder="b"), tokenizer_uri, tmp_path, cores=1)
+    here = shards.run_shards(first, Progress("test"))
+    there = run_command(second, tmp_path)
+    contents = [artifacts.load(uri).content_digest for uri in (here.uri, there["uri"])]
+    assert contents[0] == contents[1]
+    again = shards.run_shards(first, Progress("test"))
+    assert again == here.model_copy(update={"cached": True})
+
+
+def start_command(args: ShardArgs, tmp_path: Path) -> subprocess.Popen[bytes]:
+    (tmp_path / "args.json").write_text(args.model_dump_json())
+    command = [sys.executable, "-m", "daybreak_data", "shards", "--args-file", str(tmp_path / "args.json")]
+    return subprocess.Popen([*command, "--result", str(tmp_path / "result.json")], start_new_session=True)
+
+
+def run_command(args: ShardArgs, tmp_path: Path) -> dict[str, Any]:
+    assert start_command(args, tmp_path).wait(timeout=300) == 0
+    result: dict[str, Any] = json.loads((tmp_path / "result.json").read_text())["result"]
+    return result
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_where_it_was_and_ends_in_the_same_bytes(
+    write_documents: WriteDocuments, tokenizer_uri: str, tmp_path: Path
+) -> None:
+    block = "".join(row["text"] for row in module_rows())[:200_000]
+    texts = [f"# {number}\n{block}" for number in range(170)]
+    rows = [{"repository": f"r{i % 17}", "path": f"{i}.py", "text": text} for i, text in enumerate(texts)]
+    documents = write_documents(rows)
+    args = shard_args(documents, tokenizer_uri, tmp_path, cores=1)
+    running = start_command(args, tmp_path)
+    parts = tmp_path / "out" / "shards"
+    deadline = time.monotonic() + 240
+    while not (done := list(parts.glob(".parts-*/*-part-*/part.json"))):
+        assert running.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    before = {path: path.stat().st_ino for path in done[0].parent.glob("*.mds")}
+    assert not [path for path in parts.iterdir() if not path.name.startswith(".")], "nothing is committed"
+    result = run_command(args, tmp_path)
+    elsewhere = run_command(args.model_copy(update={"output": str(tmp_path / "clean"), "cores": 2}), tmp_path)
+    kept = {path.stat().st_ino for path in Path(result["uri"]).rglob("*.mds")}
+    assert set(before.values()) <= kept, "what was finished before the kill was used, not written again"
+    contents = [artifacts.load(uri).content_digest for uri in (result["uri"], elsewhere["uri"])]
+    assert contents[0] == contents[1]
+
+
+@pytest.mark.slow
+def test_only_missing_and_damaged_partitions_are_written(
+    spark: SparkSession, write_documents: WriteDocuments, tokenizer_json: str, tmp_path: Path
+) -> None:
+    uri = write_documents(module_rows())
+    files = tables.files_of(uri, artifacts.load(uri), tables.DOCUMENTS)
+    plan = dataclasses.replace(shards.read_plan(files, 0.1, 0), num_train=4, num_held_out=2)
+    (tmp_path / "parts").mkdir()
+    job = shard_writer.Job(tokenizer_json, "uint16", CONTEXT, str(tmp_path / "parts"), str(tmp_path), 20_000)
+    every = list(range(plan.num_partitions))
+    shards.write_missing(spark, files, plan, job, every, Progress("test"))
+    folders = {part: tmp_path / "parts" / shards.folder_of(plan, part) for part in every}
+    first = {part: read_folder(folder) for part, folder in folders.items()}
+    assert all(shard_writer.finished(job.parts, folder.name) for folder in folders.values())
+
+    with (folders[1] / "shard.00000.mds").open("r+b") as file:
+        file.seek(100)
+        file.write(b"\x00\x01")
+    (folders[2] / "part.json").unlink()
+    (folders[4] / "documents.parquet").unlink()
+    (folders[5] / "part.json").write_text("{")
+    damaged = [part for part in every if shard_writer.finished(job.parts, folders[part].name) is None]
+    assert damaged == [1, 2, 4, 5]
+    untouched = {part: (folders[part] / "part.json").stat().st_ino for part in (0, 3)}
+    shards.write_missing(spark, files, plan, job, damaged, Progress("test"))
+    assert {part: read_folder(folder) for part, folder in folders.items()} == first
+    assert {part: (folders[part] / "part.json").stat().st_ino for part in (0, 3)} == untouched
+    assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == sorted(
+        f.name for f in folders.values()
+    )
+    result = shards.join(plan, job, tmp_path / "staging")
+    assert result["num_train_samples"] + result["num_held_out_samples"] == sum(
+        json.loads(data[b"part.json"])["samples"] for data in first.values()
+    )
+    (folders[3] / "part.json").unlink()
+    with pytest.raises(RuntimeError, match=r"\d+ of \d+ documents are in the shards"):
+        shards.join(plan, job, tmp_path / "other")
+
+
+def read_folder(folder: Path) -> dict[bytes, bytes]:
+    return {path.name.encode(): path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_a_single_repository_is_split_by_file_with_a_note(
+    spark: SparkSession,
+    write_documents: WriteDocuments,
+    tokenizer_uri: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rows = [{"path": f"{number}.py", "text": f"x = {number}\n" * 20} for number in range(20)]
+    with caplog.at_level(logging.WARNING):
+        args = shard_args(write_documents(rows), tokenizer_uri, tmp_path, context_length=100_000)
+        result = shards.run_shards(args, Progress("test"))
+    assert "only one repository (repo): held out by file" in caplog.text
+    told = json.loads((Path(result.uri) / "documents.json").read_text())
+    assert told["split"]["unit"] == "file"
+    assert (told["train"][0]["documents"], told["held_out"][0]["documents"]) == (18, 2)
+    assert (result.num_train_samples, result.num_held_out_samples) == (1, 1), (
+        "a context longer than all packs"
+    )
+    assert told["train"][0]["padding"] == 100_000 - result.num_train_tokens
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes", "message"),
+    [
+        pytest.param([], {}, r"0 document\(s\) are left", id="no-document"),
+        pytest.param([{"path": "a.py", "text": "x"}], {}, r"1 document\(s\) are left", id="one-document"),
+        pytest.param([], {"context_length": 1}, "contextLength 1: at least 2", id="no-context"),
+    ],
+)
+def test_what_cannot_be_sharded_says_why(
+    rows: list[dict[str, Any]],
+    changes: dict[str, Any],
+    message: str,
+    write_documents: WriteDocuments,
+    tokenizer_uri: str,
+    tmp_path: Path,
+) -> None:
+    args = shard_args(write_documents(rows), tokenizer_uri, tmp_path, **changes)
+    with pytest.raises(UserError, match=message):
+        shards.run_shards(args, Progress("test"))
+
+
+def test_a_tampered_tokenizer_is_refused(
+    write_documents: WriteDocuments, tokenizer_uri: str, tmp_path: Path
+) -> None:
+    (Path(tokenizer_uri) / "tokenizer.json").write_text("{}")
+    args = shard_args(write_documents(module_rows()[:5]), tokenizer_uri, tmp_path)
+    with pytest.raises(ArtifactError, match=r"tokenizer\.json: was changed after it was committed"):
+        shards.run_shards(args, Progress("test"))
