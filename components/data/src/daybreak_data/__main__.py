@@ -14,8 +14,29 @@ def _documents(args: steps.DocumentsArgs, progress: Progress) -> steps.Documents
     return run_documents(args, progress)
 
 
+def _tokenizer(args: steps.TokenizerArgs, progress: Progress) -> steps.TokenizerResult:
+    from daybreak_data.tokenizer import run_tokenizer
+
+    return run_tokenizer(args, progress)
+
+
+def _shards(args: steps.ShardArgs, progress: Progress) -> steps.ShardResult:
+    from daybreak_data.shards import run_shards
+
+    return run_shards(args, progress)
+
+
+def _xray(args: steps.XrayArgs, progress: Progress) -> steps.XrayResult:
+    from daybreak_data.xray import run_xray
+
+    return run_xray(args, progress)
+
+
 STEPS = {
     names.STEP_DOCUMENTS: steps.Step(steps.DocumentsArgs, _documents),
+    names.STEP_TOKENIZER: steps.Step(steps.TokenizerArgs, _tokenizer),
+    names.STEP_SHARDS: steps.Step(steps.ShardArgs, _shards),
+    names.STEP_XRAY: steps.Step(steps.XrayArgs, _xray),
 }
 
 if __name__ == "__main__":
