@@ -1,4 +1,4 @@
-"""Frames over a pair of pipes: four bytes of length, then the bytes.
+"""Frames: four bytes of length, then the bytes; over a pair of pipes to a candidate, over sockets among ourselves.
 
 Owns reading and writing whole frames. Knows nothing of what is in them. A peer that ends, lies about lengths or
 stalls is the normal case: the first two are errors here, the third is the warden's business.
@@ -6,8 +6,11 @@ stalls is the normal case: the first two are errors here, the third is the warde
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import struct
+from typing import Any
 
 HEADER = struct.Struct("<I")
 BLOCK = 1 << 16
@@ -57,3 +60,21 @@ class Channel:
             blocks.append(block)
             size -= len(block)
         return b"".join(blocks)
+
+
+def send_frame(target: socket.socket, message: Any) -> None:
+    """Send one frame of JSON to a trusted process."""
+    data = json.dumps(message).encode()
+    target.sendall(HEADER.pack(len(data)) + data)
+
+
+def receive_exactly(source: socket.socket, size: int) -> bytes:
+    """Read this many bytes from a trusted process."""
+    blocks = []
+    while size:
+        block = source.recv(min(size, 1 << 20))
+        if not block:
+            raise ChannelClosedError("end of stream")
+        blocks.append(block)
+        size -= len(block)
+    return b"".join(blocks)

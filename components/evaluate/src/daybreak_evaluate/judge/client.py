@@ -17,9 +17,9 @@ from types import TracebackType
 from typing import Any
 
 from daybreak_contracts.errors import TransientError, UserError
-from daybreak_evaluate.judge.channel import HEADER
+from daybreak_evaluate.judge.channel import HEADER, ChannelClosedError, receive_exactly, send_frame
 from daybreak_evaluate.judge.values import Kind, Limits, Program, Tier, Verdict, failed
-from daybreak_evaluate.judge.yard import send_frame, start_interpreter
+from daybreak_evaluate.judge.interpreter import start_interpreter
 
 MAX_TIMEOUT_S = 3600.0
 MAX_WORKERS = 512
@@ -31,7 +31,9 @@ class Judge:
     def __init__(self, limits: Limits | None = None, workers: int = 0, *, max_level: int = 2) -> None:
         self.limits = limits if limits is not None else Limits()
         if not (math.isfinite(self.limits.timeout_s) and 0 < self.limits.timeout_s <= MAX_TIMEOUT_S):
-            raise UserError(f"timeout must be above 0 and at most {MAX_TIMEOUT_S:g} s, got {self.limits.timeout_s}")
+            raise UserError(
+                f"timeout must be above 0 and at most {MAX_TIMEOUT_S:g} s, got {self.limits.timeout_s}"
+            )
         if not 0 <= workers <= MAX_WORKERS:
             raise UserError(f"workers must be from 0 to {MAX_WORKERS}, got {workers}")
         self._workers = workers if workers else default_workers()
@@ -121,19 +123,14 @@ class Judge:
             raise TransientError(f"the judge's process is gone ({error}), run again") from error
 
     def _receive(self) -> dict[str, Any]:
-        header = self._exactly(HEADER.size)
-        document: dict[str, Any] = json.loads(self._exactly(HEADER.unpack(header)[0]))
-        return document
-
-    def _exactly(self, size: int) -> bytes:
         assert self._socket is not None
-        data = b""
-        while len(data) < size:
-            block = self._socket.recv(size - len(data))
-            if not block:
-                raise TransientError("the judge's process is gone, perhaps for want of memory; run again")
-            data += block
-        return data
+        try:
+            (size,) = HEADER.unpack(receive_exactly(self._socket, HEADER.size))
+            document: dict[str, Any] = json.loads(receive_exactly(self._socket, size))
+        except (ChannelClosedError, OSError) as error:
+            message = "the judge's process is gone, perhaps for want of memory or processes; run again"
+            raise TransientError(message) from error
+        return document
 
 
 def _verdict(reply: dict[str, Any]) -> Verdict:

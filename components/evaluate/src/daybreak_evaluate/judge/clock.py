@@ -43,23 +43,28 @@ class Spent:
 
 
 class Clock:
-    """Reads the clocks of one tester and its candidate."""
+    """Reads the clocks of one sample: its candidate's, and its tester's since the sample began."""
 
-    def __init__(self, started: float, tester: int) -> None:
-        self._started = started
+    def __init__(self, tester: int) -> None:
+        self._started = time.monotonic()
         self._pids = [tester]
+        self._before = {tester: (_cpu_s(tester), _waited_s(tester))}
 
     def watch(self, candidate: int) -> None:
-        """Begin with the candidate's clock; the sample's wall time counts from here."""
+        """Begin with the candidate's clock; the sample's wall time counts from its birth."""
         self._pids.append(candidate)
+        self._before[candidate] = (0.0, 0.0)
         self._started = time.monotonic()
 
     def read(self, now: float) -> Spent:
         """Return what has been used until now."""
-        cpu_s = max(_cpu_s(pid) for pid in self._pids)
-        waits = [_waited_s(pid) for pid in self._pids]
-        known = [wait for wait in waits if wait is not None]
-        return Spent(now - self._started, cpu_s, sum(known) if len(known) == len(waits) else None)
+        cpu_s = max(_cpu_s(pid) - self._before[pid][0] for pid in self._pids)
+        waited_s: float | None = 0.0
+        for pid in self._pids:
+            before, wait = self._before[pid][1], _waited_s(pid)
+            known = waited_s is not None and before is not None and wait is not None
+            waited_s = waited_s + wait - before if known else None
+        return Spent(now - self._started, cpu_s, waited_s)
 
 
 def _cpu_s(pid: int) -> float:

@@ -89,7 +89,11 @@ def fork_into_pid_namespace() -> int:
 def mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
     """Mount; ``kind`` None for bind mounts and changes of propagation."""
     outcome = _libc.mount(
-        source.encode(), target.encode(), kind.encode() if kind else None, ctypes.c_ulong(flags), data.encode()
+        source.encode(),
+        target.encode(),
+        kind.encode() if kind else None,
+        ctypes.c_ulong(flags),
+        data.encode(),
     )
     _check(outcome, f"mount {target}")
 

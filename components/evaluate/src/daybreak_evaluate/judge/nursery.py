@@ -22,7 +22,7 @@ from daybreak_evaluate.judge import candidate, kernel
 from daybreak_evaluate.judge.channel import Channel, ChannelClosedError, FrameTooLargeError
 from daybreak_evaluate.judge.plain import NotPlainError
 from daybreak_evaluate.judge.rootfs import search_path, use_search_path
-from daybreak_evaluate.judge.sandbox import Plan, confine, enter, forget_host, limit
+from daybreak_evaluate.judge.sandbox import Plan, confine, enter, filter_for, forget_host, limit
 from daybreak_evaluate.judge.values import Limits
 
 MAX_DATAGRAM = 1 << 16
@@ -33,10 +33,8 @@ FIRST_FREE = 3
 """Descriptors from here on are the candidate's pipes, then Landlock's ruleset; those below are /dev/null."""
 
 WARM_MODULES = (
-    "abc", "array", "bisect", "cmath", "collections.abc", "copy", "dataclasses", "datetime", "decimal", "enum",
-    "fractions", "functools", "hashlib", "heapq", "inspect", "itertools", "math", "numbers", "operator", "queue",
-    "random", "re", "statistics", "string", "textwrap", "threading", "time", "types", "typing", "unicodedata",
-    "unittest.mock",
+    "bisect", "collections", "copy", "datetime", "fractions", "functools", "hashlib", "heapq", "itertools", "math",
+    "operator", "random", "re", "statistics", "string", "time", "typing",
 )  # fmt: skip
 """What completions import most; imported once here instead of once a candidate."""
 
@@ -66,6 +64,8 @@ class Nursery:
             os.set_blocking(descriptor, False)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        if self._plan.seccomp:
+            filter_for(self._plan, 1)  # made once, here
         gc.freeze()
         self._report({"ready": True})
         while True:

@@ -13,7 +13,18 @@ from pathlib import Path
 
 from daybreak_evaluate.judge import kernel
 
-PACKAGES = ("numpy", "numpy.libs", "scipy", "scipy.libs", "sympy", "mpmath", "pandas", "dateutil", "six.py", "pytz")
+PACKAGES = (
+    "numpy",
+    "numpy.libs",
+    "scipy",
+    "scipy.libs",
+    "sympy",
+    "mpmath",
+    "pandas",
+    "dateutil",
+    "six.py",
+    "pytz",
+)
 """Packages that completions of HumanEval import now and then; there when the environment has them."""
 SITE_FOLDERS = ("site-packages", "dist-packages")
 LIBRARY_FOLDERS = ("/lib64", "/usr/lib64", "/lib/{}-linux-gnu", "/usr/lib/{}-linux-gnu")
@@ -66,7 +77,9 @@ def listed_folders() -> list[str]:
 def build_root() -> None:
     """Mount a root with nothing but the readable places, and make it ours. Needs a mount namespace of our own."""
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
-    root = "/proc"  # any folder that is there: only this namespace sees it covered, and no file is left behind
+    root = (
+        "/proc"  # any folder that is there: only this namespace sees it covered, and no file is left behind
+    )
     kernel.mount("tmpfs", root, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=4m,mode=755")
     libraries = _libraries()
     folders = [*standard_library(), *(path for path in libraries if Path(path).is_dir())]
@@ -101,9 +114,13 @@ def _hide_site_folders(folders: list[str], root: str) -> list[str]:
     hidden = []
     for folder in folders:
         for name in SITE_FOLDERS:
-            hidden += [path for path in [Path(folder, name), *Path(folder).glob(f"python3*/{name}")] if path.is_dir()]
+            hidden += [
+                path for path in [Path(folder, name), *Path(folder).glob(f"python3*/{name}")] if path.is_dir()
+            ]
     for path in hidden:
-        kernel.mount("tmpfs", root + str(path), "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=64k,mode=755")
+        kernel.mount(
+            "tmpfs", root + str(path), "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=64k,mode=755"
+        )
     return [root + str(path) for path in hidden]
 
 

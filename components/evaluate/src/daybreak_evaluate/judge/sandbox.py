@@ -6,12 +6,12 @@ Owns the plan (probed once a run) and both halves: ``enter`` for the nursery tha
 
 from __future__ import annotations
 
+import functools
 import os
 import resource
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from daybreak_evaluate.judge import kernel, seccomp
@@ -22,7 +22,11 @@ FIRST_UID = 64100
 """Root gives every candidate a user of its own, below 65,536 so that it exists in containers with mapped users."""
 
 NAMESPACES = (
-    kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS | kernel.CLONE_NEWCGROUP
+    kernel.CLONE_NEWNS
+    | kernel.CLONE_NEWNET
+    | kernel.CLONE_NEWIPC
+    | kernel.CLONE_NEWUTS
+    | kernel.CLONE_NEWCGROUP
 )
 STACK_BYTES = 8 << 20
 READ_FILES, READ_FOLDERS = 1 << 2, 1 << 3
@@ -49,7 +53,9 @@ class Plan:
     def tier(self) -> Tier:
         """Say it for a person."""
         details = [
-            "own pid, mount, network, IPC and host-name namespaces" if self.namespaces else "host's namespaces",
+            "own pid, mount, network, IPC and host-name namespaces"
+            if self.namespaces
+            else "host's namespaces",
             "seccomp: no second process, no sockets, no foreign signals" if self.seccomp else "no seccomp",
         ]
         if not self.namespaces:
@@ -80,7 +86,7 @@ def probe(max_level: int = 2) -> Plan:
         candidates.insert(0, replace(plan, namespaces=True))
     reasons = []
     for candidate in candidates:
-        reason = _attempt(partial(_try_namespaces, candidate))
+        reason = _attempt(functools.partial(_try_namespaces, candidate))
         if not reason:
             return candidate
         reasons.append(reason)
@@ -187,9 +193,14 @@ def confine(plan: Plan, limits: Limits, slot: int, ruleset: int | None) -> None:
 
 def _install_seccomp(plan: Plan) -> None:
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
+    kernel.install_filter(filter_for(plan, os.getpid()))
+
+
+@functools.lru_cache(maxsize=2)
+def filter_for(plan: Plan, pid: int) -> bytes:
+    """Return the seccomp filter of a candidate; in its own pid namespace it is always process 1."""
     hidden = plan.namespaces or plan.landlock > 0
-    code = seccomp.program(kernel.machine(), os.getpid(), metadata=not plan.namespaces, files=not hidden)
-    kernel.install_filter(code)
+    return seccomp.program(kernel.machine(), pid, metadata=not plan.namespaces, files=not hidden)
 
 
 def limit(plan: Plan, limits: Limits) -> None:

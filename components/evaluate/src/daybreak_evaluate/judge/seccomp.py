@@ -7,6 +7,7 @@ System V objects; those calls answer EPERM. Numbers are Linux's ``asm/unistd.h``
 from __future__ import annotations
 
 import errno
+import functools
 import struct
 from dataclasses import dataclass
 
@@ -94,6 +95,12 @@ class Jump:
 
 def program(machine: str, pid: int, *, metadata: bool, files: bool) -> bytes:
     """Return the filter of the process ``pid`` (as it sees itself); ``metadata``, ``files``: deny those too."""
+    conditions = [*_conditions(_COLUMN[machine], pid), Jump(_RETURN, _ALLOW)]
+    return _refusals(machine, metadata, files) + b"".join(jump.pack() for jump in conditions)
+
+
+@functools.lru_cache(maxsize=8)
+def _refusals(machine: str, metadata: bool, files: bool) -> bytes:
     column = _COLUMN[machine]
     denied = {**PROCESSES, **NETWORK, **MACHINE, **MEMORY}
     denied |= METADATA if metadata else {}
@@ -109,8 +116,6 @@ def program(machine: str, pid: int, *, metadata: bool, files: bool) -> bytes:
     for numbers in denied.values():
         if numbers[column] != NONE:
             code += [Jump(_EQUAL, numbers[column], 0, 1), _refuse()]
-    code += _conditions(column, pid)
-    code.append(Jump(_RETURN, _ALLOW))
     return b"".join(jump.pack() for jump in code)
 
 
@@ -123,9 +128,7 @@ def _conditions(column: int, pid: int) -> list[Jump]:
     code = [Jump(_EQUAL, _CLONE3[column], 0, 1), _refuse(errno.ENOSYS)]  # the C library then takes clone
     for numbers in _OWN_PID.values():
         code += _when(numbers[column], [_argument(0), Jump(_EQUAL, pid, 1, 0), _refuse()])
-    code += _when(
-        _PRLIMIT[column], [_argument(0), Jump(_EQUAL, 0, 2, 0), Jump(_EQUAL, pid, 1, 0), _refuse()]
-    )
+    code += _when(_PRLIMIT[column], [_argument(0), Jump(_EQUAL, 0, 2, 0), Jump(_EQUAL, pid, 1, 0), _refuse()])
     code += _when(_CLONE[column], [_argument(0), Jump(_ANY_BIT, _CLONE_THREAD, 1, 0), _refuse()])
     stream = [_argument(1), Jump(_AND, _SOCK_TYPE_MASK), Jump(_EQUAL, _SOCK_STREAM, 1, 0), _refuse()]
     code += _when(_SOCKETPAIR[column], stream)

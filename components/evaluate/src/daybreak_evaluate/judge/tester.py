@@ -1,6 +1,6 @@
 """The trusted side: runs a suite's test, with a stand-in for the candidate's function.
 
-Owns one process a sample, forked from the yard, and the verdict it writes on a pipe of its own. Nothing of the
+Owns one process a slot, forked from the yard, that says one verdict a sample to the yard. Nothing of the
 completion runs here: calls go over the border as plain data and answers come back as exact built-in types.
 """
 
@@ -11,15 +11,24 @@ import json
 import os
 import random
 import resource
+import signal
+import socket
 from types import CodeType
 from typing import Any, NoReturn
 
 from daybreak_evaluate.judge import kernel, plain
-from daybreak_evaluate.judge.channel import Channel, ChannelClosedError, FrameTooLargeError
+from daybreak_evaluate.judge.channel import (
+    HEADER,
+    Channel,
+    ChannelClosedError,
+    FrameTooLargeError,
+    receive_exactly,
+    send_frame,
+)
 from daybreak_evaluate.judge.values import PASSED, Kind, Limits, Program, Verdict, failed
 
 MEMORY_BYTES = 4 << 30
-"""Room to compare the largest answer; an answer of limits.result_bytes decodes to some twenty times that."""
+"""Room to compare the largest answers: one of limits.result_bytes decodes to some twenty times that."""
 
 _KINDS = {
     "syntax": Kind.SYNTAX,
@@ -78,7 +87,7 @@ def _value_of(answer: Any, expected: str) -> Any:
 
 @functools.lru_cache(maxsize=512)
 def compiled(source: str, name: str) -> CodeType:
-    """Compile trusted source once; the yard does so before it forks."""
+    """Compile trusted source once a process."""
     return compile(source, name, "exec", dont_inherit=True)
 
 
@@ -104,17 +113,24 @@ def judge(program: Program, channel: Channel) -> Verdict:
     return Verdict(True, PASSED)
 
 
-def run(program: Program, channel: Channel, verdict_pipe: int, limits: Limits) -> NoReturn:
-    """Judge in a process of its own and leave the verdict on the pipe."""
+def serve(control: socket.socket, limits: Limits) -> NoReturn:
+    """Judge one sample after another: each request brings the ends of two pipes to its candidate."""
     try:
-        kernel.prctl(kernel.PR_SET_PDEATHSIG, 9)
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-        cpu_s = int(limits.timeout_s) + 2
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        verdict = judge(program, channel)
-        document = {"passed": verdict.passed, "result": verdict.result, "kind": verdict.kind.value}
-        os.write(verdict_pipe, json.dumps(document).encode())
+        while True:
+            header, descriptors, _, _ = socket.recv_fds(control, HEADER.size, 2)
+            if not header:
+                break
+            (size,) = HEADER.unpack(header)
+            program = Program(**json.loads(receive_exactly(control, size)))
+            verdict = judge(program, Channel(descriptors[0], descriptors[1], limits.result_bytes))
+            for descriptor in descriptors:
+                os.close(descriptor)
+            send_frame(
+                control, {"passed": verdict.passed, "result": verdict.result, "kind": verdict.kind.value}
+            )
     finally:
         os._exit(0)

@@ -16,31 +16,27 @@ import subprocess
 import sys
 import time
 from collections import deque
-from pathlib import Path
 from typing import Any
 
 from daybreak_evaluate.judge import kernel, tester
-from daybreak_evaluate.judge.channel import HEADER, Channel
-from daybreak_evaluate.judge.clock import Clock, Spent
+from daybreak_evaluate.judge.channel import HEADER, send_frame
+from daybreak_evaluate.judge.clock import Clock
+from daybreak_evaluate.judge.interpreter import start_interpreter
 from daybreak_evaluate.judge.sandbox import Plan, probe
-from daybreak_evaluate.judge.values import TIMED_OUT, Kind, Limits, Program, Verdict, failed
+from daybreak_evaluate.judge.values import TIMED_OUT, Kind, Limits, Verdict, failed
 
 POLL_S = 0.05
-START_S = 30.0
-"""A candidate that could not even be forked in this time has met a broken machine."""
 MAX_NURSERIES = 20
+"""Nurseries that may be killed (by the kernel, for want of memory) before the judge gives up."""
 
 
 @dataclasses.dataclass
-class Slot:
+class Sample:
     """One sample on its way."""
 
     serial: int
     job: int
-    program: Program
-    tester: int
     clock: Clock
-    candidate: int | None = None
     candidate_gone: bool = False
     verdict: Verdict | None = None
     """What the tester said."""
@@ -48,8 +44,19 @@ class Slot:
     """What the yard says instead, when a limit was passed."""
     starved: bool = False
     """A limit of wall time was passed while the machine was too busy to be sure."""
-    text: bytes = b""
     cpu_s: float = 0.0
+
+
+@dataclasses.dataclass
+class Slot:
+    """A place for one sample at a time, with its tester."""
+
+    index: int
+    pid: int = 0
+    """The tester's; 0 when it has to be forked first."""
+    control: socket.socket | None = None
+    inbox: bytes = b""
+    sample: Sample | None = None
 
 
 class Yard:
@@ -63,8 +70,9 @@ class Yard:
         self._selector.register(client, selectors.EVENT_READ, self._hear_client)
         self._inbox = bytearray()
         self._waiting: deque[dict[str, Any]] = deque()
-        self._slots: dict[int, Slot | None] = dict.fromkeys(range(num_slots))
+        self._slots = [Slot(index) for index in range(num_slots)]
         self._next_serial = 0
+        self._next_look = 0.0
         self._num_nurseries = 0
         self._open = True
         self._nursery, self._nursery_process = self._start_nursery()
@@ -72,25 +80,22 @@ class Yard:
     def run(self) -> None:
         """Serve until the client hangs up."""
         while self._open:
-            busy = any(self._slots.values())
-            for key, _ in self._selector.select(POLL_S if busy else None):
+            self._fill_slots()
+            timeout = POLL_S if any(slot.sample for slot in self._slots) else None
+            for key, _ in self._selector.select(timeout):
                 key.data(key.fileobj)
             self._watch_clocks()
-            self._fill_slots()
-        for slot in self._active():
-            os.kill(slot.tester, signal.SIGKILL)
+        for slot in self._slots:
+            self._end_tester(slot)
         self._nursery.close()  # it kills what it has, then ends
         self._nursery_process.wait()
-
-    def _active(self) -> list[Slot]:
-        return [slot for slot in self._slots.values() if slot is not None]
 
     # the nursery
 
     def _start_nursery(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
         self._num_nurseries += 1
         if self._num_nurseries > MAX_NURSERIES:
-            raise RuntimeError("the nursery died again and again")
+            raise RuntimeError("the nursery was killed again and again")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         settings = {"plan": dataclasses.asdict(self._plan), "limits": dataclasses.asdict(self._limits)}
         with theirs:
@@ -110,26 +115,28 @@ class Yard:
             return
         message = json.loads(data)
         serial = message.get("born", message.get("gone"))
-        slot = next((slot for slot in self._active() if slot.serial == serial), None)
-        if slot is None:
-            return
-        if "born" in message:
-            slot.candidate = message["pid"]
-            slot.clock.watch(message["pid"])
-        else:
-            slot.candidate_gone, slot.cpu_s = True, message["cpu_s"]
-            self._finish(slot)
+        for slot in self._slots:
+            if slot.sample is not None and slot.sample.serial == serial:
+                if "born" in message:
+                    slot.sample.clock.watch(message["pid"])
+                else:
+                    slot.sample.candidate_gone, slot.sample.cpu_s = True, message["cpu_s"]
+                    self._finish(slot)
+                return
 
     def _replace_nursery(self, nursery: socket.socket) -> None:
-        """The nursery was killed, and its candidates with it: start another, their samples get their verdict."""
+        """The nursery was killed, and its candidates with it: start another; their samples are judged again."""
         self._selector.unregister(nursery)
         nursery.close()
         self._nursery_process.wait()
         self._nursery, self._nursery_process = self._start_nursery()
-        for slot in self._active():
-            slot.candidate_gone, slot.starved = True, True
-            slot.overruled = failed("the sandbox was killed, perhaps for want of memory", Kind.ENDED)
-            self._finish(slot)
+        for slot in self._slots:
+            if slot.sample is not None and not slot.sample.candidate_gone:
+                slot.sample.candidate_gone, slot.sample.starved = True, True
+                slot.sample.overruled = failed(
+                    "the sandbox was killed, perhaps for want of memory", Kind.MEMORY
+                )
+                self._finish(slot)
 
     # the client
 
@@ -149,114 +156,111 @@ class Yard:
             self._waiting.append(json.loads(self._inbox[HEADER.size : HEADER.size + size]))
             del self._inbox[: HEADER.size + size]
 
-    def _tell_client(self, message: dict[str, Any]) -> None:
-        send_frame(self._client, message)
-
     # the slots
 
     def _fill_slots(self) -> None:
-        for index, slot in self._slots.items():
-            if slot is None and self._waiting:
-                self._slots[index] = self._start(index, self._waiting.popleft())
+        for slot in self._slots:
+            if slot.sample is None and self._waiting:
+                self._start_sample(slot, self._waiting.popleft())
 
-    def _start(self, index: int, request: dict[str, Any]) -> Slot:
-        program = Program(**request["program"])
-        tester.compiled(program.trusted, "<prompt>")
-        tester.compiled(program.test, "<test>")
+    def _start_sample(self, slot: Slot, request: dict[str, Any]) -> None:
+        control = slot.control if slot.control is not None else self._start_tester(slot)
         self._next_serial += 1
-        serial = self._next_serial
+        slot.sample = Sample(self._next_serial, request["id"], Clock(slot.pid))
         child_reader, tester_writer = os.pipe()
         tester_reader, child_writer = os.pipe()
-        verdict_reader, verdict_writer = os.pipe()
-        order = json.dumps({"fork": serial, "slot": index}).encode()
-        socket.send_fds(self._nursery, [order], [child_reader, child_writer])
-        os.close(child_reader)
-        os.close(child_writer)
-        pid = os.fork()
-        if pid == 0:
-            channel = Channel(tester_reader, tester_writer, self._limits.result_bytes)
-            tester.run(program, channel, verdict_writer, self._limits)
-        for descriptor in (tester_reader, tester_writer, verdict_writer):
+        order = json.dumps({"fork": slot.sample.serial, "slot": slot.index}).encode()
+        try:
+            socket.send_fds(self._nursery, [order], [child_reader, child_writer])
+        except OSError:
+            pass  # the nursery is dead; that is heard next, and the sample is judged again
+        data = json.dumps(request["program"]).encode()
+        socket.send_fds(control, [HEADER.pack(len(data))], [tester_reader, tester_writer])
+        for descriptor in (child_reader, child_writer, tester_reader, tester_writer):
             os.close(descriptor)
-        slot = Slot(serial, request["id"], program, pid, Clock(time.monotonic(), pid))
-        self._selector.register(verdict_reader, selectors.EVENT_READ, lambda _: self._hear(slot, verdict_reader))
-        return slot
+        control.sendall(data)
 
-    def _hear(self, slot: Slot, pipe: int) -> None:
-        """Read what the tester says; at its end, have the candidate killed."""
-        data = os.read(pipe, 1 << 16)
-        if data:
-            slot.text += data
+    def _start_tester(self, slot: Slot) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        slot.pid = os.fork()
+        if slot.pid == 0:
+            os.dup2(theirs.fileno(), 0)
+            os.closerange(3, 1 << 16)
+            tester.serve(socket.socket(fileno=0), self._limits)
+        theirs.close()
+        slot.control, slot.inbox = ours, b""
+        self._selector.register(ours, selectors.EVENT_READ, lambda _: self._hear_tester(slot, ours))
+        return ours
+
+    def _end_tester(self, slot: Slot) -> None:
+        if slot.control is not None:
+            os.kill(slot.pid, signal.SIGKILL)
+            self._selector.unregister(slot.control)
+            slot.control.close()
+            os.waitpid(slot.pid, 0)
+        slot.control, slot.pid = None, 0
+
+    def _hear_tester(self, slot: Slot, control: socket.socket) -> None:
+        """Hear the verdict, then have the candidate killed."""
+        try:
+            data = control.recv(1 << 16)
+        except ConnectionError:
+            data = b""
+        slot.inbox += data
+        if not data:
+            self._end_tester(slot)
+            verdict = failed("the test ended without a verdict", Kind.TEST)
+        elif len(slot.inbox) < HEADER.size + HEADER.unpack(slot.inbox[: HEADER.size])[0]:
             return
-        self._selector.unregister(pipe)
-        os.close(pipe)
-        os.waitpid(slot.tester, 0)
-        slot.verdict = _verdict_of(slot.text)
-        self._kill_candidate(slot)
-        self._finish(slot)
+        else:
+            document = json.loads(slot.inbox[HEADER.size :])
+            verdict = Verdict(document["passed"], document["result"], Kind(document["kind"]))
+        slot.inbox = b""
+        if slot.sample is not None:
+            slot.sample.verdict = verdict
+            self._kill_candidate(slot.sample)
+            self._finish(slot)
 
-    def _kill_candidate(self, slot: Slot) -> None:
-        if not slot.candidate_gone:
+    def _kill_candidate(self, sample: Sample) -> None:
+        if not sample.candidate_gone:
             try:
-                self._nursery.send(json.dumps({"kill": slot.serial}).encode())
-            except (BrokenPipeError, ConnectionError):
-                pass  # its end will be heard next
+                self._nursery.send(json.dumps({"kill": sample.serial}).encode())
+            except OSError:
+                pass  # its end is heard next
 
     def _watch_clocks(self) -> None:
         now = time.monotonic()
-        for slot in self._active():
-            if slot.overruled is not None or slot.verdict is not None:
+        if now < self._next_look:
+            return
+        self._next_look = now + POLL_S
+        for slot in self._slots:
+            sample = slot.sample
+            if sample is None or sample.overruled is not None or sample.verdict is not None:
                 continue
-            spent = slot.clock.read(now)
+            spent = sample.clock.read(now)
             if spent.is_over(self._limits.timeout_s):
-                slot.overruled = Verdict(False, TIMED_OUT, Kind.TIMEOUT)
-                slot.starved = spent.is_doubtful(self._limits.timeout_s)
-                self._kill_candidate(slot)
-                os.kill(slot.tester, signal.SIGKILL)
+                sample.overruled = Verdict(False, TIMED_OUT, Kind.TIMEOUT)
+                sample.starved = spent.is_doubtful(self._limits.timeout_s)
+                sample.verdict = sample.overruled
+                self._kill_candidate(sample)
+                self._end_tester(slot)
+                self._finish(slot)
 
     def _finish(self, slot: Slot) -> None:
-        """Give the verdict once both processes are gone."""
-        if slot.verdict is None or not slot.candidate_gone:
+        """Give the verdict once the test is over and the candidate's process is gone."""
+        sample = slot.sample
+        if sample is None or sample.verdict is None or not sample.candidate_gone:
             return
-        verdict = slot.overruled or self._by_the_clock(slot)
+        verdict = sample.overruled or sample.verdict
+        if not verdict.passed and sample.cpu_s >= self._limits.timeout_s:
+            verdict = Verdict(
+                False, TIMED_OUT, Kind.TIMEOUT
+            )  # the kernel's limit was faster than the yard's look
+        slot.sample = None
         document = {"passed": verdict.passed, "result": verdict.result, "kind": verdict.kind.value}
-        self._tell_client({"id": slot.job, **document, "cpu_s": slot.cpu_s, "starved": slot.starved})
-        index = next(index for index, held in self._slots.items() if held is slot)
-        self._slots[index] = None
-
-    def _by_the_clock(self, slot: Slot) -> Verdict:
-        """A process that the kernel ended for its processor time has timed out, whatever the tester saw."""
-        assert slot.verdict is not None
-        if not slot.verdict.passed and slot.cpu_s >= self._limits.timeout_s:
-            return Verdict(False, TIMED_OUT, Kind.TIMEOUT)
-        return slot.verdict
-
-
-def _verdict_of(text: bytes) -> Verdict:
-    if not text:
-        return failed("the test ended without a verdict", Kind.TEST)
-    document = json.loads(text)
-    return Verdict(document["passed"], document["result"], Kind(document["kind"]))
-
-
-def send_frame(target: socket.socket, message: dict[str, Any]) -> None:
-    """Send one frame of JSON."""
-    data = json.dumps(message).encode()
-    target.sendall(HEADER.pack(len(data)) + data)
-
-
-def start_interpreter(module: str, argument: str, control: socket.socket) -> subprocess.Popen[bytes]:
-    """Start a bare interpreter (no site packages, no environment) on one of the judge's modules."""
-    source = str(Path(__file__).parents[2])
-    boot = (
-        f"import sys; sys.path.insert(0, {source!r}); "
-        f"from daybreak_evaluate.judge import {module}; {module}.main()"
-    )
-    command = [sys.executable, "-s", "-S", "-P", "-B", "-X", "utf8", "-c", boot, argument]
-    environment = {"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, stdin=control, stdout=subprocess.DEVNULL, env=environment, start_new_session=True
-    )
+        send_frame(
+            self._client, {"id": sample.job, **document, "cpu_s": sample.cpu_s, "starved": sample.starved}
+        )
 
 
 def main() -> None:
@@ -266,7 +270,6 @@ def main() -> None:
     limits = Limits(**settings["limits"])
     plan = probe(settings["max_level"])
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-    tier = plan.tier()
-    send_frame(client, {"usable": plan.usable, "tier": dataclasses.asdict(tier)})
+    send_frame(client, {"usable": plan.usable, "tier": dataclasses.asdict(plan.tier())})
     if plan.usable:
         Yard(client, plan, limits, settings["num_slots"]).run()

@@ -1,0 +1,32 @@
+"""Starting a bare interpreter on one of the judge's own modules.
+
+Owns the command line and the environment of the judge's processes: no site packages, nothing of the caller's
+environment, a session of their own so that Ctrl-C reaches the caller first.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+ENVIRONMENT = {
+    "PYTHONHASHSEED": "0",  # the same text gets the same verdict
+    "LANG": "C.UTF-8",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+def start_interpreter(module: str, argument: str, control: socket.socket) -> subprocess.Popen[bytes]:
+    """Start ``daybreak_evaluate.judge.<module>.main`` with the socket as its standard input."""
+    source = str(Path(__file__).parents[2])
+    boot = (
+        f"import sys; sys.path.insert(0, {source!r}); "
+        f"from daybreak_evaluate.judge import {module}; {module}.main()"
+    )
+    command = [sys.executable, "-s", "-S", "-P", "-B", "-X", "utf8", "-c", boot, argument]
+    return subprocess.Popen(
+        command, stdin=control, stdout=subprocess.DEVNULL, env=ENVIRONMENT, start_new_session=True
+    )
