@@ -90,9 +90,9 @@ def parse_version(text: str) -> int | None:
     return int(found.group(2) or 0) if major == 1 else major
 
 
-def require_java(environment: Mapping[str, str]) -> Java:
+def require_java(environment: Mapping[str, str], usual_folders: tuple[str, ...] = USUAL_FOLDERS) -> Java:
     """Return a runtime or raise a UserError that names the remedy."""
-    java = find_java(environment)
+    java = find_java(environment, usual_folders)
     if java is None:
         raise errors.UserError(
             f"Spark needs a Java runtime of version {MINIMUM_VERSION} or newer and none was found "

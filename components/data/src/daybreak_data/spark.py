@@ -28,6 +28,7 @@ GIB = 1 << 30
 MEMORY_SHARE = 0.25
 MEMORY_BOUNDS_BYTES = (1 * GIB, 4 * GIB)
 ARROW_RECORDS_PER_BATCH = 1000
+ARROW_BYTES_PER_BATCH = 32 << 20  # a thousand documents may have 10 MB each
 POLL_S = 0.5
 QUIET_LOG4J = """\
 status = error
@@ -85,6 +86,7 @@ def settings(name: str, cores: int, scratch: Path, memory_mb: int) -> dict[str, 
         "spark.python.worker.reuse": "true",
         "spark.sql.adaptive.enabled": "true",
         "spark.sql.catalogImplementation": "in-memory",
+        "spark.sql.execution.arrow.maxBytesPerBatch": str(ARROW_BYTES_PER_BATCH),
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(ARROW_RECORDS_PER_BATCH),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.session.timeZone": "UTC",

@@ -5,8 +5,8 @@ Only files that the manifest lists are read. Owns no statistic and no rule.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from daybreak_contracts import artifacts, storage
 from daybreak_contracts.errors import ArtifactError
@@ -68,31 +68,37 @@ def _require(file: str, columns: list[str], found: list[str]) -> None:
 def read(session: SparkSession, files: list[str], columns: list[str]) -> DataFrame:
     """Return the files' rows as a DataFrame; each file is read in one task, where the task runs."""
     schema = ", ".join(f"`{name}` {COLUMN_TYPES.get(name, 'string')}" for name in columns)
+    return read_through(session, files, columns, _as_declared, schema)
+
+
+def read_through(
+    session: SparkSession,
+    files: list[str],
+    columns: list[str],
+    change: Callable[[pa.RecordBatch], pa.RecordBatch],
+    schema: str,
+) -> DataFrame:
+    """Return what ``change`` makes of each batch, in the task that reads it: the rows themselves never leave it."""
     if not files:
         return session.createDataFrame([], schema)
 
-    def read_files(batches: Iterator[pa.RecordBatch]) -> Iterator[Any]:
-        import pyarrow as pa
-
-        target = _arrow_schema(columns)
+    def read_files(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for found in scan(batch.column(0).to_pylist(), columns):
-                yield pa.RecordBatch.from_arrays(
-                    [found.column(name).cast(target.field(name).type) for name in columns], schema=target
-                )
+                yield change(found.select(columns))
 
     listing = session.createDataFrame(
         [(file, index) for index, file in enumerate(files)], "file string, id long"
     )
-    return (
-        listing.repartitionById(len(files), listing.id.cast("int"))
-        .select("file")
-        .mapInArrow(read_files, schema)
-    )
+    placed = listing.repartitionById(len(files), listing.id.cast("int")).select("file")
+    return placed.mapInArrow(read_files, schema)
 
 
-def _arrow_schema(columns: list[str]) -> pa.Schema:
+def _as_declared(batch: pa.RecordBatch) -> pa.RecordBatch:
     import pyarrow as pa
 
-    types = {"long": pa.int64(), "int": pa.int32(), "boolean": pa.bool_(), "string": pa.string(), "array<long>": pa.list_(pa.int64())}
-    return pa.schema([(name, types[COLUMN_TYPES.get(name, "string")]) for name in columns])
+    types = {"long": pa.int64(), "int": pa.int32(), "boolean": pa.bool_(), "string": pa.string()}
+    names = batch.schema.names
+    wanted = pa.schema([(name, types[COLUMN_TYPES.get(name, "string")]) for name in names])
+    cast = [batch.column(name).cast(wanted.field(name).type) for name in names]
+    return pa.RecordBatch.from_arrays(cast, schema=wanted)

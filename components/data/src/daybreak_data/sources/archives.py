@@ -10,6 +10,7 @@ import bz2
 import dataclasses
 import gzip
 import lzma
+import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, cast
@@ -43,7 +44,10 @@ MAGIC = {
     b"!<arch>\n": "ar",
 }
 KNOWN = "tar (plain, gz, bz2, xz, zst), zip, whl, npm .tgz and deb"
-TORN = (EOFError, zlib.error, lzma.LZMAError, tar_members.TarError, zip_members.ZipError, OSError)
+TORN = (
+    EOFError, OSError, UnicodeDecodeError, NotImplementedError, struct.error, zlib.error, lzma.LZMAError,
+    tar_members.TarError, zip_members.ZipError,
+)  # fmt: skip
 
 
 def list_archives(name: str, archives: ArchivesSource) -> Listing:

@@ -14,6 +14,8 @@ from daybreak_contracts import artifacts
 
 MAX_FILE_BYTES = 10_000_000
 """Files above are dropped unread (The Stack v2 downloads nothing above 10 MB)."""
+CONTAINERS = ("archive", "rows")
+"""Kinds of references that hold many files."""
 VERSION_CONTROL_AND_CACHES = frozenset(
     {
         ".git", ".hg", ".svn", ".bzr", "CVS", "_darcs", ".jj", "__pycache__",

@@ -5,6 +5,7 @@ Columns are mapped by name; a missing one is a UserError that names those there 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -104,24 +105,14 @@ def _row_groups(file: FileRef, names: dict[str, str]) -> Iterator[FileRef]:
         for index in range(parquet.num_row_groups):
             group = parquet.metadata.row_group(index)
             details = {"group": str(index), "firstRow": str(first_row), "columns": json.dumps(names)}
-            yield FileRef(
-                kind="rows",
-                source=file.source,
-                repository=file.repository,
-                path=f"row-group-{index}",
-                licence="",
-                size=int(group.total_byte_size),
-                fingerprint=file.fingerprint,
-                location=file.location,
-                details=details,
-            )
+            size = int(group.total_byte_size)
+            if group.num_rows:
+                yield dataclasses.replace(file, path=f"row-group-{index}", size=size, details=details)
             first_row += group.num_rows
 
 
 def _without_repeats(refs: list[FileRef], names: dict[str, str]) -> Iterator[FileRef]:
     """Note in each row group the rows whose repository and path came before: they would share one id."""
-    import dataclasses
-
     seen: set[int] = set()
     for ref in refs:
         repeated = []

@@ -1,0 +1,56 @@
+"""What a task counted: files and bytes seen and kept, and every file left out, by reason. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+
+@dataclasses.dataclass
+class Report:
+    """What a task counted."""
+
+    num_files: int = 0
+    num_bytes: int = 0
+    num_documents: int = 0
+    document_bytes: int = 0
+    dropped: Counter[str] = dataclasses.field(default_factory=Counter)
+    languages: Counter[str] = dataclasses.field(default_factory=Counter)
+    """Language to bytes kept."""
+    fatal: list[str] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def of(cls, result: Mapping[str, Any]) -> Report:
+        """Return what ``as_json`` wrote."""
+        counters = {name: Counter(result[name]) for name in ("dropped", "languages")}
+        return cls(**{**result, **counters})
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the counts as JSON, in a fixed order."""
+        counters = {name: dict(sorted(getattr(self, name).items())) for name in ("dropped", "languages")}
+        return {**dataclasses.asdict(self), **counters}
+
+    def drop(self, reason: str, size: int) -> None:
+        """Count a file that is left out."""
+        self.num_files += 1
+        self.num_bytes += size
+        self.dropped[reason] += 1
+
+    def keep(self, size: int, document_bytes: int) -> None:
+        """Count a document."""
+        self.num_files += 1
+        self.num_bytes += size
+        self.num_documents += 1
+        self.document_bytes += document_bytes
+
+    def add(self, other: Report) -> None:
+        """Take over another task's counts."""
+        self.num_files += other.num_files
+        self.num_bytes += other.num_bytes
+        self.num_documents += other.num_documents
+        self.document_bytes += other.document_bytes
+        self.dropped.update(other.dropped)
+        self.languages.update(other.languages)
+        self.fatal += other.fatal

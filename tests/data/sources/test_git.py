@@ -1,0 +1,143 @@
+"""Git repositories: one commit, no checkout, nothing of the repository runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from daybreak_contracts.errors import UserError
+from daybreak_contracts.resources.run import GitSource
+from daybreak_data.sources import Entry, UnreadableError, read
+from daybreak_data.sources.git import list_git
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git with a fixed author and time."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_AUTHOR_NAME": "a",
+        "GIT_AUTHOR_EMAIL": "a@example.org",
+        "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@example.org",
+        "GIT_AUTHOR_DATE": "2024-01-01T00:00:00Z",
+        "GIT_COMMITTER_DATE": "2024-01-01T00:00:00Z",
+    }
+    done = subprocess.run(["git", *arguments], cwd=folder, env=environment, check=True, capture_output=True)
+    return done.stdout.decode().strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with a tag, a second branch, a link, a large-file pointer and a hook."""
+    folder = tmp_path / "origin" / "project"
+    folder.mkdir(parents=True)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    (folder / "a.py").write_text("a = 1\n")
+    (folder / "sub").mkdir()
+    (folder / "sub" / "b c.py").write_text("b = 2\n")
+    (folder / "link.py").symlink_to("/etc/passwd")
+    (folder / "large.py").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "-m", "first")
+    git(folder, "tag", "-a", "v1", "-m", "one")
+    git(folder, "checkout", "--quiet", "-b", "other")
+    (folder / "a.py").write_text("a = 3\n")
+    git(folder, "commit", "--quiet", "-am", "second")
+    git(folder, "checkout", "--quiet", "main")
+    return folder
+
+
+def found(source: GitSource, work_dir: Path) -> dict[tuple[str, str], bytes | str]:
+    """Contents, or why there is none, by repository and path."""
+    contents = list_git("s", source, str(work_dir)).expand()
+    taken: dict[tuple[str, str], bytes | str] = {
+        (item.repository, item.path): item.reason for item in contents.refused
+    }
+    for item in read(contents.refs):
+        assert isinstance(item, Entry)
+        try:
+            taken[item.repository, item.path] = item.load()
+        except UnreadableError as error:
+            taken[item.repository, item.path] = error.reason
+    return taken
+
+
+FIRST = {
+    ("project", "a.py"): b"a = 1\n",
+    ("project", "sub/b c.py"): b"b = 2\n",
+    ("project", "link.py"): "symbolic-link",
+    ("project", "large.py"): "git-lfs-pointer",
+}
+
+
+@pytest.mark.parametrize(
+    ("ref", "content"),
+    [
+        pytest.param("", b"a = 1\n", id="the-default-branch"),
+        pytest.param("other", b"a = 3\n", id="a-branch"),
+        pytest.param("v1", b"a = 1\n", id="an-annotated-tag"),
+    ],
+)
+def test_files_of_one_reference(repository: Path, tmp_path: Path, ref: str, content: bytes) -> None:
+    expected = {**FIRST, ("project", "a.py"): content}
+    assert found(GitSource(urls=(f"file://{repository}",), ref=ref), tmp_path / "work") == expected
+
+
+def test_a_plain_path_works_as_url(repository: Path, tmp_path: Path) -> None:
+    assert found(GitSource(urls=(str(repository),)), tmp_path / "work") == FIRST
+
+
+def test_the_fingerprint_is_the_commit(repository: Path, tmp_path: Path) -> None:
+    source = GitSource(urls=(str(repository),))
+    before = list_git("s", source, str(tmp_path)).fingerprint
+    (repository / "a.py").touch()
+    assert list_git("s", source, str(tmp_path)).fingerprint == before
+    git(repository, "commit", "--quiet", "--allow-empty", "-m", "third")
+    assert list_git("s", source, str(tmp_path)).fingerprint != before
+
+
+def test_a_clone_is_kept_and_used_again(repository: Path, tmp_path: Path) -> None:
+    source = GitSource(urls=(str(repository),))
+    listing = list_git("s", source, str(tmp_path / "work"))
+    first = listing.expand()
+    repository.rename(repository.with_name("gone"))
+    assert listing.expand() == first
+
+
+def test_no_hook_or_filter_of_the_repository_runs(repository: Path, tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    (repository / ".gitattributes").write_text("*.py filter=evil\n")
+    git(repository, "add", ".gitattributes")
+    git(repository, "commit", "--quiet", "-m", "filters")
+    git(repository, "config", "filter.evil.smudge", f"touch {trap}")
+    for name in ("post-checkout", "post-index-change", "reference-transaction", "pre-auto-gc"):
+        hook = repository / ".git" / "hooks" / name
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\ntouch {trap}\n")
+        hook.chmod(0o755)
+    assert found(GitSource(urls=(str(repository),)), tmp_path / "work")["project", "a.py"] == b"a = 1\n"
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "ref", "match"),
+    [
+        pytest.param("ext::sh -c touch% /tmp/x", "", "not the URL", id="a-transport-that-runs-commands"),
+        pytest.param("--upload-pack=touch /tmp/x", "", "not the URL", id="an-option"),
+        pytest.param("http://example.org/a.git", "", "file, https and ssh", id="an-unsafe-scheme"),
+        pytest.param("/nowhere/at/all", "", "does not exist", id="a-missing-path"),
+        pytest.param("{repository}", "nope", "has no branch or tag 'nope'", id="a-missing-branch"),
+        pytest.param("{repository}", "--all", "not the name of a branch", id="an-option-as-branch"),
+        pytest.param("{empty}", "", "git ls-remote .* failed", id="a-folder-without-git"),
+    ],
+)
+def test_a_bad_url_is_named(repository: Path, tmp_path: Path, url: str, ref: str, match: str) -> None:
+    (tmp_path / "empty").mkdir()
+    url = url.format(repository=repository, empty=tmp_path / "empty")
+    with pytest.raises(UserError, match=f"source s: .*{match}"):
+        list_git("s", GitSource.model_construct(urls=(url,), ref=ref), str(tmp_path / "work"))
