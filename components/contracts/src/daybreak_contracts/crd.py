@@ -168,7 +168,15 @@ def root_schema(model: type[Resource]) -> dict[str, Any]:
         },
     }
     schema["required"] = ["spec"]
+    _drop_defaults(schema["properties"]["status"])
     return schema
+
+
+def _drop_defaults(schema: dict[str, Any]) -> None:
+    """The operator writes the whole status: what it left out must not come back from the server."""
+    schema.pop("default", None)
+    for below in [*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])]:
+        _drop_defaults(below)
 
 
 def structural(source: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:

@@ -62,9 +62,9 @@ def without_absent(kind: type[BaseModel], value: Any) -> Any:
         return value
     kept = {}
     for name, item in value.items():
-        if item is None and name != "metadata":
-            continue
         field = fields_of(kind).get(name)
+        if item is None and field is not None and name != "metadata":
+            continue
         part, is_list = part_of(field.annotation) if field is not None else (None, False)
         if part is None:
             kept[name] = item

@@ -156,5 +156,5 @@ class Training(Resource):
     """How often the state of training is saved, and how many are kept."""
     placement: Placement = Placement()
     """Where training pods may run."""
-    pod_template: Annotated[dict[str, Any], Field(max_length=64)] = Field(default_factory=dict)
+    pod_template: Annotated[dict[str, Any], Field(max_length=64)] = Field(default={})
     """Strategic patch for every pod of the run: volumes, secrets, tolerations, node selectors."""
