@@ -1,0 +1,180 @@
+"""Signatures: the same for all time, for any batch, and near-duplicates share bands as often as promised."""
+
+from __future__ import annotations
+
+import random
+import re
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daybreak_data.duplicates import MIN_TOKENS, optimal_bands, signature_batches
+from daybreak_data.duplicates.signatures import band_keys, gram_hashes
+
+TOKEN = re.compile(r"[A-Za-z_0-9]+")
+FOX = "def fox(quick, brown):\n    return jumps(over, the_lazy) + dog1 and 2 or runs\n"
+GOLDEN = [-7805117521599971969, 4921469681566051992, 9200153959444415804]
+CODE = st.text(st.sampled_from("ab_ 0\n(é\U0001f600Z"), max_size=200)
+
+
+def bands_of(text: str, threshold: float = 0.7) -> list[int]:
+    bands: list[list[int]] = band_keys(pa.array([text], pa.string()), threshold)[1].to_pylist()
+    return bands[0]
+
+
+def python_files(count: int, seed: int) -> list[str]:
+    paths = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in paths]
+    long_enough = [text for text in texts if len(TOKEN.findall(text)) > 200]
+    return random.Random(seed).sample(long_enough, count)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "expected"),
+    [
+        pytest.param(0.7, (25, 10), id="the published setting for 0.70"),
+        pytest.param(0.8, (17, 15), id="a higher threshold has longer bands"),
+        pytest.param(0.5, (42, 6), id="a lower threshold has more bands"),
+    ],
+)
+def test_bands_follow_from_the_threshold(threshold: float, expected: tuple[int, int]) -> None:
+    assert optimal_bands(threshold) == expected
+
+
+def test_signatures_are_the_same_for_all_time() -> None:
+    # Persisted signatures meet new ones: if this changes, raise CODE_VERSION.
+    assert bands_of(FOX)[:3] == GOLDEN
+    assert len(bands_of(FOX)) == 25
+
+
+@given(st.lists(CODE, max_size=12))
+def test_tokens_and_grams_are_those_of_the_regular_expression(texts: list[str]) -> None:
+    encoded = [text.encode() for text in texts]
+    data = np.frombuffer(b"".join(encoded), np.uint8)
+    offsets = np.cumsum([0, *(len(text) for text in encoded)])
+    grams, gram_offsets, num_tokens = gram_hashes(data, offsets)
+    words = [TOKEN.findall(text) for text in texts]
+    assert num_tokens.tolist() == [len(w) for w in words]
+    assert np.diff(gram_offsets).tolist() == [max(0, len(w) - 4) for w in words]
+    flat = [tuple(w[i : i + 5]) for w in words for i in range(len(w) - 4)]
+    assert len(set(zip(flat, grams.tolist(), strict=True))) == len(set(flat)) == len(set(grams.tolist()))
+
+
+@given(st.lists(CODE, min_size=1, max_size=8), st.data())
+def test_a_text_has_the_same_signature_alone_and_in_any_batch(texts: list[str], data: st.DataObject) -> None:
+    begin = data.draw(st.integers(0, len(texts)))
+    kind = data.draw(st.sampled_from([pa.string(), pa.large_string()]))
+    num_tokens, bands = band_keys(pa.array(texts, kind)[begin:])
+    assert bands.to_pylist() == [bands_of(text) for text in texts[begin:]]
+    assert len(num_tokens) == len(texts) - begin
+
+
+@given(CODE)
+def test_what_is_not_a_word_does_not_count(text: str) -> None:
+    assert bands_of(text) == bands_of(" , ".join(TOKEN.findall(text)))
+
+
+@pytest.mark.parametrize(
+    ("text", "num_bands"),
+    [
+        pytest.param("", 0, id="an empty file has no signature"),
+        pytest.param(" ".join("abcdefghi"), 0, id="nine words have none"),
+        pytest.param(" ".join("abcdefghij"), 25, id="ten words have one"),
+        pytest.param("== ++ -- !! ?? ;; ,, .. // ||", 0, id="punctuation is no word"),
+    ],
+)
+def test_short_texts_have_no_bands(text: str, num_bands: int) -> None:
+    assert len(bands_of(text)) == num_bands
+    assert MIN_TOKENS == 10
+
+
+def test_batches_keep_their_ids_and_a_null_is_empty() -> None:
+    batch = pa.RecordBatch.from_pydict(
+        {"path_id": pa.array([7, -3], pa.int64()), "text": pa.array([FOX, None], pa.string())}
+    )
+    (out,) = signature_batches(iter([batch]))
+    assert out.schema.names == ["path_id", "num_tokens", "bands"]
+    assert out.column("path_id").to_pylist() == [7, -3]
+    assert out.column("num_tokens").to_pylist() == [len(TOKEN.findall(FOX)), 0]
+    assert [len(bands) for bands in out.column("bands").to_pylist()] == [25, 0]
+
+
+def test_texts_beyond_one_chunk_are_whole() -> None:
+    big = " ".join(f"w{i}" for i in range(900_000))  # more than the 4 MB of a chunk
+    texts = [FOX, big, FOX]
+    assert band_keys(pa.array(texts))[1].to_pylist() == [bands_of(text) for text in texts]
+
+
+def jaccard(left: str, right: str) -> float:
+    sets = []
+    for text in (left, right):
+        words = TOKEN.findall(text)
+        sets.append({tuple(words[i : i + 5]) for i in range(len(words) - 4)})
+    return len(sets[0] & sets[1]) / len(sets[0] | sets[1])
+
+
+def mutated(text: str, share: float, rng: random.Random) -> str:
+    """Change, drop or double about this share of the lines: what people do to a file they copied."""
+    out: list[str] = []
+    for line in text.splitlines():
+        kind = rng.random()
+        if kind > share:
+            out.append(line)
+        elif kind < share * 0.6:
+            out.append(re.sub(r"[A-Za-z]{3,}", lambda m: f"{m[0]}{rng.randrange(99)}", line, count=2))
+        elif kind < share * 0.8:
+            out += [line, f"value_{rng.randrange(9999)} = compute_{rng.randrange(9999)}()"]
+    return "\n".join(out)
+
+
+def planted_pairs(rng: random.Random) -> list[tuple[str, str]]:
+    return [
+        (text, mutated(text, share, rng))
+        for text in python_files(60, seed=1)
+        for share in (
+            0.01,
+            0.02,
+            0.03,
+            0.04,
+            0.05,
+            0.06,
+            0.07,
+            0.08,
+            0.1,
+            0.12,
+            0.15,
+            0.2,
+            0.25,
+            0.3,
+            0.35,
+            0.45,
+        )
+    ]
+
+
+def shares_a_band(pairs: Sequence[tuple[str, str]]) -> list[bool]:
+    flat = band_keys(pa.array([text for pair in pairs for text in pair]))[1].to_pylist()
+    return [bool(set(flat[i]) & set(flat[i + 1])) for i in range(0, len(flat), 2)]
+
+
+@pytest.mark.slow
+def test_planted_copies_are_found_as_often_as_the_threshold_promises() -> None:
+    pairs = planted_pairs(random.Random(0))
+    found = shares_a_band(pairs)
+    similarities = [jaccard(*pair) for pair in pairs]
+
+    def rate(low: float, high: float) -> float:
+        chosen = [hit for hit, s in zip(found, similarities, strict=True) if low <= s < high]
+        assert len(chosen) >= 60, (low, high, len(chosen))
+        return sum(chosen) / len(chosen)
+
+    assert rate(0.8, 1.01) >= 0.95
+    assert rate(0.7, 0.8) >= 0.70
+    wrong = sum(hit for hit, s in zip(found, similarities, strict=True) if s < 0.6)
+    assert wrong / sum(found) <= 0.02
