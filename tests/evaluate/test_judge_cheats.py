@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from daybreak_evaluate.judge.client import Judge
 from daybreak_evaluate.judge.values import Kind, Limits, Program, Verdict
 

@@ -7,6 +7,7 @@ the program does to this process, all it can change is which plain data it answe
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import random
 import sys
@@ -44,7 +45,7 @@ def _import_ahead(source: str) -> None:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return  # compiling it will say so again
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
@@ -57,10 +58,8 @@ def _import_ahead(source: str) -> None:
 
 
 def _try_import(name: str) -> None:
-    try:
+    with contextlib.suppress(ImportError, OSError, AttributeError, ValueError):  # its own import will say so
         importlib.import_module(name)
-    except (ImportError, OSError, AttributeError, ValueError):
-        pass  # the program's own import will say so
 
 
 def _load(source: str, entry_point: str) -> tuple[Callable[..., Any], bytes]:
@@ -70,7 +69,7 @@ def _load(source: str, entry_point: str) -> tuple[Callable[..., Any], bytes]:
     except BaseException as error:  # noqa: BLE001 - untrusted text; whatever it breaks is the answer
         return _nothing, _error("syntax", error)
     try:
-        exec(code, namespace)  # noqa: S102
+        exec(code, namespace)
         return namespace[entry_point], plain.dumps(["loaded"])
     except KeyError:
         missing = NameError(f"name {entry_point!r} is not defined")

@@ -18,8 +18,8 @@ from typing import Any
 
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_evaluate.judge.channel import HEADER, ChannelClosedError, receive_exactly, send_frame
-from daybreak_evaluate.judge.values import Kind, Limits, Program, Tier, Verdict, failed
 from daybreak_evaluate.judge.interpreter import start_interpreter
+from daybreak_evaluate.judge.values import Kind, Limits, Program, Tier, Verdict, failed
 
 MAX_TIMEOUT_S = 3600.0
 MAX_WORKERS = 512

@@ -59,12 +59,14 @@ class Clock:
     def read(self, now: float) -> Spent:
         """Return what has been used until now."""
         cpu_s = max(_cpu_s(pid) - self._before[pid][0] for pid in self._pids)
-        waited_s: float | None = 0.0
-        for pid in self._pids:
-            before, wait = self._before[pid][1], _waited_s(pid)
-            known = waited_s is not None and before is not None and wait is not None
-            waited_s = waited_s + wait - before if known else None
+        waits = [self._waited_since(pid) for pid in self._pids]
+        known = [wait for wait in waits if wait is not None]
+        waited_s = sum(known) if len(known) == len(waits) else None
         return Spent(now - self._started, cpu_s, waited_s)
+
+    def _waited_since(self, pid: int) -> float | None:
+        before, now = self._before[pid][1], _waited_s(pid)
+        return None if before is None or now is None else now - before
 
 
 def _cpu_s(pid: int) -> float:

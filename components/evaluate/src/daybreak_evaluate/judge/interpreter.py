@@ -28,5 +28,5 @@ def start_interpreter(module: str, argument: str, control: socket.socket) -> sub
     )
     command = [sys.executable, "-s", "-S", "-P", "-B", "-X", "utf8", "-c", boot, argument]
     return subprocess.Popen(
-        command, stdin=control, stdout=subprocess.DEVNULL, env=ENVIRONMENT, start_new_session=True
+        command, stdin=control.fileno(), stdout=subprocess.DEVNULL, env=ENVIRONMENT, start_new_session=True
     )

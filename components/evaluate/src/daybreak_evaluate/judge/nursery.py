@@ -69,11 +69,11 @@ class Nursery:
         gc.freeze()
         self._report({"ready": True})
         while True:
-            ready, _, _ = select.select([self._control, wake], [], [])
+            ready, _, _ = select.select([self._control.fileno(), wake], [], [])
             if wake in ready:
                 os.read(wake, 4096)
                 self._bury()
-            if self._control in ready and not self._obey():
+            if self._control.fileno() in ready and not self._obey():
                 return
 
     def _obey(self) -> bool:

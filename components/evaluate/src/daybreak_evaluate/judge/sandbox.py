@@ -218,9 +218,9 @@ def limit(plan: Plan, limits: Limits) -> None:
     }
     if plan.namespaces or plan.change_user:  # otherwise it counts everything that the person has running
         values[resource.RLIMIT_NPROC] = limits.num_processes
-    for what, value in values.items():
+    for what, wanted in values.items():
         _, hard = resource.getrlimit(what)
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(what, (value, value))
 
 

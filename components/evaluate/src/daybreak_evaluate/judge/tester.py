@@ -97,9 +97,9 @@ def judge(program: Program, channel: Channel) -> Verdict:
     try:
         stand_in.load(program)
         namespace: dict[str, Any] = {}
-        exec(compiled(program.trusted, "<prompt>"), namespace)  # noqa: S102
+        exec(compiled(program.trusted, "<prompt>"), namespace)
         namespace[program.entry_point] = stand_in
-        exec(compiled(program.test, "<test>"), namespace)  # noqa: S102
+        exec(compiled(program.test, "<test>"), namespace)
         random.seed(0)
         namespace["check"](stand_in)
     except CandidateFailedError as error:

@@ -6,6 +6,7 @@ neither tests nor candidates itself. Speaks frames of JSON with the judge's clie
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -170,10 +171,8 @@ class Yard:
         child_reader, tester_writer = os.pipe()
         tester_reader, child_writer = os.pipe()
         order = json.dumps({"fork": slot.sample.serial, "slot": slot.index}).encode()
-        try:
+        with contextlib.suppress(OSError):  # a dead nursery is heard next, and the sample judged again
             socket.send_fds(self._nursery, [order], [child_reader, child_writer])
-        except OSError:
-            pass  # the nursery is dead; that is heard next, and the sample is judged again
         data = json.dumps(request["program"]).encode()
         socket.send_fds(control, [HEADER.pack(len(data))], [tester_reader, tester_writer])
         for descriptor in (child_reader, child_writer, tester_reader, tester_writer):
@@ -223,10 +222,8 @@ class Yard:
 
     def _kill_candidate(self, sample: Sample) -> None:
         if not sample.candidate_gone:
-            try:
+            with contextlib.suppress(OSError):  # a dead nursery is heard next
                 self._nursery.send(json.dumps({"kill": sample.serial}).encode())
-            except OSError:
-                pass  # its end is heard next
 
     def _watch_clocks(self) -> None:
         now = time.monotonic()
