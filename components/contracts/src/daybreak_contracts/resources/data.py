@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from daybreak_contracts.resources import rules
-from daybreak_contracts.resources.fields import GitReference, Name, Ratio, Resource, Text, Uri
+from daybreak_contracts.resources.fields import Between, GitReference, Name, Ratio, Resource, Text, Uri
 
 
 class Language(StrEnum):
@@ -105,7 +105,7 @@ class Source(Resource):
     """Archives and packages."""
     installed_packages: InstalledPackagesSource | None = None
     """The source code of this Python environment."""
-    max_bytes: Annotated[int, Field(ge=1, le=1 << 50, strict=True)] | None = None
+    max_bytes: Annotated[int, Between(1, 1 << 50)] | None = None
     """Take a seeded random sample of files of about this many bytes; absent means everything."""
 
 
@@ -142,7 +142,7 @@ class PersonalData(Resource):
 class Executors(Resource):
     """Where Spark runs."""
 
-    count: Annotated[int, Field(ge=0, le=1000, strict=True)] = 0
+    count: Annotated[int, Between(0, 1000)] = 0
     """0 = one process, ``local[*]``; n = Spark on Kubernetes with n executor pods."""
 
 

@@ -10,6 +10,7 @@ from daybreak_contracts.resources import rules
 from daybreak_contracts.resources.deployment_status import ModelDeploymentStatus
 from daybreak_contracts.resources.fields import (
     Amount,
+    Between,
     Count,
     Digest,
     Flag,
@@ -55,7 +56,7 @@ class Runtime(Resource):
     """Backend of Triton: Python works on a CPU, the others need GPUs."""
     image: Text = ""
     """Image of the serving pods; empty means the chart's, by digest."""
-    max_concurrency: Annotated[int, Field(ge=1, le=4096, strict=True)] | None = None
+    max_concurrency: Annotated[int, Between(1, 4096)] | None = None
     """Requests that one replica answers at once; absent means the measured knee."""
 
 
@@ -69,7 +70,7 @@ class Pool(Resource):
     """Name of the pool."""
     accelerator: Text
     """Value of the node label that says which accelerator a machine has."""
-    gpus: Annotated[int, Field(ge=0, le=16, strict=True)] = 1
+    gpus: Annotated[int, Between(0, 16)] = 1
     """GPUs per replica."""
     zones: Annotated[tuple[Text, ...], Field(min_length=1, max_length=32)]
     """Zones to serve in."""
@@ -105,7 +106,7 @@ class Guardrails(Resource):
 
     max_error_ratio: Ratio = "0.01"
     """Share of requests that may fail."""
-    max_p95_latency_ms: Annotated[int, Field(alias="maxP95LatencyMs", ge=1, le=600_000, strict=True)] = 500
+    max_p95_latency_ms: Annotated[int, Field(alias="maxP95LatencyMs"), Between(1, 600_000)] = 500
     """The 95th percentile of the answer time."""
     min_acceptance_ratio: Amount = "0.98"
     """Accepted suggestions of the candidate, divided by those of the stable model."""
@@ -128,11 +129,11 @@ class Rollout(Resource):
     staff_groups: Annotated[tuple[Text, ...], Field(max_length=32)] = ("staff",)
     """Groups of users that count as staff."""
     ramp: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=100, strict=True)], ...],
+        tuple[Annotated[int, Between(1, 100)], ...],
         Field(min_length=1, max_length=RAMP_STEPS),
     ] = (1, 5, 10, 25, 50, 100)
     """Shares of users, in percent, one after the other."""
-    soak_seconds: Annotated[int, Field(ge=0, le=31_536_000, strict=True)] = 1800
+    soak_seconds: Annotated[int, Between(0, 31_536_000)] = 1800
     """How long each share is watched."""
     guardrails: Guardrails = Guardrails()
     """Bounds for the candidate."""
@@ -179,11 +180,11 @@ class Signature(Resource):
 class Gateway(Resource):
     """The completion gateway in front of the pools."""
 
-    replicas: Annotated[int, Field(ge=1, le=100, strict=True)] = 2
+    replicas: Annotated[int, Between(1, 100)] = 2
     """Gateway pods."""
-    hold_ms: Annotated[int, Field(ge=0, le=60_000, strict=True)] = 200
+    hold_ms: Annotated[int, Between(0, 60_000)] = 200
     """How long a request may wait for a free slot."""
-    max_new_tokens: Annotated[int, Field(ge=1, le=4096, strict=True)] = 64
+    max_new_tokens: Annotated[int, Between(1, 4096)] = 64
     """Tokens of a completion at most."""
 
 

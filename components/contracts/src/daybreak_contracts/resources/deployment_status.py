@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from daybreak_contracts.resources.fields import Count, DecimalText, Resource, Text
+from daybreak_contracts.resources.fields import Between, Count, DecimalText, Resource, Text
 from daybreak_contracts.resources.metadata import Condition
 
 Stage = Literal[
@@ -30,7 +30,7 @@ class CandidateStatus(Resource):
     """Digest of the model folder."""
     stage: Stage
     """How far the rollout is."""
-    weight: Annotated[int, Field(ge=0, le=100, strict=True)] = 0
+    weight: Annotated[int, Between(0, 100)] = 0
     """Share of users, in percent, that get it."""
     since: Text
     """When the stage began (RFC 3339)."""
@@ -62,7 +62,7 @@ class ZoneStatus(Resource):
 class RoutingStatus(Resource):
     """The small document that gateways watch."""
 
-    version: Annotated[int, Field(ge=0, strict=True)] = 0
+    version: Annotated[int, Between(0)] = 0
     """Rises with every change."""
     document: Annotated[dict[str, Any], Field(max_length=256)] = Field(default_factory=dict)
     """Which model answers whom."""
@@ -71,7 +71,7 @@ class RoutingStatus(Resource):
 class ModelDeploymentStatus(Resource):
     """Written by the operator only."""
 
-    observed_generation: Annotated[int, Field(ge=0, strict=True)] | None = None
+    observed_generation: Annotated[int, Between(0)] | None = None
     """Generation of the spec that this status is about."""
     url: Text | None = None
     """Address of the gateway inside the cluster."""

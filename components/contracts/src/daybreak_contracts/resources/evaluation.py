@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from daybreak_contracts.resources import rules
-from daybreak_contracts.resources.fields import DecimalText, MetricName, Resource
+from daybreak_contracts.resources.fields import Between, DecimalText, MetricName, Resource
 
 
 class Suite(Resource):
@@ -17,9 +17,9 @@ class Suite(Resource):
 
     name: Literal["HumanEval", "HeldOutCompletion"]
     """HumanEval: 164 Python problems that are run; HeldOutCompletion: lines and spans of code never trained on."""
-    samples_per_task: Annotated[int, Field(ge=1, le=1000, strict=True)] = 1
+    samples_per_task: Annotated[int, Between(1, 1000)] = 1
     """Answers drawn for each task; more give a better estimate of pass@k."""
-    max_tasks: Annotated[int, Field(ge=1, le=100_000, strict=True)] | None = None
+    max_tasks: Annotated[int, Between(1, 100_000)] | None = None
     """Only this many tasks, chosen by seed; absent means all (HeldOutCompletion: 1,000)."""
 
 

@@ -7,19 +7,21 @@ is no number, ``"yes"`` no truth value.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     StringConstraints,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from daybreak_contracts.resources.rules import Rule, Transition
 
@@ -49,11 +51,11 @@ class Resource(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(
-        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+        cls, schema_of_core: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         from daybreak_contracts.resources.descriptions import describe  # reads sources: not at import
 
-        schema = handler(core_schema)
+        schema = handler(schema_of_core)
         target = handler.resolve_ref_schema(schema)
         describe(cls, target)
         validations = [{"rule": rule.cel, "message": rule.message} for rule in cls.rules if rule.cel]
@@ -92,9 +94,31 @@ Amount = Annotated[str, StringConstraints(pattern=AMOUNT_PATTERN, max_length=20)
 RATIO_PATTERN = r"^(0(\.[0-9]{1,9})?|1(\.0{1,9})?)$"
 Ratio = Annotated[str, StringConstraints(pattern=RATIO_PATTERN, max_length=12)]
 """A decimal between "0" and "1", as a string."""
+
+
+@dataclass(frozen=True)
+class Between:
+    """Annotates an integer with its bounds. Neither text nor a truth value is taken for a number.
+
+    3.0 is taken for 3, as an API server does: what went through a protobuf Struct has no integers.
+    """
+
+    low: int
+    high: int | None = None
+
+    def __get_pydantic_core_schema__(self, source: type[int], handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Return the schema of a strict, bounded integer."""
+        bounded = core_schema.int_schema(strict=True, ge=self.low, le=self.high)
+        return core_schema.no_info_before_validator_function(_whole, bounded)
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Flag = Annotated[bool, Field(strict=True)]
-Seconds = Annotated[int, Field(ge=1, le=31_536_000, strict=True)]
-Count = Annotated[int, Field(ge=0, le=1_000_000, strict=True)]
+Seconds = Annotated[int, Between(1, 31_536_000)]
+Count = Annotated[int, Between(0, 1_000_000)]
 
 PATTERNS_IN_WORDS = {
     NAME_PATTERN: "lower-case letters, digits and dashes, beginning and ending with a letter or digit",

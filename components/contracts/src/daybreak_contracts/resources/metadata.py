@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from daybreak_contracts.resources.fields import NAME_PATTERN, Resource, Text
+from daybreak_contracts.resources.fields import NAME_PATTERN, Between, Resource, Text
 
 MAX_OBJECT_NAME = 40
 """Child names are built from it and must stay below 63."""
@@ -36,7 +36,7 @@ class Condition(Resource):
     """One CamelCase word for programs."""
     message: Annotated[str, StringConstraints(max_length=32768)]
     """A sentence for people."""
-    observed_generation: Annotated[int, Field(ge=0, strict=True)] | None = None
+    observed_generation: Annotated[int, Between(0)] | None = None
     """Generation of the spec that it is about."""
     last_transition_time: Text
     """When `status` last changed (RFC 3339)."""

@@ -26,7 +26,16 @@ from daybreak_contracts.resources.data import (
     Source,
 )
 from daybreak_contracts.resources.evaluation import Evaluation, Gate, Suite
-from daybreak_contracts.resources.fields import Count, Flag, OptionalUri, Resource, Seconds, Text, Uri
+from daybreak_contracts.resources.fields import (
+    Between,
+    Count,
+    Flag,
+    OptionalUri,
+    Resource,
+    Seconds,
+    Text,
+    Uri,
+)
 from daybreak_contracts.resources.metadata import ObjectMeta
 from daybreak_contracts.resources.rules import Transition
 from daybreak_contracts.resources.run_status import TrainingRunStatus
@@ -90,9 +99,7 @@ class FailureRule(Resource):
 
     on_pod_condition: Text | None = None
     """Matches when a pod has this condition, as ``DisruptionTarget``; absent matches any."""
-    on_exit_codes: (
-        Annotated[tuple[Annotated[int, Field(ge=1, le=255, strict=True)], ...], Field(max_length=32)] | None
-    ) = None
+    on_exit_codes: Annotated[tuple[Annotated[int, Between(1, 255)], ...], Field(max_length=32)] | None = None
     """Matches when the first container that failed left one of these; absent matches any."""
     action: Literal["Restart", "RestartFree", "Fail"]
     """Restart counts against `backoffLimit`, RestartFree does not, Fail ends the run."""
@@ -110,7 +117,7 @@ class RunPolicy(Resource):
 
     active_deadline_seconds: Seconds | None = None
     """The run fails when it takes longer; absent means never."""
-    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31_536_000, strict=True)] | None = None
+    ttl_seconds_after_finished: Annotated[int, Between(0, 31_536_000)] | None = None
     """The object is deleted this long after the end (never the output); absent means kept."""
     backoff_limit: Count = 3
     """Counted restarts before the run fails."""
@@ -175,7 +182,7 @@ class TrainingRunSpec(Resource):
     """How long the run may take and how failures are met."""
     tracking: Tracking = Tracking()
     """Where metrics go besides the run's own ledger."""
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1, strict=True)] = 0
+    seed: Annotated[int, Between(0, 2**31 - 1)] = 0
     """Seed of every sample, shuffle and initialisation of the run."""
 
 

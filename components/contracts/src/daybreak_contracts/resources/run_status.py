@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from daybreak_contracts.resources.fields import Count, DecimalText, Resource, Text
+from daybreak_contracts.resources.fields import Between, Count, DecimalText, Resource, Text
 from daybreak_contracts.resources.metadata import Condition
 
 
@@ -54,7 +54,7 @@ class ModelStatus(Resource):
 class TrainingRunStatus(Resource):
     """Written by the operator only."""
 
-    observed_generation: Annotated[int, Field(ge=0, strict=True)] | None = None
+    observed_generation: Annotated[int, Between(0)] | None = None
     """Generation of the spec that this status is about."""
     start_time: Text | None = None
     """When the run began (RFC 3339); from then on its inputs are frozen."""
@@ -64,9 +64,9 @@ class TrainingRunStatus(Resource):
     """Digest of the spec that runs."""
     step: Text | None = None
     """The step that goes on."""
-    progress_percent: Annotated[int, Field(ge=0, le=100, strict=True)] | None = None
+    progress_percent: Annotated[int, Between(0, 100)] | None = None
     """How much of the whole run is done."""
-    estimated_seconds_left: Annotated[int, Field(ge=0, strict=True)] | None = None
+    estimated_seconds_left: Annotated[int, Between(0)] | None = None
     """How long the run will still take."""
     restarts: Count | None = None
     """Restarts of training for any reason."""

@@ -7,16 +7,16 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from daybreak_contracts.resources import rules
-from daybreak_contracts.resources.fields import Flag, Ratio, Resource, Seconds, Text, Uri
+from daybreak_contracts.resources.fields import Between, Flag, Ratio, Resource, Seconds, Text, Uri
 from daybreak_contracts.resources.rules import Rule
 
 
 class TrainTokenizer(Resource):
     """Train a byte-level BPE on a sample of the run's own documents."""
 
-    vocabulary_size: Annotated[int, Field(ge=512, le=1 << 20, strict=True)] = 32768
+    vocabulary_size: Annotated[int, Between(512, 1 << 20)] = 32768
     """Number of tokens, special tokens included; rounded up to a multiple of 128."""
-    sample_bytes: Annotated[int, Field(ge=1 << 16, le=1 << 40, strict=True)] = 2147483648
+    sample_bytes: Annotated[int, Between(1 << 16, 1 << 40)] = 2147483648
     """Size of the random sample that the merges are learnt from."""
 
 
@@ -62,15 +62,15 @@ class CustomModel(Resource):
 
     rules = (HEADS_DIVIDE, KEY_VALUE_HEADS_DIVIDE)
 
-    hidden_size: Annotated[int, Field(ge=16, le=65536, strict=True)]
+    hidden_size: Annotated[int, Between(16, 65536)]
     """Width of the residual stream."""
-    layers: Annotated[int, Field(ge=1, le=512, strict=True)]
+    layers: Annotated[int, Between(1, 512)]
     """Number of transformer blocks."""
-    heads: Annotated[int, Field(ge=1, le=512, strict=True)]
+    heads: Annotated[int, Between(1, 512)]
     """Attention heads per block."""
-    key_value_heads: Annotated[int, Field(ge=1, le=512, strict=True)]
+    key_value_heads: Annotated[int, Between(1, 512)]
     """Heads that keys and values have (grouped-query attention)."""
-    intermediate_size: Annotated[int, Field(ge=16, le=1 << 20, strict=True)]
+    intermediate_size: Annotated[int, Between(16, 1 << 20)]
     """Width of the feed-forward layer."""
 
 
@@ -114,7 +114,7 @@ class Checkpointing(Resource):
 
     every_seconds: Seconds | None = None
     """Absent: from the failure rate and the measured stall (Young/Daly)."""
-    keep: Annotated[int, Field(ge=2, le=100, strict=True)] = 3
+    keep: Annotated[int, Between(2, 100)] = 3
     """How many of the newest are kept."""
 
 
@@ -138,17 +138,17 @@ class Training(Resource):
 
     objective: Objective = Objective(next_token=NextToken())
     """What the model learns to predict."""
-    tokens_per_parameter: Annotated[int, Field(ge=1, le=1_000_000, strict=True)] | None = None
+    tokens_per_parameter: Annotated[int, Between(1, 1_000_000)] | None = None
     """Training length as a multiple of the parameter count; 20 when no length is given (Chinchilla)."""
-    tokens: Annotated[int, Field(ge=1, le=1 << 60, strict=True)] | None = None
+    tokens: Annotated[int, Between(1, 1 << 60)] | None = None
     """Training length in tokens."""
     deadline_seconds: Seconds | None = None
     """Train for as long as this allows; the planner picks the number of tokens."""
-    context_length: Annotated[int, Field(ge=32, le=1 << 20, strict=True)] = 2048
+    context_length: Annotated[int, Between(32, 1 << 20)] = 2048
     """Tokens the model sees at once; documents are packed, so none needs to be that long."""
-    nodes: Annotated[int, Field(ge=1, le=1024, strict=True)] = 1
+    nodes: Annotated[int, Between(1, 1024)] = 1
     """Machines to train on."""
-    gpus_per_node: Annotated[int, Field(ge=0, le=16, strict=True)] = 0
+    gpus_per_node: Annotated[int, Between(0, 16)] = 0
     """0 trains on the CPU."""
     image: Text = ""
     """Image of the training pods; empty means the chart's, by digest."""
