@@ -1,0 +1,74 @@
+"""What the filters look at: a text and its measures, each computed once and only if a rule asks.
+
+Owns the measuring, in bytes and built-in string methods (no loop over characters in Python).
+Does not own thresholds; they stand in filters.py and strict.py.
+"""
+
+from __future__ import annotations
+
+import string
+from functools import cached_property
+
+_LETTERS = string.ascii_letters.encode()
+_DIGITS = string.digits.encode()
+_ASCII = bytes(range(128))
+_WHITE = b" \t\n\r\v\f"
+
+
+class Document:
+    """A file's text, language key and path; ``None`` where the language is not known."""
+
+    def __init__(self, text: str, language: str | None, path: str) -> None:
+        """Nothing is measured here."""
+        self.text = text
+        self.language = language
+        self.path = path
+
+    @cached_property
+    def data(self) -> bytes:
+        """UTF-8; a lone surrogate becomes ``?``, since no rule looks at it."""
+        return self.text.encode("utf-8", "replace")
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """Lines without their ends."""
+        return self.text.splitlines()
+
+    @cached_property
+    def longest_line(self) -> int:
+        """Characters of the longest line."""
+        return max(map(len, self.lines), default=0)
+
+    @cached_property
+    def mean_line(self) -> float:
+        """Mean number of characters of a line."""
+        return sum(map(len, self.lines)) / len(self.lines) if self.lines else 0.0
+
+    @cached_property
+    def _beyond_ascii(self) -> str:
+        return "" if self.text.isascii() else self.data.translate(None, _ASCII).decode("utf-8")
+
+    @cached_property
+    def letters(self) -> int:
+        """Characters that are letters in any script."""
+        ascii_letters = len(self.data) - len(self.data.translate(None, _LETTERS))
+        return ascii_letters + sum(map(str.isalpha, self._beyond_ascii))
+
+    @cached_property
+    def digits(self) -> int:
+        """ASCII digits."""
+        return len(self.data) - len(self.data.translate(None, _DIGITS))
+
+    @cached_property
+    def white(self) -> int:
+        """ASCII white space."""
+        return len(self.data) - len(self.data.translate(None, _WHITE))
+
+    @cached_property
+    def words(self) -> list[str]:
+        """What white space separates."""
+        return self.text.split()
+
+    def share(self, count: float) -> float:
+        """``count`` characters as a share of the text."""
+        return count / len(self.text) if self.text else 0.0
