@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from daybreak_contracts.errors import EXIT_OK, EXIT_USER, DaybreakError
+from daybreak_contracts.errors import EXIT_OK, DaybreakError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -83,17 +83,11 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from daybreak_contracts.validate import validate_file
+    from daybreak_contracts import validate
 
-    failed = False
-    for file in options.files:
-        problems = validate_file(file)
-        failed = failed or bool(problems)
-        for problem in problems:
-            print(problem.render())
-        if not problems:
-            print(f"{file}: valid")
-    return EXIT_USER if failed else EXIT_OK
+    text, exit_code = validate.report(options.files)
+    print(text)
+    return exit_code
 
 
 def _inspect(options: argparse.Namespace) -> int:
@@ -108,7 +102,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     from daybreak_evaluate.judge_file import judge_samples_file
 
     report = judge_samples_file(options.samples, options.suite, options.timeout)
-    print(report.render())
+    print(report)
     return EXIT_OK
 
 
@@ -120,7 +114,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _complete(options: argparse.Namespace) -> int:
-    from daybreak_serve.local import complete
+    from daybreak_serve.client import complete
 
     prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
     answer = complete(options.url, prompt=prompt, suffix=options.suffix, max_tokens=options.max_tokens)

@@ -74,7 +74,7 @@ def _smoke(runner: Runner) -> list[report.Completion]:
     evaluated = cast(steps.EvaluateResult, runner.results[names.STEP_EVALUATE])
     if evaluated.failed_gates:
         return []
-    from daybreak_serve import local
+    from daybreak_serve import client, local
 
     found = []
     with runner.step(plan.STEP_SERVE, "starting Triton and the gateway"):
@@ -82,7 +82,7 @@ def _smoke(runner: Runner) -> list[report.Completion]:
         with local.serve(model, work_dir=Path(runner.place.work_dir) / "serve", port=0) as served:
             for prompt, suffix in _prompts(runner.run):
                 began = time.monotonic()
-                answer = local.complete(served.url, prompt=prompt, suffix=suffix or None, max_tokens=32)
+                answer = client.complete(served.url, prompt=prompt, suffix=suffix or None, max_tokens=32)
                 seconds = time.monotonic() - began
                 found.append(
                     report.Completion(prompt, suffix, answer.text, seconds, answer.completion_tokens)
@@ -154,13 +154,13 @@ def _values(runner: Runner, completions: list[report.Completion]) -> report.Valu
 
 
 def _needs(tokenizer: steps.TokenizerResult) -> list[Need]:
-    from daybreak_train.sizes import dimensions_of, num_parameters
+    from daybreak_train.sizes import SIZES, num_parameters
 
     ratios = tokenizer.bytes_per_token.values()
     bytes_per_token = sum(ratios) / len(ratios) if ratios else 3.5
     needs = []
     for size in ("125m", "350m", "1b", "3b"):
-        shape = dimensions_of(size)
+        shape = SIZES[size]
         parameters = num_parameters(shape, vocabulary_size=32768)
         needs.append(need(Shape(size, parameters, shape.layers, shape.hidden_size), 2048, bytes_per_token))
     return needs
