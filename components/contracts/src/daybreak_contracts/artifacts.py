@@ -7,20 +7,33 @@ Readers read what the manifest lists, nothing else. Locally the whole folder app
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
-import uuid
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from daybreak_contracts import staging as staging_folders
 from daybreak_contracts import storage
-from daybreak_contracts.errors import ArtifactError, UserError
+from daybreak_contracts.errors import ArtifactError, TransientError, UserError
+from daybreak_contracts.storage_errors import NO_SPACE
 
 MANIFEST = "manifest.json"
+
+
+PUBLISH_ATTEMPTS = 5
+
+
+def _inside(path: str) -> str:
+    """Refuse a path that leads out of its folder: a manifest may come from anywhere."""
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or "\0" in path or path == MANIFEST:
+        raise ValueError(f"must be a path below the artifact's folder, got {path!r}")
+    return path
 
 
 class FileEntry(BaseModel):
@@ -28,7 +41,7 @@ class FileEntry(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: str
+    path: Annotated[str, AfterValidator(_inside)]
     size: int
     sha256: str
 
@@ -107,15 +120,19 @@ def verify(uri: str, manifest: Manifest) -> None:
 
 
 def _measure(location: str) -> tuple[int, str]:
+    """Return size and SHA-256 of a file; -1 when there is no file."""
     fs, path = storage.filesystem(location)
     digest, size = hashlib.sha256(), 0
-    try:
-        with fs.open(path, "rb") as file:
-            while block := file.read(8 << 20):
-                digest.update(block)
-                size += len(block)
-    except FileNotFoundError:
-        return -1, ""
+    with storage.translated(location):
+        try:
+            with fs.open(path, "rb") as file:
+                for block in storage.blocks_of(file):
+                    digest.update(block)
+                    size += len(block)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            if storage.is_remote(location) and storage.exists(location):
+                raise  # the store said something else than "missing"
+            return -1, ""
     return size, digest.hexdigest()
 
 
@@ -130,42 +147,50 @@ def commit(
 ) -> Manifest:
     """Publish a staged local folder as the artifact at ``uri``. Killed at any moment, it is all or nothing.
 
-    A second writer with the same digest is harmless: whoever renames first wins, the other's work is dropped.
+    Returns the manifest that stands there. A second writer with the same digest is harmless: whoever renames
+    first wins, the other's work is dropped. In an object store the last manifest wins; files of two writers
+    that differ are found out by their digests.
     """
     manifest = Manifest(step=step, digest=digest, inputs=inputs, files=_entries(staging), result=result)
     if storage.is_remote(uri):
+        storage.remove_file(storage.join(uri, MANIFEST))  # a torn artifact must not look whole in between
         for entry in manifest.files:
             storage.copy_file(str(staging / entry.path), storage.join(uri, entry.path))
         storage.write_json(storage.join(uri, MANIFEST), manifest.model_dump(mode="json"))
         return manifest
     storage.write_json(str(staging / MANIFEST), manifest.model_dump(mode="json"))
-    _publish_folder(staging, storage.local_path(uri), digest)
-    return manifest
+    with storage.translated(uri):
+        return _publish_folder(staging, storage.local_path(uri), manifest)
 
 
 def _entries(folder: Path) -> tuple[FileEntry, ...]:
     found = []
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.name != MANIFEST:
-            name = path.relative_to(folder).as_posix()
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name != MANIFEST:
             found.append(FileEntry(path=name, size=path.stat().st_size, sha256=digest_of_file(path)))
     return tuple(found)
 
 
-def _publish_folder(staging: Path, target: Path, digest: str) -> None:
+def _publish_folder(staging: Path, target: Path, manifest: Manifest) -> Manifest:
+    """Rename the folder to its place. What is there already stays when it is good, and goes when it is torn."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        staging.rename(target)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        if find(str(target), digest) is not None:
-            storage.remove_tree(str(staging))  # a second writer was faster and its bytes are good
-            return
-        stale = target.with_name(f".{target.name}.{uuid.uuid4().hex}.stale")
-        target.rename(stale)
-        staging.rename(target)
-        storage.remove_tree(str(stale))
+    for _ in range(PUBLISH_ATTEMPTS):
+        try:
+            staging.rename(target)
+            return manifest
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        present = find(str(target), manifest.digest)
+        if present is not None:
+            storage.remove_tree(str(staging))
+            return present
+        torn = staging_folders.make(target.parent)
+        with contextlib.suppress(FileNotFoundError):  # another writer was faster to take it away
+            target.rename(torn / target.name)
+        storage.remove_tree(str(torn))
+    raise TransientError(f"{target}: other writers keep putting torn artifacts here, run the step again")
 
 
 def staging_folder(uri: str, work_dir: str) -> Path:
@@ -174,9 +199,8 @@ def staging_folder(uri: str, work_dir: str) -> Path:
         parent = Path(work_dir)
     else:
         parent = storage.local_path(uri).absolute().parent
-    folder = parent / f".staging-{uuid.uuid4().hex}"
-    folder.mkdir(parents=True)
-    return folder
+    with storage.translated(str(parent)):
+        return staging_folders.make(parent)
 
 
 def produce(
@@ -190,14 +214,26 @@ def produce(
 ) -> tuple[Manifest, bool]:
     """Return the artifact and whether it was there already; otherwise ``write`` it into staging and commit.
 
-    ``write`` gets an empty local folder and returns the step's result as JSON.
+    ``write`` gets an empty local folder and returns the step's result as JSON. A disk that fills up is a
+    UserError, whoever meets it.
     """
     present = find(uri, digest)
     if present is not None:
         return present, True
     staging = staging_folder(uri, work_dir)
     try:
-        result = write(staging)
-        return commit(uri, staging, step=step, digest=digest, inputs=inputs, result=result), False
+        with _full_disk_is_said(staging.parent):
+            result = write(staging)
+            return commit(uri, staging, step=step, digest=digest, inputs=inputs, result=result), False
     finally:
         storage.remove_tree(str(staging))
+
+
+@contextlib.contextmanager
+def _full_disk_is_said(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        raise UserError(f"{folder}: no space left on the device, free some and run again") from error

@@ -6,6 +6,7 @@ tags. Owns nothing of what the values mean.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,8 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
 MAX_VALUES = 100_000
 TAG = "tag:yaml.org,2002:"
+POWER_OF_TEN = re.compile(r"[-+]?[0-9]{1,20}(\.[0-9]{0,20})?[eE][-+]?[0-9]{1,3}")
+"""As ``3e9``: a number for Kubernetes, text for PyYAML."""
 LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -194,6 +197,8 @@ class _Reader:
             return self._constructor.construct_yaml_bool(node)
         if kind in ("int", "float") and ":" not in text:
             return self._number(node, kind)
+        if kind == "str" and not node.style and POWER_OF_TEN.fullmatch(text):
+            return float(text)
         if kind not in ("str", "int", "float", "timestamp", "value"):
             self._problem(node, location, f"tag {node.tag} is not allowed", "remove it")
         return text

@@ -39,11 +39,12 @@ class Progress:
     def report(self, activity: str, done: float = 0, total: float = 0) -> None:
         """Tell what goes on and how much of it is done; ``total`` 0 means nobody knows."""
         now = self._clock()
-        if self._file is not None and (now - self._last_file >= TERMINAL_INTERVAL_S or done >= total):
+        complete = total > 0 and done >= total
+        if self._file is not None and (complete or now - self._last_file >= TERMINAL_INTERVAL_S):
             self._last_file = now
             self._write_file(activity, done, total, now)
         interval = TERMINAL_INTERVAL_S if self._terminal else POD_INTERVAL_S
-        if self._file is None and now - self._last_line >= interval:
+        if self._file is None and (complete or now - self._last_line >= interval):
             self._last_line = now
             self._write_line(activity, done, total, now)
 

@@ -6,10 +6,13 @@ S3 takes its endpoint and credentials from the usual ``AWS_*`` variables. Owns n
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +20,18 @@ import fsspec
 from fsspec.implementations.arrow import ArrowFSWrapper
 from fsspec.implementations.local import LocalFileSystem
 
-from daybreak_contracts.errors import TransientError, UserError
+from daybreak_contracts.errors import UserError
+from daybreak_contracts.storage_errors import translate
 
 REMOTE_SCHEMES = ("s3", "gs")
+BLOCK_BYTES = 8 << 20
+DEFAULT_REGION = "us-east-1"
 
 
 def scheme_of(uri: str) -> str:
     """Return ``file``, ``s3`` or ``gs``; any other scheme is a UserError."""
+    if not uri or "\0" in uri:
+        raise UserError(f"{uri!r}: not a path, a URI has characters and none of them is NUL")
     scheme, separator, _ = uri.partition("://")
     if not separator:
         return "file"
@@ -49,80 +57,93 @@ def join(uri: str, *parts: str) -> str:
     return "/".join([uri.rstrip("/"), *(part.strip("/") for part in parts if part)])
 
 
-def filesystem(uri: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """Return the file system of a URI and the path inside it."""
+def filesystem(
+    uri: str, environment: Mapping[str, str] | None = None
+) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Return the file system of a URI and the path inside it. The environment is the process's unless given."""
     scheme = scheme_of(uri)
     if scheme == "file":
         return LocalFileSystem(auto_mkdir=True), str(local_path(uri).absolute())
-    return ArrowFSWrapper(_arrow_filesystem(scheme)), uri.partition("://")[2]
+    path = uri.partition("://")[2]
+    if not path.partition("/")[0]:
+        raise UserError(f"{uri}: names no bucket, write {scheme}://bucket/folder")
+    options = s3_options(os.environ if environment is None else environment) if scheme == "s3" else {}
+    return _remote(scheme, tuple(options.items()), os.getpid()), path
 
 
-def _arrow_filesystem(scheme: str) -> Any:
+def s3_options(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return what pyarrow's S3 file system is made with, from the variables that every S3 client knows.
+
+    Absent keys are left to the AWS SDK: its profile files, web identity and instance roles work.
+    """
+    options: dict[str, Any] = {
+        "region": environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or DEFAULT_REGION,
+        "connect_timeout": 10.0,
+        "request_timeout": 60.0,
+        "allow_bucket_creation": False,
+    }
+    endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+    if endpoint:
+        options["endpoint_override"] = endpoint
+    key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
+    if key and secret:
+        options |= {"access_key": key, "secret_key": secret}
+        if environment.get("AWS_SESSION_TOKEN"):
+            options["session_token"] = environment["AWS_SESSION_TOKEN"]
+    return options
+
+
+@functools.lru_cache(maxsize=8)
+def _remote(scheme: str, options: tuple[tuple[str, Any], ...], pid: int) -> fsspec.AbstractFileSystem:
+    """Keep connections; a forked process gets its own, because the SDK's threads do not live on in it."""
+    del pid
     from pyarrow import fs  # imported late: half a second that local runs need not pay
 
     if scheme == "gs":
-        return fs.GcsFileSystem()
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    return fs.S3FileSystem(
-        endpoint_override=endpoint,
-        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
-        connect_timeout=10,
-        request_timeout=60,
-        allow_bucket_creation=False,
-    )
+        return ArrowFSWrapper(fs.GcsFileSystem(), skip_instance_cache=True)
+    return ArrowFSWrapper(fs.S3FileSystem(**dict(options)), skip_instance_cache=True)
 
 
-def _translate(uri: str, error: OSError) -> Exception:
-    """Give an I/O error the name of the thing and tell who can fix it."""
-    import errno
-
-    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
-        return UserError(f"{uri}: not found")
-    if isinstance(error, PermissionError) or error.errno == errno.EACCES:
-        return UserError(f"{uri}: permission denied")
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return TransientError(f"{uri}: no space left on the device, free some and run again")
-    if is_remote(uri):
-        return TransientError(f"{uri}: {error}")
-    return error
+@contextlib.contextmanager
+def translated(uri: str) -> Iterator[None]:
+    """Turn I/O errors inside into errors that name the URI and tell who can mend them."""
+    try:
+        yield
+    except OSError as error:
+        better = translate(uri, error, remote=is_remote(uri))
+        if better is error:
+            raise
+        raise better from error
 
 
 def exists(uri: str) -> bool:
     """Tell whether a file or a folder with something in it is at the URI."""
     fs, path = filesystem(uri)
-    try:
+    with translated(uri):
         return bool(fs.exists(path))
-    except OSError as error:
-        raise _translate(uri, error) from error
 
 
 def read_bytes(uri: str) -> bytes:
     """Read a whole file. Missing is a UserError."""
     fs, path = filesystem(uri)
-    try:
-        with fs.open(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise _translate(uri, error) from error
-    return bytes(data)
+    with translated(uri), fs.open(path, "rb") as file:
+        return bytes(file.read())
 
 
 def write_bytes(uri: str, data: bytes) -> None:
     """Write a whole file so that a reader sees the old bytes or all of the new ones, never a part."""
     fs, path = filesystem(uri)
-    try:
+    with translated(uri):
         if not is_remote(uri):
             _write_local(Path(path), data)
             return
         with fs.open(path, "wb") as file:  # an object store shows an object only when its upload has ended
             file.write(data)
-    except OSError as error:
-        raise _translate(uri, error) from error
 
 
 def _write_local(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(data)
@@ -138,7 +159,7 @@ def read_json(uri: str) -> Any:
     data = read_bytes(uri)
     try:
         return json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{uri}: not valid JSON ({error})") from error
 
 
@@ -150,14 +171,12 @@ def write_json(uri: str, value: Any) -> None:
 def list_files(uri: str) -> list[str]:
     """Return the paths of all files below a folder, relative to it, sorted. Missing folder: empty list."""
     fs, path = filesystem(uri)
-    try:
+    with translated(uri):
         if not fs.exists(path):
             return []
         found = fs.find(path)
-    except OSError as error:
-        raise _translate(uri, error) from error
     prefix = path.rstrip("/") + "/"
-    return sorted(str(name).removeprefix(prefix) for name in found)
+    return sorted(str(name).removeprefix(prefix) for name in found if str(name).startswith(prefix))
 
 
 def copy_tree(source: str, target: str) -> None:
@@ -167,22 +186,31 @@ def copy_tree(source: str, target: str) -> None:
 
 
 def copy_file(source: str, target: str) -> None:
-    """Copy one file in pieces of 8 MiB."""
+    """Copy one file in pieces of 8 MiB. A copy that was cut off may leave a part at the target."""
     source_fs, source_path = filesystem(source)
     target_fs, target_path = filesystem(target)
-    try:
+    with translated(source):
+        reader = source_fs.open(source_path, "rb")
+    with reader, translated(target):
         if not is_remote(target):
             Path(target_path).parent.mkdir(parents=True, exist_ok=True)
-        with source_fs.open(source_path, "rb") as reader, target_fs.open(target_path, "wb") as writer:
-            for block in _blocks(reader):
+        with target_fs.open(target_path, "wb") as writer:
+            for block in blocks_of(reader):
                 writer.write(block)
-    except OSError as error:
-        raise _translate(target, error) from error
 
 
-def _blocks(reader: Any, size: int = 8 << 20) -> Iterator[bytes]:
-    while block := reader.read(size):
+def blocks_of(reader: Any) -> Iterator[bytes]:
+    """Yield the rest of an open file in blocks of 8 MiB."""
+    while block := reader.read(BLOCK_BYTES):
         yield block
+
+
+def remove_file(uri: str) -> None:
+    """Remove a file; a missing one is fine."""
+    fs, path = filesystem(uri)
+    with translated(uri):
+        if fs.exists(path):
+            fs.rm_file(path)
 
 
 def remove_tree(uri: str) -> None:
@@ -191,5 +219,6 @@ def remove_tree(uri: str) -> None:
         shutil.rmtree(local_path(uri), ignore_errors=True)
         return
     fs, path = filesystem(uri)
-    if fs.exists(path):
-        fs.rm(path, recursive=True)
+    with translated(uri):
+        if fs.exists(path):
+            fs.rm(path, recursive=True)

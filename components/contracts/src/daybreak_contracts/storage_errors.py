@@ -1,0 +1,74 @@
+"""Who can mend an I/O error: turns what a file system or an object store said into our error tree.
+
+The codes are those of errno(3) and of the AWS SDK, as pyarrow puts them into its messages.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+
+from daybreak_contracts.errors import TransientError, UserError
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+LOCAL = {
+    errno.ENOENT: "not found",
+    errno.ENOTDIR: "not found: a file stands where a folder is needed",
+    errno.EISDIR: "is a folder, a file is needed",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EROFS: "the file system is read-only",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ELOOP: "too many symbolic links",
+    errno.ENOSPC: "no space left on the device, free some and run again",
+    errno.EDQUOT: "the quota is used up, free some space and run again",
+    errno.EFBIG: "larger than the file system allows",
+}
+"""What a user can mend."""
+PASSING = (errno.ETIMEDOUT, errno.ESTALE, errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH)
+"""Network file systems: the same call may succeed later."""
+DENIED = (
+    "ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "INVALID_CLIENT_TOKEN_ID",
+    "MISSING_AUTHENTICATION_TOKEN", "UNRECOGNIZED_CLIENT", "INVALID_SIGNATURE", "ACCOUNT_BLOCKED",
+)  # fmt: skip
+
+
+def translate(uri: str, error: OSError, *, remote: bool) -> Exception:
+    """Return the error to raise instead: it names the URI, and its class says who can mend it.
+
+    A local error that neither a user nor time mends is returned as it is: a bug of ours.
+    """
+    if remote:
+        return _of_object_store(uri, error)
+    if error.errno in LOCAL:
+        return UserError(f"{uri}: {LOCAL[error.errno]}")
+    if error.errno in PASSING:
+        return TransientError(f"{uri}: {error.strerror}")
+    return error
+
+
+def is_users(error: OSError) -> bool:
+    """Tell whether a local I/O error is one that a user can mend (a full disk, a missing right)."""
+    return error.errno in LOCAL
+
+
+def _of_object_store(uri: str, error: OSError) -> Exception:
+    """The wrapper calls many things a missing file, so the store's own code counts first."""
+    text = str(error)
+    found = re.search(r"AWS Error ([A-Z_]+)(?: \(HTTP status (\d+)\))?", text)
+    code, status = (found.group(1), found.group(2)) if found else ("", None)
+    if code == "NO_SUCH_BUCKET":
+        return UserError(f"{uri}: no such bucket, create it or mend the URI")
+    if code in DENIED or status in ("401", "403"):
+        return UserError(
+            f"{uri}: access denied ({code}), check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the bucket's policy"
+        )
+    if status in ("301", "307"):
+        return UserError(f"{uri}: the bucket is in another region, set AWS_REGION")
+    if code in ("NO_SUCH_KEY", "RESOURCE_NOT_FOUND") or status == "404":
+        return UserError(f"{uri}: not found")
+    if not code and isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+        return UserError(f"{uri}: not found")
+    if not code and isinstance(error, PermissionError):
+        return UserError(f"{uri}: permission denied")
+    return TransientError(f"{uri}: {text}")
