@@ -1,0 +1,219 @@
+"""Checkpoints that are whole or do not exist.
+
+Owns their layout, commit, verification, choice and removal. A checkpoint is a folder ``step-<n>`` of safetensors and
+JSON with a manifest put last; nothing in it is ever unpickled. Which one is newest is computed from what verifies,
+never read from a pointer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
+from torch import Tensor
+
+from daybreak_contracts import artifacts, storage
+from daybreak_contracts.errors import ArtifactError, TransientError, UserError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+STATE = "state.json"
+LEDGER = "ledger.jsonl"
+_NAME = re.compile(r"step-(\d{12})")
+Report = Callable[[str], None]
+
+
+class CheckpointFile(BaseModel):
+    """One file of a checkpoint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int
+    sha256: str
+
+
+class CheckpointManifest(BaseModel):
+    """What a checkpoint holds and which run it belongs to."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int
+    step: int
+    run: str
+    """Digest of the run: a checkpoint is only ever loaded by the same work."""
+    files: dict[str, CheckpointFile]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state of a run between two steps, in main memory."""
+
+    step: int
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    """Group (``model``, ``optimizer``, ``random``) to its tensors."""
+    state: Mapping[str, Any]
+    """All that is not a tensor, as JSON."""
+    ledger: bytes = field(default=b"", repr=False)
+    """The run's ledger up to this step."""
+
+
+def uri_of(folder: str, step: int) -> str:
+    """Return where the checkpoint before step ``step`` lies."""
+    return storage.join(folder, f"step-{step:012d}")
+
+
+def write(folder: str, snapshot: Snapshot, run: str, work_dir: str) -> str:
+    """Commit a checkpoint and return its URI. Killed at any moment, it is there whole or not at all."""
+    target = uri_of(folder, snapshot.step)
+    parent = Path(work_dir) if storage.is_remote(folder) else storage.local_path(folder)
+    staging = parent / f".staging-{uuid.uuid4().hex}"
+    try:
+        staging.mkdir(parents=True)
+        _stage(staging, snapshot, run)
+        if storage.is_remote(folder):
+            _upload(staging, target)
+        else:
+            _publish(staging, storage.local_path(target))
+    except OSError as error:
+        raise TransientError(
+            f"{target}: checkpoint not written ({error}), free space and run again"
+        ) from error
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return target
+
+
+def _stage(staging: Path, snapshot: Snapshot, run: str) -> None:
+    for group, tensors in snapshot.tensors.items():
+        save_file(dict(tensors), staging / f"{group}.safetensors")
+    (staging / STATE).write_text(json.dumps(snapshot.state, sort_keys=True))
+    (staging / LEDGER).write_bytes(snapshot.ledger)
+    files = {}
+    for path in sorted(staging.iterdir()):
+        files[path.name] = CheckpointFile(size=path.stat().st_size, sha256=artifacts.digest_of_file(path))
+        _sync(path)
+    manifest = CheckpointManifest(format=FORMAT, step=snapshot.step, run=run, files=files)
+    (staging / MANIFEST).write_text(manifest.model_dump_json(indent=2))
+    _sync(staging / MANIFEST)
+    _sync(staging)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _publish(staging: Path, target: Path) -> None:
+    if (
+        target.exists()
+    ):  # a torn one of the same step, or one that this run wrote before it was resumed earlier
+        stale = target.with_name(f".stale-{uuid.uuid4().hex}")
+        target.rename(stale)
+        shutil.rmtree(stale, ignore_errors=True)
+    staging.rename(target)
+    _sync(target.parent)
+
+
+def _upload(staging: Path, target: str) -> None:
+    storage.remove_tree(storage.join(target, MANIFEST))
+    for path in sorted(staging.iterdir(), key=lambda path: (path.name == MANIFEST, path.name)):
+        storage.copy_file(str(path), storage.join(target, path.name))
+
+
+def steps_in(folder: str) -> list[int]:
+    """Return the steps of all checkpoints that have a manifest, newest first; says nothing about validity."""
+    found = set()
+    for name in storage.list_files(folder):
+        head, _, tail = name.partition("/")
+        match = _NAME.fullmatch(head)
+        if match and tail == MANIFEST:
+            found.add(int(match.group(1)))
+    return sorted(found, reverse=True)
+
+
+def newest(folder: str, run: str, report: Report) -> Snapshot | None:
+    """Load the newest checkpoint of this run that verifies; every one that does not is reported and passed over.
+
+    None means that there is none at all. Checkpoints of which none verifies are an ArtifactError: a run must not
+    start over in silence.
+    """
+    steps = steps_in(folder)
+    for step in steps:
+        try:
+            return read(uri_of(folder, step), run)
+        except UserError as error:
+            report(f"checkpoint passed over: {error}")
+    if steps:
+        raise ArtifactError(
+            f"{folder}: none of the {len(steps)} checkpoints is valid; remove the folder to train from the start"
+        )
+    return None
+
+
+def read(uri: str, run: str) -> Snapshot:
+    """Verify one checkpoint and load it into main memory. Anything that does not fit is an ArtifactError."""
+    manifest = _manifest(uri)
+    if manifest.run != run:
+        raise ArtifactError(f"{uri}: belongs to another run ({manifest.run[:16]}), this one is {run[:16]}")
+    contents = {name: _verified(storage.join(uri, name), entry) for name, entry in manifest.files.items()}
+    if {STATE, LEDGER} - contents.keys():
+        raise ArtifactError(f"{uri}: {STATE} or {LEDGER} is not listed in its manifest")
+    state, ledger = contents.pop(STATE), contents.pop(LEDGER)
+    try:
+        tensors = {name.removesuffix(".safetensors"): load(data) for name, data in contents.items()}
+        return Snapshot(step=manifest.step, tensors=tensors, state=json.loads(state), ledger=ledger)
+    except (SafetensorError, ValueError) as error:
+        raise ArtifactError(f"{uri}: not a checkpoint of ours ({error})") from error
+
+
+def _manifest(uri: str) -> CheckpointManifest:
+    try:
+        manifest = CheckpointManifest.model_validate(storage.read_json(storage.join(uri, MANIFEST)))
+    except ValidationError as error:
+        raise ArtifactError(f"{uri}: {MANIFEST} is not one of ours") from error
+    if manifest.format != FORMAT:
+        raise ArtifactError(f"{uri}: format {manifest.format} is unknown here, this version reads {FORMAT}")
+    return manifest
+
+
+def _verified(location: str, entry: CheckpointFile) -> bytes:
+    data = storage.read_bytes(location)
+    if len(data) != entry.size or hashlib.sha256(data).hexdigest() != entry.sha256:
+        raise ArtifactError(f"{location}: torn or changed after it was committed")
+    return data
+
+
+def prune(folder: str, keep: int) -> None:
+    """Remove all but the newest ``keep`` checkpoints, the manifest first so that none is ever half there."""
+    for step in steps_in(folder)[keep:]:
+        uri = uri_of(folder, step)
+        if storage.is_remote(uri):
+            storage.remove_tree(storage.join(uri, MANIFEST))
+            storage.remove_tree(uri)
+            continue
+        stale = storage.local_path(folder) / f".stale-{uuid.uuid4().hex}"
+        storage.local_path(uri).rename(stale)
+        shutil.rmtree(stale, ignore_errors=True)
+
+
+def sweep(folder: str) -> None:
+    """Remove what killed writers left behind; only the holder of the run's lock may call it."""
+    if storage.is_remote(folder):
+        return
+    for pattern in (".staging-*", ".stale-*"):
+        for path in storage.local_path(folder).glob(pattern):
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,224 @@
+"""The export step: trained weights to a folder that any Llama server loads.
+
+Owns the mapping to ``transformers.LlamaForCausalLM`` and the proof that both compute the same: logits and greedy
+tokens are compared before anything is committed, and a golden completion goes with the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from daybreak_contracts import artifacts, names, storage
+from daybreak_contracts.artifacts import Manifest
+from daybreak_contracts.errors import ArtifactError, UserError
+from daybreak_contracts.progress import Progress
+from daybreak_contracts.steps import ExportArgs, ExportResult
+
+CODE_VERSION = 1
+GOLDEN = "golden.json"
+GOLDEN_TOKENS = 32
+"""Tokens of the golden completion: enough to notice a wrong rotary table or a swapped matrix."""
+LOGITS_TOLERANCE = 1e-4
+"""Greatest difference in fp32 (design note 6)."""
+GOLDEN_PROMPT = "def add(first, second):\n    return first"
+
+
+def run_export(args: ExportArgs, progress: Progress) -> ExportResult:
+    """Write, load and compare the model folder, or return the one that is there."""
+    trained, tokenizer = artifacts.load(args.trained), artifacts.load(args.tokenizer)
+    _expect(args.trained, trained, names.STEP_TRAIN)
+    _expect(args.tokenizer, tokenizer, names.STEP_TOKENIZER)
+    inputs = {"trained": trained.digest, "tokenizer": tokenizer.digest}
+    if trained.inputs.get("tokenizer") != tokenizer.digest:
+        raise UserError(f"{args.trained}: was trained with another tokenizer than {args.tokenizer}")
+    digest = artifacts.digest_of(
+        {
+            "step": names.STEP_EXPORT,
+            "codeVersion": CODE_VERSION,
+            "inputs": inputs,
+            "weights": trained.content_digest,
+        }
+    )
+    uri = artifacts.uri_of(args.output, names.STEP_EXPORT, digest)
+
+    def write(staging: Path) -> dict[str, Any]:
+        parameters = _write_folder(args, staging, trained, tokenizer, progress)
+        return ExportResult(uri=uri, digest=digest, num_parameters=parameters).model_dump(exclude={"cached"})
+
+    manifest, cached = artifacts.produce(
+        uri, step=names.STEP_EXPORT, digest=digest, inputs=inputs, work_dir=args.work_dir, write=write
+    )
+    return ExportResult.model_validate({**manifest.result, "cached": cached})
+
+
+def _expect(uri: str, manifest: Manifest, step: str) -> None:
+    if manifest.step != step:
+        raise UserError(f"{uri}: is an artifact of the step {manifest.step!r}, {step!r} is needed here")
+
+
+def _write_folder(
+    args: ExportArgs, staging: Path, trained: Manifest, tokenizer: Manifest, progress: Progress
+) -> int:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    progress.report("reading the weights")
+    artifacts.verify(args.trained, trained)
+    artifacts.verify(args.tokenizer, tokenizer)
+    for entry in tokenizer.files:
+        storage.copy_file(storage.join(args.tokenizer, entry.path), str(staging / entry.path))
+    model = load_trained(args.trained)
+    parameters = int(sum(weight.numel() for weight in model.parameters()))
+    progress.report("writing the model folder")
+    _write_weights(model, staging)
+    token_ids = _token_ids(staging / "tokenizer.json")
+    storage.write_json(str(staging / "config.json"), llama_config(model.config, token_ids))
+    storage.write_json(str(staging / "generation_config.json"), _generation_config(token_ids))
+    progress.report("comparing with transformers")
+    storage.write_json(str(staging / GOLDEN), prove(model, staging))
+    return parameters
+
+
+def load_trained(uri: str) -> Any:
+    """Return the ``Llama`` of a train artifact, in fp32 on the CPU."""
+    from safetensors.torch import load
+
+    from daybreak_train.model import Llama, ModelConfig
+    from daybreak_train.sizes import Dimensions
+
+    try:
+        described = storage.read_json(storage.join(uri, "model.json"))
+        config = ModelConfig(
+            Dimensions(**described["dimensions"]), described["vocabularySize"], described["contextLength"]
+        )
+    except (KeyError, TypeError) as error:
+        raise ArtifactError(f"{uri}/model.json: does not describe a model of ours ({error})") from error
+    model = Llama(config)
+    model.load_state_dict(load(storage.read_bytes(storage.join(uri, "model.safetensors"))))
+    model.eval()
+    return model
+
+
+def llama_config(config: Any, token_ids: dict[str, int]) -> dict[str, Any]:
+    """Return the ``config.json`` of a ``LlamaForCausalLM`` for a ``ModelConfig``."""
+    from daybreak_train.sizes import NORM_EPSILON, rope_theta
+
+    dims = config.dims
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": config.vocabulary_size,
+        "hidden_size": dims.hidden_size,
+        "intermediate_size": dims.intermediate_size,
+        "num_hidden_layers": dims.layers,
+        "num_attention_heads": dims.heads,
+        "num_key_value_heads": dims.key_value_heads,
+        "head_dim": dims.head_size,
+        "hidden_act": "silu",
+        "max_position_embeddings": config.context_length,
+        "rms_norm_eps": NORM_EPSILON,
+        "rope_theta": rope_theta(config.context_length),
+        "rope_scaling": None,
+        "attention_bias": False,
+        "attention_dropout": 0.0,
+        "mlp_bias": False,
+        "tie_word_embeddings": True,
+        "initializer_range": 0.02,
+        "use_cache": True,
+        "torch_dtype": "float32",
+        "bos_token_id": token_ids[names.END_OF_TEXT],
+        "eos_token_id": token_ids[names.END_OF_TEXT],
+        "pad_token_id": token_ids[names.FIM_PAD],
+    }
+
+
+def _generation_config(token_ids: dict[str, int]) -> dict[str, Any]:
+    return {
+        "bos_token_id": token_ids[names.END_OF_TEXT],
+        "eos_token_id": [token_ids[names.END_OF_TEXT], token_ids[names.FIM_PAD]],
+        "pad_token_id": token_ids[names.FIM_PAD],
+        "do_sample": False,
+    }
+
+
+def _token_ids(tokenizer_file: Path) -> dict[str, int]:
+    added = json.loads(tokenizer_file.read_text())["added_tokens"]
+    found = {token["content"]: int(token["id"]) for token in added}
+    missing = {names.END_OF_TEXT, names.FIM_PAD} - found.keys()
+    if missing:
+        raise UserError(f"the tokenizer has no token {sorted(missing)[0]}")
+    return found
+
+
+def llama_state(model: Any) -> dict[str, Any]:
+    """Return the weights under transformers' names: the fused matrices taken apart again."""
+    dims = model.config.dims
+    query, shared = dims.hidden_size, dims.key_value_heads * dims.head_size
+    own = model.state_dict()
+    out = {"model.embed_tokens.weight": own["embedding.weight"], "model.norm.weight": own["norm.weight"]}
+    for index in range(dims.layers):
+        here, there = f"layers.{index}.", f"model.layers.{index}."
+        q, k, v = own[here + "attention.qkv.weight"].split((query, shared, shared))
+        gate, up = own[here + "feed_forward.gate_up.weight"].chunk(2)
+        parts = {
+            "self_attn.q_proj": q,
+            "self_attn.k_proj": k,
+            "self_attn.v_proj": v,
+            "self_attn.o_proj": own[here + "attention.out.weight"],
+            "mlp.gate_proj": gate,
+            "mlp.up_proj": up,
+            "mlp.down_proj": own[here + "feed_forward.down.weight"],
+            "input_layernorm": own[here + "attention_norm.weight"],
+            "post_attention_layernorm": own[here + "feed_forward_norm.weight"],
+        }
+        out.update({f"{there}{name}.weight": value for name, value in parts.items()})
+    return {name: value.detach().clone().contiguous() for name, value in out.items()}
+
+
+def _write_weights(model: Any, staging: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file(llama_state(model), staging / "model.safetensors", metadata={"format": "pt"})
+
+
+def prove(model: Any, folder: Path) -> dict[str, Any]:
+    """Load the folder with transformers, compare it with ``model`` and return the golden completion.
+
+    A difference in logits above 1e-4 or one other greedy token is a bug of ours and ends the step.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    other = AutoModelForCausalLM.from_pretrained(folder, torch_dtype=torch.float32)
+    other.eval()
+    if type(other).__name__ != "LlamaForCausalLM":
+        raise RuntimeError(f"the folder loads as {type(other).__name__}")
+    prompt = tokenizer(GOLDEN_PROMPT)["input_ids"][: model.config.context_length // 2]
+    with torch.no_grad():
+        ids = torch.tensor([prompt])
+        difference = float((model(ids) - other(ids).logits).abs().max())
+        if difference > LOGITS_TOLERANCE:
+            raise RuntimeError(
+                f"logits after export differ by {difference:.2e}, {LOGITS_TOLERANCE} is allowed"
+            )
+        count = min(GOLDEN_TOKENS, model.config.context_length - len(prompt))
+        ours, theirs = _greedy(model, prompt, count), _greedy(lambda ids: other(ids).logits, prompt, count)
+    if ours != theirs:
+        raise RuntimeError(f"greedy tokens after export differ: {ours} and {theirs}")
+    return {
+        "prompt": GOLDEN_PROMPT,
+        "promptTokens": prompt,
+        "tokens": ours,
+        "logitsDifference": f"{difference:.1e}",
+    }
+
+
+def _greedy(logits_of: Any, prompt: list[int], count: int) -> list[int]:
+    import torch
+
+    ids = list(prompt)
+    for _ in range(count):
+        ids.append(int(logits_of(torch.tensor([ids]))[0, -1].argmax()))
+    return ids[len(prompt) :]

@@ -1,0 +1,242 @@
+"""The model: a Llama-style decoder in plain torch.
+
+Owns the forward pass and the loss. Owns neither the optimizer nor how weights are stored. After export its logits
+are those of ``transformers.LlamaForCausalLM`` with the same weights.
+
+Queries, keys and values are one matrix, gate and up another: on a CPU two large products beat five small ones.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from daybreak_train.sizes import NORM_EPSILON, Dimensions, rope_theta
+
+IGNORED = -100
+"""Label of a position that is not trained on (the convention of ``cross_entropy``)."""
+INIT_STANDARD_DEVIATION = 0.02
+LOGITS_IN_A_CHUNK = 1 << 22
+"""Logits held at once by the loss: 4 Mi values, 16 MiB in fp32, about the L2 and L3 share of one core."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that fixes the shape of the weights and of the computation."""
+
+    dims: Dimensions
+    vocabulary_size: int
+    context_length: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``model.json`` of the artifact says about the model."""
+        return {
+            "dimensions": self.dims.to_json(),
+            "vocabularySize": self.vocabulary_size,
+            "contextLength": self.context_length,
+            "normEpsilon": NORM_EPSILON,
+            "ropeTheta": rope_theta(self.context_length),
+        }
+
+
+class RMSNorm(nn.Module):
+    """``x / sqrt(mean(x^2) + eps) * weight`` over the last axis, in fp32 (Zhang and Sennrich 2019)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``x`` of shape (..., size)."""
+        wide = x.float()
+        scale = torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + NORM_EPSILON)
+        return (wide * scale).to(x.dtype) * self.weight.to(x.dtype)
+
+
+class Attention(nn.Module):
+    """Causal attention with rotary positions and shared key-value heads."""
+
+    def __init__(self, dims: Dimensions) -> None:
+        super().__init__()
+        self.heads, self.key_value_heads, self.head_size = dims.heads, dims.key_value_heads, dims.head_size
+        rows = (dims.heads + 2 * dims.key_value_heads) * dims.head_size
+        self.qkv = nn.Linear(dims.hidden_size, rows, bias=False)
+        self.out = nn.Linear(dims.hidden_size, dims.hidden_size, bias=False)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
+        """Attend within ``x`` of shape (batch, tokens, hidden); ``mask`` None means plain causal."""
+        batch, tokens, hidden = x.shape
+        qkv = self.qkv(x).view(batch, tokens, -1, self.head_size)
+        rotated = rotate(qkv[:, :, : self.heads + self.key_value_heads], cos, sin)
+        q = rotated[:, :, : self.heads].transpose(1, 2)
+        k = rotated[:, :, self.heads :].transpose(1, 2)
+        v = qkv[:, :, self.heads + self.key_value_heads :].transpose(1, 2)
+        groups = self.heads // self.key_value_heads
+        if groups > 1:
+            k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+        out: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, tokens, hidden))
+        return out
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn pairs (i, i + half) of each head by the position's angle (Su et al. 2021, in Llama's layout).
+
+    ``x`` is (batch, tokens, heads, head size), ``cos`` and ``sin`` are (tokens, 1, head size / 2).
+    """
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+
+
+class FeedForward(nn.Module):
+    """SwiGLU: ``down(silu(gate(x)) * up(x))`` (Shazeer 2020)."""
+
+    def __init__(self, dims: Dimensions) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(dims.hidden_size, 2 * dims.intermediate_size, bias=False)
+        self.down = nn.Linear(dims.intermediate_size, dims.hidden_size, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., hidden) to (..., hidden)."""
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        out: Tensor = self.down(functional.silu(gate) * up)
+        return out
+
+
+class Block(nn.Module):
+    """One layer: attention and feed-forward, each behind a norm and beside a shortcut."""
+
+    def __init__(self, dims: Dimensions) -> None:
+        super().__init__()
+        self.attention_norm = RMSNorm(dims.hidden_size)
+        self.attention = Attention(dims)
+        self.feed_forward_norm = RMSNorm(dims.hidden_size)
+        self.feed_forward = FeedForward(dims)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
+        """Map (batch, tokens, hidden) to the same shape."""
+        x = x + self.attention(self.attention_norm(x), cos, sin, mask)
+        out: Tensor = x + self.feed_forward(self.feed_forward_norm(x))
+        return out
+
+
+class Llama(nn.Module):
+    """Token ids in, logits or summed loss out; input and output embeddings are one matrix."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        dims = config.dims
+        self.config = config
+        self.embedding = nn.Embedding(config.vocabulary_size, dims.hidden_size)
+        self.layers = nn.ModuleList(Block(dims) for _ in range(dims.layers))
+        self.norm = RMSNorm(dims.hidden_size)
+        cos, sin = rotary_tables(dims.head_size, config.context_length)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+
+    def hidden(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the last hidden states (batch, tokens, hidden) of ids (batch, tokens)."""
+        x = self.embedding(tokens)
+        length = tokens.shape[1]
+        cos, sin = self.cos[:length].to(x.dtype), self.sin[:length].to(x.dtype)
+        for layer in self.layers:
+            x = layer(x, cos, sin, mask)
+        out: Tensor = self.norm(x)
+        return out
+
+    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return logits (batch, tokens, vocabulary)."""
+        return functional.linear(self.hidden(tokens, mask), self.embedding.weight)
+
+    def loss_sum(self, tokens: Tensor, labels: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the summed loss in nats over labels that are not ignored.
+
+        ``labels`` (batch, tokens) are aligned with ``tokens``: position i is trained to say label i.
+        """
+        hidden = self.hidden(tokens, mask)
+        return linear_cross_entropy(hidden.flatten(0, 1), self.embedding.weight, labels.flatten())
+
+
+def rotary_tables(head_size: int, context_length: int) -> tuple[Tensor, Tensor]:
+    """Return cos and sin of shape (context, 1, head size / 2), angles as in Su et al. 2021."""
+    half = torch.arange(0, head_size, 2, dtype=torch.int64).float() / head_size
+    frequencies = 1.0 / (rope_theta(context_length) ** half)
+    angles = torch.outer(torch.arange(context_length).float(), frequencies)
+    return angles.cos().unsqueeze(1), angles.sin().unsqueeze(1)
+
+
+def initialise(model: Llama, seed: int) -> None:
+    """Draw all weights: N(0, 0.02), projections into the shortcut scaled by 1 / sqrt(2 L) (GPT-2, OLMo 2)."""
+    generator = torch.Generator().manual_seed(seed)
+    shrink = 1.0 / math.sqrt(2 * model.config.dims.layers)
+    for name, weight in model.named_parameters():
+        if weight.ndim < 2:
+            nn.init.ones_(weight)
+            continue
+        into_shortcut = name.endswith(("attention.out.weight", "feed_forward.down.weight"))
+        deviation = INIT_STANDARD_DEVIATION * (shrink if into_shortcut else 1.0)
+        with torch.no_grad():
+            weight.copy_(torch.empty(weight.shape).normal_(0.0, deviation, generator=generator))
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """Loss and gradients chunk by chunk, so that the logits of a batch never exist at once.
+
+    The gradients are made in the forward pass while a chunk's logits are warm: three products instead of the four
+    that recomputation needs (Liger Kernel, arXiv 2410.10989, section 3.2).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
+        rows = max(1, LOGITS_IN_A_CHUNK // weight.shape[0])
+        need_gradient = any(ctx.needs_input_grad)
+        hidden_gradient = torch.empty_like(hidden) if need_gradient else None
+        weight_gradient = torch.zeros_like(weight, dtype=torch.float32) if need_gradient else None
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        for start in range(0, hidden.shape[0], rows):
+            part, wanted = hidden[start : start + rows], labels[start : start + rows]
+            logits = functional.linear(part, weight).float()
+            kept = wanted != IGNORED
+            index = wanted.clamp_min(0).unsqueeze(1)
+            normaliser = logits.logsumexp(1)
+            total += ((normaliser - logits.gather(1, index).squeeze(1)) * kept).sum()
+            if hidden_gradient is not None and weight_gradient is not None:
+                logits.sub_(normaliser.unsqueeze(1)).exp_()
+                logits.scatter_add_(1, index, torch.full_like(index, -1, dtype=logits.dtype))
+                logits.mul_(kept.unsqueeze(1))
+                slope = logits.to(weight.dtype)
+                torch.mm(slope, weight, out=hidden_gradient[start : start + rows])
+                if weight.dtype == torch.float32:
+                    weight_gradient.addmm_(slope.t(), part)
+                else:
+                    weight_gradient += slope.t() @ part
+        ctx.save_for_backward(hidden_gradient, weight_gradient)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        hidden_gradient, weight_gradient = ctx.saved_tensors
+        (scale,) = gradients
+        return hidden_gradient * scale, (weight_gradient * scale), None
+
+
+def linear_cross_entropy(hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
+    """Return the summed cross entropy in nats of ``hidden @ weight.T`` against labels; -100 is ignored.
+
+    ``hidden`` is (rows, width), ``weight`` (vocabulary, width), ``labels`` (rows,).
+    """
+    device = hidden.device.type
+    if torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+        hidden, weight = hidden.to(dtype), weight.to(dtype)
+    with torch.autocast(device, enabled=False):
+        loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, labels)  # type: ignore[no-untyped-call]
+    return loss

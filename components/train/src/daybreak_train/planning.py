@@ -1,0 +1,157 @@
+"""How long, how fast, in which steps: every decision of a training run that is arithmetic.
+
+Owns budget, learning-rate schedule, batch sizes, checkpoint interval and MFU as pure functions. Owns no clock.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from daybreak_contracts.errors import UserError
+from daybreak_contracts.resources.run import Training
+from daybreak_train.sizes import Dimensions
+
+TOKENS_PER_PARAMETER = 20
+"""Hoffmann et al. 2022 (arXiv 2203.15556), when the manifest gives no length."""
+WARM_UP = 0.02
+DECAY = 0.20
+"""Shares of the run with rising and with falling rate: the WSD schedule of SmolLM2 and OLMo 2."""
+
+CLUSTER_MTTF_GPU_HOURS = 50_700.0
+"""One unexpected interruption per 50.7 thousand GPU-hours (Llama 3, arXiv 2407.21783, table 5)."""
+CPU_MTTF_HOURS = 6.0
+"""A laptop is closed, a terminal too: as often as a spot machine is taken away."""
+MIN_CHECKPOINT_S = 30.0
+MAX_CHECKPOINT_S = 3600.0
+
+# Parameters below which a row holds: tokens a step and peak learning rate. From 125m on: design note 11.1 (SmolLM2
+# 3e-3, Foundry 6e-4, we take the middle). 1m and 10m are trained for minutes on two cores: many small steps beat few
+# large ones there.
+_RECIPES = (
+    (3_500_000, 4_096, 4e-3),
+    (40_000_000, 8_192, 3e-3),
+    (200_000_000, 524_288, 2e-3),
+    (600_000_000, 524_288, 1.5e-3),
+    (1_800_000_000, 1_048_576, 5e-4),
+)
+_LARGEST = (1_048_576, 3e-4)
+
+# Dense bf16 peak of one GPU in FLOP/s (NVIDIA's data sheets, without sparsity); first name that fits wins.
+_PEAKS = (
+    ("H200", 989.4e12),
+    ("H100 PCIe", 756.5e12),
+    ("H100 NVL", 835.5e12),
+    ("H100", 989.4e12),
+    ("A100", 312e12),
+    ("L40S", 362e12),
+    ("L4", 121e12),
+    ("A10G", 70e12),
+    ("A10", 125e12),
+    ("RTX 4090", 165.2e12),
+)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When training ends: after ``steps``, after ``seconds`` of training, or at whichever comes first."""
+
+    steps: int | None
+    seconds: float | None
+
+    def progress(self, step: int, elapsed_s: float) -> float:
+        """Return how much of the run is done before step ``step`` (from 0), 0 to 1 and beyond."""
+        shares = [0.0]
+        if self.steps is not None:
+            shares.append(step / self.steps)
+        if self.seconds is not None:
+            shares.append(elapsed_s / self.seconds)
+        return max(shares)
+
+    def stopped_by(self, step: int) -> str:
+        """Return which of the two limits ended the run."""
+        return "Tokens" if self.steps is not None and step >= self.steps else "Time"
+
+
+def budget_of(training: Training, max_seconds: float | None, parameters: int, tokens_a_step: int) -> Budget:
+    """Return the budget: the manifest's length, cut by ``max_seconds`` if that is given.
+
+    ``deadlineSeconds`` is a length of its own: as many tokens as fit.
+    """
+    limits = [float(limit) for limit in (max_seconds, training.deadline_seconds) if limit is not None]
+    seconds = min(limits) if limits else None
+    if training.deadline_seconds is not None:
+        return Budget(steps=None, seconds=seconds)
+    tokens = training.tokens
+    if tokens is None:
+        tokens = (training.tokens_per_parameter or TOKENS_PER_PARAMETER) * parameters
+    return Budget(steps=max(1, math.ceil(tokens / tokens_a_step)), seconds=seconds)
+
+
+def rate_factor(progress: float) -> float:
+    """Return the learning rate as a share of its peak: linear up, flat, linear down to 0 (WSD).
+
+    It takes progress and not steps, so that a run limited by time ends with its decay whatever the machine's speed.
+    """
+    if progress < WARM_UP:
+        # from a tenth of the peak: the first step of a run limited by time would have rate 0
+        return 0.1 + 0.9 * max(0.0, progress) / WARM_UP
+    return min(1.0, max(0.0, (1.0 - progress) / DECAY))
+
+
+def peak_rate(parameters: int) -> float:
+    """Return the peak learning rate for a model with so many parameters."""
+    return next((rate for limit, _, rate in _RECIPES if parameters < limit), _LARGEST[1])
+
+
+def global_batch(parameters: int, context_length: int, num_samples: int) -> int:
+    """Return the samples of one step over all processes: a power of two, at most the data set.
+
+    It depends on model and data alone, never on the number of processes: a resume on other hardware sees the same
+    batches.
+    """
+    tokens = next((tokens for limit, tokens, _ in _RECIPES if parameters < limit), _LARGEST[0])
+    wanted = max(1, min(tokens // context_length, num_samples))
+    return 1 << (wanted.bit_length() - 1)
+
+
+def device_batch(samples: int, world_size: int) -> int:
+    """Return the samples of one step in one process; a number of processes that does not divide is a UserError."""
+    if samples % world_size:
+        allowed = ", ".join(str(1 << power) for power in range(samples.bit_length()))
+        raise UserError(
+            f"{world_size} processes can't share a global batch of {samples} samples evenly: "
+            f"use one of {allowed} processes"
+        )
+    return samples // world_size
+
+
+def micro_batch(samples: int, dims: Dimensions, context_length: int, memory_bytes: int) -> int:
+    """Return how many of a process's samples go through the model at once: the largest power of two that fits.
+
+    Activations kept for the backward pass, in 4-byte values a token and layer: about 10 d + 5 ff (inputs of every
+    product and of both norms).
+    """
+    per_token = 4 * dims.layers * (10 * dims.hidden_size + 5 * dims.intermediate_size)
+    fits = max(1, memory_bytes // (per_token * context_length))
+    return math.gcd(samples, 1 << (min(samples, fits).bit_length() - 1))
+
+
+def checkpoint_interval(stall_s: float, num_gpus: int) -> float:
+    """Return the seconds between checkpoints: Young/Daly ``sqrt(2 * stall * MTTF)``, 30 s to 1 h.
+
+    >>> round(checkpoint_interval(1.0, 64) / 60)  # 64 GPUs fail every 33 days: design note 3.4 says 40 minutes
+    40
+    """
+    mttf_s = 3600.0 * (CLUSTER_MTTF_GPU_HOURS / num_gpus if num_gpus else CPU_MTTF_HOURS)
+    return min(MAX_CHECKPOINT_S, max(MIN_CHECKPOINT_S, math.sqrt(2.0 * stall_s * mttf_s)))
+
+
+def peak_flops(device_name: str) -> float | None:
+    """Return the dense bf16 peak of a GPU in FLOP/s; None for one that is not in the table."""
+    return next((peak for name, peak in _PEAKS if name in device_name), None)
+
+
+def mfu(tokens_per_second: float, flops_a_token: int, peak: float) -> float:
+    """Return the share of the peak that the model's own arithmetic uses, per GPU (PaLM, arXiv 2204.02311, app. B)."""
+    return tokens_per_second * flops_a_token / peak

@@ -1,0 +1,65 @@
+"""Removes shared memory that killed runs of StreamingDataset left behind.
+
+Owns the rule for what may go: blocks of Streaming's own names that no living process maps. Streaming's own sweep
+removes every block, also those of a run that is still at work.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+BLOCKS = Path("/dev/shm")
+_NAME = re.compile(r"(\d{6})_[a-z_]+")
+GRACE_S = 60.0
+"""A younger block may belong to a process that is about to map it."""
+
+
+def stale_prefixes(blocks: Iterable[tuple[str, float]], mapped: Iterable[str], now: float) -> set[str]:
+    """Return the prefixes none of whose blocks (name, time of change) is young or mapped by a process."""
+    alive = {match.group(1) for name in mapped if (match := _NAME.fullmatch(name))}
+    found: set[str] = set()
+    for name, changed in blocks:
+        match = _NAME.fullmatch(name)
+        if match is None:
+            continue
+        found.add(match.group(1))
+        if now - changed < GRACE_S:
+            alive.add(match.group(1))
+    return found - alive
+
+
+def mapped_blocks(processes: Path = Path("/proc")) -> set[str]:
+    """Return the names of shared-memory blocks that living processes map.
+
+    A process that can't be looked into belongs to another user, who can't map our blocks (mode 0600).
+    """
+    names: set[str] = set()
+    for maps in processes.glob("[0-9]*/maps"):
+        try:
+            text = maps.read_text(errors="replace")
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        lines = (line for line in text.splitlines() if "/dev/shm/" in line)
+        names.update(line.rpartition("/dev/shm/")[2] for line in lines)
+    return names
+
+
+def sweep(now: float, blocks: Path = BLOCKS, locks: Path | None = None) -> int:
+    """Remove this user's stale blocks and their lock files; return how many files went."""
+    if not blocks.is_dir():
+        return 0
+    locks = locks if locks is not None else Path(tempfile.gettempdir())
+    mine = [path for path in _named(blocks) if path.stat().st_uid == os.getuid()]
+    stale = stale_prefixes(((path.name, path.stat().st_mtime) for path in mine), mapped_blocks(), now)
+    gone = [path for path in (*mine, *_named(locks)) if path.name[:6] in stale]
+    for path in gone:
+        path.unlink(missing_ok=True)
+    return len(gone)
+
+
+def _named(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("[0-9]*") if _NAME.fullmatch(path.name)]
