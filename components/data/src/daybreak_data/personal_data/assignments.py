@@ -16,12 +16,14 @@ from daybreak_data.personal_data.randomness import (
     is_hex,
     is_placeholder,
     is_uuid,
+    is_word_with_number,
     looks_chosen,
     looks_generated,
 )
 
 MIN_LENGTH = 8
 MAX_LENGTH = 512
+_WINDOW = 160
 
 _NAMES = (
     r"(?:password|passwd|passwort|pwd|passphrase|secret|token|api[_\-]?key|apikey|access[_\-]?key|auth[_\-]?key"
@@ -33,10 +35,11 @@ _TYPE = r"(?::?[ \t]{0,3}[A-Za-z_][A-Za-z_.\[\]|?]{0,30}[ \t]{0,3})?"
 _SIGN = r"[ \t]{0,8}(?:=>|:=|[!=]==?|\?=|[:=,(])[ \t]{0,8}"
 _NAME = rf"(?i:{_NAMES})[A-Za-z0-9_.\-]{{0,24}}[\"'`\])]{{0,2}}"
 _QUOTED = rf"{_NAME}(?:{_SIGN}|{_TYPE}={{1}}[ \t]{{0,8}})[A-Za-z@$]{{0,2}}(?:\"([!#-~]+)\"|'([!-&(-~]+)'|`([!-_a-~]+)`)"
+_DEFINED = rf"#define[ \t]+[A-Za-z0-9_]{{0,40}}{_NAME}[ \t]+\"([!#-~]+)\""
 _ELEMENT = rf"{_NAME}>([!-;=?-~]+)</"
 _LINE_START = r"(?:^|\n)[ \t]{0,16}(?:export |set |ENV |ARG |- )?[A-Za-z0-9_.\-]{0,40}"
 _BARE = rf"{_LINE_START}{_NAME}[ \t]{{0,4}}[=:][ \t]{{0,4}}([!#-&*-~]+)"
-HEAD = rf"{_NAME}{_TYPE}[ \t]{{0,8}}[=:,(!?>]"
+HEAD = rf"{_NAME}{_TYPE}[ \t]{{0,8}}[=:,(!?>\"]"
 
 _BARE_SUFFIXES = frozenset(
     {
@@ -66,7 +69,8 @@ _HASH_WORDS = re.compile(
 )
 _HASH_LENGTHS = frozenset({32, 40, 64, 96, 128})
 # Only what people choose and type themselves may be short.
-_CHOSEN = re.compile(rb"(?i)passw|pwd|passphrase|secret|credential")
+_CHOSEN = re.compile(rb"(?i)secret|credential")
+_PASSWORD = re.compile(rb"(?i)passw|pwd|passphrase")
 # Names whose values are public by design, or name a place instead of holding a secret.
 _HARMLESS_NAME = re.compile(
     rb"(?i)(?:AWS::|public|csrf|xsrf|token(?:izer|ize|type|_?id|_?name|_?url|_?uri|_?endpoint|_?path|_?file|_?class|_?kind|s_?per)"
@@ -86,7 +90,7 @@ def find_assigned_secrets(data: bytes, path: str) -> Iterator[Span]:
     """Yield values of 8 to 512 characters that a telling name is set to, and that look secret."""
     if is_lock_file(path):
         return
-    patterns = [_QUOTED, _ELEMENT]
+    patterns = [_QUOTED, _ELEMENT, _DEFINED]
     name = PurePosixPath(path).name.lower()
     if PurePosixPath(name).suffix in _BARE_SUFFIXES or name.startswith((".env", "dockerfile")):
         patterns.append(_BARE)
@@ -94,18 +98,21 @@ def find_assigned_secrets(data: bytes, path: str) -> Iterator[Span]:
         for match in matches(pattern, data):
             group = next(i for i, value in enumerate(match.groups(), 1) if value is not None)
             start, end = match.span(group)
-            if MIN_LENGTH <= end - start <= MAX_LENGTH and _is_secret(data, match.start(), start, end):
+            if MIN_LENGTH <= end - start <= MAX_LENGTH and _is_secret(data, start, end):
                 yield Span("key", start, end, "assigned-secret")
 
 
-def _is_secret(data: bytes, name_start: int, start: int, end: int) -> bool:
+def _is_secret(data: bytes, start: int, end: int) -> bool:
     value = data[start:end].decode("ascii")
     if is_placeholder(value) or is_uuid(value) or is_code(value):
         return False
-    line_start = data.rfind(b"\n", max(0, name_start - 80), name_start) + 1 or max(0, name_start - 80)
-    before = data[line_start:start]
+    before = data[max(0, start - _WINDOW) : start].rsplit(b"\n", 1)[-1]
     if _HARMLESS_NAME.search(before):
         return False
     if is_hex(value) and len(value) in _HASH_LENGTHS and _HASH_WORDS.search(before):
         return False
-    return looks_generated(value) or (_CHOSEN.search(before) is not None and looks_chosen(value))
+    if looks_generated(value):
+        return True
+    if _PASSWORD.search(before):
+        return looks_chosen(value) or is_word_with_number(value)
+    return _CHOSEN.search(before) is not None and looks_chosen(value)

@@ -6,6 +6,7 @@ least Shannon entropy per character, and where the issuer describes the format. 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -20,11 +21,13 @@ class KeyRule:
     source: str
 
 
+_FIRST_CLASS = re.compile(r"(?P<set>\[[^\]]+\])(?:\{(?P<least>[0-9]+))?")
 _START = r"(?:^|[^A-Za-z0-9_])"
 _WORD = r"[A-Za-z0-9_\-]"
 
-# Between pieces of a key that is spread over the lines of a string literal or a comment.
-_GAP = r"[\s\"'`+,;\\#*|>]{0,60}"
+# Between pieces of a key that is spread over the lines of a string literal or a comment: one end of line at most.
+_EDGE = r"[ \t\"'`+,;\\#*|>]{0,40}"
+_GAP = rf"{_EDGE}(?:\r?\n{_EDGE})?"
 _PEM_LABEL = r"[A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
 _PEM_HEADERS = (
     r"(?:(?:[\s\"'`+,;#*|>]|\\[nr]){0,60}"
@@ -33,7 +36,7 @@ _PEM_HEADERS = (
 )
 _PEM = (
     rf"-----BEGIN {_PEM_LABEL}{_PEM_HEADERS}"
-    rf"{_GAP}[A-Za-z0-9+/]{{24,}}={{0,2}}(?:{_GAP}[A-Za-z0-9+/]{{16,}}={{0,2}})*"
+    rf"{_GAP}{_GAP}[A-Za-z0-9+/]{{24,}}={{0,2}}(?:{_GAP}[A-Za-z0-9+/]{{16,}}={{0,2}})*"
     rf"(?:(?:{_GAP}[A-Za-z0-9+/=]+){{0,3}}{_GAP}-----END {_PEM_LABEL}|\s*[A-Za-z0-9+/]{{1,15}}={{0,2}}\s*\z)?"
 )
 _SCHEMES = (
@@ -49,9 +52,9 @@ def _prefixed(name: str, prefix: str, body: str, source: str, min_entropy: float
 
 
 def _head_of(body: str) -> str:
-    """The first class of a body, four characters of it: enough to keep the gate shut on prose."""
-    end = body.find("]") + 1
-    return body[:end] * 4 if body.startswith("[") and end else ""
+    """The first class of a body, up to four characters of it: enough to keep the gate shut on prose."""
+    first = _FIRST_CLASS.match(body)
+    return first["set"] * min(4, int(first["least"] or 1)) if first else ""
 
 
 KEY_RULES: tuple[KeyRule, ...] = (

@@ -24,6 +24,7 @@ _VOWEL = re.compile(r"[aeiouyAEIOUY]")
 _CONSONANTS = re.compile(r"(?i)[bcdfghjklmnpqrstvwxz]{5,}")
 _SYMBOLS = re.compile(r"[!@#$%^&*?~+=]")
 _CODE = re.compile(r"^[\w.]+\(|\)$|^[.\\]|^[A-Za-z]:\\|::|->|^--?[a-z]|\\[dwsb]|^\^|\$$|\(\?|\[[a-zA-Z]")
+_WORD_WITH_NUMBER = re.compile(r"[A-Za-z]{4,16}[0-9]{2,6}[!@#$%^&*?.]{0,2}")
 _TRANSITION = re.compile(r"[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])")
 _PATH = re.compile(r"^(?:[a-z]+:)?/{1,2}[\w.@:/\-]*$|^[\w\-]+(?:/[\w.\-]+)+$")
 
@@ -87,6 +88,11 @@ def looks_generated(value: str) -> bool:
         return True
     cases = sum(a.islower() != b.islower() for a, b in pairwise(value) if (a + b).isalpha())
     return cases >= len(value) // 4 and len(value) >= 20
+
+
+def is_word_with_number(value: str) -> bool:
+    """Tell whether a value is a word and a number, the commonest form of a bad password."""
+    return _WORD_WITH_NUMBER.fullmatch(value) is not None
 
 
 def looks_chosen(value: str) -> bool:
