@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import settings
 
 from daybreak_contracts import artifacts, names
 from daybreak_contracts.progress import Progress
@@ -22,6 +23,10 @@ from daybreak_serve.modelfolder import ModelFolder, open_model
 from daybreak_serve.process import Child
 from daybreak_serve.repository import build_repository
 from daybreak_serve.triton import ServerFiles, TritonServer, find_installation
+
+# Rooms share the machine: an example that is slow once is no finding.
+settings.register_profile("shared-machine", deadline=None)
+settings.load_profile("shared-machine")
 
 TEXTS = [
     "def add(a, b):\n    return a + b\n",

@@ -9,32 +9,6 @@ from daybreak_contracts.errors import TransientError, UserError
 
 
 @dataclass(frozen=True)
-class Question:
-    """A completion to ask for; see ``gateway/requests.py`` for the meaning of the fields."""
-
-    prompt: str
-    suffix: str | None = None
-    max_tokens: int | None = None
-    temperature: float | None = None
-    stop: tuple[str, ...] = ()
-    user: str | None = None
-    file: str | None = None
-
-    def body(self) -> dict[str, Any]:
-        """Return the request's JSON: what was not said is left out."""
-        said = {
-            "prompt": self.prompt,
-            "suffix": self.suffix,
-            "max_tokens": self.max_tokens,
-            "temperature": self.temperature,
-            "stop": list(self.stop) or None,
-            "user": self.user,
-            "metadata": {"file": self.file} if self.file else None,
-        }
-        return {key: value for key, value in said.items() if value is not None}
-
-
-@dataclass(frozen=True)
 class Completed:
     """An answer."""
 
@@ -47,13 +21,33 @@ class Completed:
     """Prompt tokens that found no place in the context."""
 
 
-def complete(url: str, question: Question, timeout_s: float = 60.0) -> Completed:
+def complete(
+    url: str,
+    *,
+    prompt: str,
+    suffix: str | None = None,
+    max_tokens: int | None = None,
+    temperature: float | None = None,
+    file: str | None = None,
+    timeout_s: float = 60.0,
+) -> Completed:
     """Ask the gateway at ``http://host:port``. Its refusal is a UserError, its absence a TransientError."""
     import httpx
 
+    body: dict[str, Any] = {
+        "prompt": prompt,
+        "suffix": suffix,
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+    }
+    body["metadata"] = {"file": file} if file else None
+    said = {name: value for name, value in body.items() if value is not None}
+    base = url.rstrip("/").removesuffix("/v1")
     try:
         with httpx.Client(timeout=timeout_s, trust_env=False) as client:
-            response = client.post(f"{url.rstrip('/')}/v1/completions", json=question.body())
+            response = client.post(f"{base}/v1/completions", json=said)
+    except httpx.UnsupportedProtocol as error:
+        raise UserError(f"{url}: not a URL, use http://host:port") from error
     except httpx.TransportError as error:
         raise TransientError(
             f"{url}: no gateway answers ({error}), start one with `daybreak serve`"

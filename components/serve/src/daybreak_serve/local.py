@@ -20,14 +20,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from daybreak_contracts import storage
-from daybreak_contracts.errors import TransientError, UserError
+from daybreak_contracts.errors import EXIT_OK, DaybreakError, TransientError, UserError
 from daybreak_contracts.progress import Progress
+from daybreak_serve.client import Completed, complete
 from daybreak_serve.gateway.config import GatewayConfig
 from daybreak_serve.modelfolder import FillInTheMiddle, ModelFolder, open_model
 from daybreak_serve.process import Child
 from daybreak_serve.repository import EngineSettings, build_repository
 from daybreak_serve.triton import READY_TIMEOUT_S, ServerFiles, TritonServer, find_installation, why
 
+__all__ = [
+    "Completed",
+    "LocalServer",
+    "ServeSettings",
+    "complete",
+    "listen",
+    "serve",
+    "serve_forever",
+    "url_of",
+]
+
+WORK_DIR = Path(".daybreak/serve")
 WATCH_S = 0.2
 RESTART_PAUSE_S = 1.0
 READY_POLL_S = 0.1
@@ -37,11 +50,9 @@ READY_POLL_S = 0.1
 class ServeSettings:
     """How to serve on one machine."""
 
-    host: str = "127.0.0.1"
-    port: int = 8080
-    """0: any free one."""
     model_name: str = "daybreak"
-    fim: FillInTheMiddle = "PSM"
+    fim: FillInTheMiddle | None = None
+    """None: what the model was trained for."""
     event_log: str = ""
     max_new_tokens: int = 256
     hold_ms: int = 200
@@ -63,26 +74,49 @@ class LocalServer:
 
 @contextlib.contextmanager
 def serve(
-    model_uri: str, work_dir: Path, progress: Progress, settings: ServeSettings | None = None
+    model_uri: str,
+    *,
+    work_dir: Path = WORK_DIR,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    settings: ServeSettings | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[LocalServer]:
     """Serve a model until the block ends; entered once a completion has been answered as it should be.
 
-    A model that is torn, a port that is taken, a Triton that cannot start are UserErrors.
+    ``port`` 0 takes any free one. A model that is torn, a port that is taken, a Triton that cannot start are
+    UserErrors. Logs and the copy of a remote model lie below ``work_dir``.
     """
-    settings = settings or ServeSettings()
-    installation = find_installation()
+    settings, progress = settings or ServeSettings(), progress or Progress("serve")
+    find_installation()
     progress.report("verifying the model")
     model = open_model(model_uri, work_dir)
-    work_dir.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="serve-", dir=work_dir)).absolute()
+    with listen(host, port) as listener:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="serve-", dir=work_dir)).absolute()
+        try:
+            with _running(folder, model, settings, listener, progress) as server:
+                yield server
+        except DaybreakError:
+            raise  # the logs stay: the error's text names them
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _running(
+    folder: Path, model: ModelFolder, settings: ServeSettings, listener: socket.socket, progress: Progress
+) -> Iterator[LocalServer]:
+    """Start Triton and the gateway, wait until they answer, watch over them, end them."""
+    files = ServerFiles(folder / "repository", folder / "backends", folder / "triton.log")
+    build_repository(model, files.repository, settings=settings.engine)
+    triton = TritonServer(find_installation(), files, base_environment=os.environ)
+    gateway = _Gateway(folder, _config_of(settings, model, triton), listener)
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(listen(settings.host, settings.port))
-        files = ServerFiles(folder / "repository", folder / "backends", folder / "triton.log")
-        build_repository(model, files.repository, settings=settings.engine)
-        triton = TritonServer(installation, files, base_environment=os.environ)
         stack.callback(triton.stop)
         triton.start()
-        gateway = _Gateway(folder, _config_of(settings, model, triton), listener)
         stack.callback(gateway.stop)
         gateway.start()
         url = url_of(listener)
@@ -91,22 +125,30 @@ def serve(
         stack.callback(watch.stop)
         watch.start()
         yield LocalServer(url, model, triton, lambda: gateway.child.pid, folder)
-    shutil.rmtree(folder, ignore_errors=True)  # after an error the logs stay: its text names them
 
 
 def serve_forever(
-    model_uri: str, work_dir: Path, progress: Progress, settings: ServeSettings | None = None
-) -> None:
-    """Serve until SIGTERM or Ctrl-C. To be called by the main thread: it sets signal handlers."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    model_uri: str,
+    *,
+    work_dir: Path = WORK_DIR,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    settings: ServeSettings | None = None,
+) -> int:
+    """Serve until SIGTERM or Ctrl-C and return the exit code. For the main thread: it sets a signal handler."""
+    # SIGINT too: a shell starts background jobs with it ignored
+    ending = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, signal.default_int_handler) for number in ending]
     try:
-        with serve(model_uri, work_dir, progress, settings) as server:
+        with serve(model_uri, work_dir=work_dir, host=host, port=port, settings=settings) as server:
             print(f"serving {server.model.digest[:16]} at {server.url}/v1, Ctrl-C ends it", flush=True)
             threading.Event().wait()
     except KeyboardInterrupt:
         print("ended", flush=True)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(ending, before, strict=True):
+            signal.signal(number, handler)
+    return EXIT_OK
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -136,14 +178,12 @@ def _config_of(settings: ServeSettings, model: ModelFolder, triton: TritonServer
         model_digest=model.digest,
         context_length=model.context_length,
         vocabulary_size=model.vocabulary_size,
-        fim=settings.fim,
+        fim=settings.fim or model.fim,
         max_new_tokens=settings.max_new_tokens,
         max_inflight=settings.engine.max_running,
         hold_ms=settings.hold_ms,
         drain_s=settings.drain_s,
         event_log=settings.event_log,
-        host=settings.host,
-        port=settings.port,
     )
 
 
@@ -156,14 +196,20 @@ class _Gateway:
         self._fd = listener.fileno()
         self._drain_s = config.drain_s
         storage.write_json(str(self._config_file), config.model_dump(mode="json"))
-        self.child: Child
+        self._child: Child | None = None
+
+    @property
+    def child(self) -> Child:
+        assert self._child is not None, "start() comes first"
+        return self._child
 
     def start(self) -> None:
         command = [sys.executable, "-m", "daybreak_serve.gateway", "--config", str(self._config_file)]
-        self.child = Child([*command, "--fd", str(self._fd)], os.environ, self._log, pass_fds=[self._fd])
+        self._child = Child([*command, "--fd", str(self._fd)], os.environ, self._log, pass_fds=[self._fd])
 
     def stop(self) -> None:
-        self.child.stop(self._drain_s + 2)
+        if self._child is not None:
+            self._child.stop(self._drain_s + 2)
 
 
 def _wait_ready(url: str, triton: TritonServer, gateway: _Gateway, progress: Progress) -> None:

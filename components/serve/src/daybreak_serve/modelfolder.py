@@ -23,6 +23,8 @@ PICKLE_SUFFIXES = frozenset(
 
 WEIGHTS = "model.safetensors"
 GOLDEN = "golden.json"
+OBJECTIVE_KEY = "daybreak_objective"
+"""Key of ``config.json``: ``nextToken``, ``fillInTheMiddle`` or ``ul2``, as in the manifest."""
 REQUIRED = ("config.json", WEIGHTS, "tokenizer.json")
 
 FillInTheMiddle = Literal["None", "PSM", "SPM"]
@@ -49,6 +51,8 @@ class ModelFolder:
     vocabulary_size: int
     end_ids: frozenset[int]
     golden: Golden | None
+    fim: FillInTheMiddle
+    """The order of a fill-in-the-middle prompt; None: the model never learned one."""
 
 
 def open_model(uri: str, cache_dir: Path) -> ModelFolder:
@@ -112,6 +116,7 @@ def _read(path: Path, digest: str, files: tuple[str, ...]) -> ModelFolder:
         vocabulary_size=int(config["vocab_size"]),
         end_ids=end_ids(config, generation),
         golden=read_golden(path),
+        fim=fim_of(config.get(OBJECTIVE_KEY), special_ids(path / "tokenizer.json")),
     )
 
 
@@ -134,6 +139,14 @@ def read_golden(folder: Path) -> Golden | None:
     except (KeyError, TypeError) as error:
         raise UserError(f"{path}: must hold prompt_ids and token_ids, export the model again") from error
     return Golden(tuple(prompt_ids), tuple(token_ids))
+
+
+def fim_of(objective: str | None, special: Mapping[str, int]) -> FillInTheMiddle:
+    """Return the order to ask a model in. A model that does not say how it was trained is believed to fill in
+    if its tokenizer has the tokens; UL2's denoisers are not fill-in-the-middle.
+    """
+    has_tokens = all(name in special for name in (names.FIM_PREFIX, names.FIM_SUFFIX, names.FIM_MIDDLE))
+    return "PSM" if has_tokens and objective in (None, "fillInTheMiddle") else "None"
 
 
 def special_ids(tokenizer_file: Path) -> dict[str, int]:

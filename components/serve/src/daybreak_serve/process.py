@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 TETHER = Path(__file__).with_name("tether.py")
-LOG_TAIL_BYTES = 4096
+LOG_TAIL_BYTES = 65_536
 
 
 class Child:
@@ -27,6 +27,7 @@ class Child:
         log.parent.mkdir(parents=True, exist_ok=True)
         tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid())]
         with log.open("ab") as output:
+            self._log_start = output.tell()
             self._process = subprocess.Popen(
                 [*tether, *command],
                 env=dict(environment),
@@ -48,9 +49,10 @@ class Child:
         return self._process.poll()
 
     def log_tail(self) -> str:
-        """Return the last lines of the log."""
+        """Return the last lines that this run wrote to its log."""
         with self.log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(self._log_start, end - LOG_TAIL_BYTES))
             return file.read().decode(errors="replace").strip()
 
     def wait(self, timeout_s: float) -> bool:

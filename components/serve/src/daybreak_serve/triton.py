@@ -24,8 +24,11 @@ from daybreak_serve.process import Child
 LIBPYTHON = "libpython3.11.so.1.0"
 STUB = Path("python_backend_stubs/3.11/triton_python_backend_stub")
 SHARED_MEMORY = Path("/dev/shm")
+LISTENS = "Started GRPCInferenceService at"
 POLL_S = 0.05
 EXIT_TIMEOUT_S = 5
+MAX_LINES = 30
+"""Of a log in an error's text."""
 READY_TIMEOUT_S = 180.0
 """Loading torch and transformers on a busy machine takes most of it."""
 
@@ -194,7 +197,10 @@ class TritonServer:
         self._child = Child(self.command(), self._environment, self._files.log)
 
     def wait_ready(self, progress: Progress, timeout_s: float = READY_TIMEOUT_S) -> None:
-        """Wait until it listens, which it does once every model is loaded. Its early death is a UserError."""
+        """Wait until it listens, which it does once every model is loaded. Its early death is a UserError.
+
+        Believes its log rather than its port: another process may have taken that in the meantime.
+        """
         began = time.monotonic()
         while (waited := time.monotonic() - began) < timeout_s:
             if self.child.exit_code is not None:
@@ -203,7 +209,7 @@ class TritonServer:
                     f"Triton ended with {self.child.exit_code} before it was ready, the end of its log "
                     f"{self._files.log}:\n{why(self.child.log_tail())}"
                 )
-            if is_listening(self.port):
+            if LISTENS in self.child.log_tail():
                 return
             progress.report("loading the model into Triton", waited, 0)
             self.child.wait(POLL_S)
@@ -219,17 +225,10 @@ class TritonServer:
             path.unlink(missing_ok=True)
 
 
-def is_listening(port: int) -> bool:
-    """Tell whether a loopback port takes connections."""
-    with socket.socket() as client:
-        client.settimeout(1)
-        return client.connect_ex(("127.0.0.1", port)) == 0
-
-
 def why(log: str) -> str:
-    """Return the lines of a log's end that tell of an error; all of them when none does."""
-    lines = log.splitlines()
+    """Return the lines of a log that tell of an error, without Triton's tables; the last lines when none does."""
+    lines = [line for line in log.splitlines() if line and not line.startswith(("|", "+-"))]
     starts = [
-        index for index, line in enumerate(lines) if re.search(r"^E\d{4} |Error|Traceback|failed", line)
+        index for index, line in enumerate(lines) if re.search(r"^E\d{4} |Error|Traceback|[Ff]ailed", line)
     ]
-    return "\n".join(lines[starts[0] :] if starts else lines)
+    return "\n".join((lines[starts[0] :] if starts else lines)[-MAX_LINES:])

@@ -41,6 +41,8 @@ from daybreak_serve.gateway.streams import (
 
 TRUNCATED_HEADER = "x-daybreak-truncated"
 """Number of prompt tokens that were dropped; absent when none was."""
+SUFFIX_HEADER = "x-daybreak-suffix"
+"""``ignored`` where the model never learned to fill in the middle."""
 FILE_HEADER = b"x-daybreak-file"
 NO_PROMPT = ComposedPrompt((), 0)
 SSE = b"text/event-stream; charset=utf-8"
@@ -169,7 +171,7 @@ class Completions:
 
     async def _stream_piece(self, flight: _Flight, text: str, reason: str | None) -> None:
         if not flight.answer.is_started:
-            headers = {"cache-control": "no-cache", **truncated_headers(flight.prompt)}
+            headers = {"cache-control": "no-cache", **self._headers(flight)}
             await flight.answer.start(200, SSE, headers)
         with_usage = flight.request.include_usage
         await flight.answer.write(
@@ -186,7 +188,7 @@ class Completions:
             await self._close_stream(flight)
             return
         body = answers.whole(flight.identity, "".join(flight.text), reason, flight.usage)
-        await flight.answer.whole(200, body, truncated_headers(flight.prompt))
+        await flight.answer.whole(200, body, self._headers(flight))
 
     async def _close_stream(self, flight: _Flight) -> None:
         usage = answers.usage_piece(flight.identity, flight.usage) if flight.request.include_usage else b""
@@ -214,6 +216,15 @@ class Completions:
             return
         await flight.answer.problem(problems.cancelled("a newer request for the same user and file came"))
 
+    def _headers(self, flight: _Flight) -> dict[str, str]:
+        """Return what is to be said about the prompt that was asked, if anything."""
+        found = {}
+        if flight.prompt.num_dropped:
+            found[TRUNCATED_HEADER] = str(flight.prompt.num_dropped)
+        if flight.request.suffix is not None and self._parts.config.fim == "None":
+            found[SUFFIX_HEADER] = "ignored"
+        return found
+
     def _remember(self, flight: _Flight) -> None:
         """Keep what events may refer to. Also of a request that was given up: its asker may show what it got."""
         num_characters = sum(len(text) for text in flight.text)
@@ -228,8 +239,3 @@ class Completions:
             num_characters=num_characters,
         )
         self._parts.journal.remember(flight.identity.completion_id, record)
-
-
-def truncated_headers(prompt: ComposedPrompt) -> dict[str, str]:
-    """Return the header that tells how many tokens of the prompt were dropped."""
-    return {TRUNCATED_HEADER: str(prompt.num_dropped)} if prompt.num_dropped else {}
