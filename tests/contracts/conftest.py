@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -163,3 +164,14 @@ def examples() -> dict[str, dict[str, Any]]:
         path.name: yaml.safe_load(path.read_text())
         for path in sorted((ROOT / "manifests/examples").glob("*.yaml"))
     }
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() != 0 or os.system(f"mount -t tmpfs -o size=1m none '{disk}' 2>/dev/null") != 0:
+        pytest.skip("mounting a small disk needs the right to mount")
+    yield disk
+    assert os.system(f"umount -l '{disk}'") == 0

@@ -154,6 +154,7 @@ class _Reader:
             return self._mapping(node, location, depth)
         if isinstance(node, yaml.SequenceNode):
             return [self.convert(item, (*location, at), depth + 1) for at, item in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)
         return self._scalar(node, location)
 
     def _mapping(self, node: yaml.MappingNode, location: Location, depth: int) -> dict[str, Any]:
@@ -187,7 +188,7 @@ class _Reader:
                 self._problem(node, location, "<< must be followed by a mapping")
         return merged
 
-    def _scalar(self, node: yaml.Node, location: Location) -> Any:
+    def _scalar(self, node: yaml.ScalarNode, location: Location) -> Any:
         """Return a number, truth value, nothing or text. Dates and ``1:30`` are text, as for Kubernetes."""
         text = str(node.value)
         kind = node.tag.removeprefix(TAG)

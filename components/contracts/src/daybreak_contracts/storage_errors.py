@@ -14,6 +14,7 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 LOCAL = {
     errno.ENOENT: "not found",
     errno.ENOTDIR: "not found: a file stands where a folder is needed",
+    errno.EEXIST: "a file stands where a folder is needed",
     errno.EISDIR: "is a folder, a file is needed",
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
