@@ -136,17 +136,16 @@ def write_missing(
 def placed(session: SparkSession, files: list[str], plan: Plan, wanted: frozenset[int]) -> DataFrame:
     """Return the documents of the wanted partitions, each with its partition and its place in it."""
 
-    def place(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def place(batch: pa.RecordBatch) -> pa.RecordBatch:
         import pyarrow as pa
 
-        for batch in batches:
-            path_ids = batch.column("path_id").to_numpy(zero_copy_only=False)
-            part, order = plan.place(batch.column("repository").to_pylist(), path_ids)
-            keep = pa.array(np.isin(part, list(wanted)))
-            columns = [pa.array(part), pa.array(order), *batch.columns]
-            yield pa.RecordBatch.from_arrays(columns, ["part", "place", *batch.schema.names]).filter(keep)
+        path_ids = batch.column("path_id").to_numpy(zero_copy_only=False)
+        part, order = plan.place(batch.column("repository").to_pylist(), path_ids)
+        columns = [pa.array(part), pa.array(order), *batch.columns]
+        placed = pa.RecordBatch.from_arrays(columns, ["part", "place", *batch.schema.names])
+        return placed.filter(pa.array(np.isin(part, list(wanted))))
 
-    return tables.read(session, files, COLUMNS).mapInArrow(place, SORTED)
+    return tables.read_through(session, files, COLUMNS, place, SORTED)
 
 
 def join(plan: Plan, job: shard_writer.Job, staging: Path) -> dict[str, Any]:

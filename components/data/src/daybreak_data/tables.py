@@ -32,7 +32,6 @@ COLUMN_TYPES = {
     "start": "int",
     "end": "int",
     "kept": "boolean",
-    "bands": "array<long>",
 }
 
 

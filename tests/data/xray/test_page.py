@@ -1,0 +1,220 @@
+"""The page: right words, nothing from outside, nothing that a file name could do to it."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daybreak_data import xray_page, xray_plots
+
+VOID = {"meta", "wbr", "br", "img", "link", "input", "hr"}
+
+
+class Strict(HTMLParser):
+    """Collects what a browser would act on, and insists on balanced tags."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes.update(name for name, _ in attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes.update(name for name, _ in attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def parse(page: str) -> Strict:
+    parser = Strict()
+    parser.feed(page)
+    parser.close()
+    assert parser.open == []
+    return parser
+
+
+def words_of(page: str) -> str:
+    return " ".join("".join(parse(page).text).split())
+
+
+def language_row(name: str, **changes: Any) -> dict[str, Any]:
+    row = {
+        "language": name, "files": 10, "repositories": 2, "bytes": 2000, "lines": 50, "mean_line_length": 39.0,
+        "longest_line": 80, "letter_ratio": 0.5, "space_ratio": 0.25, "comment_ratio": 0.1, "redactions": 0,
+        "redacted_files": 0,
+    }  # fmt: skip
+    return {**row, **changes}
+
+
+def statistics(name: str = "plain", **changes: Any) -> dict[str, list[dict[str, Any]]]:
+    """A small but complete x-ray whose every text is ``name``."""
+    place = {"path_id": 1, "source": name, "repository": name, "path": f"{name}/{name}"}
+    found = {
+        "languages": [language_row("python", redactions=2, redacted_files=1), language_row(name, files=1)],
+        "sources": [{**language_row("x", files=11, bytes=4000), "source": name}],
+        "histograms": [
+            {"language": language, "measure": measure, "bin": 3, "files": 4, "bytes": 9}
+            for language in ("python", name)
+            for measure in xray_page.MEASURES
+        ],
+        "drops": [
+            {"stage": "duplicate", "reason": name, "source": name, "language": "c", "files": 3, "bytes": 500},
+            {"stage": name, "reason": "binary", "source": "gone", "language": "", "files": 1, "bytes": 7},
+        ],
+        "drop_examples": [
+            {
+                **place,
+                "stage": "duplicate",
+                "reason": name,
+                "place": 1,
+                "language": name,
+                "size_bytes": None,
+                "detail": name,
+            }
+        ],
+        "cluster_sizes": [
+            {
+                "kind": "Exact",
+                "clusters": 1,
+                "members": 40,
+                "removed": 39,
+                "removed_bytes": 500,
+                "largest": 40,
+            }
+        ],
+        "clusters": [
+            {
+                "kind": "Exact",
+                "cluster_id": 1,
+                "members": 40,
+                "removed": 39,
+                "removed_bytes": 500,
+                "repositories": 1,
+            }
+        ],
+        "cluster_members": [
+            {
+                **place,
+                "kind": "Exact",
+                "cluster_id": 1,
+                "place": 1,
+                "kept": True,
+                "language": name,
+                "size_bytes": 4,
+            }
+        ],
+        "personal_data": [{"kind": "email", "rule": name, "source": name, "findings": 2, "files": 1}],
+    }
+    return {**found, **changes}
+
+
+def test_the_first_lines_say_in_plain_words_what_happened() -> None:
+    said = words_of(xray_page.render("first", "d" * 64, statistics()))
+    assert (
+        "15 files (4.5 kB) came in from 2 sources. 4 of them (27 %) were dropped: 3 are copies of a file that is kept; "
+        "1 left at the stage plain. 11 files (4.0 kB) in 2 languages are kept, after 2 pieces of personal data in "
+        "1 file were replaced."
+    ) in said
+    assert (
+        "1 group of identical files (40 files, the largest group has 40); 39 copies were removed, 500 B."
+        in said
+    )
+    assert "and 39 more" in said
+
+
+def test_a_page_about_nothing_dropped_is_whole() -> None:
+    filled = ("languages", "sources")
+    empty: dict[str, Any] = {name: [] for name in statistics() if name not in filled}
+    said = words_of(xray_page.render("t", "d", statistics(**empty, languages=[language_row("python")])))
+    assert (
+        "10 files (2.0 kB) came in from 1 source. None was dropped. 10 files (2.0 kB) in 1 language are kept."
+        in said
+    )
+    for sentence in (
+        "Nothing was dropped.",
+        "No two files are the same",
+        "None was found in the files that are kept.",
+    ):
+        assert sentence in said
+
+
+HOSTILE = st.text(
+    alphabet="<>&\"'/{}%`=\\ \n\t\x00\u202e" + "ascriptonerr.py:#", max_size=30
+) | st.sampled_from(
+    [
+        "<script>alert(1)</script>",
+        '"><img src=x onerror=alert(1)>',
+        "{{ 7 * 7 }}",
+        "</style><script>",
+        "]]>",
+        "<!--",
+    ]
+)
+
+
+@settings(deadline=None, max_examples=30)
+@given(HOSTILE)
+def test_a_hostile_file_name_is_only_ever_text(name: str) -> None:
+    page = xray_page.render(name, name, statistics(name))
+    parser = parse(page)
+    expected = parse(xray_page.render("plain", "plain", statistics()))
+    assert parser.tags == expected.tags
+    assert parser.attributes == expected.attributes
+    assert not {one for one in parser.attributes if one.startswith("on")}
+
+
+def test_nothing_is_loaded_from_anywhere() -> None:
+    page = xray_page.render("t", "d", statistics())
+    parser = parse(page)
+    assert {"script", "link", "img", "iframe", "object", "base"}.isdisjoint(parser.tags)
+    assert {"src", "href", "srcset", "xlink:href"}.isdisjoint(parser.attributes)
+    assert re.findall(r"url\(|@import|https?:", page) == []
+    assert "default-src 'none'" in page
+
+
+def test_stages_keep_their_colour_on_every_page() -> None:
+    found = statistics()
+    first = xray_page.render("t", "d", found)
+    alone = xray_page.render("t", "d", statistics(drops=found["drops"][:1]))
+    assert 'class="d5"' in first
+    assert 'class="d5"' in alone
+
+
+def test_metrics_count_files_by_reason_over_sources() -> None:
+    drops = [{**row, "source": source} for row in statistics()["drops"] for source in ("a", "b")]
+    metrics = xray_page.metrics_of(statistics(drops=drops))
+    assert metrics["dropped/duplicate/plain"] == 6
+    assert (metrics["num_files"], metrics["num_documents"]) == (19, 11)
+    assert metrics["kept_bytes_share"] == pytest.approx(4000 / 5014, abs=1e-6)
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.integers(0, 10**6), min_size=3, max_size=3), min_size=1, max_size=4))
+def test_a_histogram_stays_inside_its_frame(values: list[list[int]]) -> None:
+    series = [
+        xray_plots.Series(f"l{place}", f"s{place}", tuple(map(float, row)))
+        for place, row in enumerate(values)
+    ]
+    bins = xray_plots.Bins(("a", "b", "c"), ((0, "0"), (3, "3")))
+    svg = xray_plots.histogram(bins, series, "caption")
+    parse(str(svg))
+    tops = [float(found) for found in re.findall(r'<rect [^>]*y="([\d.-]+)"', svg)]
+    assert all(top >= xray_plots.TOP - 0.01 for top in tops)
+    assert len(tops) == sum(value > 0 for row in values for value in row)
