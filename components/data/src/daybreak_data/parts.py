@@ -5,16 +5,20 @@ A part's bytes depend on its rows alone: fixed row groups, fixed codec, no time,
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import xxhash
 
+from daybreak_data import tables
+
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
 
 GROUP_ROWS = 2000
 GROUP_BYTES = 32 << 20
@@ -149,3 +153,22 @@ class PartWriter:
         if kind is None:
             self._flush()
         self._writer.close()
+
+
+def read(session: SparkSession, files: list[str], columns: Mapping[str, str]) -> DataFrame:
+    """Return the rows of parts at any URI as a DataFrame; each part is read in a task of its own."""
+    import pyarrow as pa
+
+    schema = spark_schema(columns)
+    if not files:
+        return session.createDataFrame([], schema)
+    listing = session.createDataFrame(pa.table({"part": range(len(files)), "file": files}))
+    spread = listing.repartitionById(len(files), listing.part.cast("int")).select("file")
+    return spread.mapInArrow(functools.partial(_read_parts, columns=dict(columns)), schema)
+
+
+def _read_parts(batches: Iterator[pa.RecordBatch], columns: dict[str, str]) -> Iterator[pa.RecordBatch]:
+    schema = arrow_schema(columns)
+    for batch in batches:
+        for found in tables.scan(batch.column("file").to_pylist(), [*columns]):
+            yield found.select([*columns]).cast(schema)

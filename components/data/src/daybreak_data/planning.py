@@ -32,7 +32,8 @@ def cut(refs: Iterable[FileRef], piece_bytes: int = PIECE_BYTES) -> list[Piece]:
     known = [(ref, _cost(ref)) for ref in refs]
     bound = max(piece_bytes, sum(cost for _, cost in known) // MAX_PIECES + 1)
     groups: list[tuple[int, list[FileRef]]] = []
-    cost_so_far, group = 0, []
+    cost_so_far = 0
+    group: list[FileRef] = []
     for ref, cost in known:
         if group and cost_so_far + cost > bound:
             groups.append((cost_so_far, group))

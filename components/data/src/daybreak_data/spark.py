@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daybreak_contracts.errors import TransientError, UserError
+from daybreak_contracts.errors import UserError
 from daybreak_contracts.progress import Progress
 from daybreak_data.java import require_java
 
@@ -30,6 +30,13 @@ MEMORY_BOUNDS_BYTES = (1 * GIB, 4 * GIB)
 ARROW_RECORDS_PER_BATCH = 1000
 ARROW_BYTES_PER_BATCH = 32 << 20  # a thousand documents may have 10 MB each
 POLL_S = 0.5
+SIGNS_OF_A_FULL_DISK = (
+    "No space left on device",
+    "[Errno 28]",
+    "[Errno 27]",
+    "[Errno 122]",
+    "Disk quota exceeded",
+)
 QUIET_LOG4J = """\
 status = error
 rootLogger.level = error
@@ -107,7 +114,8 @@ def open_session(name: str, cores: int, work_dir: str) -> Iterator[SparkSession]
 
     present = SparkSession.getActiveSession()
     if present is not None:
-        yield present
+        with _explained():
+            yield present
         return
     java = require_java(os.environ)
     Path(work_dir).mkdir(parents=True, exist_ok=True)
@@ -142,8 +150,11 @@ def _started(conf: Mapping[str, str], java_home: str, scratch: Path) -> Iterator
             context = SparkContext(gateway=gateway, conf=spark_conf)
             context.setLogLevel("ERROR")
             session = SparkSession(context)
-            yield session
-            session.stop()
+            try:
+                with _explained():
+                    yield session
+            finally:
+                session.stop()
         finally:
             _close(gateway)
             SparkContext._gateway = None  # PySpark keeps the first gateway for ever otherwise
@@ -196,9 +207,6 @@ def _apply(changes: Mapping[str, str | None]) -> None:
 @contextlib.contextmanager
 def watched(session: SparkSession, progress: Progress, activity: str) -> Iterator[None]:
     """Report the finished share of the running stages' tasks while the body runs."""
-    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
-    from pyspark.errors import PySparkException
-
     stop = threading.Event()
     tracker = session.sparkContext.statusTracker()
 
@@ -214,16 +222,29 @@ def watched(session: SparkSession, progress: Progress, activity: str) -> Iterato
     thread.start()
     try:
         yield
-    except (PySparkException, Py4JError) as error:
-        raise explain(error) from error
     finally:
         stop.set()
         thread.join()
 
 
-def explain(error: Exception) -> Exception:
-    """Return the error that a failed job stands for: a full disk is a TransientError, all else is itself."""
-    text = str(error)
-    if any(sign in text for sign in ("No space left on device", "[Errno 28]", "[Errno 27]", "[Errno 122]")):
-        return TransientError("no space left on the device (output or work_dir), free some and run again")
-    return error
+class JobError(RuntimeError):
+    """A Spark job failed by a bug of ours; holds the whole text, for Spark's own error needs the live JVM."""
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+    from pyspark.errors import PySparkException
+
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        text = str(error)
+        raise explain(text) from None
+
+
+def explain(text: str) -> Exception:
+    """Return the error that the text of a failed job stands for: a full disk is a UserError, as elsewhere."""
+    if any(sign in text for sign in SIGNS_OF_A_FULL_DISK):
+        return UserError("no space left on the device (output or work_dir), free some and run again")
+    return JobError(text)

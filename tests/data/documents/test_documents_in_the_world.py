@@ -1,0 +1,289 @@
+"""The documents step as its own process: any number of cores, killed, on a full disk, on S3, without Java."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from daybreak_contracts import artifacts
+from daybreak_data.java import find_java
+
+pytestmark = pytest.mark.slow
+# Two packages of this environment: some megabytes of real code, enough for several pieces and parts.
+PACKAGES = {
+    "name": "env",
+    "installedPackages": {"packages": ["networkx", "jinja2", "sympy"]},
+    "maxBytes": 18_000_000,
+}
+
+
+def content_of(result: dict[str, Any]) -> tuple[str, str]:
+    """The digest of the bytes, and that of the work."""
+    manifest = artifacts.load(result["result"]["uri"])
+    return manifest.content_digest, manifest.digest
+
+
+def staging_folders(output: Path) -> list[Path]:
+    """What a writer has not published."""
+    return [path for path in output.glob("*/.*") if path.is_dir()]
+
+
+def wait_for(condition: Any, process: subprocess.Popen[Any], what: str) -> None:
+    """Wait until something is true; the process must not end before."""
+    deadline = time.monotonic() + 240
+    while not condition():
+        assert process.poll() is None, f"ended before {what}"
+        assert time.monotonic() < deadline, f"no {what}"
+        time.sleep(0.02)
+
+
+def play_sources(play: Any) -> tuple[dict[str, Any], ...]:
+    """A folder and real packages."""
+    play.write_world(play.root / "code")
+    play.write_trouble(play.root / "code")
+    return play.directory("code"), PACKAGES
+
+
+def test_any_number_of_cores_and_a_kill_give_the_same_bytes(play: Any) -> None:
+    sources = play_sources(play)
+    outputs = {}
+    for cores in (1, 4):
+        args = play.arguments(*sources, cores=cores, output=str(play.root / f"out{cores}"))
+        code, result, said = play.run_command(args)
+        assert code == 0, said
+        outputs[cores] = content_of(result)
+        assert len(list((Path(result["result"]["uri"]) / "documents").iterdir())) > 1
+    args = play.arguments(*sources, output=str(play.root / "killed"))
+    kill_between_the_stages(play, args)
+    code, result, said = play.run_command(args)
+    assert code == 0, said
+    outputs[2] = content_of(result)
+    assert len(set(outputs.values())) == 1
+    assert staging_folders(play.root / "killed") == []
+
+
+def kill_between_the_stages(play: Any, args: Any) -> None:
+    """Kill the step twice: while the second source is read, and while the documents are made."""
+    output = Path(args.output)
+
+    def committed() -> int:
+        return len(list((output / "ingest").glob("[!.]*")))
+
+    def reading_the_second() -> bool:
+        return committed() == 1 and len(list((output / "ingest").glob(".staging-*/documents/*"))) > 0
+
+    def making_documents() -> bool:
+        return len(list((output / "documents").glob(".staging-*/*"))) > 0
+
+    for condition, what in ((reading_the_second, "second source"), (making_documents, "documents")):
+        with subprocess.Popen(
+            play.command(args), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            wait_for(condition, process, what)
+            process.send_signal(signal.SIGKILL)
+        assert not list((output / "documents").glob("[!.]*"))
+    assert committed() == 2
+
+
+def test_the_java_process_ends_with_a_killed_step(play: Any) -> None:
+    play.write_world(play.root / "code", repositories=1)
+    args = play.arguments(play.directory("code"))
+    with subprocess.Popen(
+        play.command(args), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        wait_for(lambda: java_children(process.pid), process, "Java process")
+        (java, *_) = java_children(process.pid)
+        process.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while is_alive(java):
+        assert time.monotonic() < deadline, "the Java process lives on"
+        time.sleep(0.1)
+
+
+def java_children(parent: int) -> list[int]:
+    """Process ids of Java processes started by this one."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            name, _, rest = status.read_text().rpartition(")")
+            if name.endswith("(java") and int(rest.split()[1]) == parent:
+                found.append(int(status.parent.name))
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that nobody has waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[bool]:
+    """A disk of ``size`` bytes at ``folder``; yields False where this user may not mount one."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    mounted = (
+        shutil.which("mount") is not None
+        and subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    )
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_behind(play: Any) -> None:
+    packages = {"name": "env", "installedPackages": {"packages": ["sympy"]}}
+    output = play.root / "disk"
+    with small_disk(output, 2 << 20) as mounted:
+        args = play.arguments(packages, output=str(output))
+        if not mounted:  # a bound on the size of a file looks the same to the writer
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+        try:
+            code, result, said = play.run_command(args)
+        finally:
+            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        assert code == 2, said
+        assert "no space left on the device" in result["error"]["message"]
+        assert [path for path in output.rglob("*") if path.is_file()] == []
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def s3() -> Iterator[dict[str, str]]:
+    """A real S3 server with one bucket; yields the environment that points at it."""
+    import boto3
+
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        wait_for(lambda: answers(port), server, "S3 server")
+        client = boto3.client(
+            "s3",
+            endpoint_url=environment["AWS_ENDPOINT_URL"],
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            region_name="us-east-1",
+        )
+        client.create_bucket(Bucket="code")
+        yield environment
+        client.close()
+        server.terminate()
+
+
+def answers(port: int) -> bool:
+    """Tell whether somebody listens on a port of the loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_sources_and_output_on_s3(play: Any, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from daybreak_contracts import storage
+
+    for name, value in s3.items():
+        monkeypatch.setenv(name, value)
+    storage.write_bytes(
+        "s3://code/in/lib.tgz", tar_of({"lib/a.py": play.module(1), "lib/b.py": play.module(2)})
+    )
+    rows = {"content": [play.module(3), play.module(1)], "path": ["c.py", "again.py"], "repo": ["r", "r"]}
+    sink = io.BytesIO()
+    pq.write_table(pa.table(rows), sink)
+    storage.write_bytes("s3://code/stack/part-0.parquet", sink.getvalue())
+    sources = (
+        {"name": "vendored", "archives": {"uris": ["s3://code/in/lib.tgz"]}},
+        {"name": "stack", "parquet": {"uri": "s3://code/stack", "repositoryColumn": "repo"}},
+    )
+    args = play.arguments(*sources, output="s3://code/runs/one")
+    code, result, said = play.run_command(args)
+    assert code == 0, said
+    found = result["result"]
+    assert (found["num_files"], found["num_documents"], found["dropped"]) == (4, 3, {"exact-duplicate": 1})
+    artifacts.verify(found["uri"], artifacts.load(found["uri"]))
+    code, again, said = play.run_command(args)
+    assert (code, again["result"]) == (0, {**found, "cached": True})
+
+
+def tar_of(files: dict[str, str]) -> bytes:
+    """A gzipped tar."""
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w") as archive:
+        for name, text in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text.encode())
+            archive.addfile(info, io.BytesIO(text.encode()))
+    return gzip.compress(sink.getvalue())
+
+
+def test_a_torn_archive_ends_the_step_with_its_name(play: Any) -> None:
+    data = tar_of({f"{index}.py": play.module(index) for index in range(30)})
+    play.put(play.root / "lib.tgz", data[: len(data) // 2])
+    source = {"name": "vendored", "archives": {"uris": [str(play.root / "lib.tgz")]}}
+    code, result, _ = play.run_command(play.arguments(source))
+    assert code == 2
+    assert "source vendored" in result["error"]["message"]
+    assert "lib.tgz: it is torn" in result["error"]["message"]
+    assert not list((play.root / "out" / "ingest").glob("*"))
+
+
+def test_the_command_line_says_what_is_wrong_with_its_arguments(play: Any) -> None:
+    args = play.arguments(play.directory("nowhere"))
+    code, result, said = play.run_command(args)
+    assert code == 2
+    assert "source nowhere" in result["error"]["message"]
+    assert "Traceback" not in said
+
+
+def test_without_java_the_remedy_is_named(play: Any) -> None:
+    """Where this machine has a Java in a usual folder the step finds it; nothing is proven then but that."""
+    play.write_world(play.root / "code", repositories=1)
+    environment = {"PATH": "/nowhere", "JAVA_HOME": "/nowhere", "HOME": str(play.root)}
+    code, result, said = play.run_command(play.arguments(play.directory("code")), **environment)
+    if find_java(environment) is None:
+        assert code == 2
+        assert "make setup" in result["error"]["message"]
+    else:
+        assert code == 0, said
+
+
+def test_a_quiet_machine(play: Any) -> None:
+    """Nothing but our own lines on stderr, and no scratch left in the work folder."""
+    play.write_world(play.root / "code", repositories=1)
+    code, _, said = play.run_command(play.arguments(play.directory("code")))
+    assert code == 0
+    assert [line for line in said.splitlines() if not line.startswith("documents: ")] == []
+    assert list((play.root / "work").iterdir()) == []
+    assert os.environ.get("SPARK_LOCAL_IP") is None
