@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daybreak_data.duplicates import MIN_TOKENS, optimal_bands, signature_batches
-from daybreak_data.duplicates.signatures import band_keys, gram_hashes
+from daybreak_data.duplicates.signatures import band_keys
+from daybreak_data.word_grams import gram_hashes
 
 TOKEN = re.compile(r"[A-Za-z_0-9]+")
 FOX = "def fox(quick, brown):\n    return jumps(over, the_lazy) + dog1 and 2 or runs\n"
@@ -58,7 +59,7 @@ def test_tokens_and_grams_are_those_of_the_regular_expression(texts: list[str]) 
     encoded = [text.encode() for text in texts]
     data = np.frombuffer(b"".join(encoded), np.uint8)
     offsets = np.cumsum([0, *(len(text) for text in encoded)])
-    grams, gram_offsets, num_tokens = gram_hashes(data, offsets)
+    grams, gram_offsets, num_tokens = gram_hashes(data, offsets, 5)
     words = [TOKEN.findall(text) for text in texts]
     assert num_tokens.tolist() == [len(w) for w in words]
     assert np.diff(gram_offsets).tolist() == [max(0, len(w) - 4) for w in words]
