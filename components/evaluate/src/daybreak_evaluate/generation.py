@@ -1,0 +1,280 @@
+"""Batched generation with torch and a ``LlamaForCausalLM`` folder, on the processor or a GPU.
+
+Owns prompts as tokens, the key-value cache, sampling and stopping. Randomness is a counter-based stream per sample,
+keyed by seed, prompt and sample number, so that a result does not depend on the batch it was made in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from daybreak_contracts import names
+from daybreak_contracts.errors import ArtifactError, UserError
+from daybreak_evaluate.suites.protocol import Prompt, Report, Sampling
+
+CACHE_BYTES = 512 << 20
+"""Room for keys and values of one batch on the processor; a GPU gets eight times that."""
+MAX_BATCH = 64
+CHECK_STOPS_EVERY = 8
+"""Steps between two looks at the text; the end of a text does not depend on it."""
+
+
+@dataclass
+class Row:
+    """One completion on its way."""
+
+    index: int
+    """Its place in the result."""
+    prompt: list[int]
+    uniforms: NDArray[np.float64]
+    tokens: list[int] = field(default_factory=list)
+    done: bool = False
+
+
+class Model:
+    """A model folder, loaded."""
+
+    def __init__(self, folder: Path, device: str = "") -> None:
+        from tokenizers import Tokenizer
+        from transformers import LlamaForCausalLM
+
+        if not (folder / "config.json").is_file() or not (folder / "tokenizer.json").is_file():
+            raise ArtifactError(
+                f"{folder}: no model here, expected config.json, model.safetensors, tokenizer.json"
+            )
+        self.device = torch.device(device if device else default_device())
+        dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
+        self.model = LlamaForCausalLM.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
+        self.model.to(self.device).eval()
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer.encode_special_tokens = True  # text that spells a special token is text
+        self.context_length = int(self.model.config.max_position_embeddings)
+        self.end_of_text = self._special(names.END_OF_TEXT)
+        self.pad = self._special(names.FIM_PAD)
+        self._banned = self._banned_tokens()
+
+    def _special(self, token: str) -> int:
+        found = self.tokenizer.token_to_id(token)
+        if found is None:
+            raise UserError(
+                f"the model's tokenizer has no {token}; use a tokenizer that this project trained"
+            )
+        return int(found)
+
+    def _banned_tokens(self) -> Tensor:
+        """Special and spare tokens stand for no text: they are never drawn, the end of text excepted."""
+        size = int(self.model.config.vocab_size)
+        banned = torch.zeros(size, dtype=torch.bool)
+        banned[self.tokenizer.get_vocab_size() :] = True
+        for token, added in self.tokenizer.get_added_tokens_decoder().items():
+            if added.special and token < size:
+                banned[token] = True
+        banned[self.end_of_text] = False
+        return banned.to(self.device)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens, special ones left out."""
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+    def encode(self, prompt: Prompt, limit: int) -> list[int]:
+        """Return a prompt's tokens, cut to what stands nearest to the cursor."""
+        prefix = self._tokens(prompt.prefix)
+        if prompt.suffix is None:
+            return prefix[-limit:] or [self.end_of_text]
+        suffix = self._tokens(prompt.suffix)
+        room = limit - 3
+        kept = min(len(suffix), max(room // 4, room - len(prefix)))
+        prefix = prefix[max(0, len(prefix) - (room - kept)) :]
+        marks = [self._special(token) for token in (names.FIM_PREFIX, names.FIM_SUFFIX, names.FIM_MIDDLE)]
+        return [marks[0], *prefix, marks[1], *suffix[:kept], marks[2]]
+
+    def _tokens(self, text: str) -> list[int]:
+        return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def complete(self, prompts: Sequence[Prompt], sampling: Sampling, report: Report) -> list[list[str]]:
+        """Return ``num_samples`` completions for each prompt, longest prompts first inside."""
+        rows = self._rows(prompts, sampling)
+        texts = [""] * len(rows)
+        num_done = 0
+        for batch in self._batches(rows, sampling.max_new_tokens):
+            self._run(batch, sampling)
+            for row in batch:
+                texts[row.index] = self._text(row, sampling)
+            num_done += len(batch)
+            report("generating", num_done, len(rows))
+        each = sampling.num_samples
+        return [texts[start : start + each] for start in range(0, len(texts), each)]
+
+    def _rows(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Row]:
+        limit = min(sampling.max_prompt_tokens, self.context_length - sampling.max_new_tokens)
+        if limit < 1:
+            raise UserError(
+                f"the model's context of {self.context_length} tokens has no room for a prompt beside "
+                f"{sampling.max_new_tokens} new tokens"
+            )
+        rows: list[Row] = []
+        for prompt in prompts:
+            tokens = self.encode(prompt, limit)
+            for number in range(sampling.num_samples):
+                uniforms = stream(sampling.seed, prompt.key, number, sampling.max_new_tokens)
+                rows.append(Row(len(rows), tokens, uniforms))
+        return rows
+
+    def _batches(self, rows: Sequence[Row], max_new_tokens: int) -> list[list[Row]]:
+        """Group prompts of like lengths, so that little is padded and the cache fits."""
+        config = self.model.config
+        head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        per_token = (
+            2 * config.num_hidden_layers * config.num_key_value_heads * head * self.model.dtype.itemsize
+        )
+        room = CACHE_BYTES * (8 if self.device.type == "cuda" else 1)
+        batches: list[list[Row]] = []
+        for row in sorted(rows, key=lambda row: -len(row.prompt)):
+            length = len(batches[-1][0].prompt) if batches else 0
+            cost = per_token * (length + max_new_tokens)
+            if not batches or len(batches[-1]) == MAX_BATCH or (len(batches[-1]) + 1) * cost > room:
+                batches.append([])
+            batches[-1].append(row)
+        return batches
+
+    @torch.inference_mode()
+    def _run(self, batch: list[Row], sampling: Sampling) -> None:
+        """Generate until every row has met its end."""
+        width = len(batch[0].prompt)
+        mask = torch.zeros(len(batch), width + sampling.max_new_tokens, dtype=torch.long)
+        tokens = torch.full((len(batch), width), self.pad)
+        for position, row in enumerate(batch):
+            tokens[position, width - len(row.prompt) :] = torch.tensor(row.prompt)
+            mask[position, width - len(row.prompt) :] = 1
+        tokens, mask = tokens.to(self.device), mask.to(self.device)
+        positions = (mask[:, :width].cumsum(1) - 1).clamp(min=0)
+        cache = _cache(self.model.config.num_hidden_layers, width + sampling.max_new_tokens)
+        alive = list(batch)
+        for step in range(sampling.max_new_tokens):
+            output = self.model(
+                input_ids=tokens,
+                attention_mask=mask[:, : width + step],
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            chosen = self._choose(output.logits[:, -1].float(), alive, step, sampling)
+            self._append(alive, chosen.tolist(), step, sampling)
+            kept = [index for index, row in enumerate(alive) if not row.done]
+            if not kept:
+                return
+            tokens, positions = chosen[:, None], positions[:, -1:] + 1
+            if len(kept) <= len(alive) // 2:
+                choice = torch.tensor(kept, device=self.device)
+                cache.batch_select_indices(choice)
+                tokens, positions, mask = tokens[choice], positions[choice], mask[choice]
+                alive = [alive[index] for index in kept]
+
+    def _choose(self, logits: Tensor, alive: Sequence[Row], step: int, sampling: Sampling) -> Tensor:
+        logits = logits.masked_fill(self._banned, -math.inf)
+        if sampling.temperature == 0:
+            return logits.argmax(-1)
+        uniforms = torch.tensor([row.uniforms[step] for row in alive], device=logits.device)
+        return nucleus(logits, uniforms, sampling.temperature, sampling.top_p)
+
+    def _append(self, alive: Sequence[Row], chosen: Sequence[int], step: int, sampling: Sampling) -> None:
+        look = step % CHECK_STOPS_EVERY == CHECK_STOPS_EVERY - 1
+        for row, token in zip(alive, chosen, strict=True):
+            if row.done:
+                continue
+            if token == self.end_of_text:
+                row.done = True
+                continue
+            row.tokens.append(token)
+            if look:
+                text = self.decode(row.tokens)
+                row.done = any(word in text for word in sampling.stop)
+
+    def _text(self, row: Row, sampling: Sampling) -> str:
+        text = self.decode(row.tokens)
+        ends = [text.find(word) for word in sampling.stop if word in text]
+        return text[: min(ends)] if ends else text
+
+    @torch.inference_mode()
+    def surprise(self, prompts: Sequence[Prompt], answers: Sequence[str], report: Report) -> float:
+        """Return the mean negative log-likelihood of the answers, in nats per token."""
+        total, count = 0.0, 0
+        for done, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+            report("probing", done, len(prompts))
+            wanted = self._tokens(answer)
+            limit = min(self.context_length, 512) - len(wanted)
+            if not wanted or limit < 8:
+                continue
+            before = self.encode(prompt, limit)
+            tokens = torch.tensor([before + wanted], device=self.device)
+            logits = self.model(input_ids=tokens, logits_to_keep=len(wanted) + 1).logits[0, :-1].float()
+            target = tokens[0, len(before) :]
+            total += float(torch.nn.functional.cross_entropy(logits, target, reduction="sum"))
+            count += len(wanted)
+        return total / count if count else math.inf
+
+
+def default_device() -> str:
+    """Return ``cuda`` where there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def stream(seed: int, key: str, number: int, length: int) -> NDArray[np.float64]:
+    """Return the uniform numbers of one sample: Philox, keyed by what the sample is."""
+    digest = hashlib.sha256(f"{seed}\0{key}\0{number}".encode()).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little"))).random(length)
+
+
+def nucleus(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float) -> Tensor:
+    """Draw from the smallest set of tokens with at least ``top_p`` of the mass (Holtzman et al. 2019).
+
+    ``logits`` (batch, vocabulary), ``uniforms`` (batch,) in [0, 1): the inverse of the cumulative distribution.
+    """
+    chances, order = torch.softmax(logits.double() / temperature, -1).sort(
+        stable=True, dim=-1, descending=True
+    )
+    cumulative = chances.cumsum(-1)
+    chances = chances.masked_fill(cumulative - chances >= top_p, 0.0)
+    cumulative = chances.cumsum(-1)
+    threshold = uniforms.double()[:, None] * cumulative[:, -1:]
+    position = (cumulative <= threshold).sum(-1).clamp(max=logits.shape[-1] - 1)
+    drawn: Tensor = order.gather(-1, position[:, None])[:, 0]
+    return drawn
+
+
+def _cache(num_layers: int, capacity: int) -> Any:
+    """Return a cache whose room is taken once: growing one by a copy a step costs more than a small model's step."""
+    from transformers.cache_utils import Cache, DynamicLayer
+
+    class Roomy(DynamicLayer):
+        """Keys and values of one layer, views of a buffer of full length."""
+
+        def update(self, key_states: Tensor, value_states: Tensor, _: Any = None) -> tuple[Tensor, Tensor]:
+            if not self.is_initialized:
+                self.lazy_initialization(key_states)
+                shape = (*key_states.shape[:2], capacity, key_states.shape[3])
+                self.room = (key_states.new_empty(shape), value_states.new_empty(shape))
+                self.length = 0
+            end = self.length + key_states.shape[2]
+            for room, states in zip(self.room, (key_states, value_states), strict=True):
+                room[:, :, self.length : end] = states
+            self.length = end
+            self.keys, self.values = (room[:, :, :end] for room in self.room)
+            return self.keys, self.values
+
+        def batch_select_indices(self, indices: Tensor) -> None:
+            self.room = (self.room[0][indices], self.room[1][indices])
+            self.keys, self.values = (room[:, :, : self.length] for room in self.room)
+
+    return Cache(layers=[Roomy() for _ in range(num_layers)])

@@ -1,0 +1,219 @@
+"""Held-out completion: the next line, and the rest of a line in the middle, of code that training never saw.
+
+Owns the drawing of tasks and their two measures: exact match and edit similarity, both after trailing white space is
+taken away. Text comes from the held-out part of the run's own shards.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from daybreak_contracts.errors import UserError
+from daybreak_contracts.steps import Score
+from daybreak_evaluate import passk
+from daybreak_evaluate.held_out import Rows, documents_in
+from daybreak_evaluate.similarity import similarity
+from daybreak_evaluate.suites.protocol import Completer, Outcome, Prompt, Report, Sampling
+
+NAME = "held-out"
+DEFAULT_TASKS = 1000
+NUM_PROBES = 32
+"""Tasks beyond the scored ones on which it is found out whether the model knows fill-in-the-middle."""
+TASKS_PER_ROW = 8
+MIN_CONTEXT_CHARACTERS = 80
+MIN_LINE_CHARACTERS = 4
+"""Lines of less than this, white space apart, are brackets and blanks: they are not asked for."""
+MAX_LINE_CHARACTERS = 200
+MAX_NEW_TOKENS = 64
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+METRICS = ("next-line-exact", "next-line-similarity", "middle-exact", "middle-similarity")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A text, a line of it to be written from nothing, and a line to be written from a column on."""
+
+    name: str
+    text: str
+    next_line: tuple[int, int]
+    """Characters of the whole line, its end of line left out."""
+    middle: tuple[int, int]
+
+
+@dataclass
+class HeldOutCompletion:
+    """The suite with its settings."""
+
+    rows: Rows
+    decode: Callable[[Sequence[int]], str]
+    end_of_text: int
+    pad: int
+    samples_per_task: int
+    max_tasks: int | None
+    seed: int
+    max_prompt_tokens: int
+    name: str = NAME
+    _fill_in_the_middle: bool = False
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Exact match and edit similarity of both kinds."""
+        return all_metrics()
+
+    @property
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Settings; the text is named by the shards' digest."""
+        return {"samplesPerTask": self.samples_per_task, "maxTasks": self.max_tasks, "seed": self.seed}
+
+    def tasks(self) -> list[Task]:
+        """Draw tasks row by row in a random order, one a row and round; the probes come last."""
+        wanted = (self.max_tasks or DEFAULT_TASKS) + NUM_PROBES
+        order = sorted(range(len(self.rows)), key=lambda row: random.Random(f"{self.seed}-{row}").random())
+        tasks: list[Task] = []
+        for turn in range(TASKS_PER_ROW):
+            for row in order:
+                if len(tasks) == wanted:
+                    return tasks
+                task = self._draw(row, turn)
+                if task is not None:
+                    tasks.append(task)
+        if not tasks:
+            raise UserError(
+                f"the held-out part has no line to complete in its {len(self.rows)} rows; "
+                "give the run more repositories or packages, so that some are held out"
+            )
+        return tasks
+
+    def _draw(self, row: int, turn: int) -> Task | None:
+        generator = random.Random(f"{self.seed}-{row}-{turn}")
+        documents = list(documents_in(self.rows[row], self.end_of_text, self.pad))
+        if not documents:
+            return None
+        text = self.decode(generator.choices(documents, [len(ids) for ids in documents])[0])
+        lines = _lines_to_ask_for(text)
+        if len(lines) < 2:
+            return None
+        next_line, (start, end) = generator.sample(lines, 2)
+        indent = len(text[start:end]) - len(text[start:end].lstrip())
+        column = generator.randrange(start + indent, end - 1)
+        return Task(f"{row}-{turn}", text, next_line, (column, end))
+
+    def prompts(
+        self, tasks: Sequence[Task], completer: Completer, report: Report
+    ) -> tuple[list[Prompt], Sampling]:
+        """Return two prompts a task: for the next line, and for the middle."""
+        scored, probes = _split(tasks)
+        self._fill_in_the_middle = self._knows_fill_in_the_middle(probes, completer, report)
+        prompts = []
+        for task in scored:
+            prompts.append(Prompt(f"{task.name}-next", task.text[: task.next_line[0]]))
+            prompts.append(_middle_prompt(task, self._fill_in_the_middle))
+        sampling = Sampling(
+            num_samples=self.samples_per_task,
+            temperature=0.2 if self.samples_per_task > 1 else 0.0,
+            top_p=0.95,
+            max_new_tokens=MAX_NEW_TOKENS,
+            max_prompt_tokens=self.max_prompt_tokens,
+            stop=("\n",),
+            seed=self.seed,
+        )
+        return prompts, sampling
+
+    def _knows_fill_in_the_middle(self, probes: Sequence[Task], completer: Completer, report: Report) -> bool:
+        """A model knows it when the text behind the cursor makes the answer likelier instead of unlikelier."""
+        answers = [task.text[slice(*task.middle)] for task in probes]
+        with_suffix = completer.surprise([_middle_prompt(task, True) for task in probes], answers, report)
+        without = completer.surprise([_middle_prompt(task, False) for task in probes], answers, report)
+        return with_suffix < without
+
+    def judge(self, tasks: Sequence[Task], completions: Sequence[Sequence[str]], report: Report) -> Outcome:
+        """Compare each completion with the line that stood there."""
+        scored, _ = _split(tasks)
+        records = []
+        for index, task in enumerate(scored):
+            for kind, place, texts in (
+                ("next-line", task.next_line, completions[2 * index]),
+                ("middle", task.middle, completions[2 * index + 1]),
+            ):
+                truth = task.text[slice(*place)]
+                records += [_record(task, kind, truth, text) for text in texts]
+        return Outcome(self._scores(records), tuple(records), self._protocol())
+
+    def _scores(self, records: Sequence[Mapping[str, Any]]) -> tuple[Score, ...]:
+        scores = []
+        for metric in METRICS:
+            kind, _, field = metric.rpartition("-")
+            means: dict[str, list[float]] = {}
+            for record in records:
+                if record["kind"] == kind:
+                    means.setdefault(record["task_id"], []).append(float(record[field]))
+            found = passk.bootstrap([sum(values) / len(values) for values in means.values()], self.seed)
+            scores.append(
+                Score(
+                    metric=f"{NAME}/{metric}",
+                    value=found.value,
+                    low=found.low,
+                    high=found.high,
+                    num_tasks=len(means),
+                )
+            )
+        return tuple(scores)
+
+    def _protocol(self) -> dict[str, Any]:
+        middle = "prefix, suffix, middle" if self._fill_in_the_middle else "left context only"
+        return {
+            "samplesPerTask": self.samples_per_task,
+            "temperature": 0.2 if self.samples_per_task > 1 else 0.0,
+            "maxNewTokens": MAX_NEW_TOKENS,
+            "maxPromptTokens": self.max_prompt_tokens,
+            "stopWords": ["\n"],
+            "middlePrompt": f"{middle} (found out on {NUM_PROBES} tasks that are not scored)",
+            "compared": "without trailing white space",
+            "seed": self.seed,
+        }
+
+
+def all_metrics() -> tuple[str, ...]:
+    """Return what this suite reports, whatever its settings."""
+    return tuple(f"{NAME}/{metric}" for metric in METRICS)
+
+
+def _split(tasks: Sequence[Task]) -> tuple[Sequence[Task], Sequence[Task]]:
+    """Return the tasks that are scored and those that are probed; of few tasks, all are scored."""
+    count = max(len(tasks) - NUM_PROBES, (len(tasks) + 1) // 2)
+    return tasks[:count], tasks[count:] or tasks
+
+
+def _lines_to_ask_for(text: str) -> list[tuple[int, int]]:
+    """Return begin and end of lines with some context before them and a line end behind them."""
+    places = []
+    start = 0
+    for line in text.split("\n")[:-1]:
+        end = start + len(line)
+        long_enough = len(line.strip()) >= MIN_LINE_CHARACTERS and len(line) <= MAX_LINE_CHARACTERS
+        if long_enough and start >= MIN_CONTEXT_CHARACTERS and REPLACEMENT not in line:
+            places.append((start, len(line.rstrip()) + start))
+        start = end + 1
+    return places
+
+
+def _middle_prompt(task: Task, fill_in_the_middle: bool) -> Prompt:
+    start, end = task.middle
+    suffix = task.text[end:] if fill_in_the_middle else None
+    return Prompt(f"{task.name}-middle", task.text[:start], suffix)
+
+
+def _record(task: Task, kind: str, truth: str, text: str) -> dict[str, Any]:
+    expected, found = truth.rstrip(), text.rstrip()
+    return {
+        "task_id": task.name,
+        "kind": kind,
+        "completion": text,
+        "expected": truth,
+        "passed": expected == found,
+        "exact": expected == found,
+        "similarity": round(similarity(expected, found), 6),
+    }
