@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from daybreak_contracts.names import ApiVersion
 from daybreak_contracts.resources import rules
 from daybreak_contracts.resources.deployment_status import ModelDeploymentStatus
 from daybreak_contracts.resources.fields import (
@@ -216,7 +217,7 @@ class ModelDeploymentSpec(Resource):
 class ModelDeployment(Resource):
     """A model in production: served by Triton, staff first, then everyone."""
 
-    api_version: Literal["daybreak.dev/v1alpha1"]
+    api_version: ApiVersion
     """Always `daybreak.dev/v1alpha1`."""
     kind: Literal["ModelDeployment"]
     """Always `ModelDeployment`."""

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from daybreak_contracts.names import ApiVersion
 from daybreak_contracts.resources import rules
 from daybreak_contracts.resources.data import (
     ArchivesSource,
@@ -208,7 +209,7 @@ class TrainingRun(Resource):
 
     transitions = tuple(_frozen(name) for name in FROZEN_ONCE_STARTED)
 
-    api_version: Literal["daybreak.dev/v1alpha1"]
+    api_version: ApiVersion
     """Always `daybreak.dev/v1alpha1`."""
     kind: Literal["TrainingRun"]
     """Always `TrainingRun`."""
