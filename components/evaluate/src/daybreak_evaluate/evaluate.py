@@ -107,14 +107,10 @@ def _known_metrics(suites: Sequence[Suite]) -> list[str]:
 def _evaluate(
     args: EvaluateArgs, model_manifest: Manifest, shards_manifest: Manifest, progress: Progress
 ) -> tuple[dict[str, Outcome], Mapping[str, Any]]:
-    import torch
-
     from daybreak_evaluate.generation import Model
 
-    if args.cores:
-        torch.set_num_threads(args.cores)
     progress.report("loading the model")
-    model = Model(_local(args.model, model_manifest, args.work_dir, ""))
+    model = Model(_local(args.model, model_manifest, args.work_dir, ""), cores=args.cores)
     outcomes: dict[str, Outcome] = {}
     for number, suite in enumerate(args.suites):
         plugin = _plugin(suite, args, model, shards_manifest)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_evaluate.suites.protocol import Prompt, Report, Sampling
 
 CACHE_BYTES = 512 << 20
-"""Room for keys and values of one batch on the processor; a GPU gets eight times that."""
+"""Room for the keys and values of all batches that run at a time on the processor; a GPU gets eight times that."""
 MAX_BATCH = 64
 CHECK_STOPS_EVERY = 8
 """Steps between two looks at the text; the end of a text does not depend on it."""
@@ -44,7 +46,7 @@ class Row:
 class Model:
     """A model folder, loaded."""
 
-    def __init__(self, folder: Path, device: str = "") -> None:
+    def __init__(self, folder: Path, device: str = "", cores: int = 0) -> None:
         from tokenizers import Tokenizer
         from transformers import LlamaForCausalLM
 
@@ -52,9 +54,10 @@ class Model:
             raise ArtifactError(
                 f"{folder}: no model here, expected config.json, model.safetensors, tokenizer.json"
             )
+        self.cores = cores if cores else len(os.sched_getaffinity(0))
         self.device = torch.device(device if device else default_device())
         dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
-        self.model = LlamaForCausalLM.from_pretrained(folder, torch_dtype=dtype, local_files_only=True)
+        self.model = LlamaForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
         self.model.to(self.device).eval()
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.encode_special_tokens = True  # text that spells a special token is text
@@ -106,14 +109,34 @@ class Model:
         rows = self._rows(prompts, sampling)
         texts = [""] * len(rows)
         num_done = 0
-        for batch in self._batches(rows, sampling.max_new_tokens):
-            self._run(batch, sampling)
+        batches = self._batches(rows, sampling.max_new_tokens)
+        for batch in self._in_parallel(batches, sampling):
             for row in batch:
                 texts[row.index] = self._text(row, sampling)
             num_done += len(batch)
             report("generating", num_done, len(rows))
         each = sampling.num_samples
         return [texts[start : start + each] for start in range(0, len(texts), each)]
+
+    def _in_parallel(self, batches: Sequence[list[Row]], sampling: Sampling) -> Iterator[list[Row]]:
+        """Run batches, on the processor one in each core, and yield them as they are done.
+
+        A small model's operations are too short to be shared by cores: on a busy machine torch's own threads spend
+        nine tenths of their time waiting for one another.
+        """
+        if self.device.type != "cpu":
+            for batch in batches:
+                yield self._run(batch, sampling)
+            return
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with ThreadPoolExecutor(self.cores) as pool:
+                pending = [pool.submit(self._run, batch, sampling) for batch in batches]
+                for future in as_completed(pending):
+                    yield future.result()
+        finally:
+            torch.set_num_threads(threads)
 
     def _rows(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Row]:
         limit = min(sampling.max_prompt_tokens, self.context_length - sampling.max_new_tokens)
@@ -137,18 +160,20 @@ class Model:
         per_token = (
             2 * config.num_hidden_layers * config.num_key_value_heads * head * self.model.dtype.itemsize
         )
-        room = CACHE_BYTES * (8 if self.device.type == "cuda" else 1)
+        on_cpu = self.device.type == "cpu"
+        room = CACHE_BYTES // self.cores if on_cpu else 8 * CACHE_BYTES
+        most = min(MAX_BATCH, -(-len(rows) // self.cores)) if on_cpu else MAX_BATCH
         batches: list[list[Row]] = []
         for row in sorted(rows, key=lambda row: -len(row.prompt)):
             length = len(batches[-1][0].prompt) if batches else 0
             cost = per_token * (length + max_new_tokens)
-            if not batches or len(batches[-1]) == MAX_BATCH or (len(batches[-1]) + 1) * cost > room:
+            if not batches or len(batches[-1]) == most or (len(batches[-1]) + 1) * cost > room:
                 batches.append([])
             batches[-1].append(row)
         return batches
 
     @torch.inference_mode()
-    def _run(self, batch: list[Row], sampling: Sampling) -> None:
+    def _run(self, batch: list[Row], sampling: Sampling) -> list[Row]:
         """Generate until every row has met its end."""
         width = len(batch[0].prompt)
         mask = torch.zeros(len(batch), width + sampling.max_new_tokens, dtype=torch.long)
@@ -173,13 +198,14 @@ class Model:
             self._append(alive, chosen.tolist(), step, sampling)
             kept = [index for index, row in enumerate(alive) if not row.done]
             if not kept:
-                return
+                break
             tokens, positions = chosen[:, None], positions[:, -1:] + 1
             if len(kept) <= len(alive) // 2:
                 choice = torch.tensor(kept, device=self.device)
                 cache.batch_select_indices(choice)
                 tokens, positions, mask = tokens[choice], positions[choice], mask[choice]
                 alive = [alive[index] for index in kept]
+        return batch
 
     def _choose(self, logits: Tensor, alive: Sequence[Row], step: int, sampling: Sampling) -> Tensor:
         logits = logits.masked_fill(self._banned, -math.inf)
