@@ -64,7 +64,8 @@ def digest_of(args: DocumentsArgs, source: Source, listing: Listing) -> str:
             "codeVersions": [CODE_VERSION, assess.CODE_VERSION, signatures.CODE_VERSION],
             "source": source.name,
             "listing": listing.fingerprint,
-            "options": dataclasses.asdict(assess.options_of(args.data)),
+            "languages": sorted(args.data.languages),
+            "profile": args.data.filters.profile,
             "threshold": threshold_of(args),
             "sample": [args.seed, source.max_bytes] if source.max_bytes else None,
         }
