@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import random
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -128,6 +129,37 @@ class TestLayout:
         names = {re.split(r"[\[<>=~; ]", line)[0] for line in wanted}
         rooms = {name.removeprefix("daybreak-") for name in names if name.startswith("daybreak-")}
         assert rooms <= allowed[project.name]
+
+
+DOCKERFILES = sorted([*ROOT.glob("components/*/Dockerfile"), *ROOT.glob("*/Dockerfile")])
+
+
+class TestImages:
+    def test_every_room_that_runs_has_one(self) -> None:
+        rooms = {path.parent.name for path in DOCKERFILES}
+        assert rooms >= {"data", "train", "evaluate", "serve", "pipelines"}
+
+    @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
+    def test_it_follows_the_rules_for_dockerfiles(self, path: Path) -> None:
+        linter = Path(sys.executable).with_name("hadolint")
+        done = subprocess.run([linter, "--no-color", path], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "")
+
+    @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
+    def test_it_installs_the_lock_and_runs_as_nobody_special(self, path: Path) -> None:
+        text = path.read_text()
+        assert "uv sync --frozen --no-dev --no-editable" in text
+        assert re.search(r"^USER 10001$", text, re.MULTILINE)
+        assert "${PYTHON_TAG}${PYTHON_DIGEST}" in text, "a release pins the base by digest"
+        (entry,) = re.findall(r'^ENTRYPOINT \["python", "-m", "(.*)"\]$', text, re.MULTILINE)
+        assert entry in TREES or f"{entry}.__main__" in TREES
+
+    @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
+    def test_it_copies_what_it_installs(self, path: Path) -> None:
+        text = path.read_text()
+        copied = {Path(member).name for member in re.findall(r"^COPY (\S+) \1$", text, re.MULTILINE)}
+        assert copied >= {"contracts", *re.findall(r"--package daybreak-(\w+)", text)}
+        assert all((ROOT / member).is_dir() for member in re.findall(r"^COPY (\S+) \1$", text, re.MULTILINE))
 
 
 class TestImportContracts:
