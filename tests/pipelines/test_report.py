@@ -62,7 +62,7 @@ def test_a_failed_gate_is_said(values: report.Values) -> None:
 def test_the_ledger_becomes_a_curve_over_tokens() -> None:
     lines = [
         json.dumps({"step": 1, "tokens": 100, "loss": 9.0}),
-        json.dumps({"step": 2, "tokens": 100, "loss": 8}),
+        json.dumps({"step": 2, "tokens": 200, "loss": 8}),
     ]
     assert report.read_ledger(lines) == [(100, 9.0), (200, 8.0)]
 

@@ -88,14 +88,9 @@ def build(values: Values) -> str:
 
 
 def read_ledger(lines: Sequence[str]) -> list[tuple[int, float]]:
-    """Return (tokens seen, loss) of each step of a training ledger (JSON lines)."""
-    points = []
-    tokens = 0
-    for line in lines:
-        entry = json.loads(line)
-        tokens += int(entry["tokens"])
-        points.append((tokens, float(entry["loss"])))
-    return points
+    """Return (tokens seen so far, loss) of each step of a training ledger (JSON lines)."""
+    entries = (json.loads(line) for line in lines)
+    return [(int(entry["tokens"]), float(entry["loss"])) for entry in entries]
 
 
 def _largest(sizes: Mapping[str, int], count: int = 8) -> list[tuple[str, int]]:
