@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,7 @@ def write_llama(folder: Path, vocabulary_size: int) -> None:
     model.save_pretrained(folder, safe_serialization=True)
     prompt = list(range(200, 220))
     answer = model.generate(torch.tensor([prompt]), max_new_tokens=8, do_sample=False, pad_token_id=4)
-    golden = {"prompt_ids": prompt, "token_ids": answer[0, len(prompt) :].tolist()}
+    golden = {"promptTokens": prompt, "tokens": answer[0, len(prompt) :].tolist()}
     (folder / "golden.json").write_text(json.dumps(golden))
 
 
@@ -206,15 +206,11 @@ class SlowEngine:
 def slow(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlowEngine]:
     """The echo engine behind a gateway with two places, so that queues form."""
     folder = tmp_path_factory.mktemp("slow")
-    bare = replace(model, golden=None, files=tuple(name for name in model.files if name != "golden.json"))
-    token_log = slow_repository(bare, folder)
-    served = replace(bare, path=folder / "repository/completion/1/model")
+    token_log = slow_repository(model, folder)
     server = new_server(folder)
     server.start()
     server.wait_ready(Progress("serve"))
-    gateway, url = start_gateway(
-        served, server.address, folder, max_inflight=2, max_held=2, max_new_tokens=64
-    )
+    gateway, url = start_gateway(model, server.address, folder, max_inflight=2, max_held=2, max_new_tokens=64)
     wait_for(url, 200)
     yield SlowEngine(url, token_log, server, gateway)
     gateway.stop(5)

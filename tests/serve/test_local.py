@@ -217,7 +217,7 @@ def test_a_model_that_answers_otherwise_than_its_golden_completion_is_refused(
     staging = tmp_path / "staging"
     shutil.copytree(model_uri, staging)
     golden = json.loads((staging / "golden.json").read_text())
-    golden["token_ids"][-1] += 1
+    golden["tokens"][-1] += 1
     (staging / "golden.json").write_text(json.dumps(golden))
     target = str(tmp_path / "model")
     artifacts.commit(target, staging, step="export", digest="cd" * 32, inputs={}, result={})

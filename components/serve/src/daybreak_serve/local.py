@@ -178,6 +178,8 @@ def _config_of(settings: ServeSettings, model: ModelFolder, triton: TritonServer
         model_digest=model.digest,
         context_length=model.context_length,
         vocabulary_size=model.vocabulary_size,
+        golden_prompt_ids=model.golden.prompt_ids if model.golden else (),
+        golden_token_ids=model.golden.token_ids if model.golden else (),
         fim=settings.fim or model.fim,
         max_new_tokens=settings.max_new_tokens,
         max_inflight=settings.engine.max_running,

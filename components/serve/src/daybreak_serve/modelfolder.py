@@ -32,7 +32,7 @@ FillInTheMiddle = Literal["None", "PSM", "SPM"]
 
 @dataclass(frozen=True)
 class Golden:
-    """A recorded greedy completion: what the exported model answered when it was made."""
+    """A recorded greedy completion: what the exported model answered when it was made, up to its end token."""
 
     prompt_ids: tuple[int, ...]
     token_ids: tuple[int, ...]
@@ -108,14 +108,15 @@ def _read(path: Path, digest: str, files: tuple[str, ...]) -> ModelFolder:
     generation = {}
     if "generation_config.json" in files:
         generation = storage.read_json(str(path / "generation_config.json"))
+    ends = end_ids(config, generation)
     return ModelFolder(
         path=path,
         digest=digest,
         files=files,
         context_length=int(config["max_position_embeddings"]),
         vocabulary_size=int(config["vocab_size"]),
-        end_ids=end_ids(config, generation),
-        golden=read_golden(path),
+        end_ids=ends,
+        golden=read_golden(path, ends),
         fim=fim_of(config.get(OBJECTIVE_KEY), special_ids(path / "tokenizer.json")),
     )
 
@@ -128,17 +129,25 @@ def end_ids(config: Mapping[str, Any], generation: Mapping[str, Any]) -> frozens
     return frozenset(found) if isinstance(found, list) else frozenset({int(found)})
 
 
-def read_golden(folder: Path) -> Golden | None:
-    """Return the golden completion of a model folder, None where it has none."""
+def read_golden(folder: Path, ends: frozenset[int]) -> Golden | None:
+    """Return the golden completion of a model folder, None where it has none.
+
+    It was recorded to a fixed length; serving ends at the first end token, so what follows it is left out.
+    """
     path = folder / GOLDEN
     if not path.exists():
         return None
     document = storage.read_json(str(path))
-    try:
-        prompt_ids, token_ids = document["prompt_ids"], document["token_ids"]
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path}: must hold prompt_ids and token_ids, export the model again") from error
-    return Golden(tuple(prompt_ids), tuple(token_ids))
+    prompt_ids, token_ids = (_ids_of(path, document, key) for key in ("promptTokens", "tokens"))
+    length = next((place for place, token in enumerate(token_ids, 1) if token in ends), len(token_ids))
+    return Golden(tuple(prompt_ids), tuple(token_ids[:length]))
+
+
+def _ids_of(path: Path, document: Any, key: str) -> list[int]:
+    ids = document.get(key) if isinstance(document, dict) else None
+    if not isinstance(ids, list) or not ids or not all(isinstance(token, int) for token in ids):
+        raise UserError(f"{path}: {key} must be a list of token ids, export the model again")
+    return ids
 
 
 def fim_of(objective: str | None, special: Mapping[str, int]) -> FillInTheMiddle:

@@ -14,6 +14,9 @@ from pathlib import Path
 from daybreak_contracts.errors import EXIT_OK, DaybreakError
 from daybreak_serve.gateway.config import GatewayConfig, read_config
 
+KEEP_ALIVE_S = 75
+"""A person who types pauses for longer than uvicorn's 5 s; a new connection would cost the next keystroke."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the gateway; the exit code tells whose fault an early end was."""
@@ -47,6 +50,7 @@ def run(config: GatewayConfig, fd: int | None) -> None:
             access_log=False,
             log_level="warning",
             server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=config.drain_s,
         )
     )

@@ -27,7 +27,7 @@ from daybreak_serve.gateway.problems import RETRY_AFTER_S, Problem
 from daybreak_serve.gateway.prompts import PromptComposer
 from daybreak_serve.gateway.readiness import Readiness
 from daybreak_serve.gateway.streams import EngineClient
-from daybreak_serve.modelfolder import read_golden, special_ids
+from daybreak_serve.modelfolder import Golden, special_ids
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -36,8 +36,7 @@ class Gateway:
     """One gateway: its parts, and the handlers that need them. Made inside the running loop."""
 
     def __init__(self, config: GatewayConfig, event_log: TextIO | None) -> None:
-        folder = Path(config.model_folder)
-        tokenizer_file = folder / "tokenizer.json"
+        tokenizer_file = Path(config.model_folder) / "tokenizer.json"
         self._config = config
         self._engine = EngineClient(
             config.engine, timeout_s=config.engine_timeout_s, num_spare=config.max_inflight
@@ -48,7 +47,7 @@ class Gateway:
         self._metrics.inflight.set_function(lambda: self._admission.inflight)
         self._metrics.held.set_function(lambda: self._admission.held)
         end_of_text = special_ids(tokenizer_file).get(names.END_OF_TEXT, 0)
-        self.readiness = Readiness(self._engine, read_golden(folder), [end_of_text])
+        self.readiness = Readiness(self._engine, golden_of(config), [end_of_text])
         self._created = int(time.time())
         self.completions = Completions(
             Parts(
@@ -128,6 +127,13 @@ class Gateway:
     async def metrics(self, request: Request) -> Response:
         """``GET /metrics``: Prometheus."""
         return Response(self._metrics.text(), media_type=METRICS_TYPE)
+
+
+def golden_of(config: GatewayConfig) -> Golden | None:
+    """Return the golden completion of a config, if it has one."""
+    if not config.golden_token_ids:
+        return None
+    return Golden(config.golden_prompt_ids, config.golden_token_ids)
 
 
 def create_app(config: GatewayConfig) -> Starlette:

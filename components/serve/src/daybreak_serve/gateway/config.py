@@ -19,12 +19,15 @@ class GatewayConfig(BaseModel):
     engine: str
     """Host and port of Triton's gRPC."""
     model_folder: str
-    """Verified local folder: tokenizer, config and golden completion are read from it."""
+    """Verified local folder; the tokenizer is read from it."""
     model_name: str = "daybreak"
     """What clients call it."""
     model_digest: str
     context_length: int = Field(ge=16)
     vocabulary_size: int = Field(ge=1)
+    golden_prompt_ids: tuple[int, ...] = ()
+    golden_token_ids: tuple[int, ...] = ()
+    """What the engine must answer to it; empty: any one token proves that it is alive."""
     fim: FillInTheMiddle = "PSM"
     """Order of a fill-in-the-middle prompt; None: the model never learned it, suffixes are ignored."""
     default_max_tokens: int = Field(default=64, ge=1)
