@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
+import signal
+import subprocess
+import sys
 import textwrap
+import urllib.request
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +22,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from daybreak_contracts import artifacts, names
 from daybreak_contracts.resources.run import CustomModel, Model, Objective, Training
 from daybreak_contracts.steps import ShardResult, TokenizerResult, TrainArgs
+from daybreak_train import launch
 
 CONTEXT = 64
 TINY = CustomModel(hidden_size=32, layers=2, heads=2, key_value_heads=1, intermediate_size=64)
@@ -48,9 +55,16 @@ def make_tokenizer_artifact(folder: Path, tokenizer: Tokenizer) -> str:
     described = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": names.END_OF_TEXT}
     (staging / "tokenizer_config.json").write_text(json.dumps(described))
     uri, digest = str(folder / "tokenizer"), "a" * 64
-    result = TokenizerResult(uri=uri, digest=digest, vocabulary_size=tokenizer.get_vocab_size(), bytes_per_token={})
+    result = TokenizerResult(
+        uri=uri, digest=digest, vocabulary_size=tokenizer.get_vocab_size(), bytes_per_token={}
+    )
     artifacts.commit(
-        uri, staging, step=names.STEP_TOKENIZER, digest=digest, inputs={}, result=result.model_dump(mode="json")
+        uri,
+        staging,
+        step=names.STEP_TOKENIZER,
+        digest=digest,
+        inputs={},
+        result=result.model_dump(mode="json"),
     )
     return uri
 
@@ -63,12 +77,16 @@ def make_shards_artifact(folder: Path, tokenizer: Tokenizer, context: int = CONT
     tokens = [token for text in some_code() for token in [*tokenizer.encode(text).ids, end]]
     count = len(tokens) // context
     rows = np.array(tokens[: count * context], dtype=np.uint16).reshape(count, context)
-    rows = np.concatenate([rows, np.full((1, context), tokenizer.token_to_id(names.FIM_PAD), dtype=np.uint16)])
+    rows = np.concatenate(
+        [rows, np.full((1, context), tokenizer.token_to_id(names.FIM_PAD), dtype=np.uint16)]
+    )
     rows[-1, :5] = tokens[-5:]
     parts = {"train": rows[16:], "held_out": rows[:16]}
     for name, part in parts.items():
         columns = {"tokens": "ndarray:uint16"}
-        with import_streaming().MDSWriter(out=str(staging / name), columns=columns, size_limit=1 << 14) as writer:
+        with import_streaming().MDSWriter(
+            out=str(staging / name), columns=columns, size_limit=1 << 14
+        ) as writer:
             for row in part:
                 writer.write({"tokens": row})
     uri, digest = str(folder / "shards"), "b" * 64
@@ -123,4 +141,122 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(make_tokenizer_artifact(folder, fresh), make_shards_artifact(folder, fresh))
 
 
-HALF_IN_THE_MIDDLE = Objective.model_validate({"fillInTheMiddle": {"rate": "0.5", "spmShare": "0.5"}})
+@dataclass
+class Started:
+    """A training process of the zygote."""
+
+    pid: int
+    result: Path
+    log: Path
+    _zygote: Zygote
+
+    def wait(self) -> int:
+        """Return its exit code; negative for a signal."""
+        return self._zygote.ask({"wait": self.pid})["code"]
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        os.kill(self.pid, signal.SIGKILL)
+
+    def outcome(self) -> dict[str, Any]:
+        """Return result or error, as the launcher reads it."""
+        return json.loads(self.result.read_text())
+
+
+class Zygote:
+    """Starts trainings by fork."""
+
+    def __init__(self) -> None:
+        script = Path(__file__).with_name("zygote.py")
+        command = [sys.executable, str(script)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._answer()
+
+    def start(self, args: TrainArgs, folder: Path, **environ: str) -> Started:
+        folder.mkdir(parents=True, exist_ok=True)
+        rank = environ.get("RANK", "0")
+        file, result, log = folder / "args.json", folder / "result.json", folder / f"log-{rank}.txt"
+        file.write_text(args.model_dump_json())
+        argv = ["train", "--args-file", str(file), "--result", str(result)]
+        answer = self.ask({"start": {"argv": argv, "environ": environ, "stderr": str(log)}})
+        return Started(answer["pid"], result, log, self)
+
+    def run(self, args: TrainArgs, folder: Path, **environ: str) -> dict[str, Any]:
+        """Train to the end in one process and return the result."""
+        started = self.start(args, folder, **environ)
+        code = started.wait()
+        assert code == 0, started.log.read_text()
+        return started.outcome()["result"]
+
+    def start_group(self, args: TrainArgs, folder: Path, world_size: int) -> list[Started]:
+        port = launch.free_port()
+        common = {"WORLD_SIZE": str(world_size), "LOCAL_WORLD_SIZE": str(world_size)}
+        common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        return [
+            self.start(args, folder, RANK=str(rank), LOCAL_RANK=str(rank), **common)
+            for rank in range(world_size)
+        ]
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, "the zygote is gone"
+        return json.loads(line)
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    started = Zygote()
+    yield started
+    started.close()
+
+
+def ledger_of(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the ledger of a result, without what was measured by a clock."""
+    lines = (Path(result["uri"]) / "ledger.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "tokens_per_second"} for line in lines]
+
+
+@pytest.fixture(scope="session")
+def middle() -> Objective:
+    return Objective.model_validate({"fillInTheMiddle": {"rate": "0.5", "spmShare": "0.5"}})
+
+
+@pytest.fixture(scope="session")
+def ledger() -> Callable[[dict[str, Any]], list[dict[str, Any]]]:
+    return ledger_of
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A folder in a bucket of a real S3 server."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    variables = {
+        "AWS_ENDPOINT_URL_S3": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "us-east-1",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    request = urllib.request.Request(f"http://{host}:{port}/shelf", method="PUT")
+    urllib.request.urlopen(request).close()
+    yield "s3://shelf/checkpoints"
+    server.stop()

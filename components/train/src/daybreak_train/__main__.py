@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daybreak_contracts import errors, steps
+from daybreak_contracts.launch import PROGRESS_FILE
 from daybreak_contracts.progress import Progress
 from daybreak_train import environment, launch
 
@@ -20,7 +21,8 @@ def _train(args: steps.TrainArgs, progress: Progress) -> steps.TrainResult:
     from daybreak_train.quiet import quieten
 
     quieten()
-    progress.report("loading torch and Composer")
+    if environment.placement_from(os.environ).is_leader:
+        progress.report("loading torch and Composer")
     from daybreak_train.trainer import run_train
 
     return run_train(args, progress)
@@ -74,6 +76,8 @@ def _processes(args_file: Path) -> int:
 def _as_rank(argv: list[str], result: Path) -> int:
     rank = environment.placement_from(os.environ).rank
     mine = launch.result_of_rank(result, rank)
+    if rank > 0:
+        os.environ.pop(PROGRESS_FILE, None)  # one process tells how far the group is
     try:
         return steps.main(STEPS, [*argv, "--result", str(mine)])
     finally:

@@ -39,7 +39,6 @@ class CheckpointWriter:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
         self._lock = _lock(shelf.folder)
-        checkpoints.sweep(shelf.folder)
 
     def __enter__(self) -> Self:
         return self

@@ -12,19 +12,18 @@ import json
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
 
-from daybreak_contracts import artifacts, storage
-from daybreak_contracts.errors import ArtifactError, TransientError, UserError
+from daybreak_contracts import artifacts, staging, storage
+from daybreak_contracts.errors import ArtifactError, UserError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -32,6 +31,8 @@ STATE = "state.json"
 LEDGER = "ledger.jsonl"
 _NAME = re.compile(r"step-(\d{12})")
 Report = Callable[[str], None]
+FileName = Annotated[str, StringConstraints(pattern=r"^[a-z]+\.(safetensors|json|jsonl)$")]
+"""A plain name: a manifest may come from anywhere and must not lead out of its folder."""
 
 
 class CheckpointFile(BaseModel):
@@ -52,7 +53,7 @@ class CheckpointManifest(BaseModel):
     step: int
     run: str
     """Digest of the run: a checkpoint is only ever loaded by the same work."""
-    files: dict[str, CheckpointFile]
+    files: dict[FileName, CheckpointFile]
 
 
 @dataclass(frozen=True)
@@ -77,36 +78,32 @@ def write(folder: str, snapshot: Snapshot, run: str, work_dir: str) -> str:
     """Commit a checkpoint and return its URI. Killed at any moment, it is there whole or not at all."""
     target = uri_of(folder, snapshot.step)
     parent = Path(work_dir) if storage.is_remote(folder) else storage.local_path(folder)
-    staging = parent / f".staging-{uuid.uuid4().hex}"
-    try:
-        staging.mkdir(parents=True)
-        _stage(staging, snapshot, run)
-        if storage.is_remote(folder):
-            _upload(staging, target)
-        else:
-            _publish(staging, storage.local_path(target))
-    except OSError as error:
-        raise TransientError(
-            f"{target}: checkpoint not written ({error}), free space and run again"
-        ) from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with storage.translated(target):
+        staged = staging.make(parent)
+        try:
+            _stage(staged, snapshot, run)
+            if storage.is_remote(folder):
+                _upload(staged, target)
+            else:
+                _publish(staged, storage.local_path(target))
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
     return target
 
 
-def _stage(staging: Path, snapshot: Snapshot, run: str) -> None:
+def _stage(folder: Path, snapshot: Snapshot, run: str) -> None:
     for group, tensors in snapshot.tensors.items():
-        save_file(dict(tensors), staging / f"{group}.safetensors")
-    (staging / STATE).write_text(json.dumps(snapshot.state, sort_keys=True))
-    (staging / LEDGER).write_bytes(snapshot.ledger)
+        save_file(dict(tensors), folder / f"{group}.safetensors")
+    (folder / STATE).write_text(json.dumps(snapshot.state, sort_keys=True))
+    (folder / LEDGER).write_bytes(snapshot.ledger)
     files = {}
-    for path in sorted(staging.iterdir()):
+    for path in sorted(folder.iterdir()):
         files[path.name] = CheckpointFile(size=path.stat().st_size, sha256=artifacts.digest_of_file(path))
         _sync(path)
     manifest = CheckpointManifest(format=FORMAT, step=snapshot.step, run=run, files=files)
-    (staging / MANIFEST).write_text(manifest.model_dump_json(indent=2))
-    _sync(staging / MANIFEST)
-    _sync(staging)
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2))
+    _sync(folder / MANIFEST)
+    _sync(folder)
 
 
 def _sync(path: Path) -> None:
@@ -117,20 +114,23 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _publish(staging: Path, target: Path) -> None:
-    if (
-        target.exists()
-    ):  # a torn one of the same step, or one that this run wrote before it was resumed earlier
-        stale = target.with_name(f".stale-{uuid.uuid4().hex}")
-        target.rename(stale)
-        shutil.rmtree(stale, ignore_errors=True)
-    staging.rename(target)
+def _publish(staged: Path, target: Path) -> None:
+    if target.exists():  # a torn one of the same step
+        _remove(target)
+    staged.rename(target)
     _sync(target.parent)
 
 
-def _upload(staging: Path, target: str) -> None:
-    storage.remove_tree(storage.join(target, MANIFEST))
-    for path in sorted(staging.iterdir(), key=lambda path: (path.name == MANIFEST, path.name)):
+def _remove(folder: Path) -> None:
+    """Take a folder out of sight by one rename before its files go: it is never seen half there."""
+    grave = staging.make(folder.parent)
+    folder.rename(grave / folder.name)
+    shutil.rmtree(grave, ignore_errors=True)
+
+
+def _upload(staged: Path, target: str) -> None:
+    storage.remove_file(storage.join(target, MANIFEST))
+    for path in sorted(staged.iterdir(), key=lambda path: (path.name == MANIFEST, path.name)):
         storage.copy_file(str(path), storage.join(target, path.name))
 
 
@@ -202,18 +202,8 @@ def prune(folder: str, keep: int) -> None:
     for step in steps_in(folder)[keep:]:
         uri = uri_of(folder, step)
         if storage.is_remote(uri):
-            storage.remove_tree(storage.join(uri, MANIFEST))
+            storage.remove_file(storage.join(uri, MANIFEST))
             storage.remove_tree(uri)
-            continue
-        stale = storage.local_path(folder) / f".stale-{uuid.uuid4().hex}"
-        storage.local_path(uri).rename(stale)
-        shutil.rmtree(stale, ignore_errors=True)
-
-
-def sweep(folder: str) -> None:
-    """Remove what killed writers left behind; only the holder of the run's lock may call it."""
-    if storage.is_remote(folder):
-        return
-    for pattern in (".staging-*", ".stale-*"):
-        for path in storage.local_path(folder).glob(pattern):
-            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with storage.translated(uri):
+                _remove(storage.local_path(uri))

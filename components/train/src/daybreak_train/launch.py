@@ -17,13 +17,12 @@ from types import FrameType
 from typing import Any
 
 from daybreak_contracts import errors
+from daybreak_contracts import launch as contracts_launch
 from daybreak_contracts.steps import TrainArgs
 from daybreak_train import environment
 
 PROCESSES_VARIABLE = "DAYBREAK_TRAIN_PROCESSES"
 """Overrides the number of processes on this machine; for tests and for CPUs with several memory nodes."""
-KILL_AFTER_S = 60.0
-"""How long a group that was asked to stop may take for its last checkpoint."""
 
 
 def processes_for(args: TrainArgs, environ: Mapping[str, str]) -> int:
@@ -72,6 +71,7 @@ def run(command: list[str], result: Path, environ: Mapping[str, str]) -> int:
     """Run the group to its end and return the exit code of its result; a signal to us is passed on."""
     for path in (result, *result.parent.glob(f"{result.name}.rank*")):
         path.unlink(missing_ok=True)
+    contracts_launch.watch_launcher(environ)
     child = {"OMP_NUM_THREADS": "1", "TORCHELASTIC_ERROR_FILE": os.devnull, **environ}
     group = subprocess.Popen(command, env=child)
     before = {number: signal.signal(number, _pass_on(group)) for number in (signal.SIGTERM, signal.SIGINT)}

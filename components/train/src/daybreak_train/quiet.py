@@ -19,7 +19,17 @@ _VARIABLES = {
     "TORCH_NCCL_ASYNC_ERROR_HANDLING": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
 }
-_LIBRARIES = ("composer", "streaming", "torch", "torchmetrics", "mlflow", "wandb", "transformers")
+_LIBRARIES = (
+    "composer",
+    "streaming",
+    "torch",
+    "torchmetrics",
+    "mlflow",
+    "alembic",
+    "sqlalchemy",
+    "wandb",
+    "transformers",
+)
 
 
 def quieten() -> None:

@@ -42,8 +42,8 @@ class Dimensions:
 #
 #          vocabulary 4,096   8,192    32,768
 #   1m             1.31 M     1.84 M    4.98 M
-#   10m            8.26 M     9.83 M   19.27 M
-#   125m                               96.5  M
+#   10m            8.06 M     9.64 M   19.07 M
+#   125m                              100.68 M
 SIZES = {
     "1m": Dimensions(hidden_size=128, layers=4, heads=2, key_value_heads=1, intermediate_size=384),
     "10m": Dimensions(hidden_size=384, layers=4, heads=6, key_value_heads=3, intermediate_size=1024),

@@ -11,6 +11,7 @@ import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,6 @@ _QUIET = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
     "GIT_PYTHON_REFRESH": "quiet",
     "WANDB_SILENT": "true",
     "WANDB_CONSOLE": "off",
@@ -69,9 +69,18 @@ class MlflowSink:
     def __init__(self, uri: str, identity: RunIdentity, parameters: Mapping[str, Any]) -> None:
         import mlflow
 
-        self._client = mlflow.MlflowClient(tracking_uri=uri or mlflow_store(identity))
+        for name in ("mlflow", "alembic"):  # importing it sets the level of its loggers
+            logging.getLogger(name).setLevel(logging.ERROR)
+        folder = mlflow_folder(identity)
+        if not uri:
+            folder.mkdir(parents=True, exist_ok=True)
+        self._client = mlflow.MlflowClient(tracking_uri=uri or f"sqlite:///{folder / 'mlflow.db'}")
         experiment = self._client.get_experiment_by_name(identity.name)
-        where = experiment.experiment_id if experiment else self._client.create_experiment(identity.name)
+        place = None if uri else (folder / "artifacts").as_uri()
+        if experiment is not None:
+            where = experiment.experiment_id
+        else:
+            where = self._client.create_experiment(identity.name, artifact_location=place)
         found = self._client.search_runs([where], f"tags.digest = '{identity.digest}'", max_results=1)
         if found:
             self._run_id = found[0].info.run_id
@@ -86,8 +95,12 @@ class MlflowSink:
 
     def log(self, metrics: Metrics, step: int) -> None:
         """Send metrics of one step."""
-        for name, value in metrics.items():
-            self._client.log_metric(self._run_id, name, value, step=step)
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self._client.log_batch(
+            self._run_id, [Metric(name, value, now, step) for name, value in metrics.items()]
+        )
 
     def close(self, finished: bool) -> None:
         """Mark the run as finished or killed."""
@@ -119,12 +132,12 @@ class WandbSink:
         self._run.finish(exit_code=0 if finished else 1)
 
 
-def mlflow_store(identity: RunIdentity) -> str:
-    """Return the local MLflow store: below the output, or the work folder when the output is remote."""
+def mlflow_folder(identity: RunIdentity) -> Path:
+    """Return the folder of the local MLflow store: below the output, or the work folder when that is remote."""
     base = (
         identity.work_dir if storage.is_remote(identity.output) else str(storage.local_path(identity.output))
     )
-    return (Path(base).absolute() / "mlruns").as_uri()
+    return Path(base).absolute() / "mlflow"
 
 
 class Tracker:

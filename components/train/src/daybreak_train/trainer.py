@@ -60,7 +60,8 @@ LAST_STEPS = 20
 def run_train(args: TrainArgs, progress: Progress) -> TrainResult:
     """Train, or go on training, or return what was trained already."""
     placement = environment.placement_from(os.environ)
-    progress.report("checking the shards")
+    if placement.is_leader:
+        progress.report("checking the shards")
     inputs = read_inputs(args)
     digest = run_digest(args, inputs)
     uri = artifacts.uri_of(args.output, names.STEP_TRAIN, digest)

@@ -1,0 +1,93 @@
+"""The model computes what Llama computes, and its loss is cross entropy."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from daybreak_train import model as models
+from daybreak_train.model import IGNORED, Llama, ModelConfig, initialise, linear_cross_entropy
+from daybreak_train.sizes import Dimensions
+
+DIMS = Dimensions(hidden_size=48, layers=3, heads=4, key_value_heads=2, intermediate_size=80)
+CONFIG = ModelConfig(DIMS, vocabulary_size=160, context_length=32)
+
+
+def built(seed: int = 0) -> Llama:
+    model = Llama(CONFIG)
+    initialise(model, seed)
+    return model
+
+
+@pytest.mark.parametrize("rows_in_a_chunk", [1, 7, 1000], ids=["single-rows", "uneven-chunks", "one-chunk"])
+def test_chunked_loss_and_gradients_are_those_of_cross_entropy(
+    rows_in_a_chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "LOGITS_IN_A_CHUNK", rows_in_a_chunk * 160)
+    torch.manual_seed(1)
+    hidden = torch.randn(20, 48, requires_grad=True)
+    weight = torch.randn(160, 48, requires_grad=True)
+    labels = torch.randint(0, 160, (20,))
+    labels[[3, 4, 19]] = IGNORED
+    ours = linear_cross_entropy(hidden, weight, labels)
+    (ours * 0.5).backward()
+    gradients = [hidden.grad, weight.grad]
+    hidden.grad = weight.grad = None
+    theirs = functional.cross_entropy(hidden @ weight.T, labels, ignore_index=IGNORED, reduction="sum")
+    (theirs * 0.5).backward()
+    assert float(ours) == pytest.approx(float(theirs), rel=1e-5)
+    for mine, other in zip(gradients, [hidden.grad, weight.grad], strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
+
+
+def test_loss_without_gradients_is_the_same() -> None:
+    model, tokens = built(), torch.randint(0, 160, (2, 32))
+    with torch.no_grad():
+        alone = model.loss_sum(tokens, tokens)
+    assert float(alone) == pytest.approx(float(model.loss_sum(tokens, tokens)), rel=1e-6)
+
+
+def test_a_batch_without_labels_has_no_loss_and_no_gradient() -> None:
+    model, tokens = built(), torch.randint(0, 160, (1, 8))
+    loss = model.loss_sum(tokens, torch.full_like(tokens, IGNORED))
+    loss.backward()
+    assert float(loss) == 0.0
+    assert (
+        float(sum(weight.grad.abs().sum() for weight in model.parameters() if weight.grad is not None)) == 0.0
+    )
+
+
+def test_an_untrained_model_knows_nothing() -> None:
+    tokens = torch.randint(0, 160, (4, 32))
+    loss = float(built().loss_sum(tokens, tokens.roll(-1, 1))) / tokens.numel()
+    assert loss == pytest.approx(math.log(160), abs=0.1)
+
+
+def test_no_position_sees_what_comes_after_it() -> None:
+    model, tokens = built(), torch.randint(0, 160, (1, 32))
+    changed = tokens.clone()
+    changed[0, 20:] = (changed[0, 20:] + 1) % 160
+    before, after = model(tokens), model(changed)
+    assert torch.equal(before[0, :20], after[0, :20])
+    assert not torch.allclose(before[0, 20], after[0, 20])
+
+
+def test_initialisation_is_the_designs() -> None:
+    weights = dict(built().named_parameters())
+    shrunk = 0.02 / math.sqrt(2 * DIMS.layers)
+    assert float(weights["embedding.weight"].std()) == pytest.approx(0.02, rel=0.05)
+    assert float(weights["layers.0.attention.out.weight"].std()) == pytest.approx(shrunk, rel=0.1)
+    assert float(weights["layers.2.feed_forward.down.weight"].std()) == pytest.approx(shrunk, rel=0.1)
+    assert torch.equal(weights["layers.1.attention_norm.weight"], torch.ones(48))
+
+
+def test_initialisation_depends_on_the_seed_alone() -> None:
+    torch.manual_seed(5)
+    first = built(3)
+    torch.manual_seed(6)
+    second = built(3)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert not torch.equal(built(4).embedding.weight, first.embedding.weight)
