@@ -140,7 +140,8 @@ def _run(
         return Report()
     plans = [zlib.compress(pickle.dumps(piece), 1) for piece in pieces]
     table = pa.table({"piece": [piece.index for piece in pieces], "plan": pa.array(plans, pa.binary())})
-    frame = spark.createDataFrame(table).repartitionByRange(len(pieces), "piece")
+    listed = spark.createDataFrame(table)
+    frame = listed.repartitionById(len(pieces), listed.piece.cast("int"))  # exactly one piece a task
     task = partial(ingest_pieces, rules=rules, staging=str(staging))
     with watched(spark, progress, f"reading {rules.source}"):
         rows = frame.mapInArrow(task, REPORT_SCHEMA).toArrow().to_pylist()

@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daybreak_contracts.errors import UserError
+from daybreak_contracts.errors import ArtifactError, TransientError, UserError
 from daybreak_contracts.progress import Progress
 from daybreak_data.java import require_java
 
@@ -138,7 +141,7 @@ def _started(conf: Mapping[str, str], java_home: str, scratch: Path) -> Iterator
 
     log = scratch / LOG_NAME
     spark_conf = SparkConf(loadDefaults=False).setAll(list(conf.items()))
-    with _environment(_variables(java_home, scratch)), log.open("wb") as sink:
+    with _own_interrupts(), _environment(_variables(java_home, scratch)), log.open("wb") as sink:
         try:
             gateway = launch_gateway(  # type: ignore[no-untyped-call]
                 spark_conf, popen_kwargs={"stdout": sink, "stderr": sink}
@@ -149,6 +152,7 @@ def _started(conf: Mapping[str, str], java_home: str, scratch: Path) -> Iterator
         try:
             context = SparkContext(gateway=gateway, conf=spark_conf)
             context.setLogLevel("ERROR")
+            logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)  # says each error twice
             session = SparkSession(context)
             try:
                 with _explained():
@@ -160,6 +164,19 @@ def _started(conf: Mapping[str, str], java_home: str, scratch: Path) -> Iterator
             SparkContext._gateway = None  # PySpark keeps the first gateway for ever otherwise
             SparkContext._jvm = None
             SparkContext._active_spark_context = None
+
+
+@contextlib.contextmanager
+def _own_interrupts() -> Iterator[None]:
+    """Give Ctrl-C back when the session ends: Spark's handler would ask a JVM that is gone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _close(gateway: Any) -> None:
@@ -244,7 +261,12 @@ def _explained() -> Iterator[None]:
 
 
 def explain(text: str) -> Exception:
-    """Return the error that the text of a failed job stands for: a full disk is a UserError, as elsewhere."""
+    """Return the error that the text of a failed job stands for: ours that a task raised, a full disk, or a bug."""
+    ours = re.findall(r"^daybreak_contracts\.errors\.(\w+): (.*)$", text, re.MULTILINE)
+    if ours:
+        name, message = ours[-1]
+        kinds = {"TransientError": TransientError, "ArtifactError": ArtifactError}
+        return kinds.get(name, UserError)(message)
     if any(sign in text for sign in SIGNS_OF_A_FULL_DISK):
         return UserError("no space left on the device (output or work_dir), free some and run again")
     return JobError(text)

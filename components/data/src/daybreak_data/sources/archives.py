@@ -87,14 +87,16 @@ def _look(name: str, uri: str) -> tuple[int, str]:
     fs, path = storage.filesystem(uri)
     if not storage.exists(uri):
         raise UserError(f"source {name}: archive {uri} does not exist, correct archives.uris")
-    info = fs.info(path)
+    with storage.translated(uri):
+        info = fs.info(path)
     if info["type"] != "file":
         raise UserError(f"source {name}: {uri} is not a file, archives.uris takes {KNOWN} files")
     if info["size"] == 0:
         raise UserError(f"source {name}: archive {uri} is empty, fetch it again")
-    with fs.open(path, "rb") as file:
-        if format_of(file.read(512)) == "":
-            raise UserError(f"source {name}: {uri} is not an archive that we know: {KNOWN}")
+    with storage.translated(uri), fs.open(path, "rb") as file:
+        head = file.read(512)
+    if format_of(head) == "":
+        raise UserError(f"source {name}: {uri} is not an archive that we know: {KNOWN}")
     changed = info.get("mtime_ns") or info.get("mtime") or info.get("created") or ""
     return int(info["size"]), f"{info['size']}:{changed}"
 
@@ -121,6 +123,9 @@ def _read(ref: FileRef, bounds: Bounds) -> Iterator[Entry | Refused]:
     except BombError as error:
         yield rest_of(ref.repository, error)
     except TORN as error:
+        if storage.is_remote(ref.location) and type(error) is OSError:
+            with storage.translated(ref.location):
+                raise
         remedy = "it is torn or not an archive, fetch it again"
         yield Refused(
             ref.repository, "", 0, "torn-archive", f"{ref.location}: {remedy} ({error})", fatal=True

@@ -67,7 +67,8 @@ def _files_of(name: str, uri: str) -> list[str]:
 
 def _file(name: str, uri: str) -> FileRef:
     fs, path = storage.filesystem(uri)
-    info = fs.info(path)
+    with storage.translated(uri):
+        info = fs.info(path)
     changed = info.get("mtime_ns") or info.get("mtime") or info.get("created") or ""
     stem = uri.rpartition("/")[2].removesuffix(".parquet")
     return FileRef("rows", name, stem, "", "", int(info["size"]), f"{uri}:{info['size']}:{changed}", uri)
@@ -78,7 +79,8 @@ def _open(uri: str) -> tuple[Any, Any]:
     import pyarrow.parquet as pq
 
     fs, path = storage.filesystem(uri)
-    file = fs.open(path, "rb")
+    with storage.translated(uri):
+        file = fs.open(path, "rb")
     try:
         return file, pq.ParquetFile(file)
     except pa.ArrowInvalid as error:
