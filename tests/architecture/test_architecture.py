@@ -190,6 +190,46 @@ class TestImportContracts:
             "daybreak_pipelines",
         }
 
+    def test_contracts_bring_little_along(self) -> None:
+        """Every image holds the contracts: what they import, all images install."""
+        few = {"daybreak_contracts", "fsspec", "pyarrow", "pydantic", "pydantic_core", "yaml"}
+        wanted = {
+            (node.module or "").split(".")[0]
+            if isinstance(node, ast.ImportFrom)
+            else node.names[0].name.split(".")[0]
+            for name, tree in TREES.items()
+            if name.startswith("daybreak_contracts")
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        }
+        assert wanted - few - sys.stdlib_module_names == set()
+
+    def test_pipelines_import_components_inside_functions_only(self) -> None:
+        """The command line and the pipeline definitions must not load Spark or torch to start."""
+        components = tuple(package.name for package in PACKAGES if "components" in package.parts)
+        allowed = "daybreak_contracts"
+        early = [
+            f"{name}: {module}"
+            for name, tree in TREES.items()
+            if name.startswith("daybreak_pipelines")
+            for module in early_imports(tree)
+            if module.startswith(components) and not module.startswith(allowed)
+        ]
+        assert early == []
+
+
+def early_imports(tree: ast.Module) -> Iterator[str]:
+    """Modules imported when the module itself is (also below ``if`` and ``try``)."""
+    waiting: list[ast.AST] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        elif not isinstance(node, Function):
+            waiting += ast.iter_child_nodes(node)
+
 
 class TestSize:
     def test_no_function_is_long(self) -> None:
