@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -215,6 +216,14 @@ def slow(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     yield SlowEngine(url, token_log, server, gateway)
     gateway.stop(5)
     server.stop()
+
+
+def group_of(group: int) -> list[int]:
+    """Return the processes of a group that are not yet dead."""
+    command = ["ps", "-eo", "pgid=,stat=,pid="]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.split() for line in found.splitlines()]
+    return [int(pid) for of, state, pid in rows if int(of) == group and not state.startswith("Z")]
 
 
 def wait_for(url: str, status: int, timeout_s: float = 60.0) -> httpx.Response:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from daybreak_contracts.errors import UserError
+from daybreak_serve.gateway.config import read_config
+from daybreak_serve.triton import free_port
+from tests.serve.conftest import group_of, start_gateway, wait_for
 
 SLOW = {"temperature": 0.2}  # the echo engine waits 20 ms before each token then
 
@@ -286,3 +294,67 @@ async def test_a_half_sent_request_harms_nobody(slow: Any, client: httpx.AsyncCl
     with socket.create_connection((host, int(port))) as raw:
         raw.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
     assert (await client.post("/v1/completions", json={"prompt": "x", "max_tokens": 1})).status_code == 200
+
+
+async def test_a_frozen_engine_is_answered_by_503_and_forgiven(slow: Any, model: Any, tmp_path: Path) -> None:
+    gateway, url = start_gateway(model, slow.triton.address, tmp_path, engine_timeout_s=0.5)
+    (stub,) = [pid for pid in group_of(slow.triton.child.pid) if pid != slow.triton.child.pid]
+    try:
+        await asyncio.to_thread(wait_for, url, 200)
+        async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
+            os.kill(stub, signal.SIGSTOP)
+            frozen = await client.post("/v1/completions", json={"prompt": "x", "max_tokens": 1})
+            os.kill(stub, signal.SIGCONT)
+            assert (frozen.status_code, frozen.headers["retry-after"]) == (503, "1")
+            assert "silent for 0.5 s" in frozen.json()["error"]["message"]
+            async with asyncio.timeout(10):
+                while (await client.post("/v1/completions", json={"prompt": "x", "max_tokens": 1})).is_error:
+                    pass
+    finally:
+        os.kill(stub, signal.SIGCONT)
+        gateway.stop(2)
+
+
+async def test_without_an_engine_the_gateway_says_503_at_once(model: Any, tmp_path: Path) -> None:
+    gateway, url = start_gateway(model, f"127.0.0.1:{free_port()}", tmp_path)
+    try:
+        response = await asyncio.to_thread(wait_for, url, 503)
+        assert response.json()["status"] == "waiting"
+        async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
+            answer = await client.post("/v1/completions", json={"prompt": "x"})
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+            assert (await client.get("/healthz")).status_code == 200
+    finally:
+        gateway.stop(2)
+
+
+async def test_a_gateway_that_is_told_to_end_answers_what_it_has_begun(
+    slow: Any, model: Any, tmp_path: Path
+) -> None:
+    gateway, url = start_gateway(model, slow.triton.address, tmp_path)
+    try:
+        await asyncio.to_thread(wait_for, url, 200)
+        seen = len(slow.log())
+        async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
+            asking = client.post("/v1/completions", json={"prompt": "x", "max_tokens": 20, **SLOW})
+            answer = asyncio.create_task(asking)
+            await until(lambda: len(slow.log()) > seen)
+            os.kill(gateway.pid, signal.SIGTERM)
+            response = await answer
+        assert (response.status_code, response.json()["usage"]["completion_tokens"]) == (200, 20)
+        assert await asyncio.to_thread(gateway.wait, 10)
+    finally:
+        gateway.stop(2)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param("{", "not valid JSON", id="torn"),
+        pytest.param('{"engine": "x", "port": 1, "prot": 2}', "prot", id="a mistyped field"),
+    ],
+)
+def test_a_wrong_config_file_is_told(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "gateway.json").write_text(text)
+    with pytest.raises(UserError, match=reason):
+        read_config(tmp_path / "gateway.json")

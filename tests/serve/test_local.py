@@ -126,6 +126,12 @@ def test_our_own_client_asks(served: LocalServer) -> None:
         local.complete(served.url, prompt="x", temperature=9.0)
 
 
+@pytest.mark.parametrize("url", ["here", "ftp://127.0.0.1", ""])
+def test_a_url_that_is_none_is_told(url: str) -> None:
+    with pytest.raises(UserError, match="http://host:port"):
+        local.complete(url, prompt="x")
+
+
 def test_our_own_client_without_a_gateway_says_what_to_start() -> None:
     with pytest.raises(TransientError, match="daybreak serve"):
         local.complete("http://127.0.0.1:9", prompt="x")

@@ -18,7 +18,7 @@ from daybreak_serve.local import listen
 from daybreak_serve.modelfolder import ModelFolder
 from daybreak_serve.process import Child
 from daybreak_serve.repository import build_repository
-from tests.serve.conftest import new_server, slow_repository
+from tests.serve.conftest import group_of, new_server, slow_repository
 
 
 def test_numpy_2_is_refused_with_a_sentence() -> None:
@@ -113,22 +113,13 @@ def start(code: str, tmp_path: Path) -> Child:
     return child
 
 
-def members(group: int) -> list[str]:
-    """Return the processes of a group that are not yet dead."""
-    found = subprocess.run(
-        ["ps", "-eo", "pgid=,stat=,pid="], capture_output=True, text=True, check=True
-    ).stdout
-    rows = [line.split() for line in found.splitlines()]
-    return [pid for group_id, state, pid in rows if int(group_id) == group and not state.startswith("Z")]
-
-
 @pytest.mark.parametrize("code", [SLEEPER, STUBBORN, PARENT], ids=["willing", "stubborn", "with a child"])
 def test_a_stopped_process_leaves_none_of_its_group(tmp_path: Path, code: str) -> None:
     child = start(code, tmp_path)
     child.stop(0.2)
     assert child.exit_code is not None
     deadline = time.monotonic() + 5
-    while members(child.pid):
+    while group_of(child.pid):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     child.stop(0.2)  # again is no harm

@@ -39,19 +39,23 @@ def complete(
         "suffix": suffix,
         "max_tokens": max_tokens,
         "temperature": temperature,
+        "metadata": {"file": file} if file else None,
     }
-    body["metadata"] = {"file": file} if file else None
     said = {name: value for name, value in body.items() if value is not None}
     base = url.rstrip("/").removesuffix("/v1")
     try:
         with httpx.Client(timeout=timeout_s, trust_env=False) as client:
             response = client.post(f"{base}/v1/completions", json=said)
-    except httpx.UnsupportedProtocol as error:
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise UserError(f"{url}: not a URL, use http://host:port") from error
     except httpx.TransportError as error:
         raise TransientError(
             f"{url}: no gateway answers ({error}), start one with `daybreak serve`"
         ) from error
+    return _completed(url, response)
+
+
+def _completed(url: str, response: Any) -> Completed:
     if response.status_code != 200:
         kind = TransientError if response.status_code in (429, 503) else UserError
         raise kind(f"{url}: {_message(response)}")
