@@ -40,6 +40,9 @@ def run_evaluate(args: EvaluateArgs, progress: Progress) -> EvaluateResult:
     """Score a model on every suite, commit the artifact, and hold the scores against the gates."""
     if not args.suites:
         raise UserError("evaluation.suites is empty: name at least one of HumanEval, HeldOutCompletion")
+    suite_names = [suite.name for suite in args.suites]
+    if len(set(suite_names)) < len(suite_names):
+        raise UserError(f"evaluation.suites: one of {', '.join(suite_names)} is named twice, name it once")
     gates.check_metrics(args.gates, _known_metrics(args.suites))
     model_manifest, shards_manifest = _manifest(args.model), _manifest(args.shards)
     on_gpu = _has_gpu()
@@ -114,8 +117,6 @@ def _evaluate(
     outcomes: dict[str, Outcome] = {}
     for number, suite in enumerate(args.suites):
         plugin = _plugin(suite, args, model, shards_manifest)
-        if plugin.name in outcomes:
-            raise UserError(f"suite {suite.name} is named twice, name it once")
 
         def report(
             activity: str, done: float, total: float, number: int = number, name: str = plugin.name

@@ -49,6 +49,13 @@ class Judge:
             raise RuntimeError("the judge has not been started")
         return self._tier
 
+    @property
+    def pid(self) -> int:
+        """Process id of the yard."""
+        if self._process is None:
+            raise RuntimeError("the judge has not been started")
+        return self._process.pid
+
     def __enter__(self) -> Judge:
         ours, theirs = socket.socketpair()
         settings = {

@@ -20,7 +20,7 @@ from daybreak_evaluate.suites.protocol import Completer, Outcome, Prompt, Report
 
 NAME = "held-out"
 DEFAULT_TASKS = 1000
-NUM_PROBES = 32
+NUM_PROBES = 16
 """Tasks beyond the scored ones on which it is found out whether the model knows fill-in-the-middle."""
 TASKS_PER_ROW = 8
 MIN_CONTEXT_CHARACTERS = 80

@@ -1,0 +1,149 @@
+"""The judge on the 164 problems, under load, and when it is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from daybreak_contracts.errors import TransientError
+from daybreak_evaluate.judge.client import Judge
+from daybreak_evaluate.judge.values import Limits, Program, Verdict
+from daybreak_evaluate.suites import humaneval
+
+PROMPT = 'def work(seconds):\n    """Work."""\n'
+TEST = "def check(candidate):\n    assert candidate(0.4) == 'done'\n"
+WORK = """
+import time
+def work(seconds):
+    while time.process_time() < seconds:
+        pass
+    return 'done'
+"""
+WAIT = "import time\ndef work(seconds):\n    time.sleep(1000)\n"
+
+
+def program(source: str) -> Program:
+    return Program(source, "work", PROMPT, TEST)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", [2, 1])
+def test_all_reference_solutions_pass_and_wrong_ones_fail(level: int) -> None:
+    problems = humaneval.problems()
+    assert len(problems) == 164
+    wrong = "    return None\n"
+    programs = [humaneval.program(problem, problem["canonical_solution"]) for problem in problems.values()]
+    programs += [humaneval.program(problem, wrong) for problem in problems.values()]
+    with Judge(max_level=level) as judge:
+        assert judge.tier.level == level
+        verdicts = dict(judge.judge(programs))
+    names = [*problems, *(f"{name} wrong" for name in problems)]
+    passed = {names[index] for index, verdict in verdicts.items() if verdict.passed}
+    assert passed == set(problems)
+
+
+def test_helpers_of_the_prompt_run_outside_the_candidate() -> None:
+    """HumanEval/32 checks poly(coefficients, answer): a candidate may redefine poly, the test calls the prompt's."""
+    problem = humaneval.problems()["HumanEval/32"]
+    cheat = "    return 0.0\n\ndef poly(xs, x):\n    return 0.0\n"
+    with Judge() as judge:
+        [(_, verdict)] = judge.judge([humaneval.program(problem, cheat)])
+    assert verdict.result == "failed: "
+
+
+@pytest.fixture
+def busy_machine() -> Iterator[None]:
+    """Two endless loops for each core."""
+    command = [sys.executable, "-c", "while True: pass"]
+    loops = [subprocess.Popen(command) for _ in range(2 * len(os.sched_getaffinity(0)))]
+    yield
+    for loop in loops:
+        loop.kill()
+        loop.wait()
+
+
+@pytest.mark.slow
+def test_verdicts_are_the_same_on_a_busy_machine(busy_machine: None) -> None:
+    """Each right candidate needs 0.4 s of a 1 s limit, and gets a fraction of a core to do it in."""
+    sources = [WORK, WORK, "while True: pass\n", WORK, WORK, WORK]
+    with Judge(Limits(timeout_s=1.0), workers=6) as judge:
+        verdicts = dict(judge.judge(program(source) for source in sources))
+    assert [verdicts[index].result for index in range(6)] == [
+        "passed",
+        "passed",
+        "timed out",
+        *["passed"] * 3,
+    ]
+
+
+def processes_of(mark: str) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if mark.encode() in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:
+                continue  # it ended while we looked
+    return found
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.02)
+    return condition()
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("level", [2, 1])
+def test_a_killed_judge_leaves_nothing(level: int) -> None:
+    limit = 60.0 + level / 1_000_003
+    with (
+        pytest.raises(TransientError, match="judge's process is gone"),
+        Judge(Limits(timeout_s=limit), workers=2, max_level=level) as judge,
+    ):
+        verdicts = judge.judge([program("")] + [program(WAIT)] * 4)
+        assert not next(verdicts)[1].passed
+        assert judge.pid in processes_of(str(limit))
+        assert wait_until(lambda: len(processes_of(str(limit))) >= 4)
+        os.kill(judge.pid, signal.SIGKILL)
+        next(verdicts)
+    assert wait_until(lambda: processes_of(str(limit)) == []), "processes were left"
+
+
+def test_a_judge_that_is_left_early_leaves_nothing() -> None:
+    limit = 60.000_123
+    with Judge(Limits(timeout_s=limit), workers=2) as judge:
+        verdicts = judge.judge([program("")] + [program(WAIT)] * 4)
+        next(verdicts)
+    assert processes_of(str(limit)) == []
+
+
+def test_a_killed_nursery_is_replaced_and_its_samples_judged_again() -> None:
+    limits = Limits(timeout_s=30.000_321)
+    slow = WORK.replace("process_time() < seconds", "process_time() < 2 * seconds")
+
+    def nurseries() -> list[int]:
+        return [
+            pid for pid in children_of(judge.pid) if b"nursery" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+
+    with Judge(limits, workers=2) as judge:
+        verdicts = judge.judge([program(""), *[program(slow)] * 3])
+        found: dict[int, Verdict] = dict([next(verdicts)])
+        [nursery] = nurseries()
+        os.kill(nursery, signal.SIGKILL)
+        found.update(verdicts)
+        assert nurseries() != [nursery]
+    assert [found[index].passed for index in range(4)] == [False, True, True, True]

@@ -1,0 +1,80 @@
+"""The seccomp program, run by a small interpreter of classic BPF."""
+
+from __future__ import annotations
+
+import errno
+import struct
+
+import pytest
+
+from daybreak_evaluate.judge import seccomp
+
+ALLOW, EPERM, ENOSYS, KILL = 0x7FFF0000, 0x50000 | errno.EPERM, 0x50000 | errno.ENOSYS, 0x80000000
+ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+PID = 1
+
+
+def decide(program: bytes, number: int, arch: int, arguments: tuple[int, ...] = ()) -> int:
+    """Run the program on one call and return its verdict."""
+    data = struct.pack("<IIQ6Q", number, arch, 0, *(*arguments, *[0] * 6)[:6])
+    instructions = list(struct.iter_unpack("<HBBI", program))
+    position, register = 0, 0
+    while True:
+        code, when_true, when_false, constant = instructions[position]
+        position += 1
+        if code == 0x20:
+            (register,) = struct.unpack_from("<I", data, constant)
+        elif code == 0x54:
+            register &= constant
+        elif code == 0x06:
+            return constant
+        else:
+            tests = {0x15: register == constant, 0x35: register >= constant, 0x45: bool(register & constant)}
+            position += when_true if tests[code] else when_false
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "arguments", "expected"),
+    [
+        pytest.param("x86_64", 0, (), ALLOW, id="read"),
+        pytest.param("x86_64", 57, (), EPERM, id="fork"),
+        pytest.param("x86_64", 56, (17,), EPERM, id="clone of a process"),
+        pytest.param("x86_64", 56, (0x3D0F00,), ALLOW, id="clone of a thread"),
+        pytest.param("x86_64", 435, (), ENOSYS, id="clone3, so that clone is taken"),
+        pytest.param("x86_64", 59, (), EPERM, id="execve"),
+        pytest.param("x86_64", 62, (PID, 9), ALLOW, id="kill oneself"),
+        pytest.param("x86_64", 62, (4242, 9), EPERM, id="kill another"),
+        pytest.param("x86_64", 62, ((1 << 32) - 1, 9), EPERM, id="kill everybody"),
+        pytest.param("x86_64", 234, (4242, 4242, 9), EPERM, id="signal another's thread"),
+        pytest.param("x86_64", 302, (0,), ALLOW, id="own limits"),
+        pytest.param("x86_64", 302, (4242,), EPERM, id="another's limits"),
+        pytest.param("x86_64", 41, (1, 1), EPERM, id="socket"),
+        pytest.param("x86_64", 53, (1, 1 | 0x80000), ALLOW, id="a pair of streams, close on exec"),
+        pytest.param("x86_64", 53, (1, 2), EPERM, id="a pair for datagrams, which could be sent elsewhere"),
+        pytest.param("x86_64", 16, (0, 0x5401), ALLOW, id="asking a terminal"),
+        pytest.param("x86_64", 16, (0, 0x5412), EPERM, id="typing into a terminal"),
+        pytest.param("x86_64", 157, (1, 0), EPERM, id="outliving the parent"),
+        pytest.param("x86_64", 157, (15, 0), ALLOW, id="naming a thread"),
+        pytest.param("x86_64", 425, (), EPERM, id="io_uring, which would go round the filter"),
+        pytest.param("x86_64", 0x40000000 | 1, (), ENOSYS, id="the x32 way in"),
+        pytest.param("aarch64", 63, (), ALLOW, id="read on ARM"),
+        pytest.param("aarch64", 221, (), EPERM, id="execve on ARM"),
+        pytest.param("aarch64", 198, (1, 1), EPERM, id="socket on ARM"),
+    ],
+)
+def test_calls(name: str, number: int, arguments: tuple[int, ...], expected: int) -> None:
+    program = seccomp.program(name, PID, metadata=False, files=False)
+    assert decide(program, number, ARCH[name], arguments) == expected
+
+
+def test_calls_of_another_architecture_end_the_process() -> None:
+    program = seccomp.program("x86_64", PID, metadata=False, files=False)
+    assert decide(program, 0, 0x40000003) == KILL
+
+
+@pytest.mark.parametrize(("metadata", "files"), [(False, False), (True, False), (True, True)])
+def test_files_are_refused_only_where_nothing_else_hides_them(metadata: bool, files: bool) -> None:
+    program = seccomp.program("x86_64", PID, metadata=metadata, files=files)
+    arch = ARCH["x86_64"]
+    assert decide(program, 90, arch) == (EPERM if metadata else ALLOW)
+    assert decide(program, 257, arch) == (EPERM if files else ALLOW)
