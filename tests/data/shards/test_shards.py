@@ -146,18 +146,17 @@ def test_every_document_is_read_back_whole_and_held_out_repositories_are_not_tra
 
 
 @pytest.mark.slow
-def test_bytes_do_not_depend_on_cores_order_or_layout_of_the_documents(
+def test_bytes_do_not_depend_on_order_or_layout_of_the_documents(
     spark: SparkSession, write_documents: WriteDocuments, tokenizer_uri: str, tmp_path: Path
 ) -> None:
     rows = module_rows()[:60]
     first = shard_args(write_documents(rows, files=1), tokenizer_uri, tmp_path)
-    second = shard_args(write_documents(rows[::-1], files=3, folder="b"), tokenizer_uri, tmp_path, cores=1)
-    here = shards.run_shards(first, Progress("test"))
-    there = run_command(second, tmp_path)
-    contents = [artifacts.load(uri).content_digest for uri in (here.uri, there["uri"])]
+    second = shard_args(write_documents(rows[::-1], files=3, folder="b"), tokenizer_uri, tmp_path)
+    made = [shards.run_shards(args, Progress("test")) for args in (first, second)]
+    contents = [artifacts.load(result.uri).content_digest for result in made]
     assert contents[0] == contents[1]
     again = shards.run_shards(first, Progress("test"))
-    assert again == here.model_copy(update={"cached": True})
+    assert again == made[0].model_copy(update={"cached": True})
 
 
 def start_command(args: ShardArgs, tmp_path: Path) -> subprocess.Popen[bytes]:
@@ -173,11 +172,11 @@ def run_command(args: ShardArgs, tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_where_it_was_and_ends_in_the_same_bytes(
-    write_documents: WriteDocuments, tokenizer_uri: str, tmp_path: Path
+def test_a_killed_run_on_one_core_goes_on_where_it_was_and_ends_in_the_bytes_of_two(
+    spark: SparkSession, write_documents: WriteDocuments, tokenizer_uri: str, tmp_path: Path
 ) -> None:
     block = "".join(row["text"] for row in module_rows())[:200_000]
-    texts = [f"# {number}\n{block}" for number in range(170)]
+    texts = [f"# {number}\n{block}" for number in range(150)]
     rows = [{"repository": f"r{i % 17}", "path": f"{i}.py", "text": text} for i, text in enumerate(texts)]
     documents = write_documents(rows)
     args = shard_args(documents, tokenizer_uri, tmp_path, cores=1)
@@ -193,10 +192,10 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_in_the_same_bytes(
     before = {path: path.stat().st_ino for path in done[0].parent.glob("*.mds")}
     assert not [path for path in parts.iterdir() if not path.name.startswith(".")], "nothing is committed"
     result = run_command(args, tmp_path)
-    elsewhere = run_command(args.model_copy(update={"output": str(tmp_path / "clean"), "cores": 2}), tmp_path)
+    elsewhere = shards.run_shards(args.model_copy(update={"output": str(tmp_path / "two")}), Progress("test"))
     kept = {path.stat().st_ino for path in Path(result["uri"]).rglob("*.mds")}
     assert set(before.values()) <= kept, "what was finished before the kill was used, not written again"
-    contents = [artifacts.load(uri).content_digest for uri in (result["uri"], elsewhere["uri"])]
+    contents = [artifacts.load(uri).content_digest for uri in (result["uri"], elsewhere.uri)]
     assert contents[0] == contents[1]
 
 

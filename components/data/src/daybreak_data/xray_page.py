@@ -6,6 +6,7 @@ hostile input: the template escapes everything that is not markup of ours.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -121,20 +122,9 @@ def merged(rows: Sequence[Row], keys: tuple[str, ...]) -> list[Row]:
 
 def render(title: str, digest: str, found: dict[str, list[Row]]) -> str:
     """Return the page."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("daybreak_data", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    formats = {"number": xray_plots.number, "size": xray_plots.size, "percent": xray_plots.percent}
-    environment.filters.update({**formats, "words": words, "path": breakable})
     figures = figures_of(found)
     colours = colours_of(found["languages"])
-    return environment.get_template(TEMPLATE).render(
+    page: str = _template().render(
         title=title,
         digest=digest,
         figures=figures,
@@ -151,6 +141,23 @@ def render(title: str, digest: str, found: dict[str, list[Row]]) -> str:
         clusters=_clusters(found),
         personal=_personal(found["personal_data"]),
     )
+    return page
+
+
+@functools.cache
+def _template() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("daybreak_data", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    formats = {"number": xray_plots.number, "size": xray_plots.size, "percent": xray_plots.percent}
+    environment.filters.update({**formats, "words": words, "path": breakable})
+    return environment.get_template(TEMPLATE)
 
 
 def words(name: str) -> str:
