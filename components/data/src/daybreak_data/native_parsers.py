@@ -12,8 +12,6 @@ import symtable
 import tomllib
 import warnings
 
-import numpy as np
-
 from daybreak_data import grammars
 from daybreak_data.verdicts import Syntax, error, skipped
 
@@ -114,7 +112,7 @@ def check_yaml(text: str, _path: str) -> Syntax:
     """YAML 1.1 as events: no tag is constructed, no alias followed."""
     import yaml
 
-    if _flow_depth(text) > DEEPEST_FLOW:
+    if grammars.nesting(text.encode("utf-8", "surrogatepass"), b"[{", b"]}") > DEEPEST_FLOW:
         return skipped("libyaml", f"brackets nested deeper than {DEEPEST_FLOW}")
     try:
         for _ in yaml.parse(text, Loader=yaml.CSafeLoader):
@@ -125,15 +123,6 @@ def check_yaml(text: str, _path: str) -> Syntax:
     except (yaml.YAMLError, UnicodeError) as fault:  # control characters, lone surrogates
         return error("libyaml", None, str(fault))
     return Syntax("ok", "libyaml")
-
-
-def _flow_depth(text: str) -> int:
-    """The deepest nesting of brackets, those in strings counted too."""
-    codes = np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8)
-    opens = (codes == ord("[")) | (codes == ord("{"))
-    closes = (codes == ord("]")) | (codes == ord("}"))
-    steps = opens.astype(np.int32) - closes.astype(np.int32)
-    return int(np.cumsum(steps).max(initial=0))
 
 
 class _EntityDeclaredError(Exception):
