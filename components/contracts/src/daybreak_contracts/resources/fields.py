@@ -76,11 +76,12 @@ NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, min_length=1, max_length=63)]
 """A DNS label: lower-case letters, digits and dashes."""
 Text = Annotated[str, StringConstraints(max_length=256)]
-URI_PATTERN = r"^[^-\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$"
+URI_PATTERN = r"^[^-\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
 """No control characters; no dash in front, so that no URI is taken for an option of git or tar."""
 Uri = Annotated[str, StringConstraints(pattern=URI_PATTERN, min_length=1, max_length=1024)]
 OptionalUri = Annotated[str, StringConstraints(max_length=1024)]
-REFERENCE_PATTERN = r"^([^-\s][^\s]*)?$"
+# No \s in patterns: Go's engine means ASCII by it, Rust's (pydantic) all of Unicode.
+REFERENCE_PATTERN = r"^([^-\x00-\x20\x7f][^\x00-\x20\x7f]*)?$"
 GitReference = Annotated[str, StringConstraints(pattern=REFERENCE_PATTERN, max_length=256)]
 METRIC_PATTERN = r"^[a-z0-9-]+/[A-Za-z0-9@_.-]+$"
 MetricName = Annotated[str, StringConstraints(pattern=METRIC_PATTERN, max_length=128)]
