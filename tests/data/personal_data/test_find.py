@@ -31,6 +31,7 @@ def test_a_finding_has_character_offsets_behind_any_letters() -> None:
         pytest.param(r"\u003cjane@acme.io\u003e", "jane@acme.io", id="between escaped angle brackets"),
         pytest.param("mailto%3Ajane@acme.io", "jane@acme.io", id="after a percent escape"),
         pytest.param("写信jane@acme.io吧", "jane@acme.io", id="between letters of another script"),
+        pytest.param("?to=jane%40acme.io&x=1", "jane%40acme.io", id="with an escaped at sign"),
         pytest.param("Jane.Doe+x_y%z@a-b.co.uk", "Jane.Doe+x_y%z@a-b.co.uk", id="with all marks"),
         pytest.param("x@163.com", "x@163.com", id="at a provider with a number for a name"),
     ],
@@ -116,6 +117,13 @@ PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA75sdf7s6df5s7d6f5s7d6f5s
         pytest.param("redis://:p4ssW0rdX9@cache", "p4ssW0rdX9", id="the password of a URL"),
         pytest.param("password = 'hunter2!'", "hunter2!", id="a chosen password"),
         pytest.param('api_key: str = "a8F3kd92mfQ0zL8s1Xb7"', "a8F3kd92mfQ0zL8s1Xb7", id="a random key"),
+        pytest.param(
+            "api_key = x.KEY || 'a8F3kd92mfQ0zL8s1Xb7'", "a8F3kd92mfQ0zL8s1Xb7", id="in place of a variable"
+        ),
+        pytest.param("'db=x;password=Zq8kd92Lm!;'", "Zq8kd92Lm!", id="in a connection string"),
+        pytest.param("run --password=Zq8kd92Lmx", "Zq8kd92Lmx", id="on a command line"),
+        pytest.param("'x-api-key: a8F3kd92mfQ0zL8s1Xb7'", "a8F3kd92mfQ0zL8s1Xb7", id="in a header"),
+        pytest.param("u?token=a8F3kd92mfQ0zL8s1Xb7&n=1", "a8F3kd92mfQ0zL8s1Xb7", id="in a query"),
         pytest.param("<token>a8F3kd92mfQ0zL8s1Xb7</token>", "a8F3kd92mfQ0zL8s1Xb7", id="in an element"),
     ],
 )

@@ -42,7 +42,7 @@ _NETWORK_WORDS = re.compile(
 )
 _VERSION_WORDS = re.compile(
     rb"(?i)version|(?:\b|_)(?:ver|release[sd]?|rev|revision|build|firmware|driver|upgraded?|since|changelog|oid|section"
-    rb"|sect?|chapter|figure|fig|table|clause|appendix|rfc|iso|patch|update|requires?|v|\w*identifiers?|arcs?)(?:\b|_|\.)"
+    rb"|sect?|chapter|figure|fig|table|clause|appendix|rfc|iso|patch|update|requires?|\w*identifiers?|arcs?)(?:\b|_|\.)"
 )
 _COMPARISON = re.compile(rb"(?:[<>=~!]=|~>|\^|>|<)\s*$")
 _PRODUCT = re.compile(rb"[A-Za-z0-9)]/$")  # Chrome/91.0.4472.124, download/1.20.3.4

@@ -37,9 +37,17 @@ _NAME = rf"(?i:{_NAMES})[A-Za-z0-9_.\-]{{0,24}}[\"'`\])]{{0,2}}"
 _QUOTED = rf"{_NAME}(?:{_SIGN}|{_TYPE}={{1}}[ \t]{{0,8}})[A-Za-z@$]{{0,2}}(?:\"([!#-~]+)\"|'([!-&(-~]+)'|`([!-_a-~]+)`)"
 _DEFINED = rf"#define[ \t]+[A-Za-z0-9_]{{0,40}}{_NAME}[ \t]+\"([!#-~]+)\""
 _ELEMENT = rf"{_NAME}>([!-;=?-~]+)</"
+# A connection string, a command line, a header, a query; a value that stands in for a variable.
+_INLINE = (
+    r"(?i:;[ \t]?(?:password|pwd))[ \t]?=[ \t]?([!#-&(-:<-~]+)[;\"']"
+    rf"|--[a-z\-]{{0,20}}{_NAME}[= ]([!#-&(-~]+)"
+    rf"|(?i:x-[a-z\-]{{0,20}}(?:key|token|secret)): ([!#-&(-~]+)"
+    rf"|[?&]{_NAME}=([A-Za-z0-9_.~+\-]+)"
+    rf"|{_NAME}[ \t]?[:=][ \t]?[A-Za-z_.()\[\]\"']{{1,60}} ?(?:\|\||\?\?|or) ?[\"']([!#-&(-~]+)[\"']"
+)
 _LINE_START = r"(?:^|\n)[ \t]{0,16}(?:export |set |ENV |ARG |- )?[A-Za-z0-9_.\-]{0,40}"
 _BARE = rf"{_LINE_START}{_NAME}[ \t]{{0,4}}[=:][ \t]{{0,4}}([!#-&*-~]+)"
-HEAD = rf"{_NAME}{_TYPE}[ \t]{{0,8}}[=:,(!?>\"]"
+HEAD = rf"{_NAME}{_TYPE}[ \t]{{0,8}}[=:,(!?>\"]|--[a-z\-]{{0,20}}{_NAME} "
 
 _BARE_SUFFIXES = frozenset(
     {
@@ -90,7 +98,7 @@ def find_assigned_secrets(data: bytes, path: str) -> Iterator[Span]:
     """Yield values of 8 to 512 characters that a telling name is set to, and that look secret."""
     if is_lock_file(path):
         return
-    patterns = [_QUOTED, _ELEMENT, _DEFINED]
+    patterns = [_QUOTED, _ELEMENT, _DEFINED, _INLINE]
     name = PurePosixPath(path).name.lower()
     if PurePosixPath(name).suffix in _BARE_SUFFIXES or name.startswith((".env", "dockerfile")):
         patterns.append(_BARE)

@@ -13,9 +13,9 @@ from daybreak_data.personal_data.finding import Span
 from daybreak_data.personal_data.patterns import matches
 from daybreak_data.personal_data.top_level_domains import TOP_LEVEL_DOMAINS
 
-HEAD = r"[A-Za-z0-9_+\-]@[A-Za-z0-9\-]+\.[A-Za-z0-9]"
+HEAD = r"[A-Za-z0-9_+\-](?:@|%40)[A-Za-z0-9\-]+\.[A-Za-z0-9]"
 # RFC 5321 atoms without the exotic marks; lengths are checked after the match (RFC 5321 4.5.3.1).
-_PATTERN = r"[A-Za-z0-9_.%+\-]+@[A-Za-z0-9][A-Za-z0-9\-]*(?:\.[A-Za-z0-9\-]+)*\.[A-Za-z]{2,24}"
+_PATTERN = r"[A-Za-z0-9_.%+\-]+(?:@|%40)[A-Za-z0-9][A-Za-z0-9\-]*(?:\.[A-Za-z0-9\-]+)*\.[A-Za-z]{2,24}"
 MAX_LOCAL = 64
 MAX_DOMAIN = 253
 _WINDOW = 80
@@ -40,7 +40,8 @@ def find_emails(data: bytes) -> Iterator[Span]:
     """Yield the addresses of ``data`` from left to right."""
     for match in matches(_PATTERN, data):
         start, end = match.span()
-        local, domain = data[start:end].decode("ascii").rsplit("@", 1)
+        value = data[start:end].decode("ascii")
+        local, _, domain = value.rpartition("@" if "@" in value else "%40")
         trimmed = _trim_local(local, data[start - 1 : start])
         if not trimmed or not _is_address(trimmed, domain):
             continue

@@ -26,7 +26,7 @@ _START = r"(?:^|[^A-Za-z0-9_])"
 _WORD = r"[A-Za-z0-9_\-]"
 
 # Between pieces of a key that is spread over the lines of a string literal or a comment: one end of line at most.
-_EDGE = r"[ \t\"'`+,;\\#*|>]{0,40}"
+_EDGE = r"[ \t\"'`+,;\\#*|>]{0,80}"
 _GAP = rf"{_EDGE}(?:\r?\n{_EDGE})?"
 _PEM_LABEL = r"[A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
 _PEM_HEADERS = (

@@ -1,0 +1,156 @@
+"""Near-duplicates from Parquet to clusters, beside datatrove and datasketch; and how many planted copies are found.
+
+Ours reads documents from Parquet, persists signatures as Parquet and computes the clusters, on two local Spark
+threads; the session is up before (every data step shares one). datatrove reads and writes JSONL with two workers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from daybreak_data import duplicates
+from daybreak_data.spark import open_session
+from tests.bench.corpus import environment_code
+from tests.bench.peer import run_peer
+from tests.bench.row import Row
+from tests.data.duplicates import test_signatures as quality
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+CORPUS_BYTES = 100_000_000
+SLOW_PEER_BYTES = 20_000_000
+CORES = 2
+NUM_PARTS = 8
+
+
+def measure() -> list[Row]:
+    """Measure end to end on two cores; quality on planted copies of standard library files."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        corpus = environment_code(CORPUS_BYTES)
+        megabytes = _write(corpus, home)
+        few = environment_code(SLOW_PEER_BYTES)
+        few_megabytes = _write(few, home / "few")
+        with open_session("bench", CORES, str(home / "spark")) as spark:
+            few_run = _find(
+                spark, home / "few", home / "few" / "signatures"
+            )  # also starts the Python workers
+            ours = _find(spark, home, home / "signatures")
+        peer_args = (str(home / "few" / "jsonl"), str(home / "datatrove"), str(CORES))
+        requirements = ["datatrove[io]==0.10.1", "spacy", "regex", "nltk", "tokenizers", "xxhash<4"]
+        trove = run_peer("datatrove 0.10.1", requirements, "datatrove_minhash.py", *peer_args)
+        sketch = run_peer("datasketch", ["datasketch"], "datasketch_minhash.py", str(home / "few" / "jsonl"))
+    removed = f"of {len(few)} files ours removes {few_run.removed}, the peer {len(few) - trove['kept']}"
+    return [
+        Row(
+            "near-duplicates, end to end",
+            megabytes / ours.wall_s / CORES,
+            "MB/s/core",
+            ">= 3, goal 6",
+            "datatrove 0.10.1",
+            few_megabytes / trove["seconds"] / CORES,
+            f"{megabytes:.0f} MB on two cores by the clock on the wall; the peer {few_megabytes:.0f} MB: {removed}",
+        ),
+        Row(
+            "near-duplicates, work done",
+            megabytes / ours.cpu_s,
+            "MB per CPU second",
+            "",
+            "datatrove 0.10.1",
+            few_megabytes / trove["cpu_seconds"],
+            "all processes together: what is left of the above when the machine is busy otherwise",
+        ),
+        Row(
+            "signatures alone",
+            megabytes / ours.signing_cpu_s,
+            "MB per CPU second",
+            "",
+            "datasketch, MinHash and LSH",
+            few_megabytes / sketch["seconds"],
+            f"Parquet to Parquet; the peer is all in memory and saw {few_megabytes:.0f} MB on one core",
+        ),
+        *_quality_rows(),
+    ]
+
+
+def _write(corpus: list[tuple[str, str]], home: Path) -> float:
+    """Write the documents table as Parquet and as JSONL; return its size in MB."""
+    (home / "documents").mkdir(parents=True)
+    (home / "jsonl").mkdir()
+    rows = [
+        {
+            "document_id": hashlib.sha256(text.encode()).hexdigest(),
+            "path_id": number,
+            "source": "environment",
+            "repository": path.split("site-packages/")[-1].split("/")[0],
+            "path": path,
+            "language": "",
+            "licence": "",
+            "size_bytes": len(text.encode()),
+            "text": text,
+        }
+        for number, (path, text) in enumerate(corpus)
+    ]
+    for part in range(NUM_PARTS):
+        chunk = rows[part::NUM_PARTS]
+        pq.write_table(
+            pa.Table.from_pylist(chunk), home / "documents" / f"{part}.parquet", compression="zstd"
+        )
+        with (home / "jsonl" / f"{part}.jsonl").open("w") as file:
+            file.writelines(json.dumps({"id": str(r["path_id"]), "text": r["text"]}) + "\n" for r in chunk)
+    return sum(row["size_bytes"] for row in rows) / 1e6
+
+
+@dataclass(frozen=True)
+class Run:
+    """Seconds on the wall and of all cores, the cores' seconds for the signatures, and how many files go."""
+
+    wall_s: float
+    cpu_s: float
+    signing_cpu_s: float
+    removed: int
+
+
+def _cpu_s() -> float:
+    """CPU seconds of this process and all below it, the JVM and its Python workers among them."""
+    me = psutil.Process()
+    return sum(sum(process.cpu_times()[:4]) for process in [me, *me.children(recursive=True)])
+
+
+def _find(spark: SparkSession, home: Path, signatures: Path) -> Run:
+    began, cpu_began = time.monotonic(), _cpu_s()
+    documents = spark.read.parquet(str(home / "documents"))
+    texts = documents.select("path_id", "text")
+    signed = texts.mapInArrow(duplicates.signature_batches, duplicates.SIGNATURE_COLUMNS)
+    signed.write.parquet(str(signatures))
+    signing_cpu_s = _cpu_s() - cpu_began
+    clusters = duplicates.find_near_duplicates(spark.read.parquet(str(signatures)), documents)
+    removed = clusters.where("NOT kept").count()
+    return Run(time.monotonic() - began, _cpu_s() - cpu_began, signing_cpu_s, removed)
+
+
+def _quality_rows() -> list[Row]:
+    pairs = quality.planted_pairs(random.Random(0))
+    found = quality.shares_a_band(pairs)
+    scored = [(quality.jaccard(*pair), hit) for pair, hit in zip(pairs, found, strict=True)]
+    high = [hit for similarity, hit in scored if similarity >= 0.8]
+    middle = [hit for similarity, hit in scored if 0.7 <= similarity < 0.8]
+    wrong = sum(hit for similarity, hit in scored if similarity < 0.6)
+    note = f"{len(pairs)} planted copies of standard library files with changed, dropped and added lines"
+    return [
+        Row("recall at true Jaccard >= 0.8", sum(high) / len(high), "", ">= 0.95", note=note),
+        Row("recall at true Jaccard 0.7 to 0.8", sum(middle) / len(middle), "", ">= 0.70", note=note),
+        Row("pairs found with true Jaccard < 0.6", wrong / sum(found), "of found", "<= 0.02", note=note),
+    ]
