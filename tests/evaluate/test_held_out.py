@@ -118,6 +118,14 @@ def test_a_task_has_two_different_lines_of_the_text() -> None:
         assert not task.next_line[0] <= task.middle[0] <= task.next_line[1]
 
 
+@pytest.mark.parametrize(("max_tasks", "scored", "probed"), [(1, 1, 7), (4, 4, 4), (100, 4, 4)])
+def test_no_more_tasks_are_scored_than_asked_for(max_tasks: int, scored: int, probed: int) -> None:
+    suite = suite_of(Letters(CODE), max_tasks)
+    tasks = suite.tasks()
+    assert len(tasks) == 8
+    assert [len(part) for part in suite._split(tasks)] == [scored, probed]
+
+
 def test_more_tasks_than_lines_gives_what_there_is() -> None:
     assert 1 <= len(suite_of(Letters(CODE), max_tasks=1000).tasks()) <= 8
 

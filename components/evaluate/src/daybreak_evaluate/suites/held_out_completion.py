@@ -70,7 +70,7 @@ class HeldOutCompletion:
 
     def tasks(self) -> list[Task]:
         """Draw tasks row by row in a random order, one a row and round; the probes come last."""
-        wanted = (self.max_tasks or DEFAULT_TASKS) + NUM_PROBES
+        wanted = self._num_wanted() + NUM_PROBES
         order = sorted(range(len(self.rows)), key=lambda row: random.Random(f"{self.seed}-{row}").random())
         tasks: list[Task] = []
         for turn in range(TASKS_PER_ROW):
@@ -86,6 +86,14 @@ class HeldOutCompletion:
                 "give the run more repositories or packages, so that some are held out"
             )
         return tasks
+
+    def _num_wanted(self) -> int:
+        return self.max_tasks or DEFAULT_TASKS
+
+    def _split(self, tasks: Sequence[Task]) -> tuple[Sequence[Task], Sequence[Task]]:
+        """Return the tasks that are scored and those that are probed; where there are few, half each."""
+        count = min(self._num_wanted(), max(len(tasks) - NUM_PROBES, (len(tasks) + 1) // 2))
+        return tasks[:count], tasks[count:] or tasks
 
     def _draw(self, row: int, turn: int) -> Task | None:
         generator = random.Random(f"{self.seed}-{row}-{turn}")
@@ -105,7 +113,7 @@ class HeldOutCompletion:
         self, tasks: Sequence[Task], completer: Completer, report: Report
     ) -> tuple[list[Prompt], Sampling]:
         """Return two prompts a task: for the next line, and for the middle."""
-        scored, probes = _split(tasks)
+        scored, probes = self._split(tasks)
         self._fill_in_the_middle = self._knows_fill_in_the_middle(probes, completer, report)
         prompts = []
         for task in scored:
@@ -131,7 +139,7 @@ class HeldOutCompletion:
 
     def judge(self, tasks: Sequence[Task], completions: Sequence[Sequence[str]], report: Report) -> Outcome:
         """Compare each completion with the line that stood there."""
-        scored, _ = _split(tasks)
+        scored, _ = self._split(tasks)
         records = []
         for index, task in enumerate(scored):
             for kind, place, texts in (
@@ -179,12 +187,6 @@ class HeldOutCompletion:
 def all_metrics() -> tuple[str, ...]:
     """Return what this suite reports, whatever its settings."""
     return tuple(f"{NAME}/{metric}" for metric in METRICS)
-
-
-def _split(tasks: Sequence[Task]) -> tuple[Sequence[Task], Sequence[Task]]:
-    """Return the tasks that are scored and those that are probed; of few tasks, all are scored."""
-    count = max(len(tasks) - NUM_PROBES, (len(tasks) + 1) // 2)
-    return tasks[:count], tasks[count:] or tasks
 
 
 def _lines_to_ask_for(text: str) -> list[tuple[int, int]]:
