@@ -250,15 +250,16 @@ class TestKilledWriters:
 
 
 class TestStagingFolders:
-    def test_only_folders_of_the_dead_of_this_host_are_swept(self, tmp_path: Path) -> None:
+    def test_only_folders_of_the_dead_of_this_container_are_swept(self, tmp_path: Path) -> None:
         mine = staging.make(tmp_path)
+        place = mine.name.removeprefix(".staging-").partition("+")[0]
         dead = tmp_path / mine.name.replace(f"+{os.getpid()}+", "+4194303+")
-        reused = tmp_path / f"{mine.name.rsplit('+', 2)[0]}+1+{'0' * 32}"
-        elsewhere = tmp_path / f".staging-elsewhere+4194303+1+{'0' * 32}"
+        reused = tmp_path / f".staging-{place}+{os.getpid()}+1+{'0' * 32}"
+        other_pod = tmp_path / f".staging-{place}1+4194303+1+{'0' * 32}"
         strange = tmp_path / ".staging-of-somebody"
-        for folder in (dead, reused, elsewhere, strange):
+        for folder in (dead, reused, other_pod, strange):
             (folder / "sub").mkdir(parents=True)
         another = staging.make(tmp_path)
         assert {path.name for path in tmp_path.iterdir()} == {
-            folder.name for folder in (mine, another, elsewhere, strange)
+            folder.name for folder in (mine, another, other_pod, strange)
         }

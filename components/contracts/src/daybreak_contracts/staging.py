@@ -1,7 +1,8 @@
 """Folders that work is done in before it is published, and the sweeping up after writers that were killed.
 
-A staging folder's name says whose it is (host, process, start time), so that the next writer beside it can tell
-that its owner is dead. Folders of other hosts on a shared disk are left alone: nobody here can know.
+A staging folder's name says whose it is: the boot and the pid namespace (which container of which machine), the
+process, its start time. The next writer beside it in the same container can tell that its owner is dead. Folders
+from anywhere else on a shared disk are left alone: nobody here can know.
 """
 
 from __future__ import annotations
@@ -9,41 +10,42 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import uuid
 from pathlib import Path
 
 from daybreak_contracts.launch import identity_of
 
-PATTERN = re.compile(r"\.staging-(?P<host>[A-Za-z0-9.-]*)\+(?P<pid>\d+)\+(?P<start>\d+)\+[0-9a-f]{32}")
+PATTERN = re.compile(r"\.staging-(?P<place>[0-9a-f.]+)\+(?P<pid>\d+)\+(?P<start>\d+)\+[0-9a-f]{32}")
+UNKNOWN = "0"
+"""Place and start time on a system without /proc: such folders are never swept."""
 
 
 def make(parent: Path) -> Path:
-    """Return a fresh folder below ``parent``; what dead writers left there is removed."""
+    """Return a fresh folder below ``parent``; what dead writers of this container left there is removed."""
     parent.mkdir(parents=True, exist_ok=True)
     sweep(parent)
-    folder = parent / f".staging-{_owner()}+{uuid.uuid4().hex}"
+    pid, _, start = (identity_of(os.getpid()) or f"{os.getpid()}:{UNKNOWN}").partition(":")
+    folder = parent / f".staging-{_place()}+{pid}+{start}+{uuid.uuid4().hex}"
     folder.mkdir()
     return folder
 
 
 def sweep(parent: Path) -> None:
-    """Remove the staging folders of processes of this host that are gone."""
-    if identity_of(os.getpid()) is None:
-        return  # a system without /proc: nobody can tell who lives
-    host = _host()
+    """Remove the staging folders of processes of this container that are gone."""
+    place = _place()
     for folder in parent.glob(".staging-*"):
         found = PATTERN.fullmatch(folder.name)
-        if found is None or found["host"] != host:
+        if found is None or place == UNKNOWN or found["place"] != place:
             continue
         if identity_of(int(found["pid"])) != f"{found['pid']}:{found['start']}":
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _owner() -> str:
-    pid, _, start = (identity_of(os.getpid()) or f"{os.getpid()}:0").partition(":")
-    return f"{_host()}+{pid}+{start}"
-
-
-def _host() -> str:
-    return re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())
+def _place() -> str:
+    """Return where pids mean what they mean here. A host name would not do: pods on the host's network share it."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip().replace("-", "")
+        namespace = re.sub(r"\D", "", str(Path("/proc/self/ns/pid").readlink()))
+    except OSError:
+        return UNKNOWN
+    return f"{boot[:12]}.{namespace}"
