@@ -129,6 +129,14 @@ def test_a_missing_object_is_the_users_to_mend(folder: str) -> None:
     assert not storage.exists(f"{folder}/none")
 
 
+def test_a_bucket_is_no_file_and_a_slash_at_the_end_is_no_matter(folder: str) -> None:
+    with pytest.raises(UserError, match="is a folder, a file is needed"):
+        storage.read_bytes("s3://models")
+    storage.write_bytes(f"{folder}/a/b", b"x")
+    assert storage.list_files(f"{folder}/a/") == ["b"]
+    assert storage.exists(f"{folder}/a/")
+
+
 def test_a_missing_bucket_is_the_users_to_mend(folder: str) -> None:
     with pytest.raises(UserError, match="no such bucket"):
         storage.write_bytes("s3://nobody-made-this/x", b"")

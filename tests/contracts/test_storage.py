@@ -70,6 +70,12 @@ def test_a_remote_uri_names_a_bucket(uri: str) -> None:
         storage.filesystem(uri)
 
 
+@pytest.mark.parametrize("uri", ["s3://b//k", "s3://b/../k", "s3://b/./k", "gs://b/k/.."])
+def test_a_remote_uri_names_each_folder(uri: str) -> None:
+    with pytest.raises(UserError, match="knows no empty folder name"):
+        storage.filesystem(uri)
+
+
 def test_a_remote_uri_is_no_local_path() -> None:
     with pytest.raises(UserError, match="a local path is needed"):
         storage.local_path("s3://b/k")
@@ -232,6 +238,7 @@ PUT, HEAD = "during PutObject operation: ", "during HeadObject operation: "
         pytest.param(f"UNKNOWN (HTTP status 403) {HEAD}", UserError, "access denied", id="no right, no code"),
         pytest.param(f"UNKNOWN (HTTP status 301) {HEAD}", UserError, "another region", id="another region"),
         pytest.param(f"NO_SUCH_KEY {HEAD}", UserError, "not found", id="no object"),
+        pytest.param(f"VALIDATION {HEAD} Invalid DNS Label", UserError, "AWS_ENDPOINT_URL", id="no address"),
         pytest.param(f"SLOW_DOWN {PUT}", TransientError, "SLOW_DOWN", id="too many requests"),
         pytest.param(f"INTERNAL_FAILURE {PUT}", TransientError, "INTERNAL", id="a sick server"),
         pytest.param(

@@ -64,9 +64,11 @@ def filesystem(
     scheme = scheme_of(uri)
     if scheme == "file":
         return LocalFileSystem(auto_mkdir=True), str(local_path(uri).absolute())
-    path = uri.partition("://")[2]
-    if not path.partition("/")[0]:
+    path = uri.partition("://")[2].rstrip("/")
+    if not path or path.startswith("/"):
         raise UserError(f"{uri}: names no bucket, write {scheme}://bucket/folder")
+    if {"", ".", ".."} & set(path.split("/")):
+        raise UserError(f"{uri}: an object store knows no empty folder name, . or .., write the name itself")
     options = s3_options(os.environ if environment is None else environment) if scheme == "s3" else {}
     return _remote(scheme, tuple(options.items()), os.getpid()), path
 

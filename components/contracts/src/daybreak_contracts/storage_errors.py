@@ -66,6 +66,10 @@ def _of_object_store(uri: str, error: OSError) -> Exception:
         )
     if status in ("301", "307"):
         return UserError(f"{uri}: the bucket is in another region, set AWS_REGION")
+    if code == "VALIDATION":
+        return UserError(f"{uri}: cannot be asked for, check the URI and AWS_ENDPOINT_URL ({text})")
+    if "Not a regular file" in text:
+        return UserError(f"{uri}: {LOCAL[errno.EISDIR]}")
     if code in ("NO_SUCH_KEY", "RESOURCE_NOT_FOUND") or status == "404":
         return UserError(f"{uri}: not found")
     if not code and isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
