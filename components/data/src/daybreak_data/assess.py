@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from daybreak_contracts.resources.run import Data, PersonalData
 from daybreak_data import filters, generated, syntax
 from daybreak_data.decode import Undecodable, decode
-from daybreak_data.languages import detect_language
+from daybreak_data.languages import detect_language, family_of
 from daybreak_data.personal_data import Finding, find_personal_data, must_drop, redact
 
-CODE_VERSION = 1
-_FAMILY = {"tsx": "typescript", "jsx": "javascript"}
-"""Dialects that linguist lists apart and a manifest means with their language."""
+CODE_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Options:
     """What the rules have to know of the manifest."""
 
     languages: tuple[str, ...]
-    """Empty keeps every language."""
+    """Empty keeps every known language."""
     profile: filters.Profile
     personal_data: PersonalData
 
@@ -68,7 +66,13 @@ def options_of(data: Data) -> Options:
 def language_of(path: str, text: str) -> str | None:
     """Return the language as a manifest names it, dialects counted with their language."""
     found = detect_language(path, text)
-    return None if found is None else _FAMILY.get(found, found)
+    return None if found is None else family_of(found)
+
+
+def dialect_of(path: str, text: str, language: str | None) -> str | None:
+    """Return what a parser must know and a manifest does not say: TSX is no TypeScript to a grammar."""
+    found = detect_language(path, text)
+    return found if found is not None and family_of(found) == language else language
 
 
 def assess_before_duplicates(path: str, data: bytes, options: Options) -> Assessed:
@@ -93,16 +97,18 @@ def _first_drop(path: str, text: str, language: str | None, options: Options) ->
 
 
 def unwanted_language(language: str | None, options: Options) -> Drop | None:
-    """Drop a file whose language the manifest does not name."""
+    """Drop a file in no known language, or in one that the manifest does not name."""
+    if language is None:
+        return Drop("language", "unknown-language", "")
     if not options.languages or language in options.languages:
         return None
-    reason = "unknown-language" if language is None else "other-language"
-    return Drop("language", reason, language or "")
+    return Drop("language", "other-language", language)
 
 
 def assess_after_duplicates(path: str, text: str, language: str | None, options: Options) -> Finished:
     """Parse, find personal data, replace it, and parse again where something was replaced."""
-    parsed = syntax.check_syntax(text, language, path)
+    dialect = dialect_of(path, text, language)
+    parsed = syntax.check_syntax(text, dialect, path)
     if parsed.verdict == "error":
         return Finished(text, drop=Drop("syntax", "syntax-error", f"{parsed.parser}: {parsed.detail}"))
     findings = tuple(find_personal_data(text, path))
@@ -115,7 +121,7 @@ def assess_after_duplicates(path: str, text: str, language: str | None, options:
     redacted = redact(text, findings, handling)
     if redacted.text == text:
         return Finished(text, findings)
-    again = syntax.check_syntax(redacted.text, language, path)
+    again = syntax.check_syntax(redacted.text, dialect, path)
     if again.verdict == "error":
         detail = f"after redaction, {again.parser}: {again.detail}"
         return Finished(text, findings, drop=Drop("personal-data", "syntax-error-after-redaction", detail))

@@ -15,78 +15,86 @@ from typing import Any
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import PersonalData
 from daybreak_data import assess, filters, generated, syntax
-from daybreak_data.decode import Undecodable, decode
+from daybreak_data.decode import LIMIT_BYTES
 from daybreak_data.personal_data import find_personal_data
-from daybreak_data.sources.entries import MAX_FILE_BYTES
+from daybreak_data.sources import tree
 
 DEFAULTS = assess.Options(languages=(), profile="StarCoder2", personal_data=PersonalData())
 """A manifest's defaults, with every language wanted."""
-_SKIPPED_FOLDERS = frozenset({".git", ".hg", ".svn", "__pycache__"})
 
 
 def inspect_paths(paths: Iterable[Path], options: assess.Options = DEFAULTS) -> Iterator[dict[str, Any]]:
-    """Yield one answer per file, folders walked in sorted order. A path that is not there is a UserError."""
-    for path in paths:
+    """Yield one answer per file, folders walked in sorted order as a directory source is.
+
+    A path that is not there is a UserError, and so is it before anything is read.
+    """
+    named = [Path(path) for path in paths]
+    for path in named:
         if not os.path.lexists(path):
-            raise UserError(f"{path}: not found")
-        for file in _files(path):
-            yield inspect_file(file, options)
+            raise UserError(f"{path}: not found, name a file or a folder")
+    for path in named:
+        if not path.is_dir():
+            yield inspect_file(path, options)
+            continue
+        for found in tree.walk(path):
+            yield _inspect_found(path, found, options)
 
 
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_symlink() or not path.is_dir():
-        yield path
-        return
-    try:
-        entries = sorted(path.iterdir())
-    except OSError:
-        yield path  # told as unreadable
-        return
-    for entry in entries:
-        if entry.name not in _SKIPPED_FOLDERS:
-            yield from _files(entry)
+def _inspect_found(root: Path, found: tree.Found, options: assess.Options) -> dict[str, Any]:
+    """What was found below a folder; the rules see its path below the folder, as in the pipeline."""
+    file = root if found.path == "." else root / found.path
+    if found.problem:
+        return _answer(file, decision=f"drop: ingest/{found.problem}")
+    return inspect_file(file, options, found.path)
 
 
-def inspect_file(path: Path, options: assess.Options = DEFAULTS) -> dict[str, Any]:
-    """Return the answer for one file; whatever it is, nothing is raised."""
+def inspect_file(path: Path, options: assess.Options = DEFAULTS, name: str = "") -> dict[str, Any]:
+    """Return the answer for one file; whatever it is, nothing is raised.
+
+    ``name`` is the path that rules about folders see; the file's own path where it is empty. A symbolic
+    link that a person names is followed.
+    """
     data, refused = _read(path)
     if data is None:
         return _answer(path, decision=f"drop: ingest/{refused}")
-    decoded = decode(data)
-    if isinstance(decoded, Undecodable):
-        return _answer(path, decision=f"drop: ingest/{decoded.reason}")
-    text, name = decoded.text, path.as_posix()
-    language = assess.language_of(name, text)
-    filtered = filters.check_filters(text, language, name, options.profile)
+    name = name or path.as_posix()
     before = assess.assess_before_duplicates(name, data, options)
+    if not before.text:
+        return _answer(path, decision=_decision(before.drop))
+    text, language = before.text, before.language
     drop = before.drop or assess.assess_after_duplicates(name, text, language, options).drop
+    filtered = filters.check_filters(text, language, name, options.profile)
+    parsed = syntax.check_syntax(text, assess.dialect_of(name, text, language), name)
     return _answer(
         path,
         language=language,
-        encoding=decoded.encoding,
+        encoding=before.encoding,
         generated=generated.find_generated(name, text, language),
         filter=filtered.reason if filtered else None,
-        syntax=_syntax_in_words(syntax.check_syntax(text, language, name)),
+        syntax=_syntax_in_words(parsed),
         personalData=[
             {"kind": finding.kind, "start": finding.start, "end": finding.end, "rule": finding.rule}
             for finding in find_personal_data(text, name)
         ],
-        decision=f"drop: {drop.stage}/{drop.reason}" if drop else "keep",
+        decision=_decision(drop),
     )
+
+
+def _decision(drop: assess.Drop | None) -> str:
+    return f"drop: {drop.stage}/{drop.reason}" if drop else "keep"
 
 
 def _read(path: Path) -> tuple[bytes | None, str]:
     """Return the bytes, or None and why there are none. Never waits for a pipe, never reads a huge file."""
     try:
-        status = path.lstat()
-        if stat.S_ISLNK(status.st_mode):
-            return None, "symlink"
+        status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            return None, "unreadable" if stat.S_ISDIR(status.st_mode) else "special-file"
-        if status.st_size > MAX_FILE_BYTES:
+            return None, "special-file"
+        if status.st_size > LIMIT_BYTES:
             return None, "too-large"
-        return path.read_bytes(), ""
-    except OSError:
+        with path.open("rb") as file:  # files of /proc have size 0 and no end
+            return file.read(LIMIT_BYTES + 1), ""
+    except (OSError, ValueError):
         return None, "unreadable"
 
 
