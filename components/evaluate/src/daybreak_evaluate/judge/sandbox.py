@@ -10,7 +10,7 @@ import functools
 import os
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,6 +29,8 @@ NAMESPACES = (
     | kernel.CLONE_NEWCGROUP
 )
 STACK_BYTES = 8 << 20
+LOCKS = ("namespaces", "landlock")
+"""Locks that can be left out, to see that the others hold."""
 READ_FILES, READ_FOLDERS = 1 << 2, 1 << 3
 
 
@@ -70,16 +72,16 @@ class Plan:
         return "seccomp and Landlock" if self.landlock else "seccomp"
 
 
-def probe(max_level: int = 2) -> Plan:
-    """Try each lock in a child that is thrown away, strongest first. ``max_level`` 1 leaves namespaces out."""
+def probe(without: Collection[str] = ()) -> Plan:
+    """Try each lock in a child that is thrown away, strongest first; ``without`` some of LOCKS on request."""
     if not kernel.is_known_machine():
         return Plan(notes=(f"system calls of {kernel.machine()} are not known here",))
     plan = Plan(
         seccomp=_attempt(lambda: _install_seccomp(Plan())) == "",
         change_user=os.geteuid() == 0 and _attempt(lambda: _become(FIRST_UID)) == "",
     )
-    lower = replace(plan, landlock=kernel.landlock_version())
-    if max_level < 2:
+    lower = replace(plan, landlock=0 if "landlock" in without else kernel.landlock_version())
+    if "namespaces" in without:
         return replace(lower, notes=("namespaces left out on request",))
     candidates = [replace(plan, namespaces=True, user_namespace=True, change_user=False)]
     if os.geteuid() == 0:

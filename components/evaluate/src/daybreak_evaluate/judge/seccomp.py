@@ -19,7 +19,10 @@ _COLUMN = {"x86_64": 0, "aarch64": 1}
 _X32_BIT = 0x40000000
 _CLONE_THREAD = 0x00010000
 _SOCK_TYPE_MASK, _SOCK_STREAM = 0xF, 1
-_TERMINAL_INPUT = (0x5412, 0x541C)  # TIOCSTI, TIOCLINUX: typing into somebody's terminal
+_DENIED_IOCTLS = (0x5412, 0x541C, 0x8901, 0x8902)
+"""TIOCSTI, TIOCLINUX: typing into somebody's terminal; FIOSETOWN, SIOCSPGRP: as F_SETOWN."""
+_DENIED_FCNTLS = (8, 10, 15)
+"""F_SETOWN, F_SETSIG, F_SETOWN_EX: a pipe that sends SIGKILL to any process of the same user."""
 _PR_SET_PDEATHSIG = 1
 
 NONE = -1
@@ -76,7 +79,7 @@ FILES = {
 """Denied only where neither namespaces nor Landlock hide the host's files."""
 _OWN_PID = {"kill": (62, 129), "tgkill": (234, 131)}
 _PRLIMIT, _CLONE, _CLONE3 = (302, 261), (56, 220), (435, 435)
-_SOCKETPAIR, _IOCTL, _PRCTL = (53, 199), (16, 29), (157, 167)
+_SOCKETPAIR, _IOCTL, _PRCTL, _FCNTL = (53, 199), (16, 29), (157, 167), (72, 25)
 
 
 @dataclass(frozen=True)
@@ -132,10 +135,14 @@ def _conditions(column: int, pid: int) -> list[Jump]:
     code += _when(_CLONE[column], [_argument(0), Jump(_ANY_BIT, _CLONE_THREAD, 1, 0), _refuse()])
     stream = [_argument(1), Jump(_AND, _SOCK_TYPE_MASK), Jump(_EQUAL, _SOCK_STREAM, 1, 0), _refuse()]
     code += _when(_SOCKETPAIR[column], stream)
-    typing = [Jump(_EQUAL, request, 0, 1) for request in _TERMINAL_INPUT]
-    code += _when(_IOCTL[column], [_argument(1), typing[0], _refuse(), typing[1], _refuse()])
-    code += _when(_PRCTL[column], [_argument(0), Jump(_EQUAL, _PR_SET_PDEATHSIG, 0, 1), _refuse()])
+    code += _when(_IOCTL[column], [_argument(1), *_none_of(_DENIED_IOCTLS)])
+    code += _when(_FCNTL[column], [_argument(1), *_none_of(_DENIED_FCNTLS)])
+    code += _when(_PRCTL[column], [_argument(0), *_none_of((_PR_SET_PDEATHSIG,))])
     return code
+
+
+def _none_of(values: tuple[int, ...]) -> list[Jump]:
+    return [jump for value in values for jump in (Jump(_EQUAL, value, 0, 1), _refuse())]
 
 
 def _argument(index: int) -> Jump:

@@ -249,10 +249,8 @@ class Yard:
         if sample is None or sample.verdict is None or not sample.candidate_gone:
             return
         verdict = sample.overruled or sample.verdict
-        if not verdict.passed and sample.cpu_s >= self._limits.timeout_s:
-            verdict = Verdict(
-                False, TIMED_OUT, Kind.TIMEOUT
-            )  # the kernel's limit was faster than the yard's look
+        if sample.cpu_s >= self._limits.timeout_s:  # it was over between two looks
+            verdict = Verdict(False, TIMED_OUT, Kind.TIMEOUT)
         slot.sample = None
         document = {"passed": verdict.passed, "result": verdict.result, "kind": verdict.kind.value}
         send_frame(
@@ -261,11 +259,11 @@ class Yard:
 
 
 def main() -> None:
-    """Start with the settings as JSON in the only argument: limits, number of slots, highest tier to try."""
+    """Start with the settings as JSON in the only argument: limits, number of slots, locks to leave out."""
     settings = json.loads(sys.argv[1])
     client = socket.socket(fileno=0)
     limits = Limits(**settings["limits"])
-    plan = probe(settings["max_level"])
+    plan = probe(settings["without"])
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     send_frame(client, {"usable": plan.usable, "tier": dataclasses.asdict(plan.tier())})
     if plan.usable:
