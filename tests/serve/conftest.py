@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -220,10 +219,15 @@ def slow(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 def group_of(group: int) -> list[int]:
     """Return the processes of a group that are not yet dead."""
-    command = ["ps", "-eo", "pgid=,stat=,pid="]
-    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    rows = [line.split() for line in found.splitlines()]
-    return [int(pid) for of, state, pid in rows if int(of) == group and not state.startswith("Z")]
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            stat = (entry / "stat").read_text().rpartition(")")[2].split()  # proc(5): state, ppid, pgrp
+        except (OSError, ValueError):
+            continue
+        if entry.name.isdigit() and stat[0] not in ("Z", "X") and int(stat[2]) == group:
+            found.append(int(entry.name))
+    return found
 
 
 def wait_for(url: str, status: int, timeout_s: float = 60.0) -> httpx.Response:

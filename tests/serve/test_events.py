@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daybreak_serve.gateway.events import Event, Journal, Record, parse_events
+from daybreak_serve.gateway.events import Event, Journal, Record, parse_events, user_hash
 from daybreak_serve.gateway.problems import Problem
 
 
 def record(num_characters: int = 10) -> Record:
-    return Record("daybreak", "ab", "python", "ada", num_characters)
+    return Record("daybreak", "ab", "python", user_hash("ada"), num_characters)
 
 
 def event(**fields: Any) -> Event:

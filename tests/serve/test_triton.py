@@ -35,6 +35,13 @@ def test_the_installation_has_what_the_server_needs() -> None:
     assert found.wheel_libraries.is_dir()
 
 
+def test_a_python_without_a_shared_library_is_told_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="apt install libpython3"):
+        triton.find_libpython([tmp_path])
+    (tmp_path / triton.LIBPYTHON).touch()
+    assert triton.find_libpython([tmp_path / "none", tmp_path]) == tmp_path
+
+
 def test_the_environment_puts_ours_first_and_keeps_the_rest() -> None:
     installation = triton.find_installation()
     found = triton.environment(installation, {"PATH": "/bin", "LD_LIBRARY_PATH": "/opt/x", "HOME": "/h"})

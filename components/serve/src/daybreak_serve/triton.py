@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import re
 import socket
+import sys
 import sysconfig
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
@@ -51,17 +52,32 @@ def find_installation() -> Installation:
     if spec is None or not spec.submodule_search_locations:
         raise UserError("the Triton binary is not installed, install daybreak-serve[local]")
     package = Path(next(iter(spec.submodule_search_locations)))
-    libraries = Path(str(sysconfig.get_config_var("LIBDIR")))
-    if not (libraries / LIBPYTHON).exists():
-        raise UserError(
-            f"{libraries}/{LIBPYTHON}: not found, Triton's Python backend needs a Python 3.11 built with a "
-            "shared library (--enable-shared; uv's and Debian's are)"
-        )
     return Installation(
         tritonserver=package / "tritonserver",
         wheel_libraries=package.parent / "nvidia_pytriton.libs",
-        python_libraries=libraries,
+        python_libraries=find_libpython(library_folders()),
         scripts=Path(sysconfig.get_path("scripts")),
+    )
+
+
+def library_folders() -> list[Path]:
+    """Return where this Python's shared library may lie: as configured, Debian's subfolder, beside the binary."""
+    configured = Path(str(sysconfig.get_config_var("LIBDIR")))
+    return [
+        configured,
+        configured / str(sysconfig.get_config_var("MULTIARCH")),
+        Path(sys.base_prefix) / "lib",
+    ]
+
+
+def find_libpython(folders: Sequence[Path]) -> Path:
+    """Return the first folder with Python's shared library; none is a UserError that tells how to get it."""
+    for folder in folders:
+        if (folder / LIBPYTHON).exists():
+            return folder
+    raise UserError(
+        f"{LIBPYTHON}: not found in {', '.join(map(str, folders))}; Triton's Python backend needs it: "
+        "`apt install libpython3.11` for Debian's Python, or a Python of uv (`uv python install 3.11`)"
     )
 
 
@@ -95,7 +111,7 @@ def environment(installation: Installation, base: Mapping[str, str]) -> dict[str
         "PATH": f"{installation.scripts}:{base.get('PATH', '')}",
         "PYTHONUNBUFFERED": "1",
         "TOKENIZERS_PARALLELISM": "false",
-        "HF_HUB_OFFLINE": "1",
+        "CUDA_VISIBLE_DEVICES": "",  # the Python backend runs on the CPU: no memory of a GPU for nothing
     }
 
 

@@ -18,7 +18,7 @@ from daybreak_serve.gateway.admission import Admission, Supersession, Ticket
 from daybreak_serve.gateway.answers import Identity, Usage
 from daybreak_serve.gateway.compose import ComposedPrompt
 from daybreak_serve.gateway.config import GatewayConfig
-from daybreak_serve.gateway.events import Journal, Record
+from daybreak_serve.gateway.events import Journal, Record, user_hash
 from daybreak_serve.gateway.exchange import (
     Answer,
     ClientLeft,
@@ -118,8 +118,10 @@ class Completions:
         try:
             await self._generate(flight)
         except Problem as problem:
-            self._parts.metrics.rejected.labels(problem.code or problem.type).inc()
-            await self._end_by(flight, problem)
+            if ticket.cancelled:  # a stream that is cancelled while it is written to looks broken
+                await self._end_cancelled(flight)
+            else:
+                await self._end_by(flight, problem)
         except asyncio.CancelledError:
             if ticket.cancelled is None or is_task_cancelled():
                 raise
@@ -196,6 +198,7 @@ class Completions:
 
     async def _end_by(self, flight: _Flight, problem: Problem) -> None:
         """Answer with a problem; in a stream that has begun it is its last event."""
+        self._parts.metrics.rejected.labels(problem.code or problem.type).inc()
         if flight.answer.is_started:
             await flight.answer.write(answers.problem_piece(problem), more=False)
         else:
@@ -235,7 +238,7 @@ class Completions:
             model=config.model_name,
             model_digest=config.model_digest,
             language=compose.language_of(flight.request.file, compose.LANGUAGES),
-            user=flight.request.user,
+            user=user_hash(flight.request.user),
             num_characters=num_characters,
         )
         self._parts.journal.remember(flight.identity.completion_id, record)

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -56,7 +56,7 @@ class EventBatch(BaseModel):
     events: Annotated[list[Event], Field(min_length=1, max_length=MAX_BATCH)]
 
 
-@dataclass
+@dataclass(slots=True)
 class Record:
     """What the gateway knows of a completion."""
 
@@ -64,8 +64,9 @@ class Record:
     model_digest: str
     language: str
     user: str | None
+    """Pseudonym, see `user_hash`."""
     num_characters: int
-    seen: set[tuple[str, int | None]] = field(default_factory=set)
+    seen: tuple[tuple[str, int | None], ...] = ()
 
 
 def parse_events(body: bytes) -> list[Event]:
@@ -115,7 +116,7 @@ class Journal:
         key = (event.event, event.after_s)
         if key in record.seen:
             return False
-        record.seen.add(key)
+        record.seen = (*record.seen, key)
         line = {
             "time": round(now_s, 3),
             "completion_id": event.completion_id,
@@ -125,7 +126,7 @@ class Journal:
             "model": record.model,
             "model_digest": record.model_digest,
             "language": record.language,
-            "user": user_hash(record.user),
+            "user": record.user,
         }
         self._write(json.dumps(line) + "\n")
         return True

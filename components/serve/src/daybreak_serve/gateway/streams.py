@@ -25,6 +25,7 @@ _CHANNEL_OPTIONS = (
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.max_receive_message_length", 4 << 20),
+    ("grpc.enable_http_proxy", 0),  # the engine is a neighbour, whatever http_proxy says
 )
 FINAL = "triton_final_response"
 WITH_FINAL = "triton_enable_empty_final_response"
