@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tarfile
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from daybreak_contracts import artifacts
@@ -225,3 +228,31 @@ def test_scope_of_duplicates(play: Any, duplicates: dict[str, Any], kept: set[st
     result = play.run(play.directory("code"), data={"duplicates": duplicates})
     rows = play.table(result.uri, "documents").to_pylist()
     assert {row["path"] for row in rows} == kept
+
+
+def test_a_torn_archive_ends_the_step_with_its_name(play: Any) -> None:
+    with tarfile.open(play.root / "lib.tgz", "w:gz") as archive:
+        archive.add(play.write_world(play.root / "code"), "code")
+    data = (play.root / "lib.tgz").read_bytes()
+    play.put(play.root / "lib.tgz", data[: len(data) // 2])
+    source = {"name": "vendored", "archives": {"uris": [str(play.root / "lib.tgz")]}}
+    with pytest.raises(UserError, match=r"source vendored: .*lib.tgz: it is torn"):
+        play.run(source)
+    assert list((play.root / "out" / "ingest").iterdir()) == []
+
+
+def test_a_repository_an_archive_and_rows_together(play: Any) -> None:
+    code = play.write_world(play.root / "code", repositories=1)
+    with tarfile.open(play.root / "lib.tgz", "w:gz") as archive:
+        archive.add(code, "code")
+        archive.add(play.put(play.root / "more.py", play.module(77)), "../more.py")
+    rows = {"content": [play.module(50), play.module(0)], "path": ["x.py", "y.py"], "repo": ["o/r", "o/r"]}
+    pq.write_table(pa.table(rows), play.root / "rows.parquet")
+    result = play.run(
+        {"name": "vendored", "archives": {"uris": [str(play.root / "lib.tgz")]}},
+        {"name": "stack", "parquet": {"uri": str(play.root / "rows.parquet"), "repositoryColumn": "repo"}},
+    )
+    assert (result.num_files, result.num_documents) == (8, 6)
+    assert result.dropped == {"exact-duplicate": 1, "path-outside-archive": 1}
+    repositories = set(play.table(result.uri, "documents").column("repository").to_pylist())
+    assert repositories <= {"lib", "o/r"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
-import os
 import resource
 import shutil
 import signal
@@ -23,7 +22,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from daybreak_contracts import artifacts
-from daybreak_data.java import find_java
 
 pytestmark = pytest.mark.slow
 # Two packages of this environment: some megabytes of real code, enough for several pieces and parts.
@@ -68,6 +66,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory, play_at: Any) -> tuple[Any, 
     play = play_at(tmp_path_factory.mktemp("alone"))
     code, result, said = play.run_command(play.arguments(*play_sources(play), cores=1))
     assert code == 0, said
+    assert [line for line in said.splitlines() if not line.startswith("documents: ")] == []
+    assert list((play.root / "work").iterdir()) == []
     assert len(list((Path(result["result"]["uri"]) / "documents").iterdir())) > 1
     assert len(list((play.root / "out" / "ingest").glob("*/documents/part-00001.parquet"))) == 1
     return play, content_of(result)
@@ -260,42 +260,9 @@ def tar_of(files: dict[str, str]) -> bytes:
     return gzip.compress(sink.getvalue())
 
 
-def test_a_torn_archive_ends_the_step_with_its_name(play: Any) -> None:
-    data = tar_of({f"{index}.py": play.module(index) for index in range(30)})
-    play.put(play.root / "lib.tgz", data[: len(data) // 2])
-    source = {"name": "vendored", "archives": {"uris": [str(play.root / "lib.tgz")]}}
-    code, result, _ = play.run_command(play.arguments(source))
-    assert code == 2
-    assert "source vendored" in result["error"]["message"]
-    assert "lib.tgz: it is torn" in result["error"]["message"]
-    assert not list((play.root / "out" / "ingest").glob("*"))
-
-
 def test_the_command_line_says_what_is_wrong_with_its_arguments(play: Any) -> None:
     args = play.arguments(play.directory("nowhere"))
     code, result, said = play.run_command(args)
     assert code == 2
     assert "source nowhere" in result["error"]["message"]
     assert "Traceback" not in said
-
-
-def test_without_java_the_remedy_is_named(play: Any) -> None:
-    """Where this machine has a Java in a usual folder the step finds it; nothing is proven then but that."""
-    play.write_world(play.root / "code", repositories=1)
-    environment = {"PATH": "/nowhere", "JAVA_HOME": "/nowhere", "HOME": str(play.root)}
-    code, result, said = play.run_command(play.arguments(play.directory("code")), **environment)
-    if find_java(environment) is None:
-        assert code == 2
-        assert "make setup" in result["error"]["message"]
-    else:
-        assert code == 0, said
-
-
-def test_a_quiet_machine(play: Any) -> None:
-    """Nothing but our own lines on stderr, and no scratch left in the work folder."""
-    play.write_world(play.root / "code", repositories=1)
-    code, _, said = play.run_command(play.arguments(play.directory("code")))
-    assert code == 0
-    assert [line for line in said.splitlines() if not line.startswith("documents: ")] == []
-    assert list((play.root / "work").iterdir()) == []
-    assert os.environ.get("SPARK_LOCAL_IP") is None

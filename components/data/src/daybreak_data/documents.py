@@ -29,7 +29,6 @@ PART_BYTES = 8 << 20
 MAX_PARTS = 4096
 MAX_BROADCAST_ROWS = 2_000_000
 DESCRIPTION = {name: kind for name, kind in parts.INGESTED.items() if name not in ("encoding", "text")}
-SIGNATURES = {name: kind for name, kind in parts.SIGNATURES.items() if name != "num_tokens"}
 REPORT_SCHEMA = "part long, report binary"
 Ingested = dict[str, tuple[str, artifacts.Manifest]]
 """Name of a source to the URI and the manifest of its ingest artifact."""
@@ -185,8 +184,8 @@ def _find_clusters(
     if scope == "Exact":
         return exact
     unique = description.join(exact.where("NOT kept").select("path_id"), "path_id", "left_anti")
-    signatures = parts.read(spark, _files(ingested, ingest.SIGNATURES), SIGNATURES)
-    near = duplicates.find_near_duplicates(signatures, unique)
+    signatures = parts.read(spark, _files(ingested, ingest.SIGNATURES), ingest.SIGNATURE_COLUMNS)
+    near = duplicates.find_near_duplicates(signatures, unique, float(args.data.duplicates.threshold))
     return exact.unionByName(near).localCheckpoint(eager=True)
 
 

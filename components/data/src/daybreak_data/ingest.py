@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 CODE_VERSION = 1
 DOCUMENTS, SIGNATURES, DROPS = "documents", "signatures", "drops"
 REPORT_SCHEMA = "piece long, report binary"
+SIGNATURE_COLUMNS = parts.columns_of(signatures.SIGNATURE_COLUMNS)
 STAGE = "ingest"
 SIGNED_BYTES = 4 << 20
 
@@ -182,7 +183,7 @@ class PieceWriter:
         self._drops = stack.enter_context(parts.PartWriter(staging / DROPS / name, parts.DROPS))
         self._signatures: SignatureWriter | None = None
         if rules.threshold is not None:
-            signed = stack.enter_context(parts.PartWriter(staging / SIGNATURES / name, parts.SIGNATURES))
+            signed = stack.enter_context(parts.PartWriter(staging / SIGNATURES / name, SIGNATURE_COLUMNS))
             self._signatures = stack.enter_context(SignatureWriter(signed, rules.threshold))
         self.report = Report()
 
@@ -252,8 +253,7 @@ class SignatureWriter:
 
         batch = pa.record_batch({"path_id": self._path_ids, "text": pa.array(self._texts, pa.string())})
         for signed in signatures.signature_batches(iter([batch]), self._threshold):
-            for row in signed.to_pylist():
-                self._part.add(row)
+            self._part.add_batch(signed)
         self._path_ids, self._texts, self._bytes = [], [], 0
 
     def __enter__(self) -> SignatureWriter:

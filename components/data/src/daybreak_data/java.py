@@ -104,7 +104,8 @@ def require_java(environment: Mapping[str, str], usual_folders: tuple[str, ...] 
 def find_libpython(environment: Mapping[str, str]) -> Path | None:
     """Return the shared library of Python 3.11 that Triton's Python backend links to, or None."""
     library_folder = sysconfig.get_config_var("LIBDIR")
-    folders = [str(library_folder or ""), *environment.get("LD_LIBRARY_PATH", "").split(":")]
+    own = str(Path(sys.base_prefix) / "lib")
+    folders = [str(library_folder or ""), own, *environment.get("LD_LIBRARY_PATH", "").split(":")]
     for folder in filter(None, folders):
         if (Path(folder) / LIBPYTHON).is_file():
             return Path(folder) / LIBPYTHON

@@ -69,7 +69,14 @@ CLUSTERS = {
     "size_bytes": "int64",
     "kept": "bool",
 }
-SIGNATURES = {"path_id": "int64", "num_tokens": "int32", "bands": "list<int64>"}
+_SPARK_NAMES = {
+    "int64": "long",
+    "int32": "int",
+    "string": "string",
+    "binary": "binary",
+    "bool": "boolean",
+    "list<int64>": "array<long>",
+}
 
 
 def path_id_of(source: str, repository: str, path: str) -> int:
@@ -98,14 +105,14 @@ def arrow_schema(columns: Mapping[str, str]) -> pa.Schema:
 
 def spark_schema(columns: Mapping[str, str]) -> str:
     """Return the same schema in Spark's words."""
-    known = {
-        "int64": "long",
-        "int32": "int",
-        "string": "string",
-        "bool": "boolean",
-        "list<int64>": "array<long>",
-    }
-    return ", ".join(f"`{name}` {known[kind]}" for name, kind in columns.items())
+    return ", ".join(f"`{name}` {_SPARK_NAMES[kind]}" for name, kind in columns.items())
+
+
+def columns_of(spark_schema: str) -> dict[str, str]:
+    """Return the columns that a schema in Spark's words names: the way back from ``spark_schema``."""
+    kinds = {spark: kind for kind, spark in _SPARK_NAMES.items()}
+    pairs = [column.split() for column in spark_schema.replace("`", "").split(", ")]
+    return {name: kinds[spark] for name, spark in pairs}
 
 
 class PartWriter:
