@@ -120,6 +120,7 @@ def statistics(name: str = "plain", **changes: Any) -> dict[str, list[dict[str, 
                 "size_bytes": 4,
             }
         ],
+        "unread": [],
         "personal_data": [{"kind": "email", "rule": name, "source": name, "findings": 2, "files": 1}],
     }
     return {**found, **changes}
@@ -137,6 +138,27 @@ def test_the_first_lines_say_in_plain_words_what_happened() -> None:
         in said
     )
     assert "and 39 more" in said
+
+
+def test_files_that_were_never_opened_are_told_apart() -> None:
+    large = {
+        "stage": "ingest",
+        "reason": "too-large",
+        "source": "x",
+        "language": "",
+        "files": 2,
+        "bytes": 10**9,
+    }
+    found = statistics(unread=[{"reason": "sample", "files": 7000, "bytes": 10**8}])
+    found["drops"].append(large)
+    said = words_of(xray_page.render("t", "d", found))
+    assert "15 files (4.5 kB) came in from 3 sources." in said
+    assert (
+        "Besides, 7,002 files (1.1 GB) were set aside without being read: 7,000 for “sample”, 2 too large. "
+        "A source's maxBytes takes a seeded sample of it."
+    ) in said
+    metrics = xray_page.metrics_of(found)
+    assert (metrics["num_files"], metrics["read_files"], metrics["dropped/unread/sample"]) == (7017, 15, 7000)
 
 
 def test_a_page_about_nothing_dropped_is_whole() -> None:

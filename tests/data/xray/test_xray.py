@@ -99,7 +99,9 @@ def compute(spark: SparkSession, uri: str) -> dict[str, list[dict[str, Any]]]:
 
 @pytest.mark.slow
 def test_every_table_says_what_is_known(spark: SparkSession, write_documents: WriteDocuments) -> None:
-    found = compute(spark, write_documents(DOCUMENTS, **TABLES))
+    counted = {"dropped": {"binary": 1, "line-too-long": 9, "sample": 500}, "num_bytes": 10_947}
+    found = compute(spark, write_documents(DOCUMENTS, result=counted, **TABLES))
+    assert found["unread"] == [{"reason": "sample", "files": 500, "bytes": 10_000}]
     python = next(row for row in found["languages"] if row["language"] == "python")
     assert {name: python[name] for name in ("files", "repositories", "bytes", "lines", "blank_lines")} == {
         "files": 2, "repositories": 1, "bytes": 21, "lines": 4, "blank_lines": 1,

@@ -24,7 +24,7 @@ NUM_COLOURS = 7
 Row = dict[str, Any]
 
 STAGES = {
-    "ingest": "could not be read as text",
+    "ingest": "were empty or could not be read as text",
     "language": "are of a language that was not asked for",
     "sample": "are beyond the source's size limit",
     "filter": "look like data or minified code rather than code that someone wrote",
@@ -34,6 +34,8 @@ STAGES = {
     "personal-data": "could not be cleaned of personal data",
     "contamination": "hold a problem of the benchmarks",
 }
+UNREAD = ("too-large",)
+"""Reasons of files that were never opened: they count as set aside, not as come in and dropped."""
 KINDS = {"email": "e-mail addresses", "ipAddress": "IP addresses", "key": "keys and passwords"}
 MEASURES = {
     "bytes": "Size of a file",
@@ -52,7 +54,10 @@ class Figures:
     """What came in, what was dropped and what is kept, as the page's first lines and the metrics say it."""
 
     num_files: int
+    """Files that were read; ``unread_files`` come on top."""
     num_bytes: int
+    unread_files: int
+    unread_bytes: int
     num_documents: int
     document_bytes: int
     num_languages: int
@@ -74,13 +79,16 @@ class Figures:
 
 def figures_of(found: dict[str, list[Row]]) -> Figures:
     """Return the figures of the statistics."""
-    languages, sources, drops = found["languages"], found["sources"], found["drops"]
+    languages, sources, drops = found["languages"], found["sources"], read_drops(found)
+    unread = [*found["unread"], *[row for row in found["drops"] if row["reason"] in UNREAD]]
     kept_bytes = sum(row["bytes"] for row in languages)
     kept = sum(row["files"] for row in languages)
-    names = {row["source"] for row in sources} | {row["source"] for row in drops}
+    names = {row["source"] for row in sources} | {row["source"] for row in found["drops"]}
     return Figures(
         num_files=kept + sum(row["files"] for row in drops),
         num_bytes=kept_bytes + sum(row["bytes"] for row in drops),
+        unread_files=sum(row["files"] for row in unread),
+        unread_bytes=sum(row["bytes"] for row in unread),
         num_documents=kept,
         document_bytes=kept_bytes,
         num_languages=len(languages),
@@ -91,12 +99,18 @@ def figures_of(found: dict[str, list[Row]]) -> Figures:
     )
 
 
+def read_drops(found: dict[str, list[Row]]) -> list[Row]:
+    """Return the drops of files that were read."""
+    return [row for row in found["drops"] if row["reason"] not in UNREAD]
+
+
 def metrics_of(found: dict[str, list[Row]]) -> dict[str, float]:
     """Return the numbers that a tracker keeps: figures, and dropped files by reason."""
     figures = figures_of(found)
     metrics = {
-        "num_files": figures.num_files,
-        "num_bytes": figures.num_bytes,
+        "num_files": figures.num_files + figures.unread_files,
+        "read_files": figures.num_files,
+        "read_bytes": figures.num_bytes,
         "num_documents": figures.num_documents,
         "document_bytes": figures.document_bytes,
         "kept_files_share": round(figures.num_documents / max(1, figures.num_files), 6),
@@ -106,6 +120,8 @@ def metrics_of(found: dict[str, list[Row]]) -> dict[str, float]:
     }
     for row in merged(found["drops"], ("stage", "reason")):
         metrics[f"dropped/{row['stage']}/{row['reason']}"] = row["files"]
+    for row in found["unread"]:
+        metrics[f"dropped/unread/{row['reason']}"] = row["files"]
     return {name: float(value) for name, value in metrics.items()}
 
 
@@ -128,10 +144,11 @@ def render(title: str, digest: str, found: dict[str, list[Row]]) -> str:
         title=title,
         digest=digest,
         figures=figures,
-        stages=_stages(found["drops"]),
+        stages=_stages(read_drops(found)),
+        unread=found["unread"],
         stage_words=STAGES,
         kind_words=KINDS,
-        ribbon=_ribbon(figures, found["drops"]),
+        ribbon=_ribbon(figures, read_drops(found)),
         languages=found["languages"],
         sources=_sources(found),
         colours=colours,
@@ -200,9 +217,9 @@ def _ribbon(figures: Figures, drops: Sequence[Row]) -> Markup:
 
 
 def _sources(found: dict[str, list[Row]]) -> list[Row]:
-    dropped = {row["source"]: row for row in merged(found["drops"], ("source",))}
+    dropped = {row["source"]: row for row in merged(read_drops(found), ("source",))}
     kept = {row["source"]: row for row in found["sources"]}
-    names = [*kept, *sorted(set(dropped) - set(kept))]
+    names = [*kept, *sorted({row["source"] for row in found["drops"]} - set(kept))]
     nothing: Row = {"files": 0, "bytes": 0}
     empty: Row = {**nothing, "repositories": 0, "redactions": 0}
     return [

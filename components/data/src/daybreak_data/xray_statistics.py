@@ -6,6 +6,7 @@ which numbers there are; ``xray_measures`` takes them of each file, ``xray_page`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -51,13 +52,35 @@ def compute(session: SparkSession, uri: str, manifest: artifacts.Manifest) -> di
         "personal_data": personal_data(personal),
     }
     try:
-        with ThreadPoolExecutor(CONCURRENT_QUERIES) as pool:  # small queries: their start is most of their time
+        with ThreadPoolExecutor(
+            CONCURRENT_QUERIES
+        ) as pool:  # small queries: their start is most of their time
             found = dict(zip(frames, pool.map(lambda frame: frame.toArrow(), frames.values()), strict=True))
     finally:
         for frame in (documents, drops, clusters):
             frame.unpersist()
     found["histograms"] = _with_edges(found["histograms"])
+    found["unread"] = unread(manifest.result, found)
     return found
+
+
+def unread(result: Mapping[str, Any], found: Mapping[str, pa.Table]) -> pa.Table:
+    """Return reasons that the documents step counted without a row for each file: it never looked into those.
+
+    Such is a source's own limit, which can set millions of files aside. Their bytes are what is left of all bytes
+    seen; they are known only where there is one such reason, else 0.
+    """
+    import pyarrow as pa
+
+    known = set(found["drops"]["reason"].to_pylist())
+    others = {
+        reason: files for reason, files in sorted(result.get("dropped", {}).items()) if reason not in known
+    }
+    seen = sum(found["drops"]["bytes"].to_pylist()) + sum(found["languages"]["bytes"].to_pylist())
+    rest = max(0, result.get("num_bytes", 0) - seen) if len(others) == 1 else 0
+    schema = pa.schema([("reason", pa.string()), ("files", pa.int64()), ("bytes", pa.int64())])
+    rows = [{"reason": reason, "files": files, "bytes": rest} for reason, files in others.items()]
+    return pa.Table.from_pylist(rows, schema=schema)
 
 
 def _with_edges(counted: pa.Table) -> pa.Table:
