@@ -245,15 +245,3 @@ def wait_for(url: str, status: int, timeout_s: float = 60.0) -> httpx.Response:
             last = response.text
         time.sleep(0.05)
     raise AssertionError(f"{url}/readyz did not answer {status}: {last}")
-
-
-@pytest.fixture(scope="session")
-def llama_server(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
-    """Triton with the real engine."""
-    folder = tmp_path_factory.mktemp("llama")
-    build_repository(model, folder / "repository")
-    server = new_server(folder, metrics=True)
-    server.start()
-    server.wait_ready(Progress("serve"))
-    yield server
-    server.stop()
