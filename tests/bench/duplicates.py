@@ -143,7 +143,7 @@ def _find(spark: SparkSession, home: Path, signatures: Path) -> Run:
 
 def _quality_rows() -> list[Row]:
     pairs = quality.planted_pairs(random.Random(0))
-    found = quality.shares_a_band(pairs)
+    found = quality.are_found(pairs)
     scored = [(quality.jaccard(*pair), hit) for pair, hit in zip(pairs, found, strict=True)]
     high = [hit for similarity, hit in scored if similarity >= 0.8]
     middle = [hit for similarity, hit in scored if 0.7 <= similarity < 0.8]

@@ -24,7 +24,12 @@ from datatrove.pipeline.writers import JsonlWriter
 
 def run_stage(steps: list, tasks: int, workers: int, logs: Path) -> None:
     LocalPipelineExecutor(
-        pipeline=steps, tasks=tasks, workers=workers, logging_dir=str(logs), skip_completed=False
+        pipeline=steps,
+        tasks=tasks,
+        workers=workers,
+        logging_dir=str(logs),
+        skip_completed=False,
+        start_method="fork",  # so that their CPU seconds count as those of children
     ).run()
 
 

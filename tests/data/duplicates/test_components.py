@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from daybreak_data.duplicates.components import label_edges, label_signatures
-from daybreak_data.duplicates.union import bucket_stars, label_components
+from daybreak_data.duplicates.signatures import NUM_PERMUTATIONS
+from daybreak_data.duplicates.union import label_components, similar_stars
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -61,10 +63,19 @@ def test_numpy_labels_are_those_of_union_find(edges: Edges) -> None:
 @given(st.lists(st.tuples(st.integers(-9, 9), st.integers(0, 6)), max_size=40))
 def test_a_bucket_becomes_a_star_with_one_edge_less_than_members(members: list[tuple[int, int]]) -> None:
     ids, keys = np.array(members, np.int64).reshape(-1, 2).T
-    high, low = bucket_stars(ids, keys)
+    high, low = similar_stars(ids, keys, lambda left, right: left >= right, rounds=1)
     buckets = {key: {i for i, k in members if k == key} for _, key in members}
     expected = {(i, min(bucket)) for bucket in buckets.values() for i in bucket if i != min(bucket)}
     assert set(zip(high.tolist(), low.tolist(), strict=True)) == expected
+
+
+def test_members_unlike_the_smallest_meet_each_other_in_the_next_round() -> None:
+    def same_parity(high: NDArray[np.int64], low: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return np.asarray(high % 2 == low % 2)
+
+    ids, keys = np.array([2, 3, 4, 5, 6, 7]), np.zeros(6, np.int64)
+    high, low = similar_stars(ids, keys, same_parity, rounds=4)
+    assert set(zip(high.tolist(), low.tolist(), strict=True)) == {(4, 2), (6, 2), (5, 3), (7, 3)}
 
 
 @pytest.mark.parametrize(
@@ -88,13 +99,21 @@ def test_spark_labels_are_those_of_union_find(spark: SparkSession, edges: Edges,
 
 
 def test_one_task_and_many_label_signatures_alike(spark: SparkSession) -> None:
+    # Few sketches in few buckets: many members of a bucket are unlike its smallest.
     rng = random.Random(3)
-    rows = [(i * 7 - 500, [rng.randrange(150) for _ in range(2)]) for i in range(150)] + [(9999, [])]
-    signatures = spark.createDataFrame(rows, "path_id long, bands array<long>").repartition(3)
+    kinds = [rng.randbytes(NUM_PERMUTATIONS) for _ in range(4)]
+    rows = [(i * 7 - 500, [rng.randrange(40), 50 + rng.randrange(40)], rng.choice(kinds)) for i in range(150)]
+    schema = "path_id long, bands array<long>, sketch binary"
+    signatures = spark.createDataFrame([*rows, (9999, [], b"")], schema).repartition(3)
     in_one, in_many = (
-        {row.path_id: row.cluster_id for row in label_signatures(signatures, max_in_one_task=bound).collect()}
-        for bound in (1000, 0)
+        {
+            row.path_id: row.cluster_id
+            for row in label_signatures(signatures, 0.7, max_in_one_task=n).collect()
+        }
+        for n in (1000, 0)
     )
     assert in_one == in_many
-    assert in_one
+    assert len(set(in_one.values())) > 4
     assert 9999 not in in_one
+    sketch_of = {path_id: sketch for path_id, _, sketch in rows}
+    assert all(sketch_of[path_id] == sketch_of[label] for path_id, label in in_one.items())

@@ -13,9 +13,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from daybreak_data.duplicates import MIN_TOKENS, optimal_bands, signature_batches
-from daybreak_data.duplicates.signatures import band_keys
+from daybreak_data.duplicates.components import SLACK
+from daybreak_data.duplicates.signatures import NUM_PERMUTATIONS, signatures_of, similarity
 from daybreak_data.word_grams import gram_hashes
 
 TOKEN = re.compile(r"[A-Za-z_0-9]+")
@@ -25,7 +27,7 @@ CODE = st.text(st.sampled_from("ab_ 0\n(é\U0001f600Z"), max_size=200)
 
 
 def bands_of(text: str, threshold: float = 0.7) -> list[int]:
-    bands: list[list[int]] = band_keys(pa.array([text], pa.string()), threshold)[1].to_pylist()
+    bands: list[list[int]] = signatures_of(pa.array([text], pa.string()), threshold)[1].to_pylist()
     return bands[0]
 
 
@@ -71,9 +73,11 @@ def test_tokens_and_grams_are_those_of_the_regular_expression(texts: list[str]) 
 def test_a_text_has_the_same_signature_alone_and_in_any_batch(texts: list[str], data: st.DataObject) -> None:
     begin = data.draw(st.integers(0, len(texts)))
     kind = data.draw(st.sampled_from([pa.string(), pa.large_string()]))
-    num_tokens, bands = band_keys(pa.array(texts, kind)[begin:])
+    num_tokens, bands, sketches = signatures_of(pa.array(texts, kind)[begin:])
     assert bands.to_pylist() == [bands_of(text) for text in texts[begin:]]
     assert len(num_tokens) == len(texts) - begin
+    expected = [NUM_PERMUTATIONS if count >= MIN_TOKENS else 0 for count in num_tokens.to_pylist()]
+    assert [len(sketch) for sketch in sketches.to_pylist()] == expected
 
 
 @given(CODE)
@@ -100,7 +104,7 @@ def test_batches_keep_their_ids_and_a_null_is_empty() -> None:
         {"path_id": pa.array([7, -3], pa.int64()), "text": pa.array([FOX, None], pa.string())}
     )
     (out,) = signature_batches(iter([batch]))
-    assert out.schema.names == ["path_id", "num_tokens", "bands"]
+    assert out.schema.names == ["path_id", "num_tokens", "bands", "sketch"]
     assert out.column("path_id").to_pylist() == [7, -3]
     assert out.column("num_tokens").to_pylist() == [len(TOKEN.findall(FOX)), 0]
     assert [len(bands) for bands in out.column("bands").to_pylist()] == [25, 0]
@@ -109,7 +113,7 @@ def test_batches_keep_their_ids_and_a_null_is_empty() -> None:
 def test_texts_beyond_one_chunk_are_whole() -> None:
     big = " ".join(f"w{i}" for i in range(900_000))  # more than the 4 MB of a chunk
     texts = [FOX, big, FOX]
-    assert band_keys(pa.array(texts))[1].to_pylist() == [bands_of(text) for text in texts]
+    assert signatures_of(pa.array(texts))[1].to_pylist() == [bands_of(text) for text in texts]
 
 
 def jaccard(left: str, right: str) -> float:
@@ -159,15 +163,31 @@ def planted_pairs(rng: random.Random) -> list[tuple[str, str]]:
     ]
 
 
-def shares_a_band(pairs: Sequence[tuple[str, str]]) -> list[bool]:
-    flat = band_keys(pa.array([text for pair in pairs for text in pair]))[1].to_pylist()
-    return [bool(set(flat[i]) & set(flat[i + 1])) for i in range(0, len(flat), 2)]
+def sketches_of(texts: Sequence[str]) -> NDArray[np.uint8]:
+    packed = b"".join(signatures_of(pa.array(texts))[2].to_pylist())
+    return np.frombuffer(packed, np.uint8).reshape(len(texts), NUM_PERMUTATIONS)
+
+
+def are_found(pairs: Sequence[tuple[str, str]]) -> list[bool]:
+    """Whether each pair shares a band and its sketches say that it is similar."""
+    texts = [text for pair in pairs for text in pair]
+    bands, rows = signatures_of(pa.array(texts))[1].to_pylist(), sketches_of(texts)
+    similar = similarity(rows[0::2], rows[1::2]) >= 0.7 - SLACK
+    return [bool(set(bands[2 * i]) & set(bands[2 * i + 1])) and bool(similar[i]) for i in range(len(pairs))]
+
+
+def test_sketches_estimate_the_similarity() -> None:
+    pairs = planted_pairs(random.Random(5))[::7]
+    rows = sketches_of([text for pair in pairs for text in pair])
+    errors = similarity(rows[0::2], rows[1::2]) - np.array([jaccard(*pair) for pair in pairs])
+    assert abs(float(errors.mean())) < 0.01
+    assert float(np.abs(errors).max()) < 5 * 0.032
 
 
 @pytest.mark.slow
 def test_planted_copies_are_found_as_often_as_the_threshold_promises() -> None:
     pairs = planted_pairs(random.Random(0))
-    found = shares_a_band(pairs)
+    found = are_found(pairs)
     similarities = [jaccard(*pair) for pair in pairs]
 
     def rate(low: float, high: float) -> float:

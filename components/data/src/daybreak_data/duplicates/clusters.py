@@ -14,6 +14,7 @@ from daybreak_data.duplicates.components import (
     label_signatures,
     local_checkpoint,
 )
+from daybreak_data.duplicates.signatures import DEFAULT_THRESHOLD
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -57,19 +58,23 @@ def find_exact_duplicates(documents: DataFrame) -> DataFrame:
 def find_near_duplicates(
     signatures: DataFrame,
     documents: DataFrame,
+    threshold: float = DEFAULT_THRESHOLD,
     *,
     checkpoint: Checkpoint = local_checkpoint,
     max_in_one_task: int = MAX_IN_ONE_TASK,
 ) -> DataFrame:
-    """Clusters (``CLUSTER_COLUMNS``) of documents that share a band of their signatures, over any steps.
+    """Clusters (``CLUSTER_COLUMNS``) of documents that share a band and are similar, over any number of steps.
 
-    ``signatures`` has ``path_id`` and ``bands``; rows whose ``path_id`` is not among ``documents`` are left
-    out, so signatures of whole sources can be given after exact duplicates are gone. Whole components count as
-    duplicates (as BigCode does; the huggingface blog on deduplication found it the best for the model).
+    ``signatures`` has ``path_id``, ``bands`` and ``sketch``, made for the same threshold; rows whose ``path_id``
+    is not among ``documents`` are left out, so signatures of whole sources can be given after exact duplicates
+    are gone. Whole components count as duplicates (as BigCode does; the huggingface blog on deduplication found
+    it the best for the model).
     """
     described = documents.select(*_DESCRIPTION)
     present = signatures.join(described.select("path_id"), "path_id", "left_semi")
-    labels = label_signatures(present.select("path_id", "bands"), checkpoint, max_in_one_task)
+    labels = label_signatures(
+        present.select("path_id", "bands", "sketch"), threshold, checkpoint, max_in_one_task
+    )
     return _as_clusters(described.join(labels, "path_id"), "Near")
 
 

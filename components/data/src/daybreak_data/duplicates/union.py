@@ -1,37 +1,56 @@
-"""Connected components of a graph that fits one process, in numpy.
+"""Stars and connected components of a graph that fits one process, in numpy.
 
-Pure: edges in, labels out, the label being the smallest member. The same answer as ``components`` gives for
-graphs of any size.
+Pure: members of buckets in, edges and labels out, the label being the smallest member. The same answer as
+``components`` gives for graphs of any size.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 I64 = NDArray[np.int64]
+AreSimilar = Callable[[I64, I64], NDArray[np.bool_]]
 
 
-def bucket_stars(ids: I64, keys: I64) -> tuple[I64, I64]:
-    """Edges from every member of a bucket to its smallest member.
+def similar_stars(ids: I64, keys: I64, are_similar: AreSimilar, rounds: int) -> tuple[I64, I64]:
+    """Edges from members of a bucket to its smallest member, where the two are similar indeed.
 
-    ``ids[i]`` lies in bucket ``keys[i]``. n - 1 edges for a bucket of n, however large; buckets of one give
-    none.
+    ``ids[i]`` lies in bucket ``keys[i]``. Members that are not similar to the smallest try again among
+    themselves in the next round: at most ``rounds`` comparisons a member and bucket, however large the bucket.
     """
+    high, low = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for _ in range(rounds):
+        ids, keys, smallest = _stars(ids, keys)
+        if not len(ids):
+            break
+        pairs, places = np.unique(np.stack([ids, smallest], axis=1), axis=0, return_inverse=True)
+        similar = are_similar(pairs[:, 0], pairs[:, 1])
+        high.append(pairs[similar, 0])
+        low.append(pairs[similar, 1])
+        again = ~similar[places.reshape(-1)]
+        ids, keys = ids[again], keys[again]
+    return np.concatenate(high), np.concatenate(low)
+
+
+def _stars(ids: I64, keys: I64) -> tuple[I64, I64, I64]:
+    """Every member but the smallest of its bucket, the bucket, and the smallest."""
     order = np.lexsort((ids, keys))
     ids, keys = ids[order], keys[order]
     first = np.ones(len(keys), np.bool_)
     first[1:] = keys[1:] != keys[:-1]
     smallest = ids[np.flatnonzero(first)][np.cumsum(first) - 1]
-    linked = ids != smallest
-    return ids[linked], smallest[linked]
+    others = ids != smallest
+    return ids[others], keys[others], smallest[others]
 
 
 def label_components(left: I64, right: I64) -> tuple[I64, I64]:
     """Every vertex of the edges and the smallest vertex of its component.
 
     Minimum labels with pointer jumping (Shiloach and Vishkin 1982): each round hooks roots to smaller roots
-    and then halves the paths until every vertex points at its root.
+    and then shortens the paths until every vertex points at its root.
     """
     vertices, flat = np.unique(np.concatenate([left, right]), return_inverse=True)
     ends = flat.reshape(2, -1)
