@@ -138,10 +138,10 @@ def _misplaced(codes: Codes, places: npt.NDArray[np.intp], script: str) -> Costs
     letter, foreign = own > 0, before > 0x7F
     extra = SHOUTING * ((own == 2) & (left == 1))
     extra = extra + INSIDE * (~letter & (left > 0) & (right > 0) & ~np.isin(codes[places], _JOINERS))
+    extra = extra + ALONE * (letter & (left == 0) & (right == 0))
     if script == "cyrillic":
         mixed = ((left > 0) & ~foreign) | ((right > 0) & (after <= 0x7F))
         return np.asarray(extra + MIXED * (letter & mixed), dtype=np.float32)
-    extra = extra + ALONE * (letter & (left == 0) & (right == 0))
     return np.asarray(extra + CROWDED * (letter & (left > 0) & foreign), dtype=np.float32)
 
 

@@ -30,7 +30,7 @@ _MAP_REFERENCE = re.compile(r"^/[*/][#@] source(?:Mapping)?URL|sourceURL=", re.M
 _MAP_NAME = re.compile(r"(?:\.css|\.js)\.map$", re.IGNORECASE)
 _COFFEE_TEMPORARY = re.compile(r"_fn|_i|_len|_ref|_results")
 _COFFEE_FUNCTION = re.compile(r"__bind|__extends|__hasProp|__indexOf|__slice")
-_META = re.compile(r"<meta(\s+[^>]+)>", re.IGNORECASE)
+_META = re.compile(r"<meta(\s[^<>]+)>", re.IGNORECASE)
 _META_PAIR = re.compile(r"(?:^|\s)(name|content|value)\s*=\s*(\"[^\"]+\"|'[^']+'|[^\s\"']+)", re.IGNORECASE)
 _META_TOOL = re.compile(r"(?:org\s+mode|j?latex2html|groff|makeinfo|texi2html|ronn)\b", re.IGNORECASE)
 # Prose about generated things: "tools for automatically generated code", "not auto-generated".

@@ -1,0 +1,176 @@
+"""The filters of StarCoder2 and of OpenCoder: one table a rule, with values on both sides of each threshold."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daybreak_data.filters import Drop, Profile, check_filters, rules_of
+from daybreak_data.measures import Document
+from daybreak_data.strict import is_drawn
+
+LINE = "value = compute(value)\n"
+PAGE = "<html><body><p>" + "words that can be seen " * 10 + "</p></body></html>\n"
+HEX = "ab,cd,ef,ba,dc,fe,aa,bb,cc,dd,ee,ff,\n"
+
+
+def reason(text: str, language: str | None, path: str = "a", profile: Profile = "StarCoder2") -> str | None:
+    dropped = check_filters(text, language, path, profile)
+    return dropped.reason if dropped else None
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        pytest.param("", "python", "few-letters", id="an empty text has no letters"),
+        pytest.param(LINE, "python", None, id="one line of code is kept"),
+        pytest.param("a;\n" * 100_000, "python", None, id="100,000 lines are kept"),
+        pytest.param("a;\n" * 100_001, "python", "too-many-lines", id="one line more is not"),
+        pytest.param(LINE * 50 + "a" * 1000 + "\n", "python", None, id="a line of 1,000 characters is kept"),
+        pytest.param(LINE * 50 + "a" * 1001 + "\n", "python", "long-line", id="one character more is not"),
+        pytest.param("xy " * 400, "markdown", None, id="a long line of Markdown is kept"),
+        pytest.param(
+            "xy " * 33_334, "markdown", "long-line", id="over 100,000 characters not even of Markdown"
+        ),
+        pytest.param("xy " * 400 + "\n", "text", None, id="a long line of plain text is kept"),
+        pytest.param(("x y " * 25 + "\n") * 5, "go", None, id="a mean of 100 characters is kept"),
+        pytest.param(("x y " * 25 + "z\n") * 5, "go", "long-mean-line", id="a mean of 101 is not"),
+        pytest.param("a" * 25 + "-" * 75, "c", None, id="a quarter of letters is kept"),
+        pytest.param("a" * 24 + "-" * 76, "c", "few-letters", id="less is not"),
+        pytest.param("日" * 25 + "-" * 75, "c", None, id="letters of every script count"),
+        pytest.param("\U0001f600" * 76 + "a" * 24, "c", "few-letters", id="emoji are no letters"),
+        pytest.param("1" * 20 + "a" * 10 + "-" * 70, "webassembly", None, id="digits count in WebAssembly"),
+        pytest.param("1" * 20 + "a" * 10 + "-" * 70, "c", "few-letters", id="and not in C"),
+        pytest.param("a: b\n" * 512, "yaml", None, id="512 lines of YAML are kept"),
+        pytest.param("a: b\n" * 513, "yaml", "data-file-lines", id="one line more is not"),
+        pytest.param("a b\n" * 513, "text", "data-file-lines", id="nor of plain text"),
+        pytest.param("a b\n" * 513, "python", None, id="code may be longer"),
+        pytest.param('{"a": "bcd"}' + " " * 38, "json", "few-letters", id="blanks are no letters"),
+        pytest.param('{"a": "' + "b" * 41 + '"}', "json", None, id="50 characters of JSON are kept"),
+        pytest.param('{"a": "' + "b" * 40 + '"}', "json", "data-file-size", id="one character less is not"),
+        pytest.param("a: bcdefg\n" * 500, "yaml", None, id="5,000 characters of YAML are kept"),
+        pytest.param("a: bcdefg\n" * 500 + "#", "yaml", "data-file-size", id="one character more is not"),
+        pytest.param(' <?xml version="1.0"?>\n<a/>\n', "python", "xml-in-disguise", id="XML called Python"),
+        pytest.param('<?xml version="1.0"?>\n<a/>\n', "xml", None, id="XML called XML"),
+        pytest.param('<?xml version="1.0"?>\n' + PAGE, "html", None, id="XHTML"),
+        pytest.param(LINE * 9 + '<?xml version="1.0"?>\n', "python", None, id="XML after 100 characters"),
+        pytest.param(
+            LINE * 200 + "QUJD" * 249 + "\n", "python", None, id="a run of 996 characters in base64"
+        ),
+        pytest.param(
+            LINE * 200 + ("QUJD" * 18 + "\n") * 15, "python", "encoded-data", id="a run of 1,095 with lines"
+        ),
+        pytest.param(HEX + "name = data\n", "c", "encoded-data", id="over half in hexadecimal bytes"),
+        pytest.param(HEX + "name = data of a table\n" * 3, "c", None, id="less than half"),
+        pytest.param(
+            ("a = '" + "\\u65e5" * 12 + "'\n") * 3, "javascript", "encoded-data", id="escapes of Unicode"
+        ),
+        pytest.param(PAGE, "html", None, id="a page with words"),
+        pytest.param("<p>short words</p>", "html", "little-visible-text", id="a page of eleven characters"),
+        pytest.param(PAGE + "<!-- hidden -->" * 200, "html", "little-visible-text", id="a page of comments"),
+        pytest.param(
+            PAGE + "<script>let a = 1;</script>" * 99, "html", "little-visible-text", id="a page of scripts"
+        ),
+        pytest.param("\ud800" + LINE, "python", None, id="a lone surrogate is survived"),
+    ],
+)
+def test_starcoder2_drops_a_text_for_its_reason(text: str, language: str, expected: str | None) -> None:
+    assert reason(text, language) == expected
+
+
+BODY = "".join(
+    f"    if {name} > limit:\n        total += {name} * weight_of_{name}\n    else:\n        report({name})\n"
+    for name in ("apple", "banana", "cherry", "date", "elderberry", "fig", "grape")
+)
+GOOD = "import os\n\n\ndef add_all_fruits(limit, total):\n" + BODY + "    return total * len(os.environ)\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        pytest.param(GOOD, "python", None, id="a program with logic is kept"),
+        pytest.param(LINE * 3, "python", "unfit-size", id="three lines are too few"),
+        pytest.param("x" * 49, "python", "unfit-size", id="49 characters are too few"),
+        pytest.param("a b c d\n" * 20, "python", "unlikely-words", id="words of one letter"),
+        pytest.param("abcdefgh = 123456789\n" * 10, "c", "not-mostly-letters", id="digits"),
+        pytest.param(
+            "abcd efgh\n" + " " * 12 + "\n" + ("abcd efgh" + " " * 20 + "\n") * 30,
+            "c",
+            "mostly-white-or-broken",
+            id="blanks",
+        ),
+        pytest.param(GOOD + "\ufffd" * 20, "python", "mostly-white-or-broken", id="replacement characters"),
+        pytest.param(
+            "# a comment that says a lot of things\n" * 30,
+            "python",
+            "mostly-comments-or-strings",
+            id="comments",
+        ),
+        pytest.param(GOOD + "# TODO: more\n" * 2, "python", "exercise-or-asserts", id="things left to do"),
+        pytest.param(
+            "".join(f"import module_{i}\nuse(module_{i} + other)\n" for i in range(15)),
+            "python",
+            "python-without-substance",
+            id="imports",
+        ),
+        pytest.param(
+            "int main() {}\n"
+            + "int add(int left, int right) { return left + right; }\n" * 12
+            + "int main() {}\n",
+            "c",
+            "c-without-substance",
+            id="two mains",
+        ),
+        pytest.param(GOOD * 6, "python", "repetition", id="one function six times"),
+    ],
+)
+def test_strict_adds_the_rules_of_opencoder(text: str, language: str, expected: str | None) -> None:
+    assert reason(text, language, profile="Strict") == expected
+    assert reason(text, language) is None
+
+
+def test_a_go_test_is_kept_or_dropped_by_its_own_digest() -> None:
+    texts = [GOOD.replace("fruits", f"fruits_{number}") for number in range(300)]
+    dropped = [reason(text, "go", "a_test.go", "Strict") == "go-test" for text in texts]
+    assert dropped == [is_drawn(Document(text, "go", "b_test.go")) for text in texts]
+    assert 210 < sum(dropped) < 270
+    assert {reason(text, "go", "a.go", "Strict") for text in texts} == {None}
+
+
+def test_the_profile_none_keeps_everything() -> None:
+    assert check_filters("x" * 5000, "python", "a.py", "None") is None
+    assert rules_of("None") == ()
+
+
+def test_reasons_are_told_with_the_value_and_the_limit() -> None:
+    assert check_filters("a" * 1200, "c", "a.c", "StarCoder2") == Drop(
+        "long-line", "a line of 1200 characters, at most 1000"
+    )
+
+
+def test_every_reason_is_counted_under_its_own_name() -> None:
+    reasons = [rule.reason for rule in rules_of("Strict")]
+    assert len(reasons) == len(set(reasons))
+    assert all(name == name.lower() and " " not in name and "_" not in name for name in reasons)
+
+
+@given(
+    st.text(),
+    st.sampled_from(["python", "html", "json", "go", "c", "text", None]),
+    st.sampled_from(["StarCoder2", "Strict"]),
+)
+def test_no_text_raises_and_the_answer_does_not_change(
+    text: str, language: str | None, profile: Profile
+) -> None:
+    assert check_filters(text, language, "a", profile) == check_filters(text, language, "a", profile)
+    assert check_filters(text * 40, language, "a", profile) == check_filters(
+        text * 40, language, "a", profile
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["<" * 500_000, "<script>" * 60_000, "0x1f," * 100_000, "\n" * 300_000, "é" * 300_000]
+)
+def test_extreme_texts_do_not_hold_the_filters_up(text: str) -> None:
+    assert check_filters(text, "html", "a.html", "Strict") is not None
