@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import json
+import os
 import resource
 import shutil
 import signal
@@ -127,6 +129,19 @@ def test_the_java_process_ends_with_a_killed_step(play: Any) -> None:
     while is_alive(java):
         assert time.monotonic() < deadline, "the Java process lives on"
         time.sleep(0.1)
+
+
+def test_a_java_process_that_dies_is_said_and_worth_another_try(play: Any) -> None:
+    play.write_world(play.root / "code", repositories=1)
+    args = play.arguments(play.directory("code"))
+    with subprocess.Popen(play.command(args), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        wait_for(lambda: list((play.root / "out" / "ingest").glob(".staging-*/drops")), process, "work")
+        os.kill(java_children(process.pid)[0], signal.SIGKILL)
+        _, said = process.communicate(timeout=240)
+    assert process.returncode == 75, said.decode()
+    result = json.loads((play.root / "command" / "result.json").read_text())
+    assert "Java process ended" in result["error"]["message"]
+    assert list((play.root / "out" / "ingest").iterdir()) == []
 
 
 def java_children(parent: int) -> list[int]:

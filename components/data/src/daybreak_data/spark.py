@@ -150,15 +150,15 @@ def _started(conf: Mapping[str, str], java_home: str, scratch: Path) -> Iterator
             said = log.read_text(errors="replace")[-2000:]
             raise UserError(f"Spark's Java process did not start (JAVA_HOME {java_home}): {said}") from error
         try:
-            context = SparkContext(gateway=gateway, conf=spark_conf)
-            context.setLogLevel("ERROR")
-            logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)  # says each error twice
-            session = SparkSession(context)
-            try:
-                with _explained():
+            with _explained():
+                context = SparkContext(gateway=gateway, conf=spark_conf)
+                context.setLogLevel("ERROR")
+                logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)  # says each error twice
+                session = SparkSession(context)
+                try:
                     yield session
-            finally:
-                session.stop()
+                finally:
+                    session.stop()
         finally:
             _close(gateway)
             SparkContext._gateway = None  # PySpark keeps the first gateway for ever otherwise
@@ -180,7 +180,10 @@ def _own_interrupts() -> Iterator[None]:
 
 
 def _close(gateway: Any) -> None:
-    gateway.shutdown()
+    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+
+    with contextlib.suppress(Py4JError, OSError):
+        gateway.shutdown()
     gateway.proc.stdin.close()  # the JVM ends when this pipe does
     try:
         gateway.proc.wait(timeout=20)
@@ -250,11 +253,16 @@ class JobError(RuntimeError):
 
 @contextlib.contextmanager
 def _explained() -> Iterator[None]:
-    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+    from py4j.protocol import Py4JError, Py4JNetworkError
     from pyspark.errors import PySparkException
 
     try:
         yield
+    except (Py4JNetworkError, ConnectionError) as error:
+        raise TransientError(
+            "Spark's Java process ended in the middle of its work, most likely for want of memory: "
+            "free some (or use fewer cores) and run again"
+        ) from error
     except (PySparkException, Py4JError) as error:
         text = str(error)
         raise explain(text) from None
