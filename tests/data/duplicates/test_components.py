@@ -78,26 +78,34 @@ def test_members_unlike_the_smallest_meet_each_other_in_the_next_round() -> None
     assert set(zip(high.tolist(), low.tolist(), strict=True)) == {(4, 2), (6, 2), (5, 3), (7, 3)}
 
 
-@pytest.mark.parametrize(
-    ("edges", "partitions"),
-    [
-        pytest.param([], 1, id="no edge"),
-        pytest.param([(1, 2)], 2, id="one edge"),
-        pytest.param([(5, i) for i in range(6, 60)], 8, id="a star around its smallest"),
-        pytest.param([(500, i) for i in range(60)], 2, id="a star around its largest"),
-        pytest.param(chain(60, seed=0), 1, id="a chain in one partition"),
-        pytest.param(chain(60, seed=0), 8, id="a chain in eight partitions"),
-        pytest.param(
-            [(random.Random(i).randrange(99), 100 + random.Random(-i).randrange(99)) for i in range(80)],
-            2,
-            id="a random graph",
-        ),
+SHAPES: dict[str, Edges] = {
+    "one edge": [(1, 2)],
+    "a star around its smallest": [(5, i) for i in range(6, 60)],
+    "a star around its largest": [(500, i) for i in range(60)],
+    "a chain": chain(60, seed=0),
+    "a random graph": [
+        (random.Random(i).randrange(99), 100 + random.Random(-i).randrange(99)) for i in range(80)
     ],
-)
-def test_spark_labels_are_those_of_union_find(spark: SparkSession, edges: Edges, partitions: int) -> None:
-    assert on_spark(spark, edges, partitions) == by_union_find(edges)
+}
+# Side by side in one graph: every shape has numbers of its own.
+ALL_SHAPES = [
+    (left + 10_000 * shape, right + 10_000 * shape)
+    for shape, edges in enumerate(SHAPES.values())
+    for left, right in edges
+]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("partitions", [1, 8])
+def test_spark_labels_are_those_of_union_find(spark: SparkSession, partitions: int) -> None:
+    assert on_spark(spark, ALL_SHAPES, partitions) == by_union_find(ALL_SHAPES)
+
+
+def test_no_edge_has_no_label(spark: SparkSession) -> None:
+    assert on_spark(spark, [], 1) == {}
+
+
+@pytest.mark.slow
 def test_one_task_and_many_label_signatures_alike(spark: SparkSession) -> None:
     # Few sketches in few buckets: many members of a bucket are unlike its smallest.
     rng = random.Random(3)
@@ -106,11 +114,8 @@ def test_one_task_and_many_label_signatures_alike(spark: SparkSession) -> None:
     schema = "path_id long, bands array<long>, sketch binary"
     signatures = spark.createDataFrame([*rows, (9999, [], b"")], schema).repartition(3)
     in_one, in_many = (
-        {
-            row.path_id: row.cluster_id
-            for row in label_signatures(signatures, 0.7, max_in_one_task=n).collect()
-        }
-        for n in (1000, 0)
+        {row.path_id: row.cluster_id for row in label_signatures(signatures, 0.7, in_one_task=one).collect()}
+        for one in (True, False)
     )
     assert in_one == in_many
     assert len(set(in_one.values())) > 4

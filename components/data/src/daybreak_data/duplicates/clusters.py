@@ -73,7 +73,10 @@ def find_near_duplicates(
     described = documents.select(*_DESCRIPTION)
     present = signatures.join(described.select("path_id"), "path_id", "left_semi")
     labels = label_signatures(
-        present.select("path_id", "bands", "sketch"), threshold, checkpoint, max_in_one_task
+        present.select("path_id", "bands", "sketch"),
+        threshold,
+        checkpoint,
+        in_one_task=signatures.count() <= max_in_one_task,
     )
     return _as_clusters(described.join(labels, "path_id"), "Near")
 

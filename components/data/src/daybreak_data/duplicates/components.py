@@ -44,14 +44,15 @@ def label_signatures(
     signatures: DataFrame,
     threshold: float,
     checkpoint: Checkpoint = local_checkpoint,
-    max_in_one_task: int = MAX_IN_ONE_TASK,
+    *,
+    in_one_task: bool = False,
 ) -> DataFrame:
     """Label what shares a band and is similar, over any number of steps.
 
     ``path_id``, ``bands``, ``sketch`` in, ``LABEL_COLUMNS`` out. Only members of components of two or more come
     back; the label is the smallest member.
     """
-    if signatures.count() <= max_in_one_task:
+    if in_one_task:
         task = partial(_label_in_one_task, least=threshold - SLACK)
         return signatures.repartition(1).mapInArrow(task, LABEL_COLUMNS)
     return label_edges(_similar_stars(signatures, threshold - SLACK, checkpoint), checkpoint)
