@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from daybreak_evaluate.judge import candidate, kernel
 from daybreak_evaluate.judge.channel import Channel, ChannelClosedError, FrameTooLargeError
 from daybreak_evaluate.judge.plain import NotPlainError
-from daybreak_evaluate.judge.rootfs import search_path, use_search_path
+from daybreak_evaluate.judge.rootfs import readable_places, search_path, use_search_path
 from daybreak_evaluate.judge.sandbox import Plan, confine, enter, filter_for, forget_host, limit
 from daybreak_evaluate.judge.values import Limits
 
@@ -53,6 +53,7 @@ class Nursery:
     def run(self) -> None:
         """Serve until the yard hangs up."""
         folders = search_path()
+        readable_places()  # looked up while the host can be seen
         for name in WARM_MODULES:
             importlib.import_module(name)
         self._ruleset = enter(self._plan)

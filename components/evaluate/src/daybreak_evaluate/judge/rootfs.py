@@ -6,6 +6,7 @@ file of the machine are not on it, so a candidate cannot look the answers up.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import sysconfig
@@ -31,12 +32,14 @@ LIBRARY_FOLDERS = ("/lib64", "/usr/lib64", "/lib/{}-linux-gnu", "/usr/lib/{}-lin
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 
 
+@functools.cache
 def standard_library() -> list[str]:
     """Return the folders of the standard library, extension modules included."""
     names = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
     return sorted({os.path.realpath(name) for name in names if name and Path(name).is_dir()})
 
 
+@functools.cache
 def site_folder() -> str:
     """Return where the environment's packages lie; empty when there is no such folder."""
     folder = sysconfig.get_path("purelib")
@@ -50,12 +53,14 @@ def search_path() -> list[str]:
     return [*folders, *dynamic, *([site_folder()] if site_folder() else [])]
 
 
+@functools.cache
 def _libraries() -> list[str]:
     found = [folder.format(kernel.machine()) for folder in LIBRARY_FOLDERS]
     shared = Path(sysconfig.get_config_var("LIBDIR") or "/nonexistent").glob("libpython3*.so*")
     return [*(path for path in found if Path(path).is_dir()), *(str(path) for path in shared)]
 
 
+@functools.cache
 def _packages() -> list[str]:
     folder = site_folder()
     return [f"{folder}/{name}" for name in PACKAGES if folder and Path(folder, name).exists()]

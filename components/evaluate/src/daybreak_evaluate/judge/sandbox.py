@@ -76,6 +76,7 @@ def probe(without: Collection[str] = ()) -> Plan:
     """Try each lock in a child that is thrown away, strongest first; ``without`` some of LOCKS on request."""
     if not kernel.is_known_machine():
         return Plan(notes=(f"system calls of {kernel.machine()} are not known here",))
+    readable_places()  # looked up now: below, the interpreter's files may be out of reach
     plan = Plan(
         seccomp=_attempt(lambda: _install_seccomp(Plan())) == "",
         change_user=os.geteuid() == 0 and _attempt(lambda: _become(FIRST_UID)) == "",
@@ -100,12 +101,14 @@ def _attempt(action: Callable[[], None]) -> str:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
+        status = 1
         try:
             action()
-        except OSError as error:
+            status = 0
+        except (OSError, ImportError) as error:
             os.write(writer, str(error).encode()[:500])
-            os._exit(1)
-        os._exit(0)
+        finally:
+            os._exit(status)
     os.close(writer)
     with os.fdopen(reader, "rb") as file:
         message = file.read().decode(errors="replace")
