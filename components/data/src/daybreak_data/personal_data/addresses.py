@@ -119,18 +119,17 @@ def _is_escape(before: bytes) -> bool:
 
 def _is_version(data: bytes, start: int, end: int) -> bool:
     before = data[max(0, start - _WINDOW) : start].rsplit(b"\n", 1)[-1]
-    after = data[end : end + _WINDOW].split(b"\n", 1)[0]
-    network, version = _last_end(_NETWORK_WORDS, before), _last_end(_VERSION_WORDS, before)
-    if network > version:  # the nearer word counts
-        return False
-    if version >= 0 or _COMPARISON.search(before):
-        return True
     value = data[start:end]
-    if value.startswith(_OID_ARCS):
+    version = _last_end(_VERSION_WORDS, before)
+    is_called_one = version >= 0 or _COMPARISON.search(before) is not None
+    is_identifier = value.startswith(_OID_ARCS)
+    looks_like_one = is_identifier or value.endswith(b".0") or _DIGITS_ONLY.fullmatch(value) is not None
+    if not (is_called_one or looks_like_one) or _last_end(_NETWORK_WORDS, before) > version:
+        return False  # the nearer word counts
+    if is_called_one or is_identifier:
         return True
-    if _PREFIX_LENGTH.match(after) or _NETWORK_WORDS.search(after):
-        return False
-    return value.endswith(b".0") or _DIGITS_ONLY.fullmatch(value) is not None
+    after = data[end : end + _WINDOW].split(b"\n", 1)[0]
+    return not (_PREFIX_LENGTH.match(after) or _NETWORK_WORDS.search(after))
 
 
 def _last_end(words: re.Pattern[bytes], window: bytes) -> int:
