@@ -133,6 +133,35 @@ def test_special_tokens_in_the_sample_shape_nothing(
     assert clean == dirty
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("x = 1  # \u00e9\u4f60\n", "x = 1  # \u00e9\u4f60\n", id="code-stays-as-it-is"),
+        pytest.param("a" * 256 + " b", "a" * 256 + " b", id="the-longest-word"),
+        pytest.param("x = '" + "aB" * 500 + "'", "x = ''", id="endless-letters-go"),
+        pytest.param("\u4f60" * 257 + "1", "1", id="of-any-script"),
+        pytest.param("/*" + "=" * 300 + "*/a", "a", id="endless-punctuation-goes"),
+        pytest.param("a" + " " * 300 + "b", "ab", id="endless-blanks-go"),
+        pytest.param("a<|endoftext|>b<fim_pad>", "ab", id="special-tokens-go"),
+        pytest.param("a<fim_<fim_pad>pad>b[[R]R]", "ab", id="and-those-that-their-going-makes"),
+    ],
+)
+def test_what_a_tokenizer_learns_from(text: str, expected: str) -> None:
+    assert tokenizer.learnable(text) == expected
+
+
+def test_endless_words_do_not_make_training_endless(
+    write_documents: WriteDocuments, tmp_path: Path, progress: Progress
+) -> None:
+    letters = random.Random(0)
+    endless = ["".join(letters.choices("abcdefghijklmnopqrstuvwxyz", k=200_000)) for _ in range(10)]
+    rows = [{"path": f"{place}.txt", "language": "text", "text": text} for place, text in enumerate(endless)]
+    uri = write_documents([*code_of_standard_library(300_000), *rows])
+    result = tokenizer.run_tokenizer(train_args(uri, tmp_path, sample_bytes=1 << 23), progress)
+    assert result.vocabulary_size == 1024
+    assert result.bytes_per_token["text"] < 3
+
+
 def test_more_vocabulary_than_the_data_supports_names_what_was_reached(
     write_documents: WriteDocuments, tmp_path: Path, progress: Progress
 ) -> None:

@@ -7,6 +7,7 @@ Owns what the tokenizer is (split pattern, alphabet, special tokens, padding of 
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 from collections import defaultdict
@@ -33,6 +34,9 @@ SPLIT_PATTERN = (
 )
 MULTIPLE = 128  # tensor cores want the size of the embedding divisible by it
 MIN_PAIR_COUNT = 2  # a pair seen once is no regularity, only an accident of the sample
+
+# Learning takes time in the square of a word's length: 4 MB of words of 200,000 letters each took over eight minutes.
+LONGEST_WORD = 256
 
 TOKENIZER_FILE = "tokenizer.json"
 CONFIG_FILE = "tokenizer_config.json"
@@ -130,12 +134,36 @@ def texts_of(files: list[str], chosen: Any) -> Iterator[tuple[str, str]]:
         )
 
 
-def without_special_tokens(text: str) -> str:
-    """Return the text with every special token's spelling taken out, so that it cannot shape the merges."""
-    for token in names.SPECIAL_TOKENS:
-        if token in text:
-            text = text.replace(token, "")
-    return text
+def learnable(text: str) -> str:
+    """Return the text without the spelling of special tokens, which must not shape the merges, and without endless
+    words, which would cost hours and teach nothing.
+    """
+    special = _special()
+    while special.search(text):  # taking one out can join the halves of another
+        text = str(special.sub("", text))
+    maybe, surely = _endless()
+    return str(surely.sub("", text)) if maybe.search(text.encode()) else text
+
+
+@functools.cache
+def _special() -> Any:
+    import re2
+
+    return re2.compile("|".join(re2.escape(token) for token in names.SPECIAL_TOKENS))
+
+
+@functools.cache
+def _endless() -> tuple[Any, Any]:
+    """Return a fast pattern on bytes, which finds too much (beyond ASCII it cannot tell kinds), and the exact one."""
+    import re2
+    import regex
+
+    many = f"{{{LONGEST_WORD + 1},}}"
+    kinds = (rb"A-Za-z", rb"!-/:-@\[-`{-~", rb"\t-\r ")
+    maybe = b"|".join(b"[" + kind + rb"\x80-\xff]" + many.encode() for kind in kinds)
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    return re2.compile(maybe, options), regex.compile(rf"\p{{L}}{many}|[^\s\p{{L}}\p{{N}}]{many}|\s{many}")
 
 
 def _train(args: TokenizerArgs, files: list[str], index: Index, sample: Sample, progress: Progress) -> str:
@@ -147,7 +175,7 @@ def _train(args: TokenizerArgs, files: list[str], index: Index, sample: Sample, 
         for _, text in texts_of(files, sample.learned):
             done += len(text)
             progress.report("counting words of the sample", done, total)
-            yield without_special_tokens(text)
+            yield learnable(text)
         progress.report("learning merges")
 
     size = args.tokenizer.train.vocabulary_size
