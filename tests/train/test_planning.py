@@ -116,3 +116,17 @@ def test_peaks_are_dense_ones(name: str, peak: float | None) -> None:
 def test_mfu_recomputes_a_published_row() -> None:
     # LLM Foundry's benchmark: 760M on 8 x H100, 63,147 tokens/s/GPU is 34.9 %; its own FLOPs a token
     assert planning.mfu(63_147, round(0.349 * 989.4e12 / 63_147), 989.4e12) == pytest.approx(0.349, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cpu_info", "parameters", "expected"),
+    [
+        pytest.param("flags : avx2 avx512_bf16 sha_ni", 1_800_000, True, id="avx512-with-bf16"),
+        pytest.param("flags : amx_bf16 amx_tile", 1_800_000, True, id="amx"),
+        pytest.param("flags : avx2 avx512f", 1_800_000, False, id="a-processor-without"),
+        pytest.param("flags : avx512_bf16", 40_000, False, id="a-model-too-small-to-gain"),
+        pytest.param("", 1_800_000, False, id="nothing-known"),
+    ],
+)
+def test_bf16_only_where_the_processor_has_it(cpu_info: str, parameters: int, expected: bool) -> None:
+    assert planning.bf16_pays(cpu_info, parameters) is expected

