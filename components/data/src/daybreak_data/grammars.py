@@ -30,7 +30,10 @@ MOST_VISITED = 200_000
 LONGEST_LINE, DEEPEST_NESTING, MOST_OPEN_ANGLES = 50_000, 1000, 2000
 """Files beyond are kept unread: in 10,000 unclosed angles tree-sitter-java takes 909 MB and 5 s inside one step
 (memory grows with the square), where no budget can stop it. Source code nests under 100 deep."""
-_ANGLED = frozenset(("java", "csharp", "cpp", "typescript", "tsx", "rust"))
+_ANGLED = frozenset(("java", "csharp", "cpp", "typescript", "tsx", "rust", "html"))
+MOST_OPEN_TAGS, MOST_HERE_DOCUMENTS = 10_000, 500
+"""The scanners of HTML and of the shell keep a list of what is open and copy it at every token: 80,000 open tags
+take minutes, 100,000 here-documents 1.3 GB."""
 SHALLOW_BYTES, DEEP_STACK_BYTES = 32_768, 512 << 20
 """tree-sitter frees and compares nested nodes recursively: 100,000 nested blocks overflow a stack of 8 MB."""
 
@@ -111,6 +114,10 @@ def _unfit(data: bytes, language: str) -> str | None:
         return f"brackets nested deeper than {DEEPEST_NESTING}"
     if language in _ANGLED and nesting(data, b"<", b">") > MOST_OPEN_ANGLES:
         return f"more than {MOST_OPEN_ANGLES} angle brackets open"
+    if language == "html" and data.count(b"<") - 2 * data.count(b"</") > MOST_OPEN_TAGS:
+        return f"more than {MOST_OPEN_TAGS} tags open"
+    if language == "shell" and data.count(b"<<") > MOST_HERE_DOCUMENTS:
+        return f"more than {MOST_HERE_DOCUMENTS} here-documents"
     return None
 
 

@@ -27,7 +27,7 @@ _TEMPLATE_NAME = re.compile(
     r"\.(?:in|tmpl|tpl|template|j2|jinja2?|erb|ejs|mustache|hbs|mako)$|\.(?:in|tmpl)\.\w+$"
 )
 _TEMPLATE_MARK = re.compile(
-    r"\{%-?\s*\w+|\{\{-?\s*[\w.$][\w.$]*(?:\s*\|[^{}\n]*)?\s*-?\}\}|<%[=@!-]?\s|<\?php|\$\{\{|@@?[A-Z][A-Z0-9_]+@"
+    r"\{%-?\s*\w+|\{\{-?\s*[\w.$][\w.$]*(?:\s*\|[^{}\n]*)?\s*-?\}\}|<%[=@!-]?\s|\$\{\{|@@?[A-Z][A-Z0-9_]+@"
 )
 _NATIVE: dict[str, Callable[[str, str], Syntax]] = {
     "python": native_parsers.check_python,
@@ -62,7 +62,7 @@ def check_syntax(
         return Syntax("skipped", "none", f"{size} bytes, parsed up to {CAP_BYTES}")
     native = _NATIVE.get(language)
     found = native(text, path) if native else grammars.check(text, language, path, _Deadline(clock))
-    return _excused(found, text, path) if found.verdict == "error" else found
+    return _excused(found, text, path, language) if found.verdict == "error" else found
 
 
 class _Deadline:
@@ -79,10 +79,10 @@ class _Deadline:
         return self._clock() > self._end
 
 
-def _excused(found: Syntax, text: str, path: str) -> Syntax:
+def _excused(found: Syntax, text: str, path: str, language: str) -> Syntax:
     """An error in a header or a template, turned into a tag."""
     if _HEADER.search(path):
         return Syntax("skipped", found.parser, f"header: {found.detail}", ("header",))
-    if _TEMPLATE_NAME.search(path) or _TEMPLATE_MARK.search(text):
+    if _TEMPLATE_NAME.search(path) or _TEMPLATE_MARK.search(text) or ("<?php" in text and language != "php"):
         return Syntax("skipped", found.parser, f"template: {found.detail}", ("templated",))
     return found
