@@ -35,58 +35,67 @@ CORES = 2
 NUM_PARTS = 8
 
 
+DATATROVE = ("datatrove[io]==0.10.1", "spacy", "regex", "nltk", "tokenizers", "xxhash<4")
+
+
 def measure() -> list[Row]:
     """Measure end to end on two cores; quality on planted copies of standard library files."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        corpus = environment_code(CORPUS_BYTES)
-        megabytes = _write(corpus, home)
-        few = environment_code(SLOW_PEER_BYTES)
-        few_megabytes = _write(few, home / "few")
+        whole = _write(environment_code(CORPUS_BYTES), home / "whole")
+        few = _write(environment_code(SLOW_PEER_BYTES), home / "few")
         with open_session("bench", CORES, str(home / "spark")) as spark:
-            few_run = _find(
-                spark, home / "few", home / "few" / "signatures"
-            )  # also starts the Python workers
-            ours = _find(spark, home, home / "signatures")
-        peer_args = (str(home / "few" / "jsonl"), str(home / "datatrove"), str(CORES))
-        requirements = ["datatrove[io]==0.10.1", "spacy", "regex", "nltk", "tokenizers", "xxhash<4"]
-        trove = run_peer("datatrove 0.10.1", requirements, "datatrove_minhash.py", *peer_args)
-        sketch = run_peer("datasketch", ["datasketch"], "datasketch_minhash.py", str(home / "few" / "jsonl"))
-    removed = f"of {len(few)} files ours removes {few_run.removed}, the peer {len(few) - trove['kept']}"
+            runs = [
+                _find(spark, corpus.home) for corpus in (few, whole)
+            ]  # the first starts the Python workers
+        peer_args = (str(few.home / "jsonl"), str(home / "datatrove"), str(CORES))
+        trove = run_peer("datatrove 0.10.1", DATATROVE, "datatrove_minhash.py", *peer_args)
+        sketch = run_peer("datasketch", ["datasketch"], "datasketch_minhash.py", peer_args[0])
+    removed = (
+        f"of {few.num_files} files ours removes {runs[0].removed}, the peer {few.num_files - trove['kept']}"
+    )
     return [
         Row(
             "near-duplicates, end to end",
-            megabytes / ours.wall_s / CORES,
+            whole.megabytes / runs[1].wall_s / CORES,
             "MB/s/core",
             ">= 3, goal 6",
             "datatrove 0.10.1",
-            few_megabytes / trove["seconds"] / CORES,
-            f"{megabytes:.0f} MB on two cores by the clock on the wall; the peer {few_megabytes:.0f} MB: {removed}",
+            few.megabytes / trove["seconds"] / CORES,
+            f"{whole.megabytes:.0f} MB by the clock on the wall; the peer {few.megabytes:.0f} MB: {removed}",
         ),
         Row(
             "near-duplicates, work done",
-            megabytes / ours.cpu_s,
+            whole.megabytes / runs[1].cpu_s,
             "MB per CPU second",
             "",
             "datatrove 0.10.1",
-            few_megabytes / trove["cpu_seconds"],
+            few.megabytes / trove["cpu_seconds"],
             "all processes together: what is left of the above when the machine is busy otherwise",
         ),
         Row(
             "signatures alone",
-            megabytes / ours.signing_cpu_s,
+            whole.megabytes / runs[1].signing_cpu_s,
             "MB per CPU second",
             "",
             "datasketch, MinHash and LSH",
-            few_megabytes / sketch["seconds"],
-            f"Parquet to Parquet; the peer is all in memory and saw {few_megabytes:.0f} MB on one core",
+            few.megabytes / sketch["seconds"],
+            f"Parquet to Parquet; the peer is all in memory and saw {few.megabytes:.0f} MB on one core",
         ),
         *_quality_rows(),
     ]
 
 
-def _write(corpus: list[tuple[str, str]], home: Path) -> float:
-    """Write the documents table as Parquet and as JSONL; return its size in MB."""
+@dataclass(frozen=True)
+class Corpus:
+    """A folder with the same documents as Parquet and as JSONL."""
+
+    home: Path
+    num_files: int
+    megabytes: float
+
+
+def _write(corpus: list[tuple[str, str]], home: Path) -> Corpus:
     (home / "documents").mkdir(parents=True)
     (home / "jsonl").mkdir()
     rows = [
@@ -110,7 +119,7 @@ def _write(corpus: list[tuple[str, str]], home: Path) -> float:
         )
         with (home / "jsonl" / f"{part}.jsonl").open("w") as file:
             file.writelines(json.dumps({"id": str(r["path_id"]), "text": r["text"]}) + "\n" for r in chunk)
-    return sum(row["size_bytes"] for row in rows) / 1e6
+    return Corpus(home, len(rows), sum(row["size_bytes"] for row in rows) / 1e6)
 
 
 @dataclass(frozen=True)
@@ -129,14 +138,14 @@ def _cpu_s() -> float:
     return sum(sum(process.cpu_times()[:4]) for process in [me, *me.children(recursive=True)])
 
 
-def _find(spark: SparkSession, home: Path, signatures: Path) -> Run:
+def _find(spark: SparkSession, home: Path) -> Run:
     began, cpu_began = time.monotonic(), _cpu_s()
     documents = spark.read.parquet(str(home / "documents"))
     texts = documents.select("path_id", "text")
     signed = texts.mapInArrow(duplicates.signature_batches, duplicates.SIGNATURE_COLUMNS)
-    signed.write.parquet(str(signatures))
+    signed.write.parquet(str(home / "signatures"))
     signing_cpu_s = _cpu_s() - cpu_began
-    clusters = duplicates.find_near_duplicates(spark.read.parquet(str(signatures)), documents)
+    clusters = duplicates.find_near_duplicates(spark.read.parquet(str(home / "signatures")), documents)
     removed = clusters.where("NOT kept").count()
     return Run(time.monotonic() - began, _cpu_s() - cpu_began, signing_cpu_s, removed)
 
