@@ -53,7 +53,7 @@ class ApiServer:
 
 
 def without_nulls(value: Any, schema: dict[str, Any]) -> Any:
-    """Nulls of fields that are not nullable are dropped (free-form parts stay as they are)."""
+    """A null counts as absent: dropped where the field has a default, and for CEL where it is nullable."""
     if isinstance(value, list):
         return [without_nulls(item, schema.get("items", {})) for item in value]
     if not isinstance(value, dict):

@@ -21,7 +21,7 @@ ALLOWED = {
     "type", "description", "default", "enum", "pattern", "minimum", "maximum", "minLength", "maxLength",
     "minItems", "maxItems", "maxProperties", "required", "properties", "items",
     "x-kubernetes-validations", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
-    "x-kubernetes-preserve-unknown-fields",
+    "x-kubernetes-preserve-unknown-fields", "nullable",
 }  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def test_keywords_fit_the_type_they_stand_at(crds: dict[str, Any], kind: str) ->
         "integer": {"minimum", "maximum"},
         "boolean": set[str](),
     }
-    anywhere = {"type", "description", "default", "x-kubernetes-validations"}
+    anywhere = {"type", "description", "default", "nullable", "x-kubernetes-validations"}
     wrong = {
         path: set(node) - fitting[node["type"]] - anywhere
         for path, node in nodes(root(crds, kind))
@@ -144,6 +144,21 @@ def test_defaults_satisfy_the_schema_they_stand_in(crds: dict[str, Any], kind: s
         if "default" in node:
             jsonschema.Draft7Validator(node).validate(node["default"])
             assert not path.startswith(".status"), "what the operator left out must not come back"
+
+
+@KINDS
+def test_what_may_be_absent_may_be_null_but_for_what_scale_reads(crds: dict[str, Any], kind: str) -> None:
+    """Server-side apply keeps nulls; the scale subresource cannot read one."""
+    scale = crds[kind]["spec"]["versions"][0]["subresources"].get("scale", {})
+    for path, node in nodes(root(crds, kind)):
+        for name, below in node.get("properties", {}).items():
+            here = f"{path}.{name}"
+            plain = here in {".apiVersion", ".kind", ".metadata", ".metadata.name", *scale.values()}
+            settled = name in node.get("required", []) or "default" in below or here.startswith(".status")
+            if plain or settled:
+                assert not below.get("nullable") or here.startswith(".status"), here
+            else:
+                assert below.get("nullable"), here
 
 
 @KINDS

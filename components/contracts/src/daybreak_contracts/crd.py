@@ -132,7 +132,7 @@ def crd(kind: Kind) -> dict[str, Any]:
                     "name": names.VERSION,
                     "served": True,
                     "storage": True,
-                    "schema": {"openAPIV3Schema": root_schema(kind.model)},
+                    "schema": {"openAPIV3Schema": _schema_of(kind)},
                     "subresources": kind.subresources,
                     "additionalPrinterColumns": [column.manifest() for column in kind.columns],
                 }
@@ -152,6 +152,15 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+def _schema_of(kind: Kind) -> dict[str, Any]:
+    """Return the schema of a kind. What the scale subresource reads must be a number or absent, never null."""
+    schema = root_schema(kind.model)
+    for path in kind.subresources.get("scale", {}).values():
+        part, name = path.removeprefix(".").split(".")
+        schema["properties"][part]["properties"][name].pop("nullable", None)
+    return schema
 
 
 def root_schema(model: type[Resource]) -> dict[str, Any]:
@@ -182,11 +191,13 @@ def _drop_defaults(schema: dict[str, Any]) -> None:
 def structural(source: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """Return a JSON schema node as a structural one: inlined, one type, no ``anyOf``, ``const`` or ``null``.
 
-    An absent value and ``null`` are the same to an API server unless a field is nullable: none is, so that
-    ``has()`` in a rule means what it says.
+    A field that may be absent may be ``null`` too, because server-side apply does not drop nulls; for ``has()`` in a
+    rule both are the same.
     """
     node = _resolved(source, definitions)
     schema = {key: node[key] for key in KEPT if key in node}
+    if {"type": "null"} in source.get("anyOf", []):
+        schema["nullable"] = True
     if "const" in node:
         schema["enum"] = [node["const"]]
     if "properties" in node:

@@ -199,7 +199,7 @@ class ModelDeploymentSpec(Resource):
     runtime: Runtime = Runtime()
     """What serves it."""
     replicas: Count | None = None
-    """Fixed size; absent means autoscaled. The scale subresource writes it."""
+    """Fixed size; absent (not null) means autoscaled. The scale subresource writes it."""
     pools: Annotated[tuple[Pool, ...], Field(min_length=1, max_length=32)]
     """Machines to serve on."""
     scaling: Scaling = Scaling()
