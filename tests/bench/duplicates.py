@@ -51,28 +51,12 @@ def measure() -> list[Row]:
         peer_args = (str(few.home / "jsonl"), str(home / "datatrove"), str(CORES))
         trove = run_peer("datatrove 0.10.1", DATATROVE, "datatrove_minhash.py", *peer_args)
         sketch = run_peer("datasketch", ["datasketch"], "datasketch_minhash.py", peer_args[0])
-    removed = (
+    gone = (
         f"of {few.num_files} files ours removes {runs[0].removed}, the peer {few.num_files - trove['kept']}"
     )
+    rates = (few.megabytes / trove["seconds"] / CORES, few.megabytes / trove["cpu_seconds"])
     return [
-        Row(
-            "near-duplicates, end to end",
-            whole.megabytes / runs[1].wall_s / CORES,
-            "MB/s/core",
-            ">= 3, goal 6",
-            "datatrove 0.10.1",
-            few.megabytes / trove["seconds"] / CORES,
-            f"{whole.megabytes:.0f} MB by the clock on the wall; the peer {few.megabytes:.0f} MB: {removed}",
-        ),
-        Row(
-            "near-duplicates, work done",
-            whole.megabytes / runs[1].cpu_s,
-            "MB per CPU second",
-            "",
-            "datatrove 0.10.1",
-            few.megabytes / trove["cpu_seconds"],
-            "all processes together: what is left of the above when the machine is busy otherwise",
-        ),
+        *_rows_beside_datatrove(whole, runs[1], rates, f"the peer saw {few.megabytes:.0f} MB: {gone}"),
         Row(
             "signatures alone",
             whole.megabytes / runs[1].signing_cpu_s,
@@ -93,6 +77,29 @@ class Corpus:
     home: Path
     num_files: int
     megabytes: float
+
+
+def _rows_beside_datatrove(whole: Corpus, run: Run, rates: tuple[float, float], note: str) -> list[Row]:
+    return [
+        Row(
+            "near-duplicates, end to end",
+            whole.megabytes / run.wall_s / CORES,
+            "MB/s/core",
+            ">= 3, goal 6",
+            "datatrove 0.10.1",
+            rates[0],
+            f"{whole.megabytes:.0f} MB by the clock on the wall; {note}",
+        ),
+        Row(
+            "near-duplicates, work done",
+            whole.megabytes / run.cpu_s,
+            "MB per CPU second",
+            "",
+            "datatrove 0.10.1",
+            rates[1],
+            "all processes together: what is left of the above when the machine is busy otherwise",
+        ),
+    ]
 
 
 def _write(corpus: list[tuple[str, str]], home: Path) -> Corpus:
