@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import ArtifactError, UserError
-from daybreak_evaluate import generation
+from daybreak_evaluate import attention, generation
 from daybreak_evaluate.generation import Model, nucleus, stream
 from daybreak_evaluate.suites.protocol import Prompt, Sampling
 
@@ -114,6 +114,23 @@ def test_surprise_is_the_mean_over_answers_tokens(model: Model) -> None:
         wanted
     )
     assert model.surprise([prompt], [answer], ignore) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(("heads", "groups"), [(4, 4), (4, 2), (6, 1)])
+def test_one_query_attends_as_torch_does(heads: int, groups: int) -> None:
+    generator = torch.Generator().manual_seed(3)
+    query = torch.randn(2, heads, 1, 8, generator=generator)
+    key, value = (torch.randn(2, groups, 7, 8, generator=generator) for _ in range(2))
+    mask = torch.ones(2, 1, 1, 9, dtype=torch.bool)
+    mask[1, ..., :3] = False
+    repeated = [states.repeat_interleave(heads // groups, 1) for states in (key, value)]
+    for seen in (mask, None):
+        limits = None if seen is None else seen[..., :7]
+        expected = torch.nn.functional.scaled_dot_product_attention(
+            query, *repeated, attn_mask=limits, scale=0.3
+        )
+        ours = attention.one_query(query, key, value, seen, 0.3)
+        torch.testing.assert_close(ours, expected.transpose(1, 2))
 
 
 @settings(deadline=None, max_examples=100)

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import ArtifactError, UserError
+from daybreak_evaluate import attention
 from daybreak_evaluate.suites.protocol import Prompt, Report, Sampling
 
 CACHE_BYTES = 512 << 20
@@ -59,7 +60,9 @@ class Model:
         self.cores = cores if cores else len(os.sched_getaffinity(0))
         self.device = torch.device(device if device else default_device())
         dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
-        self.model = LlamaForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True)
+        self.model = LlamaForCausalLM.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, attn_implementation=attention.register()
+        )
         self.model.to(self.device).eval()
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.encode_special_tokens = True  # text that spells a special token is text
