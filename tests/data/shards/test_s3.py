@@ -94,9 +94,12 @@ def test_shards_on_s3_are_those_on_disk(
             context_length=64,
         )
 
-    there = shards.run_shards(
-        args(f"{s3}/run", f"{s3}/run/documents", f"{s3}/run/tokenizer"), Progress("test")
-    )
+    # A process of its own: Spark's workers have the environment that Spark was started in.
+    remote = args(f"{s3}/run", f"{s3}/run/documents", f"{s3}/run/tokenizer")
+    (tmp_path / "args.json").write_text(remote.model_dump_json())
+    command = [sys.executable, "-m", "daybreak_data", "shards", "--args-file", str(tmp_path / "args.json")]
+    subprocess.run([*command, "--result", str(tmp_path / "result.json")], check=True, timeout=400)
+    there = steps.read_result(tmp_path / "result.json", steps.ShardResult)
     here = shards.run_shards(args(str(tmp_path / "here"), local, made), Progress("test"))
     assert there.digest == here.digest
     assert artifacts.load(there.uri).content_digest == artifacts.load(here.uri).content_digest
