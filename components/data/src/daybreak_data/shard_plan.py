@@ -83,7 +83,7 @@ def unit_hashes(unit: str, repositories: Sequence[str], path_ids: Longs, seed: i
     known: dict[str, int] = {}
     for name in repositories:
         if name not in known:
-            known[name] = xxhash.xxh64_intdigest(name, seed=seed)
+            known[name] = xxhash.xxh64_intdigest(name or "", seed=seed)
     return np.array([known[name] for name in repositories], np.uint64)
 
 
