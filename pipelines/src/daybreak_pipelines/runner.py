@@ -58,6 +58,7 @@ class Runner:
         self._began = self.clock()
         self._step_began = self._began
         self._memory_seen = float("-inf")
+        self._current = ""
         self._work = Path(self.place.work_dir)
         self._results_folder = self._work / "results"
         self._progress_file = self._work / "progress.json"
@@ -148,9 +149,12 @@ class Runner:
             self._show(None, "", 0.0)
             return
         state = self._read_progress()
-        mine = state.get("step") == waiting[0]
-        share = state["done"] / state["total"] if mine and state.get("total") else 0.0
-        self._show(waiting[0], str(state.get("activity", "")) if mine else "", min(1.0, share))
+        if state.get("step") not in waiting:  # between two steps
+            self._show(waiting[0], "", 0.0)
+            return
+        share = state["done"] / state["total"] if state.get("total") else 0.0
+        self._current = str(state["step"])  # kfp chooses the order of steps that do not wait for each other
+        self._show(self._current, str(state.get("activity", "")), min(1.0, share))
 
     def _weigh(self, stage_steps: tuple[str, ...], identity: str) -> None:
         """Note the memory of the step that is under way."""
@@ -158,8 +162,9 @@ class Runner:
         waiting = [step for step in stage_steps if step not in self.results]
         if waiting and now - self._memory_seen >= MEMORY_POLL_S:
             self._memory_seen = now
+            step = self._current if self._current in waiting else waiting[0]
             seen = processes.memory_bytes(identity)
-            self.peak_bytes[waiting[0]] = max(seen, self.peak_bytes.get(waiting[0], 0))
+            self.peak_bytes[step] = max(seen, self.peak_bytes.get(step, 0))
 
     def _show(self, current: str | None, activity: str, share: float) -> None:
         now = self.clock()
