@@ -144,6 +144,21 @@ def test_a_java_process_that_dies_is_said_and_worth_another_try(play: Any) -> No
     assert list((play.root / "out" / "ingest").iterdir()) == []
 
 
+def test_an_interrupted_step_says_so_and_leaves_nothing_running(play: Any) -> None:
+    args = play.arguments(*play_sources(play))
+    with subprocess.Popen(
+        play.command(args), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        wait_for(lambda: list((play.root / "out" / "ingest").glob(".staging-*/documents/*")), process, "work")
+        (java, *_) = java_children(process.pid)
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=240)
+    result = json.loads((play.root / "command" / "result.json").read_text())
+    assert (result["error"]["exitCode"], result["error"]["kind"]) == (130, "KeyboardInterrupt")
+    assert not is_alive(java)
+    assert list((play.root / "work").iterdir()) == []
+
+
 def java_children(parent: int) -> list[int]:
     """Process ids of Java processes started by this one."""
     found = []

@@ -203,6 +203,8 @@ def _variables(java_home: str, scratch: Path) -> dict[str, str | None]:
         "SPARK_CONF_DIR": None,
         "PYSPARK_SUBMIT_ARGS": None,
         "PYSPARK_GATEWAY_PORT": None,
+        "SPARK_AUTH_SOCKET_TIMEOUT": None,  # these two PySpark sets itself
+        "SPARK_BUFFER_SIZE": None,
     }
 
 
@@ -264,8 +266,20 @@ def _explained() -> Iterator[None]:
             "free some (or use fewer cores) and run again"
         ) from error
     except (PySparkException, Py4JError) as error:
+        if _was_interrupted(error):
+            raise KeyboardInterrupt from None
         text = str(error)
         raise explain(text) from None
+
+
+def _was_interrupted(error: BaseException) -> bool:
+    """Tell whether Ctrl-C came first: PySpark, tidying up after it, raises the failure of the cancelled job."""
+    before: BaseException | None = error
+    while before is not None:
+        if isinstance(before, KeyboardInterrupt):
+            return True
+        before = before.__context__
+    return False
 
 
 def explain(text: str) -> Exception:
