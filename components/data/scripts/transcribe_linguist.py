@@ -122,7 +122,10 @@ def write(name: str, key: str, value: Any) -> None:
 
 def main(folder: Path) -> None:
     """Read the published YAML files of ``folder``, write the data files."""
-    load = lambda name: yaml.safe_load((folder / name).read_text(encoding="utf-8"))  # noqa: E731
+
+    def load(name: str) -> Any:
+        return yaml.safe_load((folder / name).read_text(encoding="utf-8"))
+
     write("languages.json", "languages", languages(load("languages.yml")))
     write("heuristics.json", "disambiguations", heuristics(load("heuristics.yml")))
     write("generic.json", "extensions", GENERIC)
