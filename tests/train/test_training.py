@@ -213,3 +213,23 @@ def test_a_torn_result_file_is_never_left(whole: dict[str, Any]) -> None:
     described = json.loads((Path(whole["uri"]) / "model.json").read_text())
     assert described["objective"] == {"fillInTheMiddle": {"rate": "0.5", "spmShare": "0.5"}}
     assert described["contextLength"] == 64
+
+
+@pytest.mark.slow
+def test_a_training_into_a_bucket_goes_on_from_the_bucket(
+    zygote: Any, made: Any, middle: Objective, whole: dict[str, Any], bucket: str, tmp_path: Path
+) -> None:
+    environ = {name: os.environ[name] for name in os.environ if name.startswith("AWS_")}
+    training = {"objective": middle, "checkpoint": OFTEN}
+    args = made.args(tmp_path, tokens=TOKENS, training=training, output=bucket)
+    started = zygote.start(args, tmp_path, **environ)
+    until(lambda: any(name.endswith("manifest.json") for name in storage.list_files(f"{bucket}/checkpoints")))
+    started.kill()
+    started.wait()
+    elsewhere = made.args(
+        tmp_path, tokens=TOKENS, training=training, output=bucket, work_dir=str(tmp_path / "new")
+    )
+    result = zygote.run(elsewhere, tmp_path, **environ)
+    assert "resuming after step" in (tmp_path / "log-0.txt").read_text()
+    assert result["held_out_loss"] == whole["held_out_loss"]
+    assert storage.exists(storage.join(result["uri"], "model.safetensors"))
