@@ -41,8 +41,8 @@ from tests.serve.conftest import (
 )
 
 RATES = (50, 200)
-PEER_RATE = 20
-"""Requests a second; the peer is past its limit on a busy two-core machine at 50."""
+PEER_REQUESTS = 100
+"""A round; one at a time, because the peer is past its limit on a busy two-core machine at 20 a second."""
 ROUNDS = 5
 ROUND_S = 3.0
 PROMPT = "def add(first, second):\n    return first"
@@ -202,8 +202,8 @@ def measure() -> list[Row]:
         stack.callback(gateway.stop, 5.0)
         wait_for(url, 200)
         rows = uvloop.run(own_rows(server.address, url))
-        peer_url = stack.enter_context(litellm(folder, url))
-        return rows + uvloop.run(peer_rows(url, peer_url))
+        peer_url, peer = stack.enter_context(litellm(folder, url))
+        return rows + uvloop.run(peer_rows((url, gateway.pid), (peer_url, peer.pid)))
 
 
 async def own_rows(address: str, url: str) -> list[Row]:
@@ -224,24 +224,45 @@ async def own_rows(address: str, url: str) -> list[Row]:
     return rows
 
 
-async def peer_rows(url: str, peer_url: str) -> list[Row]:
+async def one_by_one(way: Way) -> Latencies:
+    """Ask without pause, one request at a time."""
+    found = []
+    for _ in range(PEER_REQUESTS):
+        began = time.perf_counter()
+        await way.ask()
+        found.append(1000 * (time.perf_counter() - began))
+    await way.rest()
+    found.sort()
+    return Latencies(found[len(found) // 2], found[int(len(found) * 0.99)])
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor time that a process has used, which other work on the machine hardly changes."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # proc(5): utime, stime
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def peer_rows(ours: tuple[str, int], peer: tuple[str, int]) -> list[Row]:
     """Measure LiteLLM's proxy before our gateway: what a general gateway adds to the same HTTP call."""
-    rate = PEER_RATE
     body = {"prompt": PROMPT, "max_tokens": 1, "model": "daybreak"}
-    http, peer = Http(url, body), Http(peer_url, body)
-    found = await alternate({"gateway": http, "peer": peer}, rate)
-    more = added(found, "peer", "gateway")
-    version = subprocess.run(
-        [PEER / "bin/litellm", "--version"], capture_output=True, text=True, check=True
-    ).stdout.split()[-1]
-    ours = statistics.median(one.p50 for one in found["gateway"])
-    ours99 = statistics.median(one.p99 for one in found["gateway"])
-    what = f"HTTP completion at {rate} requests/s"
+    ways = {"gateway": (Http(ours[0], body), ours[1]), "peer": (Http(peer[0], body), peer[1])}
+    found: dict[str, list[Latencies]] = {name: [] for name in ways}
+    used = dict.fromkeys(ways, 0.0)
+    for way, _ in ways.values():
+        await one_by_one(way)
+    for _ in range(ROUNDS):
+        for name, (way, pid) in ways.items():
+            before = cpu_s(pid)
+            found[name].append(await one_by_one(way))
+            used[name] += (cpu_s(pid) - before) * 1000 / (ROUNDS * PEER_REQUESTS)
+    done = subprocess.run([PEER / "bin/litellm", "--version"], capture_output=True, text=True, check=True)
+    more, name = added(found, "peer", "gateway"), f"LiteLLM proxy {done.stdout.split()[-1]}"
     note = "the peer stands before our gateway: its figure is what it adds"
-    name = f"LiteLLM proxy {version}"
+    p50, p99 = (statistics.median(getattr(one, part) for one in found["gateway"]) for part in ("p50", "p99"))
     return [
-        Row(f"{what}, p50 (engine included)", ours, "ms", "", name, more.p50, note),
-        Row(f"{what}, p99 (engine included)", ours99, "ms", "", name, more.p99, note),
+        Row("HTTP completion, one at a time, engine included, p50", p50, "ms", "", name, more.p50, note),
+        Row("HTTP completion, one at a time, engine included, p99", p99, "ms", "", name, more.p99, note),
+        Row("processor time a request", used["gateway"], "ms", "", name, used["peer"]),
     ]
 
 
@@ -255,8 +276,8 @@ def echo_model(folder: Path) -> ModelFolder:
 
 
 @contextlib.contextmanager
-def litellm(folder: Path, upstream: str) -> Iterator[str]:
-    """Install LiteLLM's proxy into an environment of its own and run it before the gateway."""
+def litellm(folder: Path, upstream: str) -> Iterator[tuple[str, Child]]:
+    """Install LiteLLM's proxy into an environment of its own and run it before the gateway; its URL, its process."""
     if not (PEER / "bin/litellm").exists():
         environment = {**os.environ, "VIRTUAL_ENV": str(PEER)}
         subprocess.run(["uv", "venv", "-q", "--python", "3.11", str(PEER)], check=True)
@@ -278,7 +299,7 @@ def litellm(folder: Path, upstream: str) -> Iterator[str]:
             if child.exit_code is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"LiteLLM does not start:\n{child.log_tail()[-2000:]}")
             child.wait(0.2)
-        yield url
+        yield url, child
     finally:
         child.stop(5)
 
