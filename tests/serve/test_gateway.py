@@ -328,6 +328,24 @@ async def test_without_an_engine_the_gateway_says_503_at_once(model: Any, tmp_pa
         gateway.stop(2)
 
 
+async def test_a_model_that_never_learned_to_fill_in_ignores_the_suffix_and_says_so(
+    slow: Any, model: Any, tmp_path: Path
+) -> None:
+    gateway, url = start_gateway(model, slow.triton.address, tmp_path, fim="None")
+    try:
+        await asyncio.to_thread(wait_for, url, 200)
+        async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
+            plain = await client.post("/v1/completions", json={"prompt": "a", "max_tokens": 4})
+            filled = await client.post(
+                "/v1/completions", json={"prompt": "a", "suffix": "b", "max_tokens": 4}
+            )
+        assert filled.headers["x-daybreak-suffix"] == "ignored"
+        assert "x-daybreak-suffix" not in plain.headers
+        assert filled.json()["choices"] == plain.json()["choices"]
+    finally:
+        gateway.stop(2)
+
+
 async def test_a_gateway_that_is_told_to_end_answers_what_it_has_begun(
     slow: Any, model: Any, tmp_path: Path
 ) -> None:

@@ -35,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(config: GatewayConfig, fd: int | None) -> None:
     """Serve until SIGTERM or Ctrl-C."""
+    import gc
+
     import uvicorn
 
     from daybreak_serve.gateway.app import create_app
@@ -54,6 +56,8 @@ def run(config: GatewayConfig, fd: int | None) -> None:
             timeout_graceful_shutdown=config.drain_s,
         )
     )
+    gc.collect()
+    gc.freeze()  # what is imported lives for ever: no collection needs to walk it while somebody waits
     server.run(sockets=None if fd is None else [socket.socket(fileno=fd)])
 
 
