@@ -34,7 +34,8 @@ def trained_artifact(folder: Path, tokenizer_digest: str = "a" * 64, context: in
     staging = folder / "staging"
     staging.mkdir()
     save_file(model.state_dict(), staging / "model.safetensors")
-    storage.write_json(str(staging / "model.json"), config.to_json())
+    objective = {"fillInTheMiddle": {"rate": "0.5", "spmShare": "0.5"}}
+    storage.write_json(str(staging / "model.json"), {**config.to_json(), "objective": objective})
     uri = str(folder / "trained")
     inputs = {"tokenizer": tokenizer_digest}
     artifacts.commit(uri, staging, step=names.STEP_TRAIN, digest="e" * 64, inputs=inputs, result={})
@@ -96,6 +97,7 @@ def test_the_folder_is_complete(exported: tuple[Path, str]) -> None:
     }
     config = json.loads((folder / "config.json").read_text())
     assert (config["architectures"], config["tie_word_embeddings"]) == (["LlamaForCausalLM"], True)
+    assert config["daybreak_objective"] == "fillInTheMiddle"
     assert "lm_head.weight" not in load_file(folder / "model.safetensors")
     assert AutoTokenizer.from_pretrained(folder).convert_tokens_to_ids(names.FIM_PREFIX) == 1
 
@@ -135,3 +137,18 @@ def test_a_wrong_mapping_does_not_get_out(made: Any, exported: tuple[Path, str],
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(RuntimeError, match="logits after export differ"):
         export.prove(export.load_trained(trained), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("described", "expected"),
+    [
+        pytest.param({"objective": {"fillInTheMiddle": {"rate": "0.5"}}}, "fillInTheMiddle", id="fills-gaps"),
+        pytest.param(
+            {"objective": {"fillInTheMiddle": {"rate": "0"}}}, "nextToken", id="never-did-at-rate-zero"
+        ),
+        pytest.param({"objective": {"nextToken": {}}}, "nextToken", id="left-to-right"),
+    ],
+)
+def test_the_objective_is_told(described: dict[str, Any], expected: str, tmp_path: Path) -> None:
+    storage.write_json(str(tmp_path / "model.json"), described)
+    assert export.objective_of(str(tmp_path)) == expected

@@ -27,8 +27,7 @@ from daybreak_train.environment import Placement
 from daybreak_train.lean_imports import import_composer
 from daybreak_train.ledger import Entry, Ledger
 from daybreak_train.run_state import (
-    Outcome,
-    Trained,
+    Standing,
     collective_device,
     gathered_random_states,
     set_random_state,
@@ -99,17 +98,16 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
     def __init__(
         self,
         plan: Plan,
-        outcome: Outcome,
-        trained: Trained,
+        standing: Standing,
         recorders: Recorders,
         placement: Placement,
         held_out: Callable[[], float],
-        random_state: Mapping[str, Tensor] | None,
     ) -> None:
-        self.plan, self.outcome, self.trained, self.recorders = plan, outcome, trained, recorders
+        self.plan, self.recorders = plan, recorders
+        self.outcome, self.trained = standing.outcome, standing.trained
         self._placement = placement
         self._held_out = held_out
-        self._random_state = random_state
+        self._random_state = standing.random_state
         self._signals = StopSignals()
         self._grad_norm = torch.zeros(())
         self._rate = 0.0

@@ -22,7 +22,7 @@ from daybreak_train.lean_imports import import_composer
 from daybreak_train.model import IGNORED, Llama
 from daybreak_train.objectives import NextToken, objective_for
 from daybreak_train.run import Run
-from daybreak_train.run_state import Outcome, Trained, collective_device
+from daybreak_train.run_state import Standing, Trained, collective_device
 from daybreak_train.sizes import num_parameters
 
 composer = import_composer()
@@ -57,28 +57,22 @@ class LanguageModel(composer.ComposerModel):  # type: ignore[name-defined]
         return outputs / (batch["labels"] != IGNORED).sum().clamp_min(1)
 
 
-def fit(
-    run: Run,
-    plan: Plan,
-    outcome: Outcome,
-    trained: Trained,
-    recorders: Recorders,
-    random_state: Mapping[str, Tensor] | None,
-) -> None:
+def fit(run: Run, plan: Plan, standing: Standing, recorders: Recorders) -> None:
     """Run Composer's loop from the outcome's step to the end of the budget, or until asked to stop."""
     device_batch = planning.device_batch(plan.samples_per_step, run.placement.world_size)
     collate = Collator(
         objective_for(run.args.training.objective, run.inputs.tokenizer, run.args.seed), run.sample_shape
     )
     stream = TrainStream(run.inputs.shards, run.placement, device_batch, run.args.seed, collate)
+    trained, done = standing.trained, standing.outcome.step
     look = functools.partial(held_out_loss, run, trained.model, HELD_OUT_SAMPLES_BETWEEN)
-    callback = StepCallback(plan, outcome, trained, recorders, run.placement, look, random_state)
+    callback = StepCallback(plan, standing, recorders, run.placement, look)
     _compile(trained.model, run.device)
     micro = planning.micro_batch(device_batch, run.config.dims, plan.context_length, _activation_bytes(run))
-    trainer = _composer_trainer(run, trained, callback, micro, _data(stream, outcome.step))
-    trainer.state.timestamp = trainer.state.timestamp.copy(batch=outcome.step)
+    trainer = _composer_trainer(run, trained, callback, micro, _data(stream, done))
+    trainer.state.timestamp = trainer.state.timestamp.copy(batch=done)
     try:
-        trainer.fit(duration=f"{(plan.budget.steps or WITHOUT_END) - outcome.step}ba")
+        trainer.fit(duration=f"{(plan.budget.steps or WITHOUT_END) - done}ba")
     finally:
         stream.close()
         trainer.close()

@@ -17,7 +17,7 @@ from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import ExportArgs, ExportResult
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 GOLDEN = "golden.json"
 GOLDEN_TOKENS = 32
 """Tokens of the golden completion: enough to notice a wrong rotary table or a swapped matrix."""
@@ -73,7 +73,8 @@ def _write_folder(
     progress.report("writing the model folder")
     _write_weights(model, staging)
     token_ids = _token_ids(staging / "tokenizer.json")
-    storage.write_json(str(staging / "config.json"), llama_config(model.config, token_ids))
+    config = {**llama_config(model.config, token_ids), "daybreak_objective": objective_of(args.trained)}
+    storage.write_json(str(staging / "config.json"), config)
     storage.write_json(str(staging / "generation_config.json"), _generation_config(token_ids))
     progress.report("comparing with transformers")
     storage.write_json(str(staging / GOLDEN), prove(model, staging))
@@ -98,6 +99,13 @@ def load_trained(uri: str) -> Any:
     model.load_state_dict(load(storage.read_bytes(storage.join(uri, "model.safetensors"))))
     model.eval()
     return model
+
+
+def objective_of(uri: str) -> str:
+    """Return what a train artifact was trained for, in the manifest's words: serving asks whether it fills gaps."""
+    described = storage.read_json(storage.join(uri, "model.json")).get("objective", {})
+    wanted = described.get("fillInTheMiddle")
+    return "fillInTheMiddle" if wanted is not None and float(wanted["rate"]) > 0 else "nextToken"
 
 
 def llama_config(config: Any, token_ids: dict[str, int]) -> dict[str, Any]:

@@ -48,6 +48,16 @@ class Trained:
     optimizer: torch.optim.Optimizer
 
 
+@dataclass(frozen=True)
+class Standing:
+    """A run as it stands, new or restored."""
+
+    trained: Trained
+    outcome: Outcome
+    random_state: Mapping[str, Tensor] | None
+    """This rank's generators at the checkpoint; None for a new run."""
+
+
 def snapshot_of(
     trained: Trained, outcome: Outcome, random_states: Mapping[str, Tensor], ledger: bytes
 ) -> Snapshot:

@@ -38,6 +38,7 @@ from daybreak_train.model import Llama, ModelConfig, initialise
 from daybreak_train.run import Run, read_inputs, run_digest
 from daybreak_train.run_state import (
     Outcome,
+    Standing,
     Trained,
     random_state_of,
     restore,
@@ -128,7 +129,7 @@ def _train(run: Run, progress: Progress) -> TrainResult:
         try:
             if not outcome.stopped_by:
                 random_state = random_state_of(snapshot, run.placement.rank) if snapshot is not None else None
-                fit(run, plan, outcome, trained, recorders, random_state)
+                fit(run, plan, Standing(trained, outcome, random_state), recorders)
             if writer is not None:
                 writer.wait()
             _leave_if_asked(run, outcome)
