@@ -18,7 +18,7 @@ import pytest
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_serve import local
 from daybreak_serve.local import LocalServer, ServeSettings
-from tests.serve.conftest import TEXTS, wait_for
+from tests.serve.conftest import TEXTS, group_of, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +146,19 @@ def test_a_killed_triton_is_answered_by_503_and_comes_back(served: LocalServer) 
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.json()["error"]["code"] == "engine_down"
     wait_for(served.url, 200, timeout_s=120)
+    assert local.complete(served.url, prompt="x", max_tokens=1).completion_tokens == 1
+
+
+@pytest.mark.slow
+def test_a_killed_engine_inside_a_living_triton_is_noticed(served: LocalServer) -> None:
+    triton = served.triton.child.pid
+    (stub,) = [pid for pid in group_of(triton) if pid != triton]
+    os.kill(stub, signal.SIGKILL)
+    response = httpx.post(f"{served.url}/v1/completions", json={"prompt": "x"}, trust_env=False, timeout=30)
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+    wait_for(served.url, 503)
+    wait_for(served.url, 200, timeout_s=120)
+    assert served.triton.child.pid != triton
     assert local.complete(served.url, prompt="x", max_tokens=1).completion_tokens == 1
 
 

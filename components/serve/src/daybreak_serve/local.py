@@ -209,6 +209,9 @@ class _Gateway:
         command = [sys.executable, "-m", "daybreak_serve.gateway", "--config", str(self._config_file)]
         self._child = Child([*command, "--fd", str(self._fd)], os.environ, self._log, pass_fds=[self._fd])
 
+    def is_broken(self) -> bool:
+        return self.child.exit_code is not None
+
     def stop(self) -> None:
         if self._child is not None:
             self._child.stop(self._drain_s + 2)
@@ -258,7 +261,7 @@ class Watch:
     def _run(self) -> None:
         while not self._ending.wait(WATCH_S):
             for part in (self._triton, self._gateway):
-                if part.child.exit_code is not None and not self._ending.wait(RESTART_PAUSE_S):
+                if part.is_broken() and not self._ending.wait(RESTART_PAUSE_S):
                     part.stop()  # what is left of it: stubs, shared memory
                     part.start()
         self._gateway.stop()

@@ -13,6 +13,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from daybreak_contracts.launch import identity_of
+
 TETHER = Path(__file__).with_name("tether.py")
 LOG_TAIL_BYTES = 65_536
 
@@ -62,6 +64,17 @@ class Child:
         except subprocess.TimeoutExpired:
             return False
         return True
+
+    def companions(self) -> list[str]:
+        """Return the other live processes of its group, each as `launch.identity_of` gives it."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == self.pid:
+                continue
+            with contextlib.suppress(OSError):
+                if os.getpgid(int(entry.name)) == self.pid:
+                    found.append(identity_of(int(entry.name)))
+        return [identity for identity in found if identity is not None]
 
     def kill(self) -> None:
         """End it and every process of its group at once."""

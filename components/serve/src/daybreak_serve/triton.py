@@ -166,6 +166,7 @@ class TritonServer:
         self._shared_memory = shared_memory
         self._prefix = ""
         self._child: Child | None = None
+        self._stubs: list[str] = []
         self.port = free_port()
         self.metrics_port = free_port() if metrics else None
 
@@ -210,6 +211,7 @@ class TritonServer:
         assert identity is not None
         self._prefix = shared_memory_prefix(identity, TritonServer._serial)
         assemble_backends(self._installation, self._files.backends)
+        self._stubs = []
         self._child = Child(self.command(), self._environment, self._files.log)
 
     def wait_ready(self, progress: Progress, timeout_s: float = READY_TIMEOUT_S) -> None:
@@ -231,6 +233,14 @@ class TritonServer:
             self.child.wait(POLL_S)
         self.stop()
         raise TransientError(f"Triton was not ready after {timeout_s:.0f} s, its log is {self._files.log}")
+
+    def is_broken(self) -> bool:
+        """Tell whether it or one of its stubs died. Triton goes on without a stub, and refuses everything."""
+        if self.child.exit_code is not None:
+            return True
+        if not self._stubs and LISTENS in self.child.log_tail():
+            self._stubs = self.child.companions()
+        return any(identity_of(int(stub.partition(":")[0])) != stub for stub in self._stubs)
 
     def stop(self) -> None:
         """End it and its stubs, and remove its shared memory."""

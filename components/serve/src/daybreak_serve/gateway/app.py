@@ -58,6 +58,7 @@ class Gateway:
                 supersession=Supersession(),
                 journal=self._journal,
                 metrics=self._metrics,
+                distrust=self.readiness.distrust,
                 clock=time.monotonic,
                 wall_clock=time.time,
                 new_id=lambda: uuid.uuid4().hex,

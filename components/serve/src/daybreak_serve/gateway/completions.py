@@ -59,6 +59,8 @@ class Parts:
     supersession: Supersession
     journal: Journal
     metrics: GatewayMetrics
+    distrust: Callable[[], None]
+    """To be called when the engine refuses what it should answer."""
     clock: Callable[[], float]
     wall_clock: Callable[[], float]
     new_id: Callable[[], str]
@@ -166,7 +168,8 @@ class Completions:
         except EngineDown as error:
             raise problems.engine_down(f"the engine does not answer: {error}") from error
         except EngineRefused as error:
-            raise Problem(500, f"the engine failed: {error}", "server_error", code="engine_error") from error
+            self._parts.distrust()
+            raise problems.engine_failed(str(error)) from error
         if reason is None:
             raise problems.engine_down("the engine ended without a last word")
         await self._finish(flight, reason)

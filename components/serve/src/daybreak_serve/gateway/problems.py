@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+STUB_IS_GONE = "Stub process"
+"""How Triton's Python backend begins to say that its process died."""
 RETRY_AFTER_S = 1
 """Seconds; an engine restarts in some ten, a free place comes sooner."""
 
@@ -50,6 +52,13 @@ def busy(reason: str) -> Problem:
 def engine_down(reason: str) -> Problem:
     """Return 503: no engine answers."""
     return Problem(503, reason, "service_unavailable", code="engine_down")
+
+
+def engine_failed(reason: str) -> Problem:
+    """Return 500 for an error of the engine; 503 when Triton says that the engine's process is gone."""
+    if STUB_IS_GONE in reason:
+        return engine_down(f"the engine's process is gone: {reason}")
+    return Problem(500, f"the engine failed: {reason}", "server_error", code="engine_error")
 
 
 def cancelled(reason: str) -> Problem:

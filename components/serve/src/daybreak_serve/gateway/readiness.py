@@ -1,6 +1,6 @@
 """Whether this gateway can complete: the engine answers, and answers what the model answered when it was made.
 
-The golden completion is asked once per life of the engine. Owns no HTTP.
+The golden completion is asked once per life of the engine, and again when the engine fails. Owns no HTTP.
 """
 
 from __future__ import annotations
@@ -38,6 +38,10 @@ class Readiness:
             self.reason = "the engine does not answer"
         elif not self._is_proven:
             await self._prove()
+
+    def distrust(self) -> None:
+        """Ask the golden completion again: the engine refused a request, it may be half dead."""
+        self._is_proven = False
 
     async def _prove(self) -> None:
         golden = self._golden
