@@ -35,13 +35,14 @@ def values() -> report.Values:
         name="<first>",
         documents=steps.DocumentsResult(
             **done,
-            num_files=1000,
-            num_bytes=61_000_000,
+            num_files=10_000,
+            num_bytes=610_000_000,
             num_documents=700,
             document_bytes=40_000_000,
-            dropped={"exact-duplicate": 200, "generated": 60, "<b>": 40},
+            dropped={"exact-duplicate": 200, "generated": 60, "<b>": 40, "sample": 9000},
             languages={"python": 30_000_000, "c": 10_000_000},
         ),
+        read_bytes=61_000_000,
         tokenizer=steps.TokenizerResult(**done, vocabulary_size=4096, bytes_per_token={"python": 3.1}),
         shards=steps.ShardResult(
             **done,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daybreak_contracts.errors import EXIT_OK, DaybreakError
+from daybreak_contracts.progress import Progress
 
 
 def parser() -> argparse.ArgumentParser:
@@ -101,7 +102,9 @@ def _inspect(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     from daybreak_evaluate.judge_file import judge_samples_file
 
-    report = judge_samples_file(options.samples, options.suite, options.timeout)
+    report = judge_samples_file(
+        options.samples, options.suite, options.timeout, progress=Progress("evaluate")
+    )
     print(report)
     return EXIT_OK
 

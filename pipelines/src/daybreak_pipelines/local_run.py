@@ -136,6 +136,7 @@ def _values(runner: Runner, completions: list[report.Completion]) -> report.Valu
     return report.Values(
         name=runner.run.metadata.name,
         documents=cast(steps.DocumentsResult, results[names.STEP_DOCUMENTS]),
+        read_bytes=int(cast(steps.XrayResult, results[names.STEP_XRAY]).metrics["read_bytes"]),
         tokenizer=tokenizer,
         shards=cast(steps.ShardResult, results[names.STEP_SHARDS]),
         trained=trained,

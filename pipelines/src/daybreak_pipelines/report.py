@@ -21,6 +21,7 @@ from daybreak_pipelines.planner import Need
 
 TEMPLATE = Path(__file__).with_name("report.html")
 MOST_REASONS = 14
+SAMPLED_OUT = "sample"
 TOO_SMALL = 100_000_000
 """Below this many parameters no public model solves a tenth of HumanEval (SantaCoder, 1.1 billion: 18 %)."""
 
@@ -42,6 +43,8 @@ class Values:
 
     name: str
     documents: steps.DocumentsResult
+    read_bytes: int
+    """Of the files that were opened; a sample leaves the others alone."""
     tokenizer: steps.TokenizerResult
     shards: steps.ShardResult
     trained: steps.TrainResult
@@ -87,6 +90,11 @@ def build(values: Values) -> str:
     )
 
 
+def files_read(documents: steps.DocumentsResult) -> int:
+    """Return how many files were taken in: all but those that ``maxBytes`` left out."""
+    return documents.num_files - documents.dropped.get(SAMPLED_OUT, 0)
+
+
 def read_ledger(lines: Sequence[str]) -> list[tuple[int, float]]:
     """Return (tokens seen so far, loss) of each step of a training ledger (JSON lines)."""
     entries = (json.loads(line) for line in lines)
@@ -100,7 +108,7 @@ def _largest(sizes: Mapping[str, int], count: int = 8) -> list[tuple[str, int]]:
 def _summary(values: Values) -> str:
     documents, trained = values.documents, values.trained
     text = (
-        f"{documents.num_bytes / 1e6:.0f} MB of source code in {documents.num_files:,} files became "
+        f"{values.read_bytes / 1e6:.0f} MB of source code in {files_read(documents):,} files became "
         f"{documents.num_documents:,} clean documents ({documents.document_bytes / 1e6:.0f} MB), "
         f"{values.shards.num_train_tokens / 1e6:.1f} million training tokens, and a model of "
         f"{trained.num_parameters / 1e6:.1f} million parameters that saw {trained.tokens / 1e6:.1f} million of them."
@@ -115,7 +123,7 @@ def _summary(values: Values) -> str:
 def _tiles(values: Values) -> str:
     score = {item.metric: item for item in values.evaluated.scores}
     tiles = [
-        ("code in", f"{values.documents.num_bytes / 1e6:.0f} MB", f"{values.documents.num_files:,} files"),
+        ("code in", f"{values.read_bytes / 1e6:.0f} MB", f"{files_read(values.documents):,} files"),
         (
             "code kept",
             f"{values.documents.document_bytes / 1e6:.0f} MB",
@@ -152,9 +160,10 @@ def _tiles(values: Values) -> str:
 
 def _funnel(values: Values) -> str:
     rows = [("kept", float(values.documents.num_documents), f"{values.documents.num_documents:,}")]
-    largest = _largest(values.documents.dropped, MOST_REASONS)
+    dropped = {reason: count for reason, count in values.documents.dropped.items() if reason != SAMPLED_OUT}
+    largest = _largest(dropped, MOST_REASONS)
     rows += [(reason, float(count), f"{count:,}") for reason, count in largest]
-    others = sum(values.documents.dropped.values()) - sum(count for _, count in largest)
+    others = sum(dropped.values()) - sum(count for _, count in largest)
     if others:
         rows.append(("other reasons", float(others), f"{others:,}"))
     return bars(rows)

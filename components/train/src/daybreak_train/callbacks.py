@@ -228,7 +228,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
 
     def _tell(self, entry: Entry) -> None:
         done = self.plan.budget.progress(self.outcome.step, self.outcome.elapsed_s)
-        left = self.outcome.elapsed_s * (1.0 - done) / max(done, 1e-9)
+        left = self.outcome.elapsed_s * max(0.0, 1.0 - done) / max(done, 1e-9)
         words = f"loss {entry.loss:.3f}, {entry.tokens_per_second:,.0f} tokens/s, {_duration(left)} left"
         self.recorders.progress.report(words, min(1.0, done) * 100, 100)
         tracker, now = self.recorders.tracker, time.perf_counter()
