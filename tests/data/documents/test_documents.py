@@ -196,6 +196,14 @@ def test_no_document_left_tells_why(play: Any) -> None:
     )
 
 
+def test_a_folder_of_foreign_code_at_the_top_is_known_by_its_name(play: Any) -> None:
+    play.put(play.root / "code" / "node_modules" / "pad" / "index.py", play.module(7))
+    play.put(play.root / "code" / "ours" / "index.py", play.module(8))
+    result = play.run(play.directory("code"))
+    assert result.dropped == {"generated": 1}
+    assert [row["repository"] for row in play.table(result.uri, "documents").to_pylist()] == ["ours"]
+
+
 def test_a_missing_source_is_named_before_any_work(play: Any) -> None:
     with pytest.raises(UserError, match=r"source code: .*/code does not exist"):
         play.run(play.directory("code"))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 DOCUMENTS, SIGNATURES, DROPS = "documents", "signatures", "drops"
 REPORT_SCHEMA = "piece long, report binary"
 SIGNATURE_COLUMNS = parts.columns_of(signatures.SIGNATURE_COLUMNS)
@@ -205,7 +205,9 @@ class PieceWriter:
         if item.size > MAX_FILE_BYTES:
             refused = Refused(item.repository, item.path, item.size, "too-large", f"{item.size} bytes")
             return write_refused(self._rules.source, refused, self._drops, self.report)
-        assessed = assess.assess_before_duplicates(item.path, data, self._rules.options)
+        # Rules about folders (node_modules/, Pods/) must see the one that became the repository's name, too.
+        path = f"{item.repository}/{item.path}"
+        assessed = assess.assess_before_duplicates(path, data, self._rules.options)
         return self._keep_or_drop(item, assessed)
 
     def _keep_or_drop(self, item: Entry, assessed: assess.Assessed) -> None:
