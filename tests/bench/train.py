@@ -6,6 +6,7 @@ loop with AdamW. Both run in a process of their own, one after the other.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -36,7 +37,8 @@ def _speeds(size: str) -> list[Row]:
 
 def _tokens_per_second(kind: str, size: str) -> float:
     command = [sys.executable, str(SCRIPT), kind, size]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    environ = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}  # for both: as the train step sets it for itself
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environ)
     return float(done.stdout)
 
 

@@ -144,9 +144,10 @@ def test_the_same_training_again_is_not_done_again(zygote: Any, made: Any, tmp_p
 
 
 def test_time_ends_a_training_with_its_decay_done(
-    zygote: Any, made: Any, ledger: Ledger, tmp_path: Path
+    zygote: Any, made: Any, whole: dict[str, Any], ledger: Ledger, tmp_path: Path
 ) -> None:
-    args = made.args(tmp_path, tokens=10**9, max_seconds=5.0)
+    seconds = 30 * 4096 / whole["tokens_per_second"]  # some thirty steps, on a busy machine too
+    args = made.args(tmp_path, tokens=10**9, max_seconds=seconds)
     result = zygote.run(args, tmp_path)
     rates = [entry["lr"] for entry in ledger(result)]
     assert result["stopped_by"] == "Time"
