@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,9 @@ from daybreak_train.data_loading import (
     Position,
     SampleShape,
     Shards,
+    TokenDataset,
     TrainStream,
+    VerifiedStream,
     batch_digest,
     fetch,
     held_out_batches,
@@ -136,3 +142,26 @@ def test_a_cached_shard_that_was_changed_is_fetched_again(remote: Shards) -> Non
     prepare(remote)
     assert not cached.exists()
     assert fetch(remote, path).read_bytes() == good
+
+
+def test_two_reading_threads_that_fail_at_once_are_not_waited_for(shards: Shards) -> None:
+    stream = TrainStream(shards, Placement(), BATCH, 5, Collator(NextToken(), SHAPE))
+    next(stream.batches(Position()))
+    stream.close()
+    dataset = TokenDataset(streams=[VerifiedStream(shards, "train")], batch_size=BATCH)
+    iterator = type(stream._dataset._iterator)(np.arange(4))
+    dataset._iterator, dataset._event = iterator, threading.Event()
+    failed: Future[None] = Future()
+    failed.set_exception(ArtifactError("was changed"))
+    for _ in range(2):
+        with pytest.raises(ArtifactError):
+            dataset.on_exception(failed)
+    waiting = threading.Thread(target=iterator.exit, daemon=True)
+    waiting.start()
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
+def test_the_lean_import_leaves_the_package_whole_for_others() -> None:
+    code = "import daybreak_train.data_loading; from streaming import MDSWriter, StreamingDataset"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=120)

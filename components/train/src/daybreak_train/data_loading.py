@@ -135,6 +135,15 @@ class TokenDataset(streaming.StreamingDataset):  # type: ignore[name-defined]
         work: NDArray[np.int64] = super()._get_work(epoch, sample_in_epoch)
         return work
 
+    def on_exception(self, future: Any) -> None:
+        """Count a reading thread that failed as ended: streaming counts only those that end in order.
+
+        It would wait for ever for the others when both failed at once, and the error would never be seen.
+        """
+        if future.exception() is not None:
+            self._iterator.on_exit()
+        super().on_exception(future)
+
     def __getitem__(self, at: Any) -> dict[str, Any]:
         tokens = super().__getitem__(int(at))[COLUMN]
         return {COLUMN: tokens, "sample_id": int(at), "epoch": self.epoch}

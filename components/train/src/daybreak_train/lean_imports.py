@@ -60,5 +60,7 @@ def import_streaming() -> types.ModuleType:
         shell = types.ModuleType("streaming")
         shell.__spec__ = spec
         shell.__path__ = list(spec.submodule_search_locations or [])
+        # The package itself only passes on what its base holds; others in this process may want it (PEP 562).
+        shell.__dict__["__getattr__"] = lambda name: getattr(importlib.import_module("streaming.base"), name)
         sys.modules["streaming"] = shell
     return importlib.import_module("streaming.base")
