@@ -25,8 +25,8 @@ if ! command -v uv >/dev/null; then
 fi
 stamp=.venv/.lock-installed
 if ! cmp -s uv.lock "$stamp" || ! .venv/bin/python -c "" 2>/dev/null; then
-  say "installing the locked environment (about 90 s the first time)"
-  uv sync --frozen --quiet
+  say "installing the locked environment (two minutes the first time)"
+  uv sync --frozen --quiet --compile-bytecode
   cp uv.lock "$stamp"
 fi
 .venv/bin/python -m daybreak_data.java

@@ -14,10 +14,13 @@ from pathlib import Path
 from daybreak_contracts import errors, steps
 from daybreak_contracts.launch import PROGRESS_FILE
 from daybreak_contracts.progress import Progress
-from daybreak_train import environment, launch
+from daybreak_train import environment, identity, launch
 
 
 def _train(args: steps.TrainArgs, progress: Progress) -> steps.TrainResult:
+    present = identity.find_trained(args)
+    if present is not None:
+        return present
     from daybreak_train.quiet import quieten
 
     quieten()

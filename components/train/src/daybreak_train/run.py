@@ -20,8 +20,6 @@ from daybreak_train.data_loading import SampleShape, Shards
 from daybreak_train.environment import Placement
 from daybreak_train.model import ModelConfig
 
-CODE_VERSION = 1
-
 
 @dataclass(frozen=True)
 class Inputs:
@@ -93,25 +91,3 @@ def read_inputs(args: TrainArgs) -> Inputs:
 def _expect(uri: str, manifest: Manifest, step: str) -> None:
     if manifest.step != step:
         raise UserError(f"{uri}: is an artifact of the step {manifest.step!r}, {step!r} is needed here")
-
-
-def run_digest(args: TrainArgs, inputs: Inputs) -> str:
-    """Return what names this training: all that its weights depend on, nothing about where it runs."""
-    training = args.training
-    return artifacts.digest_of(
-        {
-            "step": names.STEP_TRAIN,
-            "codeVersion": CODE_VERSION,
-            "model": args.model.model_dump(mode="json"),
-            "objective": training.objective.model_dump(mode="json"),
-            "length": [
-                training.tokens,
-                training.tokens_per_parameter,
-                training.deadline_seconds,
-                args.max_seconds,
-            ],
-            "contextLength": training.context_length,
-            "seed": args.seed,
-            "inputs": dict(inputs.digests),
-        }
-    )

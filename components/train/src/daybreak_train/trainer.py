@@ -32,10 +32,11 @@ from daybreak_train.data_loading import (
     prepare,
 )
 from daybreak_train.environment import Placement
+from daybreak_train.identity import run_digest
 from daybreak_train.lean_imports import import_composer
 from daybreak_train.ledger import Ledger
 from daybreak_train.model import Llama, ModelConfig, initialise
-from daybreak_train.run import Run, read_inputs, run_digest
+from daybreak_train.run import Run, read_inputs
 from daybreak_train.run_state import (
     Outcome,
     Standing,
@@ -59,16 +60,12 @@ LAST_STEPS = 20
 
 
 def run_train(args: TrainArgs, progress: Progress) -> TrainResult:
-    """Train, or go on training, or return what was trained already."""
+    """Train, or go on training; whether it was done already is asked before (``identity.find_trained``)."""
     placement = environment.placement_from(os.environ)
     if placement.is_leader:
         progress.report("checking the shards")
     inputs = read_inputs(args)
-    digest = run_digest(args, inputs)
-    uri = artifacts.uri_of(args.output, names.STEP_TRAIN, digest)
-    present = artifacts.find(uri, digest)
-    if present is not None:
-        return TrainResult.model_validate({**present.result, "cached": True})
+    digest = run_digest(args, inputs.digests)
     end_of_text = inputs.tokenizer.token_to_id(names.END_OF_TEXT)
     vocabulary, context = inputs.vocabulary_size, args.training.context_length
     config = ModelConfig(dimensions_of(args.model), vocabulary, context, end_of_text)
