@@ -84,6 +84,13 @@ def listed_folders() -> list[str]:
     return [*standard_library(), *([site_folder()] if site_folder() else [])]
 
 
+@functools.cache
+def scratch_folder() -> str:
+    """Return where a candidate may write: ``/tmp``, unless that would cover the environment or the interpreter."""
+    covered = any(folder.startswith("/tmp/") for folder in search_path())
+    return "/scratch" if covered else "/tmp"
+
+
 def build_root() -> None:
     """Mount a root with nothing but the readable places, and make it ours. Needs a mount namespace of our own."""
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
@@ -100,7 +107,7 @@ def build_root() -> None:
         _bind(path, root)
     for path in hidden:
         kernel.make_read_only(path, recursive=False)
-    Path(root, "tmp").mkdir(exist_ok=True)
+    Path(root + scratch_folder()).mkdir(exist_ok=True)
     kernel.pivot_into(root)
     kernel.make_read_only("/", recursive=False)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daybreak_evaluate.judge import kernel, seccomp
-from daybreak_evaluate.judge.rootfs import build_root, listed_folders, readable_places
+from daybreak_evaluate.judge.rootfs import build_root, listed_folders, readable_places, scratch_folder
 from daybreak_evaluate.judge.values import Limits, Tier
 
 FIRST_UID = 64100
@@ -180,8 +180,11 @@ def confine(plan: Plan, limits: Limits, slot: int, ruleset: int | None) -> None:
     if plan.namespaces:
         kernel.unshare(kernel.CLONE_NEWNS)
         options = f"size={limits.file_bytes},nr_inodes=1024,mode=1777"
-        kernel.mount("tmpfs", "/tmp", "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC, options)
-        os.chdir("/tmp")
+        scratch = scratch_folder()
+        kernel.mount(
+            "tmpfs", scratch, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC, options
+        )
+        os.chdir(scratch)
     else:
         os.chdir("/")
     if plan.change_user:
@@ -231,7 +234,8 @@ def limit(plan: Plan, limits: Limits) -> None:
 
 def forget_host() -> None:
     """Leave no word of the host in what Python keeps: the environment and the import path."""
+    scratch = scratch_folder()
     os.environ.clear()
-    os.environ.update({"HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "PATH": "/nonexistent"})
+    os.environ.update({"HOME": scratch, "TMPDIR": scratch, "LANG": "C.UTF-8", "PATH": "/nonexistent"})
     os.environ.update({"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
     sys.argv[:] = ["candidate"]
