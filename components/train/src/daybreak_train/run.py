@@ -1,4 +1,4 @@
-"""What one training is: its arguments, the artifacts it reads, the digest that names it.
+"""What one training is: its arguments, the artifacts it reads, where it runs and puts things (identity.py names it).
 
 Owns reading and cross-checking of the inputs. Trains nothing.
 """
