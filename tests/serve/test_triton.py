@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,7 +58,12 @@ def test_the_environment_puts_ours_first_and_keeps_the_rest() -> None:
 
 
 def test_backends_are_assembled_twice_as_once(tmp_path: Path) -> None:
-    installation = triton.find_installation()
+    found = triton.find_installation()
+    shutil.copytree(found.tritonserver / "backends", tmp_path / "server/backends")
+    (tmp_path / "server/backends/python/__pycache__").mkdir(exist_ok=True)  # as installers leave them
+    (tmp_path / "server" / triton.STUB).parent.mkdir(parents=True)
+    shutil.copy(found.tritonserver / triton.STUB, tmp_path / "server" / triton.STUB)
+    installation = replace(found, tritonserver=tmp_path / "server")
     for _ in range(2):
         triton.assemble_backends(installation, tmp_path)
     names = {path.name for path in (tmp_path / "python").iterdir()}

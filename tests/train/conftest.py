@@ -204,13 +204,13 @@ class Zygote:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._answer()
 
-    def start(self, args: TrainArgs, folder: Path, **environ: str) -> Started:
+    def start(self, args: TrainArgs, folder: Path, step_s: float = 0.0, **environ: str) -> Started:
         folder.mkdir(parents=True, exist_ok=True)
         rank = environ.get("RANK", "0")
         file, result, log = folder / "args.json", folder / "result.json", folder / f"log-{rank}.txt"
         file.write_text(args.model_dump_json())
         argv = ["train", "--args-file", str(file), "--result", str(result)]
-        answer = self.ask({"start": {"argv": argv, "environ": environ, "stderr": str(log)}})
+        answer = self.ask({"start": {"argv": argv, "environ": environ, "stderr": str(log), "step_s": step_s}})
         return Started(answer["pid"], result, log, self)
 
     def run(self, args: TrainArgs, folder: Path, **environ: str) -> dict[str, Any]:
@@ -220,12 +220,14 @@ class Zygote:
         assert code == 0, started.log.read_text()
         return started.outcome()["result"]
 
-    def start_group(self, args: TrainArgs, folder: Path, world_size: int) -> list[Started]:
+    def start_group(
+        self, args: TrainArgs, folder: Path, world_size: int, step_s: float = 0.0
+    ) -> list[Started]:
         port = launch.free_port()
         common = {"WORLD_SIZE": str(world_size), "LOCAL_WORLD_SIZE": str(world_size)}
         common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
         return [
-            self.start(args, folder, RANK=str(rank), LOCAL_RANK=str(rank), **common)
+            self.start(args, folder, step_s, RANK=str(rank), LOCAL_RANK=str(rank), **common)
             for rank in range(world_size)
         ]
 

@@ -20,6 +20,8 @@ Ledger = Callable[[dict[str, Any]], list[dict[str, Any]]]
 STEPS = 40
 TOKENS = STEPS * 4096
 OFTEN = {"every_seconds": 1}
+KILLABLE_S = 0.1
+"""The least time of a step where a training must be caught in the middle: three checkpoints in four seconds."""
 
 
 def steps_done(out: Path) -> int:
@@ -80,7 +82,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_trace(
     args = made.args(tmp_path, tokens=TOKENS, training={"objective": middle, "checkpoint": OFTEN})
     seen = 0
     for _ in range(3):
-        started = zygote.start(args, tmp_path)
+        started = zygote.start(args, tmp_path, KILLABLE_S)
         until(lambda seen=seen: newest_checkpoint(out) > seen)
         seen = newest_checkpoint(out)
         time.sleep(draw.uniform(0.0, 0.2))
@@ -103,7 +105,7 @@ def test_sigterm_saves_and_says_try_again_and_a_torn_newest_falls_back(
 ) -> None:
     out = tmp_path / "out"
     args = made.args(tmp_path, tokens=TOKENS, training={"objective": middle, "checkpoint": OFTEN})
-    started = zygote.start(args, tmp_path)
+    started = zygote.start(args, tmp_path, KILLABLE_S)
     until(lambda: newest_checkpoint(out) > 0)
     os.kill(started.pid, signal.SIGTERM)
     assert started.wait() == 75
@@ -124,7 +126,7 @@ def test_two_processes_then_one_see_the_same_data(
 ) -> None:
     out = tmp_path / "out"
     args = made.args(tmp_path, tokens=TOKENS, training={"objective": middle, "checkpoint": OFTEN})
-    group = zygote.start_group(args, tmp_path, world_size=2)
+    group = zygote.start_group(args, tmp_path, 2, KILLABLE_S)
     until(lambda: newest_checkpoint(out) > 0)
     for member in group:
         member.kill()
@@ -223,7 +225,7 @@ def test_a_training_into_a_bucket_goes_on_from_the_bucket(
     environ = {name: os.environ[name] for name in os.environ if name.startswith("AWS_")}
     training = {"objective": middle, "checkpoint": OFTEN}
     args = made.args(tmp_path, tokens=TOKENS, training=training, output=bucket)
-    started = zygote.start(args, tmp_path, **environ)
+    started = zygote.start(args, tmp_path, KILLABLE_S, **environ)
     until(lambda: any(name.endswith("manifest.json") for name in storage.list_files(f"{bucket}/checkpoints")))
     started.kill()
     started.wait()

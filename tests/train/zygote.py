@@ -1,7 +1,8 @@
 """Starts training processes by fork from one that has imported everything: tests kill many of them.
 
-One JSON object a line: ``{"start": {"argv": [...], "environ": {...}, "stderr": path}}`` answers ``{"pid": n}``,
-``{"wait": pid}`` answers ``{"code": n}`` (negative: killed by that signal).
+One JSON object a line: ``{"start": {"argv": [...], "environ": {...}, "stderr": path, "step_s": s}}`` answers
+``{"pid": n}``, ``{"wait": pid}`` answers ``{"code": n}`` (negative: killed by that signal). ``step_s`` is the least
+time of a step: a fast machine would be done before anyone could kill it in the middle.
 """
 
 from __future__ import annotations
@@ -11,7 +12,21 @@ import json
 import os
 import sys
 import threading
+import time
 import traceback
+
+
+def slow_down(step_s: float) -> None:
+    """Let every step take that long, by a ledger that is slow to write."""
+    from daybreak_train.ledger import Entry, Ledger
+
+    append = Ledger.append
+
+    def slowly(self: Ledger, entry: Entry) -> None:
+        time.sleep(step_s)
+        append(self, entry)
+
+    Ledger.append = slowly  # type: ignore[method-assign]
 
 
 def child(request: dict[str, object]) -> None:
@@ -23,6 +38,8 @@ def child(request: dict[str, object]) -> None:
     try:
         from daybreak_train.__main__ import main
 
+        if request["step_s"]:
+            slow_down(float(request["step_s"]))  # type: ignore[arg-type]
         code = main(request["argv"])  # type: ignore[arg-type]
     except BaseException as error:  # noqa: BLE001 - a forked child must never return into the server
         traceback.print_exc()

@@ -91,8 +91,8 @@ def assemble_backends(installation: Installation, folder: Path) -> Path:
     """Lay links to the Python backend and its stub into one folder, as the server wants them; return it."""
     python = folder / "python"
     python.mkdir(parents=True, exist_ok=True)
-    sources = [*(installation.tritonserver / "backends/python").iterdir(), installation.tritonserver / STUB]
-    for source in sources:
+    files = (path for path in (installation.tritonserver / "backends/python").iterdir() if path.is_file())
+    for source in [*files, installation.tritonserver / STUB]:
         link = python / source.name
         if link.is_symlink() and link.resolve() == source.resolve():
             continue
