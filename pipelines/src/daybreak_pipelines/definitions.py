@@ -7,10 +7,8 @@ sources itself, so KFP must always start it.
 
 from kfp import dsl
 
+from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE
 from daybreak_pipelines import components
-
-DATA_PIPELINE = "daybreak-data"
-MODEL_PIPELINE = "daybreak-model"
 
 
 @dsl.pipeline(name=DATA_PIPELINE, description="Raw source code to an x-ray, a tokenizer and token shards.")

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import cast
 
-from daybreak_contracts import names, steps, storage
+from daybreak_contracts import arguments, names, steps, storage
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources import TrainingRun
 from daybreak_contracts.resources.run import Language
@@ -61,12 +61,12 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt(signal.Signals(number).name)
 
 
-def _place(run: TrainingRun, cores: int) -> plan.Place:
+def _place(run: TrainingRun, cores: int) -> arguments.Place:
     output = run.spec.output.uri
     if storage.is_remote(output):
-        return plan.Place(output, str(Path(".daybreak", run.metadata.name).absolute()), cores)
+        return arguments.Place(output, str(Path(".daybreak", run.metadata.name).absolute()), cores)
     folder = storage.local_path(output).absolute()
-    return plan.Place(str(folder), str(folder / ".work"), cores)
+    return arguments.Place(str(folder), str(folder / ".work"), cores)
 
 
 def _smoke(runner: Runner) -> list[report.Completion]:

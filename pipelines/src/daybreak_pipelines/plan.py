@@ -1,19 +1,12 @@
-"""What ``daybreak run`` will do with a manifest: which stages, with which arguments. Pure: no files, no clock.
+"""The steps of a run in their order, what they are called, and which pipeline has them. Pure.
 
-A stage is one child process; it runs one or more steps. The cluster's operator builds the same arguments.
+Their arguments are built by ``daybreak_contracts.arguments``, on a cluster as here.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
-
 from daybreak_contracts import names
-from daybreak_contracts.resources import TrainingRun
-from daybreak_contracts.steps import StepResult, TrainArgs
-from daybreak_pipelines.definitions import DATA_PIPELINE, MODEL_PIPELINE
+from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE
 
 DATA_STEPS = (names.STEP_DOCUMENTS, names.STEP_XRAY, names.STEP_TOKENIZER, names.STEP_SHARDS)
 MODEL_STEPS = (names.STEP_EXPORT, names.STEP_EVALUATE)
@@ -30,75 +23,6 @@ TITLES = {
     names.STEP_EVALUATE: "Evaluate",
     STEP_SERVE: "Serve",
 }
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a run happens: the output URI, a local scratch folder, the number of processes (0 = all cores)."""
-
-    output: str
-    work_dir: str
-    cores: int = 0
-
-
-def data_parameters(run: TrainingRun, place: Place) -> dict[str, Any]:
-    """Return the parameters of the data pipeline."""
-    spec = run.spec
-    return {
-        "data": _json(spec.data),
-        "tokenizer": _json(spec.tokenizer),
-        "output": place.output,
-        "work_dir": place.work_dir,
-        "title": run.metadata.name,
-        "tracking": _json(spec.tracking),
-        "context_length": spec.training.context_length,
-        "seed": spec.seed,
-        "cores": place.cores,
-    }
-
-
-def train_args(run: TrainingRun, place: Place, results: Mapping[str, StepResult]) -> TrainArgs:
-    """Return the arguments of training, from what the data pipeline made.
-
-    A deadline is a limit on training time here: one machine has no nodes to plan with.
-    """
-    spec = run.spec
-    deadline = spec.training.deadline_seconds
-    return TrainArgs(
-        output=place.output,
-        work_dir=place.work_dir,
-        seed=spec.seed,
-        cores=place.cores,
-        shards=results[names.STEP_SHARDS].uri,
-        tokenizer=results[names.STEP_TOKENIZER].uri,
-        model=spec.model,
-        training=spec.training,
-        tracking=spec.tracking,
-        run_name=run.metadata.name,
-        max_seconds=float(deadline) if deadline is not None else None,
-    )
-
-
-def model_parameters(run: TrainingRun, place: Place, results: Mapping[str, StepResult]) -> dict[str, Any]:
-    """Return the parameters of the model pipeline, from what training made."""
-    spec = run.spec
-    trained = results[names.STEP_TRAIN]
-    return {
-        "trained": trained.uri,
-        "trained_digest": trained.digest,
-        "tokenizer": results[names.STEP_TOKENIZER].uri,
-        "shards": results[names.STEP_SHARDS].uri,
-        "suites": json.dumps([suite.model_dump(mode="json") for suite in spec.evaluation.suites]),
-        "gates": json.dumps([gate.model_dump(mode="json") for gate in spec.evaluation.gates]),
-        "output": place.output,
-        "work_dir": place.work_dir,
-        "seed": spec.seed,
-        "cores": place.cores,
-    }
-
-
-def _json(part: Any) -> str:
-    return json.dumps(part.model_dump(mode="json"), sort_keys=True)
 
 
 PIPELINE_STEPS = {DATA_PIPELINE: DATA_STEPS, MODEL_PIPELINE: MODEL_STEPS}

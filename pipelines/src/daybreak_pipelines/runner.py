@@ -19,25 +19,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from daybreak_contracts import launch, names, steps, storage
+from daybreak_contracts import arguments, launch, names, steps, storage
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.errors import read as error_from
+from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE
 from daybreak_contracts.resources import TrainingRun
 from daybreak_pipelines import estimate, plan, processes
-from daybreak_pipelines.definitions import DATA_PIPELINE, MODEL_PIPELINE
 from daybreak_pipelines.display import Display, State
 
 POLL_S = 0.2
 MEMORY_POLL_S = 1.0
-RESULT_TYPES: Mapping[str, type[steps.StepResult]] = {
-    names.STEP_DOCUMENTS: steps.DocumentsResult,
-    names.STEP_XRAY: steps.XrayResult,
-    names.STEP_TOKENIZER: steps.TokenizerResult,
-    names.STEP_SHARDS: steps.ShardResult,
-    names.STEP_TRAIN: steps.TrainResult,
-    names.STEP_EXPORT: steps.ExportResult,
-    names.STEP_EVALUATE: steps.EvaluateResult,
-}
 
 
 @dataclass
@@ -45,7 +36,7 @@ class Runner:
     """One run of one manifest. ``results``, ``seconds`` and ``peak_bytes`` fill up as steps end."""
 
     run: TrainingRun
-    place: plan.Place
+    place: arguments.Place
     display: Display
     environment: Mapping[str, str]
     clock: Callable[[], float] = time.monotonic
@@ -71,9 +62,9 @@ class Runner:
         """Run every step up to the scores; ``results`` then holds each step's Result."""
         shutil.rmtree(self._results_folder, ignore_errors=True)
         self._results_folder.mkdir(parents=True)
-        self._pipeline(DATA_PIPELINE, plan.data_parameters(self.run, self.place))
+        self._pipeline(DATA_PIPELINE, arguments.data_parameters(self.run, self.place))
         self._train()
-        self._pipeline(MODEL_PIPELINE, plan.model_parameters(self.run, self.place, self.results))
+        self._pipeline(MODEL_PIPELINE, arguments.model_parameters(self.run, self.place, self.results))
 
     @contextlib.contextmanager
     def step(self, name: str, activity: str) -> Iterator[None]:
@@ -99,7 +90,7 @@ class Runner:
         self._child(name, command, plan.PIPELINE_STEPS[name])
 
     def _train(self) -> None:
-        args = plan.train_args(self.run, self.place, self.results)
+        args = arguments.train_args(self.run, self.place, self.results)
         file = self._work / "train-args.json"
         storage.write_json(str(file), args.model_dump(mode="json"))
         result = self._results_folder / f"{names.STEP_TRAIN}.json"
@@ -140,7 +131,7 @@ class Runner:
                 document = storage.read_json(str(file))
                 if "error" in document:
                     raise _failed(step, document["error"])
-                self.results[step] = RESULT_TYPES[step].model_validate(document["result"])
+                self.results[step] = steps.RESULT_TYPES[step].model_validate(document["result"])
                 now = self.clock()
                 self._ended(step, now - self._step_began)
                 self._step_began = now

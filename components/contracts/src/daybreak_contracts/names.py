@@ -5,6 +5,7 @@ Nothing else in the project spells the label prefix (a ratchet test holds it).
 
 from __future__ import annotations
 
+import hashlib
 from typing import Literal
 
 GROUP = "daybreak.dev"
@@ -13,6 +14,99 @@ API_VERSION = f"{GROUP}/{VERSION}"
 ApiVersion = Literal["daybreak.dev/v1alpha1"]
 """The same as a type; a type checker knows no computed literals."""
 CATEGORY = "daybreak"
+KIND_RUN = "TrainingRun"
+KIND_DEPLOYMENT = "ModelDeployment"
+PLURAL_RUN = "trainingruns"
+PLURAL_DEPLOYMENT = "modeldeployments"
+
+# On the cluster -------------------------------------------------------------------------------------------------
+FIELD_OWNER = "daybreak-operator"
+"""Field manager of every server-side apply."""
+FINALIZER = f"{GROUP}/finalizer"
+"""Held only while something outside the cluster's own garbage collection must be stopped."""
+LEASE = "daybreak-operator"
+
+LABEL_OWNER_KIND = f"{GROUP}/owner-kind"
+"""On every child: ``TrainingRun`` or ``ModelDeployment``; what the operator's own watches select by."""
+LABEL_OWNER = f"{GROUP}/owner"
+"""On every child: name of the object it belongs to."""
+LABEL_OWNER_UID = f"{GROUP}/owner-uid"
+LABEL_ROLE = f"{GROUP}/role"
+"""What a child is for: one of the ``ROLE_`` values."""
+LABEL_STAGE = f"{GROUP}/stage"
+LABEL_ATTEMPT = f"{GROUP}/attempt"
+LABEL_REVISION = f"{GROUP}/revision"
+"""Short digest of the model that a serving pod answers with."""
+LABEL_POOL = f"{GROUP}/pool"
+LABEL_ZONE = f"{GROUP}/zone"
+LABEL_MARKET = f"{GROUP}/market"
+"""On nodes too: ``Reserved``, ``Spot`` or ``OnDemand``."""
+LABEL_ACCELERATOR = "nvidia.com/gpu.product"
+"""On nodes, as the GPU feature discovery of the GPU operator sets it."""
+LABEL_NODE_ZONE = "topology.kubernetes.io/zone"
+RESOURCE_GPU = "nvidia.com/gpu"
+ANNOTATION_DIGEST = f"{GROUP}/model-digest"
+ANNOTATION_SPEC = f"{GROUP}/applied"
+"""Digest of what was applied: an unchanged child is not applied again."""
+
+ROLE_RESULTS = "results"
+ROLE_ARGUMENTS = "arguments"
+ROLE_PIPELINE = "pipeline"
+ROLE_TRAINING = "training"
+ROLE_EXECUTOR = "executor"
+ROLE_ENGINE = "engine"
+ROLE_GATEWAY = "gateway"
+ROLE_ACCESS = "access"
+
+STAGE_DATA = "data"
+STAGE_TRAIN = "train"
+STAGE_MODEL = "model"
+DATA_PIPELINE = "daybreak-data"
+MODEL_PIPELINE = "daybreak-model"
+
+
+def short(digest: str) -> str:
+    """Return what stands for a digest in names and labels: 10 characters of it, without its algorithm."""
+    return digest.rpartition(":")[2][:10]
+
+
+def stage_child(run: str, stage: str, attempt: int) -> str:
+    """Return the name of a stage's child (job, results, arguments) in its attempt, from 1."""
+    return f"{run}-{stage}-{attempt}"
+
+
+def pipeline_run_id(uid: str, stage: str, attempt: int) -> str:
+    """Return the id that the operator chooses for a Kubeflow run: the same after any restart of the operator."""
+    return f"{uid}-{stage}-{attempt}"
+
+
+def access_name(run: str) -> str:
+    """Return the name of the Role and RoleBinding that let a run's pods write their results."""
+    return f"{run}-results"
+
+
+def engine_name(deployment: str, digest: str, pool: str, zone: str) -> str:
+    """Return the name of the Deployment of one revision in one pool and zone; at most 54 characters.
+
+    It ends in a digest of pool and zone: their names may be long, and ``a-b`` in ``c`` is not ``a`` in ``b-c``.
+    """
+    tail = hashlib.sha256(f"{pool}/{zone}".encode()).hexdigest()[:6]
+    name = f"{deployment}-{short(digest)}-{pool}-{zone}"[: MAX_CHILD_NAME - 7].rstrip("-.")
+    return f"{name}-{tail}"
+
+
+def gateway_name(deployment: str) -> str:
+    """Return the name of the gateway's Deployment, Service and PodDisruptionBudget."""
+    return f"{deployment}-gateway"
+
+
+def engine_service(deployment: str, digest: str) -> str:
+    """Return the name of the headless Service over all engines of one revision."""
+    return f"{deployment}-{short(digest)}"
+
+
+MAX_CHILD_NAME = 54
+"""Deployments and Jobs add up to nine characters to the names of their pods, which are labels of 63."""
 
 STEP_INGEST = "ingest"
 STEP_DOCUMENTS = "documents"

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from daybreak_contracts import errors, launch, storage
+from daybreak_contracts import errors, launch, names, storage
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.resources.run import (
     Data,
@@ -198,6 +198,18 @@ class EvaluateResult(StepResult):
     scores: tuple[Score, ...]
     failed_gates: tuple[str, ...] = ()
     """Sentences; empty means that the model may be published."""
+
+
+RESULT_TYPES: Mapping[str, type[StepResult]] = {
+    names.STEP_DOCUMENTS: DocumentsResult,
+    names.STEP_XRAY: XrayResult,
+    names.STEP_TOKENIZER: TokenizerResult,
+    names.STEP_SHARDS: ShardResult,
+    names.STEP_TRAIN: TrainResult,
+    names.STEP_EXPORT: ExportResult,
+    names.STEP_EVALUATE: EvaluateResult,
+}
+"""What each step hands on."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from daybreak_contracts import steps
+from daybreak_contracts import arguments, steps
+from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE
 from daybreak_contracts.resources import TrainingRun
-from daybreak_pipelines import plan
-from daybreak_pipelines.definitions import DATA_PIPELINE, MODEL_PIPELINE, PIPELINES
+from daybreak_pipelines.definitions import PIPELINES
 
-PLACE = plan.Place("/out", "/out/.work", 2)
+PLACE = arguments.Place("/out", "/out/.work", 2)
 RESULTS = {
     step: steps.StepResult(uri=f"/out/{step}/1", digest=step * 3) for step in ("shards", "tokenizer", "train")
 }
@@ -20,7 +20,7 @@ def _inputs(name: str) -> set[str]:
 
 
 def test_every_parameter_of_the_data_pipeline_is_given(run: TrainingRun) -> None:
-    parameters = plan.data_parameters(run, PLACE)
+    parameters = arguments.data_parameters(run, PLACE)
     assert set(parameters) == _inputs(DATA_PIPELINE)
     data = json.loads(parameters["data"])
     assert data["languages"] == ["c"]
@@ -28,7 +28,7 @@ def test_every_parameter_of_the_data_pipeline_is_given(run: TrainingRun) -> None
 
 
 def test_every_parameter_of_the_model_pipeline_is_given(run: TrainingRun) -> None:
-    parameters = plan.model_parameters(run, PLACE, RESULTS)
+    parameters = arguments.model_parameters(run, PLACE, RESULTS)
     assert set(parameters) == _inputs(MODEL_PIPELINE)
     assert parameters["trained_digest"] == "traintraintrain"
     args = {
@@ -43,7 +43,7 @@ def test_every_parameter_of_the_model_pipeline_is_given(run: TrainingRun) -> Non
 
 
 def test_a_deadline_limits_training_time(run: TrainingRun) -> None:
-    args = plan.train_args(run, PLACE, RESULTS)
+    args = arguments.train_args(run, PLACE, RESULTS)
     assert args.max_seconds == 60
     assert args.shards == "/out/shards/1"
     assert args.training.context_length == 256

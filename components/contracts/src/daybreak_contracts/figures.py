@@ -1,0 +1,76 @@
+"""What a gateway counts and the operator decides by: ``GET /figures`` of every gateway pod, on its metrics port.
+
+Counters rise from the start of the process; the operator takes differences. ``started`` tells a restart apart.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+LATENCY_BOUNDS_MS = (10, 20, 30, 40, 60, 80, 100, 150, 200, 300, 500, 750, 1000, 2000, 5000, 10_000)
+"""Upper bounds of the latency buckets; the last bucket, beyond them, is open."""
+
+
+class Figures(BaseModel):
+    """Base: immutable, unknown fields ignored, because gateways and operator are not updated together."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ModelFigures(Figures):
+    """One model's counters, by the model that answered."""
+
+    requests: int = 0
+    """Answered requests, whatever came of them; cancelled ones are not in here."""
+    errors: int = 0
+    cancelled: int = 0
+    latency_buckets: tuple[int, ...] = (0,) * (len(LATENCY_BOUNDS_MS) + 1)
+    """Answered requests by duration; not cumulative over the buckets."""
+    shown: int = 0
+    accepted: int = 0
+    retained_characters: int = 0
+    inflight: int = 0
+    """A gauge: requests that the engine works at now."""
+    seconds: float = 0.0
+    """Sum of the durations of answered requests."""
+
+
+class GatewayFigures(Figures):
+    """One gateway's counters."""
+
+    instance: str
+    """Name of the gateway pod."""
+    started: float
+    """Unix time of the process's start."""
+    at: float
+    """Unix time of this reading."""
+    routing_version: int = 0
+    """The newest routing document it acts by."""
+    arrivals: int = 0
+    """All requests that came, also those refused."""
+    arrivals_by_second: tuple[int, ...] = ()
+    """Arrivals in each of the last 60 whole seconds, oldest first: how bursty the load is."""
+    rejected: int = 0
+    inflight: int = 0
+    held: int = 0
+    """Requests that wait for a free slot."""
+    queue_p95_ms: float = 0.0
+    """Over the last 15 seconds."""
+    models: dict[str, ModelFigures] = Field(default_factory=dict)
+    """By digest of the model."""
+
+
+class TrainerFigures(Figures):
+    """What the trainer's first process answers at ``GET /progress``."""
+
+    attempt: int = 0
+    step: int = 0
+    total_steps: int = 0
+    loss: float | None = None
+    tokens_per_second: float | None = None
+    mfu: float | None = None
+    seconds_left: float | None = None
+    updated: float
+    """Unix time of the last step (or sign of life while loading): a heartbeat."""
+    checkpoint_step: int = 0
+    """The newest committed checkpoint."""
