@@ -49,6 +49,9 @@ ANNOTATION_DIGEST = f"{GROUP}/model-digest"
 ANNOTATION_SPEC = f"{GROUP}/applied"
 """Digest of what was applied: an unchanged child is not applied again."""
 
+ANNOTATION_BACKEND = f"{GROUP}/pipelines"
+"""On a TrainingRun: ``KubeflowPipelines`` or ``Job``, instead of what the installation chose."""
+
 ROLE_RESULTS = "results"
 ROLE_ARGUMENTS = "arguments"
 ROLE_PIPELINE = "pipeline"

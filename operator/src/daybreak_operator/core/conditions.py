@@ -1,0 +1,59 @@
+"""Conditions as Kubernetes wants them: one per type, and a transition time that moves only with the status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from daybreak_operator.core.plan import Finding
+
+Verdict = Literal["True", "False", "Unknown"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition to say; its time is found by ``merge``."""
+
+    type: str
+    status: Verdict
+    finding: Finding
+
+
+def timestamp(now: datetime) -> str:
+    """Return the time as Kubernetes writes it: RFC 3339, UTC, whole seconds."""
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def merge(
+    stored: Iterable[Mapping[str, Any]], said: Iterable[Condition], generation: int, now: datetime
+) -> list[dict[str, Any]]:
+    """Return the conditions to store: those said, in their order, then stored ones of other types unchanged."""
+    before = {condition["type"]: condition for condition in stored}
+    merged = []
+    for condition in said:
+        old = before.pop(condition.type, None)
+        same = old is not None and old["status"] == condition.status
+        merged.append(
+            {
+                "type": condition.type,
+                "status": condition.status,
+                "reason": condition.finding.reason,
+                "message": condition.finding.message,
+                "observedGeneration": generation,
+                "lastTransitionTime": old["lastTransitionTime"] if same and old else timestamp(now),
+            }
+        )
+    return [*merged, *(dict(condition) for condition in before.values())]
+
+
+def find(conditions: Iterable[Mapping[str, Any]], kind: str) -> Mapping[str, Any] | None:
+    """Return the condition of that type, or None."""
+    return next((condition for condition in conditions if condition["type"] == kind), None)
+
+
+def is_true(conditions: Iterable[Mapping[str, Any]], kind: str) -> bool:
+    """Return whether the condition of that type is there and True."""
+    condition = find(conditions, kind)
+    return condition is not None and condition["status"] == "True"

@@ -1,0 +1,34 @@
+"""All that a decision about a ModelDeployment may know: gathered by the shell, never fetched by the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from daybreak_contracts.figures import GatewayFigures
+from daybreak_operator.core.plan import Object
+from daybreak_operator.settings import Settings
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The deployment, what it follows, what belongs to it, and what its gateways count."""
+
+    deployment: Object
+    """The ModelDeployment as stored, with metadata and status."""
+    followed: Object | None = None
+    """The TrainingRun that it follows; None when it names none or there is none (the spec tells which)."""
+    children: tuple[Object, ...] = ()
+    """Deployments, Services, PodDisruptionBudgets, NetworkPolicies, Pods, HTTPRoutes with its labels and uid."""
+    figures: tuple[GatewayFigures, ...] = ()
+    """Fresh readings, one per gateway that answered."""
+    earlier: tuple[GatewayFigures, ...] = ()
+    """What the guardrails compare with: the readings at the start of the stage, kept by the shell."""
+    unschedulable: Mapping[str, float] = field(default_factory=dict)
+    """Name of a pod that no node takes, to the seconds since that is so."""
+    reclaimed: tuple[str, ...] = ()
+    """Names of pods whose node was given notice."""
+    missing: tuple[str, ...] = ()
+    """Sentences about what the spec names and is not there (Secrets): each with its remedy."""
+    has_gateway_api: bool = False
+    settings: Settings = field(default_factory=Settings)

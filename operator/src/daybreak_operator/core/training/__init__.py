@@ -1,0 +1,1 @@
+"""What a TrainingRun leads to."""

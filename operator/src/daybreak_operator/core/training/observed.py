@@ -1,0 +1,43 @@
+"""All that a decision about a TrainingRun may know: gathered by the shell, never fetched by the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from daybreak_contracts.figures import TrainerFigures
+from daybreak_operator.core.plan import Object
+from daybreak_operator.settings import Settings
+
+PipelineState = Literal["Absent", "Pending", "Running", "Succeeded", "Failed", "Canceling", "Lost"]
+
+
+@dataclass(frozen=True)
+class PipelineRun:
+    """A Kubeflow run as its back end tells it.
+
+    Absent: surely never submitted (404). Lost: the back end says Running, but its workflow and pods are gone.
+    """
+
+    state: PipelineState
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The run and everything that carries its label."""
+
+    run: Object
+    """The TrainingRun as stored, with metadata and status."""
+    children: tuple[Object, ...] = ()
+    """ConfigMaps, Jobs, PyTorchJobs, Pods, Roles, RoleBindings, Services with the run's labels and uid."""
+    pipelines: Mapping[str, PipelineRun] = field(default_factory=dict)
+    """By run id; holds every id that the status names, and the next one."""
+    backend_error: str | None = None
+    """Set when the pipelines' back end could not be asked: nothing is concluded from ``pipelines`` then."""
+    progress: TrainerFigures | None = None
+    """The trainer's own figures; None when it could not be asked."""
+    missing: tuple[str, ...] = ()
+    """Sentences about what the spec names and is not there (Secrets): each with its remedy."""
+    settings: Settings = field(default_factory=Settings)
