@@ -129,7 +129,6 @@ def main(folder: Path) -> None:
     write("languages.json", "languages", languages(load("languages.yml")))
     write("heuristics.json", "disambiguations", heuristics(load("heuristics.yml")))
     write("generic.json", "extensions", GENERIC)
-    write("vendored.json", "paths", [python_pattern(p) for p in load("vendor.yml")])
 
 
 if __name__ == "__main__":

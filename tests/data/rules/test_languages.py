@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daybreak_contracts.resources.run import Language
-from daybreak_data.languages import detect_language, family_of, find_vendored, key_of
+from daybreak_data.languages import detect_language, family_of, key_of
 from daybreak_data.patterns import rule_file
 
 C_HEADER = "#ifndef A_H\n#define A_H\nint add(int left, int right);\n#endif\n"
@@ -93,18 +93,6 @@ def test_every_language_of_a_manifest_can_be_detected() -> None:
 )
 def test_a_dialect_is_kept_with_its_language(dialect: str, family: str) -> None:
     assert family_of(dialect) == family
-
-
-@pytest.mark.parametrize(
-    ("path", "vendored"),
-    [
-        pytest.param("third_party/a/b.c", True, id="a folder of third parties"),
-        pytest.param("jquery-1.7.min.js", True, id="a copy of jQuery"),
-        pytest.param("src/main.c", False, id="a program of one's own"),
-    ],
-)
-def test_copies_of_other_projects_are_known_by_their_path(path: str, vendored: bool) -> None:
-    assert (find_vendored(path) is not None) is vendored
 
 
 ENDINGS = sorted({end for e in rule_file("heuristics.json")["disambiguations"] for end in e["extensions"]})

@@ -111,11 +111,6 @@ def family_of(language: str) -> str:
     return _FAMILIES.get(language, language)
 
 
-def find_vendored(path: str) -> str | None:
-    """The published pattern that says this path holds a copy of somebody else's code, or None."""
-    return next((pattern for pattern in rule_file("vendored.json")["paths"] if matcher(pattern)(path)), None)
-
-
 def _detect(name: str, text: str) -> str | None:
     catalogue = _catalogue()
     candidates = catalogue.by_filename.get(name, ())
