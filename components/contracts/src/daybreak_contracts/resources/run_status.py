@@ -27,6 +27,8 @@ class StepStatus(Resource):
     """When it ended (RFC 3339)."""
     uri: Annotated[str, Field(max_length=1024)] = ""
     """Its artifact."""
+    digest: Annotated[str, Field(max_length=128)] = ""
+    """Digest of its artifact."""
     message: Annotated[str, Field(max_length=4096)] = ""
     """What it says, above all why it failed."""
 
@@ -69,11 +71,17 @@ class TrainingRunStatus(Resource):
     estimated_seconds_left: Annotated[int, Between(0)] | None = None
     """How long the run will still take."""
     restarts: Count | None = None
-    """Restarts of training for any reason."""
+    """Restarts of a stage for any reason."""
     counted_restarts: Count | None = None
-    """Restarts that count against `runPolicy.backoffLimit`."""
+    """Restarts of any stage that count against `runPolicy.backoffLimit`."""
     attempt: Count | None = None
     """Number of the training job that runs."""
+    zone: Text | None = None
+    """Zone that training pods are asked for; absent means any."""
+    market: Text | None = None
+    """Kind of capacity that training pods are asked for; absent means any."""
+    measured_time: Text | None = None
+    """When progress, the estimate and the metrics were last taken (RFC 3339)."""
     steps: Annotated[tuple[StepStatus, ...], Field(max_length=16)] = ()
     """Each step of the run."""
     metrics: Annotated[tuple[MetricStatus, ...], Field(max_length=64)] = ()
