@@ -51,6 +51,10 @@ ANNOTATION_SPEC = f"{GROUP}/applied"
 
 ANNOTATION_BACKEND = f"{GROUP}/pipelines"
 """On a TrainingRun: ``KubeflowPipelines`` or ``Job``, instead of what the installation chose."""
+ANNOTATION_GATEWAY = f"{GROUP}/gateway"
+"""On a ModelDeployment: ``namespace/name`` of the Gateway (Gateway API) that an HTTPRoute is made for; unset: none."""
+ANNOTATION_HOSTNAMES = f"{GROUP}/hostnames"
+"""On a ModelDeployment: the HTTPRoute's host names, with commas between them."""
 
 ROLE_RESULTS = "results"
 ROLE_ARGUMENTS = "arguments"
@@ -101,6 +105,11 @@ def engine_name(deployment: str, digest: str, pool: str, zone: str) -> str:
 def gateway_name(deployment: str) -> str:
     """Return the name of the gateway's Deployment, Service and PodDisruptionBudget."""
     return f"{deployment}-gateway"
+
+
+def engine_policy(deployment: str) -> str:
+    """Return the name of the NetworkPolicy that lets only the gateway reach the engines."""
+    return f"{deployment}-engines"
 
 
 def engine_service(deployment: str, digest: str) -> str:

@@ -19,6 +19,8 @@ class StableStatus(Resource):
 
     digest: Text
     """Digest of the model folder."""
+    uri: Annotated[str, Field(max_length=1024)] = ""
+    """The model folder: pods that are made later fetch it again."""
     since: Text
     """When it became the stable one (RFC 3339)."""
 
@@ -32,10 +34,25 @@ class CandidateStatus(Resource):
     """How far the rollout is."""
     weight: Annotated[int, Between(0, 100)] = 0
     """Share of users, in percent, that get it."""
+    uri: Annotated[str, Field(max_length=1024)] = ""
+    """The model folder."""
+    source: Text = ""
+    """What named it: a TrainingRun, or the spec itself."""
     since: Text
-    """When the stage began (RFC 3339)."""
-    verdict: Text = ""
-    """What the guardrails say."""
+    """Since when the same users get it; before anyone does, when the stage began (RFC 3339)."""
+    verdict: Annotated[str, Field(max_length=4096)] = ""
+    """What the guardrails say; of a refused model, why."""
+
+
+class RetiredStatus(Resource):
+    """A model that nobody gets any more and whose pods still answer what is under way."""
+
+    list_keys = ("digest",)
+
+    digest: Text
+    """Digest of the model folder."""
+    since: Text
+    """When it left the routing (RFC 3339)."""
 
 
 class ZoneStatus(Resource):
@@ -87,6 +104,12 @@ class ModelDeploymentStatus(Resource):
     """The model that is being rolled out."""
     rejected: Annotated[tuple[Text, ...], Field(max_length=64)] = ()
     """Digests that were rolled back; not tried again until the spec changes."""
+    retired: Annotated[tuple[RetiredStatus, ...], Field(max_length=64)] = ()
+    """Models whose pods go as soon as gateways had time to leave them."""
+    rollout_digest: Text = ""
+    """Digest of the part of the spec that a rollout depends on: when it changes, rejected models count anew."""
+    capacity: Annotated[dict[str, Any], Field(max_length=16)] = Field(default_factory=dict)
+    """What placement remembers of zones, for the model that everyone gets and for the candidate."""
     zones: Annotated[tuple[ZoneStatus, ...], Field(max_length=1024)] = ()
     """Each pool in each zone."""
     zones_ready: Text | None = None
