@@ -53,14 +53,19 @@ def exit_code_of(error: BaseException) -> int:
     return EXIT_BUG
 
 
-def write(file: Path, error: BaseException) -> None:
-    """Leave an error for the launcher: exit code, kind, message and the end of its traceback, as JSON."""
-    document = {
+def document_of(error: BaseException) -> dict[str, Any]:
+    """Return what a launcher is told of an error: exit code, kind, message and the end of its traceback."""
+    return {
         "exitCode": exit_code_of(error),
         "kind": type(error).__name__,
         "message": str(error) or type(error).__name__,
         "traceback": "".join(traceback.format_exception(error))[-8000:],
     }
+
+
+def write(file: Path, error: BaseException) -> None:
+    """Leave an error for the launcher, as ``{"error": document}``."""
+    document = document_of(error)
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.tmp")
     temporary.write_text(json.dumps({"error": document}, indent=2))

@@ -1,6 +1,6 @@
 """How a step tells how far it is: a line on stderr and, when asked, a small JSON file for its launcher.
 
-A terminal sees a line that is rewritten; a pod's log gets one line a minute.
+A terminal sees a line that is rewritten; a pod's log gets one line a minute. A listener gets every report.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 POD_INTERVAL_S = 60.0
 TERMINAL_INTERVAL_S = 0.2
@@ -25,11 +25,13 @@ class Progress:
         *,
         stream: TextIO | None = None,
         file: Path | None = None,
+        listener: Callable[[Mapping[str, Any]], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._step = step
         self._stream = stream if stream is not None else sys.stderr
         self._file = file
+        self._listener = listener
         self._clock = clock
         self._started = clock()
         self._last_line = float("-inf")
@@ -40,6 +42,8 @@ class Progress:
         """Tell what goes on and how much of it is done; ``total`` 0 means nobody knows."""
         now = self._clock()
         complete = total > 0 and done >= total
+        if self._listener is not None:
+            self._listener({"step": self._step, "activity": activity, "done": done, "total": total})
         if self._file is not None and (complete or now - self._last_file >= TERMINAL_INTERVAL_S):
             self._last_file = now
             self._write_file(activity, done, total, now)

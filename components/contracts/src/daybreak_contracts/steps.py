@@ -238,15 +238,13 @@ def main(steps: Mapping[str, Step], argv: Sequence[str] | None = None) -> int:
     step = steps[options.step]
     launch.watch_launcher(os.environ)
     try:
-        args = _read_args(options.args_file, step.args)
-        result = step.run(args, launch.progress_of(options.step, os.environ))
-    except BaseException as error:
-        errors.write(options.result, error)
-        if isinstance(error, errors.DaybreakError):
-            print(f"{options.step}: {error}", file=sys.stderr)
-            return error.exit_code
-        raise
-    storage.write_json(str(options.result), {"result": result.model_dump(mode="json")})
+        reply = launch.reply_of(options.step, options.result, os.environ)
+        with launch.reporting(reply, os.environ) as progress:
+            result = step.run(_read_args(options.args_file, step.args), progress)
+        reply.result(result.model_dump(mode="json"))
+    except errors.DaybreakError as error:
+        print(f"{options.step}: {error}", file=sys.stderr)
+        return error.exit_code
     return errors.EXIT_OK
 
 

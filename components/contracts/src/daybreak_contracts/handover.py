@@ -1,0 +1,237 @@
+"""How a step in a pod hands result, error and progress to the operator: it patches keys of one ConfigMap.
+
+Owns the protocol (``<step>.json``, ``progress.json``) and its patience. Standard library only, for every image has it.
+Makes no object: the operator made the ConfigMap, and a Role that allows exactly this patch.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from daybreak_contracts import errors
+from daybreak_contracts.errors import TransientError, UserError
+
+HANDOVER = "DAYBREAK_HANDOVER"
+"""``<namespace>/<ConfigMap>``."""
+ACCOUNT_FOLDER = "DAYBREAK_ACCOUNT_FOLDER"
+"""Where ``token`` and ``ca.crt`` lie, for pods that mount a token of their own; Kubernetes' place unless set."""
+DEFAULT_ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
+PROGRESS_KEY = "progress.json"
+PROGRESS_INTERVAL_S = 15.0
+
+PATIENCE_S = 600.0
+"""How long a result is offered to an API server that does not answer: longer than a control plane's upgrade."""
+REFUSED_PATIENCE_S = 20.0
+"""How long a refusal (401, 403, 404) is asked again: rights and tokens reach the API server's caches late."""
+PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Between tries; the last one repeats."""
+REQUEST_S = 15.0
+MAX_RESULT_BYTES = 900_000
+"""A ConfigMap takes 1 MiB over all its keys (``corev1.MaxSecretSize``); the rest is the other steps'."""
+MAX_MESSAGE_CHARACTERS = 16_000
+MAX_ACTIVITY_CHARACTERS = 500
+REFUSALS = (401, 403, 404)
+
+
+def key_of(step: str) -> str:
+    """Return the key of the ConfigMap that holds a step's result or error."""
+    return f"{step}.json"
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time, as something to be given."""
+
+    now: Callable[[], float] = time.monotonic
+    unix: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True)
+class Handover:
+    """One ConfigMap, and how it is reached."""
+
+    namespace: str
+    name: str
+    server: str
+    """``https://host:port`` of the API server."""
+    account: Path
+    """Folder with ``token`` and ``ca.crt``; both are read anew for each request, because tokens are replaced."""
+    clock: Clock = Clock()
+
+    def result(self, step: str, result: Mapping[str, Any]) -> None:
+        """Hand a result over, trying for ten minutes.
+
+        A refusal or a result that is too large is a UserError; an API server that stays away is a TransientError.
+        """
+        text = json.dumps({"result": result})
+        if len(text.encode()) > MAX_RESULT_BYTES:
+            raise UserError(
+                f"{step}: its result has {len(text.encode())} bytes, at most {MAX_RESULT_BYTES} fit into ConfigMap "
+                f"{self.namespace}/{self.name}: run with fewer sources, languages or suites"
+            )
+        self._deliver({key_of(step): text}, PATIENCE_S)
+
+    def error(self, step: str, error: BaseException) -> None:
+        """Hand an error over; when that fails, say so on stderr: the error itself must rise on."""
+        text = json.dumps({"error": _shortened(errors.document_of(error))})
+        try:
+            self._deliver({key_of(step): text}, PATIENCE_S)
+        except errors.DaybreakError as failure:
+            print(f"{step}: its error could not be handed over: {failure}", file=sys.stderr)
+
+    def progress(self, state: Mapping[str, Any]) -> None:
+        """Offer progress once; what fails is a DaybreakError."""
+        document = {**state, "activity": str(state.get("activity", ""))[:MAX_ACTIVITY_CHARACTERS]}
+        self._deliver({PROGRESS_KEY: json.dumps(document)}, patience_s=0.0)
+
+    def _deliver(self, data: Mapping[str, str], patience_s: float) -> None:
+        began, tries = self.clock.now(), 0
+        while True:
+            try:
+                self._patch(data)
+                return
+            except (UserError, TransientError) as error:
+                refused = isinstance(error, UserError)
+                patience = min(patience_s, REFUSED_PATIENCE_S) if refused else patience_s
+                pause = PAUSES_S[min(tries, len(PAUSES_S) - 1)]
+                if self.clock.now() - began + pause > patience:
+                    raise
+                tries += 1
+                self.clock.sleep(pause)
+
+    def _patch(self, data: Mapping[str, str]) -> None:
+        where = f"ConfigMap {self.namespace}/{self.name}"
+        url = f"{self.server}/api/v1/namespaces/{self.namespace}/configmaps/{self.name}?fieldManager=daybreak-step"
+        request = urllib.request.Request(url, json.dumps({"data": data}).encode(), method="PATCH")
+        request.add_header("Content-Type", "application/merge-patch+json")
+        request.add_header("Accept", "application/json")
+        try:
+            request.add_header("Authorization", f"Bearer {(self.account / 'token').read_text().strip()}")
+            opener = urllib.request.build_opener(
+                urllib.request.ProxyHandler({}),  # a proxy is for what lies outside the cluster
+                urllib.request.HTTPSHandler(context=self._tls()),
+            )
+            with opener.open(request, timeout=REQUEST_S) as answer:
+                answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _explained(where, error.code, error.read(10_000)) from error
+        except FileNotFoundError as error:
+            raise UserError(
+                f"{where}: {error.filename} is not there: the pod needs its service account's token "
+                "(automountServiceAccountToken: true)"
+            ) from error
+        except (OSError, HTTPException) as error:  # URLError is an OSError
+            raise TransientError(f"{where}: the API server {self.server} does not answer: {error}") from error
+
+    def _tls(self) -> ssl.SSLContext:
+        certificate = self.account / "ca.crt"
+        return ssl.create_default_context(cafile=str(certificate) if certificate.exists() else None)
+
+
+def _explained(where: str, status: int, body: bytes) -> errors.DaybreakError:
+    try:
+        said = str(json.loads(body).get("message", ""))
+    except (ValueError, AttributeError):
+        said = body.decode(errors="replace")[:500]
+    if status == 403:
+        return UserError(
+            f"{where}: the service account may not patch it ({said}); it needs a Role with verb patch on this name"
+        )
+    if status == 404:
+        return UserError(
+            f"{where}: is not there ({said}); its TrainingRun was deleted, or {HANDOVER} is wrong"
+        )
+    if status == 401:
+        return UserError(f"{where}: the API server does not accept the pod's token ({said})")
+    if status in (400, 413, 415, 422):
+        return UserError(f"{where}: refused with status {status} ({said})")
+    return TransientError(f"{where}: the API server says {status} ({said})")
+
+
+def _shortened(document: dict[str, Any]) -> dict[str, Any]:
+    message = document["message"]
+    left = len(message) - MAX_MESSAGE_CHARACTERS
+    if left <= 0:
+        return document
+    return {
+        **document,
+        "message": f"{message[:MAX_MESSAGE_CHARACTERS]} ... ({left} more characters are in the pod's log)",
+    }
+
+
+def handover_of(
+    environment: Mapping[str, str], named: str = "", clock: Clock | None = None
+) -> Handover | None:
+    """Return the way that ``named`` or else the environment gives; None where nobody waits for a handover.
+
+    A name without the pod's own address of the API server is a UserError.
+    """
+    target = named or environment.get(HANDOVER, "")
+    if not target:
+        return None
+    namespace, slash, name = target.partition("/")
+    if not slash or not namespace or not name or "/" in name:
+        raise UserError(f"{HANDOVER} must be <namespace>/<ConfigMap>, got {target!r}")
+    host = environment.get("KUBERNETES_SERVICE_HOST")
+    if not host:
+        raise UserError(f"{HANDOVER} is {target} but KUBERNETES_SERVICE_HOST is not set: this is no pod")
+    port = environment.get("KUBERNETES_SERVICE_PORT_HTTPS") or environment.get(
+        "KUBERNETES_SERVICE_PORT", "443"
+    )
+    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    account = Path(environment.get(ACCOUNT_FOLDER, DEFAULT_ACCOUNT_FOLDER))
+    return Handover(namespace, name, server, account, clock or Clock())
+
+
+class ProgressPoster:
+    """Hands the newest progress over from a thread of its own: a slow API server never slows a step."""
+
+    def __init__(self, handover: Handover, interval_s: float = PROGRESS_INTERVAL_S) -> None:
+        self._handover = handover
+        self._interval_s = interval_s
+        self._newest: Mapping[str, Any] | None = None
+        self._came = threading.Event()
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __call__(self, state: Mapping[str, Any]) -> None:
+        """Take progress: ``step``, ``activity``, ``done``, ``total``."""
+        self._newest = {**state, "updated": round(self._handover.clock.unix(), 1)}
+        self._came.set()
+        if self._thread is None and not self._closed.is_set():
+            self._thread = threading.Thread(target=self._post, name="handover-progress", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Post no more; what is on its way may still arrive."""
+        self._closed.set()
+        self._came.set()
+
+    def _post(self) -> None:
+        told = False
+        while True:
+            self._came.wait()
+            self._came.clear()
+            if self._closed.is_set() or self._newest is None:
+                return
+            try:
+                self._handover.progress(self._newest)
+            except errors.DaybreakError as error:
+                if not told:  # once: the result will be offered anyhow, with more patience
+                    print(f"progress could not be handed over: {error}", file=sys.stderr)
+                told = True
+            if self._closed.wait(self._interval_s):
+                return
