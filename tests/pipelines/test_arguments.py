@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from daybreak_contracts import arguments, steps
 from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE
@@ -40,6 +41,16 @@ def test_every_parameter_of_the_model_pipeline_is_given(run: TrainingRun) -> Non
         "work_dir": "/w",
     }
     assert steps.EvaluateArgs.model_validate(args).gates == run.spec.evaluation.gates
+
+
+def test_on_kubeflow_the_parameters_say_where_results_go_and_who_may_read(run: TrainingRun) -> None:
+    place = replace(PLACE, handover="team/first-data-1", storage_secret="s3")
+    for parameters in (
+        arguments.data_parameters(run, place),
+        arguments.model_parameters(run, place, RESULTS),
+    ):
+        assert (parameters["handover"], parameters["storage_secret"]) == ("team/first-data-1", "s3")
+    assert arguments.data_parameters(run, PLACE)["storage_secret"] == "daybreak-no-secret"
 
 
 def test_a_deadline_limits_training_time(run: TrainingRun) -> None:

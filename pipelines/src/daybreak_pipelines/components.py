@@ -13,7 +13,7 @@ from daybreak_pipelines import images
 
 
 @dsl.component(base_image=images.DATA, install_kfp_package=False)
-def documents(data: str, output: str, work_dir: str, seed: int, cores: int) -> NamedTuple(
+def documents(data: str, output: str, work_dir: str, seed: int, cores: int, handover: str) -> NamedTuple(
     "Documents", [("uri", str), ("digest", str)]
 ):
     """Sources to clean, deduplicated documents."""
@@ -28,6 +28,7 @@ def documents(data: str, output: str, work_dir: str, seed: int, cores: int) -> N
         DocumentsArgs,
         run_documents,
         {"data": json.loads(data), "output": output, "work_dir": work_dir, "seed": seed, "cores": cores},
+        handover,
     )
     return (result.uri, result.digest)
 
@@ -41,6 +42,7 @@ def xray(
     title: str,
     tracking: str,
     cores: int,
+    handover: str,
     page: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
 ) -> str:
@@ -65,6 +67,7 @@ def xray(
             "tracking": json.loads(tracking),
             "cores": cores,
         },
+        handover,
     )
     Path(page.path).write_bytes(storage.read_bytes(storage.join(result.uri, result.html)))
     for name, value in result.metrics.items():
@@ -74,7 +77,14 @@ def xray(
 
 @dsl.component(base_image=images.DATA, install_kfp_package=False)
 def tokenizer(
-    documents: str, documents_digest: str, output: str, work_dir: str, tokenizer: str, seed: int, cores: int
+    documents: str,
+    documents_digest: str,
+    output: str,
+    work_dir: str,
+    tokenizer: str,
+    seed: int,
+    cores: int,
+    handover: str,
 ) -> NamedTuple("Tokenizer", [("uri", str), ("digest", str)]):
     """Documents to a tokenizer."""
     import json
@@ -95,6 +105,7 @@ def tokenizer(
             "seed": seed,
             "cores": cores,
         },
+        handover,
     )
     return (result.uri, result.digest)
 
@@ -110,6 +121,7 @@ def shards(
     context_length: int,
     seed: int,
     cores: int,
+    handover: str,
 ) -> NamedTuple("Shards", [("uri", str), ("digest", str)]):
     """Documents and a tokenizer to token shards."""
     from daybreak_contracts.launch import run_in_pipeline
@@ -129,14 +141,15 @@ def shards(
             "seed": seed,
             "cores": cores,
         },
+        handover,
     )
     return (result.uri, result.digest)
 
 
 @dsl.component(base_image=images.TRAIN, install_kfp_package=False)
-def export(trained: str, trained_digest: str, tokenizer: str, output: str, work_dir: str) -> NamedTuple(
-    "Export", [("uri", str), ("digest", str)]
-):
+def export(
+    trained: str, trained_digest: str, tokenizer: str, output: str, work_dir: str, handover: str
+) -> NamedTuple("Export", [("uri", str), ("digest", str)]):
     """A training artifact to a LlamaForCausalLM folder."""
     from daybreak_contracts.launch import run_in_pipeline
     from daybreak_contracts.steps import ExportArgs
@@ -147,6 +160,7 @@ def export(trained: str, trained_digest: str, tokenizer: str, output: str, work_
         ExportArgs,
         run_export,
         {"trained": trained, "tokenizer": tokenizer, "output": output, "work_dir": work_dir},
+        handover,
     )
     return (result.uri, result.digest)
 
@@ -162,6 +176,7 @@ def evaluate(
     work_dir: str,
     seed: int,
     cores: int,
+    handover: str,
     page: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
 ) -> NamedTuple("Evaluate", [("uri", str), ("digest", str), ("failed_gates", int)]):
@@ -188,6 +203,7 @@ def evaluate(
             "seed": seed,
             "cores": cores,
         },
+        handover,
     )
     Path(page.path).write_bytes(storage.read_bytes(storage.join(result.uri, "scores.html")))
     for score in result.scores:

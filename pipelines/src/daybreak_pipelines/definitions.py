@@ -1,14 +1,28 @@
 """The two Kubeflow pipelines, with training between them: data (code to shards), model (checkpoint to scores).
 
-Few, solid steps: on a cluster each costs some 25 s besides its work. KFP caches a step by its parameters, and
-every parameter that names an artifact has the artifact's digest beside it; the documents step looks at its
-sources itself, so KFP must always start it.
+Few, solid steps: on a cluster each costs some 25 s besides its work. KFP's own caching is off: a step that KFP
+skips hands nothing to the operator, and a step that finds its artifact made answers in seconds (decision 0009).
 """
 
-from kfp import dsl
+from typing import Any
 
+from kfp import dsl, kubernetes
+
+from daybreak_contracts import names
 from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE
 from daybreak_pipelines import components
+
+
+def _in_a_pod(task: dsl.PipelineTask, storage_secret: Any) -> None:
+    """Say what a task needs of a cluster: a disk to work on, credentials; and that it must always be started.
+
+    The keys that a Secret lacks, and a Secret that is not there, are left out: workload identity needs neither.
+    """
+    task.set_caching_options(False)
+    kubernetes.empty_dir_mount(task, volume_name="work", mount_path=names.WORK_DIR)
+    kubernetes.use_secret_as_env(
+        task, storage_secret, {key: key for key in names.STORAGE_SECRET_KEYS}, optional=True
+    )
 
 
 @dsl.pipeline(name=DATA_PIPELINE, description="Raw source code to an x-ray, a tokenizer and token shards.")
@@ -16,16 +30,19 @@ def data_pipeline(
     data: str,
     tokenizer: str,
     output: str,
-    work_dir: str = "/tmp/daybreak",
+    work_dir: str = names.WORK_DIR,
     title: str = "x-ray",
     tracking: str = "{}",
     context_length: int = 2048,
     seed: int = 0,
     cores: int = 0,
+    handover: str = "",
+    storage_secret: str = names.NO_SECRET,
 ) -> None:
     """Run documents, then x-ray and tokenizer, then shards."""
-    made = components.documents(data=data, output=output, work_dir=work_dir, seed=seed, cores=cores)
-    made.set_caching_options(False)
+    made = components.documents(
+        data=data, output=output, work_dir=work_dir, seed=seed, cores=cores, handover=handover
+    )
     made.set_display_name("Clean documents")
     look = components.xray(
         documents=made.outputs["uri"],
@@ -35,6 +52,7 @@ def data_pipeline(
         title=title,
         tracking=tracking,
         cores=cores,
+        handover=handover,
     )
     look.set_display_name("X-ray")
     words = components.tokenizer(
@@ -45,6 +63,7 @@ def data_pipeline(
         tokenizer=tokenizer,
         seed=seed,
         cores=cores,
+        handover=handover,
     )
     words.set_display_name("Tokenizer")
     pieces = components.shards(
@@ -57,8 +76,11 @@ def data_pipeline(
         context_length=context_length,
         seed=seed,
         cores=cores,
+        handover=handover,
     )
     pieces.set_display_name("Token shards")
+    for task in (made, look, words, pieces):
+        _in_a_pod(task, storage_secret)
 
 
 @dsl.pipeline(name=MODEL_PIPELINE, description="A trained checkpoint to a model folder and its scores.")
@@ -70,9 +92,11 @@ def model_pipeline(
     suites: str,
     output: str,
     gates: str = "[]",
-    work_dir: str = "/tmp/daybreak",
+    work_dir: str = names.WORK_DIR,
     seed: int = 0,
     cores: int = 0,
+    handover: str = "",
+    storage_secret: str = names.NO_SECRET,
 ) -> None:
     """Run export, then evaluate."""
     folder = components.export(
@@ -81,6 +105,7 @@ def model_pipeline(
         tokenizer=tokenizer,
         output=output,
         work_dir=work_dir,
+        handover=handover,
     )
     folder.set_display_name("Export")
     scores = components.evaluate(
@@ -93,8 +118,11 @@ def model_pipeline(
         work_dir=work_dir,
         seed=seed,
         cores=cores,
+        handover=handover,
     )
     scores.set_display_name("Evaluate")
+    for task in (folder, scores):
+        _in_a_pod(task, storage_secret)
 
 
 PIPELINES = {DATA_PIPELINE: data_pipeline, MODEL_PIPELINE: model_pipeline}

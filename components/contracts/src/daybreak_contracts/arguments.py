@@ -22,6 +22,10 @@ class Place:
     output: str
     work_dir: str
     cores: int = 0
+    handover: str = ""
+    """On Kubeflow: ``<namespace>/<ConfigMap>`` that takes the steps' results; else the environment names it."""
+    storage_secret: str = ""
+    """On Kubeflow: Secret with credentials for object storage (``names.STORAGE_SECRET_KEYS``)."""
 
 
 def data_parameters(run: TrainingRun, place: Place) -> dict[str, Any]:
@@ -37,6 +41,8 @@ def data_parameters(run: TrainingRun, place: Place) -> dict[str, Any]:
         "context_length": spec.training.context_length,
         "seed": spec.seed,
         "cores": place.cores,
+        "handover": place.handover,
+        "storage_secret": place.storage_secret or names.NO_SECRET,
     }
 
 
@@ -77,6 +83,8 @@ def model_parameters(run: TrainingRun, place: Place, results: Mapping[str, StepR
         "work_dir": place.work_dir,
         "seed": spec.seed,
         "cores": place.cores,
+        "handover": place.handover,
+        "storage_secret": place.storage_secret or names.NO_SECRET,
     }
 
 

@@ -58,12 +58,30 @@ ANNOTATION_HOSTNAMES = f"{GROUP}/hostnames"
 
 ROLE_RESULTS = "results"
 ROLE_ARGUMENTS = "arguments"
+ROLE_SNAPSHOT = "snapshot"
 ROLE_PIPELINE = "pipeline"
 ROLE_TRAINING = "training"
 ROLE_EXECUTOR = "executor"
 ROLE_ENGINE = "engine"
 ROLE_GATEWAY = "gateway"
 ROLE_ACCESS = "access"
+
+WORK_DIR = "/tmp/daybreak"
+"""Local scratch folder of a step in a pod; a volume of its own is mounted there."""
+NO_SECRET = "daybreak-no-secret"
+"""Stands where a Secret's name is wanted and there is none: Kubernetes takes no empty name, but an optional Secret."""
+STORAGE_SECRET_KEYS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_ENDPOINT_URL",
+    "HF_TOKEN",
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+    "WANDB_API_KEY",
+)
+"""What Kubeflow's pods take from the storage Secret: Kubeflow maps keys one by one. Other pods take all keys."""
 
 STAGE_DATA = "data"
 STAGE_TRAIN = "train"
@@ -78,8 +96,18 @@ def short(digest: str) -> str:
 
 
 def stage_child(run: str, stage: str, attempt: int) -> str:
-    """Return the name of a stage's child (job, results, arguments) in its attempt, from 1."""
+    """Return the name of a stage's job and of its results in its attempt, from 1."""
     return f"{run}-{stage}-{attempt}"
+
+
+def arguments_name(run: str, stage: str, attempt: int) -> str:
+    """Return the name of the ConfigMap that a stage's pods read their arguments from."""
+    return f"{stage_child(run, stage, attempt)}-arguments"
+
+
+def snapshot_name(run: str) -> str:
+    """Return the name of the ConfigMap that holds the spec that a run was started with."""
+    return f"{run}-snapshot"
 
 
 def pipeline_run_id(uid: str, stage: str, attempt: int) -> str:
