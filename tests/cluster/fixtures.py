@@ -1,0 +1,101 @@
+"""The fixtures that give tests a cluster: `cluster` has etcd and an API server, `full_cluster` the rest as well.
+
+Owns the choice between a cluster of our own and one that is named by the environment; README.md tells how to name it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import binaries, launcher
+from tests.cluster.binaries import NoClusterError
+from tests.cluster.launcher import API_SERVER, FULL, WITH_TRAINING_OPERATOR, Parts
+from tests.cluster.reach import Reach
+
+MODES = {"cluster": API_SERVER, "full_cluster": FULL, "training_cluster": WITH_TRAINING_OPERATOR}
+ASKED = pytest.StashKey[set[str]]()
+"""Which of them the chosen tests ask for."""
+
+
+def existing() -> Reach | None:
+    """Return the cluster that the environment names, if it names one."""
+    if os.environ.get("DAYBREAK_TEST_CLUSTER") != "existing":
+        return None
+    kubeconfig, kubectl = os.environ.get("KUBECONFIG"), binaries.find("kubectl")
+    if not kubeconfig or kubectl is None:
+        raise pytest.UsageError("DAYBREAK_TEST_CLUSTER=existing needs KUBECONFIG and kubectl")
+    return Reach(Path(kubeconfig), kubectl, controllers=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call() -> Generator[None, object, object]:
+    """A test that handles the API server of a cluster that is not ours skips, and says why."""
+    try:
+        return (yield)
+    except NoClusterError as reason:
+        pytest.skip(str(reason))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build what the chosen tests need before the first of them: a build takes longer than a test may."""
+    used = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    asked = session.config.stash[ASKED] = used & set(MODES)
+    if session.config.option.collectonly or os.environ.get("DAYBREAK_TEST_CLUSTER") == "existing":
+        return
+    try:
+        for name in asked:
+            launcher.locate(MODES[name], os.environ, _sayer(session.config))
+    except NoClusterError:
+        return  # each test that needs it says so
+
+
+def _sayer(config: pytest.Config) -> binaries.Say:
+    capture = config.pluginmanager.getplugin("capturemanager")
+
+    def say(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"cluster: {text}", flush=True)
+
+    return say
+
+
+def _running(parts: Parts, config: pytest.Config) -> Iterator[Reach]:
+    found = existing()
+    if found is None:
+        try:
+            found = launcher.start(parts, os.environ, _sayer(config))
+        except NoClusterError as reason:
+            pytest.skip(str(reason))
+    else:
+        found.install_crds()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def cluster(pytestconfig: pytest.Config) -> Iterator[Reach]:
+    """etcd and an API server with our kinds: no controller looks after anything."""
+    yield from _running(API_SERVER, pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def _larger_cluster(pytestconfig: pytest.Config) -> Iterator[Reach]:
+    """One for both that follow: two of them would take memory for nothing."""
+    parts = WITH_TRAINING_OPERATOR if "training_cluster" in pytestconfig.stash[ASKED] else FULL
+    yield from _running(parts, pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def full_cluster(_larger_cluster: Reach) -> Reach:
+    """With controllers, scheduler, and nodes that KWOK plays."""
+    return _larger_cluster
+
+
+@pytest.fixture(scope="session")
+def training_cluster(_larger_cluster: Reach) -> Reach:
+    """With the training operator besides."""
+    return _larger_cluster

@@ -1,0 +1,116 @@
+"""Processes and ports of a cluster on this machine: free ports, children that die with us, a folder swept behind us.
+
+Owns no knowledge of Kubernetes.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from daybreak_serve.process import Child
+
+SWEEPER = Path(__file__).with_name("sweeper.py")
+LOWEST_PORT = 10_000
+STOP_GRACE_S = 10.0
+POLL_S = 0.05
+
+
+class StartError(Exception):
+    """A program ended or did not answer in time; the text ends with the last lines of its log."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Return different ports of loopback that nobody listens on.
+
+    They lie below the range from which Linux gives ports to outgoing connections: a port that is ours must still
+    be free when a server is stopped and started again.
+    """
+    highest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    if highest <= LOWEST_PORT:
+        highest = 65_536
+    found: list[int] = []
+    for port in random.sample(range(LOWEST_PORT, highest), 500):
+        if len(found) == count:
+            return found
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+    raise StartError(f"no {count} free ports between {LOWEST_PORT} and {highest}")
+
+
+class Household:
+    """The children of one cluster. All are started by one thread that lives as long as the household does.
+
+    Linux ties a child's life to the thread that started it (prctl(2), PR_SET_PDEATHSIG).
+    """
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self._starter = ThreadPoolExecutor(1, thread_name_prefix="cluster-starter")
+        self._children: dict[str, Child] = {}
+        # A process of its own session: it must outlive us to remove what a kill leaves behind.
+        self._sweeper = self._starter.submit(
+            subprocess.Popen,
+            [sys.executable, "-I", "-S", str(SWEEPER), str(os.getpid()), str(data)],
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        ).result()
+
+    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Child:
+        """Start a program under a name; its log is ``logs/<name>.log``."""
+        log = self.data / "logs" / f"{name}.log"
+        child = self._starter.submit(Child, command, environment or os.environ, log).result()
+        self._children[name] = child
+        return child
+
+    def pids(self) -> dict[str, int]:
+        """Process ids by name."""
+        return {name: child.pid for name, child in self._children.items()}
+
+    def wait_until(self, name: str, ready: Callable[[], bool], within_s: float) -> None:
+        """Wait until a child is ready; StartError when it ended or takes longer."""
+        child = self._children[name]
+        deadline = time.monotonic() + within_s
+        while not ready():
+            if child.exit_code is not None:
+                raise StartError(f"{name} ended with {child.exit_code}:\n{child.log_tail()[-3000:]}")
+            if time.monotonic() > deadline:
+                raise StartError(f"{name} was not ready in {within_s:.0f} s:\n{child.log_tail()[-3000:]}")
+            time.sleep(POLL_S)
+
+    def stop(self, name: str, grace_s: float = STOP_GRACE_S) -> None:
+        """Stop one child, and wait for its end."""
+        self._children.pop(name).stop(grace_s)
+
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """Hold a child still: its connections stay open, and nothing answers."""
+        pid = self._children[name].pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        """Stop all, the last started first, and remove the folder."""
+        for name in reversed(list(self._children)):
+            self.stop(name)
+        self._sweeper.kill()
+        self._sweeper.wait()
+        self._starter.shutdown()
+        shutil.rmtree(self.data)
