@@ -99,6 +99,20 @@ def test_a_language_that_a_source_declares_is_believed() -> None:
     assert dialect_of("a.tsx", "x", "typescript") == "tsx"
 
 
+@pytest.mark.parametrize(
+    ("stated", "language"),
+    [
+        pytest.param("C++", "cpp", id="a data set's own spelling"),
+        pytest.param("golang", "go", id="an alias"),
+        pytest.param("TSX", "typescript", id="a dialect, with its language"),
+        pytest.param("Klingon", "python", id="a language nobody knows counts as not said"),
+        pytest.param("", "python", id="nothing said"),
+    ],
+)
+def test_a_data_set_may_say_the_language_of_its_rows(stated: str, language: str) -> None:
+    assert assess_before_duplicates("a.py", CODE.encode(), options(), stated).language == language
+
+
 def test_a_syntax_error_drops_the_file_with_parser_and_line() -> None:
     found = assess_after_duplicates("a.py", "def add(:\n", "python", options())
     assert found.drop == Drop("syntax", "syntax-error", "cpython: line 1: invalid syntax")

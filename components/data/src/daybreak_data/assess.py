@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from daybreak_contracts.resources.run import Data, PersonalData
 from daybreak_data import filters, generated, syntax
 from daybreak_data.decode import Undecodable, decode
-from daybreak_data.languages import detect_language, family_of
+from daybreak_data.languages import detect_language, family_of, stated_language
 from daybreak_data.personal_data import Finding, find_personal_data, must_drop, redact
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,17 @@ def dialect_of(path: str, text: str, language: str | None) -> str | None:
     return found if found is not None and family_of(found) == language else language
 
 
-def assess_before_duplicates(path: str, data: bytes, options: Options) -> Assessed:
-    """Decode a file and ask the rules that need no other file: language, filters, generated code."""
+def assess_before_duplicates(path: str, data: bytes, options: Options, stated: str = "") -> Assessed:
+    """Decode a file and ask the rules that need no other file: language, filters, generated code.
+
+    ``stated`` is the language that the source says it is; one that nobody knows counts as not said.
+    """
     decoded = decode(data)
     if isinstance(decoded, Undecodable):
         return Assessed(drop=Drop("ingest", decoded.reason, ""))
     text = decoded.text
-    language = language_of(path, text)
+    said = stated_language(stated) if stated else None
+    language = language_of(path, text) if said is None else family_of(said)
     return Assessed(text, decoded.encoding, language, _first_drop(path, text, language, options))
 
 

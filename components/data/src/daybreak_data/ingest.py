@@ -207,7 +207,7 @@ class PieceWriter:
             return write_refused(self._rules.source, refused, self._drops, self.report)
         # Rules about folders (node_modules/, Pods/) must see the one that became the repository's name, too.
         path = f"{item.repository}/{item.path}"
-        assessed = assess.assess_before_duplicates(path, data, self._rules.options)
+        assessed = assess.assess_before_duplicates(path, data, self._rules.options, item.language)
         return self._keep_or_drop(item, assessed)
 
     def _keep_or_drop(self, item: Entry, assessed: assess.Assessed) -> None:

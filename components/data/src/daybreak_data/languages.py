@@ -101,6 +101,12 @@ def detect_language(path: str, text: str) -> str | None:
     return None if name is None else key_of(name)
 
 
+def stated_language(text: str) -> str | None:
+    """The key of a language in a data set's own spelling ("C++", "Shell", "golang"): linguist's names and aliases."""
+    name = _catalogue().by_alias.get(text.strip().lower())
+    return None if name is None else key_of(name)
+
+
 def key_of(name: str) -> str:
     """linguist's name as a manifest writes it: lower case, dashes for spaces."""
     return _KEYS.get(name, name.lower().replace(" ", "-"))

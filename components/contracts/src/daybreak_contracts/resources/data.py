@@ -55,7 +55,7 @@ class ParquetSource(Resource):
     path_column: Text = "path"
     """Column that holds the file's path in its repository."""
     language_column: Text = ""
-    """Column that holds the language; empty means that it is found out from path and text."""
+    """Column that holds the language, as in "C++"; empty, or a language nobody knows: found from path and text."""
     licence_column: Text = ""
     """Column that holds the licence; empty means unknown."""
     repository_column: Text = ""
