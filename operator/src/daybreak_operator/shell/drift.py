@@ -1,0 +1,115 @@
+"""Whether the world is as a plan says: children, status. Pure.
+
+Owns stamping children and comparing. A child is applied when its stamp is another one or a field that we set has
+another value than after our last apply; what others add to it is theirs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from daybreak_contracts import names
+from daybreak_operator.core import conditions
+from daybreak_operator.core.conditions import Condition
+from daybreak_operator.core.plan import Finding, Object
+
+Body = dict[str, Any]
+
+
+def stamped(child: Object, owner: Object) -> Body:
+    """Return the child with its controller, our labels and, as an annotation, the digest of what is applied."""
+    metadata = dict(child["metadata"])
+    metadata["labels"] = {
+        **(metadata.get("labels") or {}),
+        names.LABEL_OWNER_KIND: owner["kind"],
+        names.LABEL_OWNER: owner["metadata"]["name"],
+        names.LABEL_OWNER_UID: owner["metadata"]["uid"],
+    }
+    metadata.setdefault("namespace", owner["metadata"]["namespace"])
+    metadata["ownerReferences"] = [
+        {
+            "apiVersion": owner["apiVersion"],
+            "kind": owner["kind"],
+            "name": owner["metadata"]["name"],
+            "uid": owner["metadata"]["uid"],
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+    ]
+    body = {**child, "metadata": metadata}
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True, default=list).encode()).hexdigest()
+    annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_SPEC: digest[:16]}
+    return {**body, "metadata": {**metadata, "annotations": annotations}}
+
+
+def stamp_of(body: Object) -> str:
+    """Return the digest of what was applied last; empty when nothing was."""
+    annotations = body["metadata"].get("annotations") or {}
+    return str(annotations.get(names.ANNOTATION_SPEC, ""))
+
+
+def differences(wanted: Any, found: Any) -> frozenset[str]:
+    """Return the paths at which what was wanted is not there.
+
+    A list of named things is compared by name, another one as a whole. What is empty and absent is the same.
+    """
+    return frozenset(_differences(wanted, found, ""))
+
+
+def _differences(wanted: Any, found: Any, path: str) -> Iterator[str]:
+    if wanted in (None, {}, [], ()) and found in (None, {}, []):
+        return
+    if isinstance(wanted, Mapping):
+        if not isinstance(found, Mapping):
+            yield path
+            return
+        for name, value in wanted.items():
+            yield from _differences(value, found.get(name), f"{path}.{name}")
+    elif isinstance(wanted, Sequence) and not isinstance(wanted, str):
+        yield from _different_items(wanted, found, path)
+    elif wanted != found or isinstance(wanted, bool) != isinstance(found, bool):
+        yield path
+
+
+def _different_items(wanted: Sequence[Any], found: Any, path: str) -> Iterator[str]:
+    if not isinstance(found, Sequence) or isinstance(found, str):
+        yield path
+        return
+    if wanted and all(isinstance(item, Mapping) and "name" in item for item in wanted):
+        by_name = {item.get("name"): item for item in found if isinstance(item, Mapping)}
+        for item in wanted:
+            yield from _differences(item, by_name.get(item["name"]), f"{path}[{item['name']}]")
+        return
+    if len(wanted) != len(found):
+        yield path
+        return
+    for index, (left, right) in enumerate(zip(wanted, found, strict=True)):
+        yield from _differences(left, right, f"{path}[{index}]")
+
+
+def plain(value: Any) -> Any:
+    """Return the value as JSON would bring it back, without what is null."""
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items() if item is not None}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    return value
+
+
+def overlaid(
+    status: Mapping[str, Any], stored: Mapping[str, Any], finding: Finding | None, generation: int, now: Any
+) -> Mapping[str, Any]:
+    """Return the status with ``Stalled=True`` and the finding; without a finding it stays as it is.
+
+    The time of the transition is the stored one when the object was stalled already.
+    """
+    if finding is None:
+        return status
+    said = [Condition("Stalled", "True", finding)]
+    before = [c for c in stored.get("conditions", ()) if c["type"] == "Stalled"]
+    stalled = conditions.merge(before, said, generation, now)
+    others = [dict(c) for c in status.get("conditions", ()) if c["type"] != "Stalled"]
+    return {**status, "conditions": [*others, *stalled]}

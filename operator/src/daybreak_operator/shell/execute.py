@@ -1,0 +1,305 @@
+"""Carries out a plan: what of it is still to do, and then the calls, in the order that a kill cannot spoil.
+
+Finalizer; status where it records an attempt; pipelines stopped; children deleted, applied; pipelines submitted;
+status; events; the finalizer's end; the object's own end. Whatever was not reached is done by the next pass, because
+the plan is made anew from what is there. One child that is refused doesn't stop the others.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from daybreak_contracts import names
+from daybreak_contracts.errors import TransientError
+from daybreak_operator.core.plan import Event, Finding, Object, Plan, Ref, Submit
+from daybreak_operator.core.training.observed import PipelineRun
+from daybreak_operator.shell import drift, events
+from daybreak_operator.shell.answers import ApiError, BusyError, ConflictError, NotFoundError, RefusedError
+from daybreak_operator.shell.kube import Kube
+from daybreak_operator.shell.resources import resource_for
+from daybreak_operator.shell.store import ChildId, child_id
+
+LOG = logging.getLogger(__name__)
+Body = dict[str, Any]
+
+
+class Pipelines(Protocol):
+    """Kubeflow's back end; raises TransientError when it is down."""
+
+    def get(self, run_id: str) -> PipelineRun:
+        """Return how a run stands."""
+
+    def submit(self, request: Submit) -> None:
+        """Start a run unless its id is there."""
+
+    def terminate(self, run_id: str) -> None:
+        """Stop a run; one that ended already is fine."""
+
+
+@dataclass
+class Memory:
+    """What is remembered of one object between passes; losing it costs a request, never a mistake."""
+
+    applied: dict[ChildId, frozenset[str]] = field(default_factory=dict)
+    """Differences that the API server makes of our own children (quantities it spells its own way)."""
+    status: tuple[Any, Any] | None = None
+    """The status as sent, and as the server keeps it (with its defaults)."""
+    finding: Finding | None = None
+    """Why children were refused at the last pass."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a plan leaves to do. Empty: the world is as planned."""
+
+    body: Body
+    """The object, as the decision saw it."""
+    plan: Plan
+    apply: tuple[tuple[Body, bool], ...] = ()
+    """Children, and whether they are known to be ours: then every field of ours is taken back."""
+    delete: tuple[Ref, ...] = ()
+    status: bool = False
+    """Whether the status differs."""
+    finalizers: list[str] | None = None
+    """The list to write; None when it is right."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to call for."""
+        plan = self.plan
+        todo = (self.apply, self.delete, self.status, plan.submit, plan.terminate, plan.delete_self)
+        return not any(todo) and self.finalizers is None
+
+
+@dataclass
+class Result:
+    """What came of it: objects as the server gave them back, for the cache, and what went wrong."""
+
+    own: Body | None = None
+    children: list[Body] = field(default_factory=list)
+    gone: list[Ref] = field(default_factory=list)
+    wrote: bool = False
+    said: bool = False
+    """Whether the status was written: events follow it."""
+    findings: list[Finding] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    retry_after_s: float = 0.0
+
+
+def remaining(plan: Plan, body: Body, children: Mapping[ChildId, Body], memory: Memory) -> Work:
+    """Return what of the plan is not so yet."""
+    return Work(
+        body,
+        plan,
+        tuple(_to_apply(plan, body, children, memory)),
+        tuple(ref for ref in plan.delete if not _is_going(ref, children)),
+        not status_is(plan.status, body.get("status") or {}, memory),
+        _finalizers(body, plan.finalizer),
+    )
+
+
+def status_is(wanted: Mapping[str, Any], stored: Mapping[str, Any], memory: Memory) -> bool:
+    """Return whether the stored status says what is wanted; what the server adds by default counts as said."""
+    sent, kept = drift.plain(wanted), drift.plain(stored)
+    return bool(sent == kept or memory.status == (sent, kept))
+
+
+def _to_apply(
+    plan: Plan, body: Body, children: Mapping[ChildId, Body], memory: Memory
+) -> list[tuple[Body, bool]]:
+    chosen = []
+    for child in plan.apply:
+        wanted = drift.stamped(child, body)
+        identity = child_id(wanted)
+        found = children.get(identity)
+        if found is None:
+            memory.applied.pop(identity, None)
+            chosen.append((wanted, False))
+            continue
+        usual = memory.applied.get(identity, frozenset())
+        if drift.stamp_of(found) != drift.stamp_of(wanted) or drift.differences(wanted, found) - usual:
+            chosen.append((wanted, True))
+    return chosen
+
+
+def _is_going(ref: Ref, children: Mapping[ChildId, Body]) -> bool:
+    found = children.get((ref.api_version, ref.kind, ref.namespace, ref.name))
+    if found is None or found["metadata"]["uid"] != ref.uid:
+        return True
+    return "deletionTimestamp" in found["metadata"]
+
+
+def _finalizers(body: Body, wanted: bool) -> list[str] | None:
+    have = body["metadata"].get("finalizers") or []
+    if wanted == (names.FINALIZER in have):
+        return None
+    return [*have, names.FINALIZER] if wanted else [name for name in have if name != names.FINALIZER]
+
+
+@dataclass
+class Executor:
+    """Makes the calls; blocks, so it runs in a thread. ``now`` is the wall clock."""
+
+    kube: Kube
+    pipelines: Pipelines | None
+    now: Callable[[], datetime]
+
+    def carry_out(self, work: Work, memory: Memory) -> Result:
+        """Do what is to do. Refusals become findings, outages become errors: the caller tries again later."""
+        result = Result(own=work.body)
+        try:
+            self._run(work, memory, result)
+        except ConflictError:
+            self._refresh(result)
+        except NotFoundError:
+            result.errors.append("the object is gone")
+        except (ApiError, TransientError) as error:
+            _note(result, error)
+        return result
+
+    def _run(self, work: Work, memory: Memory, result: Result) -> None:
+        plan = work.plan
+        if work.finalizers is not None and plan.finalizer:
+            self._set_finalizers(work.finalizers, result)
+        if plan.status_first:
+            self._write_status(plan.status, memory.finding, memory, result)
+        stopped = self._pipelines_stopped(plan, result)
+        self._delete(work.delete, result)
+        self._apply(work.apply, memory, result)
+        self._submit(plan, result)
+        memory.finding = result.findings[0] if result.findings else None
+        self._write_status(plan.status, memory.finding, memory, result)
+        self._send_events(plan.events, result)
+        if work.finalizers is not None and not plan.finalizer and stopped and not result.errors:
+            self._set_finalizers(work.finalizers, result)
+        if plan.delete_self and not result.errors:
+            self._delete_self(result)
+
+    def _write_status(
+        self, status: Mapping[str, Any], finding: Finding | None, memory: Memory, result: Result
+    ) -> None:
+        own = result.own
+        if own is None:
+            return
+        stored = own.get("status") or {}
+        generation = int(own["metadata"].get("generation", 0))
+        said = drift.overlaid(status, stored, finding, generation, self.now())
+        if status_is(said, stored, memory):
+            return
+        result.own = self.kube.replace_status({**own, "status": drift.plain(said)})
+        result.wrote = result.said = True
+        memory.status = (drift.plain(said), drift.plain(result.own.get("status") or {}))
+
+    def _set_finalizers(self, finalizers: list[str], result: Result) -> None:
+        if result.own is not None:
+            result.own = self.kube.set_finalizers(result.own, finalizers)
+            result.wrote = True
+
+    def _pipelines_stopped(self, plan: Plan, result: Result) -> bool:
+        stopped = True
+        for run_id in plan.terminate:
+            try:
+                _backend(self.pipelines).terminate(run_id)
+            except TransientError as error:
+                stopped = False
+                _note(result, error)
+        return stopped
+
+    def _submit(self, plan: Plan, result: Result) -> None:
+        for request in plan.submit:
+            try:
+                _backend(self.pipelines).submit(request)
+                result.wrote = True
+            except TransientError as error:
+                _note(result, error)
+
+    def _delete(self, refs: tuple[Ref, ...], result: Result) -> None:
+        for ref in refs:
+            try:
+                left = self.kube.delete(ref)
+            except ConflictError:
+                left = None  # a namesake with another uid: ours is gone
+            except (ApiError, TransientError) as error:
+                _note(result, error)
+                continue
+            result.wrote = True
+            if left is None:
+                result.gone.append(ref)
+            else:
+                result.children.append(left)
+
+    def _apply(self, children: tuple[tuple[Body, bool], ...], memory: Memory, result: Result) -> None:
+        for child, is_ours in children:
+            try:
+                made = self.kube.apply(child, force=is_ours)
+            except NotFoundError as error:
+                result.findings.append(_absent(child, error))
+            except (ApiError, TransientError) as error:
+                _note(result, error, child)
+            else:
+                result.children.append(made)
+                result.wrote = True
+                memory.applied[child_id(child)] = drift.differences(child, made)
+
+    def _send_events(self, wanted: tuple[Event, ...], result: Result) -> None:
+        for event in wanted if result.said else ():
+            try:
+                self.kube.create(events.body_of(event, result.own or {}, self.now()))
+            except (ApiError, TransientError) as error:
+                LOG.warning("event not sent", extra={"reason": event.reason, "error": str(error)})
+
+    def _delete_self(self, result: Result) -> None:
+        own = result.own
+        if own is not None:
+            metadata = own["metadata"]
+            self.kube.delete(
+                Ref(own["apiVersion"], own["kind"], metadata["namespace"], metadata["name"], metadata["uid"])
+            )
+            result.wrote = True
+
+    def _refresh(self, result: Result) -> None:
+        """What we knew is old: bring the newest into the cache, decide anew."""
+        result.errors.append("changed since it was read")
+        own = result.own
+        if own is None:
+            return
+        metadata = own["metadata"]
+        try:
+            result.own = self.kube.get(resource_for(own), metadata["namespace"], metadata["name"])
+        except (ApiError, TransientError) as error:
+            _note(result, error)
+
+
+def _backend(pipelines: Pipelines | None) -> Pipelines:
+    if pipelines is None:
+        raise TransientError("no Kubeflow back end is set up: set DAYBREAK_KUBEFLOW_URL")
+    return pipelines
+
+
+def _note(result: Result, error: ApiError | TransientError, child: Object | None = None) -> None:
+    if isinstance(error, BusyError):
+        result.retry_after_s = max(result.retry_after_s, error.retry_after_s)
+    if child is not None and isinstance(error, (RefusedError, ConflictError)):
+        result.findings.append(_finding(child, error))
+    else:
+        result.errors.append(str(error))
+
+
+def _finding(child: Object, error: ApiError) -> Finding:
+    name = f"{child['kind']} {child['metadata']['name']}"
+    if isinstance(error, ConflictError):
+        return Finding("FieldConflict", f"{name} is there and not ours: {error}; remove or rename it")
+    if "exceeded quota" in str(error):
+        return Finding("QuotaExceeded", f"{name}: {error}")
+    return Finding("ApplyFailed", f"{name} was refused: {error}")
+
+
+def _absent(child: Object, error: ApiError) -> Finding:
+    return Finding(
+        "ApplyFailed",
+        f"{child['kind']} {child['metadata']['name']} can't be made: {error}; is {child['apiVersion']} installed?",
+    )

@@ -1,0 +1,188 @@
+"""What trainers and gateways count, fetched beside the workers: a reading wakes its object, and is there when decided.
+
+Owns fetching, its pace and freshness; ``Readings`` is the pure part, ``Poller`` the HTTP. A pod that does not answer
+is just not among the fresh readings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import aiohttp
+from pydantic import ValidationError
+
+from daybreak_contracts import names
+from daybreak_contracts.figures import Figures, GatewayFigures, TrainerFigures
+from daybreak_operator.core.plan import Object
+from daybreak_operator.shell.queue import Key
+from daybreak_operator.shell.store import Store
+
+LOG = logging.getLogger(__name__)
+
+TRAINER_EVERY_S = 10.0
+TIMEOUT_S = 2.0
+NUM_AT_ONCE = 64
+FRESH_INTERVALS = 3
+TRAINER_PORT = 8080
+GATEWAY_PORT = 9090
+REPLICA_TYPE = "training.kubeflow.org/replica-type"
+"""Label that the training operator gives the pods of a PyTorchJob: master or worker."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One pod to ask."""
+
+    key: Key
+    uid: str
+    pod: str
+    url: str
+    kind: Literal["trainer", "gateway"]
+    every_s: float
+
+
+def targets(store: Store) -> Iterator[Target]:
+    """Yield the pods that have something to tell: the first trainer of each run, every gateway."""
+    for key, child in store.all_children():
+        if child["kind"] != "Pod" or not _is_up(child):
+            continue
+        role = child["metadata"]["labels"].get(names.LABEL_ROLE)
+        address = child["status"]["podIP"]
+        host = f"[{address}]" if ":" in address else address
+        uid, pod = child["metadata"]["uid"], child["metadata"]["name"]
+        if role == names.ROLE_TRAINING and _is_first(child):
+            yield Target(key, uid, pod, f"http://{host}:{TRAINER_PORT}/progress", "trainer", TRAINER_EVERY_S)
+        elif role == names.ROLE_GATEWAY:
+            every = _interval(store.get(key) or {})
+            yield Target(key, uid, pod, f"http://{host}:{GATEWAY_PORT}/figures", "gateway", every)
+
+
+def _is_up(pod: Object) -> bool:
+    status = pod.get("status") or {}
+    going = "deletionTimestamp" in pod["metadata"]
+    return status.get("phase") == "Running" and bool(status.get("podIP")) and not going
+
+
+def _is_first(pod: Object) -> bool:
+    return str(pod["metadata"]["labels"].get(REPLICA_TYPE, "")).lower() == "master"
+
+
+def _interval(deployment: Object) -> float:
+    scaling = (deployment.get("spec") or {}).get("scaling") or {}
+    return float(scaling.get("intervalSeconds") or 5)
+
+
+@dataclass
+class Readings:
+    """The newest figures of every pod, and those at the start of each rollout's stage."""
+
+    clock: Callable[[], float]
+    _asked: dict[str, float] = field(default_factory=dict)
+    _newest: dict[str, tuple[Target, float, Figures]] = field(default_factory=dict)
+    _by_key: dict[Key, set[str]] = field(default_factory=dict)
+    _earlier: dict[Key, tuple[Any, dict[str, GatewayFigures]]] = field(default_factory=dict)
+
+    def due(self, found: Iterable[Target]) -> list[Target]:
+        """Return the targets to ask now; forget pods that are not among them any more."""
+        now = self.clock()
+        known = {target.uid: target for target in found}
+        for uid in list(self._asked):
+            if uid not in known:
+                self._forget(uid)
+        chosen = [t for t in known.values() if now - self._asked.get(t.uid, float("-inf")) >= t.every_s]
+        for target in chosen:
+            self._asked[target.uid] = now
+        return chosen
+
+    def take(self, target: Target, figures: Figures) -> None:
+        """Keep a reading."""
+        self._newest[target.uid] = (target, self.clock(), figures)
+        self._by_key.setdefault(target.key, set()).add(target.uid)
+
+    def progress(self, key: Key) -> TrainerFigures | None:
+        """Return the fresh figures of the run's newest attempt."""
+        found = [figures for figures in self._fresh(key) if isinstance(figures, TrainerFigures)]
+        return max(found, key=lambda figures: (figures.attempt, figures.updated), default=None)
+
+    def gateways(self, key: Key) -> tuple[GatewayFigures, ...]:
+        """Return the fresh figures of the deployment's gateways, by name."""
+        found = [figures for figures in self._fresh(key) if isinstance(figures, GatewayFigures)]
+        return tuple(sorted(found, key=lambda figures: figures.instance))
+
+    def earlier(self, key: Key, stage: Any) -> tuple[GatewayFigures, ...]:
+        """Return the readings at the start of the stage: the first ones seen since it is this stage.
+
+        A gateway that came later counts from its own first reading in the stage.
+        """
+        began, kept = self._earlier.get(key, (None, {}))
+        if began != stage:
+            kept = {}
+        for figures in self.gateways(key):
+            before = kept.get(figures.instance)
+            if before is None or before.started != figures.started:
+                kept[figures.instance] = figures
+        self._earlier[key] = (stage, kept)
+        return tuple(kept[name] for name in sorted(kept))
+
+    def drop(self, key: Key) -> None:
+        """The object is gone."""
+        self._earlier.pop(key, None)
+
+    def _fresh(self, key: Key) -> Iterator[Figures]:
+        now = self.clock()
+        for uid in self._by_key.get(key, ()):
+            target, at, figures = self._newest[uid]
+            if now - at <= FRESH_INTERVALS * target.every_s:
+                yield figures
+
+    def _forget(self, uid: str) -> None:
+        del self._asked[uid]
+        found = self._newest.pop(uid, None)
+        if found is not None:
+            key = found[0].key
+            self._by_key[key].discard(uid)
+            if not self._by_key[key]:
+                del self._by_key[key]
+
+
+@dataclass
+class Poller:
+    """Asks pods for their figures, many at once, none for long."""
+
+    store: Store
+    readings: Readings
+    enqueue: Callable[[Key], None]
+    tick_s: float = 1.0
+    _at_work: set[str] = field(default_factory=set)
+
+    async def run(self) -> None:
+        """Ask for ever."""
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+        connector = aiohttp.TCPConnector(limit=NUM_AT_ONCE)
+        async with (
+            aiohttp.ClientSession(timeout=timeout, connector=connector) as session,
+            asyncio.TaskGroup() as tasks,
+        ):
+            while True:
+                for target in self.readings.due(targets(self.store)):
+                    if target.uid not in self._at_work:
+                        self._at_work.add(target.uid)
+                        tasks.create_task(self._ask(session, target))
+                await asyncio.sleep(self.tick_s)
+
+    async def _ask(self, session: aiohttp.ClientSession, target: Target) -> None:
+        try:
+            async with session.get(target.url) as answer:
+                answer.raise_for_status()
+                text = await answer.text()
+            made = TrainerFigures if target.kind == "trainer" else GatewayFigures
+            self.readings.take(target, made.model_validate_json(text))
+        except (aiohttp.ClientError, TimeoutError, ValidationError) as error:
+            LOG.debug("no figures", extra={"pod": target.pod, "error": str(error)})
+        finally:
+            self._at_work.discard(target.uid)
+        self.enqueue(target.key)

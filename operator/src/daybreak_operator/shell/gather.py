@@ -1,0 +1,168 @@
+"""Puts together what a decision may know, from what the watches and pollers have brought: in a quiet time no calls.
+
+Owns the two ``Observed``; asks the API only for the Secrets that a spec names, and Kubeflow for the runs that it
+started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from daybreak_contracts.errors import TransientError
+from daybreak_operator.core.deployment import observed as deployment
+from daybreak_operator.core.plan import Object
+from daybreak_operator.core.training import observed as training
+from daybreak_operator.settings import Settings
+from daybreak_operator.shell.answers import ApiError
+from daybreak_operator.shell.execute import Pipelines
+from daybreak_operator.shell.figures import Readings
+from daybreak_operator.shell.kube import Kube
+from daybreak_operator.shell.resources import SECRETS
+from daybreak_operator.shell.store import Store, key_of
+
+SECRET_THERE_S = 300.0
+SECRET_MISSING_S = 15.0
+
+
+@dataclass(frozen=True)
+class Named:
+    """A Secret that something names, and what names it."""
+
+    namespace: str
+    name: str
+    by: str
+
+    @property
+    def sentence(self) -> str:
+        """What to tell a person when it isn't there."""
+        return f"Secret {self.name} is not in namespace {self.namespace}: create it, or correct {self.by}"
+
+
+def named_secrets(body: Object, settings: Settings) -> list[Named]:
+    """Return the Secrets that an object needs."""
+    namespace, spec = body["metadata"]["namespace"], body.get("spec") or {}
+    found = []
+    wandb = ((spec.get("tracking") or {}).get("wandb") or {}).get("secretRef")
+    key = ((spec.get("signature") or {}).get("publicKeySecretRef") or {}).get("name")
+    if wandb:
+        found.append(Named(namespace, wandb, "spec.tracking.wandb.secretRef"))
+    if key:
+        found.append(Named(namespace, key, "spec.signature.publicKeySecretRef"))
+    if settings.storage_secret:
+        found.append(Named(namespace, settings.storage_secret, "the operator's storage secret"))
+    return found
+
+
+@dataclass
+class Secrets:
+    """Which Secrets are there, remembered for a while; a content never comes here. Used by many threads."""
+
+    kube: Kube
+    clock: Callable[[], float]
+    _known: dict[tuple[str, str], tuple[bool, float]] = field(default_factory=dict)
+
+    def stale(self, wanted: list[Named]) -> list[Named]:
+        """Return those of which we don't know whether they are there."""
+        now = self.clock()
+        return [s for s in wanted if self._known.get((s.namespace, s.name), (False, 0.0))[1] <= now]
+
+    def ask(self, wanted: list[Named]) -> None:
+        """Ask the API; blocks. One that can't be asked for counts as there: a pod will tell."""
+        for secret in wanted:
+            try:
+                there = self.kube.exists(SECRETS, secret.namespace, secret.name)
+            except (ApiError, TransientError):
+                there = True
+            until = self.clock() + (SECRET_THERE_S if there else SECRET_MISSING_S)
+            self._known[secret.namespace, secret.name] = (there, until)
+
+    def missing(self, wanted: list[Named]) -> tuple[str, ...]:
+        """Return a sentence for each that is known not to be there."""
+        return tuple(s.sentence for s in wanted if not self._known.get((s.namespace, s.name), (True, 0.0))[0])
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What had to be asked for outside the caches."""
+
+    pipelines: Mapping[str, training.PipelineRun] = field(default_factory=dict)
+    backend_error: str | None = None
+
+
+def ask_pipelines(pipelines: Pipelines | None, run_ids: tuple[str, ...]) -> Asked:
+    """Ask Kubeflow how runs stand; blocks. Once it does not answer, nothing is concluded of any."""
+    if not run_ids:
+        return Asked()
+    if pipelines is None:
+        return Asked(backend_error="no Kubeflow back end is set up: set DAYBREAK_KUBEFLOW_URL")
+    try:
+        return Asked({run_id: pipelines.get(run_id) for run_id in run_ids})
+    except TransientError as error:
+        return Asked(backend_error=str(error))
+
+
+@dataclass
+class Gather:
+    """Makes the ``Observed`` of both kinds."""
+
+    store: Store
+    readings: Readings
+    secrets: Secrets
+    settings: Settings
+    has_gateway_api: Callable[[], bool]
+
+    def training(self, run: Object, asked: Asked) -> training.Observed:
+        """Return all that a decision about a TrainingRun may know."""
+        return training.Observed(
+            run=run,
+            children=tuple(self.store.children_of(run["metadata"]["uid"]).values()),
+            pipelines=asked.pipelines,
+            backend_error=asked.backend_error,
+            progress=self.readings.progress(key_of(dict(run))),
+            missing=self.secrets.missing(named_secrets(run, self.settings)),
+            settings=self.settings,
+        )
+
+    def deployment(self, body: Object, now: datetime) -> deployment.Observed:
+        """Return all that a decision about a ModelDeployment may know."""
+        key = key_of(dict(body))
+        children = tuple(self.store.children_of(body["metadata"]["uid"]).values())
+        pods = [child for child in children if child["kind"] == "Pod"]
+        return deployment.Observed(
+            deployment=body,
+            followed=self.store.followed_by(body),
+            children=children,
+            figures=self.readings.gateways(key),
+            earlier=self.readings.earlier(key, stage_of(body)),
+            unschedulable={
+                pod["metadata"]["name"]: waited
+                for pod in pods
+                if (waited := unschedulable_s(pod, now)) is not None
+            },
+            reclaimed=tuple(pod["metadata"]["name"] for pod in pods if self._is_reclaimed(pod)),
+            missing=self.secrets.missing(named_secrets(body, self.settings)),
+            has_gateway_api=self.has_gateway_api(),
+            settings=self.settings,
+        )
+
+    def _is_reclaimed(self, pod: Object) -> bool:
+        return self.store.is_noticed((pod.get("spec") or {}).get("nodeName", ""))
+
+
+def stage_of(deployment: Object) -> Any:
+    """Return what tells one stage of a rollout from the next: the guardrails' window begins with it."""
+    candidate = (deployment.get("status") or {}).get("candidate") or {}
+    return tuple(candidate.get(name) for name in ("digest", "stage", "weight", "since"))
+
+
+def unschedulable_s(pod: Object, now: datetime) -> float | None:
+    """Return for how many seconds no node takes the pod; None when one did or nobody has looked yet."""
+    for condition in (pod.get("status") or {}).get("conditions") or ():
+        refused = condition["type"] == "PodScheduled" and condition["status"] == "False"
+        if refused and condition.get("reason") == "Unschedulable":
+            since = datetime.fromisoformat(condition["lastTransitionTime"])
+            return max(0.0, (now - since).total_seconds())
+    return None

@@ -1,0 +1,95 @@
+"""Liveness, readiness and metrics on one port, and the watchdog that ends a process which can't recover.
+
+Owns when a sign of life is too old. The watchdog runs in a thread of its own: it must see a loop that hangs.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from daybreak_operator.shell.metrics import Metrics
+
+LOG = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 1.0
+EXIT_STUCK = 70
+"""sysexits' EX_SOFTWARE: what the watchdog ends the process with."""
+
+
+@dataclass(frozen=True)
+class Sign:
+    """A sign of life: how old it is, and how old it may get."""
+
+    name: str
+    age_s: Callable[[], float]
+    limit_s: float
+
+    def trouble(self) -> str | None:
+        """Return what is wrong, or None."""
+        age = self.age_s()
+        return None if age <= self.limit_s else f"{self.name}: {age:.0f} s > {self.limit_s:.0f} s"
+
+
+class Pulse:
+    """A sign of life that somebody gives by ``beat``."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._at = clock()
+
+    def beat(self) -> None:
+        """Say that we live."""
+        self._at = self._clock()
+
+    def age_s(self) -> float:
+        """Seconds since the last beat."""
+        return self._clock() - self._at
+
+
+def troubles(signs: Iterable[Sign]) -> list[str]:
+    """Return what is wrong now."""
+    return [said for sign in signs if (said := sign.trouble()) is not None]
+
+
+def watch_over(signs: Iterable[Sign], over: threading.Event, end: Callable[[int], object]) -> None:
+    """End the process once a sign of life is too old, until ``over``: a new one can do what this one can't."""
+    kept = tuple(signs)
+
+    def look() -> None:
+        while not over.wait(LOOK_EVERY_S):
+            if found := troubles(kept):
+                LOG.critical("stuck, ending", extra={"troubles": found})
+                end(EXIT_STUCK)
+                return
+
+    threading.Thread(target=look, name="watchdog", daemon=True).start()
+
+
+async def serve(
+    port: int, signs: Iterable[Sign], ready: Callable[[], bool], metrics: Metrics
+) -> web.AppRunner:
+    """Answer ``/healthz``, ``/readyz`` and ``/metrics`` until the runner is cleaned up."""
+    kept = tuple(signs)
+
+    async def healthz(_: web.Request) -> web.Response:
+        found = troubles(kept)
+        return web.json_response({"troubles": found}, status=503 if found else 200)
+
+    async def readyz(_: web.Request) -> web.Response:
+        is_ready = ready()
+        return web.json_response({"ready": is_ready}, status=200 if is_ready else 503)
+
+    async def numbers(_: web.Request) -> web.Response:
+        return web.Response(body=metrics.text(), content_type="text/plain")
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", numbers)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, None, port).start()
+    return runner

@@ -1,0 +1,281 @@
+"""The one client of the Kubernetes API: plain JSON objects over the official client's configuration and connections.
+
+Owns requests, their timeouts and the fence that stops writing once leadership is lost; knows no kind of ours.
+All calls block: they run in threads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+from urllib.parse import urlencode
+
+import urllib3
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
+
+from daybreak_contracts import names
+from daybreak_contracts.errors import TransientError, UserError
+from daybreak_operator.core.plan import Object, Ref
+from daybreak_operator.shell.answers import NotFoundError, error_of, watch_error
+from daybreak_operator.shell.resources import Resource, resource_for, resource_of
+
+REQUEST_S = 30.0
+CONNECT_S = 5.0
+PAGE = 500
+NUM_CONNECTIONS = 40
+JSON = "application/json"
+APPLY = "application/apply-patch+yaml"
+MERGE = "application/merge-patch+json"
+METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+
+Seen = Callable[[str, int], None]
+"""Told of every answer: verb and HTTP code (0: none came)."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """How the API server is reached: what another client needs to do the same."""
+
+    server: str
+    ca_path: str | None
+    insecure: bool
+    token: str | None
+    certificate_path: str | None
+    private_key_path: str | None
+
+
+class Kube:
+    """A client. ``may_write`` is asked before every write but the Lease's own, ``seen`` is told of every answer."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        configuration.connection_pool_maxsize = NUM_CONNECTIONS
+        self._configuration = configuration
+        self._pool: urllib3.PoolManager = ApiClient(configuration).rest_client.pool_manager
+        self.seen: Seen = lambda verb, code: None
+        self.may_write: Callable[[], bool] = lambda: True
+
+    def move_to(self, server: str) -> None:
+        """Reach the same API server at another address."""
+        self._configuration.host = server
+
+    def access(self) -> Access:
+        """Return how the server is reached now; a service account's token is read anew."""
+        made = self._configuration
+        header = made.get_api_key_with_prefix("authorization")
+        return Access(
+            server=made.host,
+            ca_path=made.ssl_ca_cert,
+            insecure=not made.verify_ssl,
+            token=header.removeprefix("Bearer ") if header else None,
+            certificate_path=made.cert_file,
+            private_key_path=made.key_file,
+        )
+
+    # Reading -------------------------------------------------------------------------------------------------
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
+        """Return an object; NotFoundError where there is none."""
+        return self._call("GET", resource.path(namespace, name))
+
+    def exists(self, resource: Resource, namespace: str, name: str) -> bool:
+        """Return whether there is such an object, without its content ever coming here."""
+        try:
+            self._call("GET", resource.path(namespace, name), accept=METADATA_ONLY)
+        except NotFoundError:
+            return False
+        return True
+
+    def pages(
+        self, resource: Resource, namespace: str | None, selector: str
+    ) -> Iterator[tuple[list[dict[str, Any]], str]]:
+        """Yield the objects of a collection page by page, each page with the resource version of the whole."""
+        token = ""
+        while True:
+            query = {"limit": str(PAGE), "labelSelector": selector, "continue": token}
+            page = self._call("GET", resource.path(namespace), query)
+            kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+            yield [{**kind, **item} for item in page["items"]], page["metadata"]["resourceVersion"]
+            token = page["metadata"].get("continue", "")
+            if not token:
+                return
+
+    def watch(
+        self, resource: Resource, namespace: str | None, selector: str, version: str, silence_s: float
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield events (type, object), bookmarks among them, until the server ends the stream.
+
+        A stream that says nothing for ``silence_s`` is a TransientError; a version too old is a GoneError.
+        """
+        query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version}
+        query |= {"labelSelector": selector}
+        answer = self._send("GET", resource.path(namespace), query, read_s=silence_s, preload=False)
+        try:
+            for line in _lines(answer):
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise watch_error(event["object"])
+                yield event["type"], event["object"]
+        except urllib3.exceptions.HTTPError as error:
+            raise TransientError(f"the watch of {resource.plural} broke: {error}") from error
+        finally:
+            answer.close()
+
+    def serves(self, resource: Resource) -> bool:
+        """Return whether the API server knows this kind."""
+        group = "/api/v1" if resource.api_version == "v1" else f"/apis/{resource.api_version}"
+        try:
+            found = self._call("GET", group)
+        except NotFoundError:
+            return False
+        return any(entry["name"] == resource.plural for entry in found["resources"])
+
+    def may(self, verb: str, resource: Resource, subresource: str, namespace: str | None) -> bool:
+        """Return whether our account may do this (everywhere: None)."""
+        group, _, _ = resource.api_version.rpartition("/")
+        wanted = {"verb": verb, "group": group, "resource": resource.plural}
+        wanted |= {"subresource": subresource, "namespace": namespace or ""}
+        kind = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+        body = {**kind, "spec": {"resourceAttributes": wanted}}
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        return bool(self._call("POST", path, {}, body)["status"].get("allowed"))
+
+    # Writing -------------------------------------------------------------------------------------------------
+
+    def apply(self, body: Object, force: bool) -> dict[str, Any]:
+        """Server-side apply under our field owner; ConflictError where a field is somebody else's and not forced."""
+        metadata = body["metadata"]
+        path = resource_for(body).path(metadata.get("namespace"), metadata["name"])
+        query = {"fieldManager": names.FIELD_OWNER, "force": str(force).lower()}
+        return self._write("PATCH", path, query, body, APPLY)
+
+    def replace_status(self, body: Object) -> dict[str, Any]:
+        """Put the whole status; ConflictError when the object is not the one that was read."""
+        metadata = body["metadata"]
+        path = resource_for(body).path(metadata.get("namespace"), metadata["name"], "status")
+        return self._write("PUT", path, {"fieldManager": names.FIELD_OWNER}, body)
+
+    def set_finalizers(self, body: Object, finalizers: list[str]) -> dict[str, Any]:
+        """Write the list of finalizers; ConflictError when the object changed since it was read."""
+        metadata = body["metadata"]
+        patch = {"metadata": {"finalizers": finalizers, "resourceVersion": metadata["resourceVersion"]}}
+        path = resource_for(body).path(metadata.get("namespace"), metadata["name"])
+        return self._write("PATCH", path, {"fieldManager": names.FIELD_OWNER}, patch, MERGE)
+
+    def delete(self, ref: Ref) -> dict[str, Any] | None:
+        """Delete exactly this object; returns it when it stays for a while, None when it is gone.
+
+        One that is gone already is fine; a namesake is a ConflictError.
+        """
+        path = resource_of(ref.api_version, ref.kind).path(ref.namespace, ref.name)
+        options = {"preconditions": {"uid": ref.uid}, "propagationPolicy": "Background"}
+        try:
+            answer = self._write("DELETE", path, {}, options)
+        except NotFoundError:
+            return None
+        return answer if answer.get("kind") == ref.kind else None
+
+    def create(self, body: Object) -> dict[str, Any]:
+        """Create an object; ConflictError when there is one."""
+        resource = resource_for(body)
+        return self._write("POST", resource.path(body["metadata"]["namespace"]), {}, body)
+
+    # The Lease: written by who does not lead yet ---------------------------------------------------------------
+
+    def create_unfenced(self, body: Object) -> dict[str, Any]:
+        """Create an object without asking ``may_write``."""
+        return self._call("POST", resource_for(body).path(body["metadata"]["namespace"]), {}, body)
+
+    def replace_unfenced(self, body: Object) -> dict[str, Any]:
+        """Replace an object by resource version without asking ``may_write``."""
+        metadata = body["metadata"]
+        return self._call("PUT", resource_for(body).path(metadata["namespace"], metadata["name"]), {}, body)
+
+    # -----------------------------------------------------------------------------------------------------------
+
+    def _write(
+        self, method: str, path: str, query: Mapping[str, str], body: Object, content_type: str = JSON
+    ) -> dict[str, Any]:
+        if not self.may_write():
+            raise TransientError("not the leader: nothing is written")
+        return self._call(method, path, query, body, content_type)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Object | None = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+    ) -> dict[str, Any]:
+        headers = {"Content-Type": content_type, "Accept": accept}
+        answer = self._send(method, path, query or {}, body, headers)
+        found: dict[str, Any] = json.loads(answer.data)
+        return found
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Object | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        read_s: float = REQUEST_S,
+        preload: bool = True,
+    ) -> urllib3.BaseHTTPResponse:
+        filled = {key: value for key, value in query.items() if value}
+        url = self._configuration.host + path + (f"?{urlencode(filled)}" if filled else "")
+        sent = {"User-Agent": names.FIELD_OWNER, "Accept": JSON, **(headers or {})}
+        if token := self._configuration.get_api_key_with_prefix("authorization"):
+            sent["Authorization"] = token
+        try:
+            answer = self._pool.request(
+                method,
+                url,
+                body=None if body is None else json.dumps(body).encode(),
+                headers=sent,
+                timeout=urllib3.Timeout(connect=CONNECT_S, read=read_s),
+                retries=urllib3.Retry(connect=1, read=0, redirect=0, status=0, other=0),
+                preload_content=preload,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            self.seen(method, 0)
+            raise TransientError(f"the API server can't be reached: {error}") from error
+        self.seen(method, answer.status)
+        if answer.status >= 400:
+            _refuse(answer)
+        return answer
+
+
+def _refuse(answer: urllib3.BaseHTTPResponse) -> NoReturn:
+    try:
+        body = answer.data
+    except urllib3.exceptions.HTTPError as error:
+        raise TransientError(f"the API server's answer broke off: {error}") from error
+    raise error_of(answer.status, body, answer.headers)
+
+
+def _lines(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    rest = b""
+    for chunk in answer.stream(amt=None, decode_content=True):
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from whole
+
+
+def connect(environment: Mapping[str, str], kubeconfig: str | None = None) -> Kube:
+    """Return a client by what a file, KUBECONFIG or the pod's service account gives; UserError without any."""
+    configuration = Configuration()
+    try:
+        if kubeconfig is None and environment.get("KUBERNETES_SERVICE_HOST"):
+            load_incluster_config(client_configuration=configuration)
+        else:
+            load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+    except ConfigException as error:
+        raise UserError(
+            f"no way to the Kubernetes API: {error}; run in a pod, or name a kubeconfig by KUBECONFIG"
+        ) from error
+    return Kube(configuration)

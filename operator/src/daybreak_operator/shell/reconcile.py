@@ -1,0 +1,185 @@
+"""One pass over one key: gather, decide, execute. What the queue calls.
+
+Owns the way of a pass and what is remembered between passes; a fault that one object brings to light stays with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+from daybreak_contracts import names
+from daybreak_operator.core.deployment.observed import Observed as DeploymentObserved
+from daybreak_operator.core.plan import Finding, Object, Plan
+from daybreak_operator.core.training.observed import Observed as TrainingObserved
+from daybreak_operator.shell import drift
+from daybreak_operator.shell.execute import Executor, Memory, Pipelines, Result, Work, remaining
+from daybreak_operator.shell.gather import Asked, Gather, ask_pipelines, named_secrets
+from daybreak_operator.shell.metrics import Metrics
+from daybreak_operator.shell.queue import Done, Key
+from daybreak_operator.shell.store import Store
+
+LOG = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """The pure part: what shall be, of what is."""
+
+    training: Callable[[TrainingObserved, datetime], Plan]
+    deployment: Callable[[DeploymentObserved, datetime], Plan]
+    pipeline_ids: Callable[[Object, Any], tuple[str, ...]]
+    """Kubeflow runs that a decision about a TrainingRun must know, by the run and the settings."""
+
+
+class Threads:
+    """Where blocking calls run."""
+
+    def __init__(self, num: int) -> None:
+        self._pool = ThreadPoolExecutor(num, thread_name_prefix="api")
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking function in a thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, partial(function, *args, **kwargs))
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclass
+class Reconciler:
+    """Passes over keys."""
+
+    store: Store
+    gather: Gather
+    decisions: Decisions
+    executor: Executor
+    pipelines: Pipelines | None
+    threads: Threads
+    metrics: Metrics
+    enqueue: Callable[[Key], None]
+    now: Callable[[], datetime]
+    _memories: dict[Key, tuple[str, Memory]] = field(default_factory=dict)
+
+    async def work(self, key: Key) -> Done:
+        """Make one pass; whatever happens, it ends with an answer to the queue."""
+        began = time.perf_counter()
+        try:
+            done = await self._pass(key)
+            how = "failed" if done.failed else "ok"
+        except Exception as error:
+            # The one place that catches everything: a bug that one object shows must not stop the others.
+            LOG.exception("a fault of ours", extra=_named(key))
+            done, how = await self._confess(key, error), "bug"
+        self.metrics.reconciled(key.kind, how, time.perf_counter() - began)
+        return done
+
+    async def _pass(self, key: Key) -> Done:
+        asked = await self._ask(key)
+        body = self.store.get(key)
+        if body is None:
+            self._forget(key)
+            return Done()
+        memory = self._memory(key, body)
+        plan = self._decide(body, asked)
+        work = remaining(plan, body, self.store.children_of(body["metadata"]["uid"]), memory)
+        if work.is_empty:
+            # A child that was refused is still to apply, so nothing is refused any more.
+            return Done(look_again_s=plan.look_again_s)
+        result = await self.threads.call(self.executor.carry_out, work, memory)
+        self._take(result)
+        _log(key, work, result)
+        return Done(
+            failed=bool(result.errors or result.findings),
+            again=result.wrote,
+            look_again_s=None if result.errors else plan.look_again_s,
+            retry_after_s=result.retry_after_s,
+        )
+
+    async def _ask(self, key: Key) -> Asked:
+        body = self.store.get(key)
+        if body is None:
+            return Asked()
+        stale = self.gather.secrets.stale(named_secrets(body, self.gather.settings))
+        if stale:
+            await self.threads.call(self.gather.secrets.ask, stale)
+        if key.kind != names.KIND_RUN:
+            return Asked()
+        run_ids = self.decisions.pipeline_ids(body, self.gather.settings)
+        if not run_ids:
+            return Asked()
+        return await self.threads.call(ask_pipelines, self.pipelines, run_ids)
+
+    def _decide(self, body: Object, asked: Asked) -> Plan:
+        now = self.now()
+        if body["kind"] == names.KIND_RUN:
+            return self.decisions.training(self.gather.training(body, asked), now)
+        return self.decisions.deployment(self.gather.deployment(body, now), now)
+
+    async def _confess(self, key: Key, error: Exception) -> Done:
+        """Tell in the object's status that we failed at it, as far as that can be told."""
+        body = self.store.get(key)
+        if body is None:
+            return Done(failed=True)
+        said = f"{type(error).__name__}: {error}; this is a fault of the operator, its log tells where"
+        stored = body.get("status") or {}
+        finding = Finding("InternalError", said[:1024])
+        status = drift.overlaid(stored, stored, finding, body["metadata"].get("generation", 0), self.now())
+        work = Work(body, Plan(status=status), status=True)
+        self._take(await self.threads.call(self.executor.carry_out, work, self._memory(key, body)))
+        return Done(failed=True)
+
+    def _take(self, result: Result) -> None:
+        """Let the cache know what we wrote before the watches bring it back: the next pass must see it."""
+        concerned: set[Key] = set()
+        if result.own is not None:
+            concerned |= self.store.put(result.own)
+        for child in result.children:
+            self.store.put_child(child)
+        for ref in result.gone:
+            metadata = {"namespace": ref.namespace, "name": ref.name, "uid": ref.uid}
+            self.store.drop_child({"apiVersion": ref.api_version, "kind": ref.kind, "metadata": metadata})
+        for key in concerned:
+            self.enqueue(key)
+
+    def _memory(self, key: Key, body: Object) -> Memory:
+        uid = body["metadata"]["uid"]
+        known = self._memories.get(key)
+        if known is None or known[0] != uid:
+            known = self._memories[key] = (uid, Memory())
+        return known[1]
+
+    def _forget(self, key: Key) -> None:
+        self._memories.pop(key, None)
+        self.gather.readings.drop(key)
+
+
+def _named(key: Key) -> dict[str, Any]:
+    return {"kind": key.kind, "namespace": key.namespace, "object": key.name}
+
+
+def _log(key: Key, work: Work, result: Result) -> None:
+    if result.errors or result.findings:
+        why = [*result.errors, *(finding.message for finding in result.findings)]
+        LOG.warning("not all done", extra={**_named(key), "why": why})
+    if result.wrote:
+        did = {
+            "applied": [f"{child['kind']}/{child['metadata']['name']}" for child, _ in work.apply],
+            "deleted": [f"{ref.kind}/{ref.name}" for ref in work.delete],
+            "submitted": [request.run_id for request in work.plan.submit],
+            "stopped": list(work.plan.terminate),
+            "status": result.said,
+            "events": [event.reason for event in work.plan.events] if result.said else [],
+        }
+        LOG.info("changed", extra={**_named(key), **{name: what for name, what in did.items() if what}})

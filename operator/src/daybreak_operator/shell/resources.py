@@ -1,0 +1,73 @@
+"""The Kubernetes kinds that the operator touches: where their collections lie in the API.
+
+Owns paths and nothing else; does no I/O. A kind that is not in the table is a bug of a decision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from daybreak_contracts import names
+from daybreak_operator.core.plan import Object
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One kind as its API serves it."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
+        """Return the path of a collection (all namespaces: None), an object or one of its subresources."""
+        root = "/api" if "/" not in self.api_version else "/apis"
+        parts = [root, self.api_version]
+        if self.namespaced and namespace is not None:
+            parts += ["namespaces", namespace]
+        parts += [part for part in (self.plural, name, subresource) if part]
+        return "/".join(parts)
+
+
+RUNS = Resource(names.API_VERSION, names.KIND_RUN, names.PLURAL_RUN)
+DEPLOYMENTS = Resource(names.API_VERSION, names.KIND_DEPLOYMENT, names.PLURAL_DEPLOYMENT)
+PRIMARIES = (RUNS, DEPLOYMENTS)
+
+PODS = Resource("v1", "Pod", "pods")
+NODES = Resource("v1", "Node", "nodes", namespaced=False)
+SECRETS = Resource("v1", "Secret", "secrets")
+EVENTS = Resource("v1", "Event", "events")
+LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
+ROUTES = Resource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
+PYTORCH_JOBS = Resource("kubeflow.org/v1", "PyTorchJob", "pytorchjobs")
+
+CHILDREN = (
+    PODS,
+    Resource("v1", "ConfigMap", "configmaps"),
+    Resource("v1", "Service", "services"),
+    Resource("batch/v1", "Job", "jobs"),
+    Resource("apps/v1", "Deployment", "deployments"),
+    Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+    Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+    Resource("rbac.authorization.k8s.io/v1", "Role", "roles"),
+    Resource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings"),
+    PYTORCH_JOBS,
+    ROUTES,
+)
+"""Kinds whose objects carry ``names.LABEL_OWNER_KIND``: what the operator watches for repair."""
+
+_BY_KIND = {
+    (resource.api_version, resource.kind): resource
+    for resource in (*PRIMARIES, *CHILDREN, NODES, SECRETS, EVENTS, LEASES)
+}
+
+
+def resource_of(api_version: str, kind: str) -> Resource:
+    """Return the resource of a kind; KeyError for one that the operator doesn't know."""
+    return _BY_KIND[api_version, kind]
+
+
+def resource_for(body: Object) -> Resource:
+    """Return the resource that an object belongs to."""
+    return resource_of(body["apiVersion"], body["kind"])

@@ -1,0 +1,300 @@
+"""The running operator: puts queue, caches, watches, Lease, watchdog and probes together, and takes them apart again.
+
+Owns the order of starting and stopping. A replica that waits has warm caches and answers its probes; one that loses
+the Lease stops working at once and waits again (every write asks ``Leadership.held`` first).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from daybreak_contracts import names
+from daybreak_contracts.errors import TransientError
+from daybreak_operator.settings import Settings
+from daybreak_operator.shell import health, preflight, triggers
+from daybreak_operator.shell.answers import ApiError
+from daybreak_operator.shell.execute import Executor, Pipelines
+from daybreak_operator.shell.figures import Poller, Readings
+from daybreak_operator.shell.gather import Gather, Secrets
+from daybreak_operator.shell.health import Pulse, Sign
+from daybreak_operator.shell.kube import Kube
+from daybreak_operator.shell.lease import Leadership, LeaseTimes, LostLeadershipError
+from daybreak_operator.shell.metrics import Metrics, Observations
+from daybreak_operator.shell.queue import BackOff, Key, Schedule, WorkQueue
+from daybreak_operator.shell.reconcile import Decisions, Reconciler, Threads
+from daybreak_operator.shell.resources import CHILDREN, NODES, PRIMARIES, PYTORCH_JOBS, ROUTES, Resource
+from daybreak_operator.shell.store import Store
+from daybreak_operator.shell.watch import ABSENT_S, SILENCE_S, Watch
+
+LOG = logging.getLogger(__name__)
+Body = dict[str, Any]
+
+NUM_WORKERS = 16
+OPTIONAL = (PYTORCH_JOBS, ROUTES)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """All times, so that a test need not wait for the real ones."""
+
+    silence_s: float = SILENCE_S
+    """After so long without an event or bookmark a watch is taken up again."""
+    margin_s: float = 20.0
+    """How much later than that the process ends, when the watch didn't come back: 90 s in all."""
+    stuck_s: float = 120.0
+    """The oldest work may wait, or a pass may last, so long."""
+    loop_s: float = 60.0
+    """The event loop may be busy without a pause for so long."""
+    absent_s: float = ABSENT_S
+    resync_s: float = 600.0
+    """How often both kinds are listed anew, in case kopf lost an event."""
+    sync_s: float = 120.0
+    """The first lists may take so long."""
+    drain_s: float = 10.0
+    """Passes under way may take so long to end when we are asked to stop."""
+    lease: LeaseTimes = field(default_factory=LeaseTimes)
+    back_off: BackOff = field(default_factory=BackOff)
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What a process is started with."""
+
+    kube: Kube
+    settings: Settings
+    decisions: Decisions
+    me: str
+    """This replica's identity: the pod's name."""
+    port: int
+    """Of probes and metrics; 0: any free one."""
+    pipelines: Pipelines | None = None
+    timing: Timing = field(default_factory=Timing)
+    end: Callable[[int], object] = os._exit
+    """What the watchdog ends the process by."""
+
+
+class Operator:
+    """One replica."""
+
+    def __init__(self, installation: Installation) -> None:
+        self._with = installation
+        self._timing = installation.timing
+        self.metrics = Metrics()
+        self.kube = installation.kube
+        self.kube.seen = self.metrics.requested
+        self.leadership = Leadership(
+            self.kube,
+            installation.settings.namespace,
+            installation.me,
+            time.monotonic,
+            lambda: datetime.now(UTC),
+            self._timing.lease,
+        )
+        self.kube.may_write = self.leadership.held
+        self.store = Store()
+        schedule = Schedule(random.random, self._timing.back_off)
+        self.queue = WorkQueue(schedule, time.monotonic)
+        self.readings = Readings(time.monotonic)
+        self.threads = Threads(NUM_WORKERS)
+        self.watches = self._make_watches()
+        self.loop_pulse = Pulse(time.monotonic)
+        self.kopf_pulse = Pulse(time.monotonic)
+        self.port = installation.port
+        self.synced = False
+        self._over = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    # Taking in -------------------------------------------------------------------------------------------------
+
+    def taken(self, kind: str | None, body: Body) -> None:
+        """Take in an event of one of our own kinds."""
+        concerned = self.store.drop(body) if kind == "DELETED" else self.store.put(body)
+        self._wake(concerned)
+
+    def listed(self, resource: Resource, namespace: str | None, bodies: list[Body]) -> None:
+        """Take in a fresh list (called by a watch's thread)."""
+        self._in_loop(self._listed, resource, namespace, bodies)
+
+    def event(self, resource: Resource, kind: str, body: Body) -> None:
+        """Take in an event (called by a watch's thread)."""
+        self._in_loop(self._event, resource, kind, body)
+
+    def _listed(self, resource: Resource, namespace: str | None, bodies: list[Body]) -> None:
+        if resource == NODES:
+            self._wake(self.store.replace_nodes(bodies))
+            return
+        self._wake(self.store.replace_children(resource.api_version, resource.kind, bodies, namespace))
+
+    def _event(self, resource: Resource, kind: str, body: Body) -> None:
+        is_node, is_gone = resource == NODES, kind == "DELETED"
+        if is_node:
+            self._wake(self.store.drop_node(body) if is_gone else self.store.put_node(body))
+        else:
+            self._wake(self.store.drop_child(body) if is_gone else self.store.put_child(body))
+
+    def _in_loop(self, function: Callable[..., None], *args: Any) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            # The loop may close between the question and the call: then nobody waits for the event any more.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(function, *args)
+
+    def _wake(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self.queue.add(key)
+
+    def _make_watches(self) -> list[Watch]:
+        namespaces = self._with.settings.watch_namespaces or (None,)
+        wanted = [(resource, namespace) for resource in CHILDREN for namespace in namespaces]
+        return [
+            Watch(
+                self.kube,
+                resource,
+                self,
+                selector="" if resource == NODES else names.LABEL_OWNER_KIND,
+                namespace=namespace,
+                optional=resource in OPTIONAL,
+                silence_s=self._timing.silence_s,
+                absent_s=self._timing.absent_s,
+            )
+            for resource, namespace in [*wanted, (NODES, None)]
+        ]
+
+    # Life ------------------------------------------------------------------------------------------------------
+
+    def signs(self) -> list[Sign]:
+        """Return the signs of life: what probes tell and the watchdog ends the process for."""
+        limit = self._timing.silence_s + self._timing.margin_s
+        watches = [Sign(f"watch of {w.resource.kind}", w.age_s, limit) for w in self.watches]
+        return [
+            Sign("event loop", self.loop_pulse.age_s, self._timing.loop_s),
+            Sign("kopf", self.kopf_pulse.age_s, limit),
+            Sign("work", self._age_of_work, self._timing.stuck_s),
+            *watches,
+        ]
+
+    def _age_of_work(self) -> float:
+        return self.queue.age_s() if self.leadership.held() else 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until asked to stop. Raises UserError for an installation that can't work, or what ended a part."""
+        self._loop = asyncio.get_running_loop()
+        await self.threads.call(preflight.check, self.kube, self._with.settings)
+        self.metrics.registry.register(
+            Observations(self.store, self.watches, self._queue_figures, self.leadership.held)
+        )
+        runner = await health.serve(self._with.port, self.signs(), lambda: self.synced, self.metrics)
+        self.port = runner.addresses[0][1]
+        parts = [asyncio.create_task(part, name=name) for name, part in self._parts(stop).items()]
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        try:
+            done, _ = await asyncio.wait([*parts, stopping], return_when=asyncio.FIRST_COMPLETED)
+            stop.set()
+            for part in done - {stopping}:
+                part.result()
+        finally:
+            await self._end(parts, stopping)
+            await runner.cleanup()
+
+    def _parts(self, stop: asyncio.Event) -> dict[str, Any]:
+        namespaces = self._with.settings.watch_namespaces
+        kopf = triggers.run(self.taken, self.kube.access, namespaces, self._timing.silence_s, stop)
+        return {"kopf": kopf, "pulse": self._beat(), "life": self._live()}
+
+    async def _end(self, parts: list[asyncio.Task[None]], stopping: asyncio.Task[Any]) -> None:
+        stopping.cancel()
+        self._over.set()
+        for watch in self.watches:
+            watch.stop()
+        for part in parts:
+            if part.get_name() != "kopf":  # it ends by the flag
+                part.cancel()
+        await asyncio.wait(parts, timeout=self._timing.drain_s)
+        await self.threads.call(self.leadership.give_back)
+        self.threads.close()
+        for part in parts:
+            part.cancel()
+
+    async def _beat(self) -> None:
+        while True:
+            self.loop_pulse.beat()
+            if triggers.is_watching():
+                self.kopf_pulse.beat()
+            await asyncio.sleep(1.0)
+
+    async def _live(self) -> None:
+        await self._sync()
+        health.watch_over(self.signs(), self._over, self._with.end)
+        while True:
+            await self.leadership.acquire(self.threads.call)
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self.leadership.keep(self.threads.call))
+                    tasks.create_task(self.queue.work(self._reconciler().work, NUM_WORKERS))
+                    tasks.create_task(Poller(self.store, self.readings, self.queue.add).run())
+                    tasks.create_task(self._resync())
+            except* LostLeadershipError as lost:
+                LOG.warning("leadership lost", extra={"error": str(lost.exceptions[0])})
+
+    async def _sync(self) -> None:
+        """Begin to watch, and wait until the caches hold everything: a decision on half of it would be wrong."""
+        for watch in self.watches:
+            watch.start()
+        await self._relist()
+        deadline = time.monotonic() + self._timing.sync_s
+        while not all(watch.synced.is_set() for watch in self.watches):
+            if time.monotonic() > deadline:
+                late = {w.resource.kind: w.trouble for w in self.watches if not w.synced.is_set()}
+                raise TransientError(f"the first lists did not come in time: {late}")
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0)  # lists were handed over before the events were set: let the loop take them in
+        self.synced = True
+        LOG.info("caches filled", extra={"objects": len(self.store.known())})
+
+    async def _relist(self) -> None:
+        for resource in PRIMARIES:
+            for namespace in self._with.settings.watch_namespaces or (None,):
+                bodies = await self.threads.call(_whole, self.kube, resource, namespace)
+                self._wake(self.store.replace(resource.kind, bodies, namespace))
+
+    async def _resync(self) -> None:
+        while True:
+            await asyncio.sleep(self._timing.resync_s)
+            try:
+                await self._relist()
+            except (ApiError, TransientError) as error:
+                LOG.warning("not listed anew", extra={"error": str(error)})
+
+    def _reconciler(self) -> Reconciler:
+        made = self._with
+        secrets = Secrets(self.kube, time.monotonic)
+        return Reconciler(
+            store=self.store,
+            gather=Gather(self.store, self.readings, secrets, made.settings, self._has_gateway_api),
+            decisions=made.decisions,
+            executor=Executor(self.kube, made.pipelines, lambda: datetime.now(UTC)),
+            pipelines=made.pipelines,
+            threads=self.threads,
+            metrics=self.metrics,
+            enqueue=self.queue.add,
+            now=lambda: datetime.now(UTC),
+        )
+
+    def _has_gateway_api(self) -> bool:
+        return any(watch.resource == ROUTES and not watch.absent for watch in self.watches)
+
+    def _queue_figures(self) -> tuple[int, float]:
+        return self.queue.schedule.depth(), self.queue.age_s()
+
+
+def _whole(kube: Kube, resource: Resource, namespace: str | None) -> list[Body]:
+    return [body for page, _ in kube.pages(resource, namespace, "") for body in page]

@@ -1,0 +1,233 @@
+"""What the watches have seen: both kinds, their children by owner, nodes under notice. Read instead of the API.
+
+Owns the newest known version of every object and whom a change concerns; does no I/O, is used by one thread.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from daybreak_contracts import names
+from daybreak_operator.core.plan import Object
+from daybreak_operator.shell.queue import Key
+
+Body = dict[str, Any]
+ChildId = tuple[str, str, str, str]
+"""API version, kind, namespace, name."""
+
+NOTICE_TAINTS = frozenset(
+    {
+        "cloud.google.com/impending-node-termination",  # GKE, 30 s before a spot machine goes
+        "node.kubernetes.io/out-of-service",
+        "karpenter.sh/disrupted",
+        "ToBeDeletedByClusterAutoscaler",
+        "aws-node-termination-handler/spot-itn",
+        "aws-node-termination-handler/rebalance-recommendation",
+        "kubernetes.azure.com/scalesetpriority-eviction",
+        f"{names.GROUP}/reclaim",
+    }
+)
+NOTICE_CONDITIONS = frozenset({"Reclaimed", "SpotInterruption", "VMEventScheduled", "PreemptScheduled"})
+"""Condition types, true when the machine was given notice (AKS's node problem detector sets the latter two)."""
+
+
+def key_of(body: Object) -> Key:
+    """Return the key of one of our own kinds."""
+    return Key(body["kind"], body["metadata"]["namespace"], body["metadata"]["name"])
+
+
+def child_id(body: Object) -> ChildId:
+    """Return what tells a child apart."""
+    metadata = body["metadata"]
+    return body["apiVersion"], body["kind"], metadata.get("namespace", ""), metadata["name"]
+
+
+def has_notice(node: Object) -> bool:
+    """Return whether a node was told that it is going to be taken away."""
+    taints = {taint["key"] for taint in node.get("spec", {}).get("taints") or ()}
+    conditions = node.get("status", {}).get("conditions") or ()
+    told = {condition["type"] for condition in conditions if condition["status"] == "True"}
+    return bool(taints & NOTICE_TAINTS or told & NOTICE_CONDITIONS)
+
+
+def lean(body: Body) -> Body:
+    """Return the object without what is long and says nothing to a decision."""
+    metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
+    return {**body, "metadata": metadata}
+
+
+def _version(body: Object) -> int:
+    """Resource versions of one kind rise (KEP-5504 makes this a promise)."""
+    return int(body["metadata"]["resourceVersion"])
+
+
+def _is_news(old: Body | None, new: Body) -> bool:
+    if old is None or old["metadata"]["uid"] != new["metadata"]["uid"]:
+        return True
+    return _version(new) > _version(old)
+
+
+class Store:
+    """The cache. Methods that take something in return the keys that it concerns; nothing new concerns nobody."""
+
+    def __init__(self) -> None:
+        self._own: dict[Key, Body] = {}
+        self._key_of_uid: dict[str, Key] = {}
+        self._children: defaultdict[str, dict[ChildId, Body]] = defaultdict(dict)
+        self._owner_of: dict[ChildId, str] = {}
+        self._followers: defaultdict[Key, set[Key]] = defaultdict(set)
+        self._noticed: set[str] = set()
+
+    # Our own kinds --------------------------------------------------------------------------------------------
+
+    def put(self, body: Body) -> set[Key]:
+        """Take in one of our own objects."""
+        key = key_of(body)
+        old = self._own.get(key)
+        if not _is_news(old, body):
+            return set()
+        self._follow(key, old, body)
+        self._own[key] = lean(body)
+        self._key_of_uid[body["metadata"]["uid"]] = key
+        return {key, *self._followers.get(key, ())}
+
+    def drop(self, body: Body) -> set[Key]:
+        """One of our own objects is gone; a namesake made since stays."""
+        key = key_of(body)
+        old = self._own.get(key)
+        if old is None or old["metadata"]["uid"] != body["metadata"]["uid"]:
+            return set()
+        self._follow(key, old, None)
+        del self._own[key]
+        self._key_of_uid.pop(old["metadata"]["uid"], None)
+        return {key, *self._followers.get(key, ())}
+
+    def replace(self, kind: str, bodies: Iterable[Body], namespace: str | None = None) -> set[Key]:
+        """A fresh list of one of our kinds: take it in, drop what is not in it."""
+        listed = {key_of(body): body for body in bodies}
+        concerned: set[Key] = set()
+        for key, old in list(self._own.items()):
+            if key.kind == kind and key not in listed and namespace in (None, key.namespace):
+                concerned |= self.drop(old)
+        for body in listed.values():
+            concerned |= self.put(body)
+        return concerned
+
+    def get(self, key: Key) -> Body | None:
+        """Return one of our own objects as last seen."""
+        return self._own.get(key)
+
+    def known(self) -> list[Key]:
+        """All of our own objects."""
+        return list(self._own)
+
+    def followed_by(self, body: Object) -> Body | None:
+        """Return the TrainingRun that a ModelDeployment follows, if it is there."""
+        run = _followed(body)
+        return None if run is None else self._own.get(run)
+
+    # Children -------------------------------------------------------------------------------------------------
+
+    def put_child(self, body: Body) -> set[Key]:
+        """Take in an object that carries our owner label."""
+        owner = body["metadata"].get("labels", {}).get(names.LABEL_OWNER_UID, "")
+        identity = child_id(body)
+        before = self._owner_of.get(identity)
+        old = self._children[before].get(identity) if before is not None else None
+        if not _is_news(old, body):
+            return set()
+        if before is not None and before != owner:
+            self._forget(identity)
+        self._owner_of[identity] = owner
+        self._children[owner][identity] = lean(body)
+        return self._owners(before, owner)
+
+    def drop_child(self, body: Body) -> set[Key]:
+        """An object with our owner label is gone, or lost the label."""
+        identity = child_id(body)
+        owner = self._owner_of.get(identity)
+        if owner is None or self._children[owner][identity]["metadata"]["uid"] != body["metadata"]["uid"]:
+            return set()
+        self._forget(identity)
+        return self._owners(owner)
+
+    def replace_children(
+        self, api_version: str, kind: str, bodies: Iterable[Body], namespace: str | None = None
+    ) -> set[Key]:
+        """A fresh list of one kind of children: take it in, drop what is not in it."""
+        listed = {child_id(body): body for body in bodies}
+        concerned: set[Key] = set()
+        for identity, owner in list(self._owner_of.items()):
+            same = identity[:2] == (api_version, kind) and namespace in (None, identity[2])
+            if same and identity not in listed:
+                concerned |= self.drop_child(self._children[owner][identity])
+        for body in listed.values():
+            concerned |= self.put_child(body)
+        return concerned
+
+    def children_of(self, uid: str) -> Mapping[ChildId, Body]:
+        """Return the children of an object by the uid in their label."""
+        return self._children.get(uid, {})
+
+    def all_children(self) -> Iterator[tuple[Key, Body]]:
+        """Every child with the key of its owner, where the owner is known."""
+        for uid, children in self._children.items():
+            key = self._key_of_uid.get(uid)
+            if key is not None:
+                for body in children.values():
+                    yield key, body
+
+    # Nodes ----------------------------------------------------------------------------------------------------
+
+    def put_node(self, body: Body) -> set[Key]:
+        """Take in a node: only whether it was given notice is kept."""
+        name, noticed = body["metadata"]["name"], has_notice(body)
+        if noticed == (name in self._noticed):
+            return set()
+        (self._noticed.add if noticed else self._noticed.discard)(name)
+        return {key for key, child in self.all_children() if child.get("spec", {}).get("nodeName") == name}
+
+    def drop_node(self, body: Body) -> set[Key]:
+        """A node is gone; its pods tell for themselves."""
+        self._noticed.discard(body["metadata"]["name"])
+        return set()
+
+    def replace_nodes(self, bodies: Iterable[Body]) -> set[Key]:
+        """A fresh list of the nodes."""
+        listed = {body["metadata"]["name"]: body for body in bodies}
+        self._noticed &= listed.keys()
+        concerned: set[Key] = set()
+        for body in listed.values():
+            concerned |= self.put_node(body)
+        return concerned
+
+    def is_noticed(self, node: str) -> bool:
+        """Return whether the node was given notice."""
+        return node in self._noticed
+
+    # -----------------------------------------------------------------------------------------------------------
+
+    def _owners(self, *uids: str | None) -> set[Key]:
+        return {self._key_of_uid[uid] for uid in uids if uid in self._key_of_uid}
+
+    def _forget(self, identity: ChildId) -> None:
+        owner = self._owner_of.pop(identity)
+        del self._children[owner][identity]
+        if not self._children[owner]:
+            del self._children[owner]
+
+    def _follow(self, key: Key, old: Body | None, new: Body | None) -> None:
+        before, after = _followed(old), _followed(new)
+        if before is not None and before != after:
+            self._followers[before].discard(key)
+        if after is not None:
+            self._followers[after].add(key)
+
+
+def _followed(body: Object | None) -> Key | None:
+    if body is None or body["kind"] != names.KIND_DEPLOYMENT:
+        return None
+    run = body.get("spec", {}).get("model", {}).get("trainingRunRef", {}).get("name")
+    return None if run is None else Key(names.KIND_RUN, body["metadata"]["namespace"], run)

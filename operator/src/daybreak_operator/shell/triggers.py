@@ -1,0 +1,87 @@
+"""kopf, kept to what it does well: it watches our two kinds. Each event goes into the cache and wakes its key.
+
+Owns kopf's settings. No handler of kopf ever writes: no finalizers, no annotations, no events, no line a handler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import kopf
+
+from daybreak_contracts import names
+from daybreak_operator.shell.kube import CONNECT_S, PAGE, REQUEST_S, Access
+from daybreak_operator.shell.resources import PRIMARIES
+
+Taken = Callable[[str | None, dict[str, Any]], None]
+"""Told of every event: its type (None: listed at the start) and the object."""
+
+
+def registry_for(taken: Taken, access: Callable[[], Access]) -> kopf.OperatorRegistry:
+    """Return kopf's registry: our login, and one handler for the events of both kinds."""
+    registry = kopf.OperatorRegistry()
+
+    async def on_event(event: Any, **_: Any) -> None:
+        taken(event["type"], event["object"])
+
+    async def login(**_: Any) -> kopf.ConnectionInfo:
+        found = access()
+        return kopf.ConnectionInfo(
+            server=found.server,
+            ca_path=found.ca_path,
+            insecure=found.insecure,
+            scheme="Bearer" if found.token else None,
+            token=found.token,
+            certificate_path=found.certificate_path,
+            private_key_path=found.private_key_path,
+        )
+
+    for resource in PRIMARIES:
+        kopf.on.event(names.GROUP, names.VERSION, resource.plural, registry=registry)(on_event)
+    kopf.on.login(registry=registry)(login)
+    return registry
+
+
+def settings_for(silence_s: float) -> kopf.OperatorSettings:
+    """Return kopf's settings: short timeouts, pages, no writing and no looking around."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.peering.standalone = True
+    settings.networking.request_timeout = REQUEST_S
+    settings.networking.connect_timeout = CONNECT_S
+    settings.watching.connect_timeout = CONNECT_S
+    settings.watching.inactivity_timeout = silence_s
+    settings.watching.chunk_size = PAGE
+    settings.queueing.idle_timeout = 0.5
+    settings.process.ultimate_exiting_timeout = None  # it would end a process that is not kopf's alone
+    return settings
+
+
+async def run(
+    taken: Taken,
+    access: Callable[[], Access],
+    namespaces: Iterable[str],
+    silence_s: float,
+    stop: asyncio.Event,
+) -> None:
+    """Feed events until asked to stop."""
+    wanted = tuple(namespaces)
+    await kopf.operator(
+        registry=registry_for(taken, access),
+        settings=settings_for(silence_s),
+        standalone=True,
+        clusterwide=not wanted,
+        namespaces=wanted,
+        stop_flag=stop,
+    )
+
+
+def is_watching() -> bool:
+    """Return whether kopf's watchers of both kinds are alive: one that met an error it can't take just ends."""
+    running = {task.get_name() for task in asyncio.all_tasks()}
+    return all(
+        any(name.startswith(f"watcher for {resource.plural}") for name in running) for resource in PRIMARIES
+    )

@@ -1,0 +1,142 @@
+"""One watch: list, follow, and never fall silent. A thread of its own, because the client blocks.
+
+Owns reconnecting and the watch's sign of life; what an event means is the ``Sink``'s. A stream without an event or
+bookmark for ``silence_s`` is dropped and taken up again where it was; a version too old means a new list.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from daybreak_contracts.errors import DaybreakError
+from daybreak_operator.shell.answers import GoneError, NotFoundError
+from daybreak_operator.shell.kube import Kube
+from daybreak_operator.shell.queue import BackOff
+from daybreak_operator.shell.resources import Resource
+
+LOG = logging.getLogger(__name__)
+
+SILENCE_S = 70.0
+"""API servers send a bookmark about every 60 s; kopf's inactivity timeout is the same."""
+ABSENT_S = 60.0
+"""How often a kind that the API server doesn't know is asked for again."""
+
+
+class Sink(Protocol):
+    """Who takes in what a watch sees; called in the watch's thread."""
+
+    def listed(self, resource: Resource, namespace: str | None, bodies: list[dict[str, Any]]) -> None:
+        """A fresh list of everything."""
+
+    def event(self, resource: Resource, kind: str, body: dict[str, Any]) -> None:
+        """ADDED, MODIFIED or DELETED."""
+
+
+@dataclass
+class Watch:
+    """A watch of one collection, from ``start`` to ``stop``."""
+
+    kube: Kube
+    resource: Resource
+    sink: Sink
+    selector: str = ""
+    namespace: str | None = None
+    optional: bool = False
+    """The kind may be unknown to the API server: then it is asked for again from time to time."""
+    silence_s: float = SILENCE_S
+    absent_s: float = ABSENT_S
+    back_off: BackOff = field(default_factory=lambda: BackOff(0.2, 10.0))
+    clock: Callable[[], float] = time.monotonic
+    synced: threading.Event = field(default_factory=threading.Event)
+    """Set once the first list was handed over, or the kind is absent."""
+    absent: bool = False
+    restarts: int = 0
+    heard: float = 0.0
+    """When it last showed a sign of life."""
+    trouble: str = ""
+    """The newest error, until the next sign of life."""
+    _version: str = ""
+    _stopped: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self) -> None:
+        """End the thread at the next event or silence."""
+        self._stopped.set()
+
+    def start(self) -> None:
+        """Begin watching in a thread that doesn't keep the process alive."""
+        self.heard = self.clock()
+        threading.Thread(target=self._run, name=f"watch-{self.resource.plural}", daemon=True).start()
+
+    def age_s(self) -> float:
+        """Seconds since the last sign of life; 0 for an absent kind."""
+        return 0.0 if self.absent else self.clock() - self.heard
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._stopped.is_set():
+            try:
+                self._once()
+                failures = 0
+            except NotFoundError as error:
+                if not self.optional:
+                    failures = self._failed(error, failures)
+                    continue
+                self._is_absent()
+            except DaybreakError as error:
+                failures = self._failed(error, failures)
+
+    def _once(self) -> None:
+        if not self._version:
+            self._list()
+        try:
+            stream = self.kube.watch(
+                self.resource, self.namespace, self.selector, self._version, self.silence_s
+            )
+            for kind, body in stream:
+                if self._stopped.is_set():
+                    return
+                self._alive(body["metadata"]["resourceVersion"])
+                if kind != "BOOKMARK":
+                    self.sink.event(self.resource, kind, body)
+        except (GoneError, NotFoundError):
+            self._version = ""
+            raise
+
+    def _list(self) -> None:
+        bodies: list[dict[str, Any]] = []
+        newest = ""
+        for page, version in self.kube.pages(self.resource, self.namespace, self.selector):
+            bodies += page
+            newest = version
+            self._alive("")
+        self.sink.listed(self.resource, self.namespace, bodies)
+        self._version = newest
+        self.absent = False
+        self.synced.set()
+
+    def _alive(self, version: str) -> None:
+        self._version = version
+        self.heard = self.clock()
+        self.trouble = ""
+
+    def _is_absent(self) -> None:
+        if not self.absent:
+            self.sink.listed(self.resource, self.namespace, [])
+        self.absent = True
+        self.synced.set()
+        self._stopped.wait(self.absent_s)
+
+    def _failed(self, error: DaybreakError, failures: int) -> int:
+        if isinstance(error, GoneError):
+            self._version = ""
+        self.restarts += 1
+        self.trouble = str(error)
+        LOG.warning("watch restarts", extra={"kind": self.resource.kind, "error": str(error)})
+        self._stopped.wait(self.back_off.delay_s(failures + 1, random.random()))
+        return failures + 1

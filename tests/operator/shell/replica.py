@@ -1,0 +1,139 @@
+"""A replica of the operator for tests: real shell, decisions of a few lines, short times.
+
+``Replica`` runs in a thread; ``python -m tests.operator.shell.replica CONFIG`` is a process that can be killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from daybreak_contracts import names
+from daybreak_operator.core import conditions
+from daybreak_operator.core.conditions import Condition
+from daybreak_operator.core.plan import Event, Finding, Object, Plan
+from daybreak_operator.settings import Settings
+from daybreak_operator.shell import kube
+from daybreak_operator.shell.lease import LeaseTimes
+from daybreak_operator.shell.queue import BackOff
+from daybreak_operator.shell.reconcile import Decisions
+from daybreak_operator.shell.run import Installation, Operator, Timing
+
+QUICK = Timing(
+    silence_s=3.0,
+    margin_s=60.0,
+    absent_s=2.0,
+    drain_s=5.0,
+    lease=LeaseTimes(duration_s=4.0, deadline_s=3.0, renew_s=0.5, retry_s=0.3),
+    back_off=BackOff(0.1, 1.0),
+)
+
+
+def said(observed: Any, now: datetime, *conditions_said: Condition) -> dict[str, Any]:
+    """Return a status with conditions."""
+    own = getattr(observed, "run", None) or observed.deployment
+    generation = own["metadata"]["generation"]
+    stored = (own.get("status") or {}).get("conditions", [])
+    return {
+        "observedGeneration": generation,
+        "conditions": conditions.merge(stored, conditions_said, generation, now),
+    }
+
+
+def calm(observed: Any, now: datetime) -> dict[str, Any]:
+    """Return a status that says that all is well."""
+    return said(observed, now, Condition("Stalled", "False", Finding("AllWell", "nothing is wrong")))
+
+
+def config_map(owner: Object, data: Mapping[str, str]) -> Object:
+    """Return the one child."""
+    metadata = {"name": f"{owner['metadata']['name']}-child", "namespace": owner["metadata"]["namespace"]}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}
+
+
+def one_child(observed: Any, now: datetime) -> Plan:
+    """One ConfigMap, one status, one event."""
+    own = getattr(observed, "run", None) or observed.deployment
+    return Plan(
+        status=calm(observed, now),
+        apply=(config_map(own, {"size": "1"}),),
+        events=(Event("Normal", "Seen", "it was seen"),),
+    )
+
+
+SIMPLE = Decisions(training=one_child, deployment=one_child, pipeline_ids=lambda run, settings: ())
+
+
+@dataclass
+class Replica:
+    """An operator in a thread of this process."""
+
+    kubeconfig: str
+    namespace: str
+    decisions: Decisions = SIMPLE
+    me: str = "one"
+    timing: Timing = QUICK
+    server: str = ""
+    """Another address of the API server, as of a proxy."""
+
+    def __enter__(self) -> Replica:
+        client = kube.connect({}, self.kubeconfig)
+        if self.server:
+            client.move_to(self.server)
+        self.ended_with: list[int] = []
+        self.error: BaseException | None = None
+        self.operator = Operator(
+            Installation(
+                kube=client,
+                settings=Settings(namespace=self.namespace, watch_namespaces=(self.namespace,)),
+                decisions=self.decisions,
+                me=self.me,
+                port=0,
+                timing=self.timing,
+                end=self.ended_with.append,
+            )
+        )
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        self._started.wait()
+        return self
+
+    def _run(self) -> None:
+        async def main() -> None:
+            self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+            self._started.set()
+            await self.operator.run(self._stop)
+
+        try:
+            asyncio.run(main())
+        except BaseException as error:
+            self.error = error
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+        if self.error is not None:
+            raise self.error
+
+
+def main(document: str) -> None:
+    """Run until killed; the document gives kubeconfig, namespace and name."""
+    given = json.loads(document)
+    timing = replace(QUICK, lease=LeaseTimes(**given.get("lease", {}))) if "lease" in given else QUICK
+    with Replica(given["kubeconfig"], given["namespace"], me=given["me"], timing=timing) as replica:
+        replica._thread.join()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
