@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from daybreak_contracts.errors import EXIT_OK, DaybreakError
+from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE
 from daybreak_contracts.progress import Progress
 
 
@@ -51,6 +53,11 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8080)
     serve.set_defaults(call=_serve)
+
+    job = commands.add_parser("job", help="run one pipeline in a pod, as the operator's Job does")
+    job.add_argument("--pipeline", choices=[DATA_PIPELINE, MODEL_PIPELINE], required=True)
+    job.add_argument("--parameters", type=Path, required=True, metavar="FILE.json")
+    job.set_defaults(call=_job)
 
     complete = commands.add_parser("complete", help="ask a served model")
     complete.add_argument("prompt", help="the code before the cursor; - reads it from standard input")
@@ -114,6 +121,12 @@ def _serve(options: argparse.Namespace) -> int:
     from daybreak_serve.local import serve_forever
 
     return serve_forever(find_model(options.run), host=options.host, port=options.port)
+
+
+def _job(options: argparse.Namespace) -> int:
+    from daybreak_pipelines.job import run_job
+
+    return run_job(options.pipeline, options.parameters, os.environ, sys.stderr)
 
 
 def _complete(options: argparse.Namespace) -> int:

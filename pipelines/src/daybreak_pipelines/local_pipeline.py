@@ -1,4 +1,4 @@
-"""Run one of our Kubeflow pipelines on this machine by ``kfp.local``: the child process of ``daybreak run``.
+"""Run one of our Kubeflow pipelines on this machine by ``kfp.local``: the child of ``daybreak run`` and of ``job``.
 
 ``python -m daybreak_pipelines.local_pipeline <pipeline> <parameters.json> <pipeline root>``. Steps report by the
 launcher's files; what kfp prints goes wherever this process' output goes (a log file).

@@ -35,8 +35,17 @@ def environment_for(
     }
 
 
-def start(command: Sequence[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
-    """Start a child in a session of its own (a terminal's Ctrl-C reaches us alone), its output to a log file."""
+def start(
+    command: Sequence[str], environment: Mapping[str, str], log: Path | None
+) -> subprocess.Popen[bytes]:
+    """Start a child in a session of its own (a terminal's Ctrl-C reaches us alone), its output to a log file.
+
+    Without one (in a pod, whose log is the cluster's to keep) the output goes where ours goes.
+    """
+    if log is None:
+        return subprocess.Popen(
+            command, env=dict(environment), stdin=subprocess.DEVNULL, start_new_session=True
+        )
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as file:
         return subprocess.Popen(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import pwd
 import re
 import signal
 import subprocess
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 LOG_NAME = "spark.log"
+NAMELESS = "daybreak"
 GIB = 1 << 30
 # A quarter of the machine, 1 to 4 GB: the rows live in Python workers, the JVM only shuffles them.
 MEMORY_SHARE = 0.25
@@ -78,6 +80,7 @@ def settings(name: str, cores: int, scratch: Path, memory_mb: int) -> dict[str, 
     java_options = " ".join(
         (
             f"-Djava.io.tmpdir={scratch}",
+            f"-Duser.home={scratch}",  # a pod's user may have no name and no home
             f"-Dlog4j2.configurationFile={scratch / 'log4j2.properties'}",
             "-XX:+UseParallelGC",
             "-XX:TieredStopAtLevel=1",
@@ -91,6 +94,7 @@ def settings(name: str, cores: int, scratch: Path, memory_mb: int) -> dict[str, 
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.extraJavaOptions": java_options,
+        "spark.jars.ivy": str(scratch / "ivy"),
         "spark.local.dir": str(scratch),
         "spark.log.level": "ERROR",
         "spark.python.worker.reuse": "true",
@@ -151,6 +155,7 @@ def _started(conf: Mapping[str, str], java_home: str, scratch: Path) -> Iterator
             raise UserError(f"Spark's Java process did not start (JAVA_HOME {java_home}): {said}") from error
         try:
             with _explained():
+                _name_the_user(gateway)
                 context = SparkContext(gateway=gateway, conf=spark_conf)
                 context.setLogLevel("ERROR")
                 logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)  # says each error twice
@@ -164,6 +169,15 @@ def _started(conf: Mapping[str, str], java_home: str, scratch: Path) -> Iterator
             SparkContext._gateway = None  # PySpark keeps the first gateway for ever otherwise
             SparkContext._jvm = None
             SparkContext._active_spark_context = None
+
+
+def _name_the_user(gateway: Any) -> None:
+    """Log a user without a name in as one with a name: a pod may run as any number, and Hadoop refuses those."""
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        users = gateway.jvm.org.apache.hadoop.security.UserGroupInformation
+        users.setLoginUser(users.createRemoteUser(NAMELESS))
 
 
 @contextlib.contextmanager
