@@ -1,0 +1,38 @@
+{{- define "daybreak.selector" -}}
+app.kubernetes.io/name: daybreak
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{- define "daybreak.labels" -}}
+app.kubernetes.io/name: daybreak
+app.kubernetes.io/part-of: daybreak
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- end }}
+
+{{/* An image by its component's name: (list . "train") */}}
+{{- define "daybreak.image" -}}
+{{- $top := index . 0 }}{{ $name := index . 1 }}{{ $images := $top.Values.images -}}
+{{- with $images.registry }}{{ trimSuffix "/" . }}/{{ end }}daybreak/{{ $name }}
+{{- with index $images.digests $name }}@{{ . }}{{ else }}:{{ $images.tag | default $top.Chart.AppVersion }}{{ end }}
+{{- end }}
+
+{{/* Pods that the restricted Pod Security Standard admits. */}}
+{{- define "daybreak.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "daybreak.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* Namespaces that get the service account of pipelines, training and serving. */}}
+{{- define "daybreak.accountNamespaces" -}}
+{{- $all := .Values.namespaces }}
+{{- if eq .Values.pipelines.backend "KubeflowPipelines" }}{{ $all = append $all .Values.pipelines.kubeflow.namespace }}{{ end }}
+{{- $all | uniq | toJson }}
+{{- end }}

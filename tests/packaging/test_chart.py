@@ -1,0 +1,232 @@
+"""The chart: what it renders with each file of values, what it refuses, and what it lets the operator do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from daybreak_operator.settings import Images, Settings, from_environment
+from tests.packaging import render
+from tests.packaging.render import CHART, NAMESPACE, Object, RenderError
+
+VALUES = {"default": [], **{file.stem: [file] for file in sorted((CHART / "ci").glob("*.yaml"))}}
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+CLUSTER_SCOPED = {"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+every_file = pytest.mark.parametrize("values", VALUES.values(), ids=VALUES.keys())
+
+
+def only(things: list[Object], kind: str, name: str) -> Object:
+    (found,) = [thing for thing in things if (thing["kind"], thing["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+def pods(things: list[Object]) -> Iterator[tuple[str, Object]]:
+    for thing in things:
+        name = thing["metadata"]["name"]
+        if thing["kind"] == "Pod":
+            yield name, thing["spec"]
+        elif thing["kind"] in ("Deployment", "Job"):
+            yield name, thing["spec"]["template"]["spec"]
+
+
+class TestEveryFileOfValues:
+    @every_file
+    def test_it_lints(self, values: list[Path]) -> None:
+        options = [f"--values={file}" for file in values]
+        lint = render.run(
+            "helm", "lint", str(CHART), "--strict", "--kube-version", render.KUBERNETES, *options
+        )
+        assert "0 chart(s) failed" in lint
+
+    @every_file
+    def test_every_object_says_where_it_lies_and_what_it_belongs_to(self, values: list[Path]) -> None:
+        things = render.chart(values)
+        render.by_key(things)
+        for thing in things:
+            assert ("namespace" in thing["metadata"]) != (thing["kind"] in CLUSTER_SCOPED), thing["metadata"]
+            assert thing["metadata"]["labels"]["app.kubernetes.io/part-of"] == "daybreak"
+
+    @every_file
+    def test_pods_are_such_as_the_restricted_standard_admits(self, values: list[Path]) -> None:
+        found = dict(pods(render.chart(values)))
+        assert "daybreak-operator" in found
+        for name, spec in found.items():
+            assert spec["securityContext"]["runAsNonRoot"] is True, name
+            assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+            assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+            assert {next(iter(set(volume) - {"name"})) for volume in spec.get("volumes", [])} <= {"emptyDir"}
+            for container in spec["containers"]:
+                assert container["securityContext"] == {
+                    "allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": True,
+                    "capabilities": {"drop": ["ALL"]},
+                }
+
+    @every_file
+    def test_selectors_find_the_pods_and_nothing_else(self, values: list[Path]) -> None:
+        things = render.chart(values)
+        deployment = only(things, "Deployment", "daybreak-operator")
+        selector = deployment["spec"]["selector"]["matchLabels"]
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        assert selector.items() <= labels.items()
+        assert only(things, "Service", "daybreak-operator")["spec"]["selector"] == selector
+        others = [only(things, "Pod", "daybreak-operator-test")["metadata"]["labels"]]
+        assert all(not selector.items() <= other.items() for other in others)
+
+
+class Recorder(dict[str, str]):
+    """An environment that knows what it was asked for."""
+
+    def __init__(self, given: dict[str, str]) -> None:
+        super().__init__(given)
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+class TestSettings:
+    """The operator reads what the chart sets."""
+
+    @staticmethod
+    def settings(values: list[Path]) -> Settings:
+        deployment = only(render.chart(values), "Deployment", "daybreak-operator")
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        given = {
+            item["name"]: item.get("value", NAMESPACE)  # the one without is the pod's own namespace
+            for item in container["env"]
+            if item["name"].startswith("DAYBREAK_")
+        }
+        environment = Recorder(given)
+        settings = from_environment(environment)
+        assert environment.asked == set(given)
+        return settings
+
+    def test_of_the_default_installation(self) -> None:
+        images = Images(
+            *(f"daybreak/{name}:0.1.0" for name in ("data", "train", "evaluate", "serve", "pipelines"))
+        )
+        assert self.settings([]) == Settings(images=images)
+
+    def test_of_one_that_changes_everything(self) -> None:
+        at = "registry.example.com/team/daybreak"
+        assert self.settings([CHART / "ci" / "full-values.yaml"]) == Settings(
+            images=Images(
+                data=f"{at}/data:1.2",
+                train=f"{at}/train@sha256:{'a' * 64}",
+                evaluate=f"{at}/evaluate:1.2",
+                serve=f"{at}/serve:1.2",
+                pipelines=f"{at}/pipelines:1.2",
+            ),
+            backend="KubeflowPipelines",
+            kubeflow_url="http://ml-pipeline.mlops:8888",
+            kubeflow_experiment="ours",
+            pipeline_service_account="runner",
+            storage_secret="storage",
+            cluster_domain="example.internal",
+            namespace=NAMESPACE,
+            watch_namespaces=("models", "research"),
+        )
+
+
+class TestWhatIsRefused:
+    @pytest.mark.parametrize(
+        ("setting", "place"),
+        [
+            pytest.param("opertor.replicas=2", "opertor", id="an unknown block"),
+            pytest.param("operator.replica=2", "replica", id="an unknown value"),
+            pytest.param("operator.replicas=-1", "replicas", id="a number below its least"),
+            pytest.param("pipelines.backend=Tekton", "backend", id="an unknown back end"),
+            pytest.param("pipelines.backend=KubeflowPipelines", "url", id="Kubeflow without its address"),
+            pytest.param("images.digests.train=sha256:1", "train", id="half a digest"),
+            pytest.param("images.digests.trainer=sha256:1", "trainer", id="a digest of an unknown image"),
+            pytest.param("namespaces[0]=Default", "namespaces", id="a namespace that cannot be"),
+            pytest.param("images.registry=https://r.example.com", "registry", id="a registry with a scheme"),
+        ],
+    )
+    def test_a_wrong_value_is_named(self, setting: str, place: str) -> None:
+        with pytest.raises(RenderError, match=place):
+            render.chart((), [setting])
+
+
+class TestSchema:
+    def test_it_knows_every_value_and_no_other(self) -> None:
+        def paths(schema: dict[str, Any], values: dict[str, Any], at: str = "") -> Iterator[str]:
+            known = schema.get("properties", {})
+            if schema.get("additionalProperties") is not False or at == ".images.digests":
+                return
+            for name in set(known) ^ set(values):
+                yield f"{at}.{name}"
+            for name in set(known) & set(values):
+                if isinstance(values[name], dict):
+                    yield from paths(known[name], values[name], f"{at}.{name}")
+
+        defaults = yaml.safe_load((CHART / "values.yaml").read_text())
+        optional = {".global"}
+        assert set(paths(SCHEMA, defaults)) == optional
+
+    def test_every_value_is_described(self) -> None:
+        def silent(schema: dict[str, Any], at: str) -> Iterator[str]:
+            for name, inner in schema.get("properties", {}).items():
+                if at not in {".images.digests", ".operator.resources"} and "description" not in inner:
+                    yield f"{at}.{name}"
+                yield from silent(inner, f"{at}.{name}")
+
+        assert list(silent(SCHEMA, "")) == []
+
+    def test_the_full_file_leaves_no_value_as_it_is(self) -> None:
+        defaults = yaml.safe_load((CHART / "values.yaml").read_text())
+        full = yaml.safe_load((CHART / "ci" / "full-values.yaml").read_text())
+
+        def same(left: dict[str, Any], right: dict[str, Any], at: str = "") -> Iterator[str]:
+            for name, value in left.items():
+                if isinstance(value, dict) and value:
+                    yield from same(value, right.get(name, {}), f"{at}.{name}")
+                elif right.get(name, value) == value:
+                    yield f"{at}.{name}"
+
+        unchanged = {".serviceAccount.create", ".networkPolicy.enabled"}
+        assert set(same(defaults, full)) == unchanged
+
+
+class TestChoices:
+    def test_named_namespaces_bound_the_rights(self) -> None:
+        things = render.chart([CHART / "ci" / "full-values.yaml"])
+        bindings = [thing for thing in things if thing.get("roleRef", {}).get("name") == "daybreak-operator"]
+        assert {(thing["kind"], thing["metadata"].get("namespace")) for thing in bindings} == {
+            ("RoleBinding", NAMESPACE),
+            ("RoleBinding", "models"),
+            ("RoleBinding", "research"),
+        }
+
+    def test_two_replicas_are_not_evicted_together(self) -> None:
+        things = render.chart((), ["operator.replicas=2"])
+        assert only(things, "PodDisruptionBudget", "daybreak-operator")["spec"]["maxUnavailable"] == 1
+
+    def test_an_account_that_exists_is_left_alone(self) -> None:
+        things = render.chart((), ["serviceAccount.create=false"])
+        accounts = {thing["metadata"]["name"] for thing in things if thing["kind"] == "ServiceAccount"}
+        assert accounts == {"daybreak-operator", "daybreak-uninstall"}
+
+    def test_everything_optional_can_be_left_out(self) -> None:
+        off = ["userRoles.aggregate=false", "networkPolicy.enabled=false", "uninstall.letGo=false"]
+        kinds = {(thing["kind"], thing["metadata"]["name"]) for thing in render.chart((), off)}
+        assert kinds == {
+            ("ServiceAccount", "daybreak-operator"),
+            ("ServiceAccount", "daybreak-pipeline"),
+            ("ClusterRole", "daybreak-operator"),
+            ("ClusterRole", "daybreak-operator-cluster"),
+            ("ClusterRoleBinding", "daybreak-operator"),
+            ("ClusterRoleBinding", "daybreak-operator-cluster"),
+            ("Role", "daybreak-operator"),
+            ("RoleBinding", "daybreak-operator"),
+            ("Service", "daybreak-operator"),
+            ("Deployment", "daybreak-operator"),
+            ("Pod", "daybreak-operator-test"),
+        }
