@@ -68,6 +68,8 @@ ROLE_ACCESS = "access"
 
 WORK_DIR = "/tmp/daybreak"
 """Local scratch folder of a step in a pod; a volume of its own is mounted there."""
+LABEL_KUBEFLOW_RUN = "pipeline/runid"
+"""Kubeflow's own label on the pods of a run."""
 NO_SECRET = "daybreak-no-secret"
 """Stands where a Secret's name is wanted and there is none: Kubernetes takes no empty name, but an optional Secret."""
 STORAGE_SECRET_KEYS = (

@@ -22,6 +22,8 @@ class PipelineRun:
 
     state: PipelineState
     message: str = ""
+    ended: float | None = None
+    """Unix time of its end, where the back end tells it: results that are on their way are waited for a moment."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,16 @@ class Observed:
     run: Object
     """The TrainingRun as stored, with metadata and status."""
     children: tuple[Object, ...] = ()
-    """ConfigMaps, Jobs, PyTorchJobs, Pods, Roles, RoleBindings, Services with the run's labels and uid."""
+    """ConfigMaps, Jobs, PyTorchJobs, Pods, Roles, RoleBindings, Services with the run's labels and uid.
+
+    Where the shell met an object of such a name that is not the run's, that one too: it is then left alone.
+    """
+    events: tuple[Object, ...] = ()
+    """Warning events (``v1`` Event) about its Jobs and PyTorchJobs: how a quota's refusal is told."""
+    refused: tuple[str, ...] = ()
+    """What the API server said when it refused a child at the last pass."""
     pipelines: Mapping[str, PipelineRun] = field(default_factory=dict)
-    """By run id; holds every id that the status names, and the next one."""
+    """By run id; holds every id of ``pipeline_runs.ids_to_ask``."""
     backend_error: str | None = None
     """Set when the pipelines' back end could not be asked: nothing is concluded from ``pipelines`` then."""
     progress: TrainerFigures | None = None

@@ -1,0 +1,67 @@
+"""Runs of the Kubeflow back end: which ids concern a run, which of them still run, what must be stopped.
+
+Owns no submission. An id is used once: a stage that begins anew has the next attempt's id.
+"""
+
+from __future__ import annotations
+
+from daybreak_contracts import names
+from daybreak_operator.core.plan import Object
+from daybreak_operator.core.training import objects, step_table, stored
+from daybreak_operator.core.training.observed import Observed
+from daybreak_operator.core.training.scene import PIPELINES
+
+ALIVE = ("Pending", "Running", "Canceling")
+STOPPABLE = ("Pending", "Running")
+REMEMBERED = 3
+"""Attempts of a stage that may still be about: the newest, the one it replaced, and one more for good measure."""
+
+
+def ids_to_ask(run: Object) -> tuple[str, ...]:
+    """Return the run ids that the shell must ask the back end about, given the run as stored."""
+    steps = step_table.completed(stored.read(run.get("status")).steps)
+    return tuple(
+        names.pipeline_run_id(objects.uid(run), stage, number)
+        for stage in PIPELINES
+        for number in _recent(max(1, step_table.attempt(steps, stage)))
+    )
+
+
+def _recent(newest: int) -> range:
+    return range(max(1, newest - REMEMBERED + 1), newest + 1)
+
+
+def alive(observed: Observed) -> tuple[str, ...]:
+    """Return the ids that run, by what the back end says; nothing when it could not be asked."""
+    if observed.backend_error is not None:
+        return ()
+    return tuple(
+        run_id
+        for run_id in ids_to_ask(observed.run)
+        if run_id in observed.pipelines and observed.pipelines[run_id].state in ALIVE
+    )
+
+
+def to_stop(observed: Observed, spared: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return the ids to terminate: what runs, is not being stopped already, and is not spared."""
+    return tuple(
+        run_id
+        for run_id in alive(observed)
+        if run_id not in spared and observed.pipelines[run_id].state in STOPPABLE
+    )
+
+
+def holds_finalizer(observed: Observed) -> bool:
+    """Return whether the run carries our finalizer now."""
+    return names.FINALIZER in (objects.metadata(observed.run).get("finalizers") or ())
+
+
+def may_run(observed: Observed) -> bool:
+    """Return whether something may run in the back end that deleting the run would leave behind.
+
+    While the back end cannot be asked, what was held stays held.
+    """
+    if observed.backend_error is not None:
+        return holds_finalizer(observed)
+    unknown = any(run_id not in observed.pipelines for run_id in ids_to_ask(observed.run))
+    return bool(alive(observed)) or (unknown and holds_finalizer(observed) and bool(observed.pipelines))

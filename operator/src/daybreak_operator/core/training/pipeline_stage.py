@@ -1,0 +1,275 @@
+"""The stages data and model: one pipeline each, run by Kubeflow or by a Kubernetes Job.
+
+Owns when an attempt begins and what its end means. Results come from the ConfigMap alone: job and pipeline states only
+say that a step can no longer answer.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from daybreak_contracts import arguments, names
+from daybreak_contracts.errors import EXIT_USER, TransientError, UserError
+from daybreak_operator.core.plan import Finding, Object, Submit
+from daybreak_operator.core.training import (
+    children,
+    objects,
+    obstacles,
+    pipeline_runs,
+    pods,
+    restarts,
+    results,
+    step_table,
+)
+from daybreak_operator.core.training.pod_state import container_failures, is_disrupted
+from daybreak_operator.core.training.restarts import Verdict
+from daybreak_operator.core.training.results import Report, StepError
+from daybreak_operator.core.training.scene import PIPELINES, STAGE_STEPS, Look, Scene
+
+KUBEFLOW_SCRATCH = "/tmp/daybreak"
+RESULT_GRACE_S = 20.0
+"""A pod hands its result over before it ends, but the two reach our watches by different ways."""
+OLD_JOB_GRACE_S = 60.0
+"""What a job that handed over an error has to end and flush its logs, before the next attempt removes it."""
+LOOK_S = 30.0
+BACKEND_LOOK_S = 10.0
+"""Kubeflow tells nothing by itself: it is asked."""
+
+
+def look(scene: Scene, stage: str) -> Look:
+    """Return what is to be done about a pipeline stage that is not complete."""
+    if step_table.attempt(scene.steps, stage) == 0:
+        scene = replace(scene, steps=step_table.renewed(scene.steps, stage, 1, scene.now))
+    number = step_table.attempt(scene.steps, stage)
+    if not _has_begun(scene, stage, number):
+        return _begin(scene, stage, number)
+    report = results.report_of(scene, stage, number)
+    steps = results.taken_in(scene.steps, stage, report, scene.now)
+    if step_table.is_complete(steps, stage):
+        return Look(steps=steps)
+    verdict = _handed_over_error(stage, report) or _ended_early(scene, stage, number)
+    if verdict is not None:
+        return restarts.after(scene, stage, steps, verdict)
+    return _goes_on(replace(scene, steps=steps), stage, number, report)
+
+
+def _has_begun(scene: Scene, stage: str, number: int) -> bool:
+    if step_table.has_begun(scene.steps, stage):
+        return True
+    run = scene.observed.pipelines.get(_run_id(scene, stage, number))
+    seen = run is not None and run.state != "Absent"
+    return scene.backend == "KubeflowPipelines" and scene.observed.backend_error is None and seen
+
+
+def _begin(scene: Scene, stage: str, number: int) -> Look:
+    """Begin an attempt when its time has come and no earlier one is about."""
+    waiting = Look(steps=scene.steps, look_again_s=BACKEND_LOOK_S)
+    missing = obstacles.something_named_is_missing(scene.observed)
+    if missing is not None:
+        return replace(waiting, stalled=missing, look_again_s=LOOK_S)
+    pause = restarts.seconds_until_due(scene, stage)
+    if pause > 0:
+        said = step_table.of_stage(scene.steps, stage)[0].message
+        return replace(waiting, waiting=Finding("BackOff", said), look_again_s=max(1.0, pause))
+    older = _older(scene, stage, number)
+    if older is not None:
+        return older
+    if scene.backend == "KubeflowPipelines":
+        return _submit(scene, stage, number)
+    steps = step_table.begun(scene.steps, stage, scene.now)
+    return Look(steps=steps, apply=(*_furniture(scene, stage, number), _job(scene, stage, number)))
+
+
+def _older(scene: Scene, stage: str, number: int) -> Look | None:
+    """Wait for what earlier attempts left running; stop it when it does not end by itself."""
+    wait = Look(
+        steps=scene.steps,
+        waiting=Finding("AttemptEnds", "an earlier attempt has not ended yet"),
+        look_again_s=BACKEND_LOOK_S,
+    )
+    running = [
+        job for job in scene.own("Job", stage) if objects.attempt(job) < number and not objects.has_ended(job)
+    ]
+    if running:
+        due = objects.instant(step_table.of_stage(scene.steps, stage)[0].start_time) or scene.now
+        late = (scene.now - due).total_seconds() >= OLD_JOB_GRACE_S
+        stop = tuple(objects.ref(job) for job in running if late and not objects.is_leaving(job))
+        return replace(wait, delete=stop)
+    if pipeline_runs.alive(scene.observed):
+        return replace(wait, terminate=pipeline_runs.to_stop(scene.observed))
+    return None
+
+
+def _submit(scene: Scene, stage: str, number: int) -> Look:
+    run_id = _run_id(scene, stage, number)
+    run = scene.observed.pipelines.get(run_id)
+    if scene.observed.backend_error is not None or run is None:
+        said = scene.observed.backend_error or "it was not asked yet"
+        finding = Finding("BackendUnavailable", f"Kubeflow Pipelines cannot be asked: {said}")
+        return Look(steps=scene.steps, waiting=finding, look_again_s=BACKEND_LOOK_S)
+    submit = Submit(
+        run_id=run_id,
+        pipeline=PIPELINES[stage],
+        display_name=f"{scene.namespace}/{names.stage_child(scene.name, stage, number)}",
+        experiment=scene.observed.settings.kubeflow_experiment,
+        parameters={
+            **_parameters(scene, stage, KUBEFLOW_SCRATCH),
+            "handover": children.handover(scene, stage, number),
+        },
+        service_account=scene.observed.settings.pipeline_service_account,
+    )
+    return Look(
+        steps=scene.steps,
+        apply=_furniture(scene, stage, number)[:3],
+        submit=(submit,),
+        look_again_s=BACKEND_LOOK_S,
+    )
+
+
+def _goes_on(scene: Scene, stage: str, number: int, report: Report) -> Look:
+    """Keep what a running attempt needs as it shall be; tell how far it is."""
+    own_pods = [pod for pod in scene.own("Pod", stage) if objects.attempt(pod) == number]
+    jobs = [job for job in scene.own("Job", stage) if objects.attempt(job) == number]
+    furniture = _furniture(scene, stage, number)
+    on_kubeflow = scene.backend == "KubeflowPipelines"
+    waiting = None
+    if on_kubeflow and scene.observed.backend_error is not None:
+        said = f"Kubeflow Pipelines cannot be asked: {scene.observed.backend_error}"
+        waiting = Finding("BackendUnavailable", said)
+    stalled = (
+        obstacles.something_named_is_missing(scene.observed)
+        or obstacles.an_image_cannot_be_pulled(own_pods)
+        or obstacles.a_container_cannot_be_made(own_pods)
+        or obstacles.a_quota_refuses_pods(scene.observed.events, jobs)
+    )
+    going = [step.name for step in step_table.of_stage(scene.steps, stage) if step.state == "Running"]
+    apply = furniture[:3] if on_kubeflow else furniture
+    if not on_kubeflow and not jobs:
+        apply = (*apply, _job(scene, stage, number))
+    return Look(
+        steps=scene.steps,
+        apply=apply,
+        stalled=stalled,
+        waiting=waiting,
+        share=report.share if report.step in going else 0.0,
+        activity=report.activity if report.step in going else "",
+        look_again_s=BACKEND_LOOK_S if on_kubeflow else LOOK_S,
+    )
+
+
+def _handed_over_error(stage: str, report: Report) -> Verdict | None:
+    """A step said itself why it failed."""
+    for step in STAGE_STEPS[stage]:
+        if step in report.errors:
+            return error_verdict(step, report.errors[step])
+    return None
+
+
+def error_verdict(step: str, error: StepError) -> Verdict:
+    """Return what a step's own error leads to: the user's fault ends the run, all else is tried again."""
+    finding = Finding(error_reason(error), f"step {step}: {error}"[: step_table.MAX_MESSAGE])
+    return Verdict("Fail" if isinstance(error, UserError) else "Restart", finding)
+
+
+def error_reason(error: StepError) -> str:
+    """Return the reason that stands for the kind of a step's error."""
+    if isinstance(error, UserError):
+        return "StepFailed"
+    return "StepInterrupted" if isinstance(error, TransientError) else "StepCrashed"
+
+
+def _ended_early(scene: Scene, stage: str, number: int) -> Verdict | None:
+    """What ran the pipeline has ended, or is gone, and steps are missing."""
+    if scene.backend == "KubeflowPipelines":
+        return _kubeflow_ended(scene, stage, number)
+    return _job_ended(scene, stage, number)
+
+
+def _kubeflow_ended(scene: Scene, stage: str, number: int) -> Verdict | None:
+    run = scene.observed.pipelines.get(_run_id(scene, stage, number))
+    if scene.observed.backend_error is not None or run is None:
+        return None
+    if run.state in pipeline_runs.ALIVE:
+        return None
+    if run.ended is not None and scene.now.timestamp() - run.ended < RESULT_GRACE_S:
+        return None
+    said = f": {run.message}" if run.message else ""
+    words = {
+        "Absent": ("PipelineGone", "its Kubeflow run was deleted"),
+        "Lost": ("PipelineGone", "the workflow of its Kubeflow run is gone"),
+        "Failed": ("PipelineFailed", "its Kubeflow run failed and no step said why"),
+        "Succeeded": ("ResultMissing", "its Kubeflow run succeeded, but not all steps handed on a result"),
+    }
+    reason, sentence = words[run.state]
+    return Verdict("Restart", Finding(reason, f"stage {stage}: {sentence}{said}"))
+
+
+def _job_ended(scene: Scene, stage: str, number: int) -> Verdict | None:
+    jobs = [job for job in scene.own("Job", stage) if objects.attempt(job) == number]
+    ended = objects.ended_at(jobs[-1]) if jobs else None
+    if ended is None or (scene.now - ended).total_seconds() < RESULT_GRACE_S:
+        return None
+    own_pods = [pod for pod in scene.own("Pod", stage) if objects.attempt(pod) == number]
+    failures = container_failures(own_pods)
+    if failures and failures[0].exit_code == EXIT_USER:
+        return Verdict("Fail", Finding("StepFailed", f"stage {stage}: {failures[0].sentence}"))
+    if any(is_disrupted(pod) for pod in own_pods):
+        return Verdict("RestartFree", Finding("Disrupted", f"stage {stage}: its pod was taken from its node"))
+    said = failures[0].sentence if failures else f"Job {objects.name(jobs[-1])} ended"
+    return Verdict(
+        "Restart", Finding("ResultMissing", f"stage {stage}: {said}, and not all steps handed on a result")
+    )
+
+
+def _run_id(scene: Scene, stage: str, number: int) -> str:
+    return names.pipeline_run_id(scene.uid, stage, number)
+
+
+def _parameters(scene: Scene, stage: str, scratch: str) -> dict[str, Any]:
+    place = arguments.Place(output=scene.run.spec.output.uri, work_dir=scratch)
+    if stage == names.STAGE_DATA:
+        return arguments.data_parameters(scene.run, place)
+    return arguments.model_parameters(scene.run, place, step_table.results(scene.steps))
+
+
+def _furniture(scene: Scene, stage: str, number: int) -> tuple[Object, ...]:
+    """Return what an attempt needs besides its job: results, the right to write them, parameters."""
+    role, binding = children.access(scene, [names.stage_child(scene.name, stage, number)])
+    own = children.labels(scene, names.ROLE_ARGUMENTS, stage, number)
+    text = json.dumps(_parameters(scene, stage, pods.SCRATCH_FOLDER), sort_keys=True)
+    parameters = children.config_map(
+        scene, names.arguments_name(scene.name, stage, number), own, {children.PARAMETERS_FILE: text}
+    )
+    return (children.results(scene, stage, number), role, binding, parameters)
+
+
+def _job(scene: Scene, stage: str, number: int) -> Object:
+    own = children.labels(scene, names.ROLE_PIPELINE, stage, number)
+    file = f"{pods.SETTINGS_FOLDER}/{children.PARAMETERS_FILE}"
+    wish = pods.PodWish(
+        stage=stage,
+        attempt=number,
+        labels=own,
+        container=pods.PIPELINE_CONTAINER,
+        image=scene.images.pipelines,
+        command=(
+            *("python", "-m", "daybreak_pipelines", "job"),
+            *("--pipeline", PIPELINES[stage], "--parameters", file),
+        ),
+        arguments=names.arguments_name(scene.name, stage, number),
+        env=pods.tracking_env(scene),
+    )
+    name = names.stage_child(scene.name, stage, number)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": children.metadata(scene, name, {**own, **children.queue_labels(scene)}),
+        "spec": {
+            "backoffLimit": 0,
+            "completions": 1,
+            "parallelism": 1,
+            "template": pods.template(scene, wish),
+        },
+    }

@@ -1,0 +1,95 @@
+"""Where training pods may run: the places of a run in the order they are tried, and how a pod is bound to one.
+
+Owns the order and the affinities; not when to go on to the next place.
+
+All three markets together ask nothing of nodes, so that nodes without a market label take part: the order is then a
+preference. Fewer are a demand, and each is a place of its own: first the best market in every zone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from daybreak_contracts import names
+from daybreak_contracts.resources.run import Placement
+
+ALL_MARKETS = 3
+PREFERENCE_WEIGHTS = (100, 50, 1)
+"""Of the scheduler's score (1 to 100), from the best market down."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What pods of one attempt are bound to; None binds to nothing."""
+
+    zone: str | None = None
+    market: str | None = None
+
+
+def places(placement: Placement) -> tuple[Place, ...]:
+    """Return the places of a run, best first; at least one.
+
+    Without ``sameZone`` the zones are one place: pods may be spread over them.
+    """
+    open_market = len(set(placement.markets)) == ALL_MARKETS
+    markets = (None,) if open_market else tuple(dict.fromkeys(placement.markets))
+    zones = tuple(dict.fromkeys(placement.zones)) if placement.same_zone and placement.zones else (None,)
+    return tuple(Place(zone, market) for market in markets for zone in zones)
+
+
+def place_after(placement: Placement, place: Place) -> Place:
+    """Return the next place to try; after the last one the first again."""
+    known = places(placement)
+    return known[(known.index(place) + 1) % len(known)] if place in known else known[0]
+
+
+def place_of(placement: Placement, zone: str | None, market: str | None) -> Place:
+    """Return the place that a status names; the first one when it names none of this run."""
+    place = Place(zone or None, market or None)
+    known = places(placement)
+    return place if place in known else known[0]
+
+
+def affinity(placement: Placement, place: Place, pods: Mapping[str, str], nodes: int) -> dict[str, Any]:
+    """Return the affinity of one pod among ``nodes``; ``pods`` are labels that all of them have.
+
+    With ``sameZone`` and no zones named, pods prefer the zone of each other: a cluster whose nodes have no zone
+    label could not keep a demand.
+    """
+    wanted: dict[str, Any] = {}
+    node = _node_affinity(placement, place)
+    if node:
+        wanted["nodeAffinity"] = node
+    if placement.same_zone and not placement.zones and nodes > 1:
+        term = {
+            "labelSelector": {"matchLabels": dict(pods)},
+            "topologyKey": names.LABEL_NODE_ZONE,
+        }
+        wanted["podAffinity"] = {
+            "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]
+        }
+    return wanted
+
+
+def _node_affinity(placement: Placement, place: Place) -> dict[str, Any]:
+    wanted: dict[str, Any] = {}
+    zones = [place.zone] if place.zone is not None else list(placement.zones)
+    demands = [_in(names.LABEL_NODE_ZONE, zones)] if zones else []
+    if place.market is not None:
+        demands.append(_in(names.LABEL_MARKET, [place.market]))
+    if demands:
+        wanted["requiredDuringSchedulingIgnoredDuringExecution"] = {
+            "nodeSelectorTerms": [{"matchExpressions": demands}]
+        }
+    if place.market is None:
+        wanted["preferredDuringSchedulingIgnoredDuringExecution"] = [
+            {"weight": weight, "preference": {"matchExpressions": [_in(names.LABEL_MARKET, [market])]}}
+            for weight, market in zip(PREFERENCE_WEIGHTS, placement.markets, strict=False)
+        ]
+    return wanted
+
+
+def _in(key: str, values: list[str]) -> dict[str, Any]:
+    return {"key": key, "operator": "In", "values": values}

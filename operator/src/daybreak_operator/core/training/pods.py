@@ -1,0 +1,107 @@
+"""The pods of a run: what is the same for a pipeline's pod and a training pod, under restricted pod security.
+
+Owns the pod template; placement and GPUs are added by the training stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from daybreak_contracts import handover
+from daybreak_operator.core.training import children
+from daybreak_operator.core.training.pod_patch import patched_pod
+from daybreak_operator.core.training.scene import Scene
+
+USER = 10001
+"""As in every image of ours; said here too, because an admission check reads it from the pod."""
+SETTINGS_FOLDER = "/etc/daybreak"
+SCRATCH_FOLDER = "/scratch"
+CONTAINER = "pytorch"
+"""The training operator finds a PyTorchJob's container by this name (kubeflow/trainer 1.9, DefaultContainerName)."""
+PIPELINE_CONTAINER = "pipeline"
+
+
+@dataclass(frozen=True)
+class PodWish:
+    """What differs from pod to pod."""
+
+    stage: str
+    attempt: int
+    labels: Mapping[str, str]
+    container: str
+    image: str
+    command: Sequence[str]
+    arguments: str
+    """Name of the ConfigMap with the arguments."""
+    env: Sequence[Mapping[str, Any]] = ()
+    volumes: Sequence[Mapping[str, Any]] = ()
+    mounts: Sequence[Mapping[str, Any]] = ()
+    ports: Sequence[Mapping[str, Any]] = ()
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    affinity: Mapping[str, Any] = field(default_factory=dict)
+
+
+def template(scene: Scene, wish: PodWish) -> dict[str, Any]:
+    """Return a pod template, with the run's own patch laid over it."""
+    spec: dict[str, Any] = {
+        "serviceAccountName": scene.observed.settings.pipeline_service_account,
+        "restartPolicy": "Never",
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(scene, wish)],
+        "volumes": [
+            {"name": "settings", "configMap": {"name": wish.arguments}},
+            {"name": "scratch", "emptyDir": {}},
+            *wish.volumes,
+        ],
+    }
+    if wish.affinity:
+        spec["affinity"] = dict(wish.affinity)
+    pod = {"metadata": {"labels": dict(wish.labels)}, "spec": spec}
+    return patched_pod(pod, scene.run.spec.training.pod_template)
+
+
+def _container(scene: Scene, wish: PodWish) -> dict[str, Any]:
+    secret = scene.observed.settings.storage_secret
+    container: dict[str, Any] = {
+        "name": wish.container,
+        "image": wish.image,
+        "command": list(wish.command),
+        "env": [
+            {"name": handover.HANDOVER, "value": children.handover(scene, wish.stage, wish.attempt)},
+            {"name": "HOME", "value": SCRATCH_FOLDER},
+            {"name": "TMPDIR", "value": SCRATCH_FOLDER},
+            *wish.env,
+        ],
+        "volumeMounts": [
+            {"name": "settings", "mountPath": SETTINGS_FOLDER, "readOnly": True},
+            {"name": "scratch", "mountPath": SCRATCH_FOLDER},
+            *wish.mounts,
+        ],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    if secret:
+        container["envFrom"] = [{"secretRef": {"name": secret}}]
+    if wish.ports:
+        container["ports"] = list(wish.ports)
+    if wish.resources:
+        container["resources"] = dict(wish.resources)
+    return container
+
+
+def tracking_env(scene: Scene) -> list[dict[str, Any]]:
+    """Return what Weights & Biases reads its key from; a key that is not there makes it log offline."""
+    secret = scene.run.spec.tracking.wandb.secret_ref
+    if not secret:
+        return []
+    source = {"secretKeyRef": {"name": secret, "key": "apiKey", "optional": True}}
+    return [{"name": "WANDB_API_KEY", "valueFrom": source}]
