@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from daybreak_contracts.resources.fields import Between, Count, DecimalText, Resource, Text
+from daybreak_contracts.resources.fields import Between, Count, DecimalText, Ratio, Resource, Text
 from daybreak_contracts.resources.metadata import Condition
 
 Stage = Literal[
@@ -74,6 +74,35 @@ class ZoneStatus(Resource):
     """When the zone is tried again (RFC 3339)."""
     price_per_hour: DecimalText = "0"
     """Price of one replica."""
+    desired: Count = 0
+    """Replicas that were last asked for."""
+    failures: Count = 0
+    """Launches in a row that did not come up; each doubles the wait."""
+    success: Ratio | None = None
+    """Chance that a launch comes up, as of `successAt`; absent while nothing is known."""
+    success_at: Text | None = None
+    """When `success` was learnt (RFC 3339); it decays from there."""
+    failed_at: Text | None = None
+    """When a launch last failed (RFC 3339)."""
+    came_up_at: Text | None = None
+    """When the newest replica began to answer (RFC 3339)."""
+    up_since: Text | None = None
+    """Since when at least one replica answers (RFC 3339)."""
+
+
+class CapacityStatus(Resource):
+    """What the decision on capacity remembers, so that a restarted operator decides the same."""
+
+    needed: Count | None = None
+    """Replicas that must answer, by the load or by `spec.replicas`; spare ones come on top."""
+    low_since: Text | None = None
+    """Since when the load needs fewer (RFC 3339)."""
+    short_since: Text | None = None
+    """Since when fewer answer than are needed (RFC 3339)."""
+    steady_since: Text | None = None
+    """Since when more than enough answer while on-demand is held beyond its minimum (RFC 3339)."""
+    surplus_since: Text | None = None
+    """Since when a replica could go (RFC 3339)."""
 
 
 class RoutingStatus(Resource):
@@ -108,10 +137,12 @@ class ModelDeploymentStatus(Resource):
     """Models whose pods go as soon as gateways had time to leave them."""
     rollout_digest: Text = ""
     """Digest of the part of the spec that a rollout depends on: when it changes, rejected models count anew."""
-    capacity: Annotated[dict[str, Any], Field(max_length=16)] = Field(default_factory=dict)
-    """What placement remembers of zones, for the model that everyone gets and for the candidate."""
+    candidate_capacity: Annotated[dict[str, Any], Field(max_length=16)] = Field(default_factory=dict)
+    """For the candidate beside the stable model what `zones` and `capacity` are for that."""
     zones: Annotated[tuple[ZoneStatus, ...], Field(max_length=1024)] = ()
     """Each pool in each zone."""
+    capacity: CapacityStatus | None = None
+    """What the decision on capacity remembers."""
     zones_ready: Text | None = None
     """Zones with a replica that answers, of all zones, as ``2/3``: for the printed table."""
     cost_per_hour: DecimalText | None = None

@@ -1,0 +1,145 @@
+"""The one entry point: from what was observed of a ModelDeployment to the plan for it.
+
+Owns the order of things: read, name the model, size, step the rollout, route, say. Every pass takes at most one step
+of a rollout, and the same observation gives the same plan.
+
+Without a stable model the two switches mean what they always mean: nobody gets the first model while both are off,
+staff get it when ``staff`` is on, and it becomes the stable one as soon as it is warm when ``everyone`` is on; there
+is nobody else's model to ramp against (docs/decisions/0008-rollout.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from daybreak_contracts.resources.deployment import ModelDeploymentSpec
+from daybreak_operator.core.conditions import Condition, find, merge
+from daybreak_operator.core.deployment import guardrails, rollout, sizing
+from daybreak_operator.core.deployment import spec as specs
+from daybreak_operator.core.deployment import state as states
+from daybreak_operator.core.deployment.children import (
+    DRAIN_S,
+    Family,
+    children_of,
+    leftovers,
+    without_finished,
+)
+from daybreak_operator.core.deployment.fleet import Fleet, fleet_of
+from daybreak_operator.core.deployment.observed import Observed
+from daybreak_operator.core.deployment.routing import route
+from daybreak_operator.core.deployment.state import State
+from daybreak_operator.core.deployment.status import status_of
+from daybreak_operator.core.deployment.target import target_of
+from daybreak_operator.core.deployment.telling import events_of
+from daybreak_operator.core.deployment.verdicts import View, conditions_of
+from daybreak_operator.core.plan import Finding, Plan
+
+
+def decide(observed: Observed, now: datetime) -> Plan:
+    """Return what shall be. ``now`` counts to the second, as times in a status do."""
+    now = now.replace(microsecond=0)
+    deployment = observed.deployment
+    stored: Mapping[str, Any] = deployment.get("status") or {}
+    if deployment["metadata"].get("deletionTimestamp"):
+        return Plan(status=stored)  # everything else is collected with its owner
+    spec = specs.parse(deployment.get("spec"))
+    if isinstance(spec, tuple):
+        return invalid(observed, stored, spec, now)
+    return pursue(observed, stored, spec, now)
+
+
+def invalid(observed: Observed, stored: Mapping[str, Any], problems: tuple[str, ...], now: datetime) -> Plan:
+    """Return the plan for a spec that does not hold: what runs goes on, every problem is said."""
+    generation = observed.deployment["metadata"].get("generation", 0)
+    finding = Finding("InvalidSpec", "; ".join(problems))
+    before = stored.get("conditions") or ()
+    said = [
+        kept_or_unknown(kind, before, finding) for kind in ("Ready", "RolloutHealthy", "CapacityAvailable")
+    ]
+    said.append(Condition("Reconciling", "False", Finding("Stalled", "the spec must be corrected first")))
+    said.append(Condition("Stalled", "True", finding))
+    status = {**stored, "observedGeneration": generation, "conditions": merge(before, said, generation, now)}
+    before_state = states.read(stored)
+    return Plan(status=status, events=events_of(before_state, before_state, stored, status))
+
+
+def kept_or_unknown(kind: str, stored: Any, finding: Finding) -> Condition:
+    """Return the condition as it was; nothing is known of one that was never said."""
+    old = find(stored, kind)
+    if old is None:
+        return Condition(kind, "Unknown", finding)
+    return Condition(kind, old["status"], Finding(old["reason"], old["message"]))
+
+
+def pursue(observed: Observed, stored: Mapping[str, Any], spec: ModelDeploymentSpec, now: datetime) -> Plan:
+    """Return the plan for a spec that holds."""
+    at = now.timestamp()
+    before = states.read(stored)
+    fleet = fleet_of(observed.children, reclaimed=observed.reclaimed, stockouts=observed.stockouts, now=at)
+    target = target_of(spec.model, observed.followed)
+    state = rollout.begin(before, spec, target, at)
+    state, sized = sizing.size(state, sizing.Load(spec, fleet, observed.figures, at))
+    state = rollout.advance(state, scene_of(observed, spec, state, fleet, sized))
+    state = without_finished(state, observed, at)
+    state = replace(state, routing=route(state, spec, fleet, observed.figures))
+    family = Family(observed, spec, state, fleet, sized, at)
+    said = conditions_of(View(observed, spec, state, fleet, sized, target))
+    status = status_of(observed, spec, state, fleet, said, now)
+    return Plan(
+        status=status,
+        apply=children_of(family),
+        delete=leftovers(family),
+        events=events_of(before, state, stored, status),
+        look_again_s=look_again_s(before, state, spec, sized, at),
+        status_first=state.routing != before.routing,
+    )
+
+
+def scene_of(
+    observed: Observed, spec: ModelDeploymentSpec, state: State, fleet: Fleet, sized: sizing.Sizing
+) -> rollout.Scene:
+    """Return what the rollout's next step depends on."""
+    return rollout.Scene(
+        rollout=spec.rollout,
+        fleet=fleet,
+        now=fleet.now,
+        verdict=verdict_of(observed, spec, state),
+        enough=sized.enough,
+        starved=sized.starved,
+    )
+
+
+def verdict_of(observed: Observed, spec: ModelDeploymentSpec, state: State) -> guardrails.Verdict:
+    """Return what the guardrails say of the candidate since the same users get it."""
+    bounds = spec.rollout.guardrails
+    candidate = state.rolling
+
+    def counts(digest: str) -> guardrails.Counts:
+        return guardrails.counts_of(digest, observed.figures, observed.earlier, bounds.max_p95_latency_ms)
+
+    if candidate is None:
+        return guardrails.judge(bounds, guardrails.Counts(), None)
+    alone = state.stable is None or candidate.weight == 100
+    stable = None if alone or state.stable is None else counts(state.stable.digest)
+    return guardrails.judge(bounds, counts(candidate.digest), stable)
+
+
+def look_again_s(
+    before: State, after: State, spec: ModelDeploymentSpec, sized: sizing.Sizing, now: float
+) -> float | None:
+    """Return when something is due although nothing happens: load, zones, a soak, pods that may go."""
+    waits = [one.since + DRAIN_S - now for one in after.retired if one.since + DRAIN_S > now]
+    candidate = after.rolling
+    if candidate is not None:
+        end = candidate.since + spec.rollout.soak_seconds
+        waits += [moment - now for moment in (end - sizing.LEAD_S, end) if moment > now]
+        if candidate.weight or after.staff_served:
+            waits.append(spec.scaling.interval_seconds)
+    if (before.candidate, before.stable) != (after.candidate, after.stable):
+        waits.append(1)
+    if sized.look_again_s is not None:
+        waits.append(sized.look_again_s)
+    return max(1.0, float(min(waits))) if waits else None

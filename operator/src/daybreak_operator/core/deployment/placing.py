@@ -1,0 +1,45 @@
+"""Where a serving pod may run: node affinity and tolerations of one pool in one zone. Decides no number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from daybreak_contracts import names
+from daybreak_contracts.resources.deployment import Pool
+
+SPOT_TAINTS = (
+    names.LABEL_MARKET,
+    "cloud.google.com/gke-spot",
+    "kubernetes.azure.com/scalesetpriority",
+)
+"""Taints of spot nodes: ours, and those that GKE and AKS set by themselves (EKS sets none)."""
+
+
+def affinity(pool: Pool, zone: str) -> dict[str, Any]:
+    """Return the node affinity of a pool's pods in one zone."""
+    wanted = [_in(names.LABEL_NODE_ZONE, zone), market(pool)]
+    if pool.gpus and pool.accelerator:
+        wanted.append(_in(names.LABEL_ACCELERATOR, pool.accelerator))
+    terms = {"nodeSelectorTerms": [{"matchExpressions": wanted}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+
+
+def market(pool: Pool) -> dict[str, Any]:
+    """Return the term for the kind of capacity. A node that does not say counts as on-demand."""
+    if pool.market == "OnDemand":
+        return {"key": names.LABEL_MARKET, "operator": "NotIn", "values": ["Reserved", "Spot"]}
+    return _in(names.LABEL_MARKET, pool.market)
+
+
+def _in(key: str, value: str) -> dict[str, Any]:
+    return {"key": key, "operator": "In", "values": [value]}
+
+
+def tolerations(pool: Pool) -> list[dict[str, str]]:
+    """Return the taints that a pool's pods put up with: those of GPU nodes, and of spot nodes where it is spot."""
+    keys = [names.RESOURCE_GPU] if pool.gpus else []
+    if pool.market == "Spot":
+        keys += SPOT_TAINTS
+    elif pool.market == "Reserved":
+        keys.append(names.LABEL_MARKET)
+    return [{"key": key, "operator": "Exists", "effect": "NoSchedule"} for key in keys]

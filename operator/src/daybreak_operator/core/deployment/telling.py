@@ -1,0 +1,47 @@
+"""Events: one per transition, found by comparing what was stored with what is written now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from daybreak_contracts import names
+from daybreak_operator.core.conditions import find
+from daybreak_operator.core.deployment.state import State
+from daybreak_operator.core.plan import Event
+
+WARNINGS = ("RolledBack", "Paused", "Starved")
+
+
+def events_of(
+    before: State, after: State, stored: Mapping[str, Any], status: Mapping[str, Any]
+) -> tuple[Event, ...]:
+    """Return the events of this pass."""
+    return (*_of_rollout(before, after), *_of_conditions(stored, status))
+
+
+def _of_rollout(before: State, after: State) -> Iterator[Event]:
+    old, new = before.candidate, after.candidate
+    if before.stable != after.stable and after.stable is not None:
+        yield Event("Normal", "Promoted", f"model {names.short(after.stable.digest)} serves everyone")
+        return
+    if new is None or after.promoted:
+        return
+    if old is not None and (old.digest, old.stage, old.weight) == (new.digest, new.stage, new.weight):
+        return
+    kind: Any = "Warning" if new.stage in WARNINGS else "Normal"
+    share = f" at {new.weight} %" if new.weight else ""
+    why = f": {new.verdict}" if new.stage in ("RolledBack", "Paused") and new.verdict else ""
+    yield Event(kind, new.stage, f"model {names.short(new.digest)} is in stage {new.stage}{share}{why}")
+
+
+def _of_conditions(stored: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[Event]:
+    """Ready and Stalled, when they change; a first look at nothing is no news."""
+    before, after = stored.get("conditions") or (), status["conditions"]
+    for kind, good in (("Ready", "True"), ("Stalled", "False")):
+        old, new = find(before, kind), find(after, kind)
+        was = old["status"] if old is not None else ("False" if kind == "Ready" else good)
+        if new is None or new["status"] == was:
+            continue
+        severity: Any = "Normal" if new["status"] == good else "Warning"
+        yield Event(severity, new["reason"], f"{kind} is {new['status']}: {new['message']}")
