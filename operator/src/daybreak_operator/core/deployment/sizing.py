@@ -145,14 +145,16 @@ def demand(load: Load) -> Demand:
 
 
 def is_starved(decision: CapacityDecision, candidate: Candidate, fleet: Fleet) -> bool:
-    """Return whether fewer replicas can be asked for than are needed.
+    """Return whether no zone has a machine: fewer can be asked for than are needed, or every zone just failed.
 
     Once it is so it stays so until a machine was found: a further try is no news.
     """
     if sum(decision.desired.values()) < decision.needed:
         return True
-    loads = any(pod.placed and pod.ready_since is None for pod in fleet.alive(candidate.digest))
-    return candidate.stage == "Starved" and not loads
+    if any(pod.placed and pod.ready_since is None for pod in fleet.alive(candidate.digest)):
+        return False
+    zones = decision.memory.offerings.values()
+    return candidate.stage == "Starved" or (bool(zones) and all(zone.failures for zone in zones))
 
 
 def room_beside(pools: Sequence[Pool], desired: Mapping[Place, int]) -> tuple[Pool, ...]:
