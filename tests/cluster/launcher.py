@@ -24,6 +24,8 @@ from tests.cluster.processes import Household, StartError, free_ports
 from tests.cluster.reach import Reach, wait_for, written
 
 START_WITHIN_S = 120.0
+RESTART_GRACE_S = 2.0
+"""With many watches open it waits for a minute by itself."""
 PORT_TRIES = 3
 STAGES = Path(__file__).with_name("stages")
 KWOK_STAGES = [
@@ -136,7 +138,7 @@ class Cluster(Reach):
 
     def restart_apiserver(self) -> None:
         """Stop the API server as an upgrade does, start it anew at the same address, wait until it is ready."""
-        self._household.stop("kube-apiserver")
+        self._household.stop("kube-apiserver", RESTART_GRACE_S)
         self._start_apiserver()
 
     @contextmanager

@@ -10,11 +10,8 @@ from typing import Any
 
 from daybreak_contracts import names
 
-ZONE_LABEL = "topology.kubernetes.io/zone"
-ACCELERATOR_LABEL = "nvidia.com/gpu.product"
-MARKET_LABEL = getattr(names, "LABEL_MARKET", f"{names.GROUP}/market")
-GPU = "nvidia.com/gpu"
 FAKE = {"kwok.x-k8s.io/node": "fake"}
+"""The annotation by which KWOK knows the nodes that it plays."""
 
 
 @dataclass(frozen=True)
@@ -28,25 +25,32 @@ class NodeSpec:
     gpus: int = 8
     cpus: int = 64
     memory_gib: int = 512
+    taints: tuple[str, ...] = ()
+    """Keys; nobody is scheduled there who does not put up with them."""
+
+
+def labels_of(spec: NodeSpec) -> dict[str, str]:
+    """Return the labels by which pods choose it."""
+    labels = {
+        "kubernetes.io/hostname": spec.name,
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": "amd64",
+        names.LABEL_NODE_ZONE: spec.zone,
+        names.LABEL_MARKET: spec.market,
+    }
+    return labels | ({names.LABEL_ACCELERATOR: spec.accelerator} if spec.gpus else {})
 
 
 def node_of(spec: NodeSpec) -> dict[str, Any]:
     """Return the Node that KWOK then brings up; it keeps the capacity that is given here."""
     resources = {"cpu": str(spec.cpus), "memory": f"{spec.memory_gib}Gi", "pods": "110"}
     if spec.gpus:
-        resources[GPU] = str(spec.gpus)
-    labels = {
-        "kubernetes.io/hostname": spec.name,
-        "kubernetes.io/os": "linux",
-        "kubernetes.io/arch": "amd64",
-        ZONE_LABEL: spec.zone,
-        MARKET_LABEL: spec.market,
-    }
-    if spec.gpus:
-        labels[ACCELERATOR_LABEL] = spec.accelerator
+        resources[names.RESOURCE_GPU] = str(spec.gpus)
+    taints = [{"key": key, "value": "true", "effect": "NoSchedule"} for key in spec.taints]
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": spec.name, "labels": labels, "annotations": dict(FAKE)},
+        "metadata": {"name": spec.name, "labels": labels_of(spec), "annotations": dict(FAKE)},
+        "spec": {"taints": taints} if taints else {},
         "status": {"capacity": resources, "allocatable": dict(resources)},
     }
