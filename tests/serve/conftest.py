@@ -22,7 +22,7 @@ from daybreak_serve.local import listen, url_of
 from daybreak_serve.modelfolder import ModelFolder, open_model
 from daybreak_serve.process import Child
 from daybreak_serve.repository import build_repository
-from daybreak_serve.triton import ServerFiles, TritonServer, find_installation
+from daybreak_serve.triton import Reach, ServerFiles, TritonServer, find_installation, free_port
 
 # Rooms share the machine: an example that is slow once is no finding.
 settings.register_profile("shared-machine", deadline=None)
@@ -150,7 +150,8 @@ def model(model_uri: str, tmp_path_factory: pytest.TempPathFactory) -> ModelFold
 def new_server(folder: Path, *, metrics: bool = False) -> TritonServer:
     """Return a server, not started, for the repository in a folder."""
     files = ServerFiles(folder / "repository", folder / "backends", folder / "triton.log")
-    return TritonServer(find_installation(), files, base_environment=os.environ, metrics=metrics)
+    reach = Reach(metrics_port=free_port() if metrics else None)
+    return TritonServer(find_installation(), files, base_environment=os.environ, reach=reach)
 
 
 def slow_repository(model: ModelFolder, folder: Path) -> Path:

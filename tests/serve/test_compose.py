@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -90,7 +88,7 @@ PIECES = st.sampled_from([*names.SPECIAL_TOKENS[:16], "<", "|>", "def ", "\n", "
 
 @given(st.lists(PIECES | st.text(max_size=5), max_size=12).map("".join))
 def test_no_text_becomes_a_special_token(model: ModelFolder, text: str) -> None:
-    encoder = TextEncoder(model.path / "tokenizer.json")
+    encoder = TextEncoder((model.path / "tokenizer.json").read_text(encoding="utf-8"))
     ids = encoder.encode(text)
     assert all(token >= len(names.SPECIAL_TOKENS) for token in ids)
     from tokenizers import Tokenizer
@@ -99,12 +97,11 @@ def test_no_text_becomes_a_special_token(model: ModelFolder, text: str) -> None:
     assert tokenizer.decode(ids, skip_special_tokens=False) == text
 
 
-def test_a_tokenizer_without_the_tokens_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "tokenizer.json"
-    file.write_text('{"added_tokens": [{"content": "<|endoftext|>", "id": 0}]}')
-    assert fim_ids(file, "None") == {names.END_OF_TEXT: 0}
+def test_a_tokenizer_without_the_tokens_is_refused() -> None:
+    tokenizer = '{"added_tokens": [{"content": "<|endoftext|>", "id": 0}]}'
+    assert fim_ids(tokenizer, "None") == {names.END_OF_TEXT: 0}
     with pytest.raises(UserError, match="fim_prefix"):
-        fim_ids(file, "PSM")
+        fim_ids(tokenizer, "PSM")
 
 
 @pytest.mark.parametrize(

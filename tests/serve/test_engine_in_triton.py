@@ -44,7 +44,7 @@ def url(server: TritonServer, model: ModelFolder, tmp_path_factory: pytest.TempP
 
 def counters(server: TritonServer) -> dict[str, float]:
     """Return the engine's own metrics."""
-    text = httpx.get(f"http://127.0.0.1:{server.metrics_port}/metrics", trust_env=False).text
+    text = httpx.get(f"http://127.0.0.1:{server.reach.metrics_port}/metrics", trust_env=False).text
     lines = [line for line in text.splitlines() if line.startswith("daybreak_engine_")]
     pairs = [line.rpartition(" ")[::2] for line in lines]
     return {

@@ -236,7 +236,8 @@ async def test_events_are_joined_with_what_the_gateway_recorded(slow: Any, clien
     entry = json.loads(log[-1])
     assert (entry["language"], entry["model"], entry["characters"]) == ("rust", "daybreak", 4)
     assert entry["user"] not in (None, "ada")
-    assert await metric(client, 'suggestions_shown_total{language="rust",model="daybreak"}') == 1
+    name = 'suggestions_shown_total{language="rust",model="daybreak",revision="ababababab"}'
+    assert await metric(client, name) == 1
 
 
 @pytest.mark.parametrize(

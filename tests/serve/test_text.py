@@ -38,7 +38,10 @@ def test_text_comes_back_piece_by_piece_whole_characters_only(
     from daybreak_serve.gateway.compose import TextEncoder
 
     detokenizer = Detokenizer(table)
-    pieces = [detokenizer.add(token) for token in TextEncoder(model.path / "tokenizer.json").encode(text)]
+    pieces = [
+        detokenizer.add(token)
+        for token in TextEncoder((model.path / "tokenizer.json").read_text(encoding="utf-8")).encode(text)
+    ]
     assert "".join(pieces) == text  # nothing is left at the end: the text had whole characters
     assert detokenizer.finish() == ""
     assert text.startswith("".join(pieces[: len(pieces) // 2]))

@@ -33,8 +33,9 @@ def test_the_installation_has_what_the_server_needs() -> None:
     found = triton.find_installation()
     assert (found.tritonserver / "bin/tritonserver").is_file()
     assert (found.tritonserver / triton.STUB).is_file()
-    assert (found.python_libraries / triton.LIBPYTHON).exists()
-    assert found.wheel_libraries.is_dir()
+    python, wheel = found.libraries
+    assert (python / triton.LIBPYTHON).exists()
+    assert wheel.is_dir()
 
 
 def test_a_python_without_a_shared_library_is_told_how_to_get_one(tmp_path: Path) -> None:
@@ -49,8 +50,7 @@ def test_the_environment_puts_ours_first_and_keeps_the_rest() -> None:
     found = triton.environment(installation, {"PATH": "/bin", "LD_LIBRARY_PATH": "/opt/x", "HOME": "/h"})
     assert found["PATH"] == f"{installation.scripts}:/bin"
     assert found["LD_LIBRARY_PATH"].split(":") == [
-        str(installation.python_libraries),
-        str(installation.wheel_libraries),
+        *map(str, installation.libraries),
         "/opt/x",
     ]
     assert found["HOME"] == "/h"
@@ -102,7 +102,7 @@ def test_a_port_that_was_taken_meanwhile_is_told(model: ModelFolder, tmp_path: P
     slow_repository(model, tmp_path)
     server = new_server(tmp_path)
     with listen("127.0.0.1", 0) as other:
-        server.port = other.getsockname()[1]
+        server.reach = replace(server.reach, port=other.getsockname()[1])
         server.start()
         with pytest.raises(UserError, match="before it was ready"):
             server.wait_ready(Progress("serve"))

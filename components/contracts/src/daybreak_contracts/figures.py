@@ -33,6 +33,10 @@ class ModelFigures(Figures):
     """A gauge: requests that the engine works at now."""
     seconds: float = 0.0
     """Sum of the durations of answered requests."""
+    shadow_requests: int = 0
+    """Mirrored requests, whose answers nobody saw; in none of the other counters."""
+    shadow_errors: int = 0
+    shadow_seconds: float = 0.0
 
 
 class GatewayFigures(Figures):

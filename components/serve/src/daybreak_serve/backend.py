@@ -11,7 +11,6 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,10 @@ from daybreak_serve.protocol import Chunk
 class TritonSink:
     """A Triton request as the engine's `Sink`."""
 
-    def __init__(self, request: Any, on_end: Callable[[], None]) -> None:
+    def __init__(self, request: Any, metrics: EngineMetrics) -> None:
         self._sender = request.get_response_sender()
-        self._on_end = on_end
+        self._metrics = metrics
+        metrics.begin()
 
     def cancelled(self) -> bool:
         """Ask Triton; costs some 0.2 ms, the price of stopping within one token."""
@@ -41,13 +41,16 @@ class TritonSink:
         data = np.array([protocol.encode_chunk(chunk)], dtype=np.object_)
         response = triton.InferenceResponse(output_tensors=[triton.Tensor(protocol.CHUNK, data)])
         if chunk.finish_reason:
-            self._on_end()
+            self._metrics.publish()
         self._sender.send(response, flags=flags)
+        if chunk.finish_reason:
+            self._metrics.end()
 
     def fail(self, reason: str) -> None:
         """Send an error as the last response."""
         response = triton.InferenceResponse(error=triton.TritonError(reason))
         self._sender.send(response, flags=triton.TRITONSERVER_RESPONSE_COMPLETE_FINAL)
+        self._metrics.end()
 
 
 class TritonPythonModel:
@@ -79,7 +82,7 @@ class TritonPythonModel:
     def execute(self, requests: list[Any]) -> None:
         """Hand requests to the engine; answers go out by their response senders."""
         for request in requests:
-            sink = TritonSink(request, self._metrics.publish)
+            sink = TritonSink(request, self._metrics)
             prompt = triton.get_input_tensor_by_name(request, protocol.PROMPT_IDS).as_numpy()
             text = triton.get_input_tensor_by_name(request, protocol.OPTIONS).as_numpy()[0]
             try:
@@ -110,6 +113,28 @@ class EngineMetrics:
             )
             self._families.append(family)
             self._metrics[name] = family.Metric(labels={})
+        running = triton.MetricFamily(
+            name=protocol.RUNNING_METRIC,
+            description="requests that were not yet answered to their end",
+            kind=triton.MetricFamily.GAUGE,
+        )
+        self._families.append(running)
+        self._running = running.Metric(labels={})
+        self._num_running = 0
+        self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        """Count a request as running; Triton's threads and the engine's meet here."""
+        self._add(1)
+
+    def end(self) -> None:
+        """Count a request as answered."""
+        self._add(-1)
+
+    def _add(self, number: int) -> None:
+        with self._lock:
+            self._num_running += number
+            self._running.set(self._num_running)
 
     def publish(self) -> None:
         """Add what was counted since the last time."""

@@ -67,6 +67,25 @@ def open_model(uri: str, cache_dir: Path) -> ModelFolder:
     else:
         path = storage.local_path(uri).absolute()
         artifacts.verify(str(path), manifest)
+    return _described(uri, path, manifest)
+
+
+def open_fetched(path: Path) -> tuple[ModelFolder, artifacts.Manifest]:
+    """Return the model that `pod.fetch` laid here and its manifest.
+
+    Every byte was hashed on its way into this pod; hashing 15 GB again would cost a start some 20 s, so only
+    sizes are compared.
+    """
+    manifest = artifacts.load(str(path))
+    refuse_pickles(str(path), [entry.path for entry in manifest.files])
+    for entry in manifest.files:
+        file = path / entry.path
+        if not file.is_file() or file.stat().st_size != entry.size:
+            raise UserError(f"{file}: is not what the manifest lists, fetch the model again")
+    return _described(str(path), path.absolute(), manifest), manifest
+
+
+def _described(uri: str, path: Path, manifest: artifacts.Manifest) -> ModelFolder:
     files = tuple(entry.path for entry in manifest.files)
     missing = [name for name in REQUIRED if name not in files]
     if missing:
@@ -117,7 +136,9 @@ def _read(path: Path, digest: str, files: tuple[str, ...]) -> ModelFolder:
         vocabulary_size=int(config["vocab_size"]),
         end_ids=ends,
         golden=read_golden(path, ends),
-        fim=fim_of(config.get(OBJECTIVE_KEY), special_ids(path / "tokenizer.json")),
+        fim=fim_of(
+            config.get(OBJECTIVE_KEY), special_ids((path / "tokenizer.json").read_text(encoding="utf-8"))
+        ),
     )
 
 
@@ -158,9 +179,9 @@ def fim_of(objective: str | None, special: Mapping[str, int]) -> FillInTheMiddle
     return "PSM" if has_tokens and objective in (None, "fillInTheMiddle") else "None"
 
 
-def special_ids(tokenizer_file: Path) -> dict[str, int]:
-    """Return the ids of the special tokens that serving composes prompts with."""
-    document = json.loads(tokenizer_file.read_text(encoding="utf-8"))
+def special_ids(tokenizer: str) -> dict[str, int]:
+    """Return the ids of the special tokens that serving composes prompts with, from the text of tokenizer.json."""
+    document = json.loads(tokenizer)
     added = {entry["content"]: int(entry["id"]) for entry in document.get("added_tokens", ())}
     wanted = (names.END_OF_TEXT, names.FIM_PREFIX, names.FIM_MIDDLE, names.FIM_SUFFIX)
     return {name: added[name] for name in wanted if name in added}

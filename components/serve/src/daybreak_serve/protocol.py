@@ -14,6 +14,8 @@ MODEL_NAME = "completion"
 PROMPT_IDS = "prompt_ids"
 OPTIONS = "options"
 CHUNK = "chunk"
+RUNNING_METRIC = "daybreak_engine_running"
+"""Gauge of the engine's Triton: a pod that ends waits until it is zero."""
 
 MAX_STOP_STRINGS = 4
 """OpenAI's bound of the ``stop`` parameter."""

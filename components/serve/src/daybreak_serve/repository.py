@@ -50,7 +50,7 @@ def build_repository(
     """Write the repository of a verified model and return its path. An older one at the target is replaced.
 
     Layout: ``completion/config.pbtxt``, ``completion/1/``. Files of the model are hard links where the disk
-    allows it, else copies.
+    allows it, else symbolic ones: a copy of the weights would double them.
     """
     settings = settings or EngineSettings()
     staging = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
@@ -137,5 +137,5 @@ def _link(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
-    except OSError:  # another disk, or one without hard links
-        shutil.copyfile(source, target)
+    except OSError:  # another disk, a read-only one, or one without hard links
+        target.symlink_to(source.resolve())

@@ -1,19 +1,21 @@
-"""A real Triton server as a local process: the binary of the ``nvidia-pytriton`` wheel, without its Python part.
+"""A real Triton server as a child process: the binary of the ``nvidia-pytriton`` wheel, or the one of an image.
 
-For one machine only: the wheel's server is 2.51 and every later advisory applies to it, so it listens on
-loopback, speaks gRPC alone, and sees no repository but ours. Owns no model and no gateway.
+The wheel's server is 2.51 and every later advisory applies to it, so it speaks gRPC alone, sees no repository but
+ours, and listens on loopback unless it is told otherwise. Owns no model and no gateway.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import secrets
+import shutil
 import socket
 import sys
 import sysconfig
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata, util
 from pathlib import Path
 
@@ -28,6 +30,12 @@ SHARED_MEMORY = Path("/dev/shm")
 LISTENS = "Started GRPCInferenceService at"
 POLL_S = 0.05
 EXIT_TIMEOUT_S = 5
+LOOPBACK = "127.0.0.1"
+EVERYWHERE = "0.0.0.0"
+IMAGE = Path("/opt/tritonserver")
+"""Where NVIDIA's images have their server."""
+RESTRICTED = "shared-memory,model-repository,trace,logging"
+"""What only somebody who knows the secret may ask: nobody does. Each of them led to remote code (CVE-2025-23319)."""
 MAX_LINES = 30
 """Of a log in an error's text."""
 READY_TIMEOUT_S = 180.0
@@ -36,28 +44,41 @@ READY_TIMEOUT_S = 180.0
 
 @dataclass(frozen=True)
 class Installation:
-    """Where the wheel's parts and Python's library lie."""
+    """Where the server's parts lie, and Python's library."""
 
     tritonserver: Path
-    wheel_libraries: Path
-    python_libraries: Path
+    """Folder with ``bin`` and ``backends``."""
     scripts: Path
     """The folder of this environment's ``python``: Triton's stub finds its packages by the first on PATH."""
+    libraries: tuple[Path, ...] = ()
+    """What the wheel needs beside what the system has; empty in an image."""
+
+    @property
+    def is_wheel(self) -> bool:
+        """Tell whether the backends must be assembled, as the wheel has them in pieces."""
+        return bool(self.libraries)
 
 
 def find_installation() -> Installation:
-    """Return the installed server; whatever it lacks is a UserError that names the remedy."""
+    """Return the installed server: the image's, else the wheel's. What is missing is a UserError with the remedy."""
+    scripts = Path(sysconfig.get_path("scripts"))
+    found = image_server(IMAGE, shutil.which("tritonserver"))
+    if found is not None:
+        return Installation(tritonserver=found, scripts=scripts)
     check_numpy(metadata.version("numpy"))
     spec = util.find_spec("pytriton")
     if spec is None or not spec.submodule_search_locations:
         raise UserError("the Triton binary is not installed, install daybreak-serve[local]")
     package = Path(next(iter(spec.submodule_search_locations)))
-    return Installation(
-        tritonserver=package / "tritonserver",
-        wheel_libraries=package.parent / "nvidia_pytriton.libs",
-        python_libraries=find_libpython(library_folders()),
-        scripts=Path(sysconfig.get_path("scripts")),
-    )
+    libraries = (find_libpython(library_folders()), package.parent / "nvidia_pytriton.libs")
+    return Installation(tritonserver=package / "tritonserver", scripts=scripts, libraries=libraries)
+
+
+def image_server(image: Path, on_path: str | None) -> Path | None:
+    """Return the folder of an image's server: the usual one, or that of the binary on PATH; None where is none."""
+    if (image / "bin/tritonserver").is_file():
+        return image
+    return Path(on_path).resolve().parent.parent if on_path else None
 
 
 def library_folders() -> list[Path]:
@@ -88,7 +109,12 @@ def check_numpy(version: str) -> None:
 
 
 def assemble_backends(installation: Installation, folder: Path) -> Path:
-    """Lay links to the Python backend and its stub into one folder, as the server wants them; return it."""
+    """Lay links to the Python backend and its stub into one folder, as the server wants them; return it.
+
+    An image has such a folder already.
+    """
+    if not installation.is_wheel:
+        return installation.tritonserver / "backends"
     python = folder / "python"
     python.mkdir(parents=True, exist_ok=True)
     files = (path for path in (installation.tritonserver / "backends/python").iterdir() if path.is_file())
@@ -104,10 +130,10 @@ def assemble_backends(installation: Installation, folder: Path) -> Path:
 
 def environment(installation: Installation, base: Mapping[str, str]) -> dict[str, str]:
     """Return the server's environment: both library folders, this environment's Python first."""
-    libraries = [str(installation.python_libraries), str(installation.wheel_libraries)]
+    libraries = [*map(str, installation.libraries), *filter(None, [base.get("LD_LIBRARY_PATH")])]
     return {
         **base,
-        "LD_LIBRARY_PATH": ":".join([*libraries, *filter(None, [base.get("LD_LIBRARY_PATH")])]),
+        **({"LD_LIBRARY_PATH": ":".join(libraries)} if libraries else {}),
         "PATH": f"{installation.scripts}:{base.get('PATH', '')}",
         "PYTHONUNBUFFERED": "1",
         "TOKENIZERS_PARALLELISM": "false",
@@ -146,6 +172,18 @@ class ServerFiles:
     log: Path
 
 
+@dataclass(frozen=True)
+class Reach:
+    """Who can reach a server, and how long it lets those finish whom it answers."""
+
+    host: str = LOOPBACK
+    port: int = field(default_factory=free_port)
+    """Of gRPC."""
+    metrics_port: int | None = None
+    """Of Prometheus; None: no metrics."""
+    exit_timeout_s: int = EXIT_TIMEOUT_S
+
+
 class TritonServer:
     """A server for one repository; may be started again after its end, on the same port."""
 
@@ -157,7 +195,7 @@ class TritonServer:
         files: ServerFiles,
         *,
         base_environment: Mapping[str, str],
-        metrics: bool = False,
+        reach: Reach | None = None,
         shared_memory: Path = SHARED_MEMORY,
     ) -> None:
         self._installation = installation
@@ -167,13 +205,12 @@ class TritonServer:
         self._prefix = ""
         self._child: Child | None = None
         self._stubs: list[str] = []
-        self.port = free_port()
-        self.metrics_port = free_port() if metrics else None
+        self.reach = reach or Reach()
 
     @property
     def address(self) -> str:
-        """Host and port of gRPC."""
-        return f"127.0.0.1:{self.port}"
+        """Host and port of gRPC, as this machine sees them."""
+        return f"{LOOPBACK}:{self.reach.port}"
 
     @property
     def child(self) -> Child:
@@ -184,21 +221,22 @@ class TritonServer:
     def command(self) -> list[str]:
         """Return the server's command line. Responses are pooled to a bound: the default keeps them all."""
         server = self._installation.tritonserver / "bin/tritonserver"
-        metrics = ["--allow-metrics=false"]
-        if self.metrics_port is not None:
-            metrics = [f"--metrics-port={self.metrics_port}", "--metrics-address=127.0.0.1"]
+        reach, metrics = self.reach, ["--allow-metrics=false"]
+        if reach.metrics_port is not None:
+            metrics = [f"--metrics-port={reach.metrics_port}", f"--metrics-address={reach.host}"]
             metrics += ["--allow-gpu-metrics=false", "--allow-cpu-metrics=false"]
         return [
             str(server),
             f"--model-repository={self._files.repository}",
-            f"--backend-directory={self._files.backends}",
+            f"--backend-directory={assemble_backends(self._installation, self._files.backends)}",
             f"--backend-config=python,shm-region-prefix-name={self._prefix}",
             "--model-control-mode=none",
             "--disable-auto-complete-config",
-            f"--exit-timeout-secs={EXIT_TIMEOUT_S}",
+            f"--exit-timeout-secs={reach.exit_timeout_s}",
             "--allow-http=false",
-            "--grpc-address=127.0.0.1",
-            f"--grpc-port={self.port}",
+            f"--grpc-address={reach.host}",
+            f"--grpc-port={reach.port}",
+            f"--grpc-restricted-protocol={RESTRICTED}:daybreak={secrets.token_hex(16)}",
             *metrics,
         ]
 
@@ -210,7 +248,6 @@ class TritonServer:
         identity = identity_of(os.getpid())
         assert identity is not None
         self._prefix = shared_memory_prefix(identity, TritonServer._serial)
-        assemble_backends(self._installation, self._files.backends)
         self._stubs = []
         self._child = Child(self.command(), self._environment, self._files.log)
 
@@ -246,7 +283,7 @@ class TritonServer:
         """End it and its stubs, and remove its shared memory."""
         if self._child is None:
             return
-        self._child.stop(EXIT_TIMEOUT_S + 2)
+        self._child.stop(self.reach.exit_timeout_s + 2)
         for path in self._shared_memory.glob(f"{self._prefix}*"):
             path.unlink(missing_ok=True)
 

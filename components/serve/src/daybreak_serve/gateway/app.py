@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
+import socket
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,63 +18,84 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from daybreak_contracts import names
-from daybreak_serve.gateway.admission import Admission, Supersession
-from daybreak_serve.gateway.completions import Completions, Parts
-from daybreak_serve.gateway.config import GatewayConfig
+from daybreak_contracts.figures import GatewayFigures
+from daybreak_contracts.routing import Routing
+from daybreak_serve.card import ModelCard
+from daybreak_serve.gateway.asking import Shadow
+from daybreak_serve.gateway.cluster import probe
+from daybreak_serve.gateway.completions import GROUPS_HEADER, USER_HEADER, Completions, Parts
+from daybreak_serve.gateway.config import GatewayConfig, GatewaySettings
 from daybreak_serve.gateway.events import Event, Journal, Record, characters_of, parse_events
-from daybreak_serve.gateway.exchange import ClientLeft, read_body
-from daybreak_serve.gateway.metrics import GatewayMetrics
+from daybreak_serve.gateway.exchange import ClientLeft, header, read_body
+from daybreak_serve.gateway.fleet import Fleet, model_of
+from daybreak_serve.gateway.metrics import GatewayMetrics, label_of
 from daybreak_serve.gateway.problems import RETRY_AFTER_S, Problem
-from daybreak_serve.gateway.prompts import PromptComposer
-from daybreak_serve.gateway.readiness import Readiness
-from daybreak_serve.gateway.streams import EngineClient
-from daybreak_serve.modelfolder import Golden, special_ids
+from daybreak_serve.gateway.requests import groups_of
+from daybreak_serve.gateway.tallies import Tallies
+from daybreak_serve.gateway.tickets import Supersession
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class State(Protocol):
+    """Whether a gateway can be asked."""
+
+    is_wrong: bool
+    """Waiting will not help."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why not; None: it can."""
+        ...
 
 
 class Gateway:
     """One gateway: its parts, and the handlers that need them. Made inside the running loop."""
 
-    def __init__(self, config: GatewayConfig, event_log: TextIO | None) -> None:
-        tokenizer_file = Path(config.model_folder) / "tokenizer.json"
-        self._config = config
-        self._engine = EngineClient(
-            config.engine, timeout_s=config.engine_timeout_s, num_spare=config.max_inflight
-        )
+    def __init__(
+        self, settings: GatewaySettings, fleet: Fleet, state: State, event_log: TextIO | None
+    ) -> None:
+        self._settings = settings
+        self._fleet = fleet
+        self._state = state
         self._metrics = GatewayMetrics()
-        self._journal = Journal(config.num_records, event_log.write if event_log else lambda line: None)
-        self._admission = Admission(config.max_inflight, config.max_held, config.hold_ms / 1000)
-        self._metrics.inflight.set_function(lambda: self._admission.inflight)
-        self._metrics.held.set_function(lambda: self._admission.held)
-        end_of_text = special_ids(tokenizer_file).get(names.END_OF_TEXT, 0)
-        self.readiness = Readiness(self._engine, golden_of(config), [end_of_text])
+        self._journal = Journal(settings.num_records, event_log.write if event_log else lambda line: None)
+        self._tallies = Tallies(socket.gethostname(), time.time)
+        self._metrics.inflight.set_function(lambda: sum(self._inflight().values()))
+        self._metrics.held.set_function(self._held)
         self._created = int(time.time())
+        self.is_ending = False
+        """Set when the process ends soon: it is not ready any more, and goes on answering."""
         self.completions = Completions(
             Parts(
-                config=config,
-                engine=self._engine,
-                composer=PromptComposer(tokenizer_file, config.context_length, config.fim),
-                admission=self._admission,
+                settings=settings,
+                fleet=fleet,
                 supersession=Supersession(),
                 journal=self._journal,
                 metrics=self._metrics,
-                distrust=self.readiness.distrust,
+                tallies=self._tallies,
+                shadow=Shadow(fleet, self._tallies, fleet.chance, time.monotonic),
                 clock=time.monotonic,
                 wall_clock=time.time,
                 new_id=lambda: uuid.uuid4().hex,
             )
         )
 
-    async def close(self) -> None:
-        """Let the engine go."""
-        await self._engine.close()
+    def _inflight(self) -> dict[str, int]:
+        return {digest: revision.places.inflight for digest, revision in self._fleet.revisions.items()}
+
+    def _held(self) -> int:
+        return sum(revision.places.held for revision in self._fleet.revisions.values())
+
+    def figures(self) -> GatewayFigures:
+        """Return what the operator decides by."""
+        version = self._fleet.routing.version if self._fleet.routing else 0
+        return self._tallies.figures(version, self._inflight(), self._held())
 
     async def events(self, request: Request) -> Response:
         """``POST /v1/events``: all events of a body are taken, or none."""
         try:
-            body = await read_body(request.receive, request.scope, self._config.body_limit_bytes)
+            body = await read_body(request.receive, request.scope, self._settings.body_limit_bytes)
             found = [(event, self._journal.find(event)) for event in parse_events(body)]
         except ClientLeft:
             return Response(status_code=499)
@@ -82,7 +105,8 @@ class Gateway:
     def _take(self, event: Event, record: Record) -> bool:
         if not self._journal.log(event, record, time.time()):
             return False
-        metrics, labels = self._metrics, (record.language, record.model)
+        self._tallies.event(event, record)
+        metrics, labels = self._metrics, (record.language, record.model, label_of(record.model_digest))
         if event.event == "retained":
             metrics.retained_characters.labels(*labels, str(event.after_s)).inc(event.characters or 0)
             return True
@@ -93,16 +117,19 @@ class Gateway:
         return True
 
     async def models(self, request: Request) -> Response:
-        """``GET /v1/models``: the one model, with what an editor wants to know of it."""
-        model = {
-            "id": self._config.model_name,
+        """``GET /v1/models``: the one model, with what an editor wants to know of the asker's revision of it."""
+        model: dict[str, object] = {
+            "id": self._settings.model_name,
             "object": "model",
             "created": self._created,
             "owned_by": "daybreak",
-            "digest": self._config.model_digest,
-            "context_length": self._config.context_length,
-            "fim": self._config.fim,
         }
+        groups = groups_of(header(request.scope, GROUPS_HEADER))
+        for revision in self._fleet.choices(header(request.scope, USER_HEADER), groups)[:1]:
+            model["digest"] = revision.digest
+            if revision.model is not None:
+                card = revision.model.card
+                model |= {"context_length": card.context_length, "fim": card.fim}
         name = request.path_params.get("name")
         if name is None:
             return JSONResponse({"object": "list", "data": [model]})
@@ -116,13 +143,11 @@ class Gateway:
         return JSONResponse({"status": "ok"})
 
     async def readyz(self, request: Request) -> Response:
-        """``GET /readyz``: the engine answered the golden completion and is still there."""
-        if self.readiness.reason is None:
+        """``GET /readyz``: whether requests can be answered here, and for a while still."""
+        reason = "the gateway ends" if self.is_ending else self._state.reason
+        if reason is None:
             return JSONResponse({"status": "ready"})
-        document = {
-            "status": "wrong" if self.readiness.is_wrong else "waiting",
-            "reason": self.readiness.reason,
-        }
+        document = {"status": "wrong" if self._state.is_wrong else "waiting", "reason": reason}
         return JSONResponse(document, 503, {"retry-after": str(RETRY_AFTER_S)})
 
     async def metrics(self, request: Request) -> Response:
@@ -130,31 +155,63 @@ class Gateway:
         return Response(self._metrics.text(), media_type=METRICS_TYPE)
 
 
-def golden_of(config: GatewayConfig) -> Golden | None:
-    """Return the golden completion of a config, if it has one."""
-    if not config.golden_token_ids:
-        return None
-    return Golden(config.golden_prompt_ids, config.golden_token_ids)
+def local_fleet(config: GatewayConfig) -> tuple[Fleet, State]:
+    """Return a fleet of one revision with one engine, and whether that engine can be asked."""
+    card = ModelCard(
+        digest=config.model_digest,
+        content_digest="",
+        context_length=config.context_length,
+        vocabulary_size=config.vocabulary_size,
+        fim=config.fim,
+        max_concurrency=config.max_inflight,
+        golden_prompt_ids=config.golden_prompt_ids,
+        golden_token_ids=config.golden_token_ids,
+        tokenizer_sha256="",
+    )
+    fleet = Fleet(config.max_held, random.Random(), config.engine_timeout_s)
+    routing = Routing(
+        version=1,
+        salt="",
+        stable=card.digest,
+        hold_ms=config.hold_ms,
+        max_new_tokens=config.max_new_tokens,
+    )
+    fleet.route(routing)
+    revision = fleet.revisions[card.digest]
+    tokenizer = (Path(config.model_folder) / "tokenizer.json").read_text(encoding="utf-8")
+    revision.model = model_of(card, tokenizer)
+    endpoint = fleet.new_endpoint("local", config.engine, revision.model, config.max_inflight)
+    revision.places.add(endpoint)
+    return fleet, endpoint.readiness
 
 
 def create_app(config: GatewayConfig) -> Starlette:
-    """Return the ASGI application; its engine client is made when the server starts it."""
+    """Return the ASGI application before one engine; its client is made when the server starts it."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        with contextlib.ExitStack() as stack:
-            log = None
-            if config.event_log:
-                log = stack.enter_context(Path(config.event_log).open("a", encoding="utf-8", buffering=1))
-            gateway = Gateway(config, log)
+        fleet, state = local_fleet(config)
+        with event_log(config) as log:
+            gateway = Gateway(config, fleet, state, log)
             add_routes(app, gateway)
-            probing = asyncio.create_task(gateway.readiness.run(config.probe_interval_s))
+            app.router.routes.append(Route("/metrics", gateway.metrics))
+            probing = asyncio.create_task(probe(fleet, config.probe_interval_s, every=1))
             yield
             probing.cancel()
-            await gateway.close()
+            await asyncio.wait([probing])
+            await fleet.close()
 
-    handlers = {Problem: _answer_problem, HTTPException: _answer_http_error}
-    return Starlette(lifespan=lifespan, exception_handlers=handlers)
+    return Starlette(lifespan=lifespan, exception_handlers=HANDLERS)
+
+
+@contextlib.contextmanager
+def event_log(settings: GatewaySettings) -> Iterator[TextIO | None]:
+    """Open the log of events, if one is kept."""
+    if not settings.event_log:
+        yield None
+        return
+    with Path(settings.event_log).open("a", encoding="utf-8", buffering=1) as log:
+        yield log
 
 
 def add_routes(app: Starlette, gateway: Gateway) -> None:
@@ -167,7 +224,6 @@ def add_routes(app: Starlette, gateway: Gateway) -> None:
             Route("/v1/models/{name}", gateway.models),
             Route("/healthz", gateway.healthz),
             Route("/readyz", gateway.readyz),
-            Route("/metrics", gateway.metrics),
         ]
     )
 
@@ -181,3 +237,6 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     problem = Problem(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
     return Response(problem.body(), problem.status, error.headers, "application/json")
+
+
+HANDLERS = {Problem: _answer_problem, HTTPException: _answer_http_error}

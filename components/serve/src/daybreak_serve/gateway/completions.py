@@ -1,7 +1,7 @@
 """``POST /v1/completions``: one request from its bytes to its last event.
 
-The order is fixed: parse, give up the earlier request of the same user and file, wait for a place, compose, ask
-the engine, pass its chunks on. Every way out gives the place back and counts itself.
+The order is fixed: parse, give up the earlier request of the same user and file, have an engine asked
+(`asking`), pass its chunks on. Every way out counts itself.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 
 from starlette.types import Receive, Scope, Send
 
-from daybreak_serve.gateway import answers, compose, problems
-from daybreak_serve.gateway.admission import Admission, Supersession, Ticket
+from daybreak_serve.gateway import answers, asking, compose, problems
 from daybreak_serve.gateway.answers import Identity, Usage
+from daybreak_serve.gateway.asking import Asker, Shadow
 from daybreak_serve.gateway.compose import ComposedPrompt
-from daybreak_serve.gateway.config import GatewayConfig
+from daybreak_serve.gateway.config import GatewaySettings
 from daybreak_serve.gateway.events import Journal, Record, user_hash
 from daybreak_serve.gateway.exchange import (
     Answer,
@@ -27,40 +27,40 @@ from daybreak_serve.gateway.exchange import (
     read_body,
     watch,
 )
-from daybreak_serve.gateway.metrics import GatewayMetrics
+from daybreak_serve.gateway.fleet import Fleet, Model, Revision
+from daybreak_serve.gateway.metrics import GatewayMetrics, label_of
 from daybreak_serve.gateway.problems import Problem
-from daybreak_serve.gateway.prompts import PromptComposer
-from daybreak_serve.gateway.requests import CompletionRequest, Limits, parse
-from daybreak_serve.gateway.streams import (
-    EngineClient,
-    EngineDown,
-    EngineRefused,
-    EngineStream,
-    infer_request,
-)
+from daybreak_serve.gateway.requests import CompletionRequest, groups_of, identified, parse
+from daybreak_serve.gateway.tallies import Tallies
+from daybreak_serve.gateway.tickets import Supersession, Ticket
+from daybreak_serve.protocol import Chunk
 
 TRUNCATED_HEADER = "x-daybreak-truncated"
 """Number of prompt tokens that were dropped; absent when none was."""
 SUFFIX_HEADER = "x-daybreak-suffix"
 """``ignored`` where the model never learned to fill in the middle."""
 FILE_HEADER = b"x-daybreak-file"
+TURNED_AWAY = (problems.BUSY, problems.NO_ENGINE)
 NO_PROMPT = ComposedPrompt((), 0)
 SSE = b"text/event-stream; charset=utf-8"
+
+
+USER_HEADER = b"x-daybreak-user"
+GROUPS_HEADER = b"x-daybreak-groups"
+"""Who asks, as the edge that logs people in says it; it must strip both from what comes from outside."""
 
 
 @dataclass(frozen=True)
 class Parts:
     """What a gateway is made of."""
 
-    config: GatewayConfig
-    engine: EngineClient
-    composer: PromptComposer
-    admission: Admission
+    settings: GatewaySettings
+    fleet: Fleet
     supersession: Supersession
     journal: Journal
     metrics: GatewayMetrics
-    distrust: Callable[[], None]
-    """To be called when the engine refuses what it should answer."""
+    tallies: Tallies
+    shadow: Shadow
     clock: Callable[[], float]
     wall_clock: Callable[[], float]
     new_id: Callable[[], str]
@@ -71,12 +71,18 @@ class _Flight:
     """One request on its way."""
 
     request: CompletionRequest
+    groups: tuple[str, ...]
     ticket: Ticket
     answer: Answer
     identity: Identity
     began_s: float
     prompt: ComposedPrompt = NO_PROMPT
     text: list[str] = field(default_factory=list)
+    reason: str = ""
+    digest: str = ""
+    """Of the model that was asked last; empty before any was."""
+    model: Model | None = None
+    has_failed: bool = False
 
     @property
     def usage(self) -> Usage:
@@ -88,31 +94,43 @@ class Completions:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        config = parts.config
-        longest = min(config.max_new_tokens, config.context_length - compose.MIN_PROMPT)
-        self._limits = Limits(config.model_name, min(config.default_max_tokens, longest), longest)
+        self._shadows: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         parts, began_s = self._parts, self._parts.clock()
-        answer = Answer(send)
+        parts.tallies.arrive()
+        answer, settings = Answer(send), parts.settings
         try:
-            body = await read_body(receive, scope, parts.config.body_limit_bytes)
-            request = parse(body, header(scope, FILE_HEADER), self._limits)
+            body = await read_body(receive, scope, settings.body_limit_bytes)
+            limits = parts.fleet.limits(settings.model_name, settings.default_max_tokens)
+            request = identified(parse(body, header(scope, FILE_HEADER), limits), header(scope, USER_HEADER))
         except ClientLeft:
             return
         except Problem as problem:
             parts.metrics.rejected.labels("invalid").inc()
             await answer.problem(problem)
             return
-        identity = Identity(f"cmpl-{parts.new_id()}", int(parts.wall_clock()), parts.config.model_name)
-        flight = _Flight(request, Ticket(), answer, identity, began_s)
+        identity = Identity(f"cmpl-{parts.new_id()}", int(parts.wall_clock()), settings.model_name)
+        groups = groups_of(header(scope, GROUPS_HEADER))
+        flight = _Flight(request, groups, Ticket(), answer, identity, began_s)
         watcher = asyncio.create_task(watch(receive, flight.ticket))
         try:
             await self._fly(flight)
         finally:
             watcher.cancel()
-            parts.metrics.request_seconds.labels(str(answer.status or 499)).observe(parts.clock() - began_s)
+            self._count(flight)
+
+    def _count(self, flight: _Flight) -> None:
+        parts, digest, seconds = self._parts, flight.digest, self._parts.clock() - flight.began_s
+        status = str(flight.answer.status or 499)
+        parts.metrics.request_seconds.labels(status, label_of(digest)).observe(seconds)
+        if not digest:
+            return
+        if flight.ticket.cancelled:
+            parts.tallies.model(digest).cancelled += 1
+        else:
+            parts.tallies.answer(digest, seconds, failed=flight.has_failed)
 
     async def _fly(self, flight: _Flight) -> None:
         request, ticket, supersession = flight.request, flight.ticket, self._parts.supersession
@@ -133,46 +151,52 @@ class Completions:
             self._remember(flight)
 
     async def _generate(self, flight: _Flight) -> None:
-        parts, ticket = self._parts, flight.ticket
+        parts = self._parts
         asked_s = parts.clock()
-        await parts.admission.enter(ticket)
-        parts.metrics.queue_seconds.observe(parts.clock() - asked_s)
-        try:
-            flight.prompt = await parts.composer.compose(flight.request)
-            ticket.stage = "prefill"
-            stream = parts.engine.open()
-            ticket.on_cancel(stream.cancel)
-            try:
-                await self._relay(flight, stream)
-            finally:
-                parts.engine.give_back(stream)
-        finally:
-            parts.admission.leave()
 
-    async def _relay(self, flight: _Flight, stream: EngineStream) -> None:
-        """Pass the engine's chunks on until the last."""
-        ticket, request = flight.ticket, flight.request
-        message = infer_request(flight.prompt.token_ids, request.options, flight.identity.completion_id)
-        try:
-            await stream.ask(message)
-            reason = None
-            while (chunk := await stream.next_chunk()) is not None:
-                if ticket.stage == "prefill":
-                    ticket.stage = "decode"
-                    self._parts.metrics.ttft_seconds.observe(self._parts.clock() - flight.began_s)
-                ticket.num_tokens += len(chunk.token_ids)
-                flight.text.append(chunk.text)
-                reason = chunk.finish_reason
-                if request.stream and (chunk.text or reason):
-                    await self._stream_piece(flight, chunk.text, reason)
-        except EngineDown as error:
-            raise problems.engine_down(f"the engine does not answer: {error}") from error
-        except EngineRefused as error:
-            self._parts.distrust()
-            raise problems.engine_failed(str(error)) from error
-        if reason is None:
-            raise problems.engine_down("the engine ended without a last word")
-        await self._finish(flight, reason)
+        def on_place() -> None:
+            waited_s = parts.clock() - asked_s
+            parts.metrics.queue_seconds.observe(waited_s)
+            parts.tallies.waited(waited_s)
+
+        def on_try(revision: Revision, model: Model, prompt: ComposedPrompt) -> None:
+            flight.digest, flight.model, flight.prompt = revision.digest, model, prompt
+            flight.text, flight.ticket.num_tokens = [], 0
+
+        async def on_chunk(chunk: Chunk) -> None:
+            await self._take(flight, chunk)
+
+        asker = Asker(
+            request=flight.request,
+            groups=flight.groups,
+            ticket=flight.ticket,
+            request_id=flight.identity.completion_id,
+            has_got_something=lambda: flight.answer.is_started,
+            on_chunk=on_chunk,
+            on_try=on_try,
+            on_place=on_place,
+        )
+        await asking.ask(parts.fleet, asker)
+        await self._finish(flight)
+        self._mirror(flight)
+
+    def _mirror(self, flight: _Flight) -> None:
+        wanted = self._parts.shadow.wanted(flight.digest)
+        if wanted is not None:
+            task = asyncio.create_task(self._parts.shadow.ask(*wanted, flight.request))
+            self._shadows.add(task)
+            task.add_done_callback(self._shadows.discard)
+
+    async def _take(self, flight: _Flight, chunk: Chunk) -> None:
+        ticket = flight.ticket
+        if ticket.stage == "prefill":
+            ticket.stage = "decode"
+            self._parts.metrics.ttft_seconds.observe(self._parts.clock() - flight.began_s)
+        ticket.num_tokens += len(chunk.token_ids)
+        flight.text.append(chunk.text)
+        flight.reason = chunk.finish_reason or ""
+        if flight.request.stream and (chunk.text or chunk.finish_reason):
+            await self._stream_piece(flight, chunk.text, chunk.finish_reason)
 
     async def _stream_piece(self, flight: _Flight, text: str, reason: str | None) -> None:
         if not flight.answer.is_started:
@@ -183,7 +207,7 @@ class Completions:
             answers.piece(flight.identity, text, reason, with_usage=with_usage), more=True
         )
 
-    async def _finish(self, flight: _Flight, reason: str) -> None:
+    async def _finish(self, flight: _Flight) -> None:
         metrics = self._parts.metrics
         metrics.tokens.labels("prompt").inc(flight.usage.prompt_tokens)
         metrics.tokens.labels("completion").inc(flight.usage.completion_tokens)
@@ -192,7 +216,7 @@ class Completions:
         if flight.request.stream:
             await self._close_stream(flight)
             return
-        body = answers.whole(flight.identity, "".join(flight.text), reason, flight.usage)
+        body = answers.whole(flight.identity, "".join(flight.text), flight.reason, flight.usage)
         await flight.answer.whole(200, body, self._headers(flight))
 
     async def _close_stream(self, flight: _Flight) -> None:
@@ -202,6 +226,10 @@ class Completions:
     async def _end_by(self, flight: _Flight, problem: Problem) -> None:
         """Answer with a problem; in a stream that has begun it is its last event."""
         self._parts.metrics.rejected.labels(problem.code or problem.type).inc()
+        if problem.code in TURNED_AWAY:
+            flight.digest = ""  # no model is to blame
+            self._parts.tallies.rejected += 1
+        flight.has_failed = True
         if flight.answer.is_started:
             await flight.answer.write(answers.problem_piece(problem), more=False)
         else:
@@ -227,7 +255,8 @@ class Completions:
         found = {}
         if flight.prompt.num_dropped:
             found[TRUNCATED_HEADER] = str(flight.prompt.num_dropped)
-        if flight.request.suffix is not None and self._parts.config.fim == "None":
+        fim = flight.model.fim if flight.model else "None"
+        if flight.request.suffix is not None and fim == "None":
             found[SUFFIX_HEADER] = "ignored"
         return found
 
@@ -236,10 +265,9 @@ class Completions:
         num_characters = sum(len(text) for text in flight.text)
         if num_characters == 0:
             return
-        config = self._parts.config
         record = Record(
-            model=config.model_name,
-            model_digest=config.model_digest,
+            model=self._parts.settings.model_name,
+            model_digest=flight.digest,
             language=compose.language_of(flight.request.file, compose.LANGUAGES),
             user=user_hash(flight.request.user),
             num_characters=num_characters,

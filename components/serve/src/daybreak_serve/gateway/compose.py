@@ -1,7 +1,7 @@
 """Prompts: text to token ids, fill-in-the-middle order, and what is cut when the context is too short.
 
-Special tokens come from here alone: text that spells one is encoded as the text it is. Pure but for reading the
-tokenizer. Owns no limits of requests.
+Special tokens come from here alone: text that spells one is encoded as the text it is. Pure. Owns no limits of
+requests.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ class ComposedPrompt:
 class TextEncoder:
     """Text to token ids without special tokens, whatever the text spells."""
 
-    def __init__(self, tokenizer_file: Path) -> None:
+    def __init__(self, tokenizer: str) -> None:
+        """Take the text of a tokenizer.json."""
         from tokenizers import Tokenizer
 
-        document = json.loads(tokenizer_file.read_text(encoding="utf-8"))
+        document = json.loads(tokenizer)
         document["added_tokens"] = []  # the only entries that the encoder looks for in raw text
         document["post_processor"] = None  # would add a begin-of-text token
         self._tokenizer = Tokenizer.from_str(json.dumps(document))
@@ -46,12 +47,12 @@ class TextEncoder:
         return ids
 
 
-def fim_ids(tokenizer_file: Path, fim: FillInTheMiddle) -> Mapping[str, int]:
+def fim_ids(tokenizer: str, fim: FillInTheMiddle) -> Mapping[str, int]:
     """Return the ids of the fill-in-the-middle tokens; missing ones are a UserError unless ``fim`` is None."""
-    found = special_ids(tokenizer_file)
+    found = special_ids(tokenizer)
     missing = [name for name in (names.FIM_PREFIX, names.FIM_SUFFIX, names.FIM_MIDDLE) if name not in found]
     if fim != "None" and missing:
-        raise UserError(f"{tokenizer_file}: has no token {missing[0]}, serve with fill-in-the-middle None")
+        raise UserError(f"the tokenizer has no token {missing[0]}, serve with fill-in-the-middle None")
     return found
 
 

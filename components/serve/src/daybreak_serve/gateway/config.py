@@ -1,4 +1,4 @@
-"""What a gateway is told at its start, as one JSON file. Owns no decision."""
+"""What a gateway is told at its start; on one machine as one JSON file. Owns no decision."""
 
 from __future__ import annotations
 
@@ -11,37 +11,19 @@ from daybreak_contracts.errors import UserError
 from daybreak_serve.modelfolder import FillInTheMiddle
 
 
-class GatewayConfig(BaseModel):
-    """Everything but secrets; there are none."""
+class GatewaySettings(BaseModel):
+    """What a gateway needs wherever it runs. No secrets: there are none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    engine: str
-    """Host and port of Triton's gRPC."""
-    model_folder: str
-    """Verified local folder; the tokenizer is read from it."""
     model_name: str = "daybreak"
-    """What clients call it."""
-    model_digest: str
-    context_length: int = Field(ge=16)
-    vocabulary_size: int = Field(ge=1)
-    golden_prompt_ids: tuple[int, ...] = ()
-    golden_token_ids: tuple[int, ...] = ()
-    """What the engine must answer to it; empty: any one token proves that it is alive."""
-    fim: FillInTheMiddle = "PSM"
-    """Order of a fill-in-the-middle prompt; None: the model never learned it, suffixes are ignored."""
+    """What clients call it, whichever revision answers."""
     default_max_tokens: int = Field(default=64, ge=1)
-    max_new_tokens: int = Field(default=256, ge=1)
-    """Largest ``max_tokens`` a client may ask for."""
-    max_inflight: int = Field(default=8, ge=1)
-    """Requests in the engine at once."""
     max_held: int = Field(default=64, ge=0)
-    """Requests that may wait for a place."""
-    hold_ms: int = Field(default=200, ge=0)
-    """How long they wait before 429: about the patience of somebody who types."""
+    """Requests that may wait for a place of one revision."""
     body_limit_bytes: int = Field(default=1 << 20, ge=1024)
     engine_timeout_s: float = Field(default=30.0, gt=0)
-    """Silence of the engine after which it counts as down."""
+    """Silence of an engine after which it counts as down."""
     probe_interval_s: float = Field(default=0.5, gt=0)
     event_log: str = ""
     """JSONL file of events; empty keeps none."""
@@ -51,6 +33,29 @@ class GatewayConfig(BaseModel):
     port: int = Field(default=8080, ge=0, le=65535)
     drain_s: int = Field(default=10, ge=0)
     """Bound of the time for requests in flight at the end."""
+
+
+class GatewayConfig(GatewaySettings):
+    """A gateway before one engine whose model lies on this machine."""
+
+    engine: str
+    """Host and port of Triton's gRPC."""
+    model_folder: str
+    """Verified local folder; the tokenizer is read from it."""
+    model_digest: str
+    context_length: int = Field(ge=16)
+    vocabulary_size: int = Field(ge=1)
+    golden_prompt_ids: tuple[int, ...] = ()
+    golden_token_ids: tuple[int, ...] = ()
+    """What the engine must answer to it; empty: any one token proves that it is alive."""
+    fim: FillInTheMiddle = "PSM"
+    """Order of a fill-in-the-middle prompt; None: the model never learned it, suffixes are ignored."""
+    max_new_tokens: int = Field(default=256, ge=1)
+    """Largest ``max_tokens`` a client may ask for."""
+    max_inflight: int = Field(default=8, ge=1)
+    """Requests in the engine at once."""
+    hold_ms: int = Field(default=200, ge=0)
+    """How long requests wait before 429: about the patience of somebody who types."""
 
 
 def read_config(path: Path) -> GatewayConfig:

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from starlette.types import Receive, Scope, Send
 
-from daybreak_serve.gateway.admission import Ticket
 from daybreak_serve.gateway.problems import Problem
+from daybreak_serve.gateway.tickets import Ticket
 
 
 class ClientLeft(Exception):  # noqa: N818 - not an error

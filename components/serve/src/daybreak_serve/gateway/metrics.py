@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from daybreak_contracts import names
+
 BUCKETS_S = (0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
 """Completion is judged between 10 ms and a second (design note serving.md section c2)."""
+
+
+def label_of(digest: str) -> str:
+    """Return what stands for a model in a label: as on its pods; empty where no model was asked."""
+    return names.short(digest)
 
 
 class GatewayMetrics:
@@ -13,7 +20,9 @@ class GatewayMetrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self.request_seconds = self._histogram("gw_request_seconds", "Arrival to the last byte", ["status"])
+        self.request_seconds = self._histogram(
+            "gw_request_seconds", "Arrival to the last byte", ["status", "revision"]
+        )
         self.ttft_seconds = self._histogram("gw_ttft_seconds", "Arrival to the first token")
         self.queue_seconds = self._histogram("gw_queue_seconds", "Waiting for a place in the engine")
         self.inflight = self._gauge("gw_inflight", "Requests in the engine")
@@ -23,7 +32,7 @@ class GatewayMetrics:
         self.wasted_tokens = self._counter("gw_wasted_tokens", "Tokens made for requests that were given up")
         self.tokens = self._counter("gw_tokens", "Tokens, by kind", ["kind"])
         self.truncated = self._counter("gw_truncated", "Prompts that were longer than the context")
-        shown = ["language", "model"]
+        shown = ["language", "model", "revision"]
         self.suggestions = {
             kind: self._counter(f"suggestions_{kind}", f"Suggestions {kind}", shown)
             for kind in ("shown", "accepted", "partially_accepted", "dismissed")

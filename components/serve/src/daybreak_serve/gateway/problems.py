@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-STUB_IS_GONE = "Stub process"
-"""How Triton's Python backend begins to say that its process died."""
+IS_GONE = ("Stub process", "has no available versions", "the engine stops", "is not ready")
+"""What Triton says of a request when its Python process died or when it ends itself (measured with 2.51)."""
+BUSY = "engine_busy"
+ENGINE_DOWN = "engine_down"
+NO_ENGINE = "no_engine"
 RETRY_AFTER_S = 1
 """Seconds; an engine restarts in some ten, a free place comes sooner."""
 
@@ -46,17 +49,22 @@ def invalid(message: str, param: str | None = None) -> Problem:
 
 def busy(reason: str) -> Problem:
     """Return 429: more requests than the engine takes."""
-    return Problem(429, reason, "rate_limit_error", code="engine_busy")
+    return Problem(429, reason, "rate_limit_error", code=BUSY)
 
 
 def engine_down(reason: str) -> Problem:
     """Return 503: no engine answers."""
-    return Problem(503, reason, "service_unavailable", code="engine_down")
+    return Problem(503, reason, "service_unavailable", code=ENGINE_DOWN)
+
+
+def no_engine(reason: str) -> Problem:
+    """Return 503: there is no engine to ask."""
+    return Problem(503, reason, "service_unavailable", code=NO_ENGINE)
 
 
 def engine_failed(reason: str) -> Problem:
-    """Return 500 for an error of the engine; 503 when Triton says that the engine's process is gone."""
-    if STUB_IS_GONE in reason:
+    """Return 500 for an error of the engine; 503 when Triton says that the engine is gone."""
+    if any(words in reason for words in IS_GONE):
         return engine_down(f"the engine's process is gone: {reason}")
     return Problem(500, f"the engine failed: {reason}", "server_error", code="engine_error")
 

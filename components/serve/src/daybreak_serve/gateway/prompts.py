@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 from daybreak_serve.gateway.compose import ComposedPrompt, TextEncoder, compose, fim_ids
 from daybreak_serve.gateway.requests import CompletionRequest
@@ -16,9 +15,9 @@ INLINE_CHARACTERS = 20_000
 class PromptComposer:
     """Composes prompts for one model."""
 
-    def __init__(self, tokenizer_file: Path, context_length: int, fim: FillInTheMiddle) -> None:
-        self._encoder = TextEncoder(tokenizer_file)
-        self._special = fim_ids(tokenizer_file, fim)
+    def __init__(self, tokenizer: str, context_length: int, fim: FillInTheMiddle) -> None:
+        self._encoder = TextEncoder(tokenizer)
+        self._special = fim_ids(tokenizer, fim)
         self._context_length = context_length
         self._fim = fim
 

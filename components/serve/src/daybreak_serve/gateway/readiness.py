@@ -5,7 +5,6 @@ The golden completion is asked once per life of the engine, and again when the e
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from daybreak_serve.gateway.streams import EngineClient, EngineDown, EngineRefused
@@ -20,28 +19,27 @@ class Readiness:
         self._engine = engine
         self._golden = golden
         self._fallback_prompt = tuple(fallback_prompt)
-        self._is_proven = False
+        self.is_proven = False
+        """Whether the golden completion was answered since the engine was last doubted."""
         self.is_wrong = False
         """True when the engine answers something else than the golden completion: waiting will not help."""
         self.reason: str | None = "the engine was not asked yet"
 
-    async def run(self, interval_s: float) -> None:
-        """Probe until cancelled."""
-        while True:
-            await self.probe()
-            await asyncio.sleep(interval_s)
-
     async def probe(self) -> None:
         """Bring the state up to date."""
         if not await self._engine.is_ready():
-            self._is_proven, self.is_wrong = False, False
+            self.is_proven, self.is_wrong = False, False
             self.reason = "the engine does not answer"
-        elif not self._is_proven:
+        elif not self.is_proven:
             await self._prove()
 
     def distrust(self) -> None:
         """Ask the golden completion again: the engine refused a request, it may be half dead."""
-        self._is_proven = False
+        self.is_proven = False
+
+    def suspect(self, reason: str) -> None:
+        """Believe it to be down until it proves otherwise: a request found it so."""
+        self.is_proven, self.reason = False, reason
 
     async def _prove(self) -> None:
         golden = self._golden
@@ -58,4 +56,4 @@ class Readiness:
                 f"the golden completion differs: expected {list(expected or ())}, got {list(answered)}"
             )
             return
-        self._is_proven, self.reason = True, None
+        self.is_proven, self.reason = True, None

@@ -9,7 +9,7 @@ import difflib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from daybreak_serve.gateway.problems import Problem, invalid
@@ -95,6 +95,21 @@ def parse(body: bytes, file_header: str | None, limits: Limits) -> CompletionReq
         user=_name(document.get("user"), "user"),
         file=_name(file_header or _metadata_file(document.get("metadata")), "metadata.file"),
     )
+
+
+def identified(request: CompletionRequest, user_header: str | None) -> CompletionRequest:
+    """Return the request with the user that the edge names; that one wins over the ``user`` of the body."""
+    user = _name(user_header, "X-Daybreak-User")
+    return request if user is None else replace(request, user=user)
+
+
+def groups_of(groups_header: str | None) -> tuple[str, ...]:
+    """Return the groups that the edge names: separated by commas.
+
+    >>> groups_of("staff, berlin")
+    ('staff', 'berlin')
+    """
+    return tuple(filter(None, (group.strip() for group in (groups_header or "").split(","))))
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

@@ -43,7 +43,10 @@ class EngineStream:
     """One bidirectional stream; used again once an answer was read to its end."""
 
     def __init__(self, stub: Any, timeout_s: float) -> None:
-        self._call = stub.ModelStreamInfer()
+        try:
+            self._call = stub.ModelStreamInfer()
+        except grpc.aio.UsageError as error:
+            raise EngineDown(f"the connection was closed: {error}") from error
         self._timeout_s = timeout_s
         self.is_idle = True
 
@@ -121,7 +124,7 @@ class EngineClient:
         request = service_pb2.ModelReadyRequest(name=protocol.MODEL_NAME)
         try:
             answer = await self._stub.ModelReady(request, timeout=min(2.0, self._timeout_s))
-        except grpc.aio.AioRpcError:
+        except (grpc.aio.AioRpcError, grpc.aio.UsageError):
             return False
         return bool(answer.ready)
 

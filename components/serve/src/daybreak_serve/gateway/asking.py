@@ -1,0 +1,152 @@
+"""Asking engines for one request: which revision, which engine, and whether another one may be tried.
+
+Another engine is tried as long as the asker has got nothing: an engine that dies loses no request. Owns neither
+the HTTP exchange nor what is counted.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from daybreak_serve.gateway import problems
+from daybreak_serve.gateway.compose import ComposedPrompt
+from daybreak_serve.gateway.fleet import Fleet, Model, Revision
+from daybreak_serve.gateway.places import Endpoint
+from daybreak_serve.gateway.problems import Problem
+from daybreak_serve.gateway.requests import CompletionRequest
+from daybreak_serve.gateway.streams import EngineDown, EngineRefused, EngineStream, infer_request
+from daybreak_serve.gateway.tallies import Tallies
+from daybreak_serve.gateway.tickets import Ticket
+from daybreak_serve.protocol import Chunk
+
+MAX_TRIES = 3
+"""Engines that one request may be sent to: two dying ones are bad luck, three are a reason to tell the asker."""
+FALLBACK_CODES = (problems.NO_ENGINE, problems.ENGINE_DOWN)
+
+
+@dataclass(frozen=True)
+class Asker:
+    """One request, as far as engines are concerned."""
+
+    request: CompletionRequest
+    groups: tuple[str, ...]
+    ticket: Ticket
+    request_id: str
+    has_got_something: Callable[[], bool]
+    """Whether a part of the answer was sent to who asked: from then on nothing can be tried again."""
+    on_chunk: Callable[[Chunk], Awaitable[None]]
+    on_try: Callable[[Revision, Model, ComposedPrompt], None]
+    """Told before each try; what an earlier one brought is void then."""
+    on_place: Callable[[], None]
+    """Told when the waiting for a place has ended."""
+
+
+async def ask(fleet: Fleet, asker: Asker) -> None:
+    """Have a request answered; a `Problem` tells why it was not."""
+    routing = fleet.routing
+    choices = fleet.choices(asker.request.user, asker.groups)
+    if routing is None or not choices:
+        raise problems.no_engine("no model serves yet")
+    hold_s = routing.hold_ms / 1000
+    for revision in choices[:-1]:
+        try:
+            return await _ask_revision(revision, asker, hold_s)
+        except Problem as problem:
+            if problem.code not in FALLBACK_CODES or asker.has_got_something() or asker.ticket.cancelled:
+                raise
+    return await _ask_revision(choices[-1], asker, hold_s)
+
+
+async def _ask_revision(revision: Revision, asker: Asker, hold_s: float) -> None:
+    """Ask engines of one revision until one answers."""
+    tried: list[Endpoint] = []
+    while True:
+        asker.ticket.stage = "queue"
+        endpoint = await revision.places.enter(asker.ticket, hold_s, tried)
+        try:
+            asker.on_place()
+            return await _ask_endpoint(revision, endpoint, asker)
+        except Problem as problem:
+            tried.append(endpoint)
+            is_over = asker.has_got_something() or asker.ticket.cancelled or len(tried) == MAX_TRIES
+            if problem.code != problems.ENGINE_DOWN or is_over or not revision.places.usable(tried):
+                raise
+        finally:
+            revision.places.leave(endpoint)
+
+
+async def _ask_endpoint(revision: Revision, endpoint: Endpoint, asker: Asker) -> None:
+    model = revision.model
+    assert model is not None, "engines are added after their card"
+    prompt = await model.composer.compose(asker.request)
+    asker.on_try(revision, model, prompt)
+    asker.ticket.stage = "prefill"
+    stream = endpoint.engine.open()
+    asker.ticket.on_cancel(stream.cancel)
+    try:
+        await stream.ask(infer_request(prompt.token_ids, asker.request.options, asker.request_id))
+        await _relay(stream, asker)
+    except EngineDown as error:
+        if not asker.ticket.cancelled:
+            endpoint.readiness.suspect(f"a request found it down: {error}")
+        raise problems.engine_down(f"the engine does not answer: {error}") from error
+    except EngineRefused as error:
+        problem = problems.engine_failed(str(error))
+        if problem.code == problems.ENGINE_DOWN:
+            endpoint.readiness.suspect(str(error))
+        else:
+            endpoint.readiness.distrust()
+        raise problem from error
+    finally:
+        endpoint.engine.give_back(stream)
+
+
+async def _relay(stream: EngineStream, asker: Asker) -> None:
+    """Pass chunks on until the last."""
+    reason = None
+    while (chunk := await stream.next_chunk()) is not None:
+        reason = chunk.finish_reason
+        await asker.on_chunk(chunk)
+    if reason is None:
+        raise EngineDown("it ended without a last word")
+
+
+class Shadow:
+    """Mirrors requests to the candidate after their answer; nobody sees what it says.
+
+    Lowest priority: only engines that are at most half busy are asked, and nobody ever waits for it.
+    """
+
+    def __init__(
+        self, fleet: Fleet, tallies: Tallies, chance: random.Random, clock: Callable[[], float]
+    ) -> None:
+        self._fleet = fleet
+        self._tallies = tallies
+        self._chance = chance
+        self._clock = clock
+
+    def wanted(self, answered_by: str) -> tuple[Revision, Endpoint] | None:
+        """Draw whether a request is mirrored; return the candidate and a place in one of its engines."""
+        routing = self._fleet.routing
+        if routing is None or routing.candidate is None or answered_by != routing.stable:
+            return None
+        if routing.candidate == routing.stable or self._chance.random() * 100 >= routing.shadow_percent:
+            return None
+        revision = self._fleet.revisions[routing.candidate]
+        endpoint = revision.places.take_spare()
+        return None if endpoint is None else (revision, endpoint)
+
+    async def ask(self, revision: Revision, endpoint: Endpoint, request: CompletionRequest) -> None:
+        """Ask the candidate and count what came of it."""
+        began_s, failed = self._clock(), False
+        try:
+            assert revision.model is not None, "engines are added after their card"
+            prompt = await revision.model.composer.compose(request)
+            await endpoint.engine.complete(prompt.token_ids, request.options)
+        except (EngineDown, EngineRefused):
+            failed = True
+        finally:
+            revision.places.leave(endpoint)
+        self._tallies.shadow(revision.digest, self._clock() - began_s, failed=failed)

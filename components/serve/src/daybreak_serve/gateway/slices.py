@@ -1,0 +1,57 @@
+"""Engines as EndpointSlices tell of them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+SERVICE_LABEL = "kubernetes.io/service-name"
+"""On every EndpointSlice: the Service it belongs to."""
+GRPC_PORT, HTTP_PORT = 8001, 8080
+"""Where engines listen when the Service names no ports called ``grpc`` and ``http``."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One engine pod."""
+
+    name: str
+    """Pod's uid and address: an address that is used again is another engine."""
+    address: str
+    """Host and port of gRPC."""
+    http: str
+    """URL of the card."""
+    is_open: bool
+    """Ready and not about to end."""
+
+
+def engines_of(slices: Iterable[Mapping[str, Any]]) -> dict[str, Listed]:
+    """Return the engines of all slices of a Service. A pod that is in two slices for a moment counts as open in
+    either.
+    """
+    found: dict[str, Listed] = {}
+    for one in slices:
+        ports = {str(port.get("name") or ""): port.get("port") for port in one.get("ports") or ()}
+        for endpoint in one.get("endpoints") or ():
+            for engine in _engines(endpoint, ports):
+                if engine.name not in found or engine.is_open:
+                    found[engine.name] = engine
+    return found
+
+
+def _engines(endpoint: Mapping[str, Any], ports: Mapping[str, int | None]) -> Iterable[Listed]:
+    conditions = endpoint.get("conditions") or {}
+    is_ready = (
+        conditions.get("ready") is not False
+    )  # absent means unknown, which counts as ready (its API reference)
+    uid = (endpoint.get("targetRef") or {}).get("uid") or ""
+    for address in (endpoint.get("addresses") or ())[:1]:  # further ones are the same pod's
+        host = f"[{address}]" if ":" in address else address
+        grpc, http = ports.get("grpc") or GRPC_PORT, ports.get("http") or HTTP_PORT
+        yield Listed(
+            name=f"{uid}/{host}:{grpc}",
+            address=f"{host}:{grpc}",
+            http=f"http://{host}:{http}",
+            is_open=is_ready and not conditions.get("terminating"),
+        )

@@ -1,0 +1,150 @@
+"""``python -m daybreak_serve.pod {fetch,engine,gateway,sign}``: what the pods of a ModelDeployment run.
+
+Exit codes are the steps': 0, 2, 75, anything else a bug. The reason also goes to the pod's termination message.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from daybreak_contracts import launch
+from daybreak_contracts.errors import EXIT_OK, DaybreakError
+
+TERMINATION_LOG = Path("/dev/termination-log")
+"""Where Kubernetes reads why a container ended; it keeps 4,096 bytes."""
+MAX_MESSAGE = 4000
+
+
+def main(argv: Sequence[str] | None = None, termination_log: Path = TERMINATION_LOG) -> int:
+    """Run one command; the exit code tells whose fault an early end was."""
+    parser = argparse.ArgumentParser(prog="python -m daybreak_serve.pod", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    add_fetch(commands.add_parser("fetch", help="bring a model folder here and check it"))
+    add_engine(commands.add_parser("engine", help="serve a fetched model by Triton"))
+    add_gateway(commands.add_parser("gateway", help="answer editors by the engines of a ModelDeployment"))
+    add_sign(commands.add_parser("sign", help="sign a model folder"))
+    options = parser.parse_args(argv)
+    try:
+        COMMANDS[options.command](options)
+    except Exception as error:
+        message = f"{options.command}: {error or type(error).__name__}"
+        if termination_log.exists():
+            termination_log.write_bytes(message.encode()[-MAX_MESSAGE:])
+        if not isinstance(error, DaybreakError):
+            raise
+        print(message, file=sys.stderr, flush=True)
+        return error.exit_code
+    return EXIT_OK
+
+
+def add_fetch(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``fetch``."""
+    parser.add_argument("--uri", required=True, help="model folder: a path, s3:// or gs://")
+    parser.add_argument("--digest", required=True, help="of the model, as the run's status.model says it")
+    parser.add_argument("--into", required=True, type=Path, help="folder to make")
+    parser.add_argument("--public-key", type=Path, help="PEM file; only a model signed by its owner is taken")
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``engine``."""
+    parser.add_argument("--model", required=True, type=Path, help="what fetch brought")
+    parser.add_argument("--host", default="0.0.0.0", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8001, help="of gRPC")
+    parser.add_argument("--metrics-port", type=int, default=8002, help="of Triton's Prometheus metrics")
+    parser.add_argument("--http-port", type=int, default=8080, help="of the probes and the model's card")
+    parser.add_argument("--max-concurrency", type=int, default=8, help="requests that take turns")
+    parser.add_argument(
+        "--linger-seconds", type=float, default=3.0, help="requests are still taken at the end"
+    )
+    parser.add_argument("--drain-seconds", type=float, default=25.0, help="bound of the whole end")
+
+
+def add_gateway(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``gateway``."""
+    parser.add_argument("--deployment", required=True, metavar="NAMESPACE/NAME", help="the ModelDeployment")
+    parser.add_argument("--host", default="0.0.0.0", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8000, help="of completions and events")
+    parser.add_argument("--figures-port", type=int, default=9090, help="of /figures and /metrics")
+    parser.add_argument("--model-name", default="daybreak", help="what clients call the model")
+    parser.add_argument("--max-held", type=int, default=256, help="requests that may wait for a place")
+    parser.add_argument("--event-log", default="", help="JSONL file of events; none is kept by default")
+    parser.add_argument(
+        "--linger-seconds", type=float, default=5.0, help="connections are still taken at the end"
+    )
+    parser.add_argument("--drain-seconds", type=int, default=20, help="bound of what is in flight after that")
+    parser.add_argument("--api-server", help="URL; by default the one that every pod knows")
+    parser.add_argument("--token-file", type=Path, help="for --api-server")
+    parser.add_argument("--ca-file", type=Path, help="for --api-server")
+
+
+def add_sign(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``sign``."""
+    parser.add_argument("--model", required=True, help="model folder: a path, s3:// or gs://")
+    parser.add_argument("--private-key", required=True, type=Path, help="Ed25519 key in PEM")
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from daybreak_serve.pod.fetch import FetchArgs, fetch
+
+    args = FetchArgs(options.uri, options.digest, options.into, options.public_key)
+    manifest = fetch(args, launch.progress_of("fetch", os.environ))
+    print(f"fetched {manifest.digest} into {options.into}", flush=True)
+
+
+def _engine(options: argparse.Namespace) -> None:
+    from daybreak_serve.pod.engine import EngineArgs, run
+    from daybreak_serve.repository import EngineSettings
+
+    args = EngineArgs(
+        model=options.model,
+        host=options.host,
+        port=options.port,
+        metrics_port=options.metrics_port,
+        http_port=options.http_port,
+        linger_s=options.linger_seconds,
+        drain_s=options.drain_seconds,
+        settings=EngineSettings(max_running=options.max_concurrency),
+    )
+    run(args, launch.progress_of("engine", os.environ))
+
+
+def _gateway(options: argparse.Namespace) -> None:
+    from daybreak_serve.gateway.apiserver import Access, access_of_pod
+    from daybreak_serve.gateway.config import GatewaySettings
+    from daybreak_serve.pod.gateway import GatewayArgs, parse_deployment, run
+
+    namespace, name = parse_deployment(options.deployment)
+    if options.api_server:
+        access = Access(options.api_server, options.token_file, options.ca_file)
+    else:
+        access = access_of_pod(os.environ)
+    settings = GatewaySettings(
+        model_name=options.model_name,
+        max_held=options.max_held,
+        event_log=options.event_log,
+        host=options.host,
+        port=options.port,
+        drain_s=options.drain_seconds,
+    )
+    run(GatewayArgs(namespace, name, access, settings, options.figures_port, options.linger_seconds))
+
+
+def _sign(options: argparse.Namespace) -> None:
+    from daybreak_serve.pod.signature import sign
+
+    print(f"signed: {sign(options.model, options.private_key)}", flush=True)
+
+
+COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = {
+    "fetch": _fetch,
+    "engine": _engine,
+    "gateway": _gateway,
+    "sign": _sign,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""The gateway pod: the gateway before all engines of a ModelDeployment, led by what the API server says.
+
+Its users' port serves completions and events; metrics and figures have a port of their own, which only the
+operator and Prometheus need to reach. At SIGTERM it is not ready at once and goes on answering for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import random
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from daybreak_contracts.errors import UserError
+from daybreak_serve.gateway.__main__ import KEEP_ALIVE_S
+from daybreak_serve.gateway.apiserver import Access, ApiServer
+from daybreak_serve.gateway.app import HANDLERS, Gateway, add_routes, event_log
+from daybreak_serve.gateway.cluster import ClusterView, probe
+from daybreak_serve.gateway.config import GatewaySettings
+from daybreak_serve.gateway.fleet import Fleet
+from daybreak_serve.pod.listening import listening
+
+STEADY_PROBES = 10
+"""A proven engine is asked each tenth time: EndpointSlices tell of its end sooner."""
+
+
+@dataclass(frozen=True)
+class GatewayArgs:
+    """Whom a gateway pod serves."""
+
+    namespace: str
+    deployment: str
+    access: Access
+    settings: GatewaySettings
+    figures_port: int
+    linger_s: float
+    """How long a pod that ends goes on taking connections: until every proxy has learnt that it ends."""
+
+
+class LingeringServer(uvicorn.Server):
+    """A server that goes on for a while after the first SIGTERM, and tells its application."""
+
+    def __init__(self, config: uvicorn.Config, pod: GatewayPod, linger_s: float) -> None:
+        super().__init__(config)
+        self._pod = pod
+        self._linger_s = linger_s
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End later; a second signal ends at once."""
+        gateway = self._pod.gateway
+        if gateway is None or gateway.is_ending or sig != signal.SIGTERM:
+            self.should_exit = True
+            return
+        gateway.is_ending = True
+        loop = self._pod.loop
+        assert loop is not None, "it is set before the gateway"
+        loop.call_soon_threadsafe(lambda: loop.call_later(self._linger_s, self._end))
+
+    def _end(self) -> None:
+        self.should_exit = True
+
+
+class GatewayPod:
+    """The application and its life."""
+
+    def __init__(self, args: GatewayArgs) -> None:
+        self._args = args
+        self._view: ClusterView | None = None
+        self._following: asyncio.Task[None] | None = None
+        self.gateway: Gateway | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.app = Starlette(lifespan=self._lifespan, exception_handlers=HANDLERS)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        args, settings = self._args, self._args.settings
+        self.loop = asyncio.get_running_loop()
+        fleet = Fleet(settings.max_held, random.Random(), settings.engine_timeout_s)
+        api = ApiServer(args.access, random.Random(), log)
+        view = self._view = ClusterView(fleet, api, (args.namespace, args.deployment), log)
+        with event_log(settings) as events:
+            gateway = self.gateway = Gateway(settings, fleet, view, events)
+            add_routes(app, gateway)
+            app.router.routes.append(Route("/livez", self.livez))
+            following = self._following = asyncio.create_task(view.run())
+            probing = asyncio.create_task(probe(fleet, settings.probe_interval_s, STEADY_PROBES))
+            try:
+                async with listening(self._inside(gateway), settings.host, args.figures_port):
+                    yield
+            finally:
+                for task in (following, probing):
+                    task.cancel()
+                await asyncio.wait([following, probing])
+                await view.close()
+                await fleet.close()
+
+    def _inside(self, gateway: Gateway) -> Starlette:
+        async def figures(request: Request) -> Response:
+            return Response(gateway.figures().model_dump_json(), media_type="application/json")
+
+        return Starlette(
+            routes=[
+                Route("/figures", figures),
+                Route("/metrics", gateway.metrics),
+                Route("/readyz", gateway.readyz),
+                Route("/livez", self.livez),
+            ]
+        )
+
+    async def livez(self, request: Request) -> Response:
+        """``GET /livez``: 200 while everything that follows the cluster is alive."""
+        assert self._view is not None
+        if self._view.has_died or (self._following is not None and self._following.done()):
+            return JSONResponse({"status": "dead", "reason": "a watch ended by a bug"}, 500)
+        return JSONResponse({"status": "alive"})
+
+
+def log(line: str) -> None:
+    """Write one line, for one change."""
+    print(f"gateway: {line}", flush=True)
+
+
+def parse_deployment(text: str) -> tuple[str, str]:
+    """Return namespace and name of ``NAMESPACE/NAME``."""
+    namespace, _, name = text.partition("/")
+    if not namespace or not name or "/" in name:
+        raise UserError(f"--deployment must be NAMESPACE/NAME, got {text!r}")
+    return namespace, name
+
+
+def run(args: GatewayArgs) -> None:
+    """Serve until SIGTERM."""
+    settings, pod = args.settings, GatewayPod(args)
+    config: dict[str, Any] = {"loop": "uvloop", "http": "httptools", "ws": "none"}
+    server = LingeringServer(
+        uvicorn.Config(
+            pod.app,
+            host=settings.host,
+            port=settings.port,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=settings.drain_s,
+            **config,
+        ),
+        pod,
+        args.linger_s,
+    )
+    gc.collect()
+    gc.freeze()  # as the local gateway does: what is imported lives for ever
+    server.run()
