@@ -1,0 +1,52 @@
+"""The compiled pipelines as the operator submits them: read from what is installed, with this installation's images.
+
+Owns no call to Kubeflow. The packages are data of ``daybreak_pipelines``, which is never imported, or a folder.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from daybreak_contracts.errors import UserError
+from daybreak_operator.settings import Images
+
+HOLDER = "daybreak_pipelines"
+PREFIX = "daybreak-"
+
+
+def read(name: str, folder: Path | None) -> dict[str, Any]:
+    """Return a compiled pipeline as the API wants it: the pipeline, beside what it asks of Kubernetes if anything.
+
+    One that is not there is a UserError: the operator's image lacks it.
+    """
+    try:
+        place: Traversable = folder if folder is not None else resources.files(HOLDER).joinpath("compiled")
+        text = place.joinpath(f"{name}.yaml").read_text()
+    except (OSError, ModuleNotFoundError) as error:
+        where = str(folder) if folder is not None else f"the package {HOLDER}"
+        raise UserError(
+            f"pipeline {name} is not in {where}: install daybreak-pipelines beside the operator"
+        ) from error
+    pipeline, *platforms = yaml.safe_load_all(text)
+    if not platforms:
+        return dict(pipeline)
+    return {"pipeline_spec": pipeline, "platform_spec": platforms[0]}
+
+
+def with_images(package: Mapping[str, Any], images: Images) -> dict[str, Any]:
+    """Return the package with each component's image (``daybreak-<component>:<tag>``) as the installation has it."""
+    changed = copy.deepcopy(dict(package))
+    known = asdict(images)
+    for executor in changed.get("pipeline_spec", changed)["deploymentSpec"]["executors"].values():
+        container = executor["container"]
+        component = container["image"].partition(":")[0].removeprefix(PREFIX)
+        container["image"] = known.get(component, container["image"])
+    return changed

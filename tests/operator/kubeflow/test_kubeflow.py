@@ -1,0 +1,348 @@
+"""Kubeflow as a back end: a run is started at most once, whatever is lost on the way; states; a server that is down."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daybreak_contracts import names
+from daybreak_contracts.errors import TransientError, UserError
+from daybreak_operator.core.plan import Submit
+from daybreak_operator.core.training.observed import PipelineRun
+from daybreak_operator.settings import Images
+from daybreak_operator.shell import kubeflow, kubeflow_package
+from daybreak_operator.shell.kubeflow import Choices, Kubeflow
+from tests.operator.kubeflow.stand_in import ENDED_UNIX, ROOT, BackEnd, Fault, serve
+
+RUN_ID = "0b5c1b63-7a4f-4b52-9a3c-6f6a7b8c9d0e-data-1"
+PARAMETERS = {"data": "{}", "tokenizer": "{}", "output": "s3://models/first", "handover": "team/first-data-1"}
+REQUEST = Submit(
+    run_id=RUN_ID,
+    pipeline=names.DATA_PIPELINE,
+    display_name="team/first-data-1",
+    experiment="daybreak",
+    parameters=PARAMETERS,
+    service_account="daybreak-pipeline",
+)
+
+
+class Time:
+    """Time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def back_end() -> Iterator[BackEnd]:
+    with serve() as found:
+        yield found
+
+
+@pytest.fixture
+def clock() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def client(back_end: BackEnd, clock: Time) -> Kubeflow:
+    return Kubeflow(back_end.url, choices(clock))
+
+
+def choices(clock: Time) -> Choices:
+    return Choices(clock=lambda: clock.now, sleep=clock.sleep, timeouts_s=(2.0, 2.0))
+
+
+class TestSubmit:
+    def test_a_run_is_started_under_the_id_that_was_chosen(self, back_end: BackEnd, client: Kubeflow) -> None:
+        assert client.get(RUN_ID) == PipelineRun("Absent")
+        client.submit(REQUEST)
+        assert client.get(RUN_ID) == PipelineRun("Pending")
+        run = back_end.runs[RUN_ID]
+        assert run["display_name"] == "team/first-data-1"
+        assert run["service_account"] == "daybreak-pipeline"
+        assert run["runtime_config"] == {"parameters": PARAMETERS}
+        assert set(run["pipeline_spec"]) == {"pipeline_spec", "platform_spec"}
+        (experiment,) = back_end.experiments.values()
+        assert (run["experiment_id"], experiment["display_name"]) == (experiment["experiment_id"], "daybreak")
+
+    def test_an_operator_that_forgot_its_submission_starts_no_second_run(self, back_end: BackEnd) -> None:
+        """Killed between the submission and the status that records it."""
+        Kubeflow(back_end.url).submit(REQUEST)
+        Kubeflow(back_end.url).submit(REQUEST)
+        assert back_end.workflows == {RUN_ID: 1}
+        assert len(back_end.experiments) == 1
+
+    @pytest.mark.parametrize("kind", ["after", "hang"])
+    def test_an_answer_that_is_lost_is_asked_for(
+        self, back_end: BackEnd, client: Kubeflow, clock: Time, kind: str
+    ) -> None:
+        client.submit(replace(REQUEST, run_id="another"))
+        back_end.faults = [Fault("POST", kind)]
+        client.submit(REQUEST)
+        assert back_end.workflows == {"another": 1, RUN_ID: 1}
+        client.submit(REQUEST)
+        assert back_end.workflows == {"another": 1, RUN_ID: 1}
+
+    def test_what_stays_unclear_is_not_posted_again_before_a_minute_is_over(
+        self, back_end: BackEnd, client: Kubeflow, clock: Time
+    ) -> None:
+        client.submit(replace(REQUEST, run_id="another"))
+        back_end.faults = [Fault("POST", "before")]
+        with pytest.raises(kubeflow.UnclearError, match="not clear whether it was started"):
+            client.submit(REQUEST)
+        posts = back_end.posts()
+        with pytest.raises(TransientError, match="not clear yet"):
+            client.submit(REQUEST)
+        assert back_end.posts() == posts
+        clock.sleep(kubeflow.QUIET_S)
+        client.submit(REQUEST)
+        assert back_end.workflows == {"another": 1, RUN_ID: 1}
+
+    @pytest.mark.parametrize("status", ["502", "503", "504"])
+    def test_a_proxy_that_answers_instead_is_unclear_too(
+        self, back_end: BackEnd, client: Kubeflow, status: str
+    ) -> None:
+        client.submit(replace(REQUEST, run_id="another"))
+        back_end.faults = [Fault("POST", status)]
+        with pytest.raises(kubeflow.UnclearError):
+            client.submit(REQUEST)
+
+    def test_a_second_post_is_a_disaster_and_the_stand_in_knows_it(
+        self, back_end: BackEnd, client: Kubeflow
+    ) -> None:
+        client.submit(REQUEST)
+        body = client._body(REQUEST)
+        client._post(RUN_ID, body)
+        assert back_end.workflows == {RUN_ID: 2}
+
+    def test_an_experiment_that_was_deleted_is_made_anew(self, back_end: BackEnd, client: Kubeflow) -> None:
+        client.submit(replace(REQUEST, run_id="another"))
+        back_end.experiments.clear()
+        client.submit(REQUEST)
+        assert back_end.workflows[RUN_ID] == 1
+        assert len(back_end.experiments) == 1
+
+    def test_an_experiment_that_is_there_is_taken(self, back_end: BackEnd, clock: Time) -> None:
+        Kubeflow(back_end.url).submit(replace(REQUEST, run_id="another"))
+        Kubeflow(back_end.url).submit(REQUEST)
+        assert back_end.requests.count(("POST", f"{ROOT}/experiments")) == 1
+
+    def test_an_experiment_whose_answer_is_lost_is_found(self, back_end: BackEnd, client: Kubeflow) -> None:
+        back_end.faults = [Fault("POST", "after")]
+        client.submit(REQUEST)
+        assert len(back_end.experiments) == 1
+        assert back_end.workflows == {RUN_ID: 1}
+
+    def test_a_wrong_parameter_is_the_users(self, back_end: BackEnd, client: Kubeflow) -> None:
+        request = replace(REQUEST, parameters={**PARAMETERS, "typo": 1})
+        with pytest.raises(UserError, match="status 400: parameter typo is not defined"):
+            client.submit(request)
+        assert back_end.workflows == {}
+
+    def test_a_spec_that_cannot_be_read_is_told(self, back_end: BackEnd, clock: Time, tmp_path: Path) -> None:
+        (tmp_path / "daybreak-data.yaml").write_text("a: 1")
+        client = Kubeflow(back_end.url, replace(choices(clock), packages=tmp_path))
+        with pytest.raises(UserError, match=r"cannot start run .* status 500: .*invalid pipeline spec"):
+            client.submit(REQUEST)
+
+    def test_a_package_that_is_missing_is_told(self, back_end: BackEnd, clock: Time, tmp_path: Path) -> None:
+        client = Kubeflow(back_end.url, replace(choices(clock), packages=tmp_path))
+        with pytest.raises(UserError, match="pipeline daybreak-data is not in"):
+            client.submit(REQUEST)
+
+    def test_pods_of_a_run_that_nobody_knows_hold_a_submission_back(
+        self, back_end: BackEnd, clock: Time
+    ) -> None:
+        client = Kubeflow(back_end.url, replace(choices(clock), has_pods=lambda run_id: True))
+        with pytest.raises(TransientError, match="has pods"):
+            client.submit(REQUEST)
+        assert back_end.posts() == 0
+
+    def test_an_installations_images_and_secret_are_put_in(self, back_end: BackEnd, clock: Time) -> None:
+        mine = Images(data="r.example/data@sha256:1", train="r.example/train@sha256:2")
+        chosen = replace(choices(clock), images=mine, storage_secret="s3")
+        Kubeflow(back_end.url, chosen).submit(REQUEST)
+        run = back_end.runs[RUN_ID]
+        executors = run["pipeline_spec"]["pipeline_spec"]["deploymentSpec"]["executors"]
+        assert {executor["container"]["image"] for executor in executors.values()} == {
+            "r.example/data@sha256:1"
+        }
+        assert run["runtime_config"]["parameters"]["storage_secret"] == "s3"
+
+    def test_a_secret_that_a_run_names_is_kept(self, back_end: BackEnd, clock: Time) -> None:
+        request = replace(REQUEST, parameters={**PARAMETERS, "storage_secret": "own"})
+        Kubeflow(back_end.url, replace(choices(clock), storage_secret="s3")).submit(request)
+        assert back_end.runs[RUN_ID]["runtime_config"]["parameters"]["storage_secret"] == "own"
+
+    def test_a_token_is_sent_and_read_anew(self, back_end: BackEnd, clock: Time, tmp_path: Path) -> None:
+        token = tmp_path / "token"
+        client = Kubeflow(back_end.url, replace(choices(clock), token_file=token))
+        for text in ("one", "two"):
+            token.write_text(text)
+            client.get(RUN_ID)
+        assert [headers["Authorization"] for headers in back_end.headers] == ["Bearer one", "Bearer two"]
+
+
+class TestStates:
+    @pytest.mark.parametrize(
+        ("states", "expected"),
+        [
+            pytest.param((), PipelineRun("Pending"), id="fresh"),
+            pytest.param((None,), PipelineRun("Pending"), id="no-state-at-first"),
+            pytest.param(("RUNNING",), PipelineRun("Running"), id="running"),
+            pytest.param(("RUNNING", "SUCCEEDED"), PipelineRun("Succeeded", "", ENDED_UNIX), id="succeeded"),
+            pytest.param(("RUNNING", "FAILED"), PipelineRun("Failed", "", ENDED_UNIX), id="failed"),
+            pytest.param(("RUNNING", "FAILED", "RUNNING"), PipelineRun("Running"), id="retried-by-hand"),
+            pytest.param(("CANCELING",), PipelineRun("Canceling"), id="being-stopped"),
+            pytest.param(
+                ("CANCELING", "FAILED"), PipelineRun("Failed", "it was terminated", ENDED_UNIX), id="stopped"
+            ),
+            pytest.param(
+                ("CANCELING", "SUCCEEDED"), PipelineRun("Succeeded", "", ENDED_UNIX), id="outlived-its-stop"
+            ),
+            pytest.param(("A_NEW_STATE",), PipelineRun("Running"), id="a-state-that-nobody-knows-yet"),
+        ],
+    )
+    def test_a_state_is_told(
+        self, back_end: BackEnd, client: Kubeflow, states: tuple[str | None, ...], expected: PipelineRun
+    ) -> None:
+        client.submit(REQUEST)
+        for state in states:
+            back_end.move(RUN_ID, state)
+        assert client.get(RUN_ID) == expected
+
+    def test_a_run_without_pods_is_lost_after_two_minutes(self, back_end: BackEnd, clock: Time) -> None:
+        pods = {RUN_ID: False}
+        client = Kubeflow(back_end.url, replace(choices(clock), has_pods=lambda run_id: pods[run_id]))
+        client.submit(REQUEST)
+        clock.sleep(1000)
+        assert client.get(RUN_ID).state == "Pending"
+        back_end.move(RUN_ID, "RUNNING")
+        assert client.get(RUN_ID).state == "Running"
+        clock.sleep(kubeflow.LOST_AFTER_S - 1)
+        assert client.get(RUN_ID).state == "Running"
+        pods[RUN_ID] = True
+        assert client.get(RUN_ID).state == "Running"
+        pods[RUN_ID] = False
+        clock.sleep(kubeflow.LOST_AFTER_S)
+        assert client.get(RUN_ID).state == "Running"
+        clock.sleep(kubeflow.LOST_AFTER_S)
+        lost = client.get(RUN_ID)
+        assert (lost.state, lost.message) == ("Lost", "the back end says RUNNING, but had no pods for 120 s")
+        back_end.move(RUN_ID, "SUCCEEDED")
+        assert client.get(RUN_ID).state == "Succeeded"
+
+
+class TestTerminate:
+    def test_a_run_is_stopped(self, back_end: BackEnd, client: Kubeflow) -> None:
+        client.submit(REQUEST)
+        client.terminate(RUN_ID)
+        assert client.get(RUN_ID).state == "Canceling"
+        client.terminate(RUN_ID)
+
+    def test_a_run_that_is_over_or_absent_is_fine(self, back_end: BackEnd, client: Kubeflow) -> None:
+        client.terminate(RUN_ID)
+        client.submit(REQUEST)
+        back_end.move(RUN_ID, "SUCCEEDED")
+        client.terminate(RUN_ID)
+        assert client.get(RUN_ID).state == "Succeeded"
+
+    def test_a_run_whose_workflow_is_gone_cannot_be_stopped(
+        self, back_end: BackEnd, client: Kubeflow
+    ) -> None:
+        client.submit(REQUEST)
+        back_end.workflows[RUN_ID] = 0
+        with pytest.raises(TransientError, match=r"status 500: .*workflow not found"):
+            client.terminate(RUN_ID)
+
+
+class TestDown:
+    @pytest.mark.parametrize("call", ["get", "submit", "terminate"])
+    def test_a_server_that_is_gone_is_told_of_at_once(self, call: str) -> None:
+        client = Kubeflow("http://127.0.0.1:1")
+        began = time.monotonic()
+        with pytest.raises(TransientError, match=r"http://127\.0\.0\.1:1: cannot be reached"):
+            getattr(client, call)(REQUEST if call == "submit" else RUN_ID)
+        assert time.monotonic() - began < 10
+
+    def test_a_server_that_hangs_is_told_of(self, back_end: BackEnd) -> None:
+        client = Kubeflow(back_end.url, Choices(timeouts_s=(1.0, 0.5)))
+        back_end.faults = [Fault("GET", "hang")]
+        with pytest.raises(TransientError, match="cannot be reached"):
+            client.get(RUN_ID)
+
+    def test_a_server_that_is_ill_is_told_of(self, back_end: BackEnd, client: Kubeflow) -> None:
+        back_end.faults = [Fault("GET", "503")]
+        with pytest.raises(TransientError, match="status 503: Unavailable"):
+            client.get(RUN_ID)
+
+    def test_a_certificate_that_is_not_trusted_is_told_of(self, back_end: BackEnd) -> None:
+        with pytest.raises(TransientError, match="cannot be reached: SSLError"):
+            Kubeflow(back_end.url.replace("http:", "https:")).get(RUN_ID)
+
+
+EXCHANGES = json.loads((Path(__file__).parent / "exchanges.json").read_text())
+SPOKEN = [
+    pytest.param(exchange, id=f"{exchange['method']}-{exchange['path'].rpartition('/')[2]}-{number}")
+    for number, exchange in enumerate(EXCHANGES)
+    if "/pipelines" not in exchange["path"]
+]
+
+
+@pytest.mark.parametrize("exchange", SPOKEN)
+def test_the_stand_in_answers_as_a_real_back_end_did(exchange: dict[str, Any], back_end: BackEnd) -> None:
+    """Status and fields of every recorded exchange that concerns us; only ``run_details`` are not made up."""
+    spec = kubeflow_package.read(names.DATA_PIPELINE, None)
+    spec["pipeline_spec"]["root"]["inputDefinitions"]["parameters"]["n"] = {}
+    default = {"experiment_id": "e", "display_name": "Default", "description": "All runs."}
+    more = {"created_at": "x", "storage_state": "AVAILABLE", "last_run_created_at": "y"}
+    back_end.experiments = {"dbbd5ee4-d829-4c9b-afcf-b627315d9ee5": default | more}
+    run_id = exchange["path"].rpartition("/")[2]
+    body = exchange["body"]
+    if body is not None and "pipeline_spec" in body:
+        body = {**body, "pipeline_spec": spec}
+    if exchange["path"].startswith(f"{ROOT}/runs/"):
+        start = {"experiment_id": next(iter(back_end.experiments)), "display_name": "fresh", "run_id": run_id}
+        config = {"parameters": {"n": 7}, "pipeline_root": "minio://root"}
+        back_end.handle(
+            "POST", f"{ROOT}/runs", {}, {**start, "pipeline_spec": spec, "runtime_config": config}
+        )
+        for entry in exchange["response"]["state_history"][1:]:
+            back_end.move(run_id, entry["state"])
+    query = {name: [str(value)] for name, value in exchange["query"]}
+    answer = back_end.handle(exchange["method"], exchange["path"], query, body)
+    assert answer.status == exchange["status"]
+    assert shape(answer.body) == shape(without_details(exchange["response"]))
+
+
+def without_details(response: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in response.items() if name != "run_details"}
+
+
+def shape(value: Any, path: str = "") -> set[str]:
+    """The paths of all fields, besides what lies in a pipeline or a parameter."""
+    if isinstance(value, dict) and not path.endswith(("pipeline_spec", "parameters")):
+        return {found for name, item in value.items() for found in shape(item, f"{path}.{name}")}
+    if isinstance(value, list):
+        return {found for item in value for found in shape(item, f"{path}[]")}
+    final = value if path.endswith(".state") else ""
+    return {f"{path}={final}" if final else path}
+
+
+def test_an_operator_without_kubeflow_loads_no_kfp() -> None:
+    code = "import sys, daybreak_operator.shell.kubeflow; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert not {name for name in loaded if name.startswith(("kfp", "daybreak_pipelines"))}
