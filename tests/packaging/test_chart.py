@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+import daybreak_operator.__main__
 from daybreak_operator.settings import Images, Settings, from_environment
 from tests.packaging import render
 from tests.packaging.render import CHART, NAMESPACE, Object, RenderError
@@ -79,6 +81,15 @@ class TestEveryFileOfValues:
         assert all(not selector.items() <= other.items() for other in others)
 
 
+OF_THE_PROCESS = {"DAYBREAK_POD", "DAYBREAK_LOG_LEVEL"}
+
+
+def test_what_the_process_itself_reads_is_named_as_it_reads_it() -> None:
+    assert {
+        name for name in OF_THE_PROCESS if f'"{name}"' in inspect.getsource(daybreak_operator.__main__)
+    } == (OF_THE_PROCESS)
+
+
 class Recorder(dict[str, str]):
     """An environment that knows what it was asked for."""
 
@@ -105,7 +116,7 @@ class TestSettings:
         }
         environment = Recorder(given)
         settings = from_environment(environment)
-        assert environment.asked == set(given)
+        assert environment.asked == set(given) - OF_THE_PROCESS
         return settings
 
     def test_of_the_default_installation(self) -> None:

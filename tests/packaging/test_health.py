@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +101,23 @@ class TestAnyConditions:
         status = {"observedGeneration": 1, "conditions": conditions}
         thing = {"metadata": {"generation": 2}, "status": status}
         assert health(script_of(kind), thing) == ("Progressing", "Waiting for the operator")
+
+
+@pytest.mark.parametrize(("folder", "case"), cases())
+def test_argo_cds_own_command_line_says_the_same(folder: Path, case: dict[str, Any]) -> None:
+    """Only where it is installed: building it takes as long as a Kubernetes."""
+    argocd = shutil.which("argocd")
+    if argocd is None:
+        pytest.skip("argocd is not on the path")
+    said = subprocess.run(
+        [
+            *(argocd, "admin", "settings", "resource-overrides", "health", str(folder / case["inputPath"])),
+            *("--argocd-cm-path", str(MANIFESTS / "argocd" / "argocd-cm.yaml")),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    expected = case["healthStatus"]
+    assert f"STATUS: {expected['status']}\nMESSAGE: {expected['message']}" in said.stdout
