@@ -53,7 +53,7 @@ def decide_capacity(
     elif memory.surplus_since is None or idle:
         memory = replace(memory, surplus_since=at)
     desired = {option.place: layout.count(option) for option in options}
-    known = {place: replace(one, desired=desired[place]) for place, one in learnt.items()}
+    known = {place: wanting(one, desired[place]) for place, one in learnt.items()}
     memory = replace(memory, offerings=known)
     return CapacityDecision(
         desired=desired,
@@ -82,6 +82,11 @@ def option_of(
         come=chance_of(learned, offering.market, now),
         retry_at=learned.retry_at if backing_off else None,
     )
+
+
+def wanting(learned: Learned, desired: int) -> Learned:
+    """Return what is known of an offering with what is wanted of it now."""
+    return learned if learned.desired == desired else replace(learned, desired=desired)
 
 
 def bounds_of(pools: Sequence[Pool], scaling: Scaling) -> Bounds:

@@ -6,8 +6,10 @@ Owns the cost that placement lowers: price plus what the chance of a shortage co
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from daybreak_operator.core.capacity.odds import Group, odds_of
 from daybreak_operator.core.capacity.offerings import Offering
@@ -24,6 +26,8 @@ class Tuning:
     """Price of each replica that is missing on average: leads out of shortages that one replica cannot end."""
     none: float = 120.0
     """Further price of having none at all."""
+    crowd: float = 1.0
+    """Price of each replica beyond its zone's share."""
     probe: float = 0.5
     """Price of a launch that does not come up: it costs others' time and the cloud's patience."""
     lead_s: float = 195.0
@@ -55,17 +59,17 @@ class Option:
     retry_at: int | None = None
     """Set while it backs off."""
 
-    @property
+    @cached_property
     def place(self) -> Place:
         """Return the key of its offering."""
         return self.offering.place
 
-    @property
+    @cached_property
     def is_spot(self) -> bool:
         """Return whether it may be taken away."""
         return self.offering.market == "Spot"
 
-    @property
+    @cached_property
     def is_base(self) -> bool:
         """Return whether it is what the load should stand on: all but on-demand."""
         return self.offering.market != "OnDemand"
@@ -79,7 +83,7 @@ class Option:
             return ((self.stay if self.ready else self.come, ready + waiting),)
         return ((1.0, ready), (self.come, waiting))
 
-    @property
+    @cached_property
     def price_of_one(self) -> float:
         """Return what one more replica is expected to cost: nothing where it is expected not to come up."""
         return self.offering.price * (self.stay if self.ready and self.is_spot else self.come)
@@ -108,7 +112,28 @@ class Layout:
         self.tuning = tuning
         self.extra: dict[Place, int] = {option.place: 0 for option in options}
         self.unit = max((option.offering.price for option in options), default=0.0) or 1.0
+        self.sums: Counter[tuple[str, str | bool]] = Counter()
+        for option in options:
+            self.tally(option, option.ready + option.waiting)
+        self.base = [one for one in options if one.is_base]
+        self.on_demand = [one for one in options if not one.is_base]
         self.zones = len({option.offering.zone for option in options})
+
+    def tally(self, option: Option, number: int) -> None:
+        """Keep the sums by pool, zone and market."""
+        for key in (("pool", option.offering.pool), ("zone", option.offering.zone), ("base", option.is_base)):
+            self.sums[key] += number
+
+    def add(self, option: Option, number: int = 1) -> None:
+        """Ask for more, or give up some (negative)."""
+        self.extra[option.place] += number
+        self.tally(option, number)
+
+    def chosen(self, base: bool | None) -> Sequence[Option]:
+        """Return the options that are (or are not) base, or all."""
+        if base is None:
+            return self.options
+        return self.base if base else self.on_demand
 
     def count(self, option: Option) -> int:
         """Return the replicas of an option: those that answer, wait, and are asked for."""
@@ -116,28 +141,25 @@ class Layout:
 
     def total(self, *, base: bool | None = None) -> int:
         """Return the replicas of all options, or of those that are (or are not) base."""
-        return sum(self.count(one) for one in self.options if base is None or one.is_base == base)
+        if base is None:
+            return self.sums["base", True] + self.sums["base", False]
+        return self.sums["base", base]
 
     def ready(self, *, base: bool | None = None) -> int:
         """Return the replicas that answer and are kept."""
-        kept = (one.ready + min(0, one.waiting + self.extra[one.place]) for one in self.chosen(base))
-        return sum(kept)
-
-    def chosen(self, base: bool | None) -> list[Option]:
-        """Return the options that are (or are not) base, or all."""
-        return [one for one in self.options if base is None or one.is_base == base]
+        return sum(one.ready + min(0, one.waiting + self.extra[one.place]) for one in self.chosen(base))
 
     def standing(self) -> int:
         """Return the on-demand replicas that are there whatever happens: their pools' minima."""
-        return sum(self.limits.low[pool] for pool in {one.offering.pool for one in self.chosen(False)})
+        return sum(self.limits.low[pool] for pool in {one.offering.pool for one in self.on_demand})
 
     def in_pool(self, pool: str) -> int:
         """Return the replicas of one pool."""
-        return sum(self.count(one) for one in self.options if one.offering.pool == pool)
+        return self.sums["pool", pool]
 
     def in_zone(self, zone: str) -> int:
         """Return the replicas in one zone."""
-        return sum(self.count(one) for one in self.options if one.offering.zone == zone)
+        return self.sums["zone", zone]
 
     def risk(
         self, sure: int = 0, *, base: bool | None = None, change: tuple[Place, int] | None = None
@@ -147,39 +169,43 @@ class Layout:
         ``sure`` replicas are there besides the options looked at; ``change`` is one place with more or fewer.
         """
         groups: list[Group] = [(1.0, sure)]
-        for option in self.options:
-            if base is None or option.is_base == base:
-                extra = self.extra[option.place]
-                if change is not None and change[0] == option.place:
-                    extra += change[1]
+        for option in self.chosen(base):
+            extra = self.extra[option.place]
+            if change is not None and change[0] == option.place:
+                extra += change[1]
+            if option.ready or option.waiting or extra:
                 groups += option.groups(extra)
+        return self.cost_of(groups)
+
+    def cost_of(self, groups: Iterable[Group]) -> float:
+        """Return what the chance of a shortage costs (price per hour) with these groups."""
         odds = odds_of(groups, self.limits.needed)
         tuning = self.tuning
         return self.unit * (
             tuning.short * odds.short + tuning.missing * odds.missing + tuning.none * odds.none
         )
 
-    def zone_limit(self) -> int:
-        """Return how many replicas one zone may hold: its share, rounded up, of those there will be."""
-        total = max(self.limits.needed, self.total() + 1)
+    def share_of(self, total: int) -> int:
+        """Return how many of so many replicas one zone may hold: its share, rounded up."""
         return total if self.zones < 2 else max(1, math.ceil(self.limits.zone_share * total - 1e-9))
+
+    def may_try(self, option: Option, attempts: int) -> bool:
+        """Return whether one more launch may join those under way: back-off, attempts at once."""
+        known = option.ready > 0 or not option.is_spot
+        return option.retry_at is None and attempts < (self.tuning.attempts if known else 1)
 
     def may_add(self, option: Option, *, share: bool) -> bool:
         """Return whether one more may be asked for: back-off, attempts at once, pool, and the zone's share."""
-        attempts = option.waiting + max(0, self.extra[option.place])
-        known = option.ready > 0 or not option.is_spot
-        if option.retry_at is not None or attempts >= (self.tuning.attempts if known else 1):
+        if not self.may_try(option, option.waiting + max(0, self.extra[option.place])):
             return False
         pool = option.offering.pool
         if self.in_pool(pool) >= self.limits.high[pool]:
             return False
-        return not share or self.in_zone(option.offering.zone) < self.zone_limit()
+        return not share or self.in_zone(option.offering.zone) < self.share_of(
+            max(self.limits.needed, self.total() + 1)
+        )
 
     def may_remove(self, option: Option) -> bool:
         """Return whether one may go: there is one, and its pool stays at its minimum or above."""
         pool = option.offering.pool
         return self.count(option) > 0 and self.in_pool(pool) > self.limits.low[pool]
-
-    def add(self, option: Option, number: int = 1) -> None:
-        """Ask for more, or give up some (negative)."""
-        self.extra[option.place] += number

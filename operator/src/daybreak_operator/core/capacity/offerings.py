@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from daybreak_contracts.resources.deployment import Pool
 from daybreak_operator.core.capacity.values import Held, Learned, Market, Pending, Place
@@ -38,7 +39,7 @@ class Offering:
     market: Market
     price: float
 
-    @property
+    @cached_property
     def place(self) -> Place:
         """Return the key: pool and zone."""
         return self.pool, self.zone
@@ -123,6 +124,10 @@ def sibling_factor(failed: Offering, other: Offering) -> float:
 
 def look(offering: Offering, held: Held, before: Learned, now: int) -> Learned:
     """Return what one offering's replicas tell: a loss, then a success, then a failed attempt."""
+    if before.retry_at is not None and now - before.retry_at >= RESET_S:
+        before = replace(before, failures=0, retry_at=None)
+    if not (held.ready or held.pending or before.ready):
+        return before
     ready = len(held.ready)
     after = replace(before, ready=ready)
     placed = sum(1 for one in held.pending if one.placed)
@@ -142,7 +147,6 @@ def look(offering: Offering, held: Held, before: Learned, now: int) -> Learned:
 
 def failed_once(learned: Learned, now: int) -> Learned:
     """Return the offering after one more failure: no chance for now, and a longer wait than the time before."""
-    forgotten = learned.retry_at is not None and now - learned.retry_at >= RESET_S
-    failures = 1 if forgotten else learned.failures + 1
+    failures = learned.failures + 1
     retry_at = max(learned.retry_at or 0, now + backoff_s(failures))
     return replace(learned, failures=failures, success=0.0, success_at=now, retry_at=retry_at)

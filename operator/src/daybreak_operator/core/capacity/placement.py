@@ -8,15 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from daybreak_operator.core.capacity.arrange import launches_of
 from daybreak_operator.core.capacity.layout import Layout, Option
 
 
 def ask(layout: Layout, *, short_for_s: int) -> None:
     """Add what is worth asking for: the pools' minima, the base with its spare, on-demand for what is left to fear."""
     for pool in layout.limits.low:
+        cut_to_maximum(layout, pool)
         fill_minimum(layout, pool)
     add_base(layout)
     add_on_demand(layout, short_for_s)
+
+
+def cut_to_maximum(layout: Layout, pool: str) -> None:
+    """Bring a pool down to its maximum: it was lowered, or somebody else scaled it up."""
+    own = [one for one in layout.options if one.offering.pool == pool]
+    while layout.in_pool(pool) > layout.limits.high[pool]:
+        held = [one for one in own if layout.count(one) > 0]
+        layout.add(max(held, key=lambda one: removal_gain(layout, one)), -1)
 
 
 def fill_minimum(layout: Layout, pool: str) -> None:
@@ -32,14 +42,14 @@ def fill_minimum(layout: Layout, pool: str) -> None:
 def add_base(layout: Layout) -> None:
     """Ask for spot and reserved replicas as if there were no on-demand beyond its minimum: that is to go again."""
     limits = layout.limits
-    base = layout.chosen(True)
-    sure = layout.standing()
-    spare = limits.spare if any(one.is_spot for one in base) else 0
-    while layout.total(base=True) + sure < limits.needed + spare:
-        chosen = best_addition(layout, base, sure=sure, base=True)
-        if chosen is None:
-            return
-        layout.add(chosen)
+    most = limits.needed + limits.spare - layout.standing()
+    moving = (
+        layout.tuning.attempts
+    )  # a replica that moves is asked for in its new zone before the old one goes
+    for option in launches_of(layout):
+        crowded = layout.total() < limits.needed  # better all in one zone than too few
+        if layout.total(base=True) < most + moving and layout.may_add(option, share=not crowded):
+            layout.add(option)
 
 
 def add_on_demand(layout: Layout, short_for_s: int) -> None:
@@ -104,10 +114,14 @@ def give_up(layout: Layout, *, steady_for_s: int, idle: bool) -> bool:
 
 
 def trim(layout: Layout) -> None:
-    """Bring either part down to the most it may ever be: on-demand to the need, the base to the need and its spare."""
+    """Bring either part down to the most it may ever be: on-demand to the need, the base to the need and its spare.
+
+    Replicas on the move are above that until they answer in their new zone.
+    """
     limits = layout.limits
     for base, most in ((False, limits.needed), (True, limits.needed + limits.spare)):
-        while layout.total(base=base) > most:
+        moving = layout.tuning.attempts if base and limits.needed else 0
+        while layout.ready(base=base) > most or layout.total(base=base) > most + moving:
             candidates = [one for one in layout.chosen(base) if layout.may_remove(one)]
             if not candidates:
                 break

@@ -53,7 +53,7 @@ def pools_of(trace: Trace, replicas: int) -> tuple[Pool, ...]:
     by_price: dict[float, list[str]] = {}
     for zone in trace.zones:
         by_price.setdefault(trace.price((SPOT, zone)), []).append(zone)
-    most = replicas + SPARE
+    most = 2 * (replicas + SPARE)
     spot = [
         Pool(
             name=SPOT if len(by_price) == 1 else f"{SPOT}-{index}",
