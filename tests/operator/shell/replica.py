@@ -6,23 +6,25 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from daybreak_contracts import names
 from daybreak_operator.core import conditions
 from daybreak_operator.core.conditions import Condition
 from daybreak_operator.core.plan import Event, Finding, Object, Plan
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell import kube
 from daybreak_operator.shell.lease import LeaseTimes
-from daybreak_operator.shell.queue import BackOff
+from daybreak_operator.shell.queue import BackOff, Key
 from daybreak_operator.shell.reconcile import Decisions
 from daybreak_operator.shell.run import Installation, Operator, Timing
 
@@ -30,8 +32,8 @@ QUICK = Timing(
     silence_s=3.0,
     margin_s=60.0,
     absent_s=2.0,
-    drain_s=5.0,
-    lease=LeaseTimes(duration_s=4.0, deadline_s=3.0, renew_s=0.5, retry_s=0.3),
+    request_s=3.0,
+    lease=LeaseTimes(duration_s=4.0, deadline_s=3.0, renew_s=0.5, retry_s=0.3, request_s=1.0),
     back_off=BackOff(0.1, 1.0),
 )
 
@@ -80,15 +82,10 @@ class Replica:
     decisions: Decisions = SIMPLE
     me: str = "one"
     timing: Timing = QUICK
-    server: str = ""
-    """Another address of the API server, as of a proxy."""
 
     def __enter__(self) -> Replica:
         client = kube.connect({}, self.kubeconfig)
-        if self.server:
-            client.move_to(self.server)
         self.ended_with: list[int] = []
-        self.error: BaseException | None = None
         self.operator = Operator(
             Installation(
                 kube=client,
@@ -100,30 +97,35 @@ class Replica:
                 end=self.ended_with.append,
             )
         )
-        self._started = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        self._started.wait()
+        self._began = threading.Event()
+        self._thread = ThreadPoolExecutor(1)
+        self._end = self._thread.submit(asyncio.run, self._main())
+        self._began.wait()
         return self
 
-    def _run(self) -> None:
-        async def main() -> None:
-            self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-            self._started.set()
-            await self.operator.run(self._stop)
-
-        try:
-            asyncio.run(main())
-        except BaseException as error:
-            self.error = error
+    async def _main(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._began.set()
+        await self.operator.run(self._stop)
+        await asyncio.sleep(0.1)  # kopf's connections close in the background
 
     def __exit__(self, *_: object) -> None:
-        if self._thread.is_alive():
+        if not self._end.done():
             self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(30)
-        assert not self._thread.is_alive()
-        if self.error is not None:
-            raise self.error
+        self._end.result(30)
+        self._thread.shutdown()
+        with warnings.catch_warnings():
+            # A connection of kopf's to a server that was silent until the end can't be closed in good order.
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+
+    def wake(self, kind: str, namespace: str, name: str) -> None:
+        """Let the operator look at an object."""
+        self._loop.call_soon_threadsafe(self.operator.queue.add, Key(kind, namespace, name))
+
+    def wait(self) -> None:
+        """Wait until the operator ends by itself; raises what it ended with."""
+        self._end.result()
 
 
 def main(document: str) -> None:
@@ -131,7 +133,7 @@ def main(document: str) -> None:
     given = json.loads(document)
     timing = replace(QUICK, lease=LeaseTimes(**given.get("lease", {}))) if "lease" in given else QUICK
     with Replica(given["kubeconfig"], given["namespace"], me=given["me"], timing=timing) as replica:
-        replica._thread.join()
+        replica.wait()
     os._exit(0)
 
 

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from daybreak_contracts import names
+from daybreak_contracts.errors import UserError
+from daybreak_operator.core.plan import Plan
+from daybreak_operator.settings import Settings
+from daybreak_operator.shell import health, kube, preflight
 from tests.cluster.reach import Reach, wait_for
-from tests.operator.shell.replica import Replica
+from tests.operator.shell.proxy import Proxy
+from tests.operator.shell.replica import QUICK, SIMPLE, Replica, calm, config_map, one_child
 
-OUTPUT = {"output": {"uri": "s3://models/x"}}
 RUN = {
-    "apiVersion": "daybreak.dev/v1alpha1",
-    "kind": "TrainingRun",
+    "apiVersion": names.API_VERSION,
+    "kind": names.KIND_RUN,
     "spec": {
-        **OUTPUT,
+        "output": {"uri": "s3://models/x"},
         "data": {"sources": [{"name": "own", "directory": {"path": "/src"}}], "languages": ["python"]},
         "model": {"size": "1m"},
     },
 }
+DEPLOYMENT = {
+    "apiVersion": names.API_VERSION,
+    "kind": names.KIND_DEPLOYMENT,
+    "spec": {
+        "model": {"trainingRunRef": {"name": "first"}},
+        "pools": [{"name": "l4", "accelerator": "nvidia-l4", "zones": ["a"], "market": "Spot", "max": 1}],
+    },
+}
+READS = {"GET"}
 
 
 @pytest.fixture
@@ -27,29 +48,329 @@ def namespace(cluster: Reach) -> str:
     return cluster.namespace()
 
 
-@pytest.fixture
-def replica(cluster: Reach, namespace: str) -> Iterator[Replica]:
-    with Replica(str(cluster.kubeconfig), namespace) as running:
-        yield running
+def replica(cluster: Reach, namespace: str, **changed: Any) -> Replica:
+    return Replica(str(cluster.kubeconfig), namespace, **changed)
 
 
-def make_run(cluster: Reach, namespace: str, name: str = "first") -> dict[str, Any]:
-    return cluster.apply({**RUN, "metadata": {"name": name, "namespace": namespace}})[0]
+def make(
+    cluster: Reach, namespace: str, template: dict[str, Any] = RUN, name: str = "first"
+) -> dict[str, Any]:
+    return cluster.apply({**template, "metadata": {"name": name, "namespace": namespace}})[0]
 
 
-def settled(cluster: Reach, namespace: str, name: str = "first") -> dict[str, Any]:
+def settled(cluster: Reach, namespace: str, kind: str = "trainingrun", name: str = "first") -> dict[str, Any]:
     def found() -> Any:
-        run = cluster.get("trainingrun", name, namespace)
-        status = (run or {}).get("status") or {}
-        return run if run and status.get("observedGeneration") == run["metadata"]["generation"] else None
+        own = cluster.get(kind, name, namespace) or {}
+        seen = (own.get("status") or {}).get("observedGeneration")
+        return own if own and seen == own["metadata"]["generation"] else None
 
     return dict(wait_for(f"a status of {name}", found))
 
 
-def test_a_new_run_gets_its_child_and_its_status(cluster: Reach, namespace: str, replica: Replica) -> None:
-    make_run(cluster, namespace)
-    run = settled(cluster, namespace)
-    child = cluster.get("configmap", "first-child", namespace)
-    assert child is not None
-    assert child["data"] == {"size": "1"}
-    assert child["metadata"]["ownerReferences"][0]["uid"] == run["metadata"]["uid"]
+def child(cluster: Reach, namespace: str, name: str = "first-child") -> dict[str, Any] | None:
+    return cluster.get("configmap", name, namespace)
+
+
+def stalled(cluster: Reach, namespace: str, status: str = "True", name: str = "first") -> dict[str, Any]:
+    def found() -> Any:
+        said = ((cluster.get("trainingrun", name, namespace) or {}).get("status") or {}).get("conditions", [])
+        return next((c for c in said if c["type"] == "Stalled" and c["status"] == status), None)
+
+    return dict(wait_for(f"Stalled={status}", found))
+
+
+def writes(running: Replica) -> float:
+    """Requests that change something, but for the Lease's renewals."""
+    samples = [
+        sample
+        for family in running.operator.metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "daybreak_api_requests_total" and sample.labels["verb"] not in READS
+    ]
+    return sum(sample.value for sample in samples) - running.operator.leadership.num_written
+
+
+def passes(running: Replica) -> float:
+    families = running.operator.metrics.registry.collect()
+    samples = [sample for family in families for sample in family.samples]
+    return sum(s.value for s in samples if s.name == "daybreak_reconcile_seconds_count")
+
+
+class TestOneObject:
+    def test_gets_its_child_then_one_status_then_one_event(self, cluster: Reach, namespace: str) -> None:
+        with replica(cluster, namespace) as running:
+            wait_for("a leader", running.operator.leadership.held)
+            before = writes(running)
+            make(cluster, namespace)
+            run = settled(cluster, namespace)
+            made = child(cluster, namespace)
+            wait_for("the event", lambda: cluster.kubectl("get", "events", "-n", namespace, "-o", "name"))
+            seen = passes(running)
+            running.wake("TrainingRun", namespace, "first")
+            wait_for("another pass", lambda: passes(running) > seen)
+            assert made is not None
+            assert made["metadata"]["ownerReferences"][0]["uid"] == run["metadata"]["uid"]
+            assert writes(running) - before == 3
+        assert (
+            settled(cluster, namespace)["metadata"]["resourceVersion"] == run["metadata"]["resourceVersion"]
+        )
+
+    def test_carries_nothing_of_kopf(self, cluster: Reach, namespace: str) -> None:
+        make(cluster, namespace)
+        with replica(cluster, namespace):
+            metadata = settled(cluster, namespace)["metadata"]
+        assert "finalizers" not in metadata
+        assert not [name for name in metadata.get("annotations", {}) if "kopf" in name]
+
+    def test_has_its_deleted_child_made_anew(self, cluster: Reach, namespace: str) -> None:
+        make(cluster, namespace)
+        with replica(cluster, namespace):
+            settled(cluster, namespace)
+            old = child(cluster, namespace)
+            assert old is not None
+            cluster.kubectl("delete", "configmap", "first-child", "-n", namespace)
+            wait_for(
+                "another child",
+                lambda: (c := child(cluster, namespace)) and c["metadata"]["uid"] != old["metadata"]["uid"],
+            )
+
+    def test_has_its_edited_child_repaired_and_additions_left_alone(
+        self, cluster: Reach, namespace: str
+    ) -> None:
+        make(cluster, namespace)
+        with replica(cluster, namespace):
+            settled(cluster, namespace)
+            edit = json.dumps({"data": {"size": "9", "mine": "yes"}})
+            cluster.kubectl("patch", "configmap", "first-child", "-n", namespace, "--type=merge", "-p", edit)
+            wait_for(
+                "the repair",
+                lambda: (c := child(cluster, namespace)) and c["data"] == {"size": "1", "mine": "yes"},
+            )
+
+    def test_takes_nothing_that_somebody_else_made(self, cluster: Reach, namespace: str) -> None:
+        theirs = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"size": "theirs"}}
+        cluster.apply({**theirs, "metadata": {"name": "first-child", "namespace": namespace}})
+        make(cluster, namespace)
+        with replica(cluster, namespace):
+            said = stalled(cluster, namespace)
+            assert said["reason"] == "FieldConflict"
+            assert "remove or rename it" in said["message"]
+            found = child(cluster, namespace)
+            assert found is not None
+            assert found["data"] == {"size": "theirs"}
+            cluster.kubectl("delete", "configmap", "first-child", "-n", namespace)
+            stalled(cluster, namespace, "False")
+
+    def test_that_is_refused_says_so_and_others_go_on(self, cluster: Reach, namespace: str) -> None:
+        def decide(observed: Any, now: datetime) -> Plan:
+            own = getattr(observed, "run", None) or observed.deployment
+            plan = one_child(observed, now)
+            if own["metadata"]["name"] != "bad":
+                return plan
+            broken = {**config_map(own, {}), "data": {"not a key!": "x"}}
+            return replace(plan, apply=(broken,))
+
+        make(cluster, namespace, name="bad")
+        with replica(cluster, namespace, decisions=replace(SIMPLE, training=decide)):
+            said = stalled(cluster, namespace, name="bad")
+            make(cluster, namespace)
+            settled(cluster, namespace)
+        assert said["reason"] == "ApplyFailed"
+        assert "not a key!" in said["message"]
+
+    def test_over_quota_says_so_in_the_servers_words(self, cluster: Reach, namespace: str) -> None:
+        hard = {"count/configmaps": "0"}
+        quota = {"apiVersion": "v1", "kind": "ResourceQuota", "spec": {"hard": hard}}
+        cluster.apply({**quota, "metadata": {"name": "none", "namespace": namespace}})
+        status = json.dumps({"status": {"hard": hard, "used": hard}})
+        cluster.kubectl(
+            *("patch", "resourcequota", "none", "-n", namespace, "--subresource=status"),
+            "--type=merge",
+            "-p",
+            status,
+        )
+        make(cluster, namespace)
+        with replica(cluster, namespace):
+            said = stalled(cluster, namespace)
+            assert said["reason"] == "QuotaExceeded"
+            assert "exceeded quota: none" in said["message"]
+
+    def test_that_shows_a_bug_does_not_stop_the_others(self, cluster: Reach, namespace: str) -> None:
+        def decide(observed: Any, now: datetime) -> Plan:
+            if observed.run["metadata"]["name"] == "bad":
+                raise ZeroDivisionError("a bug")
+            return one_child(observed, now)
+
+        make(cluster, namespace, name="bad")
+        with replica(cluster, namespace, decisions=replace(SIMPLE, training=decide)):
+            said = stalled(cluster, namespace, name="bad")
+            make(cluster, namespace)
+            settled(cluster, namespace)
+        assert said["reason"] == "InternalError"
+        assert "ZeroDivisionError: a bug" in said["message"]
+
+    def test_holds_the_finalizer_only_while_it_is_wanted(self, cluster: Reach, namespace: str) -> None:
+        def decide(observed: Any, now: datetime) -> Plan:
+            going = "deletionTimestamp" in observed.run["metadata"]
+            return Plan(status=calm(observed, now), finalizer=not going)
+
+        make(cluster, namespace)
+        with replica(cluster, namespace, decisions=replace(SIMPLE, training=decide)):
+            assert settled(cluster, namespace)["metadata"]["finalizers"] == [names.FINALIZER]
+            cluster.kubectl("delete", "trainingrun", "first", "-n", namespace, "--wait=false")
+            wait_for("its end", lambda: cluster.get("trainingrun", "first", namespace) is None)
+
+    def test_whose_time_is_over_deletes_itself(self, cluster: Reach, namespace: str) -> None:
+        def decide(observed: Any, now: datetime) -> Plan:
+            seen = (observed.run.get("status") or {}).get("observedGeneration")
+            return Plan(status=calm(observed, now), delete_self=seen is not None, look_again_s=0.2)
+
+        make(cluster, namespace)
+        with replica(cluster, namespace, decisions=replace(SIMPLE, training=decide)):
+            wait_for("its end", lambda: cluster.get("trainingrun", "first", namespace) is None)
+
+    def test_that_follows_a_run_is_decided_anew_when_the_run_changes(
+        self, cluster: Reach, namespace: str
+    ) -> None:
+        def decide(observed: Any, now: datetime) -> Plan:
+            run = observed.followed
+            url = "none" if run is None else str(run["metadata"].get("labels", {}).get("color", "plain"))
+            return Plan(status={**calm(observed, now), "url": url})
+
+        make(cluster, namespace, DEPLOYMENT, "follower")
+        with replica(cluster, namespace, decisions=replace(SIMPLE, deployment=decide)):
+            for act, url in [
+                (lambda: None, "none"),
+                (lambda: make(cluster, namespace), "plain"),
+                (lambda: cluster.kubectl("label", "tr", "first", "-n", namespace, "color=red"), "red"),
+                (lambda: cluster.kubectl("delete", "tr", "first", "-n", namespace), "none"),
+            ]:
+                act()
+                wait_for(
+                    f"url {url}",
+                    lambda url=url: (
+                        settled(cluster, namespace, "modeldeployment", "follower")["status"]["url"] == url
+                    ),
+                )
+
+
+class TestTroubles:
+    def test_an_api_server_that_restarts_is_survived(self, cluster: Reach, namespace: str) -> None:
+        make(cluster, namespace)
+        with replica(cluster, namespace) as running:
+            settled(cluster, namespace)
+            cluster.restart_apiserver()
+            make(cluster, namespace, name="second")
+            settled(cluster, namespace, name="second")
+            cluster.kubectl("delete", "configmap", "first-child", "-n", namespace)
+            wait_for("another child", lambda: child(cluster, namespace))
+        assert running.ended_with == []
+
+    def test_watches_that_went_silent_are_taken_up_again(
+        self, cluster: Reach, namespace: str, tmp_path: Path
+    ) -> None:
+        make(cluster, namespace)
+        port = urlsplit(cluster.url).port
+        assert port is not None
+        with Proxy(port) as proxy:
+            kubeconfig = tmp_path / "kubeconfig"
+            there = f"https://127.0.0.1:{proxy.port}"
+            kubeconfig.write_text(cluster.kubeconfig.read_text().replace(cluster.url, there))
+            with Replica(str(kubeconfig), namespace) as running:
+                settled(cluster, namespace)
+                assert proxy.silence() > 10
+                cluster.kubectl("delete", "configmap", "first-child", "-n", namespace)
+                make(cluster, namespace, name="second")
+                wait_for("another child", lambda: child(cluster, namespace))
+                settled(cluster, namespace, name="second")
+            assert running.ended_with == []
+
+    def test_an_api_server_that_answers_nothing_ends_the_process(
+        self, cluster: Reach, namespace: str
+    ) -> None:
+        impatient = replace(QUICK, silence_s=1.0, margin_s=2.0)
+        with replica(cluster, namespace, timing=impatient) as running:
+            wait_for("the caches", lambda: running.operator.synced)
+            with cluster.freeze_apiserver():
+                wait_for("the end", lambda: running.ended_with)
+                assert health.troubles(running.operator.signs())
+        assert running.ended_with == [health.EXIT_STUCK]
+
+    def test_an_idle_operator_writes_nothing_and_asks_next_to_nothing(
+        self, cluster: Reach, namespace: str
+    ) -> None:
+        for number in range(5):
+            make(cluster, namespace, name=f"run-{number}")
+            make(cluster, namespace, DEPLOYMENT, f"deployment-{number}")
+        with replica(cluster, namespace, timing=replace(QUICK, silence_s=70.0)) as running:
+            for number in range(5):
+                settled(cluster, namespace, "trainingrun", f"run-{number}")
+                settled(cluster, namespace, "modeldeployment", f"deployment-{number}")
+            wait_for("events", lambda: writes(running) >= 30)
+            before, renewed = writes(running), running.operator.leadership.num_written
+            wait_for("ten renewals", lambda: running.operator.leadership.num_written >= renewed + 10)
+            assert writes(running) == before
+
+
+class TestReplicas:
+    def start(self, cluster: Reach, namespace: str, me: str) -> subprocess.Popen[bytes]:
+        given = {"kubeconfig": str(cluster.kubeconfig), "namespace": namespace, "me": me}
+        command = [sys.executable, "-m", "tests.operator.shell.replica", json.dumps(given)]
+        return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+    def holder(self, cluster: Reach, namespace: str) -> str:
+        lease = cluster.get("lease", names.LEASE, namespace)
+        return "" if lease is None else str(lease["spec"].get("holderIdentity", ""))
+
+    def test_one_that_waits_takes_over_from_one_that_was_killed(self, cluster: Reach, namespace: str) -> None:
+        first = self.start(cluster, namespace, "killed")
+        try:
+            wait_for("a leader", lambda: self.holder(cluster, namespace) == "killed")
+            with replica(cluster, namespace, me="heir") as heir:
+                wait_for("warm caches", lambda: heir.operator.synced)
+                assert not heir.operator.leadership.held()
+                first.send_signal(signal.SIGKILL)
+                first.wait()
+                make(cluster, namespace)
+                settled(cluster, namespace)
+                assert self.holder(cluster, namespace) == "heir"
+            assert self.holder(cluster, namespace) == ""
+        finally:
+            first.kill()
+            first.wait()
+
+    def test_one_that_stood_still_writes_nothing_when_it_wakes(self, cluster: Reach, namespace: str) -> None:
+        with replica(cluster, namespace, me="other") as running:
+            wait_for("a leader", running.operator.leadership.held)
+            taken = json.dumps({"spec": {"holderIdentity": "usurper"}})
+            cluster.kubectl("patch", "lease", names.LEASE, "-n", namespace, "--type=merge", "-p", taken)
+            wait_for("stepping down", lambda: not running.operator.leadership.held())
+            before = writes(running)
+            make(cluster, namespace)
+            wait_for("taking over", running.operator.leadership.held)
+            settled(cluster, namespace)
+            assert writes(running) > before
+
+
+class TestWhatIsMissing:
+    def test_rights_are_named(self, cluster: Reach, namespace: str, tmp_path: Path) -> None:
+        cluster.kubectl("create", "serviceaccount", "poor", "-n", namespace)
+        client = kube.connect({}, str(cluster.kubeconfig_of("poor", namespace, tmp_path)))
+        with pytest.raises(
+            UserError, match=r"may not: list trainingruns in .*update modeldeployments/status"
+        ):
+            preflight.check(client, Settings(namespace=namespace, watch_namespaces=(namespace,)))
+
+    def test_kinds_are_named(self, cluster: Reach) -> None:
+        class Poor(kube.Kube):
+            def serves(self, resource: Any) -> bool:
+                return resource.kind != names.KIND_DEPLOYMENT
+
+        client = kube.connect({}, str(cluster.kubeconfig))
+        client.__class__ = Poor
+        with pytest.raises(UserError, match=r"does not know modeldeployments of .*manifests/crds"):
+            preflight.check(client, Settings())
+
+    def test_a_way_to_the_api_is_asked_for(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match="KUBECONFIG"):
+            kube.connect({}, str(tmp_path / "nothing"))

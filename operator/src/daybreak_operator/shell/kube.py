@@ -56,10 +56,7 @@ class Kube:
         self._pool: urllib3.PoolManager = ApiClient(configuration).rest_client.pool_manager
         self.seen: Seen = lambda verb, code: None
         self.may_write: Callable[[], bool] = lambda: True
-
-    def move_to(self, server: str) -> None:
-        """Reach the same API server at another address."""
-        self._configuration.host = server
+        self.request_s = REQUEST_S
 
     def access(self) -> Access:
         """Return how the server is reached now; a service account's token is read anew."""
@@ -76,9 +73,11 @@ class Kube:
 
     # Reading -------------------------------------------------------------------------------------------------
 
-    def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
+    def get(
+        self, resource: Resource, namespace: str | None, name: str, within_s: float | None = None
+    ) -> dict[str, Any]:
         """Return an object; NotFoundError where there is none."""
-        return self._call("GET", resource.path(namespace, name))
+        return self._call("GET", resource.path(namespace, name), within_s=within_s)
 
     def exists(self, resource: Resource, namespace: str, name: str) -> bool:
         """Return whether there is such an object, without its content ever coming here."""
@@ -184,14 +183,16 @@ class Kube:
 
     # The Lease: written by who does not lead yet ---------------------------------------------------------------
 
-    def create_unfenced(self, body: Object) -> dict[str, Any]:
+    def create_unfenced(self, body: Object, within_s: float) -> dict[str, Any]:
         """Create an object without asking ``may_write``."""
-        return self._call("POST", resource_for(body).path(body["metadata"]["namespace"]), {}, body)
+        path = resource_for(body).path(body["metadata"]["namespace"])
+        return self._call("POST", path, {}, body, within_s=within_s)
 
-    def replace_unfenced(self, body: Object) -> dict[str, Any]:
+    def replace_unfenced(self, body: Object, within_s: float) -> dict[str, Any]:
         """Replace an object by resource version without asking ``may_write``."""
         metadata = body["metadata"]
-        return self._call("PUT", resource_for(body).path(metadata["namespace"], metadata["name"]), {}, body)
+        path = resource_for(body).path(metadata["namespace"], metadata["name"])
+        return self._call("PUT", path, {}, body, within_s=within_s)
 
     # -----------------------------------------------------------------------------------------------------------
 
@@ -210,9 +211,10 @@ class Kube:
         body: Object | None = None,
         content_type: str = JSON,
         accept: str = JSON,
+        within_s: float | None = None,
     ) -> dict[str, Any]:
         headers = {"Content-Type": content_type, "Accept": accept}
-        answer = self._send(method, path, query or {}, body, headers)
+        answer = self._send(method, path, query or {}, body, headers, read_s=within_s or self.request_s)
         found: dict[str, Any] = json.loads(answer.data)
         return found
 
@@ -224,7 +226,7 @@ class Kube:
         body: Object | None = None,
         headers: Mapping[str, str] | None = None,
         *,
-        read_s: float = REQUEST_S,
+        read_s: float,
         preload: bool = True,
     ) -> urllib3.BaseHTTPResponse:
         filled = {key: value for key, value in query.items() if value}

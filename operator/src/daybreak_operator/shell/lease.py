@@ -36,6 +36,8 @@ class LeaseTimes:
     renew_s: float = 5.0
     retry_s: float = 2.0
     """How often one that waits looks, and a holder tries again after a failed renewal."""
+    request_s: float = 3.0
+    """A request for the Lease may take so long: a lost connection must not cost the leadership."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ class Leadership:
         self._times = times
         self._sighting: Sighting | None = None
         self._renewed: float | None = None
+        self.num_written = 0
+        """Writes of the Lease: the only ones of an idle operator."""
 
     def held(self) -> bool:
         """Return whether we surely lead at this moment: nobody else can have taken over yet."""
@@ -130,9 +134,10 @@ class Leadership:
         body = record(lease, self._namespace, self.me, self._now(), self._times)
         try:
             write = self._kube.create_unfenced if step == "Create" else self._kube.replace_unfenced
-            written = write(body)
+            written = write(body, self._times.request_s)
         except ConflictError:
             return False
+        self.num_written += 1
         self._sighting = sight(written, None, began)
         self._renewed = began  # counted from before the request: what took long is not ours to enjoy
         return True
@@ -146,7 +151,7 @@ class Leadership:
             lease = self._read()
             if lease is not None and lease["spec"].get("holderIdentity") == self.me:
                 body = record(lease, self._namespace, "", self._now(), self._times)
-                self._kube.replace_unfenced(body)
+                self._kube.replace_unfenced(body, self._times.request_s)
         except (ApiError, TransientError) as error:
             LOG.warning("lease not given back", extra={"error": str(error)})
 
@@ -177,6 +182,6 @@ class Leadership:
 
     def _read(self) -> dict[str, Any] | None:
         try:
-            return self._kube.get(LEASES, self._namespace, names.LEASE)
+            return self._kube.get(LEASES, self._namespace, names.LEASE, self._times.request_s)
         except NotFoundError:
             return None

@@ -27,7 +27,7 @@ from daybreak_operator.shell.execute import Executor, Pipelines
 from daybreak_operator.shell.figures import Poller, Readings
 from daybreak_operator.shell.gather import Gather, Secrets
 from daybreak_operator.shell.health import Pulse, Sign
-from daybreak_operator.shell.kube import Kube
+from daybreak_operator.shell.kube import REQUEST_S, Kube
 from daybreak_operator.shell.lease import Leadership, LeaseTimes, LostLeadershipError
 from daybreak_operator.shell.metrics import Metrics, Observations
 from daybreak_operator.shell.queue import BackOff, Key, Schedule, WorkQueue
@@ -51,6 +51,7 @@ class Timing:
     """After so long without an event or bookmark a watch is taken up again."""
     margin_s: float = 20.0
     """How much later than that the process ends, when the watch didn't come back: 90 s in all."""
+    request_s: float = REQUEST_S
     stuck_s: float = 120.0
     """The oldest work may wait, or a pass may last, so long."""
     loop_s: float = 60.0
@@ -101,11 +102,13 @@ class Operator:
             self._timing.lease,
         )
         self.kube.may_write = self.leadership.held
+        self.kube.request_s = self._timing.request_s
         self.store = Store()
         schedule = Schedule(random.random, self._timing.back_off)
         self.queue = WorkQueue(schedule, time.monotonic)
         self.readings = Readings(time.monotonic)
         self.threads = Threads(NUM_WORKERS)
+        self.lease_threads = Threads(2)  # never behind requests that wait for a lost connection
         self.watches = self._make_watches()
         self.loop_pulse = Pulse(time.monotonic)
         self.kopf_pulse = Pulse(time.monotonic)
@@ -219,8 +222,9 @@ class Operator:
             if part.get_name() != "kopf":  # it ends by the flag
                 part.cancel()
         await asyncio.wait(parts, timeout=self._timing.drain_s)
-        await self.threads.call(self.leadership.give_back)
+        await self.lease_threads.call(self.leadership.give_back)
         self.threads.close()
+        self.lease_threads.close()
         for part in parts:
             part.cancel()
 
@@ -235,10 +239,10 @@ class Operator:
         await self._sync()
         health.watch_over(self.signs(), self._over, self._with.end)
         while True:
-            await self.leadership.acquire(self.threads.call)
+            await self.leadership.acquire(self.lease_threads.call)
             try:
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self.leadership.keep(self.threads.call))
+                    tasks.create_task(self.leadership.keep(self.lease_threads.call))
                     tasks.create_task(self.queue.work(self._reconciler().work, NUM_WORKERS))
                     tasks.create_task(Poller(self.store, self.readings, self.queue.add).run())
                     tasks.create_task(self._resync())
