@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.cache/uv/bin:$(HOME)/.local/bin:$(PATH)
 UV := uv
+TAG ?= dev
 
 ##@ Use
 .PHONY: help
@@ -40,8 +41,18 @@ cluster: setup ## A Kubernetes to try things on: in the foreground, Ctrl-C ends 
 	$(UV) run --frozen python -m tests.cluster --data .cache/cluster
 
 .PHONY: generate
-generate: setup ## Write the CRDs, the schema, the reference page and the compiled pipelines
+generate: setup ## Write the CRDs, the schema, the reference page, the compiled pipelines and manifests/base
 	$(UV) run --frozen python -m daybreak_pipelines.generate
+	$(UV) run --frozen python -m tests.packaging.render
+
+.PHONY: images
+images: ## Build all container images with docker or buildah, as daybreak/NAME:TAG (TAG=dev)
+	@if docker info > /dev/null 2>&1; then build="docker build"; \
+	elif command -v buildah > /dev/null; then build="buildah build"; \
+	else echo "make images needs a running docker, or buildah (apt-get install buildah)" >&2; exit 1; fi; \
+	for file in components/*/Dockerfile pipelines/Dockerfile operator/Dockerfile; do \
+	  $$build --file $$file --tag daybreak/$$(basename $$(dirname $$file)):$(TAG) . || exit 1; \
+	done
 
 .PHONY: bench
 bench: setup ## Measure ours beside the peers, into docs/benchmarks.md

@@ -137,7 +137,7 @@ DOCKERFILES = sorted([*ROOT.glob("components/*/Dockerfile"), *ROOT.glob("*/Docke
 class TestImages:
     def test_every_room_that_runs_has_one(self) -> None:
         rooms = {path.parent.name for path in DOCKERFILES}
-        assert rooms >= {"data", "train", "evaluate", "serve", "pipelines"}
+        assert rooms >= {"data", "train", "evaluate", "serve", "pipelines", "operator"}
 
     @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
     def test_it_follows_the_rules_for_dockerfiles(self, path: Path) -> None:
@@ -151,8 +151,9 @@ class TestImages:
         assert "uv sync --frozen --no-dev --no-editable" in text
         assert re.search(r"^USER 10001$", text, re.MULTILINE)
         assert "${PYTHON_TAG}${PYTHON_DIGEST}" in text, "a release pins the base by digest"
-        (entry,) = re.findall(r'^ENTRYPOINT \["python", "-m", "(.*)"\]$', text, re.MULTILINE)
-        assert entry in TREES or f"{entry}.__main__" in TREES
+        assert text.count('ENTRYPOINT ["python", "-m"]\n') == 1, "pods say which module (docs/decisions/0007)"
+        (module,) = re.findall(r'^CMD \["(.*)"\]$', text, re.MULTILINE)
+        assert module in TREES or f"{module}.__main__" in TREES
 
     @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
     def test_it_copies_what_it_installs(self, path: Path) -> None:

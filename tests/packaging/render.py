@@ -120,8 +120,12 @@ def _by_template(text: str, folder: str) -> Iterator[tuple[Path, str]]:
 
 
 def main() -> None:
-    """Write what differs."""
-    for path, content in generated_files().items():
+    """Write what differs; where there is no Helm and no Go to build it, say so."""
+    try:
+        files = generated_files()
+    except binaries.NoClusterError as reason:
+        sys.exit(f"manifests/base is as it was: {reason}")
+    for path, content in files.items():
         if not path.is_file() or path.read_text() != content:
             path.write_text(content)
             print(f"written: {path.relative_to(ROOT)}")
