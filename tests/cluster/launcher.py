@@ -147,10 +147,6 @@ class Cluster(Reach):
         with self._household.frozen("kube-apiserver"):
             yield
 
-    def finish_pod(self, namespace: str, name: str, exit_code: int) -> None:
-        """Let a pod that KWOK plays end with an exit code."""
-        self.kubectl("annotate", "pod", name, "-n", namespace, f"cluster.test/exit-code={exit_code}")
-
     def close(self) -> None:
         """End every process and remove the data folder."""
         self._household.close()
@@ -160,7 +156,7 @@ def start(parts: Parts, environment: Mapping[str, str], say: Say, folder: Path |
     """Start a cluster in a new folder, or in the one given; raises NoClusterError or StartError."""
     programs = locate(parts, environment, say)
     for attempt in range(1, PORT_TRIES + 1):
-        data = folder or Path(tempfile.mkdtemp(prefix="daybreak-cluster-"))
+        data = folder.resolve() if folder else Path(tempfile.mkdtemp(prefix="daybreak-cluster-"))
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
         cluster = Cluster(parts, programs, data, free_ports(4))
         try:

@@ -141,6 +141,10 @@ class Reach:
         names = [f"node/{node['metadata']['name']}" for node in made]
         self.kubectl("wait", "--for=condition=Ready", "--timeout=60s", *names)
 
+    def finish_pod(self, namespace: str, name: str, exit_code: int) -> None:
+        """Let a pod that KWOK plays end with an exit code."""
+        self.kubectl("annotate", "pod", name, "-n", namespace, f"cluster.test/exit-code={exit_code}")
+
     def restart_apiserver(self) -> None:
         """Only a cluster of our own can be handled so."""
         raise NoClusterError("the API server of a cluster that was there before is not ours to restart")

@@ -15,12 +15,13 @@ from tests.cluster.reach import Reach, wait_for
 
 pytestmark = pytest.mark.slow
 
+# Zones in which nobody else has nodes: a session's tests share one cluster.
 OFFERINGS = [
     Offering(zone, accelerator="nvidia-l4", market=market, price_per_hour=price)
-    for zone in ("zone-a", "zone-b")
+    for zone in ("cloud-a", "cloud-b")
     for market, price in (("Spot", 0.35), ("OnDemand", 0.98))
 ]
-PLENTY = [Change(0, zone, market, 3) for zone in ("zone-a", "zone-b") for market in ("Spot", "OnDemand")]
+PLENTY = [Change(0, zone, market, 3) for zone in ("cloud-a", "cloud-b") for market in ("Spot", "OnDemand")]
 
 
 @pytest.fixture
@@ -76,10 +77,10 @@ def node_under(cluster: Reach, namespace: str, name: str) -> dict[str, Any]:
 
 def test_a_waiting_pod_gets_a_machine_where_it_wants_one(full_cluster: Reach, namespace: str) -> None:
     with Cloud(full_cluster, OFFERINGS, PLENTY) as cloud:
-        full_cluster.apply(pod(namespace, "here", "zone-b"))
+        full_cluster.apply(pod(namespace, "here", "cloud-b"))
         wait_for("Running", lambda: phase(full_cluster, namespace, "here") == "Running")
         labels = node_under(full_cluster, namespace, "here")["metadata"]["labels"]
-        assert (labels[names.LABEL_NODE_ZONE], labels[names.LABEL_MARKET]) == ("zone-b", "Spot")
+        assert (labels[names.LABEL_NODE_ZONE], labels[names.LABEL_MARKET]) == ("cloud-b", "Spot")
         assert len(cloud.machines()) == 1
         assert cloud.cost() > 0
         assert events(full_cluster, namespace, "here", "TriggeredScaleUp")
@@ -87,13 +88,13 @@ def test_a_waiting_pod_gets_a_machine_where_it_wants_one(full_cluster: Reach, na
 
 def test_a_stock_out_brings_none_until_it_is_over(full_cluster: Reach, namespace: str) -> None:
     with Cloud(full_cluster, OFFERINGS, PLENTY) as cloud:
-        cloud.set_capacity("zone-a", "Spot", 0)
-        full_cluster.apply(pod(namespace, "waits", "zone-a"))
+        cloud.set_capacity("cloud-a", "Spot", 0)
+        full_cluster.apply(pod(namespace, "waits", "cloud-a"))
         (message,) = wait_for("refusal", lambda: events(full_cluster, namespace, "waits", "FailedScaleUp"))
-        assert message == "out of capacity: zone-a nvidia-l4 Spot"
+        assert message == "out of capacity: cloud-a nvidia-l4 Spot"
         assert phase(full_cluster, namespace, "waits") == "Pending"
         assert cloud.machines() == []
-        cloud.set_capacity("zone-a", "Spot", 1)
+        cloud.set_capacity("cloud-a", "Spot", 1)
         wait_for("Running", lambda: phase(full_cluster, namespace, "waits") == "Running")
 
 
@@ -102,7 +103,7 @@ def test_a_spot_machine_is_reclaimed_with_notice_and_replaced(full_cluster: Reac
     spec = {
         "replicas": 1,
         "selector": {"matchLabels": labels},
-        "template": {"metadata": {"labels": labels}, "spec": template("zone-a", "Spot")},
+        "template": {"metadata": {"labels": labels}, "spec": template("cloud-a", "Spot")},
     }
     metadata = {"name": "d", "namespace": namespace}
     deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
@@ -139,7 +140,7 @@ def running(cluster: Reach, namespace: str) -> list[dict[str, Any]]:
 
 def test_an_idle_machine_goes(full_cluster: Reach, namespace: str) -> None:
     with Cloud(full_cluster, OFFERINGS, PLENTY, Rules(idle_s=1)) as cloud:
-        full_cluster.apply(pod(namespace, "short", "zone-a", "OnDemand"))
+        full_cluster.apply(pod(namespace, "short", "cloud-a", "OnDemand"))
         wait_for("Running", lambda: phase(full_cluster, namespace, "short") == "Running")
         name = node_under(full_cluster, namespace, "short")["metadata"]["name"]
         full_cluster.kubectl("delete", "pod", "short", "-n", namespace)
@@ -149,11 +150,11 @@ def test_an_idle_machine_goes(full_cluster: Reach, namespace: str) -> None:
 
 def test_a_trace_takes_spot_machines_back(full_cluster: Reach, namespace: str) -> None:
     """A zone has one machine for 20 minutes and then none; the test says how late it is."""
-    trace = [Change(0, "zone-a", "Spot", 1), Change(1200, "zone-a", "Spot", 0)]
+    trace = [Change(0, "cloud-a", "Spot", 1), Change(1200, "cloud-a", "Spot", 0)]
     minutes = [0]
     rules = Rules(boot_s=0, notice_s=120, idle_s=600)
     with Cloud(full_cluster, OFFERINGS, trace, rules, clock=lambda: minutes[0] * 60.0) as cloud:
-        full_cluster.apply(pod(namespace, "brief", "zone-a"))
+        full_cluster.apply(pod(namespace, "brief", "cloud-a"))
         wait_for("Running", lambda: phase(full_cluster, namespace, "brief") == "Running")
         minutes[0] = 21
         wait_for("notice", lambda: cloud.counts().get("Notice"))
@@ -167,5 +168,5 @@ def test_a_trace_takes_spot_machines_back(full_cluster: Reach, namespace: str) -
 def test_a_restart_of_the_api_server_does_not_end_the_cloud(full_cluster: Reach, namespace: str) -> None:
     with Cloud(full_cluster, OFFERINGS, PLENTY):
         full_cluster.restart_apiserver()
-        full_cluster.apply(pod(namespace, "after", "zone-b", "OnDemand"))
+        full_cluster.apply(pod(namespace, "after", "cloud-b", "OnDemand"))
         wait_for("Running", lambda: phase(full_cluster, namespace, "after") == "Running")
