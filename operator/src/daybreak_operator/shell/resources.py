@@ -46,6 +46,7 @@ CHILDREN = (
     PODS,
     Resource("v1", "ConfigMap", "configmaps"),
     Resource("v1", "Service", "services"),
+    Resource("v1", "ServiceAccount", "serviceaccounts"),
     Resource("batch/v1", "Job", "jobs"),
     Resource("apps/v1", "Deployment", "deployments"),
     Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
