@@ -11,7 +11,7 @@ import contextlib
 import gc
 import random
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -74,8 +74,9 @@ class LingeringServer(uvicorn.Server):
 class GatewayPod:
     """The application and its life."""
 
-    def __init__(self, args: GatewayArgs) -> None:
+    def __init__(self, args: GatewayArgs, log: Callable[[str], None]) -> None:
         self._args = args
+        self._log = log
         self._view: ClusterView | None = None
         self._following: asyncio.Task[None] | None = None
         self.gateway: Gateway | None = None
@@ -87,8 +88,8 @@ class GatewayPod:
         args, settings = self._args, self._args.settings
         self.loop = asyncio.get_running_loop()
         fleet = Fleet(settings.max_held, random.Random(), settings.engine_timeout_s)
-        api = ApiServer(args.access, random.Random(), log)
-        view = self._view = ClusterView(fleet, api, (args.namespace, args.deployment), log)
+        api = ApiServer(args.access, random.Random(), self._log)
+        view = self._view = ClusterView(fleet, api, (args.namespace, args.deployment), self._log)
         with event_log(settings) as events:
             gateway = self.gateway = Gateway(settings, fleet, view, events)
             add_routes(app, gateway)
@@ -141,7 +142,7 @@ def parse_deployment(text: str) -> tuple[str, str]:
 
 def run(args: GatewayArgs) -> None:
     """Serve until SIGTERM."""
-    settings, pod = args.settings, GatewayPod(args)
+    settings, pod = args.settings, GatewayPod(args, log)
     config: dict[str, Any] = {"loop": "uvloop", "http": "httptools", "ws": "none"}
     server = LingeringServer(
         uvicorn.Config(

@@ -1,0 +1,69 @@
+"""An engine pod without Triton: the same gRPC messages and the same card, answered by an echo at once.
+
+``python echo_engine.py LABEL CARD.json TOKENIZER.json GRPC_PORT HTTP_PORT``: every token's text is the label,
+so that a test sees who answered. ``temperature`` x 100 ms pass before each token, as with the echo model in Triton.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+from daybreak_serve import protocol
+from daybreak_serve.gateway.streams import FINAL
+from daybreak_serve.protocol import Chunk
+
+
+class Echo(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
+    """Answers completions."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+
+    async def ModelReady(self, request: Any, context: Any) -> Any:
+        return service_pb2.ModelReadyResponse(ready=True)
+
+    async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
+        async for request in requests:
+            options = protocol.decode_options(request.raw_input_contents[1][4:])
+            for number in range(options.max_tokens):
+                if options.temperature:
+                    await asyncio.sleep(options.temperature / 10)
+                reason = "length" if number + 1 == options.max_tokens else None
+                yield self._message(Chunk(f"{self._label} ", (number,), reason))
+
+    def _message(self, chunk: Chunk) -> Any:
+        message = service_pb2.ModelStreamInferResponse()
+        data = protocol.encode_chunk(chunk)
+        message.infer_response.raw_output_contents.append(len(data).to_bytes(4, "little") + data)
+        message.infer_response.parameters[FINAL].bool_param = chunk.finish_reason is not None
+        return message
+
+
+async def main(label: str, card: str, tokenizer: str, grpc_port: str, http_port: str) -> None:
+    server = grpc.aio.server()
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Echo(label), server)
+    assert server.add_insecure_port(f"127.0.0.1:{grpc_port}") == int(grpc_port)
+    await server.start()
+
+    async def show(request: Any) -> Response:
+        file = card if request.url.path == "/model" else tokenizer
+        return Response(await asyncio.to_thread(Path(file).read_bytes), media_type="application/json")
+
+    app = Starlette(routes=[Route("/model", show), Route("/tokenizer", show)])
+    config = uvicorn.Config(app, port=int(http_port), log_level="critical", ws="none", lifespan="off")
+    await uvicorn.Server(config).serve()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
