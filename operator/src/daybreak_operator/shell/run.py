@@ -82,6 +82,8 @@ class Installation:
     timing: Timing = field(default_factory=Timing)
     end: Callable[[int], object] = os._exit
     """What the watchdog ends the process by."""
+    take_signals: Callable[[asyncio.Event], None] = lambda stop: None
+    """Lets signals set the event, in the event loop's thread; called once kopf has set its own handlers."""
 
 
 class Operator:
@@ -209,8 +211,16 @@ class Operator:
             await runner.cleanup()
 
     def _parts(self, stop: asyncio.Event) -> dict[str, Any]:
-        namespaces = self._with.settings.watch_namespaces
-        kopf = triggers.run(self.taken, self.kube.access, namespaces, self._timing.silence_s, stop)
+        made = self._with
+        feed = triggers.Feed(
+            self.taken,
+            self.kube.access,
+            made.settings.watch_namespaces,
+            self._timing.silence_s,
+            stop,
+            lambda: made.take_signals(stop),
+        )
+        kopf = triggers.run(feed)
         return {"kopf": kopf, "pulse": self._beat(), "life": self._live()}
 
     async def _end(self, parts: list[asyncio.Task[None]], stopping: asyncio.Task[Any]) -> None:

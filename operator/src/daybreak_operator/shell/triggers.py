@@ -6,7 +6,8 @@ Owns kopf's settings. No handler of kopf ever writes: no finalizers, no annotati
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import kopf
@@ -60,23 +61,33 @@ def settings_for(silence_s: float) -> kopf.OperatorSettings:
     return settings
 
 
-async def run(
-    taken: Taken,
-    access: Callable[[], Access],
-    namespaces: Iterable[str],
-    silence_s: float,
-    stop: asyncio.Event,
-) -> None:
+@dataclass(frozen=True)
+class Feed:
+    """How kopf is run."""
+
+    taken: Taken
+    access: Callable[[], Access]
+    namespaces: tuple[str, ...]
+    """Empty: all."""
+    silence_s: float
+    stop: asyncio.Event
+    take_signals: Callable[[], None] = lambda: None
+    """Called once kopf has put its own handlers of signals in place of ours."""
+
+
+async def run(feed: Feed) -> None:
     """Feed events until asked to stop."""
-    wanted = tuple(namespaces)
-    await kopf.operator(
-        registry=registry_for(taken, access),
-        settings=settings_for(silence_s),
+    ours = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
+        registry=registry_for(feed.taken, feed.access),
+        settings=settings_for(feed.silence_s),
         standalone=True,
-        clusterwide=not wanted,
-        namespaces=wanted,
-        stop_flag=stop,
+        clusterwide=not feed.namespaces,
+        namespaces=feed.namespaces,
+        stop_flag=feed.stop,
     )
+    feed.take_signals()
+    await kopf.run_tasks(tasks, ignored=ours)
 
 
 def is_watching() -> bool:

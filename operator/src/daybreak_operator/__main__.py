@@ -1,0 +1,95 @@
+"""``python -m daybreak_operator``: one replica of the operator, set up by the environment.
+
+Owns reading the environment, signals and exit codes: 0 asked to stop, 2 the installation is wrong, 75 the world is,
+70 the watchdog gave up, anything else a bug.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+
+from daybreak_contracts import names
+from daybreak_contracts.errors import DaybreakError, UserError, exit_code_of
+from daybreak_operator.core.deployment.decide import decide as decide_deployment
+from daybreak_operator.core.plan import Object
+from daybreak_operator.core.training.decide import decide as decide_training
+from daybreak_operator.core.training.pipeline_runs import ids_to_ask
+from daybreak_operator.settings import Settings, from_environment
+from daybreak_operator.shell import kube, logs
+from daybreak_operator.shell.execute import Pipelines
+from daybreak_operator.shell.reconcile import Decisions
+from daybreak_operator.shell.run import Installation, Operator
+
+DEFAULT_PORT = "8080"
+
+
+def pipeline_ids(run: Object, settings: Settings) -> tuple[str, ...]:
+    """Return the Kubeflow runs to ask about: none where the run's pipelines are Jobs."""
+    annotations = run["metadata"].get("annotations") or {}
+    backend = annotations.get(names.ANNOTATION_BACKEND, settings.backend)
+    return ids_to_ask(run) if backend == "KubeflowPipelines" else ()
+
+
+DECISIONS = Decisions(decide_training, decide_deployment, pipeline_ids)
+
+
+def pipelines_of(settings: Settings) -> Pipelines | None:
+    """Return Kubeflow's back end, where the installation has one; kfp is imported for those only."""
+    if not settings.kubeflow_url:
+        return None
+    from daybreak_operator.shell.kubeflow import Kubeflow
+
+    return Kubeflow(settings.kubeflow_url)
+
+
+def installation(environment: Mapping[str, str]) -> Installation:
+    """Return what the environment asks for; UserError for a value that can't be."""
+    settings = from_environment(environment)
+    port = environment.get("DAYBREAK_PORT", DEFAULT_PORT)
+    if not port.isdigit():
+        raise UserError(f"DAYBREAK_PORT must be a port number, got {port!r}")
+    return Installation(
+        kube=kube.connect(environment),
+        settings=settings,
+        decisions=DECISIONS,
+        me=environment.get("DAYBREAK_POD", f"{socket.gethostname()}-{os.getpid()}"),
+        port=int(port),
+        pipelines=pipelines_of(settings),
+        take_signals=take_signals,
+    )
+
+
+def take_signals(stop: asyncio.Event) -> None:
+    """Stop in good order on SIGTERM and SIGINT."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+async def operate(wanted: Installation) -> None:
+    """Run until a signal asks to stop."""
+    stop = asyncio.Event()
+    take_signals(stop)
+    await Operator(wanted).run(stop)
+
+
+def main(environment: Mapping[str, str]) -> int:
+    """Run one replica; return the exit code."""
+    logs.set_up(environment.get("DAYBREAK_LOG_LEVEL", "INFO"))
+    try:
+        asyncio.run(operate(installation(environment)))
+    except DaybreakError as error:
+        print(f"daybreak-operator: {error}", file=sys.stderr)
+        return exit_code_of(error)
+    return 0
+
+
+if __name__ == "__main__":
+    code = main(os.environ)
+    sys.stderr.flush()
+    os._exit(code)  # watches block in reads that no one waits for any more
