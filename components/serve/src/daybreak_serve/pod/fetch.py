@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -107,7 +106,7 @@ def _copy(uri: str, manifest: Manifest, folder: Path, progress: Progress) -> Non
             target.parent.mkdir(parents=True, exist_ok=True)
             digest = hashlib.sha256()
             with storage.translated(str(target)), target.open("wb") as file:
-                for block in _blocks(uri, entry, readers):
+                for block in blocks(uri, entry, readers):
                     digest.update(block)
                     file.write(block)
                     done += len(block)
@@ -118,31 +117,35 @@ def _copy(uri: str, manifest: Manifest, folder: Path, progress: Progress) -> Non
                 raise _changed(storage.join(uri, entry.path))
 
 
-def _blocks(uri: str, entry: FileEntry, readers: ThreadPoolExecutor) -> Iterator[bytes]:
+def blocks(
+    uri: str, entry: FileEntry, readers: ThreadPoolExecutor, block_bytes: int = BLOCK_BYTES
+) -> Iterator[bytes]:
     """Yield a file's blocks in order; readers are at most ``NUM_READERS`` blocks ahead of who takes them."""
     location = storage.join(uri, entry.path)
     waiting: deque[Future[bytes]] = deque()
     try:
-        for start in range(0, entry.size, BLOCK_BYTES):
-            waiting.append(readers.submit(_read, location, start, min(entry.size, start + BLOCK_BYTES)))
+        for start in range(0, entry.size, block_bytes):
+            waiting.append(readers.submit(_read, location, start, min(entry.size, start + block_bytes)))
             if len(waiting) == NUM_READERS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-        if _read(location, entry.size, entry.size + 1):
-            raise _changed(location)
     finally:
         for future in waiting:
             future.cancel()
+    if _read(location, entry.size, entry.size + 1, may_end=True):
+        raise _changed(location)
 
 
-def _read(location: str, start: int, end: int) -> bytes:
-    """Return the bytes of a file from ``start`` up to ``end``, or up to its own end if that comes first."""
+def _read(location: str, start: int, end: int, *, may_end: bool = False) -> bytes:
+    """Return the bytes of a file from ``start`` up to ``end``; a file that ends before is not the listed one."""
     fs, path = storage.filesystem(location)
     with storage.translated(location), fs.open(path, "rb") as file:
         file.seek(start)
-        data: Any = file.read(end - start)
-    return bytes(data)
+        data = bytes(file.read(end - start))
+    if len(data) < end - start and not may_end:
+        raise _changed(location)
+    return data
 
 
 def _changed(location: str) -> ArtifactError:
