@@ -73,7 +73,6 @@ class World:
     """Short digest to the container status that its pods get stuck in."""
     traffic: dict[str, Traffic] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
-    taken: tuple[str, ...] = ()
     reclaimed: set[str] = field(default_factory=set)
     settings: Settings = field(default_factory=Settings)
     has_gateway_api: bool = False
@@ -126,18 +125,21 @@ class World:
             earlier=self._earlier[1],
             reclaimed=tuple(sorted(self.reclaimed)),
             missing=self.missing,
-            taken=self.taken,
             has_gateway_api=self.has_gateway_api,
             settings=self.settings,
         )
 
     def figures(self) -> tuple[GatewayFigures, ...]:
         at = self.now.timestamp()
+        version = 0 if not self.routings else self.routings[-1].version
         reading = GatewayFigures(
-            instance="gateway-0", started=START.timestamp(), at=at, models=dict(self._counters)
+            instance="gateway-0",
+            started=START.timestamp(),
+            at=at,
+            models=dict(self._counters),
+            routing_version=version,
         )
-        other = GatewayFigures(instance="gateway-1", started=START.timestamp(), at=at)
-        return reading, other
+        return reading, reading.model_copy(update={"instance": "gateway-1", "models": {}})
 
     def plan(self) -> Plan:
         return decide(self.observed(), self.now)

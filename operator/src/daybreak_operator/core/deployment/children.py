@@ -20,7 +20,9 @@ from daybreak_operator.core.deployment.state import State
 from daybreak_operator.core.plan import Object, Ref
 
 DRAIN_S = 30
-"""From leaving the routing to the end: gateways hear of it within two seconds and hold a request for at most that."""
+"""From leaving the routing to the end: gateways hear of it within two seconds, a completion takes less than one."""
+DRAIN_MAX_S = 300
+"""The end even where a gateway has not told that it heard of it."""
 BY_REVISION = ("Deployment", "Service", "PodDisruptionBudget")
 
 
@@ -99,11 +101,18 @@ def leftovers(family: Family) -> tuple[Ref, ...]:
 
 def _of_other_models(family: Family) -> Iterator[Object]:
     kept = {names.short(digest) for digest in family.serving()}
-    kept |= {names.short(one.digest) for one in family.state.retired if family.now - one.since < DRAIN_S}
+    kept |= {names.short(one.digest) for one in family.state.retired if _drains(family, one.since)}
     for child in family.observed.children:
         revision = label(child, names.LABEL_REVISION)
         if child["kind"] in BY_REVISION and revision and revision not in kept and not _leaves(child):
             yield child
+
+
+def _drains(family: Family, since: float) -> bool:
+    """Return whether a model that left the routing at ``since`` may still be asked by a gateway."""
+    version = family.state.routing.version if family.state.routing is not None else 0
+    behind = any(reading.routing_version < version for reading in family.observed.figures)
+    return family.now - since < (DRAIN_MAX_S if behind else DRAIN_S)
 
 
 def _of_removed_pools(family: Family) -> Iterator[Object]:

@@ -22,12 +22,12 @@ CURRENT = "/models/current"
 KEY_FOLDER = "/etc/daybreak/signature"
 KEY_FILE = "public-key.pem"
 PORT_ENGINE = 8001
-PORT_PROBES = 8080
+PORT_HTTP = 8080
+"""Probes, the model's card and its tokenizer."""
 SHARED_MEMORY = "1Gi"
 """Triton's Python backend passes tensors through /dev/shm, where containers have 64 MiB by default."""
 GRACE_S = 30
-DRAIN_HOOK_S = 5
-"""A pod that goes answers on for this long: gateways hear of it within a second, a completion takes less than one."""
+"""Both commands answer on after SIGTERM until gateways and proxies know, and end within 25 s (their own defaults)."""
 LOADING_S = 1800
 PROBE_S = 2
 HARDENED: dict[str, Any] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
@@ -143,19 +143,18 @@ def engine_container(revision: Revision, pool: Pool) -> dict[str, Any]:
     container: dict[str, Any] = {
         "name": ENGINE,
         "image": image_of(revision),
-        "args": ["daybreak_serve.pod", "engine", "--model", CURRENT],
+        "args": engine_args(revision),
         "ports": [
             {"name": "grpc", "containerPort": PORT_ENGINE},
-            {"name": "probes", "containerPort": PORT_PROBES},
+            {"name": "http", "containerPort": PORT_HTTP},
         ],
         "volumeMounts": [
             {"name": "models", "mountPath": MODELS},
             {"name": "shared-memory", "mountPath": "/dev/shm"},
             {"name": "tmp", "mountPath": "/tmp"},
         ],
-        "startupProbe": probe("probes", times=LOADING_S // PROBE_S),
-        "readinessProbe": probe("probes", times=2),
-        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_HOOK_S}}},
+        "startupProbe": probe("http", times=LOADING_S // PROBE_S),
+        "readinessProbe": probe("http", times=2),
         "securityContext": HARDENED,
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
@@ -164,10 +163,17 @@ def engine_container(revision: Revision, pool: Pool) -> dict[str, Any]:
     return container
 
 
-def probe(port: str, times: int) -> dict[str, Any]:
-    """Return a probe of readiness that fails after so many times."""
+def engine_args(revision: Revision) -> list[str]:
+    """Return the engine's command; how many requests it answers at once is its own default unless the spec says."""
+    args = ["daybreak_serve.pod", "engine", "--model", CURRENT]
+    slots = revision.spec.runtime.max_concurrency
+    return args if slots is None else [*args, "--max-concurrency", str(slots)]
+
+
+def probe(port: str, times: int, path: str = "/readyz") -> dict[str, Any]:
+    """Return a probe that fails after so many times."""
     return {
-        "httpGet": {"path": "/readyz", "port": port},
+        "httpGet": {"path": path, "port": port},
         "periodSeconds": PROBE_S,
         "timeoutSeconds": 2,
         "failureThreshold": times,
@@ -195,7 +201,10 @@ def engine_service(revision: Revision) -> Object:
     spec = {
         "clusterIP": "None",
         "selector": revision.owner.selector(names.ROLE_ENGINE, revision=revision.short),
-        "ports": [{"name": "grpc", "port": PORT_ENGINE, "targetPort": "grpc"}],
+        "ports": [
+            {"name": "grpc", "port": PORT_ENGINE, "targetPort": "grpc"},
+            {"name": "http", "port": PORT_HTTP, "targetPort": "http"},
+        ],
     }
     return revision.owner.child("v1", "Service", name, labels, spec=spec)
 
@@ -219,11 +228,14 @@ def budget_spec(selector: dict[str, str]) -> dict[str, Any]:
 
 def engine_policy(owner: Identity) -> Object:
     """Return the policy by which only the gateway's pods reach the engines (the kubelet's probes always may)."""
-    gateway = {"podSelector": {"matchLabels": owner.selector(names.ROLE_GATEWAY)}}
+    gateway, ports = (
+        {"podSelector": {"matchLabels": owner.selector(names.ROLE_GATEWAY)}},
+        (PORT_ENGINE, PORT_HTTP),
+    )
     spec = {
         "podSelector": {"matchLabels": owner.selector(names.ROLE_ENGINE)},
         "policyTypes": ["Ingress"],
-        "ingress": [{"from": [gateway], "ports": [{"protocol": "TCP", "port": PORT_ENGINE}]}],
+        "ingress": [{"from": [gateway], "ports": [{"protocol": "TCP", "port": port} for port in ports]}],
     }
     name, labels = names.engine_policy(owner.name), owner.labels(names.ROLE_ENGINE)
     return owner.child("networking.k8s.io/v1", "NetworkPolicy", name, labels, spec=spec)

@@ -10,7 +10,6 @@ from typing import Any
 from daybreak_contracts import names
 from daybreak_contracts.resources.deployment import Gateway
 from daybreak_operator.core.deployment.engine_children import (
-    DRAIN_HOOK_S,
     GRACE_S,
     HARDENED,
     RESTRICTED,
@@ -26,6 +25,7 @@ PORT = 80
 PORT_HTTP = 8000
 PORT_METRICS = 9090
 STARTUP_PROBES = 60
+"""Two minutes for an interpreter on a busy node."""
 
 
 def gateway_children(owner: Identity, gateway: Gateway, settings: Settings) -> list[Object]:
@@ -86,9 +86,9 @@ def gateway_container(owner: Identity, settings: Settings) -> dict[str, Any]:
             {"name": "metrics", "containerPort": PORT_METRICS},
         ],
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
-        "startupProbe": probe("http", times=STARTUP_PROBES),
+        "startupProbe": probe("http", times=STARTUP_PROBES, path="/livez"),
         "readinessProbe": probe("http", times=2),
-        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_HOOK_S}}},
+        "livenessProbe": probe("http", times=5, path="/livez"),
         "securityContext": HARDENED,
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }

@@ -64,7 +64,7 @@ def size(state: State, load: Load) -> tuple[State, Sizing]:
         desired={carrier: main.desired},
         needed=main.needed,
         findings=main.findings,
-        look_again_s=main.look_again_s,
+        look_again_s=wait_of(main, load, carrier, fixed=load.spec.replicas is not None),
     )
     candidate = state.rolling
     if candidate is None:
@@ -101,7 +101,7 @@ def size_beside(
         candidate_findings=findings,
         enough=load.fleet.ready(candidate.digest) >= max(1, next_needs),
         starved=wanted > room or is_starved(decision, candidate, load.fleet),
-        look_again_s=min(main.look_again_s, decision.look_again_s),
+        look_again_s=sooner(sizing.look_again_s, wait_of(decision, load, candidate.digest, fixed=True)),
     )
 
 
@@ -142,6 +142,20 @@ def demand(load: Load) -> Demand:
         floor=1,
         now=load.now,
     )
+
+
+def wait_of(decision: CapacityDecision, load: Load, digest: str, *, fixed: bool) -> float | None:
+    """Return when capacity must be looked at again; None when a fixed number of replicas is there and stays."""
+    memory = decision.memory
+    times = (memory.short_since, memory.steady_since, memory.surplus_since)
+    complete = load.fleet.ready(digest) == load.fleet.wanted(digest) == sum(decision.desired.values())
+    settled = complete and not decision.findings and all(time is None for time in times)
+    return None if fixed and settled else decision.look_again_s
+
+
+def sooner(one: float | None, other: float | None) -> float | None:
+    """Return the shorter wait; None is for ever."""
+    return min((wait for wait in (one, other) if wait is not None), default=None)
 
 
 def is_starved(decision: CapacityDecision, candidate: Candidate, fleet: Fleet) -> bool:

@@ -16,7 +16,7 @@ from daybreak_operator.core.deployment.observed import Observed
 from daybreak_operator.core.deployment.sizing import Sizing
 from daybreak_operator.core.deployment.state import State
 from daybreak_operator.core.deployment.target import Target, Waiting
-from daybreak_operator.core.deployment.troubles import blocked, refusal_of
+from daybreak_operator.core.deployment.troubles import blocked, crash_of, refusal_of
 from daybreak_operator.core.plan import Finding, Object
 
 Said = tuple[Verdict, Finding]
@@ -101,7 +101,11 @@ def no_replica_answers(view: View) -> Said | None:
     stable = view.state.stable
     if stable is None or view.fleet.ready(stable.digest):
         return None
-    return "False", Finding("NoReplicaReady", f"no replica of model {names.short(stable.digest)} answers")
+    crash = crash_of(pod.stored for pod in view.fleet.alive(stable.digest))
+    why = f": {crash}" if crash is not None else ""
+    return "False", Finding(
+        "NoReplicaReady", f"no replica of model {names.short(stable.digest)} answers{why}"
+    )
 
 
 def no_gateway_answers(view: View) -> Said | None:
@@ -240,12 +244,6 @@ def gateways_are_missing(view: View) -> Said | None:
 
 
 # Stalled ---------------------------------------------------------------------------------------------------------
-def names_are_taken(view: View) -> Said | None:
-    """Objects of others have our children's names."""
-    taken = "; ".join(view.observed.taken)
-    return ("True", Finding("NameTaken", taken)) if taken else None
-
-
 def something_is_missing(view: View) -> Said | None:
     """The spec or the installation names something that is not there."""
     missing = "; ".join(view.observed.missing)
@@ -301,7 +299,6 @@ RECONCILING: tuple[Rule, ...] = (
     gateways_are_missing,
 )
 STALLED: tuple[Rule, ...] = (
-    names_are_taken,
     something_is_missing,
     containers_cannot_start,
     first_model_was_refused,
