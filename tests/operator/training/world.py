@@ -89,15 +89,15 @@ class World:
     # What the operator does ------------------------------------------------------------------------------------
 
     def observe(self) -> Observed:
-        run = copy.deepcopy(self.run)
-        asked = {
-            run_id: self.pipelines.get(run_id, PipelineRun("Absent"))
-            for run_id in pipeline_runs.ids_to_ask(run)
-        }
+        """What a shell gathers; the objects themselves: a decision changes nothing (``test_purity``)."""
+        run = dict(self.run)
+        on_kubeflow = self.settings.backend == "KubeflowPipelines" and not self.backend_error
+        ids = pipeline_runs.ids_to_ask(run) if on_kubeflow else ()
+        asked = {run_id: self.pipelines.get(run_id, PipelineRun("Absent")) for run_id in ids}
         return Observed(
             run=run,
-            children=tuple(copy.deepcopy(list(self.children.values()))),
-            pipelines={} if self.backend_error else asked,
+            children=tuple(self.children.values()),
+            pipelines=asked,
             backend_error=self.backend_error,
             progress=self.progress,
             missing=self.missing,

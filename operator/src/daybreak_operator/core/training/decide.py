@@ -70,11 +70,17 @@ def _look(scene: Scene) -> Look:
     look = Look(steps=scene.steps)
     for stage in STAGES:
         if step_table.is_complete(scene.steps, stage):
+            if stage == names.STAGE_TRAIN:
+                look = replace(look, delete=training_stage.stragglers(scene))
             continue
         found = (
             training_stage.look(scene) if stage == names.STAGE_TRAIN else pipeline_stage.look(scene, stage)
         )
-        look = replace(found, metrics=progress.joined(look.metrics, found.metrics))
+        look = replace(
+            found,
+            metrics=progress.joined(look.metrics, found.metrics),
+            delete=(*look.delete, *found.delete),
+        )
         if not step_table.is_complete(found.steps, stage):
             return look
         scene = replace(scene, steps=found.steps)

@@ -12,7 +12,7 @@ from daybreak_contracts import names
 from daybreak_contracts.errors import EXIT_TRANSIENT, EXIT_USER, UserError, exit_code_of
 from daybreak_contracts.resources.run import FailureRule
 from daybreak_operator.core.plan import Finding, Object
-from daybreak_operator.core.training import objects, pod_state
+from daybreak_operator.core.training import objects, pod_state, step_table
 from daybreak_operator.core.training.pod_state import ContainerFailure
 from daybreak_operator.core.training.restarts import Action, Verdict
 from daybreak_operator.core.training.results import Report
@@ -246,14 +246,20 @@ def _up_since(scene: Scene) -> float | None:
 
 
 def _silence_s(attempt: Attempt) -> tuple[float | None, float]:
-    """Return how long training has shown no sign of life, and how long it may."""
-    figures, now = attempt.scene.observed.progress, attempt.scene.now.timestamp()
-    if figures is not None and figures.attempt in (0, attempt.number):
+    """Return how long training has shown no sign of life, and how long it may.
+
+    A sign from before the attempt began is an earlier attempt's, and says nothing.
+    """
+    scene, figures = attempt.scene, attempt.scene.observed.progress
+    began = objects.instant(step_table.of_stage(scene.steps, names.STAGE_TRAIN)[0].start_time)
+    earliest = began.timestamp() if began is not None else 0.0
+    if figures is not None and figures.attempt in (0, attempt.number) and figures.updated >= earliest:
         steps_left = figures.total_steps - figures.step
         pace = figures.seconds_left / steps_left if figures.seconds_left and steps_left > 0 else 0.0
-        return now - figures.updated, max(HEARTBEAT_S, HEARTBEAT_STEPS * pace)
-    if attempt.report.step == names.STEP_TRAIN and attempt.report.updated is not None:
-        return now - attempt.report.updated, HANDED_HEARTBEAT_S
+        return scene.now.timestamp() - figures.updated, max(HEARTBEAT_S, HEARTBEAT_STEPS * pace)
+    handed = attempt.report.updated if attempt.report.step == names.STEP_TRAIN else None
+    if figures is None and handed is not None and handed >= earliest:
+        return scene.now.timestamp() - handed, HANDED_HEARTBEAT_S
     return None, HEARTBEAT_S
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Object
-from daybreak_operator.core.training import objects, step_table, stored
+from daybreak_operator.core.training import objects, stored
 from daybreak_operator.core.training.observed import Observed
-from daybreak_operator.core.training.scene import PIPELINES
+from daybreak_operator.core.training.scene import PIPELINES, STAGE_STEPS
 
 ALIVE = ("Pending", "Running", "Canceling")
 STOPPABLE = ("Pending", "Running")
@@ -19,11 +19,11 @@ REMEMBERED = 3
 
 def ids_to_ask(run: Object) -> tuple[str, ...]:
     """Return the run ids that the shell must ask the back end about, given the run as stored."""
-    steps = step_table.completed(stored.read(run.get("status")).steps)
+    attempts = stored.attempts(run.get("status"))
     return tuple(
         names.pipeline_run_id(objects.uid(run), stage, number)
         for stage in PIPELINES
-        for number in _recent(max(1, step_table.attempt(steps, stage)))
+        for number in _recent(max(1, *(attempts.get(step, 0) for step in STAGE_STEPS[stage])))
     )
 
 
@@ -33,7 +33,7 @@ def _recent(newest: int) -> range:
 
 def alive(observed: Observed) -> tuple[str, ...]:
     """Return the ids that run, by what the back end says; nothing when it could not be asked."""
-    if observed.backend_error is not None:
+    if observed.backend_error is not None or not observed.pipelines:
         return ()
     return tuple(
         run_id
@@ -63,5 +63,4 @@ def may_run(observed: Observed) -> bool:
     """
     if observed.backend_error is not None:
         return holds_finalizer(observed)
-    unknown = any(run_id not in observed.pipelines for run_id in ids_to_ask(observed.run))
-    return bool(alive(observed)) or (unknown and holds_finalizer(observed) and bool(observed.pipelines))
+    return bool(alive(observed))

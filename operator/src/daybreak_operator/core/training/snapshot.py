@@ -6,6 +6,7 @@ now, everything else as it was. Images and back end are kept too: an upgrade of 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -13,9 +14,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
 
 from daybreak_contracts import names
-from daybreak_contracts.model_tree import without_absent
 from daybreak_contracts.problems import path_text
 from daybreak_contracts.resources import TrainingRun
 from daybreak_contracts.resources.fields import RULE_ERROR
@@ -27,6 +28,8 @@ from daybreak_operator.settings import Backend, Images
 
 SNAPSHOT_FILE = "run.json"
 MAX_MESSAGE = 8000
+REMEMBERED = 2048
+"""Specs whose reading is remembered; what is remembered depends on the text alone."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,11 @@ class Basis:
 
     def document(self) -> str:
         """Return what is kept in the snapshot."""
-        spec = self.run.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-        kept = {"spec": spec, "images": asdict(self.images), "backend": self.backend}
+        kept = {
+            "spec": json.loads(spec_text(self.run.spec)),
+            "images": asdict(self.images),
+            "backend": self.backend,
+        }
         return json.dumps(kept, sort_keys=True)
 
 
@@ -55,7 +61,7 @@ def basis(observed: Observed, started_with: str | None) -> Basis | Finding:
     if isinstance(live, Finding):
         return live
     settings = observed.settings
-    fresh = Basis(live, settings.images, _backend(observed), digest_of(live.spec))
+    fresh = Basis(live, settings.images, _backend(observed), digest_of(spec_text(live.spec)))
     if started_with is None:
         return fresh
     kept = _kept(observed, fresh)
@@ -70,11 +76,17 @@ def basis(observed: Observed, started_with: str | None) -> Basis | Finding:
     )
 
 
-def digest_of(spec: TrainingRunSpec) -> str:
-    """Return the digest of the parts of a spec that a started run is made from."""
-    dumped = spec.model_dump(mode="json", exclude_none=True)
-    frozen = {name: dumped[name] for name in FROZEN_ONCE_STARTED}
+@functools.lru_cache(maxsize=REMEMBERED)
+def digest_of(text: str) -> str:
+    """Return the digest of the parts of a spec (as JSON) that a started run is made from."""
+    spec = json.loads(text)
+    frozen = {name: spec.get(to_camel(name)) for name in FROZEN_ONCE_STARTED}
     return f"sha256:{hashlib.sha256(json.dumps(frozen, sort_keys=True).encode()).hexdigest()}"
+
+
+def spec_text(spec: TrainingRunSpec) -> str:
+    """Return a spec as JSON, all its defaults written out."""
+    return json.dumps(spec.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True)
 
 
 def problems(error: ValidationError) -> str:
@@ -88,9 +100,24 @@ def problems(error: ValidationError) -> str:
 
 
 def _validated(run: Object) -> TrainingRun | Finding:
+    metadata = {key: objects.metadata(run).get(key) for key in ("name", "namespace")}
+    return _validated_text(
+        json.dumps(
+            {
+                "apiVersion": run.get("apiVersion"),
+                "kind": run.get("kind"),
+                "metadata": {key: value for key, value in metadata.items() if value is not None},
+                "spec": run.get("spec"),
+            }
+        )
+    )
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _validated_text(text: str) -> TrainingRun | Finding:
+    """Return the run that a text holds. Remembered: it is read at every look, and hardly ever changes."""
     try:
-        value = {key: run.get(key) for key in ("apiVersion", "kind", "metadata", "spec")}
-        return TrainingRun.model_validate(without_absent(TrainingRun, value))
+        return TrainingRun.model_validate(json.loads(text))
     except ValidationError as error:
         return Finding("InvalidSpec", f"{problems(error)}: change the spec, or make a new TrainingRun")
 
@@ -114,21 +141,30 @@ def _kept(observed: Observed, fresh: Basis) -> Basis | None:
 
 
 def _read(item: Object, fresh: Basis) -> Basis | None:
+    text = (item.get("data") or {}).get(SNAPSHOT_FILE)
+    kept = _read_text(text) if isinstance(text, str) else None
+    if kept is None:
+        return None
+    spec, images, backend, digest = kept
+    now = fresh.run.spec
+    changed: Mapping[str, Any] = {
+        "suspend": now.suspend,
+        "run_policy": now.run_policy,
+        "evaluation": spec.evaluation.model_copy(update={"gates": now.evaluation.gates}),
+    }
+    run = fresh.run.model_copy(update={"spec": spec.model_copy(update=changed)})
+    return Basis(run, images, backend, digest)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _read_text(text: str) -> tuple[TrainingRunSpec, Images, Backend, str] | None:
     try:
-        document = json.loads((item.get("data") or {})[SNAPSHOT_FILE])
+        document = json.loads(text)
         spec = TrainingRunSpec.model_validate(document["spec"])
         images = Images(**document["images"])
         backend = document["backend"]
     except (ValidationError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if backend not in get_args(Backend) or not isinstance(spec, TrainingRunSpec):
+    if backend not in get_args(Backend):
         return None
-    now = fresh.run.spec
-    evaluation = spec.evaluation.model_copy(update={"gates": now.evaluation.gates})
-    changed: Mapping[str, Any] = {
-        "suspend": now.suspend,
-        "run_policy": now.run_policy,
-        "evaluation": evaluation,
-    }
-    run = fresh.run.model_copy(update={"spec": spec.model_copy(update=changed)})
-    return Basis(run, images, backend, digest_of(spec))
+    return spec, images, backend, digest_of(spec_text(spec))

@@ -35,3 +35,13 @@ def conditions(status: Any) -> list[dict[str, Any]]:
     found = status.get("conditions") if isinstance(status, Mapping) else None
     wanted = {"type", "status", "lastTransitionTime"}
     return [dict(item) for item in found or () if isinstance(item, Mapping) and wanted <= item.keys()]
+
+
+def attempts(status: Any) -> dict[str, int]:
+    """Return the newest attempt of each step that the status names."""
+    found = status.get("steps") if isinstance(status, Mapping) else None
+    return {
+        str(step.get("name")): step["attempt"]
+        for step in found or ()
+        if isinstance(step, Mapping) and isinstance(step.get("attempt"), int)
+    }

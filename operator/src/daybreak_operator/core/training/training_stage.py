@@ -11,7 +11,7 @@ from datetime import datetime
 from daybreak_contracts import names
 from daybreak_contracts.resources.run_status import MetricStatus
 from daybreak_operator.core.conditions import Condition
-from daybreak_operator.core.plan import Finding, Object
+from daybreak_operator.core.plan import Finding, Object, Ref
 from daybreak_operator.core.training import (
     children,
     failure,
@@ -34,7 +34,8 @@ STAGE = names.STAGE_TRAIN
 LOOK_S = 15.0
 """The trainer is asked for its figures at each look; heartbeats and time limits need no more."""
 OLD_PODS_S = 120.0
-"""Pods on a node that no longer answers stay Terminating for ever: no longer than this they are waited for."""
+"""Pods on a node that no longer answers stay Terminating for ever: no longer than this they are waited for, and a
+worker that does not end after the result is given no more either."""
 CAPACITY = "CapacityAvailable"
 
 
@@ -83,6 +84,17 @@ def _begin(scene: Scene, number: int) -> Look:
         capacity=_unknown("PodsPending", "The training pods were asked for."),
         place=place,
         look_again_s=LOOK_S,
+    )
+
+
+def stragglers(scene: Scene) -> tuple[Ref, ...]:
+    """Return jobs that still run a while after training handed its result over: they hold machines for nothing."""
+    ended = objects.instant(step_table.of_stage(scene.steps, STAGE)[0].completion_time)
+    if ended is None or (scene.now - ended).total_seconds() < OLD_PODS_S:
+        return ()
+    jobs = scene.own("PyTorchJob", STAGE)
+    return tuple(
+        objects.ref(job) for job in jobs if not objects.has_ended(job) and not objects.is_leaving(job)
     )
 
 
