@@ -166,6 +166,14 @@ def test_results_that_together_are_too_large_are_refused(api: Api, way: Handover
         way.result("shards", {"uri": "x" * 700_000})
 
 
+def test_what_is_held_is_read_by_a_patch_that_changes_nothing(api: Api, way: Handover) -> None:
+    assert way.held("train") is None
+    way.failure("train", {"exitCode": 2, "message": "bad shard"})
+    before = dict(api.config_maps["team/results"])
+    assert way.held("train") == {"error": {"exitCode": 2, "message": "bad shard"}}
+    assert api.config_maps["team/results"] == before
+
+
 def test_an_error_that_cannot_be_handed_over_is_said(api: Api, way: Handover, capsys: Any) -> None:
     api.allowed = False
     way.error("shards", UserError("mend it"))

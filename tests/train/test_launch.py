@@ -82,6 +82,13 @@ def test_a_group_that_left_nothing_has_its_own_code(tmp_path: Path) -> None:
     assert launch.exit_code(tmp_path / "r.json", -9) == 1
 
 
+def test_a_node_without_rank_0_ends_well_when_its_ranks_did(tmp_path: Path) -> None:
+    result = tmp_path / "r.json"
+    launch.result_of_rank(result, 1).write_text(json.dumps({"result": {}}))
+    assert launch.exit_code(result, 0) == 0
+    assert launch.exit_code(result, 1) == 1
+
+
 def test_help_is_quick_and_loads_no_torch() -> None:
     command = [sys.executable, "-X", "importtime", "-m", "daybreak_train", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

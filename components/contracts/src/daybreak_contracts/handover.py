@@ -85,23 +85,32 @@ class Handover:
 
     def error(self, step: str, error: BaseException) -> None:
         """Hand an error over; when that fails, say so on stderr: the error itself must rise on."""
-        text = json.dumps({"error": _shortened(errors.document_of(error))})
+        self.failure(step, errors.document_of(error))
+
+    def failure(self, step: str, document: Mapping[str, Any]) -> None:
+        """Hand an error over that is written down already (``errors.document_of``)."""
+        text = json.dumps({"error": _shortened(dict(document))})
         try:
             self._deliver({key_of(step): text}, PATIENCE_S)
         except errors.DaybreakError as failure:
             print(f"{step}: its error could not be handed over: {failure}", file=sys.stderr)
+
+    def held(self, step: str) -> dict[str, Any] | None:
+        """Return what was handed over for a step, by a patch that changes nothing: no other right is needed."""
+        text = self._deliver({}, PATIENCE_S).get(key_of(step))
+        return None if text is None else dict(json.loads(text))
 
     def progress(self, state: Mapping[str, Any]) -> None:
         """Offer progress once; what fails is a DaybreakError."""
         document = {**state, "activity": str(state.get("activity", ""))[:MAX_ACTIVITY_CHARACTERS]}
         self._deliver({PROGRESS_KEY: json.dumps(document)}, patience_s=0.0)
 
-    def _deliver(self, data: Mapping[str, str], patience_s: float) -> None:
+    def _deliver(self, data: Mapping[str, str], patience_s: float) -> Mapping[str, str]:
+        """Patch and return all that the ConfigMap then holds."""
         began, tries = self.clock.now(), 0
         while True:
             try:
-                self._patch(data)
-                return
+                return self._patch(data)
             except (UserError, TransientError) as error:
                 refused = isinstance(error, UserError)
                 patience = min(patience_s, REFUSED_PATIENCE_S) if refused else patience_s
@@ -111,7 +120,7 @@ class Handover:
                 tries += 1
                 self.clock.sleep(pause)
 
-    def _patch(self, data: Mapping[str, str]) -> None:
+    def _patch(self, data: Mapping[str, str]) -> Mapping[str, str]:
         where = f"ConfigMap {self.namespace}/{self.name}"
         url = f"{self.server}/api/v1/namespaces/{self.namespace}/configmaps/{self.name}?fieldManager=daybreak-step"
         request = urllib.request.Request(url, json.dumps({"data": data}).encode(), method="PATCH")
@@ -124,7 +133,7 @@ class Handover:
                 urllib.request.HTTPSHandler(context=self._tls()),
             )
             with opener.open(request, timeout=REQUEST_S) as answer:
-                answer.read()
+                body = json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
                 raise _explained(where, error.code, error.read(10_000)) from error
@@ -135,6 +144,10 @@ class Handover:
             ) from error
         except (OSError, HTTPException) as error:  # URLError is an OSError
             raise TransientError(f"{where}: the API server {self.server} does not answer: {error}") from error
+        except ValueError as error:
+            raise TransientError(f"{where}: what the API server answers is no JSON: {error}") from error
+        found: Mapping[str, str] = body.get("data") or {}
+        return found
 
     def _tls(self) -> ssl.SSLContext:
         certificate = self.account / "ca.crt"

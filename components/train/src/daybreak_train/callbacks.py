@@ -19,11 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from daybreak_contracts.figures import TrainerFigures
 from daybreak_contracts.progress import Progress
 from daybreak_train import planning
 from daybreak_train.checkpoint_writer import CheckpointWriter
 from daybreak_train.data_loading import batch_digest
 from daybreak_train.environment import Placement
+from daybreak_train.figures_file import FiguresFile
 from daybreak_train.lean_imports import import_composer
 from daybreak_train.ledger import Entry, Ledger
 from daybreak_train.run_state import (
@@ -69,6 +71,8 @@ class Recorders:
     tracker: Tracker | None
     writer: CheckpointWriter | None
     progress: Progress
+    figures: FiguresFile | None = None
+    """Where the pod's own process looks; only in a pod."""
 
 
 class StopSignals:
@@ -231,6 +235,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         left = self.outcome.elapsed_s * max(0.0, 1.0 - done) / max(done, 1e-9)
         words = f"loss {entry.loss:.3f}, {entry.tokens_per_second:,.0f} tokens/s, {_duration(left)} left"
         self.recorders.progress.report(words, min(1.0, done) * 100, 100)
+        self._figure(entry, done, left)
         tracker, now = self.recorders.tracker, time.perf_counter()
         if tracker is None or (now - self._last_tracked < TRACK_INTERVAL_S and entry.held_out_loss is None):
             return
@@ -245,6 +250,23 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
             "loss/held_out": entry.held_out_loss,
         }
         tracker.log({name: value for name, value in metrics.items() if value is not None}, entry.step)
+
+    def _figure(self, entry: Entry, done: float, left: float) -> None:
+        figures, writer = self.recorders.figures, self.recorders.writer
+        if figures is None:
+            return
+        figures.write(
+            TrainerFigures(
+                step=entry.step,
+                total_steps=self.plan.budget.steps or round(entry.step / max(done, 1e-9)),
+                loss=entry.loss,
+                tokens_per_second=entry.tokens_per_second,
+                mfu=entry.mfu,
+                seconds_left=round(left, 1),
+                updated=time.time(),
+                checkpoint_step=writer.committed_step if writer is not None else 0,
+            )
+        )
 
     def _save(self) -> None:
         started = time.perf_counter()

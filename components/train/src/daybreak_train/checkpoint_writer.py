@@ -39,6 +39,8 @@ class CheckpointWriter:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
         self._lock = _lock(shelf.folder)
+        self.committed_step = 0
+        """The newest checkpoint of this process that is whole; read by another thread."""
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +70,7 @@ class CheckpointWriter:
     def _write(self, snapshot: checkpoints.Snapshot) -> None:
         shelf = self._shelf
         checkpoints.write(shelf.folder, snapshot, shelf.run, shelf.work_dir)
+        self.committed_step = snapshot.step
         checkpoints.prune(shelf.folder, shelf.keep)
 
 

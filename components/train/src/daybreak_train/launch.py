@@ -21,6 +21,8 @@ from daybreak_contracts import launch as contracts_launch
 from daybreak_contracts.steps import TrainArgs
 from daybreak_train import environment
 
+ORDER = {errors.EXIT_USER: 0, errors.EXIT_TRANSIENT: 1}
+"""Which error explains more, by exit code: the user's fault, then the world's; anything else follows from another."""
 PROCESSES_VARIABLE = "DAYBREAK_TRAIN_PROCESSES"
 """Overrides the number of processes on this machine; for tests and for CPUs with several memory nodes."""
 
@@ -102,7 +104,7 @@ def merge(result: Path) -> None:
         text = path.read_text() if path.exists() else ""
         document = json.loads(text) if text else {}
         if "error" in document:
-            order = {errors.EXIT_USER: 0, errors.EXIT_TRANSIENT: 1}.get(document["error"]["exitCode"], 2)
+            order = ORDER.get(document["error"]["exitCode"], 2)
             best = min(best or (3, ""), (order, text))
     if best is not None:
         temporary = result.with_name(f".{result.name}.{os.getpid()}.tmp")
@@ -114,6 +116,8 @@ def exit_code(result: Path, code: int) -> int:
     """Return the exit code that the merged result speaks of, or the group's own if it left none."""
     merge(result)
     if not result.exists():
+        if code == errors.EXIT_OK and any(result.parent.glob(f"{result.name}.rank*")):
+            return errors.EXIT_OK  # a node without rank 0: its ranks left results, and none an error
         return code if code > 0 else errors.EXIT_BUG
     document = json.loads(result.read_text())
     return int(document["error"]["exitCode"]) if "error" in document else errors.EXIT_OK

@@ -32,6 +32,7 @@ from daybreak_train.data_loading import (
     prepare,
 )
 from daybreak_train.environment import Placement
+from daybreak_train.figures_file import figures_file_of
 from daybreak_train.identity import run_digest
 from daybreak_train.lean_imports import import_composer
 from daybreak_train.ledger import Ledger
@@ -180,7 +181,9 @@ def _recorders(
     ledger = Ledger(folder / checkpoints.LEDGER, snapshot.ledger if snapshot is not None else b"")
     identity = RunIdentity(run.args.run_name, run.digest, run.args.output, run.args.work_dir)
     parameters = {"digest": run.digest, "seed": run.args.seed, **run.config.to_json()}
-    return Recorders(ledger, Tracker(run.args.tracking, identity, parameters), writer, progress)
+    writer.committed_step = snapshot.step if snapshot is not None else 0
+    figures = figures_file_of(os.environ)
+    return Recorders(ledger, Tracker(run.args.tracking, identity, parameters), writer, progress, figures)
 
 
 def _close(recorders: Recorders, finished: bool) -> None:
