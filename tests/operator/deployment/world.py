@@ -73,6 +73,8 @@ class World:
     """Short digest to the container status that its pods get stuck in."""
     traffic: dict[str, Traffic] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    taken: tuple[str, ...] = ()
+    stockouts: tuple[str, ...] = ()
     reclaimed: set[str] = field(default_factory=set)
     settings: Settings = field(default_factory=Settings)
     has_gateway_api: bool = False
@@ -125,6 +127,8 @@ class World:
             earlier=self._earlier[1],
             reclaimed=tuple(sorted(self.reclaimed)),
             missing=self.missing,
+            taken=self.taken,
+            stockouts=self.stockouts,
             has_gateway_api=self.has_gateway_api,
             settings=self.settings,
         )

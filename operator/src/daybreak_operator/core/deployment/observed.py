@@ -30,6 +30,8 @@ class Observed:
     """Names of pods whose node was given notice."""
     stockouts: tuple[str, ...] = ()
     """Names of pods that the autoscaler or the cloud said it finds no machine for (events)."""
+    taken: tuple[str, ...] = ()
+    """Sentences about objects that have the name of a child and belong to others: each with its remedy."""
     missing: tuple[str, ...] = ()
     """Sentences about what the spec names and is not there (Secrets): each with its remedy."""
     has_gateway_api: bool = False

@@ -14,7 +14,7 @@ from daybreak_contracts.figures import GatewayFigures
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec, Pool
 from daybreak_operator.core.capacity.decide import decide_capacity
 from daybreak_operator.core.capacity.demand import demand_of
-from daybreak_operator.core.capacity.values import CapacityDecision, Demand, Learned, Memory, Place
+from daybreak_operator.core.capacity.values import CapacityDecision, Demand, Held, Learned, Memory, Place
 from daybreak_operator.core.deployment.fleet import Fleet
 from daybreak_operator.core.deployment.rollout import next_weight
 from daybreak_operator.core.deployment.state import Candidate, State
@@ -122,15 +122,24 @@ def decide(
     if beside:
         spare = min(scaling.spare_spot_replicas, max(0, (replicas or 0) - 1))
         scaling = scaling.model_copy(update={"spare_spot_replicas": spare})
-    return decide_capacity(
-        pools,
-        scaling,
-        replicas=replicas,
-        demand=demand(load),
-        held=load.fleet.held(digest),
-        memory=memory,
-        now=load.now,
+    held = load.fleet.held(digest)
+    decision = decide_capacity(
+        pools, scaling, replicas=replicas, demand=demand(load), held=held, memory=memory, now=load.now
     )
+    return replace(decision, desired=keep_what_answers(decision, held))
+
+
+def keep_what_answers(decision: CapacityDecision, held: Sequence[Held]) -> dict[Place, int]:
+    """Return the sizes without giving up replicas that answer before others do in their stead."""
+    desired = dict(decision.desired)
+    ready = {(one.pool, one.zone): len(one.ready) for one in held if (one.pool, one.zone) in desired}
+    left = sum(min(count, desired[place]) for place, count in ready.items())
+    short = min(decision.needed, sum(ready.values())) - left
+    for place, count in ready.items():
+        kept = max(0, min(short, count - desired[place]))
+        desired[place] += kept
+        short -= kept
+    return desired
 
 
 def demand(load: Load) -> Demand:

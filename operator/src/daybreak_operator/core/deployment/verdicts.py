@@ -244,6 +244,12 @@ def gateways_are_missing(view: View) -> Said | None:
 
 
 # Stalled ---------------------------------------------------------------------------------------------------------
+def names_are_taken(view: View) -> Said | None:
+    """Objects of others have our children's names."""
+    taken = "; ".join(view.observed.taken)
+    return ("True", Finding("NameTaken", taken)) if taken else None
+
+
 def something_is_missing(view: View) -> Said | None:
     """The spec or the installation names something that is not there."""
     missing = "; ".join(view.observed.missing)
@@ -299,6 +305,7 @@ RECONCILING: tuple[Rule, ...] = (
     gateways_are_missing,
 )
 STALLED: tuple[Rule, ...] = (
+    names_are_taken,
     something_is_missing,
     containers_cannot_start,
     first_model_was_refused,
