@@ -14,12 +14,8 @@ from pathlib import Path
 from daybreak_contracts import launch
 from daybreak_contracts.errors import EXIT_OK, DaybreakError
 
-TERMINATION_LOG = Path("/dev/termination-log")
-"""Where Kubernetes reads why a container ended; it keeps 4,096 bytes."""
-MAX_MESSAGE = 4000
 
-
-def main(argv: Sequence[str] | None = None, termination_log: Path = TERMINATION_LOG) -> int:
+def main(argv: Sequence[str] | None = None, termination_log: Path = launch.TERMINATION_LOG) -> int:
     """Run one command; the exit code tells whose fault an early end was."""
     parser = argparse.ArgumentParser(prog="python -m daybreak_serve.pod", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -32,8 +28,7 @@ def main(argv: Sequence[str] | None = None, termination_log: Path = TERMINATION_
         COMMANDS[options.command](options)
     except Exception as error:
         message = f"{options.command}: {error or type(error).__name__}"
-        if termination_log.exists():
-            termination_log.write_bytes(message.encode()[-MAX_MESSAGE:])
+        launch.say_at_the_end(message, termination_log)
         if not isinstance(error, DaybreakError):
             raise
         print(message, file=sys.stderr, flush=True)
