@@ -16,11 +16,14 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
+from daybreak_contracts import names
 from daybreak_operator.core import conditions
 from daybreak_operator.core.conditions import Condition
 from daybreak_operator.core.plan import Event, Finding, Object, Plan
+from daybreak_operator.core.training import obstacles
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell import kube
 from daybreak_operator.shell.lease import LeaseTimes
@@ -33,6 +36,7 @@ QUICK = Timing(
     margin_s=60.0,
     absent_s=2.0,
     request_s=3.0,
+    taken_s=0.5,
     lease=LeaseTimes(duration_s=4.0, deadline_s=3.0, renew_s=0.5, retry_s=0.3, request_s=1.0),
     back_off=BackOff(0.1, 1.0),
 )
@@ -57,17 +61,25 @@ def calm(observed: Any, now: datetime) -> dict[str, Any]:
 def config_map(owner: Object, data: Mapping[str, str]) -> Object:
     """Return the one child."""
     metadata = {"name": f"{owner['metadata']['name']}-child", "namespace": owner["metadata"]["namespace"]}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}
+    child = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    return {**child, "data": dict(data)} if data else child
 
 
-def one_child(observed: Any, now: datetime) -> Plan:
-    """One ConfigMap, one status, one event."""
+def one_child(observed: Any, now: datetime, data: Mapping[str, str] = {"size": "1"}) -> Plan:
+    """One ConfigMap, one status, one event; what belongs to others is left alone."""
     own = getattr(observed, "run", None) or observed.deployment
-    return Plan(
-        status=calm(observed, now),
-        apply=(config_map(own, {"size": "1"}),),
-        events=(Event("Normal", "Seen", "it was seen"),),
-    )
+    child = config_map(own, data)
+    is_run = own["kind"] == names.KIND_RUN
+    taken = obstacles.a_name_belongs_to_another([child], observed) if is_run else None
+    if taken is not None:
+        return Plan(status=said(observed, now, Condition("Stalled", "True", taken)))
+    return Plan(status=calm(observed, now), apply=(child,), events=(Event("Normal", "Seen", "it was seen"),))
+
+
+def one_child_of(data: Mapping[str, str]) -> Decisions:
+    """Return decisions whose child holds these data."""
+    decide = partial(one_child, data=data)
+    return Decisions(training=decide, deployment=decide, pipeline_ids=lambda run, settings: ())
 
 
 SIMPLE = Decisions(training=one_child, deployment=one_child, pipeline_ids=lambda run, settings: ())

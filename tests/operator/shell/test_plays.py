@@ -21,7 +21,7 @@ from daybreak_operator.settings import Settings
 from daybreak_operator.shell import health, kube, preflight
 from tests.cluster.reach import Reach, wait_for
 from tests.operator.shell.proxy import Proxy
-from tests.operator.shell.replica import QUICK, SIMPLE, Replica, calm, config_map, one_child
+from tests.operator.shell.replica import QUICK, SIMPLE, Replica, calm, config_map, one_child, one_child_of
 
 RUN = {
     "apiVersion": names.API_VERSION,
@@ -71,9 +71,11 @@ def child(cluster: Reach, namespace: str, name: str = "first-child") -> dict[str
     return cluster.get("configmap", name, namespace)
 
 
-def stalled(cluster: Reach, namespace: str, status: str = "True", name: str = "first") -> dict[str, Any]:
+def stalled(
+    cluster: Reach, namespace: str, status: str = "True", name: str = "first", kind: str = "trainingrun"
+) -> dict[str, Any]:
     def found() -> Any:
-        said = ((cluster.get("trainingrun", name, namespace) or {}).get("status") or {}).get("conditions", [])
+        said = ((cluster.get(kind, name, namespace) or {}).get("status") or {}).get("conditions", [])
         return next((c for c in said if c["type"] == "Stalled" and c["status"] == status), None)
 
     return dict(wait_for(f"Stalled={status}", found))
@@ -147,19 +149,32 @@ class TestOneObject:
                 lambda: (c := child(cluster, namespace)) and c["data"] == {"size": "1", "mine": "yes"},
             )
 
-    def test_takes_nothing_that_somebody_else_made(self, cluster: Reach, namespace: str) -> None:
+    @pytest.mark.parametrize(
+        ("template", "kind", "data"),
+        [
+            pytest.param(RUN, "trainingrun", {"size": "1"}, id="a run"),
+            pytest.param(DEPLOYMENT, "modeldeployment", {"size": "1"}, id="a deployment"),
+            pytest.param(RUN, "trainingrun", {}, id="without a field that could conflict"),
+        ],
+    )
+    def test_takes_nothing_that_somebody_else_made(
+        self, cluster: Reach, namespace: str, template: dict[str, Any], kind: str, data: dict[str, str]
+    ) -> None:
         theirs = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"size": "theirs"}}
-        cluster.apply({**theirs, "metadata": {"name": "first-child", "namespace": namespace}})
-        make(cluster, namespace)
-        with replica(cluster, namespace):
-            said = stalled(cluster, namespace)
-            assert said["reason"] == "FieldConflict"
-            assert "remove or rename it" in said["message"]
+        before = cluster.apply({**theirs, "metadata": {"name": "first-child", "namespace": namespace}})[0]
+        make(cluster, namespace, template)
+        with replica(cluster, namespace, decisions=one_child_of(data)):
+            said = stalled(cluster, namespace, kind=kind)
+            assert said["reason"] == "NameTaken"
+            assert "ConfigMap first-child is there" in said["message"]
             found = child(cluster, namespace)
             assert found is not None
-            assert found["data"] == {"size": "theirs"}
+            assert found["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
             cluster.kubectl("delete", "configmap", "first-child", "-n", namespace)
-            stalled(cluster, namespace, "False")
+            stalled(cluster, namespace, "False", kind=kind)
+            made = child(cluster, namespace)
+            assert made is not None
+            assert made["metadata"]["labels"][names.LABEL_OWNER] == "first"
 
     def test_that_is_refused_says_so_and_others_go_on(self, cluster: Reach, namespace: str) -> None:
         def decide(observed: Any, now: datetime) -> Plan:

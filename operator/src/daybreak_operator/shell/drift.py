@@ -102,11 +102,11 @@ def plain(value: Any) -> Any:
 def overlaid(
     status: Mapping[str, Any], stored: Mapping[str, Any], finding: Finding | None, generation: int, now: Any
 ) -> Mapping[str, Any]:
-    """Return the status with ``Stalled=True`` and the finding; without a finding it stays as it is.
+    """Return the status with ``Stalled=True`` and the finding; without one, or when it is stalled, as it is.
 
     The time of the transition is the stored one when the object was stalled already.
     """
-    if finding is None:
+    if finding is None or conditions.is_true(status.get("conditions", ()), "Stalled"):
         return status
     said = [Condition("Stalled", "True", finding)]
     before = [c for c in stored.get("conditions", ()) if c["type"] == "Stalled"]

@@ -21,7 +21,7 @@ from daybreak_operator.shell import drift, events
 from daybreak_operator.shell.answers import ApiError, BusyError, ConflictError, NotFoundError, RefusedError
 from daybreak_operator.shell.kube import Kube
 from daybreak_operator.shell.resources import resource_for
-from daybreak_operator.shell.store import ChildId, child_id
+from daybreak_operator.shell.store import ChildId, child_id, lean
 
 LOG = logging.getLogger(__name__)
 Body = dict[str, Any]
@@ -50,6 +50,13 @@ class Memory:
     """The status as sent, and as the server keeps it (with its defaults)."""
     finding: Finding | None = None
     """Why children were refused at the last pass."""
+    refused: tuple[str, ...] = ()
+    """The same in the API server's words, one sentence a child."""
+    refused_ids: frozenset[ChildId] = frozenset()
+    taken: dict[ChildId, Body] = field(default_factory=dict)
+    """Objects that have a child's name and belong to others: they are left alone."""
+    looked_at: float = 0.0
+    """When those were last looked at."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +92,11 @@ class Result:
     wrote: bool = False
     said: bool = False
     """Whether the status was written: events follow it."""
-    findings: list[Finding] = field(default_factory=list)
+    refused: dict[ChildId, Finding] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     retry_after_s: float = 0.0
+    again: bool = False
+    """Something came to light that the decision did not know: decide anew, before the status says half of it."""
 
 
 def remaining(plan: Plan, body: Body, children: Mapping[ChildId, Body], memory: Memory) -> Work:
@@ -115,6 +124,8 @@ def _to_apply(
     for child in plan.apply:
         wanted = drift.stamped(child, body)
         identity = child_id(wanted)
+        if identity in memory.taken:
+            continue
         found = children.get(identity)
         if found is None:
             memory.applied.pop(identity, None)
@@ -170,14 +181,24 @@ class Executor:
         stopped = self._pipelines_stopped(plan, result)
         self._delete(work.delete, result)
         self._apply(work.apply, memory, result)
+        if self._is_news(memory, result):
+            return
         self._submit(plan, result)
-        memory.finding = result.findings[0] if result.findings else None
         self._write_status(plan.status, memory.finding, memory, result)
         self._send_events(plan.events, result)
         if work.finalizers is not None and not plan.finalizer and stopped and not result.errors:
             self._set_finalizers(work.finalizers, result)
         if plan.delete_self and not result.errors:
             self._delete_self(result)
+
+    def _is_news(self, memory: Memory, result: Result) -> bool:
+        """Keep what was refused for the next decision; return whether this one did not know it."""
+        ids = frozenset(result.refused)
+        result.again = result.again or bool(ids - memory.refused_ids)
+        memory.refused_ids = ids
+        memory.refused = tuple(finding.message for finding in result.refused.values())
+        memory.finding = next(iter(result.refused.values()), _name_taken(memory))
+        return result.again
 
     def _write_status(
         self, status: Mapping[str, Any], finding: Finding | None, memory: Memory, result: Result
@@ -235,15 +256,53 @@ class Executor:
     def _apply(self, children: tuple[tuple[Body, bool], ...], memory: Memory, result: Result) -> None:
         for child, is_ours in children:
             try:
+                if not is_ours and _says_nothing(child) and self._is_taken(child, memory, result):
+                    continue
                 made = self.kube.apply(child, force=is_ours)
             except NotFoundError as error:
-                result.findings.append(_absent(child, error))
+                result.refused[child_id(child)] = _absent(child, error)
+            except ConflictError as error:
+                self._conflict(child, error, memory, result)
+            except RefusedError as error:
+                if not ("Controller" in str(error) and self._is_taken(child, memory, result)):
+                    result.refused[child_id(child)] = _finding(child, error)
             except (ApiError, TransientError) as error:
-                _note(result, error, child)
+                _note(result, error)
             else:
                 result.children.append(made)
                 result.wrote = True
                 memory.applied[child_id(child)] = drift.differences(child, made)
+
+    def _conflict(self, child: Body, error: ConflictError, memory: Memory, result: Result) -> None:
+        try:
+            if not self._is_taken(child, memory, result):
+                _note(result, error)
+        except (ApiError, TransientError) as trouble:
+            _note(result, trouble)
+
+    def _is_taken(self, child: Body, memory: Memory, result: Result) -> bool:
+        """Look whether an object of the child's name belongs to somebody else; one of ours is just news to us."""
+        metadata = child["metadata"]
+        found = self.kube.find(resource_for(child), metadata["namespace"], metadata["name"])
+        if found is None:
+            return False
+        if is_same_owner(found, child):
+            result.children.append(found)
+            return False
+        memory.taken[child_id(child)] = lean(found)
+        result.again = True
+        return True
+
+    def look_at_taken(self, memory: Memory) -> None:
+        """Forget those that are gone, or ours by now."""
+        for identity, theirs in list(memory.taken.items()):
+            metadata = theirs["metadata"]
+            try:
+                found = self.kube.find(resource_for(theirs), metadata["namespace"], metadata["name"])
+            except (ApiError, TransientError):
+                continue
+            if found is None or found["metadata"]["uid"] != metadata["uid"]:
+                del memory.taken[identity]
 
     def _send_events(self, wanted: tuple[Event, ...], result: Result) -> None:
         for event in wanted if result.said else ():
@@ -280,22 +339,38 @@ def _backend(pipelines: Pipelines | None) -> Pipelines:
     return pipelines
 
 
-def _note(result: Result, error: ApiError | TransientError, child: Object | None = None) -> None:
+def _says_nothing(child: Object) -> bool:
+    """Whether the child sets no field of its own, so that no conflict would tell that a namesake is not ours."""
+    return set(child) <= {"apiVersion", "kind", "metadata"}
+
+
+def is_same_owner(found: Object, child: Object) -> bool:
+    """Return whether two objects have the same controller."""
+    ours = {ref["uid"] for ref in child["metadata"]["ownerReferences"]}
+    theirs = {ref["uid"] for ref in found["metadata"].get("ownerReferences") or () if ref.get("controller")}
+    return bool(ours & theirs)
+
+
+def _note(result: Result, error: ApiError | TransientError) -> None:
     if isinstance(error, BusyError):
         result.retry_after_s = max(result.retry_after_s, error.retry_after_s)
-    if child is not None and isinstance(error, (RefusedError, ConflictError)):
-        result.findings.append(_finding(child, error))
-    else:
-        result.errors.append(str(error))
+    result.errors.append(str(error))
 
 
 def _finding(child: Object, error: ApiError) -> Finding:
     name = f"{child['kind']} {child['metadata']['name']}"
-    if isinstance(error, ConflictError):
-        return Finding("FieldConflict", f"{name} is there and not ours: {error}; remove or rename it")
     if "exceeded quota" in str(error):
         return Finding("QuotaExceeded", f"{name}: {error}")
     return Finding("ApplyFailed", f"{name} was refused: {error}")
+
+
+def _name_taken(memory: Memory) -> Finding | None:
+    said = [
+        f"{theirs['kind']} {theirs['metadata']['name']} is there and belongs to others: delete or rename it, "
+        "or give this object another name"
+        for theirs in memory.taken.values()
+    ]
+    return Finding("NameTaken", "; ".join(said)) if said else None
 
 
 def _absent(child: Object, error: ApiError) -> Finding:

@@ -17,7 +17,7 @@ from daybreak_operator.core.plan import Object
 from daybreak_operator.core.training import observed as training
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell.answers import ApiError
-from daybreak_operator.shell.execute import Pipelines
+from daybreak_operator.shell.execute import Memory, Pipelines
 from daybreak_operator.shell.figures import Readings
 from daybreak_operator.shell.kube import Kube
 from daybreak_operator.shell.resources import SECRETS
@@ -25,6 +25,9 @@ from daybreak_operator.shell.store import Store, key_of
 
 SECRET_THERE_S = 300.0
 SECRET_MISSING_S = 15.0
+STOCKOUT_REASONS = ("FailedScaleUp", "NotTriggerScaleUp")
+"""What cluster autoscalers say of a pod that they find no machine for: GKE's, and the common one's."""
+JOBS = ("Job", "PyTorchJob")
 
 
 @dataclass(frozen=True)
@@ -114,11 +117,15 @@ class Gather:
     settings: Settings
     has_gateway_api: Callable[[], bool]
 
-    def training(self, run: Object, asked: Asked) -> training.Observed:
+    def training(self, run: Object, asked: Asked, memory: Memory) -> training.Observed:
         """Return all that a decision about a TrainingRun may know."""
+        children = tuple(self.store.children_of(run["metadata"]["uid"]).values())
+        jobs = [child for child in children if child["kind"] in JOBS]
         return training.Observed(
             run=run,
-            children=tuple(self.store.children_of(run["metadata"]["uid"]).values()),
+            children=(*children, *memory.taken.values()),
+            events=tuple(event for job in jobs for event in self.store.told_of(job).values()),
+            refused=memory.refused,
             pipelines=asked.pipelines,
             backend_error=asked.backend_error,
             progress=self.readings.progress(key_of(dict(run))),
@@ -143,6 +150,7 @@ class Gather:
                 if (waited := unschedulable_s(pod, now)) is not None
             },
             reclaimed=tuple(pod["metadata"]["name"] for pod in pods if self._is_reclaimed(pod)),
+            stockouts=tuple(pod["metadata"]["name"] for pod in pods if self._has_no_machine(pod)),
             missing=self.secrets.missing(named_secrets(body, self.settings)),
             has_gateway_api=self.has_gateway_api(),
             settings=self.settings,
@@ -150,6 +158,10 @@ class Gather:
 
     def _is_reclaimed(self, pod: Object) -> bool:
         return self.store.is_noticed((pod.get("spec") or {}).get("nodeName", ""))
+
+    def _has_no_machine(self, pod: Object) -> bool:
+        waits = not (pod.get("spec") or {}).get("nodeName")
+        return waits and any(reason in STOCKOUT_REASONS for reason in self.store.told_of(pod))
 
 
 def stage_of(deployment: Object) -> Any:

@@ -36,6 +36,18 @@ Seen = Callable[[str, int], None]
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """Which objects of a collection, as the API spells it; empty: all."""
+
+    labels: str = ""
+    fields: str = ""
+
+    def query(self) -> dict[str, str]:
+        """Return the query's part."""
+        return {"labelSelector": self.labels, "fieldSelector": self.fields}
+
+
+@dataclass(frozen=True)
 class Access:
     """How the API server is reached: what another client needs to do the same."""
 
@@ -87,13 +99,20 @@ class Kube:
             return False
         return True
 
+    def find(self, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:
+        """Return an object or None, by the right to list: the operator may not get everything that it makes."""
+        for page, _ in self.pages(resource, namespace, "", f"metadata.name={name}"):
+            if page:
+                return page[0]
+        return None
+
     def pages(
-        self, resource: Resource, namespace: str | None, selector: str
+        self, resource: Resource, namespace: str | None, labels: str, fields: str = ""
     ) -> Iterator[tuple[list[dict[str, Any]], str]]:
         """Yield the objects of a collection page by page, each page with the resource version of the whole."""
         token = ""
         while True:
-            query = {"limit": str(PAGE), "labelSelector": selector, "continue": token}
+            query = {"limit": str(PAGE), "continue": token, **Chosen(labels, fields).query()}
             page = self._call("GET", resource.path(namespace), query)
             kind = {"apiVersion": resource.api_version, "kind": resource.kind}
             yield [{**kind, **item} for item in page["items"]], page["metadata"]["resourceVersion"]
@@ -102,14 +121,14 @@ class Kube:
                 return
 
     def watch(
-        self, resource: Resource, namespace: str | None, selector: str, version: str, silence_s: float
+        self, resource: Resource, namespace: str | None, chosen: Chosen, version: str, silence_s: float
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield events (type, object), bookmarks among them, until the server ends the stream.
 
         A stream that says nothing for ``silence_s`` is a TransientError; a version too old is a GoneError.
         """
         query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version}
-        query |= {"labelSelector": selector}
+        query |= chosen.query()
         answer = self._send("GET", resource.path(namespace), query, read_s=silence_s, preload=False)
         try:
             for line in _lines(answer):

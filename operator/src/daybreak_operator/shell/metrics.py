@@ -83,9 +83,10 @@ class Observations(Collector):
             "daybreak_watch_age_seconds", "Since the last event or bookmark.", labels=["kind"]
         )
         restarts = CounterMetricFamily("daybreak_watch_restarts", "Watches taken up again.", labels=["kind"])
-        for watch in self._watches:
-            age.add_metric([watch.resource.kind], watch.age_s())
-            restarts.add_metric([watch.resource.kind], watch.restarts)
+        for kind in sorted({watch.resource.kind for watch in self._watches}):
+            same = [watch for watch in self._watches if watch.resource.kind == kind]
+            age.add_metric([kind], max(watch.age_s() for watch in same))
+            restarts.add_metric([kind], sum(watch.restarts for watch in same))
         yield age
         yield restarts
 

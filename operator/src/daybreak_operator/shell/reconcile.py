@@ -30,6 +30,9 @@ LOG = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
+TAKEN_S = 15.0
+"""How often it is looked whether a name that others have is free again."""
+
 
 @dataclass(frozen=True)
 class Decisions:
@@ -70,6 +73,8 @@ class Reconciler:
     metrics: Metrics
     enqueue: Callable[[Key], None]
     now: Callable[[], datetime]
+    clock: Callable[[], float]
+    taken_s: float = TAKEN_S
     _memories: dict[Key, tuple[str, Memory]] = field(default_factory=dict)
 
     async def work(self, key: Key) -> Done:
@@ -92,18 +97,22 @@ class Reconciler:
             self._forget(key)
             return Done()
         memory = self._memory(key, body)
-        plan = self._decide(body, asked)
+        await self._look_at_taken(memory)
+        plan = self._decide(body, asked, memory)
         work = remaining(plan, body, self.store.children_of(body["metadata"]["uid"]), memory)
+        waits = [
+            wait for wait in (plan.look_again_s, self.taken_s if memory.taken else None) if wait is not None
+        ]
         if work.is_empty:
-            # A child that was refused is still to apply, so nothing is refused any more.
-            return Done(look_again_s=plan.look_again_s)
+            # A child that was refused would still be to apply, so nothing is refused any more.
+            return Done(look_again_s=min(waits, default=None))
         result = await self.threads.call(self.executor.carry_out, work, memory)
         self._take(result)
         _log(key, work, result)
         return Done(
-            failed=bool(result.errors or result.findings),
-            again=result.wrote,
-            look_again_s=None if result.errors else plan.look_again_s,
+            failed=bool(result.errors or result.refused) and not result.again,
+            again=result.wrote or result.again,
+            look_again_s=None if result.errors else min(waits, default=None),
             retry_after_s=result.retry_after_s,
         )
 
@@ -121,10 +130,15 @@ class Reconciler:
             return Asked()
         return await self.threads.call(ask_pipelines, self.pipelines, run_ids)
 
-    def _decide(self, body: Object, asked: Asked) -> Plan:
+    async def _look_at_taken(self, memory: Memory) -> None:
+        if memory.taken and self.clock() - memory.looked_at >= self.taken_s:
+            memory.looked_at = self.clock()
+            await self.threads.call(self.executor.look_at_taken, memory)
+
+    def _decide(self, body: Object, asked: Asked, memory: Memory) -> Plan:
         now = self.now()
         if body["kind"] == names.KIND_RUN:
-            return self.decisions.training(self.gather.training(body, asked), now)
+            return self.decisions.training(self.gather.training(body, asked, memory), now)
         return self.decisions.deployment(self.gather.deployment(body, now), now)
 
     async def _confess(self, key: Key, error: Exception) -> Done:
@@ -170,8 +184,8 @@ def _named(key: Key) -> dict[str, Any]:
 
 
 def _log(key: Key, work: Work, result: Result) -> None:
-    if result.errors or result.findings:
-        why = [*result.errors, *(finding.message for finding in result.findings)]
+    if result.errors or result.refused:
+        why = [*result.errors, *(finding.message for finding in result.refused.values())]
         LOG.warning("not all done", extra={**_named(key), "why": why})
     if result.wrote:
         did = {

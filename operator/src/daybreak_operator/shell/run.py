@@ -25,14 +25,22 @@ from daybreak_operator.shell import health, preflight, triggers
 from daybreak_operator.shell.answers import ApiError
 from daybreak_operator.shell.execute import Executor, Pipelines
 from daybreak_operator.shell.figures import Poller, Readings
-from daybreak_operator.shell.gather import Gather, Secrets
+from daybreak_operator.shell.gather import STOCKOUT_REASONS, Gather, Secrets
 from daybreak_operator.shell.health import Pulse, Sign
-from daybreak_operator.shell.kube import REQUEST_S, Kube
+from daybreak_operator.shell.kube import REQUEST_S, Chosen, Kube
 from daybreak_operator.shell.lease import Leadership, LeaseTimes, LostLeadershipError
 from daybreak_operator.shell.metrics import Metrics, Observations
 from daybreak_operator.shell.queue import BackOff, Key, Schedule, WorkQueue
-from daybreak_operator.shell.reconcile import Decisions, Reconciler, Threads
-from daybreak_operator.shell.resources import CHILDREN, NODES, PRIMARIES, PYTORCH_JOBS, ROUTES, Resource
+from daybreak_operator.shell.reconcile import TAKEN_S, Decisions, Reconciler, Threads
+from daybreak_operator.shell.resources import (
+    CHILDREN,
+    EVENTS,
+    NODES,
+    PRIMARIES,
+    PYTORCH_JOBS,
+    ROUTES,
+    Resource,
+)
 from daybreak_operator.shell.store import Store
 from daybreak_operator.shell.watch import ABSENT_S, SILENCE_S, Watch
 
@@ -40,7 +48,13 @@ LOG = logging.getLogger(__name__)
 Body = dict[str, Any]
 
 NUM_WORKERS = 16
-OPTIONAL = (PYTORCH_JOBS, ROUTES)
+OPTIONAL = (PYTORCH_JOBS, ROUTES, EVENTS)
+TOLD = (
+    "involvedObject.kind=Job,type=Warning",
+    "involvedObject.kind=PyTorchJob,type=Warning",
+    *(f"involvedObject.kind=Pod,reason={reason}" for reason in STOCKOUT_REASONS),
+)
+"""Events that say why pods don't come: refused by a quota, or no machine found."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +71,7 @@ class Timing:
     loop_s: float = 60.0
     """The event loop may be busy without a pause for so long."""
     absent_s: float = ABSENT_S
+    taken_s: float = TAKEN_S
     resync_s: float = 600.0
     """How often both kinds are listed anew, in case kopf lost an event."""
     sync_s: float = 120.0
@@ -138,14 +153,20 @@ class Operator:
         if resource == NODES:
             self._wake(self.store.replace_nodes(bodies))
             return
+        if resource == EVENTS:
+            for body in bodies:
+                self._wake(self.store.put_event(body))
+            return
         self._wake(self.store.replace_children(resource.api_version, resource.kind, bodies, namespace))
 
     def _event(self, resource: Resource, kind: str, body: Body) -> None:
-        is_node, is_gone = resource == NODES, kind == "DELETED"
-        if is_node:
-            self._wake(self.store.drop_node(body) if is_gone else self.store.put_node(body))
+        store, is_gone = self.store, kind == "DELETED"
+        if resource == NODES:
+            self._wake(store.drop_node(body) if is_gone else store.put_node(body))
+        elif resource == EVENTS:
+            self._wake(store.drop_event(body) if is_gone else store.put_event(body))
         else:
-            self._wake(self.store.drop_child(body) if is_gone else self.store.put_child(body))
+            self._wake(store.drop_child(body) if is_gone else store.put_child(body))
 
     def _in_loop(self, function: Callable[..., None], *args: Any) -> None:
         if self._loop is not None and not self._loop.is_closed():
@@ -158,21 +179,24 @@ class Operator:
             self.queue.add(key)
 
     def _make_watches(self) -> list[Watch]:
-        namespaces = self._with.settings.watch_namespaces or (None,)
-        wanted = [(resource, namespace) for resource in CHILDREN for namespace in namespaces]
-        return [
-            Watch(
-                self.kube,
-                resource,
-                self,
-                selector="" if resource == NODES else names.LABEL_OWNER_KIND,
-                namespace=namespace,
-                optional=resource in OPTIONAL,
-                silence_s=self._timing.silence_s,
-                absent_s=self._timing.absent_s,
-            )
-            for resource, namespace in [*wanted, (NODES, None)]
-        ]
+        made = [self._watch(NODES, None, Chosen())]
+        for namespace in self._with.settings.watch_namespaces or (None,):
+            ours = Chosen(labels=names.LABEL_OWNER_KIND)
+            made += [self._watch(resource, namespace, ours) for resource in CHILDREN]
+            made += [self._watch(EVENTS, namespace, Chosen(fields=fields)) for fields in TOLD]
+        return made
+
+    def _watch(self, resource: Resource, namespace: str | None, chosen: Chosen) -> Watch:
+        return Watch(
+            self.kube,
+            resource,
+            self,
+            chosen,
+            namespace,
+            optional=resource in OPTIONAL,
+            silence_s=self._timing.silence_s,
+            absent_s=self._timing.absent_s,
+        )
 
     # Life ------------------------------------------------------------------------------------------------------
 
@@ -301,6 +325,8 @@ class Operator:
             metrics=self.metrics,
             enqueue=self.queue.add,
             now=lambda: datetime.now(UTC),
+            clock=time.monotonic,
+            taken_s=self._timing.taken_s,
         )
 
     def _has_gateway_api(self) -> bool:

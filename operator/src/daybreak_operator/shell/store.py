@@ -5,7 +5,7 @@ Owns the newest known version of every object and whom a change concerns; does n
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -17,6 +17,8 @@ Body = dict[str, Any]
 ChildId = tuple[str, str, str, str]
 """API version, kind, namespace, name."""
 
+MAX_TOLD = 5000
+"""Objects about which events are kept, the newest."""
 NOTICE_TAINTS = frozenset(
     {
         "cloud.google.com/impending-node-termination",  # GKE, 30 s before a spot machine goes
@@ -79,6 +81,7 @@ class Store:
         self._owner_of: dict[ChildId, str] = {}
         self._followers: defaultdict[Key, set[Key]] = defaultdict(set)
         self._noticed: set[str] = set()
+        self._told: OrderedDict[str, dict[str, Body]] = OrderedDict()
 
     # Our own kinds --------------------------------------------------------------------------------------------
 
@@ -178,6 +181,35 @@ class Store:
             if key is not None:
                 for body in children.values():
                     yield key, body
+
+    # Events about children -------------------------------------------------------------------------------------
+
+    def put_event(self, body: Body) -> set[Key]:
+        """Take in an event; the newest of each reason about an object is kept."""
+        about = body.get("involvedObject") or {}
+        uid = str(about.get("uid", ""))
+        told = self._told.setdefault(uid, {})
+        self._told.move_to_end(uid)
+        if not _is_news(told.get(body.get("reason", "")), body):
+            return set()
+        told[body.get("reason", "")] = lean(body)
+        while len(self._told) > MAX_TOLD:
+            self._told.popitem(last=False)
+        identity = (about.get("apiVersion", ""), about.get("kind", ""), about.get("namespace", ""))
+        return self._owners(self._owner_of.get((*identity, about.get("name", ""))))
+
+    def drop_event(self, body: Body) -> set[Key]:
+        """An event ran out; what it said stays true until somebody says otherwise."""
+        uid = str((body.get("involvedObject") or {}).get("uid", ""))
+        told = self._told.get(uid, {})
+        kept = told.get(body.get("reason", ""))
+        if kept is not None and kept["metadata"]["uid"] == body["metadata"]["uid"]:
+            del told[body.get("reason", "")]
+        return set()
+
+    def told_of(self, child: Object) -> Mapping[str, Body]:
+        """Return the newest event of each reason about a child."""
+        return self._told.get(child["metadata"]["uid"], {})
 
     # Nodes ----------------------------------------------------------------------------------------------------
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from daybreak_contracts.errors import DaybreakError
-from daybreak_operator.shell.answers import GoneError, NotFoundError
-from daybreak_operator.shell.kube import Kube
+from daybreak_operator.shell.answers import GoneError, NotFoundError, RefusedError
+from daybreak_operator.shell.kube import Chosen, Kube
 from daybreak_operator.shell.queue import BackOff
 from daybreak_operator.shell.resources import Resource
 
@@ -45,10 +45,10 @@ class Watch:
     kube: Kube
     resource: Resource
     sink: Sink
-    selector: str = ""
+    chosen: Chosen = field(default_factory=Chosen)
     namespace: str | None = None
     optional: bool = False
-    """The kind may be unknown to the API server: then it is asked for again from time to time."""
+    """The kind may be unknown to the API server, or not ours to see: then it is asked for from time to time."""
     silence_s: float = SILENCE_S
     absent_s: float = ABSENT_S
     back_off: BackOff = field(default_factory=lambda: BackOff(0.2, 10.0))
@@ -83,20 +83,18 @@ class Watch:
             try:
                 self._once()
                 failures = 0
-            except NotFoundError as error:
-                if not self.optional:
-                    failures = self._failed(error, failures)
-                    continue
-                self._is_absent()
             except DaybreakError as error:
-                failures = self._failed(error, failures)
+                if self.optional and isinstance(error, (NotFoundError, RefusedError)):
+                    self._is_absent(error)
+                else:
+                    failures = self._failed(error, failures)
 
     def _once(self) -> None:
         if not self._version:
             self._list()
         try:
             stream = self.kube.watch(
-                self.resource, self.namespace, self.selector, self._version, self.silence_s
+                self.resource, self.namespace, self.chosen, self._version, self.silence_s
             )
             for kind, body in stream:
                 if self._stopped.is_set():
@@ -111,7 +109,9 @@ class Watch:
     def _list(self) -> None:
         bodies: list[dict[str, Any]] = []
         newest = ""
-        for page, version in self.kube.pages(self.resource, self.namespace, self.selector):
+        for page, version in self.kube.pages(
+            self.resource, self.namespace, self.chosen.labels, self.chosen.fields
+        ):
             bodies += page
             newest = version
             self._alive("")
@@ -125,8 +125,9 @@ class Watch:
         self.heard = self.clock()
         self.trouble = ""
 
-    def _is_absent(self) -> None:
+    def _is_absent(self, error: DaybreakError) -> None:
         if not self.absent:
+            LOG.info("not watched", extra={"kind": self.resource.kind, "error": str(error)})
             self.sink.listed(self.resource, self.namespace, [])
         self.absent = True
         self.synced.set()
