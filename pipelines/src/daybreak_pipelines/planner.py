@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from daybreak_contracts.model_sizes import flops_per_token
+
 H100_BF16_FLOPS = 989e12
 """Dense bf16 peak of one H100 SXM (NVIDIA's data sheet without sparsity)."""
 MFU = {"125m": 0.40, "350m": 0.45, "1b": 0.42, "3b": 0.43}
@@ -34,13 +36,9 @@ class Need:
     eight_gpus_s: float
 
 
-def flops_per_token(shape: Shape, context_length: int) -> float:
-    """Return training FLOPs a token: 6 N + 12 L d T."""
-    return 6.0 * shape.parameters + 12.0 * shape.layers * shape.width * context_length
-
-
 def need(shape: Shape, context_length: int, bytes_per_token: float) -> Need:
     """Return what training one size takes; eight GPUs are taken to lose 5 % to communication."""
     tokens = float(TOKENS_PER_PARAMETER * shape.parameters)
-    seconds = tokens * flops_per_token(shape, context_length) / (MFU[shape.size] * H100_BF16_FLOPS)
+    flops = flops_per_token(shape.parameters, shape.layers, shape.width, context_length)
+    seconds = tokens * flops / (MFU[shape.size] * H100_BF16_FLOPS)
     return Need(shape.size, tokens, tokens * bytes_per_token, seconds, seconds / 8 / 0.95)

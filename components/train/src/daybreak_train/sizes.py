@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from daybreak_contracts import model_sizes
 from daybreak_contracts.resources.run import Model
 
 ROPE_THETA_SHORT = 10_000.0
@@ -74,13 +75,9 @@ def num_parameters(dims: Dimensions, vocabulary_size: int) -> int:
 
 
 def flops_per_token(dims: Dimensions, vocabulary_size: int, context_length: int) -> int:
-    """Return the training FLOPs of one token: ``6 N + 12 L d T``.
-
-    The convention of LLM Foundry's benchmarks: N counts tied embeddings once, attention is counted full (not
-    causal), a multiply-add is two. Recomputation is not counted.
-    """
-    attention = 12 * dims.layers * dims.hidden_size * context_length
-    return 6 * num_parameters(dims, vocabulary_size) + attention
+    """Return the training FLOPs of one token (``model_sizes.flops_per_token``)."""
+    parameters = num_parameters(dims, vocabulary_size)
+    return model_sizes.flops_per_token(parameters, dims.layers, dims.hidden_size, context_length)
 
 
 def rope_theta(context_length: int) -> float:
