@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from daybreak_contracts import handover, launch, steps
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.handover import Clock, Handover, ProgressPoster, handover_of
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import ExportArgs, ExportResult, Step
+from tests.cluster.reach import Reach
 from tests.contracts.api_server import Api, serve
 
 ARGUMENTS = {"output": "o", "work_dir": "w", "trained": "t", "tokenizer": "k"}
@@ -325,3 +329,75 @@ def test_importing_the_handover_is_light() -> None:
     code = "import sys, daybreak_contracts.handover; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & {"pyarrow", "yaml", "fsspec", "pydantic", "kubernetes", "requests"}
+
+
+class TestRealServer:
+    """The same against a Kubernetes API server, as a service account that may do exactly this."""
+
+    @pytest.fixture
+    def pod_of(self, cluster: Reach, tmp_path: Path) -> Callable[[str], dict[str, str]]:
+        """Return what makes the environment of a pod in a fresh namespace, whose account may patch ``results``."""
+        namespace = cluster.namespace()
+        kind = {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "metadata": {"namespace": namespace, "name": "way"},
+        }
+        rule = {
+            "apiGroups": [""],
+            "resources": ["configmaps"],
+            "verbs": ["patch"],
+            "resourceNames": ["results"],
+        }
+        cluster.apply({**kind, "kind": "Role", "rules": [rule]})
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "way"}
+        who = {"kind": "ServiceAccount", "name": "default", "namespace": namespace}
+        cluster.apply({**kind, "kind": "RoleBinding", "roleRef": role, "subjects": [who]})
+        for name in ("results", "others"):
+            metadata = {"namespace": namespace, "name": name}
+            cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+        config = yaml.safe_load(cluster.kubeconfig.read_text())
+        authority = config["clusters"][0]["cluster"]
+        if "certificate-authority-data" in authority:
+            text = base64.b64decode(authority["certificate-authority-data"])
+        else:
+            text = Path(authority["certificate-authority"]).read_bytes()
+        (tmp_path / "ca.crt").write_bytes(text)
+        (tmp_path / "token").write_text(
+            cluster.kubectl("create", "token", "default", "-n", namespace).strip()
+        )
+        server = urlsplit(cluster.url)
+        return lambda name: {
+            "KUBERNETES_SERVICE_HOST": str(server.hostname),
+            "KUBERNETES_SERVICE_PORT": str(server.port),
+            "DAYBREAK_ACCOUNT_FOLDER": str(tmp_path),
+            "DAYBREAK_HANDOVER": f"{namespace}/{name}",
+        }
+
+    def test_steps_write_beside_each_other(
+        self, cluster: Reach, pod_of: Callable[[str], dict[str, str]]
+    ) -> None:
+        environment = pod_of("results")
+        way = handover_of(environment)
+        assert way is not None
+        assert way.held("shards") is None
+        way.result("shards", {"uri": "s3://a"})
+        way.error("xray", UserError("mend it"))
+        way.progress({"step": "xray", "activity": "reading", "done": 1, "total": 2})
+        assert way.held("shards") == {"result": {"uri": "s3://a"}}
+        stored = cluster.get("configmap", "results", way.namespace)
+        assert stored is not None
+        assert set(stored["data"]) == {"shards.json", "xray.json", "progress.json"}
+
+    def test_what_is_too_large_or_not_ours_is_refused(
+        self, pod_of: Callable[[str], dict[str, str]], time: Time
+    ) -> None:
+        way = handover_of(pod_of("results"), clock=time.clock())
+        assert way is not None
+        way.result("xray", {"uri": "x" * 700_000})
+        with pytest.raises(UserError, match="refused with status 422"):
+            way.result("shards", {"uri": "x" * 700_000})
+        for name, words in (("others", "needs a Role with verb patch"), ("nowhere", "needs a Role")):
+            other = handover_of(pod_of(name), clock=time.clock())
+            assert other is not None
+            with pytest.raises(UserError, match=words):
+                other.result("shards", {})
