@@ -1,0 +1,375 @@
+"""How a run is held, ends and goes: suspension, deadline, gates, time to live, deletion, specs that are wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from daybreak_contracts import names
+from daybreak_operator.core.training.observed import PipelineRun
+from daybreak_operator.settings import Settings
+from tests.operator.training.world import SPEC, UID, World
+
+KUBEFLOW = Settings(backend="KubeflowPipelines", kubeflow_url="http://ml-pipeline")
+FIRST = f"{UID}-data-1"
+
+
+def training(**spec: Any) -> World:
+    world = World(spec)
+    world.make_data()
+    world.pods_up()
+    world.look()
+    return world
+
+
+def evaluated(*, passed: float = 0.2, **spec: Any) -> World:
+    world = World(spec)
+    world.make_data()
+    world.train()
+    score = {"metric": "humaneval/pass@1", "value": passed, "low": 0.1, "high": 0.3, "num_tasks": 164}
+    world.make_model(scores=[score])
+    return world
+
+
+class TestSuspension:
+    def test_of_a_new_run_begins_nothing(self) -> None:
+        world = World({"suspend": True})
+        plan = world.settle(2)
+        assert world.condition("Suspended") == ("True", "Suspended")
+        assert world.children == {}
+        assert "startTime" not in world.status
+        assert plan.look_again_s is None
+
+    def test_stops_training_and_goes_on_under_the_next_name_free_of_charge(self) -> None:
+        world = training()
+        world.change(suspend=True)
+        world.settle(2)
+        assert not world.of_kind("PyTorchJob")
+        assert world.condition("Suspended")[0] == "True"
+        assert world.condition("Succeeded")[0] == "Unknown"
+        assert world.condition("Reconciling")[0] == "False"
+        assert world.states() == "SSSSPPP"
+        world.wait(5000)
+        assert world.look().look_again_s is None
+        world.change(suspend=False)
+        world.settle(2)
+        assert world.the("PyTorchJob")["metadata"]["name"] == "first-light-train-2"
+        assert (world.status["restarts"], world.status["countedRestarts"], world.status["attempt"]) == (
+            0,
+            0,
+            2,
+        )
+        world.pods_up()
+        world.look()
+        assert world.condition("CapacityAvailable")[0] == "True"
+        assert world.status["restarts"] == 0
+        assert [event.reason for event in world.events if event.reason in ("Suspended", "Resumed")] == [
+            "Suspended",
+            "Resumed",
+        ]
+
+    def test_stops_a_job(self) -> None:
+        world = World()
+        world.look()
+        world.change(suspend=True)
+        world.look()
+        assert not world.of_kind("Job")
+        world.change(suspend=False)
+        world.look()
+        assert world.the("Job")["metadata"]["name"] == "first-light-data-2"
+
+    def test_stops_a_pipeline_and_submits_another_when_it_has_ended(self) -> None:
+        world = World(settings=KUBEFLOW)
+        world.settle(2)
+        world.change(suspend=True)
+        plan = world.look()
+        assert plan.terminate == (FIRST,)
+        assert plan.finalizer
+        world.change(suspend=False)
+        world.settle(3)
+        assert world.submitted == [FIRST]
+        world.pipelines[FIRST] = PipelineRun("Failed")
+        world.settle(2)
+        assert world.submitted == [FIRST, f"{UID}-data-2"]
+        assert world.status["restarts"] == 0
+
+    def test_while_the_back_end_is_down_is_made_up_for(self) -> None:
+        world = World(settings=KUBEFLOW)
+        world.settle(2)
+        world.backend_error = "down"
+        world.change(suspend=True)
+        assert world.settle(2).finalizer
+        world.backend_error = None
+        assert world.look().terminate == (FIRST,)
+        assert world.step("documents")["attempt"] == 2
+
+    def test_back_and_forth_uses_one_name_each_time_something_began(self) -> None:
+        world = training()
+        for _ in range(3):
+            world.change(suspend=True)
+            world.look()
+            world.change(suspend=False)
+            world.settle(2)
+        assert world.status["attempt"] == 4
+        assert len(world.of_kind("PyTorchJob")) == 1
+
+
+class TestDeadline:
+    def test_ends_the_run_and_what_runs(self) -> None:
+        world = training(runPolicy={"activeDeadlineSeconds": 3600})
+        world.wait(3600)
+        plan = world.look()
+        assert world.condition("Succeeded") == ("False", "DeadlineExceeded")
+        assert "3600 s" in world.message("Succeeded")
+        assert [ref.kind for ref in plan.delete] == ["PyTorchJob"]
+        assert world.of_kind("Pod") == []
+
+    def test_is_when_the_run_is_looked_at_again(self) -> None:
+        world = training(runPolicy={"activeDeadlineSeconds": 3600})
+        world.wait(3595)
+        assert world.look().look_again_s == 5.0
+
+    def test_stops_a_pipeline(self) -> None:
+        world = World({"runPolicy": {"activeDeadlineSeconds": 60}}, KUBEFLOW)
+        world.settle(2)
+        world.wait(60)
+        plan = world.look()
+        assert (plan.terminate, plan.finalizer) == ((FIRST,), True)
+        world.pipelines[FIRST] = PipelineRun("Failed")
+        assert not world.look().finalizer
+
+    def test_may_be_lengthened_while_the_run_goes_on(self) -> None:
+        world = training(runPolicy={"activeDeadlineSeconds": 3600})
+        world.change(runPolicy={"activeDeadlineSeconds": 7200})
+        world.wait(3600)
+        world.look()
+        assert world.condition("Succeeded")[0] == "Unknown"
+
+
+class TestGates:
+    GATE: tuple[dict[str, Any], ...] = ({"metric": "humaneval/pass@1", "min": "0.15"},)
+
+    @pytest.mark.parametrize(
+        ("passed", "succeeded"),
+        [pytest.param(0.15, True, id="at the floor"), pytest.param(0.149999, False, id="below the floor")],
+    )
+    def test_decide_whether_the_model_is_published(self, passed: float, succeeded: bool) -> None:
+        world = evaluated(passed=passed, evaluation={"gates": list(self.GATE)})
+        assert ("model" in world.status) == succeeded
+        expected = ("True", "Completed") if succeeded else ("False", "GateFailed")
+        assert world.condition("Succeeded") == expected
+        assert world.condition("Evaluated") == ("True", "Completed")
+
+    def test_tell_the_score_and_the_bound(self) -> None:
+        world = evaluated(passed=0.1, evaluation={"gates": list(self.GATE)})
+        assert world.message("Succeeded") == "humaneval/pass@1 is 0.1, below the gate's minimum of 0.15"
+
+    def test_count_as_they_are_at_the_end(self) -> None:
+        world = World()
+        world.make_data()
+        world.train()
+        world.change(evaluation={"gates": [{"metric": "humaneval/pass@1", "min": "0.5"}]})
+        world.make_model()
+        assert world.condition("Succeeded") == ("False", "GateFailed")
+
+    def test_on_a_score_that_nobody_reports_wait_for_a_better_gate(self) -> None:
+        world = World()
+        world.make_data()
+        world.train()
+        world.change(evaluation={"gates": [{"metric": "humaneval/pass@9", "min": "0.5"}]})
+        world.make_model()
+        assert world.condition("Stalled") == ("True", "UnknownMetric")
+        assert "known are humaneval/pass@1" in world.message("Stalled")
+        assert world.condition("Succeeded")[0] == "Unknown"
+        world.remove(("ConfigMap", "first-light-model-1"))
+        world.change(evaluation={"gates": list(self.GATE)})
+        world.look()
+        assert world.condition("Succeeded") == ("True", "Completed")
+
+
+class TestFinished:
+    def test_nothing_is_ever_made_again(self) -> None:
+        world = evaluated()
+        before = world.status
+        world.children.clear()
+        world.wait(100_000)
+        plan = world.look()
+        assert (plan.apply, plan.submit, plan.delete, plan.status) == ((), (), (), before)
+        assert plan.look_again_s is None
+        assert plan.events == ()
+
+    def test_a_later_edit_is_observed_and_changes_nothing_else(self) -> None:
+        world = evaluated()
+        before = dict(world.status)
+        world.change(evaluation={"gates": [{"metric": "humaneval/pass@1", "min": "0.9"}]}, seed=-1)
+        world.look()
+        assert world.status == {**before, "observedGeneration": 2}
+
+    def test_it_deletes_itself_when_its_time_is_over(self) -> None:
+        world = evaluated(runPolicy={"ttlSecondsAfterFinished": 60})
+        assert world.look().look_again_s == 60
+        world.wait(59)
+        assert not world.look().delete_self
+        world.wait(1)
+        assert world.look().delete_self
+        assert world.gone
+
+    def test_what_still_runs_is_removed_after_a_while(self) -> None:
+        world = World()
+        world.make_data()
+        world.train()
+        world.make_pods()
+        world.make_model()
+        assert world.of_kind("Job")
+        world.wait(61)
+        world.look()
+        assert [job["metadata"]["name"] for job in world.of_kind("Job")] == ["first-light-data-1"]
+
+    def test_orphaned_pods_are_removed(self) -> None:
+        world = training()
+        pods = dict(world.children)
+        world.hand_error("train", 2)
+        world.look()
+        world.children = {key: item for key, item in pods.items() if key[0] == "Pod"}
+        world.wait(61)
+        world.look()
+        assert world.children == {}
+
+
+class TestDeletion:
+    @pytest.mark.parametrize("settings", [Settings(), KUBEFLOW], ids=["by Jobs", "by Kubeflow"])
+    def test_in_any_phase_leaves_nothing_behind(self, settings: Settings) -> None:
+        world = World(settings=settings)
+        for phase in (lambda: None, world.look, world.look, world.make_data, world.train, world.make_model):
+            phase()
+            copied = World(settings=settings)
+            copied.__dict__.update(
+                {**world.__dict__, "run": {**world.run, "metadata": {**world.run["metadata"]}}}
+            )
+            copied.children, copied.pipelines = dict(world.children), dict(world.pipelines)
+            copied.delete_run()
+            for _ in range(3):
+                if copied.gone:
+                    break
+                copied.look()
+                copied.pipelines = {
+                    key: PipelineRun("Failed") if run.state == "Canceling" else run
+                    for key, run in copied.pipelines.items()
+                }
+            assert copied.gone
+            assert not any(run.state in ("Pending", "Running") for run in copied.pipelines.values())
+
+    def test_waits_until_a_pipeline_has_stopped(self) -> None:
+        world = World(settings=KUBEFLOW)
+        world.settle(2)
+        world.delete_run()
+        plan = world.look()
+        assert (plan.terminate, plan.finalizer, plan.apply) == ((FIRST,), True, ())
+        assert world.look().terminate == ()
+        world.pipelines[FIRST] = PipelineRun("Failed")
+        assert not world.look().finalizer
+        assert world.gone
+
+    def test_does_not_wait_for_ever_for_a_back_end_that_is_gone(self) -> None:
+        world = World(settings=KUBEFLOW)
+        world.settle(2)
+        world.delete_run()
+        world.backend_error = "no such host"
+        world.wait(599)
+        assert world.look().finalizer
+        world.wait(2)
+        plan = world.look()
+        assert [event.reason for event in plan.events] == ["PipelineLeftRunning"]
+        assert world.gone
+
+
+class TestSpec:
+    def test_that_is_wrong_stalls_with_every_problem(self) -> None:
+        world = World({"seed": -1, "model": {"size": "7b"}, "colour": "red"})
+        plan = world.look()
+        assert world.condition("Stalled") == ("True", "InvalidSpec")
+        message = world.message("Stalled")
+        assert all(path in message for path in ("spec.seed", "spec.model.size", "spec.colour"))
+        assert world.condition("Succeeded")[0] == "Unknown"
+        assert (plan.apply, world.status["observedGeneration"]) == ((), 1)
+        world.run["spec"] = dict(SPEC)
+        world.look()
+        assert world.condition("Stalled")[0] == "False"
+        assert world.of_kind("Job")
+
+    def test_that_becomes_wrong_stops_nothing(self) -> None:
+        world = training()
+        world.change(seed=-1)
+        plan = world.look()
+        assert (plan.apply, plan.delete) == ((), ())
+        assert world.condition("Stalled")[0] == "True"
+        assert world.condition("DataReady") == ("True", "Completed")
+        world.change(seed=0)
+        world.look()
+        assert world.condition("Stalled")[0] == "False"
+        assert world.status["restarts"] == 0
+
+    def test_the_one_at_the_start_counts(self) -> None:
+        world = training()
+        world.change(training={"nodes": 5}, tracking={"wandb": {"project": "other"}})
+        world.pod_fails("first-light-train-1-worker-0", 1)
+        world.settle(3)
+        replicas = world.the("PyTorchJob")["spec"]["pytorchReplicaSpecs"]
+        assert replicas["Worker"]["replicas"] == 1
+
+    def test_a_snapshot_that_was_deleted_is_made_again_from_the_same_spec(self) -> None:
+        world = training()
+        snapshot = ("ConfigMap", names.snapshot_name("first-light"))
+        kept = world.children.pop(snapshot)
+        world.look()
+        assert world.children[snapshot]["data"] == kept["data"]
+
+    def test_a_snapshot_that_was_lost_with_its_spec_stalls(self) -> None:
+        world = training()
+        del world.children[("ConfigMap", names.snapshot_name("first-light"))]
+        world.change(seed=3)
+        world.look()
+        assert world.condition("Stalled") == ("True", "SnapshotLost")
+        assert world.of_kind("PyTorchJob")
+
+    def test_an_upgrade_changes_no_run_halfway(self) -> None:
+        world = World()
+        world.look()
+        before = world.the("Job")["spec"]["template"]["spec"]["containers"][0]["image"]
+        world.settings = Settings(images=type(world.settings.images)(pipelines="new", train="new"))
+        world.hand_error("documents", 75)
+        world.settle(2)
+        world.wait(61)
+        world.settle(2)
+        (job,) = world.of_kind("Job")
+        assert job["metadata"]["name"] == "first-light-data-2"
+        assert job["spec"]["template"]["spec"]["containers"][0]["image"] == before
+
+    @pytest.mark.parametrize(
+        "status",
+        [
+            pytest.param({"steps": "all"}, id="a field of another shape"),
+            pytest.param({"restarts": -4, "observedGeneration": "x"}, id="fields out of bounds"),
+            pytest.param(
+                {"phase": "Running", "conditions": [{"type": "Old"}]}, id="an older version's fields"
+            ),
+            pytest.param({"steps": [{"name": "ingest", "state": "Running"}]}, id="a step that is no more"),
+        ],
+    )
+    def test_an_odd_status_stops_nothing(self, status: dict[str, Any]) -> None:
+        world = World()
+        world.run["status"] = status
+        world.look()
+        assert world.condition("Succeeded")[0] == "Unknown"
+        assert world.of_kind("Job")
+
+    def test_a_lost_status_is_found_again_in_the_children(self) -> None:
+        world = training()
+        world.pod_fails("first-light-train-1-worker-0", 1)
+        world.settle(3)
+        world.run["status"] = {}
+        for _ in range(4):
+            world.look()
+        assert world.status["attempt"] == 2
+        assert len(world.of_kind("PyTorchJob")) == 1
