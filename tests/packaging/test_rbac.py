@@ -231,12 +231,13 @@ class TestUninstall:
         cluster.apply(self.run("held-by-two", namespace, [names.FINALIZER, "example.com/other"]))
         cluster.apply(self.run("free", namespace, []))
         cluster.kubectl("delete", "trainingrun", "held", "-n", namespace, "--wait=false")
-        assert uninstall.let_go(kube) == 2
+        settings = Settings(watch_namespaces=(namespace,))
+        assert uninstall.let_go(kube, settings) == 2
         assert cluster.get("trainingrun", "held", namespace) is None
         two = cluster.get("trainingrun", "held-by-two", namespace)
         assert two is not None
         assert two["metadata"]["finalizers"] == ["example.com/other"]
-        assert uninstall.let_go(kube) == 0
+        assert uninstall.let_go(kube, settings) == 0
 
     def test_stops_the_operator_first_and_waits_for_its_last_pod(self, cluster: Reach, kube: Kube) -> None:
         namespace = cluster.namespace()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from daybreak_contracts import names
 from daybreak_contracts.errors import DaybreakError, TransientError, exit_code_of
 from daybreak_operator.core.plan import Object
-from daybreak_operator.settings import Settings
+from daybreak_operator.settings import Settings, from_environment
 from daybreak_operator.shell import kube as clients
 from daybreak_operator.shell.answers import ConflictError, NotFoundError
 from daybreak_operator.shell.kube import Kube
@@ -43,12 +43,14 @@ def stop_operator(kube: Kube, namespace: str, wait: Callable[[float], None]) -> 
     raise TransientError(f"the operator still runs: {', '.join(alive)}")
 
 
-def let_go(kube: Kube) -> int:
-    """Take the operator's finalizer off every object of both kinds; return how many had it."""
+def let_go(kube: Kube, settings: Settings) -> int:
+    """Take the operator's finalizer off every object that it watches; return how many had it."""
+    places: tuple[str | None, ...] = settings.watch_namespaces or (None,)
     held = [
         thing
         for resource in PRIMARIES
-        for thing in _all(kube, resource, None, "")
+        for place in places
+        for thing in _all(kube, resource, place, "")
         if names.FINALIZER in _finalizers(thing)
     ]
     for thing in held:
@@ -88,9 +90,9 @@ def _free(kube: Kube, thing: Object) -> None:
 def main(environment: Mapping[str, str]) -> int:
     """Stop the operator, let all go; return the exit code."""
     try:
-        kube = clients.connect(environment)
-        stop_operator(kube, environment.get("DAYBREAK_NAMESPACE", Settings().namespace), time.sleep)
-        print(f"let go: {let_go(kube)}", flush=True)
+        kube, settings = clients.connect(environment), from_environment(environment)
+        stop_operator(kube, settings.namespace, time.sleep)
+        print(f"let go: {let_go(kube, settings)}", flush=True)
     except DaybreakError as error:
         print(f"daybreak-operator: {error}", file=sys.stderr)
         return exit_code_of(error)
