@@ -96,10 +96,10 @@ class Schedule:
         del self._active[key]
         dirty = key in self._dirty
         self._dirty.discard(key)
-        in_a_row = self._in_a_row.pop(key, 0) + 1 if outcome.failed or outcome.again else 0
-        if in_a_row:
+        in_a_row = self._in_a_row.pop(key, 0) + 1
+        if outcome.failed or outcome.again:
             self._in_a_row[key] = in_a_row
-        waits = outcome.failed or in_a_row > NUM_QUICK_REPEATS
+        waits = outcome.failed or (outcome.again and in_a_row > NUM_QUICK_REPEATS)
         if waits:
             attempt = in_a_row if outcome.failed else in_a_row - NUM_QUICK_REPEATS
             delay = max(self.back_off.delay_s(attempt, self.chance()), outcome.retry_after_s)
