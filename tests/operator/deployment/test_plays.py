@@ -142,6 +142,238 @@ class TestASecondModel:
         assert "raise max of a pool" in world.message("RolloutHealthy")
 
 
+class TestAGuardrailThatHolds:
+    def broken(self) -> World:
+        world = serving_world()
+        world.change(model=model(M2))
+        world.switch(everyone=True, onBreach="Hold")
+        world.traffic[M2] = GOOD
+        world.run_until(M2, weight=5)
+        world.traffic[M2] = Traffic(requests=20, slow=10, shown=20, accepted=6)
+        world.run(120)
+        return world
+
+    def test_keeps_its_users_and_goes_no_further(self) -> None:
+        world = self.broken()
+        assert (world.stage, world.weight, world.routing.weight) == ("Paused", 5, 5)
+        assert world.condition("RolloutHealthy") == ("False", "Paused")
+        assert "longer than 500 ms" in world.message("RolloutHealthy")
+        assert world.condition("Reconciling") == ("False", "Settled")
+        world.traffic[M2] = GOOD
+        world.run(600)
+        assert (world.stage, world.weight, world.status["rejected"]) == ("Paused", 5, [])
+
+    def test_goes_on_when_the_spec_says_so(self) -> None:
+        world = self.broken()
+        world.traffic[M2] = GOOD
+        world.switch(guardrails={"minRequests": 100, "maxP95LatencyMs": 5000})
+        world.look()
+        assert (world.stage, world.weight) == ("Ramp", 5)
+        world.run(600)
+        assert world.stable == M2
+
+    def test_goes_back_when_the_switch_is_turned_off(self) -> None:
+        world = self.broken()
+        world.switch(everyone=False)
+        world.look()
+        assert (world.stage, world.routing.weight) == ("Warm", 0)
+
+
+class TestTheWayBack:
+    def test_is_open_for_one_more_soak_after_everybody_got_it(self) -> None:
+        world = serving_world()
+        world.change(model=model(M2))
+        world.switch(everyone=True)
+        world.traffic[M2] = GOOD
+        world.run_until(M2, weight=100)
+        assert (world.stage, world.stable, world.ready(M1)) == ("Everyone", M1, 2)
+        world.switch(everyone=False)
+        world.look()
+        assert (world.stage, world.routing.weight, world.stable) == ("Warm", 0, M1)
+
+    def test_is_closed_after_that_and_the_switch_speaks_of_the_next_model(self) -> None:
+        world = serving_world()
+        world.change(model=model(M2))
+        world.switch(everyone=True)
+        world.traffic[M2] = GOOD
+        world.run(900)
+        world.switch(everyone=False)
+        world.run(60)
+        assert (world.stage, world.stable, world.routing.stable) == ("Everyone", M2, M2)
+
+    def test_is_taken_when_the_candidate_answers_no_more_and_begins_anew(self) -> None:
+        world = serving_world()
+        world.change(model=model(M2))
+        world.switch(everyone=True)
+        world.traffic[M2] = GOOD
+        world.run_until(M2, weight=10)
+        for pod in world.pods(M2):
+            world.set_ready(pod, "False")
+        world.look()
+        assert (world.weight, world.routing.weight, world.routing.candidate) == (0, 0, M2)
+        world.run(20)
+        assert (world.stage, world.weight) == ("Ramp", 1)
+
+    def test_is_asking_for_the_stable_model_again(self) -> None:
+        world = serving_world()
+        world.change(model=model(M2))
+        world.switch(everyone=True)
+        world.traffic[M2] = GOOD
+        world.run_until(M2, weight=10)
+        world.change(model=model(M1))
+        world.look()
+        assert (world.routing.candidate, world.routing.weight) == (None, 0)
+        assert (world.status["candidate"]["digest"], world.stage) == (M1, "Everyone")
+
+
+def test_a_share_waits_for_requests_before_the_next() -> None:
+    world = serving_world()
+    world.change(model=model(M2))
+    world.switch(everyone=True)
+    world.run(600)
+    assert (world.stage, world.weight) == ("Ramp", 1)
+    assert "waits for 100 requests" in world.status["candidate"]["verdict"]
+
+
+def test_staff_come_first_when_both_switches_are_on() -> None:
+    world = serving_world()
+    world.change(model=model(M2))
+    world.switch(staff=True, everyone=True)
+    world.run(50)
+    assert (world.stage, world.weight, world.routing.staff) == ("Staff", 0, True)
+    world.run(60)
+    assert (world.stage, world.weight, world.routing.staff) == ("Ramp", 1, True)
+
+
+def test_a_share_moves_only_when_its_replicas_answer() -> None:
+    world = serving_world(spec=a_spec(replicas=4))
+    world.change(model=model(M2))
+    world.switch(everyone=True)
+    world.traffic[M2] = GOOD
+    for _ in range(300):
+        world.run(5)
+        wanted = -(-4 * world.routing.weight // 100)
+        if world.routing.candidate == M2:
+            assert world.ready(M2) >= wanted
+        assert world.ready(world.stable or "") >= 4
+    assert world.stable == M2
+
+
+def test_a_rollout_needs_no_more_looks_than_it_asks_for() -> None:
+    world = serving_world()
+    world.change(model=model(M2))
+    world.switch(staff=True, everyone=True)
+    world.traffic[M2] = GOOD
+    world.run_lazily(700)
+    assert (world.stable, world.pods(M1), world.status["retired"]) == (M2, [], [])
+    assert world.run_lazily(3600) == 1
+
+
+def test_a_rollout_goes_on_whatever_is_killed_on_the_way() -> None:
+    world = serving_world()
+    world.change(model=model(M2))
+    world.switch(everyone=True)
+    world.traffic[M2] = GOOD
+    parts = [(), ("status",), ("apply",), ("status", "apply"), ("apply", "status", "delete")]
+    for turn in range(400):
+        world.carry_out(world.plan(), parts[turn % len(parts)])
+        world.tick(5)
+    assert (world.stable, world.pods(M1)) == (M2, [])
+    weights = [routing.weight for routing in world.routings if routing.candidate == M2]
+    assert list(dict.fromkeys(weights)) == [0, 1, 5, 10, 25, 50, 100]
+
+
+def test_a_lost_status_makes_gateways_deaf_to_nothing() -> None:
+    world = serving_world()
+    world.switch(everyone=True)
+    before = world.routing.version
+    world.status = {}
+    world.run(10)
+    assert (world.stable, world.ready(M1)) == (M1, 2)
+    assert world.routing.version > before
+
+
+class TestScaling:
+    def test_by_hand_is_respected(self) -> None:
+        world = serving_world()
+        for replicas in (5, 1, 3):
+            world.change(replicas=replicas)
+            world.run(700, step=10)
+            assert (world.ready(M1), world.status["readyReplicas"]) == (replicas, replicas)
+        assert world.status["selector"] == "daybreak.dev/owner=completions,daybreak.dev/role=engine"
+
+    def test_to_zero_is_said(self) -> None:
+        world = serving_world()
+        world.change(replicas=0)
+        world.run(700, step=10)
+        assert (world.pods(), world.condition("Ready")) == ([], ("False", "ScaledToZero"))
+        assert (world.status["costPerHour"], world.status["zonesReady"]) == ("0.00", "0/2")
+
+    def test_follows_the_load_without_a_number(self) -> None:
+        spec = a_spec()
+        del spec["replicas"]
+        world = serving_world(spec=spec)
+        quiet = world.ready(M1)
+        world.inflight = 30
+        world.run(120)
+        assert world.ready(M1) > quiet
+
+    def test_that_the_pools_cannot_hold_is_said(self) -> None:
+        world = serving_world()
+        world.change(replicas=50)
+        world.run(60)
+        assert world.condition("CapacityAvailable") == ("False", "PoolsTooSmall")
+        assert world.condition("Ready") == ("True", "Serving")
+
+    def test_over_a_quota_is_said(self) -> None:
+        world = World()
+        world.look()
+        for child in world.children.values():
+            if child["kind"] == "Deployment" and "gateway" not in child["metadata"]["name"]:
+                failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: gpus"}
+                child["status"] = {"conditions": [failure]}
+        world.look()
+        assert world.condition("CapacityAvailable") == ("False", "ReplicasRefused")
+
+
+def test_zones_that_are_short_are_said_with_the_time_of_the_next_try() -> None:
+    world = serving_world(machines={"a": 1, "b": 1})
+    world.change(replicas=3)
+    world.run(260)
+    assert world.condition("CapacityAvailable") == ("False", "CapacityShort")
+    states = {zone["zone"]: zone["state"] for zone in world.status["zones"]}
+    assert "BackingOff" in states.values()
+    assert world.condition("Ready") == ("True", "Serving")
+
+
+def test_a_stock_out_that_is_told_is_believed_at_once() -> None:
+    world = serving_world()
+    first = world.plan_of(replicas=3)
+    world.machines[first] = 1
+    world.change(replicas=3)
+    world.look()
+    waiting = [pod["metadata"] for pod in world.pods() if not pod["spec"].get("nodeName")]
+    world.stockouts = tuple(pod["name"] for pod in waiting)
+    assert len(waiting) == 1, "the third one was asked for where there is no machine"
+    world.look()
+    assert waiting[0]["name"] not in {pod["metadata"]["name"] for pod in world.pods()}
+    world.run(60)
+    assert world.ready(M1) == 3
+
+
+def test_events_come_once_a_transition() -> None:
+    world = serving_world()
+    world.change(model=model(M2))
+    world.switch(everyone=True)
+    world.traffic[M2] = GOOD
+    world.run(900)
+    reasons = [reason for _, reason in world.events]
+    assert reasons.count("Promoted") == 2
+    assert reasons.count("Ramp") == 5
+    assert reasons.count("Everyone") == 1
+    assert reasons.count("Serving") == 1
+
+
 def test_a_pod_on_a_node_that_goes_is_deleted_and_made_again() -> None:
     world = serving_world()
     lost = world.pods(M1)[0]["metadata"]["name"]

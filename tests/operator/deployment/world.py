@@ -77,6 +77,8 @@ class World:
     stockouts: tuple[str, ...] = ()
     reclaimed: set[str] = field(default_factory=set)
     settings: Settings = field(default_factory=Settings)
+    behind: bool = False
+    """Whether a gateway does not hear of new routing."""
     has_gateway_api: bool = False
     annotations: dict[str, str] = field(default_factory=dict)
 
@@ -88,6 +90,7 @@ class World:
         self.routings: list[Routing] = []
         self.writes = 0
         self._serial = 0
+        self.inflight = 0
         self._counters: dict[str, ModelFigures] = {}
         self._earlier: tuple[Any, tuple[GatewayFigures, ...]] = (None, ())
 
@@ -100,6 +103,14 @@ class World:
     def switch(self, **switches: Any) -> None:
         """Edit the rollout."""
         self.change(rollout={**self.spec.get("rollout", {}), **switches})
+
+    def plan_of(self, replicas: int) -> str:
+        """The zone that would get one more replica of so many."""
+        there = {zone["zone"]: zone["desired"] for zone in self.status["zones"]}
+        spec, self.spec = self.spec, {**self.spec, "replicas": replicas}
+        zones = self.plan().status["zones"]
+        self.spec = spec
+        return str(next(zone["zone"] for zone in zones if zone["desired"] > there[zone["zone"]]))
 
     # What the shell does ----------------------------------------------------------------------------------------
     def deployment(self) -> dict[str, Any]:
@@ -135,13 +146,14 @@ class World:
 
     def figures(self) -> tuple[GatewayFigures, ...]:
         at = self.now.timestamp()
-        version = 0 if not self.routings else self.routings[-1].version
+        version = 0 if self.behind or not self.routings else self.routings[-1].version
         reading = GatewayFigures(
             instance="gateway-0",
             started=START.timestamp(),
             at=at,
             models=dict(self._counters),
             routing_version=version,
+            inflight=self.inflight,
         )
         return reading, reading.model_copy(update={"instance": "gateway-1", "models": {}})
 
@@ -185,6 +197,18 @@ class World:
             self.look()
             self.tick(step)
         self.look()
+
+    def run_lazily(self, seconds: int) -> int:
+        """Let time pass and look only when the last plan asked for it or a child changed; return how often."""
+        due, seen, looks = self.now, "", 0
+        for _ in range(seconds):
+            if self.now >= due or str(self.children) != seen:
+                plan, looks = self.look(), looks + 1
+                wait = plan.look_again_s
+                due = self.now + timedelta(seconds=wait if wait is not None else 1_000_000)
+                seen = str(self.children)
+            self.tick(1)
+        return looks
 
     def run_until(self, digest: str, weight: int) -> None:
         """Let time pass until so many users get a candidate; an hour at most."""

@@ -106,13 +106,13 @@ def scene_of(
         rollout=spec.rollout,
         fleet=fleet,
         now=fleet.now,
-        verdict=verdict_of(observed, spec, state),
+        verdict=verdict_of(observed, spec, state, fleet.now),
         enough=sized.enough,
         starved=sized.starved,
     )
 
 
-def verdict_of(observed: Observed, spec: ModelDeploymentSpec, state: State) -> guardrails.Verdict:
+def verdict_of(observed: Observed, spec: ModelDeploymentSpec, state: State, now: float) -> guardrails.Verdict:
     """Return what the guardrails say of the candidate since the same users get it."""
     bounds = spec.rollout.guardrails
     candidate = state.rolling
@@ -120,7 +120,9 @@ def verdict_of(observed: Observed, spec: ModelDeploymentSpec, state: State) -> g
     def counts(digest: str) -> guardrails.Counts:
         return guardrails.counts_of(digest, observed.figures, observed.earlier, bounds.max_p95_latency_ms)
 
-    if candidate is None:
+    if (
+        candidate is None or candidate.since == now
+    ):  # the window begins with this pass: ``earlier`` is an older one's
         return guardrails.judge(bounds, guardrails.Counts(), None)
     alone = state.stable is None or candidate.weight == 100
     stable = None if alone or state.stable is None else counts(state.stable.digest)
@@ -131,7 +133,7 @@ def look_again_s(
     before: State, after: State, spec: ModelDeploymentSpec, sized: sizing.Sizing, now: float
 ) -> float | None:
     """Return when something is due although nothing happens: load, zones, a soak, pods that may go."""
-    waits = [one.since + DRAIN_S - now for one in after.retired if one.since + DRAIN_S > now]
+    waits = [max(one.since + DRAIN_S - now, spec.scaling.interval_seconds) for one in after.retired]
     candidate = after.rolling
     if candidate is not None:
         end = candidate.since + spec.rollout.soak_seconds

@@ -181,7 +181,7 @@ def broke_a_guardrail(state: State, candidate: Candidate, scene: Scene) -> State
     why = scene.verdict.finding.message
     if scene.rollout.on_breach == "Rollback":
         return reject(state, why, scene.now)
-    return replace(state, candidate=replace(candidate, stage="Paused", verdict=why))
+    return shift(state, replace(candidate, stage="Paused", verdict=why), scene)
 
 
 def may_be_promoted(state: State, candidate: Candidate, scene: Scene) -> State | None:

@@ -1,0 +1,241 @@
+"""The children: their shape, and which of them go when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from daybreak_contracts import names
+from daybreak_operator.core.deployment.children import DRAIN_MAX_S, DRAIN_S
+from daybreak_operator.core.deployment.decide import decide
+from daybreak_operator.core.plan import Object
+from daybreak_operator.settings import Images, Settings
+from tests.operator.deployment.world import M1, M2, World, a_spec, model, serving_world
+
+SETTINGS = Settings(images=Images(serve="registry/serve@sha256:1"), storage_secret="s3")
+
+
+def planned(world: World) -> dict[tuple[str, str], Object]:
+    """What a pass applies, by kind and name."""
+    return {(child["kind"], child["metadata"]["name"]): child for child in world.plan().apply}
+
+
+def engine(world: World) -> Any:
+    """The pod of the first serving Deployment."""
+    found = [
+        child
+        for (kind, _), child in planned(world).items()
+        if kind == "Deployment" and child["metadata"]["labels"][names.LABEL_ROLE] == names.ROLE_ENGINE
+    ]
+    return found[0]
+
+
+def pool(**parts: Any) -> dict[str, Any]:
+    return {"name": "l4", "accelerator": "nvidia-l4", "zones": ["a"], "max": 4, **parts}
+
+
+class TestServingPods:
+    def test_fetch_and_check_before_anything_is_opened(self) -> None:
+        world = World(settings=SETTINGS)
+        pod = engine(world)["spec"]["template"]["spec"]
+        (fetch,), (serve,) = pod["initContainers"], pod["containers"]
+        args = ["daybreak_serve.pod", "fetch", "--uri", "s3://models/111", "--digest", M1]
+        assert fetch["args"] == [*args, "--into", "/models/current"]
+        assert fetch["envFrom"] == [{"secretRef": {"name": "s3"}}]
+        assert fetch["image"] == serve["image"] == "registry/serve@sha256:1"
+        assert serve["args"] == ["daybreak_serve.pod", "engine", "--model", "/models/current"]
+        assert serve["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
+        assert {mount["mountPath"] for mount in serve["volumeMounts"]} == {"/models", "/dev/shm", "/tmp"}
+        assert serve["resources"] == {"limits": {"nvidia.com/gpu": "1"}}
+        assert pod["serviceAccountName"] == "daybreak-pipeline"
+
+    def test_keep_to_the_restricted_standard(self) -> None:
+        world = World()
+        for child in world.plan().apply:
+            if child["kind"] != "Deployment":
+                continue
+            pod = child["spec"]["template"]["spec"]
+            assert pod["securityContext"] == {
+                "runAsNonRoot": True,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            }
+            for container in [*pod.get("initContainers", []), *pod["containers"]]:
+                assert container["securityContext"]["allowPrivilegeEscalation"] is False
+                assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+    def test_need_no_gpu_where_the_pool_has_none(self) -> None:
+        deployment = engine(World(spec=a_spec(pools=[pool(gpus=0)])))
+        pod = deployment["spec"]["template"]["spec"]
+        assert "resources" not in pod["containers"][0]
+        assert pod["tolerations"] == []
+        terms = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        assert names.LABEL_ACCELERATOR not in str(terms)
+
+    @pytest.mark.parametrize(
+        ("market", "operator", "values", "tolerated"),
+        [
+            pytest.param(
+                "OnDemand", "NotIn", ["Reserved", "Spot"], False, id="on-demand-also-without-a-label"
+            ),
+            pytest.param("Spot", "In", ["Spot"], True, id="spot"),
+            pytest.param("Reserved", "In", ["Reserved"], True, id="reserved"),
+        ],
+    )
+    def test_run_where_their_pool_is(
+        self, market: str, operator: str, values: list[str], tolerated: bool
+    ) -> None:
+        deployment = engine(World(spec=a_spec(pools=[pool(market=market)])))
+        pod = deployment["spec"]["template"]["spec"]
+        required = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        assert required["nodeSelectorTerms"][0]["matchExpressions"] == [
+            {"key": names.LABEL_NODE_ZONE, "operator": "In", "values": ["a"]},
+            {"key": names.LABEL_MARKET, "operator": operator, "values": values},
+            {"key": names.LABEL_ACCELERATOR, "operator": "In", "values": ["nvidia-l4"]},
+        ]
+        assert (names.LABEL_MARKET in [one["key"] for one in pod["tolerations"]]) == tolerated
+        assert "nvidia.com/gpu" in [one["key"] for one in pod["tolerations"]]
+
+    def test_check_a_signature_only_where_it_is_required(self) -> None:
+        key = {"name": "keys", "key": "model.pem"}
+        for required in (True, False):
+            world = World(spec=a_spec(signature={"required": required, "publicKeySecretRef": key}))
+            pod = engine(world)["spec"]["template"]["spec"]
+            args = pod["initContainers"][0]["args"]
+            assert ("--public-key" in args) == required
+            volumes = [volume for volume in pod["volumes"] if volume["name"] == "signature"]
+            items = [{"key": "model.pem", "path": "public-key.pem"}]
+            wanted = [{"name": "signature", "secret": {"secretName": "keys", "items": items}}]
+            assert volumes == (wanted if required else [])
+
+    def test_take_their_image_and_their_concurrency_from_the_spec(self) -> None:
+        world = World(spec=a_spec(runtime={"image": "mine", "maxConcurrency": 32}))
+        (serve,) = engine(world)["spec"]["template"]["spec"]["containers"]
+        assert serve["image"] == "mine"
+        assert serve["args"][-2:] == ["--max-concurrency", "32"]
+
+    def test_are_updated_without_losing_one(self) -> None:
+        deployment = engine(World())
+        assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        selector = deployment["spec"]["selector"]["matchLabels"]
+        assert selector.items() <= labels.items()
+        assert names.LABEL_OWNER_UID not in selector
+        assert labels[names.LABEL_REVISION] == M1[:10]
+
+
+class TestTheGateway:
+    def test_has_all_it_needs(self) -> None:
+        children = planned(World(settings=SETTINGS))
+        name = "completions-gateway"
+        kinds = ("ServiceAccount", "Role", "RoleBinding", "Service", "PodDisruptionBudget", "Deployment")
+        assert {(kind, name) for kind in kinds} <= set(children)
+        deployment: Any = children["Deployment", name]
+        container = deployment["spec"]["template"]["spec"]["containers"][0]
+        assert deployment["spec"]["replicas"] == 2
+        assert container["args"] == ["daybreak_serve.pod", "gateway", "--deployment", "team/completions"]
+        assert [port["containerPort"] for port in container["ports"]] == [8000, 9090]
+        service: Any = children["Service", name]
+        assert service["spec"]["ports"] == [{"name": "http", "port": 80, "targetPort": "http"}]
+        role: Any = children["Role", name]
+        assert [(rule["resources"], rule.get("resourceNames")) for rule in role["rules"]] == [
+            (["modeldeployments"], ["completions"]),
+            (["endpointslices"], None),
+        ]
+        assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+
+    def test_alone_reaches_the_engines(self) -> None:
+        children = planned(World())
+        policy: Any = children["NetworkPolicy", "completions-engines"]
+        (rule,) = policy["spec"]["ingress"]
+        assert [port["port"] for port in rule["ports"]] == [8001, 8080]
+        assert rule["from"][0]["podSelector"]["matchLabels"][names.LABEL_ROLE] == names.ROLE_GATEWAY
+        assert policy["spec"]["podSelector"]["matchLabels"][names.LABEL_ROLE] == names.ROLE_ENGINE
+
+    def test_finds_a_models_engines_by_a_headless_service(self) -> None:
+        children = planned(World())
+        service: Any = children["Service", names.engine_service("completions", M1)]
+        assert service["spec"]["clusterIP"] == "None"
+        assert [port["name"] for port in service["spec"]["ports"]] == ["grpc", "http"]
+        assert service["spec"]["selector"][names.LABEL_REVISION] == M1[:10]
+
+    def test_has_a_route_from_outside_when_one_is_asked_for_and_can_be(self) -> None:
+        asked = {
+            names.ANNOTATION_GATEWAY: "infra/public",
+            names.ANNOTATION_HOSTNAMES: "code.example, c.example",
+        }
+        world = World(annotations=asked, has_gateway_api=True)
+        route: Any = planned(world)["HTTPRoute", "completions-gateway"]
+        assert route["spec"]["parentRefs"] == [{"name": "public", "namespace": "infra"}]
+        assert route["spec"]["hostnames"] == ["code.example", "c.example"]
+        world.look()
+        world.annotations = {}
+        assert [ref.kind for ref in world.look().delete] == ["HTTPRoute"]
+        assert ("HTTPRoute", "completions-gateway") not in planned(world)
+        world.annotations, world.has_gateway_api = asked, False
+        assert ("HTTPRoute", "completions-gateway") not in planned(world)
+
+
+def test_every_child_carries_its_owners_labels() -> None:
+    for child in World().plan().apply:
+        labels = child["metadata"]["labels"]
+        assert labels[names.LABEL_OWNER_KIND] == "ModelDeployment"
+        assert (labels[names.LABEL_OWNER], labels[names.LABEL_OWNER_UID]) == ("completions", "u-1")
+        assert child["metadata"]["namespace"] == "team"
+        assert len(child["metadata"]["name"]) <= 63
+
+
+class TestWhatGoes:
+    def replaced(self) -> World:
+        """M2 was about to come and M1 is asked for again."""
+        world = serving_world()
+        world.change(model=model(M2))
+        world.run(60)
+        world.change(model=model(M1))
+        world.look()
+        return world
+
+    def test_a_models_pods_stay_until_gateways_had_time_to_leave_it(self) -> None:
+        world = self.replaced()
+        assert world.routing.candidate is None
+        world.run(DRAIN_S - 5)
+        assert len(world.pods(M2)) == 1
+        world.run(10)
+        assert world.pods(M2) == []
+        assert [key for key in world.children if M2[:10] in key[1]] == []
+        world.run(10)
+        assert world.status["retired"] == []
+
+    def test_a_gateway_that_is_behind_keeps_them(self) -> None:
+        world = self.replaced()
+        world.behind = True
+        world.run(DRAIN_MAX_S - 10)
+        assert len(world.pods(M2)) == 1
+        world.run(20)
+        assert world.pods(M2) == []
+
+    def test_a_model_that_comes_back_keeps_its_pods(self) -> None:
+        world = self.replaced()
+        before = [pod["metadata"]["uid"] for pod in world.pods(M2)]
+        world.tick(20)
+        world.change(model=model(M2))
+        world.run(120)
+        assert [pod["metadata"]["uid"] for pod in world.pods(M2)] == before
+        assert world.status["retired"] == []
+
+    def test_a_pool_that_is_removed_goes_once_the_others_answer(self) -> None:
+        world = serving_world()
+        world.change(pools=[pool(name="h100", accelerator="nvidia-h100", zones=["c"])])
+        world.look()
+        assert world.ready(M1) == 2
+        world.run(60)
+        assert {pod["metadata"]["labels"][names.LABEL_POOL] for pod in world.pods(M1)} == {"h100"}
+        assert world.ready(M1) == 2
+
+    def test_nothing_is_done_to_an_object_that_is_being_deleted(self) -> None:
+        world = serving_world()
+        observed = world.observed()
+        observed.deployment["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"  # type: ignore[index]
+        plan = decide(observed, world.now)
+        assert (plan.apply, plan.delete, plan.status, plan.look_again_s) == ((), (), world.status, None)
+        assert not plan.finalizer
