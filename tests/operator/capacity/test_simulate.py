@@ -114,7 +114,7 @@ class TestOurs:
 
     @pytest.mark.parametrize("seed", [11, 12])
     def test_on_synthetic_traces_ours_is_ready_as_often_with_fewer_failures(self, seed: int) -> None:
-        trace = synthetic_trace(seed, 1500)
+        trace = synthetic_trace(seed, 1000)
         ours, peer = (
             simulate(trace, policy_named(name, trace, 4), 4) for name in ("daybreak", "skyserve+fallback")
         )

@@ -12,6 +12,11 @@ from collections.abc import Iterator
 from daybreak_operator.core.capacity.layout import Layout, Option
 from daybreak_operator.core.capacity.odds import Group
 
+PROBED = 2
+"""New places looked at in one step of the search: the cheapest for what is likely to come up there."""
+SMALL = 8
+"""Beyond so many replicas they are many in every zone, and adding where it helps most is spread enough."""
+
 Move = tuple[int | None, int | None]
 """Index of the option that loses a replica, and of the one that gets it."""
 
@@ -29,10 +34,14 @@ class Arrangement:
             {option.offering.pool: layout.in_pool(option.offering.pool) for option in self.options}
         )
         spare = layout.limits.spare if any(option.is_spot for option in self.options) else 0
+        self.promise = [option.offering.price / max(option.come, 0.05) for option in self.options]
+        self.growing = False
+        """Whether only moves that add are looked at."""
         self.most = max(0, layout.limits.needed + spare - self.sure)
 
     def clear(self) -> None:
-        """Begin from nothing but the pools' minima."""
+        """Begin from nothing but the pools' minima, adding only."""
+        self.growing = True
         for index, option in enumerate(self.options):
             while self.may_lose(index, option):
                 self.make((index, None))
@@ -42,19 +51,27 @@ class Arrangement:
         groups: list[Group] = [(1.0, self.sure)]
         for option, count, start in zip(self.options, self.counts, self.start, strict=True):
             if count:
-                groups += option.groups(count - start + self.layout.extra[option.place])
+                groups += option.groups(count - start + self.layout.extra[option.place], planned=True)
         return groups
+
+    def price(self) -> float:
+        """Return what the counts are expected to cost (price per hour)."""
+        return sum(
+            option.price_of_one * count
+            for option, count in zip(self.options, self.counts, strict=True)
+            if count
+        )
 
     def cost(self) -> float:
         """Return price and risk of the counts as they are (price per hour)."""
         layout = self.layout
-        price = 0.0
-        zones: Counter[str] = Counter()
+        price = self.price()
+        zones: dict[str, int] = {}
         for option, count, start in zip(self.options, self.counts, self.start, strict=True):
             if not count:
                 continue
-            price += option.price_of_one * count
-            zones[option.offering.zone] += count
+            zone = option.offering.zone
+            zones[zone] = zones.get(zone, 0) + count
             if not option.ready and count > start:
                 price += layout.tuning.probe * layout.unit * (1.0 - option.come) * (count - start)
         limit = layout.share_of(max(layout.limits.needed, sum(self.counts)))
@@ -62,17 +79,27 @@ class Arrangement:
         return price + layout.cost_of(self.groups()) + layout.tuning.crowd * layout.unit * crowd
 
     def moves(self) -> Iterator[Move]:
-        """Yield every change by one replica that the rules allow."""
-        gains = [index for index, option in enumerate(self.options) if self.may_get(index, option)]
-        losses = [index for index, option in enumerate(self.options) if self.may_lose(index, option)]
+        """Yield the changes by one replica that the rules allow: one more, or one moved away from where most are."""
+        gains = self.gainers()
         if sum(self.counts) < self.most:
             yield from ((None, index) for index in gains if self.has_room(index))
-        yield from ((index, None) for index in losses)
-        for loser in losses:
+        if self.growing:
+            return
+        most = max(self.counts, default=0)
+        for loser, option in enumerate(self.options):
+            if self.counts[loser] < max(most, 1) or not self.may_lose(loser, option):
+                continue
             for gainer in gains:
-                same = self.options[loser].offering.pool == self.options[gainer].offering.pool
+                same = option.offering.pool == self.options[gainer].offering.pool
                 if loser != gainer and (same or self.has_room(gainer)):
                     yield loser, gainer
+
+    def gainers(self) -> list[int]:
+        """Return where one more may be asked for: all places with something, and the most promising two without."""
+        allowed = [index for index, option in enumerate(self.options) if self.may_get(index, option)]
+        used = [index for index in allowed if self.options[index].ready or self.counts[index]]
+        new = sorted(set(allowed).difference(used), key=lambda index: (self.promise[index], index))
+        return used + new[:PROBED]
 
     def may_get(self, index: int, option: Option) -> bool:
         """Return whether one more may be asked for: within what is held, or by a launch that is allowed."""
@@ -136,17 +163,29 @@ def launches_of(layout: Layout) -> list[Option]:
     Searched from what is held and from nothing: four replicas in one zone are a valley that single moves do not
     leave. What is held wins unless the other is better by more than the margin.
     """
+    if not layout.base:
+        return []
     held, fresh = Arrangement(layout), Arrangement(layout)
+    if held.cost() - held.price() <= layout.tuning.margin * min(one.price_of_one for one in layout.base):
+        return []  # no move can gain more than there is to fear
+    if layout.limits.needed > SMALL:
+        held.growing = True
+        return launches_from(held, improve(held)[1])
     fresh.clear()
     cost, gained = improve(held)
     other_cost, other_gained = improve(fresh)
     chosen = held
     if other_cost + layout.tuning.margin * layout.unit < cost:
         chosen, gained = fresh, other_gained
+    return launches_from(chosen, gained)
+
+
+def launches_from(arrangement: Arrangement, gained: list[int]) -> list[Option]:
+    """Return the options that got more than they hold, once for each, in the order in which they got it."""
     launches = []
-    left = [count - start for count, start in zip(chosen.counts, chosen.start, strict=True)]
+    left = [count - start for count, start in zip(arrangement.counts, arrangement.start, strict=True)]
     for index in gained:
         if left[index] > 0:
             left[index] -= 1
-            launches.append(chosen.options[index])
+            launches.append(arrangement.options[index])
     return launches

@@ -13,7 +13,14 @@ from daybreak_operator.core.capacity.demand import Bounds, is_stale, settle
 from daybreak_operator.core.capacity.findings import findings_of
 from daybreak_operator.core.capacity.layout import TUNING, Layout, Limits, Option, Tuning
 from daybreak_operator.core.capacity.odds import fall_chance
-from daybreak_operator.core.capacity.offerings import Offering, alive, chance_of, learn, offerings_of
+from daybreak_operator.core.capacity.offerings import (
+    Offering,
+    alive,
+    chance_of,
+    has_failed,
+    learn,
+    offerings_of,
+)
 from daybreak_operator.core.capacity.placement import ask, give_up
 from daybreak_operator.core.capacity.values import CapacityDecision, Demand, Held, Learned, Memory, Place
 
@@ -72,15 +79,20 @@ def option_of(
     """Return an offering with what is held there and what to expect of it."""
     own = held.get(offering.place, Held(*offering.place))
     age = 0 if learned.up_since is None else now - learned.up_since
-    stay = 1.0 - fall_chance(age, tuning.lead_s) if offering.market == "Spot" else 1.0
+    stay = last = 1.0
+    if offering.market == "Spot":
+        stay = 1.0 - fall_chance(age, tuning.lead_s)
+        last = (1.0 - fall_chance(age, tuning.plan_s)) ** (tuning.lead_s / tuning.plan_s)
     backing_off = learned.retry_at is not None and learned.retry_at > now
     return Option(
         offering=offering,
         ready=len(own.ready),
         waiting=alive(own, learned, now),
         stay=stay,
+        last=last,
         come=chance_of(learned, offering.market, now),
         retry_at=learned.retry_at if backing_off else None,
+        placed=sum(1 for one in own.pending if one.placed and not has_failed(one, now)),
     )
 
 
@@ -113,7 +125,7 @@ def limits_of(pools: Sequence[Pool], scaling: Scaling, needed: int) -> Limits:
 def watch(layout: Layout, memory: Memory, now: int) -> Memory:
     """Return the memory with the times since when too few answer, and more than enough with on-demand."""
     needed = layout.limits.needed
-    short = layout.ready() < needed
+    short = layout.sure() < needed
     steady = layout.ready() > needed and layout.total(base=False) > layout.standing()
     return replace(
         memory,

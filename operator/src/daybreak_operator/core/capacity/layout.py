@@ -32,6 +32,10 @@ class Tuning:
     """Price of a launch that does not come up: it costs others' time and the cloud's patience."""
     lead_s: float = 195.0
     """How long a launch takes until it answers; losses within this time cannot be mended before."""
+    plan_s: float = 7200.0
+    """How far ahead the base is spread by: the loss of young capacity soon is the price of old capacity later."""
+    insurance: float = 2.0
+    """How many times its price on-demand must be worth before it is asked for in advance: it is held for a while."""
     attempts: int = 2
     """Launches at once in one offering."""
     fallback_s: int = 60
@@ -54,10 +58,14 @@ class Option:
     waiting: int
     stay: float
     """Chance that what is up is still up after the lead time."""
+    last: float
+    """The same chance on average over the time that the base is planned for."""
     come: float
     """Chance that a launch comes up where nothing is up."""
     retry_at: int | None = None
     """Set while it backs off."""
+    placed: int = 0
+    """Of those waiting, the ones that have a machine and only load."""
 
     @cached_property
     def place(self) -> Place:
@@ -74,13 +82,17 @@ class Option:
         """Return whether it is what the load should stand on: all but on-demand."""
         return self.offering.market != "OnDemand"
 
-    def groups(self, extra: int) -> Iterable[Group]:
-        """Return what comes or falls together here, with ``extra`` more (or fewer, negative) replicas."""
+    def groups(self, extra: int, *, planned: bool = False) -> Iterable[Group]:
+        """Return what comes or falls together here, with ``extra`` more (or fewer, negative) replicas.
+
+        ``planned`` looks over the time that the base is planned for, else over the next lead time.
+        """
         waiting = self.waiting + extra
         ready = self.ready + min(0, waiting)
         waiting = max(0, waiting)
         if self.is_spot:
-            return ((self.stay if self.ready else self.come, ready + waiting),)
+            stay = self.last if planned else self.stay
+            return ((stay if self.ready else self.come * stay, ready + waiting),)
         return ((1.0, ready), (self.come, waiting))
 
     @cached_property
@@ -128,6 +140,10 @@ class Layout:
         """Ask for more, or give up some (negative)."""
         self.extra[option.place] += number
         self.tally(option, number)
+
+    def sure(self, *, base: bool | None = None) -> int:
+        """Return the replicas that answer or have a machine at least."""
+        return self.ready(base=base) + sum(one.placed for one in self.chosen(base))
 
     def chosen(self, base: bool | None) -> Sequence[Option]:
         """Return the options that are (or are not) base, or all."""

@@ -47,7 +47,9 @@ def add_base(layout: Layout) -> None:
         layout.tuning.attempts
     )  # a replica that moves is asked for in its new zone before the old one goes
     for option in launches_of(layout):
-        crowded = layout.total() < limits.needed  # better all in one zone than too few
+        crowded = (
+            layout.total(base=True) + layout.standing() < limits.needed
+        )  # better in one zone than too few
         if layout.total(base=True) < most + moving and layout.may_add(option, share=not crowded):
             layout.add(option)
 
@@ -58,7 +60,7 @@ def add_on_demand(layout: Layout, short_for_s: int) -> None:
     others = layout.chosen(False)
     overdue = short_for_s >= layout.tuning.fallback_s
     while layout.total(base=False) < limits.needed:
-        gap = limits.needed - layout.ready(base=True) - layout.total(base=False)
+        gap = limits.needed - layout.sure(base=True) - layout.total(base=False)
         chosen = best_addition(layout, others, sure=0, base=None, forced=overdue and gap > 0)
         if chosen is None:
             return
@@ -88,7 +90,8 @@ def best_addition(
 
 def gain_of(layout: Layout, option: Option, now: float, sure: int, base: bool | None) -> float:
     """Return by how much one more replica lowers the expected cost (price per hour)."""
-    gain = now - layout.risk(sure, base=base, change=(option.place, 1)) - option.price_of_one
+    price = option.price_of_one * (1.0 if option.is_base else layout.tuning.insurance)
+    gain = now - layout.risk(sure, base=base, change=(option.place, 1)) - price
     if option.is_spot and not option.ready:
         gain -= (1.0 - option.come) * layout.tuning.probe * layout.unit
     return gain

@@ -93,7 +93,7 @@ class Memory:
     low_since: int | None = None
     """Since when the load needs fewer."""
     short_since: int | None = None
-    """Since when fewer answer than are needed."""
+    """Since when fewer than are needed answer or have a machine to load on."""
     steady_since: int | None = None
     """Since when more than enough answer while on-demand is held beyond its minimum."""
     surplus_since: int | None = None
