@@ -154,12 +154,14 @@ def deployment(**routing: Any) -> dict[str, Any]:
     }
 
 
-def endpoint_slice(digest: str, name: str, ports: tuple[int, int], **conditions: bool) -> dict[str, Any]:
+def endpoint_slice(
+    digest: str, name: str, ports: tuple[int, int], deployment: str = NAME, **conditions: bool
+) -> dict[str, Any]:
     """Return the EndpointSlice of one engine on this machine; engines share the address, so each has its own."""
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
-        "metadata": {"name": name, "labels": {SERVICE_LABEL: names.engine_service(NAME, digest)}},
+        "metadata": {"name": name, "labels": {SERVICE_LABEL: names.engine_service(deployment, digest)}},
         "addressType": "IPv4",
         "ports": [{"name": "grpc", "port": ports[0]}, {"name": "http", "port": ports[1]}],
         "endpoints": [

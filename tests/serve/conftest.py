@@ -23,6 +23,7 @@ from daybreak_serve.modelfolder import ModelFolder, open_model
 from daybreak_serve.process import Child
 from daybreak_serve.repository import build_repository
 from daybreak_serve.triton import Reach, ServerFiles, TritonServer, find_installation, free_port
+from tests.serve.gateways import NEW, OLD, Engine
 
 # Rooms share the machine: an example that is slow once is no finding.
 settings.register_profile("shared-machine", deadline=None)
@@ -185,6 +186,17 @@ def start_gateway(model: ModelFolder, engine: str, folder: Path, **changes: Any)
     url = url_of(listener)
     listener.close()
     return child, url
+
+
+@pytest.fixture(scope="session")
+def engines(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Engine]]:
+    """Two echo engines of an old model and one of a new, starting."""
+    folder = tmp_path_factory.mktemp("engines")
+    wanted = {"old-a": OLD, "old-b": OLD, "new-a": NEW}
+    found = {name: Engine(folder, model, digest, name) for name, digest in wanted.items()}
+    yield found
+    for one in found.values():
+        one.child.stop(1)
 
 
 @dataclass

@@ -11,25 +11,18 @@ import json
 import os
 import signal
 import sys
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
-from daybreak_contracts.figures import GatewayFigures
 from daybreak_contracts.routing import Routing, choose
-from daybreak_serve.card import ModelCard, card_of
 from daybreak_serve.gateway.apiserver import Access
-from daybreak_serve.gateway.config import GatewaySettings
 from daybreak_serve.modelfolder import ModelFolder
-from daybreak_serve.pod.gateway import GatewayArgs, GatewayPod
-from daybreak_serve.pod.listening import SideServer
 from daybreak_serve.process import Child
 from daybreak_serve.triton import free_port
 from tests.serve.api_server import (
@@ -40,69 +33,18 @@ from tests.serve.api_server import (
     TOKEN,
     ApiServer,
     deployment,
-    endpoint_slice,
 )
+from tests.serve.gateways import NEW, OLD, STAFF, Engine, RunningGateway, running_gateway, until
 
-OLD, NEW = "0" * 64, "1" * 64
-ECHO = Path(__file__).with_name("echo_engine.py")
-STAFF = {"x-daybreak-user": "grace", "x-daybreak-groups": "dev, staff"}
 SLOW = {"temperature": 0.5}
 """50 ms before each token."""
 
 
-class Engine:
-    """One echo engine as a process, and its EndpointSlice."""
-
-    def __init__(self, folder: Path, model: ModelFolder, digest: str, name: str, **card: Any) -> None:
-        self.digest, self.name = digest, name
-        self.ports = (free_port(), free_port())
-        shown = card_of(model, content_digest="c" * 64, max_concurrency=8)
-        values = {"digest": digest, "golden_prompt_ids": (), "golden_token_ids": (), **card}
-        file = folder / f"{name}.json"
-        file.write_text(
-            ModelCard.model_validate({**shown.model_dump(), **values}).model_dump_json(by_alias=True)
-        )
-        tokenizer = str(model.path / "tokenizer.json")
-        command = [sys.executable, str(ECHO), name, str(file), tokenizer, *map(str, self.ports)]
-        self.child = Child(command, os.environ, folder / f"{name}.log")
-
-    async def wait(self) -> None:
-        """Wait until it answers."""
-        async with httpx.AsyncClient(trust_env=False) as client:
-            async with asyncio.timeout(60):
-                while True:
-                    assert self.child.exit_code is None, self.child.log_tail()
-                    with contextlib.suppress(httpx.TransportError):
-                        await client.get(f"http://127.0.0.1:{self.ports[1]}/model")
-                        return
-                    await asyncio.sleep(0.05)
-
-    def slice(self, **conditions: bool) -> dict[str, Any]:
-        return endpoint_slice(self.digest, self.name, self.ports, **conditions)
-
-
-@pytest.fixture(scope="module")
-def engines(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Engine]]:
-    """Two engines of the old model and one of the new."""
-    folder = tmp_path_factory.mktemp("engines")
-    found = {
-        name: Engine(folder, model, digest, name)
-        for name, digest in (("old-a", OLD), ("old-b", OLD), ("new-a", NEW))
-    }
-    yield found
-    for one in found.values():
-        one.child.stop(1)
-
-
 @dataclass
-class Cluster:
-    """An API server and a gateway that follows it."""
+class Cluster(RunningGateway):
+    """A gateway and the API server that it follows."""
 
     api: ApiServer
-    url: str
-    figures_url: str
-    client: httpx.AsyncClient
-    lines: list[str]
 
     async def route(self, **routing: Any) -> None:
         await self.api.put(DEPLOYMENTS, deployment(**routing))
@@ -110,41 +52,6 @@ class Cluster:
     async def list(self, *engines: Engine, **conditions: bool) -> None:
         for one in engines:
             await self.api.put(SLICES, one.slice(**conditions))
-
-    async def ask(
-        self, user: str | None = None, headers: dict[str, str] | None = None, **body: Any
-    ) -> httpx.Response:
-        return await self.client.post(
-            "/v1/completions",
-            json={"prompt": "x", "max_tokens": 1, **({"user": user} if user else {}), **body},
-            headers=headers,
-        )
-
-    async def answerer(self, user: str | None = None, headers: dict[str, str] | None = None) -> str:
-        """Return the name of the engine that answers."""
-        response = await self.ask(user, headers)
-        assert response.status_code == 200, response.text
-        return str(response.json()["choices"][0]["text"]).strip()
-
-    async def figures(self) -> GatewayFigures:
-        response = await self.client.get(f"{self.figures_url}/figures")
-        return GatewayFigures.model_validate_json(response.content)
-
-    async def ready(self, status: int = 200) -> str:
-        """Wait until the gateway says that it is (not) ready; return the reason."""
-        async with asyncio.timeout(30):
-            while (response := await self.client.get("/readyz")).status_code != status:
-                await asyncio.sleep(0.01)
-        return str(response.json().get("reason"))
-
-
-async def until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 20.0) -> float:
-    """Wait for a condition; return the seconds it took."""
-    began = time.monotonic()
-    async with asyncio.timeout(timeout_s):
-        while not await condition():
-            await asyncio.sleep(0.005)
-    return time.monotonic() - began
 
 
 @pytest.fixture
@@ -154,26 +61,8 @@ async def cluster(engines: dict[str, Engine], tmp_path: Path) -> AsyncIterator[C
     api = ApiServer()
     await api.start()
     (tmp_path / "token").write_text(f"{TOKEN}\n")
-    settings = GatewaySettings(host="127.0.0.1", port=free_port(), probe_interval_s=0.05)
-    args = GatewayArgs(
-        NAMESPACE, NAME, Access(api.url, tmp_path / "token"), settings, figures_port=free_port(), linger_s=0
-    )
-    lines: list[str] = []
-    server = SideServer(
-        uvicorn.Config(
-            GatewayPod(args, lines.append).app, port=settings.port, log_level="critical",
-            ws="none", timeout_graceful_shutdown=1,
-        )
-    )  # fmt: skip
-    serving = asyncio.create_task(server.serve())
-    url = f"http://127.0.0.1:{settings.port}"
-    async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
-        while not server.started:
-            assert not serving.done()
-            await asyncio.sleep(0.01)
-        yield Cluster(api, url, f"http://127.0.0.1:{args.figures_port}", client, lines)
-    server.should_exit = True
-    await serving
+    async with running_gateway(Access(api.url, tmp_path / "token"), NAMESPACE, NAME) as gateway:
+        yield Cluster(**vars(gateway), api=api)
     await api.stop()
 
 

@@ -21,7 +21,7 @@ from daybreak_serve.card import ModelCard, check_tokenizer
 from daybreak_serve.gateway.apiserver import ApiServer, Change
 from daybreak_serve.gateway.fleet import Fleet, Revision, model_of
 from daybreak_serve.gateway.places import Endpoint
-from daybreak_serve.gateway.slices import SERVICE_LABEL, Listed, engines_of
+from daybreak_serve.gateway.slices import SERVICE_LABEL, Listed, as_listed, engines_of
 
 CARD_TIMEOUT_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
@@ -45,12 +45,18 @@ class ClusterView:
     """Keeps a `Fleet` as the cluster has it."""
 
     def __init__(
-        self, fleet: Fleet, api: ApiServer, deployment: tuple[str, str], log: Callable[[str], None]
+        self,
+        fleet: Fleet,
+        api: ApiServer,
+        deployment: tuple[str, str],
+        log: Callable[[str], None],
+        locate: Callable[[Listed], Listed] = as_listed,
     ) -> None:
         self._fleet = fleet
         self._api = api
         self._namespace, self._name = deployment
         self._log = log
+        self._locate = locate
         self._followed: dict[str, _Following] = {}
         self._cards = httpx.AsyncClient(trust_env=False, timeout=CARD_TIMEOUT_S)
         self._ending: set[asyncio.Task[None]] = set()
@@ -165,7 +171,7 @@ class ClusterView:
         pause_s, last = FIRST_PAUSE_S, ""
         while True:
             try:
-                endpoint = await self._introduce(following.revision, engine)
+                endpoint = await self._introduce(following.revision, self._locate(engine))
                 break
             except (httpx.HTTPError, ValueError, UserError) as error:
                 if str(error) != last:

@@ -29,6 +29,7 @@ from daybreak_serve.gateway.app import HANDLERS, Gateway, add_routes, event_log
 from daybreak_serve.gateway.cluster import ClusterView, probe
 from daybreak_serve.gateway.config import GatewaySettings
 from daybreak_serve.gateway.fleet import Fleet
+from daybreak_serve.gateway.slices import Listed, as_listed
 from daybreak_serve.pod.listening import listening
 
 STEADY_PROBES = 10
@@ -46,6 +47,7 @@ class GatewayArgs:
     figures_port: int
     linger_s: float
     """How long a pod that ends goes on taking connections: until every proxy has learnt that it ends."""
+    locate: Callable[[Listed], Listed] = as_listed
 
 
 class LingeringServer(uvicorn.Server):
@@ -89,7 +91,7 @@ class GatewayPod:
         self.loop = asyncio.get_running_loop()
         fleet = Fleet(settings.max_held, random.Random(), settings.engine_timeout_s)
         api = ApiServer(args.access, random.Random(), self._log)
-        view = self._view = ClusterView(fleet, api, (args.namespace, args.deployment), self._log)
+        view = self._view = ClusterView(fleet, api, (args.namespace, args.deployment), self._log, args.locate)
         with event_log(settings) as events:
             gateway = self.gateway = Gateway(settings, fleet, view, events)
             add_routes(app, gateway)

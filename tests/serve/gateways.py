@@ -1,0 +1,135 @@
+"""Engines as processes and a gateway in this process: what the plays of a cluster's gateway are made of."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from daybreak_contracts.figures import GatewayFigures
+from daybreak_serve.card import ModelCard, card_of
+from daybreak_serve.gateway.apiserver import Access
+from daybreak_serve.gateway.config import GatewaySettings
+from daybreak_serve.gateway.slices import Listed, as_listed
+from daybreak_serve.modelfolder import ModelFolder
+from daybreak_serve.pod.gateway import GatewayArgs, GatewayPod
+from daybreak_serve.pod.listening import SideServer
+from daybreak_serve.process import Child
+from daybreak_serve.triton import free_port
+from tests.serve.api_server import endpoint_slice
+
+OLD, NEW = "0" * 64, "1" * 64
+ECHO = Path(__file__).with_name("echo_engine.py")
+STAFF = {"x-daybreak-user": "grace", "x-daybreak-groups": "dev, staff"}
+
+
+class Engine:
+    """One echo engine as a process, and its EndpointSlice."""
+
+    def __init__(self, folder: Path, model: ModelFolder, digest: str, name: str, **card: Any) -> None:
+        self.digest, self.name = digest, name
+        self.ports = (free_port(), free_port())
+        shown = card_of(model, content_digest="c" * 64, max_concurrency=8)
+        values = {"digest": digest, "golden_prompt_ids": (), "golden_token_ids": (), **card}
+        file = folder / f"{name}.json"
+        file.write_text(
+            ModelCard.model_validate({**shown.model_dump(), **values}).model_dump_json(by_alias=True)
+        )
+        tokenizer = str(model.path / "tokenizer.json")
+        command = [sys.executable, str(ECHO), name, str(file), tokenizer, *map(str, self.ports)]
+        self.child = Child(command, os.environ, folder / f"{name}.log")
+
+    async def wait(self) -> None:
+        """Wait until it answers."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            async with asyncio.timeout(60):
+                while True:
+                    assert self.child.exit_code is None, self.child.log_tail()
+                    with contextlib.suppress(httpx.TransportError):
+                        await client.get(f"http://127.0.0.1:{self.ports[1]}/model")
+                        return
+                    await asyncio.sleep(0.05)
+
+    def slice(self, **conditions: bool) -> dict[str, Any]:
+        return endpoint_slice(self.digest, self.name, self.ports, **conditions)
+
+
+@dataclass
+class RunningGateway:
+    """A gateway that answers, and what it logged."""
+
+    figures_url: str
+    client: httpx.AsyncClient
+    lines: list[str]
+
+    async def ask(
+        self, user: str | None = None, headers: dict[str, str] | None = None, **body: Any
+    ) -> httpx.Response:
+        return await self.client.post(
+            "/v1/completions",
+            json={"prompt": "x", "max_tokens": 1, **({"user": user} if user else {}), **body},
+            headers=headers,
+        )
+
+    async def answerer(self, user: str | None = None, headers: dict[str, str] | None = None) -> str:
+        """Return the name of the engine that answers."""
+        response = await self.ask(user, headers)
+        assert response.status_code == 200, response.text
+        return str(response.json()["choices"][0]["text"]).strip()
+
+    async def figures(self) -> GatewayFigures:
+        response = await self.client.get(f"{self.figures_url}/figures")
+        return GatewayFigures.model_validate_json(response.content)
+
+    async def ready(self, status: int = 200) -> str:
+        """Wait until the gateway says that it is (not) ready; return the reason."""
+        async with asyncio.timeout(30):
+            while (response := await self.client.get("/readyz")).status_code != status:
+                await asyncio.sleep(0.01)
+        return str(response.json().get("reason"))
+
+
+async def until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 20.0) -> float:
+    """Wait for a condition; return the seconds it took."""
+    began = time.monotonic()
+    async with asyncio.timeout(timeout_s):
+        while not await condition():
+            await asyncio.sleep(0.005)
+    return time.monotonic() - began
+
+
+@contextlib.asynccontextmanager
+async def running_gateway(
+    access: Access, namespace: str, name: str, locate: Callable[[Listed], Listed] = as_listed
+) -> AsyncIterator[RunningGateway]:
+    """Run a gateway that follows a ModelDeployment."""
+    settings = GatewaySettings(host="127.0.0.1", port=free_port(), probe_interval_s=0.05)
+    args = GatewayArgs(namespace, name, access, settings, figures_port=free_port(), linger_s=0, locate=locate)
+    lines: list[str] = []
+    server = SideServer(
+        uvicorn.Config(
+            GatewayPod(args, lines.append).app,
+            port=settings.port,
+            log_level="critical",
+            ws="none",
+            timeout_graceful_shutdown=1,
+        )
+    )
+    serving = asyncio.create_task(server.serve())
+    url = f"http://127.0.0.1:{settings.port}"
+    async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
+        while not server.started:
+            assert not serving.done()
+            await asyncio.sleep(0.01)
+        yield RunningGateway(f"http://127.0.0.1:{args.figures_port}", client, lines)
+    server.should_exit = True
+    await serving
