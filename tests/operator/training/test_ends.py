@@ -373,3 +373,17 @@ class TestSpec:
             world.look()
         assert world.status["attempt"] == 2
         assert len(world.of_kind("PyTorchJob")) == 1
+
+
+def test_a_pipeline_that_is_about_to_end_is_let_end() -> None:
+    world = World(settings=KUBEFLOW)
+    world.make_data()
+    world.train()
+    world.make_model()
+    assert world.condition("Succeeded")[0] == "True"
+    plan = world.look()
+    assert (plan.terminate, plan.finalizer) == ((), True)
+    world.wait(61)
+    assert world.look().terminate == (f"{UID}-model-1",)
+    world.pipelines[f"{UID}-model-1"] = PipelineRun("Succeeded")
+    assert not world.look().finalizer

@@ -259,6 +259,8 @@ class TestKubeflow:
         world = by_kubeflow()
         world.hand_error("documents", 75)
         world.look()
+        assert world.look().terminate == ()
+        world.wait(61)
         plan = world.look()
         assert plan.terminate == (FIRST,)
         assert plan.finalizer

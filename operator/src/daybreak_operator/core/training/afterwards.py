@@ -15,8 +15,8 @@ from daybreak_operator.core.plan import Event, Object, Plan, Ref
 from daybreak_operator.core.training import objects, pipeline_runs, pod_state, stored
 from daybreak_operator.core.training.observed import Observed
 
-LOGS_GRACE_S = 60.0
-"""What jobs have to end by themselves, so that their pods stay for their logs, before they are removed."""
+GRACE_S = 60.0
+"""What jobs and pipelines have to end by themselves, so that pods stay for their logs, before they are stopped."""
 DEADLINE_EXCEEDED = "DeadlineExceeded"
 """Such a run's jobs would go on: they get no grace."""
 GIVE_UP_S = 600.0
@@ -40,13 +40,13 @@ def finished(observed: Observed, now: datetime) -> Plan:
     since = (now - ended).total_seconds()
     verdict = conditions.find(stored.conditions(status), "Finished") or {}
     running = leftovers(observed)
-    at_once = verdict.get("reason") == DEADLINE_EXCEEDED
-    remove = running if at_once or since >= LOGS_GRACE_S else ()
+    waited = verdict.get("reason") == DEADLINE_EXCEEDED or since >= GRACE_S
+    remove = running if waited else ()
     ttl = _time_to_live(observed.run)
-    waits = [LOGS_GRACE_S - since] if running and not remove else []
+    waits = [GRACE_S - since] if running and not remove else []
     waits += [ttl - since] if ttl is not None else []
     waits += [LOOK_S] if running and remove else []
-    stop = pipeline_runs.to_stop(observed)
+    stop = pipeline_runs.to_stop(observed) if waited else ()
     finalizer = pipeline_runs.may_run(observed)
     waits += [LOOK_S] if finalizer else []
     return Plan(

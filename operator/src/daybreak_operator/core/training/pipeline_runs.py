@@ -42,13 +42,9 @@ def alive(observed: Observed) -> tuple[str, ...]:
     )
 
 
-def to_stop(observed: Observed, spared: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Return the ids to terminate: what runs, is not being stopped already, and is not spared."""
-    return tuple(
-        run_id
-        for run_id in alive(observed)
-        if run_id not in spared and observed.pipelines[run_id].state in STOPPABLE
-    )
+def to_stop(observed: Observed) -> tuple[str, ...]:
+    """Return the ids to terminate: what runs and is not being stopped already."""
+    return tuple(run_id for run_id in alive(observed) if observed.pipelines[run_id].state in STOPPABLE)
 
 
 def holds_finalizer(observed: Observed) -> bool:

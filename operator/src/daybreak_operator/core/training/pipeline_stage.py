@@ -31,8 +31,8 @@ from daybreak_operator.core.training.scene import PIPELINES, STAGE_STEPS, Look, 
 KUBEFLOW_SCRATCH = "/tmp/daybreak"
 RESULT_GRACE_S = 20.0
 """A pod hands its result over before it ends, but the two reach our watches by different ways."""
-OLD_JOB_GRACE_S = 60.0
-"""What a job that handed over an error has to end and flush its logs, before the next attempt removes it."""
+OLD_ATTEMPT_GRACE_S = 60.0
+"""What an attempt that handed over an error has to end by itself, with its logs, before the next one stops it."""
 LOOK_S = 30.0
 BACKEND_LOOK_S = 10.0
 """Kubeflow tells nothing by itself: it is asked."""
@@ -84,22 +84,23 @@ def _begin(scene: Scene, stage: str, number: int) -> Look:
 
 def _older(scene: Scene, stage: str, number: int) -> Look | None:
     """Wait for what earlier attempts left running; stop it when it does not end by itself."""
-    wait = Look(
-        steps=scene.steps,
-        waiting=Finding("AttemptEnds", "an earlier attempt has not ended yet"),
-        look_again_s=BACKEND_LOOK_S,
-    )
-    running = [
+    due = objects.instant(step_table.of_stage(scene.steps, stage)[0].start_time) or scene.now
+    late = (scene.now - due).total_seconds() >= OLD_ATTEMPT_GRACE_S
+    jobs = [
         job for job in scene.own("Job", stage) if objects.attempt(job) < number and not objects.has_ended(job)
     ]
-    if running:
-        due = objects.instant(step_table.of_stage(scene.steps, stage)[0].start_time) or scene.now
-        late = (scene.now - due).total_seconds() >= OLD_JOB_GRACE_S
-        stop = tuple(objects.ref(job) for job in running if late and not objects.is_leaving(job))
-        return replace(wait, delete=stop)
-    if pipeline_runs.alive(scene.observed):
-        return replace(wait, terminate=pipeline_runs.to_stop(scene.observed))
-    return None
+    earlier = [_run_id(scene, stage, attempt) for attempt in range(1, number)]
+    alive = [run_id for run_id in pipeline_runs.alive(scene.observed) if run_id in earlier]
+    if not jobs and not alive:
+        return None
+    stoppable = [run_id for run_id in pipeline_runs.to_stop(scene.observed) if run_id in earlier]
+    return Look(
+        steps=scene.steps,
+        waiting=Finding("AttemptEnds", "an earlier attempt has not ended yet"),
+        delete=tuple(objects.ref(job) for job in jobs if late and not objects.is_leaving(job)),
+        terminate=tuple(stoppable) if late else (),
+        look_again_s=BACKEND_LOOK_S,
+    )
 
 
 def _submit(scene: Scene, stage: str, number: int) -> Look:

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from daybreak_contracts import errors, handover, names
+from daybreak_contracts.problems import path_text
 from daybreak_contracts.resources.run_status import StepStatus
 from daybreak_contracts.steps import RESULT_TYPES, StepResult
 from daybreak_operator.core.conditions import timestamp
@@ -81,10 +82,17 @@ def _handed_over(step: str, text: Any) -> StepResult | StepError:
             raise ValueError(f"its uri has {len(result.uri)} characters, its digest {len(result.digest)}")
         return result
     except (ValidationError, ValueError, TypeError, KeyError, AttributeError) as error:
-        line = str(error).splitlines()[0] if str(error) else type(error).__name__
         return RuntimeError(
-            f"what step {step} handed over cannot be read ({line}): are operator and images of one release?"
+            f"what step {step} handed over cannot be read ({_in_short(error)}): are operator and images of one "
+            "release?"
         )
+
+
+def _in_short(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{path_text(tuple(first['loc']))}: {first['msg']}"
+    return f"{type(error).__name__}: {error}"[:200]
 
 
 def _progress(text: Any) -> Mapping[str, Any]:
