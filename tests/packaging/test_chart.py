@@ -6,12 +6,16 @@ import inspect
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
 
 import daybreak_operator.__main__
+from daybreak_contracts import names
+from daybreak_operator.core.deployment import gateway_children
+from daybreak_operator.core.deployment.identity import Identity
+from daybreak_operator.core.training.pytorch_job import PROGRESS_PORT
 from daybreak_operator.settings import Images, Settings, from_environment
 from tests.packaging import render
 from tests.packaging.render import CHART, NAMESPACE, Object, RenderError
@@ -241,3 +245,38 @@ class TestChoices:
             ("Deployment", "daybreak-operator"),
             ("Pod", "daybreak-operator-test"),
         }
+
+
+class TestWhatTheOperatorsPodsLookLike:
+    """The chart selects pods that the operator makes: by its labels, at its ports."""
+
+    gateway: ClassVar = gateway_children.gateway_container(Identity("ours", "default", "uid"), Settings())
+    ports: ClassVar = {port["name"]: port["containerPort"] for port in gateway["ports"]}
+
+    def test_the_network_policy_lets_figures_be_asked_for(self) -> None:
+        policy = only(render.chart(), "NetworkPolicy", "daybreak-operator")
+        opened = {
+            peer["podSelector"]["matchLabels"][names.LABEL_ROLE]: [port["port"] for port in rule["ports"]]
+            for rule in policy["spec"]["egress"]
+            for peer in rule.get("to", [])
+            if "podSelector" in peer
+        }
+        assert opened == {
+            names.ROLE_GATEWAY: [self.ports["metrics"]],
+            names.ROLE_TRAINING: [PROGRESS_PORT],
+        }
+
+    def test_prometheus_scrapes_gateways(self) -> None:
+        monitor = only(render.chart((), ["monitoring.podMonitor=true"]), "PodMonitor", "daybreak-gateways")
+        spec = monitor["spec"]
+        assert spec["selector"]["matchLabels"] == {names.LABEL_ROLE: names.ROLE_GATEWAY}
+        assert spec["podTargetLabels"] == [names.LABEL_OWNER]
+        assert {end["port"] for end in spec["podMetricsEndpoints"]} <= set(self.ports)
+
+    def test_the_operator_listens_where_its_service_points(self) -> None:
+        things = render.chart()
+        deployment = only(things, "Deployment", "daybreak-operator")
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        assert [port["containerPort"] for port in container["ports"]] == [
+            int(daybreak_operator.__main__.DEFAULT_PORT)
+        ]

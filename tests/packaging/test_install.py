@@ -99,6 +99,51 @@ def release(full_cluster: Reach, tmp_path: Path) -> Iterator[Installation]:
     full_cluster.kubectl("delete", "node", "packaging-1", "--ignore-not-found")
 
 
+def self_test(release: Installation) -> None:
+    """`helm test`'s pod asks the operator's Service; here its program asks the process."""
+    (pod,) = [thing for thing in render.chart() if thing["kind"] == "Pod"]
+    (container,) = pod["spec"]["containers"]
+    script, url = container["args"]
+    assert url == "http://daybreak-operator.daybreak.svc.cluster.local:8080/readyz"
+    asked = f"http://127.0.0.1:{release.port}/readyz"
+    wait_for(
+        "readiness",
+        lambda: subprocess.run([sys.executable, "-c", script, asked], check=False).returncode == 0,
+    )
+
+
+def people(release: Installation) -> None:
+    """Who may edit or view a namespace may do so with our kinds: the cluster adds our roles to its own."""
+    cluster, watched = release.cluster, release.watched
+    for role, user in (("view", "viewer"), ("edit", "editor")):
+        cluster.kubectl(
+            "create", "rolebinding", role, f"--clusterrole={role}", f"--user={user}", "-n", watched
+        )
+
+    def may(user: str, verb: str, resource: str, part: str = "") -> bool:
+        asked = [verb, resource, f"--subresource={part}", "-n", watched, "--as", user]
+        try:
+            cluster.kubectl("auth", "can-i", *asked)
+        except KubectlError:
+            return False
+        return True
+
+    wait_for("aggregation", lambda: may("viewer", "get", "trainingruns.daybreak.dev"))
+    wait_for("aggregation", lambda: may("editor", "create", "modeldeployments.daybreak.dev"))
+    assert may("editor", "update", "modeldeployments.daybreak.dev", "scale")
+    assert not may("viewer", "create", "trainingruns.daybreak.dev")
+    assert not may("editor", "update", "trainingruns.daybreak.dev", "status")
+
+
+def upgrade(release: Installation) -> None:
+    """More replicas and another log level: nothing that can't be changed in place."""
+    options = ["--reuse-values", "--set=operator.replicas=2", "--set=operator.logLevel=DEBUG"]
+    release.helm("upgrade", "daybreak", str(CHART), "--wait", "--timeout=3m", *options)
+    deployment = release.cluster.get("deployment", "daybreak-operator", NAMESPACE)
+    assert deployment is not None
+    assert deployment["status"]["readyReplicas"] == 2
+
+
 def use(release: Installation) -> None:
     """Apply the examples, mistype one, delete a child, kill the operator."""
     cluster, watched = release.cluster, release.watched
@@ -106,6 +151,7 @@ def use(release: Installation) -> None:
         for name in ("cluster-run", "cluster-completions"):
             cluster.kubectl("apply", "-n", watched, "-f", str(EXAMPLES / f"{name}.yaml"))
         wait_for("the run's Job", release.child_job, PATIENCE_S)
+        self_test(release)
         ready = wait_for(
             "the deployment's word",
             lambda: release.condition("modeldeployment", "first-completions", "Ready"),
@@ -174,7 +220,9 @@ def leftovers(cluster: Reach) -> list[str]:
 
 @pytest.mark.slow
 def test_from_install_to_uninstall(release: Installation) -> None:
+    people(release)
     use(release)
+    upgrade(release)
     remove(release)
     wait_for("nothing of the release", lambda: not leftovers(release.cluster), 60)
     cluster, watched = release.cluster, release.watched
