@@ -6,7 +6,6 @@ one that the API server would take. What gateways saw is kept, so that propertie
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -122,7 +121,7 @@ class World:
             "annotations": dict(self.annotations),
         }
         body = {"apiVersion": names.API_VERSION, "kind": names.KIND_DEPLOYMENT, "metadata": metadata}
-        return copy.deepcopy({**body, "spec": self.spec, "status": self.status})
+        return {**body, "spec": self.spec, "status": self.status}
 
     def observed(self) -> Observed:
         candidate = self.status.get("candidate") or {}
@@ -132,8 +131,8 @@ class World:
             self._earlier = (window, figures)
         return Observed(
             deployment=self.deployment(),
-            followed=copy.deepcopy(self.followed),
-            children=tuple(copy.deepcopy(list(self.children.values()))),
+            followed=self.followed,
+            children=tuple(self.children.values()),
             figures=figures,
             earlier=self._earlier[1],
             reclaimed=tuple(sorted(self.reclaimed)),
@@ -167,14 +166,14 @@ class World:
                 self._write(plan)
             elif part == "apply":
                 for child in plan.apply:
-                    self._apply(copy.deepcopy(dict(child)))
+                    self._apply({**child, "metadata": dict(child["metadata"])})
             else:
                 for ref in plan.delete:
                     self._delete(ref.kind, ref.name, ref.uid)
         self._controllers()
 
     def _write(self, plan: Plan) -> None:
-        status = copy.deepcopy(dict(plan.status))
+        status = dict(plan.status)
         ModelDeploymentStatus.model_validate(status, by_alias=True, by_name=False)
         self.events += [(event.type, event.reason) for event in plan.events]
         if status == self.status:
