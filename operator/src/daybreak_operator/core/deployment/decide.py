@@ -86,8 +86,8 @@ def pursue(observed: Observed, stored: Mapping[str, Any], spec: ModelDeploymentS
     state = without_finished(state, observed, at)
     state = replace(state, routing=route(state, spec, fleet, observed.figures))
     family = Family(observed, spec, state, fleet, sized, at)
-    said = conditions_of(View(observed, spec, state, fleet, sized, target))
-    status = status_of(observed, spec, state, fleet, said, now)
+    view = View(observed, spec, state, fleet, sized, target)
+    status = status_of(view, conditions_of(view), now)
     return Plan(
         status=status,
         apply=children_of(family),

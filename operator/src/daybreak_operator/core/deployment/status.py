@@ -16,26 +16,20 @@ from daybreak_operator.core.deployment import sizing
 from daybreak_operator.core.deployment.fleet import Fleet
 from daybreak_operator.core.deployment.gateway_children import url_of
 from daybreak_operator.core.deployment.identity import Identity, identity_of
-from daybreak_operator.core.deployment.observed import Observed
 from daybreak_operator.core.deployment.state import State, write
+from daybreak_operator.core.deployment.verdicts import View
 
 
-def status_of(
-    observed: Observed,
-    spec: ModelDeploymentSpec,
-    state: State,
-    fleet: Fleet,
-    said: Iterable[conditions.Condition],
-    now: datetime,
-) -> dict[str, Any]:
+def status_of(view: View, said: Iterable[conditions.Condition], now: datetime) -> dict[str, Any]:
     """Return the whole status."""
-    deployment = observed.deployment
+    spec, state, fleet = view.spec, view.state, view.fleet
+    deployment = view.observed.deployment
     generation = deployment["metadata"].get("generation", 0)
     stored = (deployment.get("status") or {}).get("conditions") or ()
     owner = identity_of(deployment)
     return {
         "observedGeneration": generation,
-        "url": url_of(owner, observed.settings),
+        "url": url_of(owner, view.observed.settings),
         "replicas": len(fleet.alive()),
         "readyReplicas": sum(1 for pod in fleet.alive() if pod.ready_since is not None),
         "selector": selector_of(owner),
