@@ -190,7 +190,8 @@ class Store:
         uid = str(about.get("uid", ""))
         told = self._told.setdefault(uid, {})
         self._told.move_to_end(uid)
-        if not _is_news(told.get(body.get("reason", "")), body):
+        known = told.get(body.get("reason", ""))
+        if known is not None and _version(body) <= _version(known):
             return set()
         told[body.get("reason", "")] = lean(body)
         while len(self._told) > MAX_TOLD:

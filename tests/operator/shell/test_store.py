@@ -1,0 +1,168 @@
+"""The cache: the newest version wins in whatever order it comes, and a change concerns whom it should."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daybreak_contracts import names
+from daybreak_operator.shell.queue import Key
+from daybreak_operator.shell.store import Store, has_notice
+
+RUN = Key(names.KIND_RUN, "here", "run")
+FOLLOWER = Key(names.KIND_DEPLOYMENT, "here", "follower")
+
+
+def run(version: int = 1, uid: str = "u", name: str = "run") -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "here", "uid": uid, "resourceVersion": str(version)}
+    return {"apiVersion": names.API_VERSION, "kind": names.KIND_RUN, "metadata": metadata, "spec": {}}
+
+
+def follower(version: int = 1, of: str | None = "run") -> dict[str, Any]:
+    body = run(version, "f", "follower")
+    model = {"trainingRunRef": {"name": of}} if of else {"uri": "s3://x"}
+    return {**body, "kind": names.KIND_DEPLOYMENT, "spec": {"model": model}}
+
+
+def pod(version: int = 1, uid: str = "p", owner: str = "u", node: str = "n1") -> dict[str, Any]:
+    metadata = {"name": "pod", "namespace": "here", "uid": uid, "resourceVersion": str(version)}
+    metadata |= {"labels": {names.LABEL_OWNER_UID: owner}, "managedFields": [{"manager": "kubelet"}]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": node}}
+
+
+def node(*taints: str, **conditions: str) -> dict[str, Any]:
+    told = [{"type": name, "status": status} for name, status in conditions.items()]
+    spec = {"taints": [{"key": key} for key in taints]}
+    return {"metadata": {"name": "n1"}, "spec": spec, "status": {"conditions": told}}
+
+
+def event(version: int = 1, reason: str = "FailedScaleUp") -> dict[str, Any]:
+    about = {"apiVersion": "v1", "kind": "Pod", "namespace": "here", "name": "pod", "uid": "p"}
+    metadata = {"uid": f"e{version}", "resourceVersion": str(version)}
+    return {"metadata": metadata, "involvedObject": about, "reason": reason, "message": str(version)}
+
+
+class TestOwn:
+    def test_what_is_new_wakes_it_and_what_is_not_wakes_nobody(self) -> None:
+        store = Store()
+        assert store.put(run(1)) == {RUN}
+        assert store.put(run(1)) == set()
+        assert store.put(run(2)) == {RUN}
+        assert store.put(run(1)) == set()
+
+    def test_a_namesake_made_anew_is_news_with_any_version(self) -> None:
+        store = Store()
+        store.put(run(9))
+        assert store.put(run(3, uid="other")) == {RUN}
+        assert store.drop(run(9)) == set()
+        assert store.get(RUN) is not None
+
+    def test_a_run_concerns_who_follows_it(self) -> None:
+        store = Store()
+        store.put(follower())
+        assert store.put(run()) == {RUN, FOLLOWER}
+        followed = store.followed_by(store.get(FOLLOWER) or {})
+        assert followed is not None
+        assert followed["metadata"]["uid"] == "u"
+        store.put(follower(2, of=None))
+        assert store.put(run(2)) == {RUN}
+        assert store.followed_by(store.get(FOLLOWER) or {}) is None
+        store.put(follower(3))
+        assert store.drop(run(2)) == {RUN, FOLLOWER}
+        store.drop(follower(3))
+        assert store.put(run(1)) == {RUN}
+
+    def test_a_fresh_list_drops_what_is_not_in_it_in_its_namespace(self) -> None:
+        store = Store()
+        store.put(run())
+        store.put(follower())
+        assert store.replace(names.KIND_RUN, [], "elsewhere") == set()
+        assert store.replace(names.KIND_RUN, [], "here") == {RUN, FOLLOWER}
+        assert store.known() == [FOLLOWER]
+
+
+class TestChildren:
+    def test_a_child_concerns_its_owner(self) -> None:
+        store = Store()
+        store.put(run())
+        assert store.put_child(pod(1)) == {RUN}
+        assert store.put_child(pod(1)) == set()
+        (kept,) = store.children_of("u").values()
+        assert "managedFields" not in kept["metadata"]
+        assert store.drop_child(pod(1, uid="namesake")) == set()
+        assert store.drop_child(pod(1)) == {RUN}
+        assert dict(store.children_of("u")) == {}
+
+    def test_a_child_that_changes_hands_concerns_both(self) -> None:
+        store = Store()
+        store.put(run())
+        store.put(run(1, "v", "second"))
+        store.put_child(pod(1))
+        assert store.put_child(pod(2, owner="v")) == {RUN, Key(names.KIND_RUN, "here", "second")}
+        assert dict(store.children_of("u")) == {}
+
+    def test_a_child_of_nobody_we_know_concerns_nobody(self) -> None:
+        assert Store().put_child(pod()) == set()
+
+    def test_a_fresh_list_of_a_kind_leaves_other_kinds_alone(self) -> None:
+        store = Store()
+        store.put(run())
+        store.put_child(pod())
+        assert store.replace_children("v1", "ConfigMap", []) == set()
+        assert store.replace_children("v1", "Pod", [], "elsewhere") == set()
+        assert store.replace_children("v1", "Pod", []) == {RUN}
+
+    @given(st.permutations([1, 2, 3, 4, 5]))
+    def test_the_newest_is_kept_in_any_order(self, order: list[int]) -> None:
+        store = Store()
+        store.put(run())
+        for version in order:
+            store.put_child(pod(version))
+        (kept,) = store.children_of("u").values()
+        assert kept["metadata"]["resourceVersion"] == "5"
+
+
+class TestNodes:
+    @pytest.mark.parametrize(
+        ("found", "told"),
+        [
+            pytest.param(node(), False, id="nothing-said"),
+            pytest.param(node("nvidia.com/gpu"), False, id="a-taint-that-is-no-notice"),
+            pytest.param(node("cloud.google.com/impending-node-termination"), True, id="a-taint-of-gke"),
+            pytest.param(node("karpenter.sh/disrupted"), True, id="a-taint-of-karpenter"),
+            pytest.param(node(PreemptScheduled="True"), True, id="a-condition-of-aks"),
+            pytest.param(node(PreemptScheduled="False"), False, id="a-condition-that-is-false"),
+        ],
+    )
+    def test_a_notice_is_seen(self, found: dict[str, Any], told: bool) -> None:
+        assert has_notice(found) is told
+
+    def test_a_notice_concerns_whose_pods_are_there(self) -> None:
+        store = Store()
+        store.put(run())
+        store.put_child(pod())
+        assert store.put_node(node()) == set()
+        assert store.put_node(node("karpenter.sh/disrupted")) == {RUN}
+        assert store.put_node(node("karpenter.sh/disrupted")) == set()
+        assert store.is_noticed("n1")
+        assert store.replace_nodes([]) == set()
+        assert not store.is_noticed("n1")
+
+
+class TestEvents:
+    def test_the_newest_of_each_reason_is_kept_and_concerns_the_owner(self) -> None:
+        store = Store()
+        store.put(run())
+        store.put_child(pod())
+        assert store.put_event(event(2)) == {RUN}
+        assert store.put_event(event(1)) == set()
+        store.put_event(event(3, "NotTriggerScaleUp"))
+        assert {name: one["message"] for name, one in store.told_of(pod()).items()} == {
+            "FailedScaleUp": "2",
+            "NotTriggerScaleUp": "3",
+        }
+        store.drop_event(event(2))
+        assert set(store.told_of(pod())) == {"NotTriggerScaleUp"}

@@ -1,0 +1,250 @@
+"""The small pure parts of the shell: answers, paths, events, readings, what is gathered, signs of life, logs."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from daybreak_contracts import names
+from daybreak_contracts.errors import TransientError
+from daybreak_contracts.figures import GatewayFigures, TrainerFigures
+from daybreak_operator.core.plan import Event
+from daybreak_operator.core.training.observed import PipelineRun
+from daybreak_operator.settings import Settings
+from daybreak_operator.shell import answers, events, gather, health, logs
+from daybreak_operator.shell.figures import Readings, Target, targets
+from daybreak_operator.shell.queue import Key
+from daybreak_operator.shell.resources import NODES, PODS, RUNS, resource_of
+from daybreak_operator.shell.store import Store
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+KEY = Key(names.KIND_DEPLOYMENT, "here", "x")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (400, answers.RefusedError),
+        (401, TransientError),
+        (403, answers.RefusedError),
+        (404, answers.NotFoundError),
+        (409, answers.ConflictError),
+        (410, answers.GoneError),
+        (422, answers.RefusedError),
+        (429, answers.BusyError),
+        (500, TransientError),
+        (503, TransientError),
+    ],
+)
+def test_an_answer_says_who_can_mend_it(code: int, kind: type[Exception]) -> None:
+    body = json.dumps({"message": "the sentence", "reason": "Because"}).encode()
+    error = answers.error_of(code, body, {"Retry-After": "7"})
+    assert type(error) is kind
+    assert str(error).startswith("the sentence")
+    if isinstance(error, answers.BusyError):
+        assert error.retry_after_s == 7.0
+
+
+def test_an_answer_that_is_no_json_is_told_as_it_is() -> None:
+    assert str(answers.error_of(403, b"<html>", {})) == "<html>"
+    assert str(answers.error_of(404, b"", {})) == "HTTP 404"
+
+
+def test_where_things_lie() -> None:
+    assert PODS.path() == "/api/v1/pods"
+    assert PODS.path("a", "b", "log") == "/api/v1/namespaces/a/pods/b/log"
+    assert NODES.path("ignored", "n") == "/api/v1/nodes/n"
+    assert RUNS.path("a") == "/apis/daybreak.dev/v1alpha1/namespaces/a/trainingruns"
+    with pytest.raises(KeyError):
+        resource_of("v1", "Unheard")
+
+
+def test_an_event_is_named_by_what_it_says_and_when() -> None:
+    about = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND_RUN,
+        "metadata": {"name": "x", "namespace": "here", "uid": "u", "resourceVersion": "1"},
+    }
+    first = events.body_of(Event("Warning", "Why", "long " * 1000), about, NOW)
+    same = events.body_of(Event("Warning", "Why", "long " * 1000), about, NOW)
+    later = events.body_of(Event("Warning", "Why", "long " * 1000), about, NOW + timedelta(seconds=1))
+    assert first == same
+    assert first["metadata"]["name"] != later["metadata"]["name"]
+    assert len(first["message"]) == events.MAX_MESSAGE
+
+
+def pod(role: str, **changed: Any) -> dict[str, Any]:
+    labels = {names.LABEL_OWNER_UID: "u", names.LABEL_ROLE: role, **changed.pop("labels", {})}
+    metadata = {"name": "pod", "namespace": "here", "uid": "p", "resourceVersion": "1", "labels": labels}
+    status = {"phase": "Running", "podIP": "10.0.0.1", **changed.pop("status", {})}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {**metadata, **changed}, "status": status}
+
+
+MASTER = {"training.kubeflow.org/replica-type": "Master"}
+
+
+@pytest.mark.parametrize(
+    ("child", "urls"),
+    [
+        pytest.param(pod("gateway"), ["http://10.0.0.1:9090/figures"], id="a-gateway"),
+        pytest.param(pod("gateway", status={"podIP": "fd::1"}), ["http://[fd::1]:9090/figures"], id="ipv6"),
+        pytest.param(
+            pod("training", labels=MASTER), ["http://10.0.0.1:8080/progress"], id="the-first-trainer"
+        ),
+        pytest.param(pod("training"), [], id="another-trainer"),
+        pytest.param(pod("engine"), [], id="an-engine"),
+        pytest.param(pod("gateway", status={"phase": "Pending"}), [], id="not-yet-there"),
+        pytest.param(pod("gateway", deletionTimestamp="2026-01-01T00:00:00Z"), [], id="going"),
+    ],
+)
+def test_who_is_asked_for_figures(child: dict[str, Any], urls: list[str]) -> None:
+    store = Store()
+    metadata = {"name": "x", "namespace": "here", "uid": "u", "resourceVersion": "1"}
+    scaling = {"intervalSeconds": 7}
+    store.put({"apiVersion": "", "kind": KEY.kind, "metadata": metadata, "spec": {"scaling": scaling}})
+    store.put_child(child)
+    found = list(targets(store))
+    assert [target.url for target in found] == urls
+    assert [target.every_s for target in found if target.kind == "gateway"] in ([], [7.0])
+
+
+def target(uid: str = "p", key: Key = KEY) -> Target:
+    return Target(key, uid, uid, "http://x", "gateway", 5.0)
+
+
+def reading(arrivals: int, started: float = 1.0, instance: str = "one") -> GatewayFigures:
+    return GatewayFigures(instance=instance, started=started, at=0.0, arrivals=arrivals)
+
+
+class TestReadings:
+    def make(self) -> tuple[Readings, list[float]]:
+        now = [0.0]
+        return Readings(lambda: now[0]), now
+
+    def test_a_pod_is_asked_once_an_interval(self) -> None:
+        readings, now = self.make()
+        asked = []
+        for now[0] in (0.0, 1.0, 4.9, 5.0, 9.0, 10.0):
+            asked += [now[0] for _ in readings.due([target()])]
+        assert asked == [0.0, 5.0, 10.0]
+
+    def test_a_reading_is_fresh_for_three_intervals_and_gone_with_its_pod(self) -> None:
+        readings, now = self.make()
+        readings.due([target()])
+        readings.take(target(), reading(1))
+        now[0] = 15.0
+        assert readings.gateways(KEY) == (reading(1),)
+        now[0] = 15.1
+        assert readings.gateways(KEY) == ()
+        now[0] = 0.0
+        readings.due([])
+        assert readings.gateways(KEY) == ()
+
+    def test_the_newest_attempts_progress_counts(self) -> None:
+        readings, _ = self.make()
+        for uid, attempt in (("a", 2), ("b", 1)):
+            readings.take(target(uid), TrainerFigures(attempt=attempt, updated=9.0 - attempt))
+        found = readings.progress(KEY)
+        assert found is not None
+        assert found.attempt == 2
+        assert readings.progress(Key("TrainingRun", "here", "other")) is None
+
+    def test_guardrails_compare_with_the_stages_first_readings(self) -> None:
+        readings, _ = self.make()
+        for arrivals, stage, before in [(1, "A", 1), (5, "A", 1), (9, "B", 9), (12, "B", 9)]:
+            readings.take(target(), reading(arrivals))
+            assert [figures.arrivals for figures in readings.earlier(KEY, stage)] == [before]
+        readings.take(target("other"), reading(100, instance="two"))
+        assert [figures.arrivals for figures in readings.earlier(KEY, "B")] == [9, 100]
+        readings.take(target(), reading(2, started=50.0))
+        assert [figures.arrivals for figures in readings.earlier(KEY, "B")] == [2, 100]
+
+
+class TestGathered:
+    def test_secrets_that_are_named_are_found(self) -> None:
+        body = {
+            "metadata": {"namespace": "here"},
+            "spec": {
+                "tracking": {"wandb": {"secretRef": "wandb"}},
+                "signature": {"publicKeySecretRef": {"name": "key"}},
+            },
+        }
+        found = gather.named_secrets(body, Settings(storage_secret="storage"))
+        assert [secret.name for secret in found] == ["wandb", "key", "storage"]
+        assert "create it, or correct spec.tracking.wandb.secretRef" in found[0].sentence
+        assert gather.named_secrets({"metadata": {"namespace": "here"}}, Settings()) == []
+
+    def test_a_missing_secret_is_looked_for_sooner_than_one_that_is_there(self) -> None:
+        now = [0.0]
+        secrets = gather.Secrets(Vault({"there"}), lambda: now[0])  # type: ignore[arg-type]
+        wanted = [gather.Named("here", name, "spec") for name in ("there", "missing", "unknown")]
+        assert secrets.stale(wanted) == wanted
+        assert secrets.missing(wanted) == ()
+        secrets.ask(wanted)
+        assert secrets.missing(wanted) == (wanted[1].sentence,)
+        assert secrets.stale(wanted) == []
+        now[0] = gather.SECRET_MISSING_S
+        assert secrets.stale(wanted) == [wanted[1]]
+        now[0] = gather.SECRET_THERE_S
+        assert secrets.stale(wanted) == wanted
+
+    @pytest.mark.parametrize(
+        ("condition", "seconds"),
+        [
+            pytest.param({"status": "False", "reason": "Unschedulable"}, 30.0, id="no-node-takes-it"),
+            pytest.param({"status": "False", "reason": "SchedulingGated"}, None, id="it-is-held-back"),
+            pytest.param({"status": "True"}, None, id="one-took-it"),
+        ],
+    )
+    def test_how_long_no_node_takes_a_pod(self, condition: dict[str, str], seconds: float | None) -> None:
+        said = {"type": "PodScheduled", "lastTransitionTime": "2025-12-31T23:59:30Z", **condition}
+        assert gather.unschedulable_s({"status": {"conditions": [said]}}, NOW) == seconds
+        assert gather.unschedulable_s({"status": {}}, NOW) is None
+
+    def test_a_back_end_that_is_down_says_nothing_of_any_run(self) -> None:
+        class Down:
+            def get(self, run_id: str) -> PipelineRun:
+                if run_id == "b":
+                    raise TransientError("away")
+                return PipelineRun("Running")
+
+        down: Any = Down()
+        assert gather.ask_pipelines(down, ("a",)).pipelines == {"a": PipelineRun("Running")}
+        assert gather.ask_pipelines(down, ("a", "b")) == gather.Asked({}, "away")
+        assert gather.ask_pipelines(None, ()) == gather.Asked()
+        assert "DAYBREAK_KUBEFLOW_URL" in str(gather.ask_pipelines(None, ("a",)).backend_error)
+
+
+class Vault:
+    """Which Secrets are there; one can't be asked for."""
+
+    def __init__(self, there: set[str]) -> None:
+        self.there = there
+
+    def exists(self, resource: Any, namespace: str, name: str) -> bool:
+        if name == "unknown":
+            raise TransientError("away")
+        return name in self.there
+
+
+def test_signs_of_life_that_are_too_old_are_named() -> None:
+    now = [0.0]
+    pulse = health.Pulse(lambda: now[0])
+    signs = [health.Sign("loop", pulse.age_s, 60.0), health.Sign("work", lambda: 5.0, 10.0)]
+    now[0] = 60.0
+    assert health.troubles(signs) == []
+    now[0] = 61.0
+    assert health.troubles(signs) == ["loop: 61 s > 60 s"]
+    pulse.beat()
+    assert health.troubles(signs) == []
+
+
+def test_a_log_line_is_json_with_its_fields() -> None:
+    record = logging.makeLogRecord({"name": "x", "levelname": "INFO", "msg": "changed", "object": "first"})
+    line = json.loads(logs.JsonFormatter().format(record))
+    assert (line["message"], line["level"], line["object"]) == ("changed", "info", "first")
+    assert line["time"].endswith("+00:00")
