@@ -35,7 +35,8 @@ class Family:
     state: State
     fleet: Fleet
     sizing: Sizing
-    now: float
+    at: float
+    """Unix time of this pass."""
 
     @property
     def owner(self) -> Identity:
@@ -112,7 +113,7 @@ def _drains(family: Family, since: float) -> bool:
     """Return whether a model that left the routing at ``since`` may still be asked by a gateway."""
     version = family.state.routing.version if family.state.routing is not None else 0
     behind = any(reading.routing_version < version for reading in family.observed.figures)
-    return family.now - since < (DRAIN_MAX_S if behind else DRAIN_S)
+    return family.at - since < (DRAIN_MAX_S if behind else DRAIN_S)
 
 
 def _of_removed_pools(family: Family) -> Iterator[Object]:

@@ -105,8 +105,8 @@ def scene_of(
     return rollout.Scene(
         rollout=spec.rollout,
         fleet=fleet,
-        now=fleet.now,
-        verdict=verdict_of(observed, spec, state, fleet.now),
+        at=fleet.at,
+        verdict=verdict_of(observed, spec, state, fleet.at),
         enough=sized.enough,
         starved=sized.starved,
     )

@@ -48,7 +48,8 @@ class Fleet:
 
     pods: tuple[Pod, ...]
     deployments: tuple[Object, ...]
-    now: float
+    at: float
+    """Unix time of this pass."""
 
     def alive(self, digest: str | None = None) -> list[Pod]:
         """Return the pods that stay, of one model or of all."""
@@ -93,7 +94,7 @@ class Fleet:
             if pod.ready_since is None
         ]
         # A replica without a pod was asked for a moment ago, or is refused by a quota, which no other zone mends.
-        pending += [Pending(since=self.now)] * max(0, asked - len(pods))
+        pending += [Pending(since=self.at)] * max(0, asked - len(pods))
         ready = sorted(pod.ready_since for pod in pods if pod.ready_since is not None)
         return Held(*place, ready=tuple(ready), pending=tuple(sorted(pending, key=lambda one: one.since)))
 
@@ -109,7 +110,7 @@ def fleet_of(
     return Fleet(
         pods=tuple(sorted(pods, key=lambda pod: pod.name)),
         deployments=tuple(sorted(deployments, key=name_of)),
-        now=now,
+        at=now,
     )
 
 

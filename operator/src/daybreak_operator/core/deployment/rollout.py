@@ -29,7 +29,8 @@ class Scene:
 
     rollout: Rollout
     fleet: Fleet
-    now: float
+    at: float
+    """Unix time of this pass."""
     verdict: Verdict
     """Of the guardrails, since the same users get the candidate."""
     enough: bool
@@ -170,7 +171,7 @@ def refused_by_its_pods(state: State, candidate: Candidate, scene: Scene) -> Sta
     why = refusal_of(pods)
     if why is None and not scene.fleet.ready(candidate.digest):
         why = crash_of(pods)
-    return reject(state, why, scene.now) if why is not None else None
+    return reject(state, why, scene.at) if why is not None else None
 
 
 def broke_a_guardrail(state: State, candidate: Candidate, scene: Scene) -> State | None:
@@ -180,7 +181,7 @@ def broke_a_guardrail(state: State, candidate: Candidate, scene: Scene) -> State
         return None
     why = scene.verdict.finding.message
     if scene.rollout.on_breach == "Rollback":
-        return reject(state, why, scene.now)
+        return reject(state, why, scene.at)
     return shift(state, replace(candidate, stage="Paused", verdict=why), scene)
 
 
@@ -189,14 +190,14 @@ def may_be_promoted(state: State, candidate: Candidate, scene: Scene) -> State |
     if not scene.rollout.everyone or not scene.fleet.ready(candidate.digest) or candidate.stage == "Paused":
         return None
     if state.stable is None:
-        return promote(state, scene.now)
+        return promote(state, scene.at)
     done = candidate.weight == 100 and soaked(candidate, scene) and scene.enough
-    return promote(state, scene.now) if done else None
+    return promote(state, scene.at) if done else None
 
 
 def soaked(candidate: Candidate, scene: Scene) -> bool:
     """Return whether the same users have had it long enough."""
-    return scene.now - candidate.since >= scene.rollout.soak_seconds
+    return scene.at - candidate.since >= scene.rollout.soak_seconds
 
 
 def shift(state: State, candidate: Candidate, scene: Scene) -> State:
@@ -211,7 +212,7 @@ def shift(state: State, candidate: Candidate, scene: Scene) -> State:
     moved = (staff, weight) != (state.staff_served, candidate.weight)
     hidden = not staff and weight == 0 and stage != candidate.stage
     verdict = verdict_now(candidate, scene, exposed=staff or weight > 0, moved=moved)
-    since = scene.now if moved or hidden else candidate.since
+    since = scene.at if moved or hidden else candidate.since
     return replace(
         state, candidate=replace(candidate, stage=stage, weight=weight, since=since, verdict=verdict)
     )

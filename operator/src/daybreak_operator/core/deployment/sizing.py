@@ -50,7 +50,8 @@ class Load:
     spec: ModelDeploymentSpec
     fleet: Fleet
     figures: Sequence[GatewayFigures]
-    now: float
+    at: float
+    """Unix time of this pass."""
 
 
 def size(state: State, load: Load) -> tuple[State, Sizing]:
@@ -124,7 +125,7 @@ def decide(
         scaling = scaling.model_copy(update={"spare_spot_replicas": spare})
     held = load.fleet.held(digest)
     decision = decide_capacity(
-        pools, scaling, replicas=replicas, demand=demand(load), held=held, memory=memory, now=load.now
+        pools, scaling, replicas=replicas, demand=demand(load), held=held, memory=memory, now=load.at
     )
     return replace(decision, desired=keep_what_answers(decision, held))
 
@@ -149,7 +150,7 @@ def demand(load: Load) -> Demand:
         gateways=load.spec.gateway.replicas,
         slots=load.spec.runtime.max_concurrency or DEFAULT_SLOTS,
         floor=1,
-        now=load.now,
+        now=load.at,
     )
 
 
@@ -226,7 +227,7 @@ def wants_next(state: State, candidate: Candidate, load: Load) -> bool:
         return True
     if candidate.weight == 0 and not state.staff_served:
         return False
-    return load.now - candidate.since >= rollout.soak_seconds - LEAD_S
+    return load.at - candidate.since >= rollout.soak_seconds - LEAD_S
 
 
 def replicas_for(weight: int, needed: int) -> int:

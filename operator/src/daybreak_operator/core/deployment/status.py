@@ -60,7 +60,7 @@ def remembered(spec: ModelDeploymentSpec, memory: Memory, fleet: Fleet, digest: 
     """Return zones and memory of one model, as ``capacity.record.memory_of`` reads them."""
     decision = CapacityDecision({}, {}, 0, memory, (), 0.0, 0.0)
     held = fleet.held(digest) if digest is not None else ()
-    zones = record.zones_of(decision, spec.pools, held, fleet.now)
+    zones = record.zones_of(decision, spec.pools, held, fleet.at)
     return {
         "zones": [plain(zone) for zone in zones],
         "capacity": plain(record.capacity_of(memory)),
