@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,12 @@ def run(name: str, *arguments: str) -> str:
 
 
 def chart_text(values: Sequence[Path] = (), settings: Sequence[str] = (), *more: str) -> str:
-    """Return the chart rendered with value files and ``a.b=c`` settings."""
+    """Return the chart rendered with value files and ``a.b=c`` settings; the same is rendered once."""
+    return _rendered(tuple(values), tuple(settings), more)
+
+
+@cache
+def _rendered(values: tuple[Path, ...], settings: tuple[str, ...], more: tuple[str, ...]) -> str:
     options = [f"--values={file}" for file in values] + [f"--set={setting}" for setting in settings]
     fixed = ["--namespace", NAMESPACE, "--kube-version", KUBERNETES]
     return run("helm", "template", "daybreak", str(CHART), *fixed, *options, *more)

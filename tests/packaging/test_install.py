@@ -84,6 +84,8 @@ class Installation:
 
 @pytest.fixture
 def release(full_cluster: Reach, tmp_path: Path) -> Iterator[Installation]:
+    if full_cluster.get("clusterrole", "daybreak-operator") is not None:
+        pytest.skip("Daybreak is installed on this cluster")
     full_cluster.add_nodes([NodeSpec("packaging-1", zone="zone-a")])
     watched = full_cluster.namespace()
     installation = Installation(full_cluster, watched, tmp_path)
