@@ -100,7 +100,7 @@ def test_two_never_lead_at_the_same_time_whatever_their_clocks_say(
     now = [0.0]
     clocks = [lambda: now[0], lambda: now[0] + skew]
     replicas = [
-        Leadership(api, "y", name, clock, lambda: NOW, LeaseTimes())
+        Leadership(api, "y", name, LeaseTimes(), clock=clock, now=lambda: NOW)
         for name, clock in zip("ab", clocks, strict=True)
     ]
     for step, number in steps:
@@ -116,7 +116,9 @@ def test_two_never_lead_at_the_same_time_whatever_their_clocks_say(
 def test_one_that_waits_takes_over_after_the_holders_time() -> None:
     api: Any = Api()
     now = [0.0]
-    first, second = (Leadership(api, "y", n, lambda: now[0], lambda: NOW, LeaseTimes()) for n in "ab")
+    first, second = (
+        Leadership(api, "y", n, LeaseTimes(), clock=lambda: now[0], now=lambda: NOW) for n in "ab"
+    )
     assert first.try_once()
     assert not second.try_once()
     for later, leads in [(5.0, False), (14.9, False), (15.0, True)]:
@@ -127,7 +129,7 @@ def test_one_that_waits_takes_over_after_the_holders_time() -> None:
 
 def test_one_that_gave_back_is_followed_at_once() -> None:
     api: Any = Api()
-    first, second = (Leadership(api, "y", n, lambda: 0.0, lambda: NOW, LeaseTimes()) for n in "ab")
+    first, second = (Leadership(api, "y", n, LeaseTimes(), clock=lambda: 0.0, now=lambda: NOW) for n in "ab")
     first.try_once()
     first.give_back()
     assert not first.held()

@@ -220,7 +220,7 @@ class Kube:
     ) -> dict[str, Any]:
         if not self.may_write():
             raise TransientError("not the leader: nothing is written")
-        return self._call(method, path, query, body, content_type)
+        return self._call(method, path, query, body, content_type=content_type)
 
     def _call(
         self,
@@ -228,6 +228,7 @@ class Kube:
         path: str,
         query: Mapping[str, str] | None = None,
         body: Object | None = None,
+        *,
         content_type: str = JSON,
         accept: str = JSON,
         within_s: float | None = None,

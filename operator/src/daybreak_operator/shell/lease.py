@@ -104,9 +104,10 @@ class Leadership:
         kube: Kube,
         namespace: str,
         me: str,
+        times: LeaseTimes,
+        *,
         clock: Callable[[], float],
         now: Callable[[], datetime],
-        times: LeaseTimes,
     ) -> None:
         self.me = me
         self._kube = kube

@@ -114,9 +114,9 @@ class Operator:
             self.kube,
             installation.settings.namespace,
             installation.me,
-            time.monotonic,
-            lambda: datetime.now(UTC),
             self._timing.lease,
+            clock=time.monotonic,
+            now=lambda: datetime.now(UTC),
         )
         self.kube.may_write = self.leadership.held
         self.kube.request_s = self._timing.request_s
