@@ -42,6 +42,7 @@ def xray(
     title: str,
     tracking: str,
     cores: int,
+    executors: int,
     handover: str,
     page: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
@@ -66,6 +67,7 @@ def xray(
             "title": title,
             "tracking": json.loads(tracking),
             "cores": cores,
+            "executors": executors,
         },
         handover,
     )
@@ -121,6 +123,7 @@ def shards(
     context_length: int,
     seed: int,
     cores: int,
+    executors: int,
     handover: str,
 ) -> NamedTuple("Shards", [("uri", str), ("digest", str)]):
     """Documents and a tokenizer to token shards."""
@@ -140,6 +143,7 @@ def shards(
             "context_length": context_length,
             "seed": seed,
             "cores": cores,
+            "executors": executors,
         },
         handover,
     )

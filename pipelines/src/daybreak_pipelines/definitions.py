@@ -36,6 +36,7 @@ def data_pipeline(
     context_length: int = 2048,
     seed: int = 0,
     cores: int = 0,
+    executors: int = 0,
     handover: str = "",
     storage_secret: str = names.NO_SECRET,
 ) -> None:
@@ -52,6 +53,7 @@ def data_pipeline(
         title=title,
         tracking=tracking,
         cores=cores,
+        executors=executors,
         handover=handover,
     )
     look.set_display_name("X-ray")
@@ -76,6 +78,7 @@ def data_pipeline(
         context_length=context_length,
         seed=seed,
         cores=cores,
+        executors=executors,
         handover=handover,
     )
     pieces.set_display_name("Token shards")

@@ -41,6 +41,7 @@ def data_parameters(run: TrainingRun, place: Place) -> dict[str, Any]:
         "context_length": spec.training.context_length,
         "seed": spec.seed,
         "cores": place.cores,
+        "executors": spec.data.executors.count,
         "handover": place.handover,
         "storage_secret": place.storage_secret or names.NO_SECRET,
     }

@@ -85,6 +85,8 @@ class XrayArgs(StepArgs):
     documents: str
     title: str = "x-ray"
     tracking: Tracking = Tracking()
+    executors: int = Field(default=0, ge=0)
+    """Spark executor pods, as ``data.executors.count``; the documents step has them in its ``data``."""
 
 
 class XrayResult(StepResult):
@@ -118,6 +120,8 @@ class ShardArgs(StepArgs):
     context_length: int
     held_out_share: float = Field(default=0.02, gt=0, lt=0.5)
     """Share of repositories (or packages) that training never sees."""
+    executors: int = Field(default=0, ge=0)
+    """Spark executor pods, as ``data.executors.count``; the documents step has them in its ``data``."""
 
 
 class ShardResult(StepResult):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
-from daybreak_contracts import names, steps
+from daybreak_contracts import errors, names, steps
 from daybreak_contracts.progress import Progress
 
 
@@ -32,6 +33,8 @@ def _xray(args: steps.XrayArgs, progress: Progress) -> steps.XrayResult:
     return run_xray(args, progress)
 
 
+EXECUTOR = "executor"
+"""The one argument that Spark gives to the containers it makes."""
 STEPS = {
     names.STEP_DOCUMENTS: steps.Step(steps.DocumentsArgs, _documents),
     names.STEP_TOKENIZER: steps.Step(steps.TokenizerArgs, _tokenizer),
@@ -39,5 +42,19 @@ STEPS = {
     names.STEP_XRAY: steps.Step(steps.XrayArgs, _xray),
 }
 
+
+def main(argv: list[str]) -> int:
+    """Run one step, or become a Spark executor where Spark's scheduler says so."""
+    if argv == [EXECUTOR]:
+        from daybreak_data.executor import become_executor
+
+        try:
+            become_executor(os.environ)
+        except errors.DaybreakError as error:
+            print(f"executor: {error}", file=sys.stderr)
+            return error.exit_code
+    return steps.main(STEPS, argv)
+
+
 if __name__ == "__main__":
-    sys.exit(steps.main(STEPS))
+    sys.exit(main(sys.argv[1:]))

@@ -92,7 +92,7 @@ def _inputs(ingested: Ingested) -> dict[str, str]:
 
 def _make(args: DocumentsArgs, listed: list[tuple[Source, Listing]], progress: Progress) -> DocumentsResult:
     progress.report("starting Spark")
-    with open_session("documents", args.cores, args.work_dir) as spark:
+    with open_session("documents", args.cores, args.work_dir, args.data.executors.count) as spark:
         ingested: Ingested = {}
         for source, listing in listed:
             manifest = ingest.ingest(spark, args, source, listing, progress)

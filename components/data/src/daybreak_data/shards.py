@@ -91,7 +91,7 @@ def _write(
         if shard_writer.finished(parts, folder_of(plan, part)) is None
     ]
     if missing:
-        with spark.open_session("shards", args.cores, args.work_dir) as session:
+        with spark.open_session("shards", args.cores, args.work_dir, args.executors) as session:
             write_missing(session, files, plan, job, missing, progress)
     return join(plan, job, staging)
 

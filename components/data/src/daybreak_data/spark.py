@@ -1,4 +1,4 @@
-"""One Spark session in this process: local threads, Arrow, UTC, loopback only, quiet, all scratch below one folder.
+"""One Spark session in this process: local threads unless executors are asked for, Arrow, UTC, quiet, own scratch.
 
 ``open_session`` is the only place that starts Spark. Owns no data and no rule of any step.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import pwd
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from daybreak_contracts.errors import ArtifactError, TransientError, UserError
 from daybreak_contracts.progress import Progress
+from daybreak_data import spark_cluster
 from daybreak_data.java import require_java
 
 if TYPE_CHECKING:
@@ -112,8 +114,10 @@ def settings(name: str, cores: int, scratch: Path, memory_mb: int) -> dict[str, 
 
 
 @contextlib.contextmanager
-def open_session(name: str, cores: int, work_dir: str) -> Iterator[SparkSession]:
+def open_session(name: str, cores: int, work_dir: str, executors: int = 0) -> Iterator[SparkSession]:
     """Yield a session on ``cores`` local threads (0: all); a session that is open already is used again.
+
+    With ``executors`` in a pod the work is done by so many pods besides (``spark_cluster``).
 
     No Java 17 is a UserError. What the JVM says goes to ``spark.log`` in its scratch folder.
     """
@@ -129,10 +133,15 @@ def open_session(name: str, cores: int, work_dir: str) -> Iterator[SparkSession]
     with tempfile.TemporaryDirectory(prefix="spark-", dir=work_dir, ignore_cleanup_errors=True) as folder:
         scratch = Path(folder).absolute()
         (scratch / "log4j2.properties").write_text(QUIET_LOG4J)
-        memory_mb = driver_memory_mb(memory_of_machine())
-        with _started(
-            settings(name, num_cores(cores), scratch, memory_mb), str(java.home), scratch
-        ) as session:
+        conf = settings(name, num_cores(cores), scratch, driver_memory_mb(memory_of_machine()))
+        wanted = spark_cluster.executors_from(os.environ, executors)
+        if wanted is not None:
+            template = scratch / "executor.json"
+            template.write_text(
+                json.dumps(spark_cluster.pod_template(wanted, str(Path(work_dir).absolute())))
+            )
+            conf |= spark_cluster.settings(wanted, template)
+        with _started(conf, str(java.home), scratch) as session:
             yield session
 
 

@@ -57,7 +57,7 @@ def _write(
     import pyarrow.parquet as pq
 
     with (
-        spark.open_session("xray", args.cores, args.work_dir) as session,
+        spark.open_session("xray", args.cores, args.work_dir, args.executors) as session,
         spark.watched(session, progress, "measuring"),
     ):
         found = xray_statistics.compute(session, args.documents, documents)
