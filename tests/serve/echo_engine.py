@@ -51,7 +51,11 @@ class Echo(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
 
 
 async def main(label: str, card: str, tokenizer: str, grpc_port: str, http_port: str) -> None:
-    server = grpc.aio.server()
+    options = [
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),  # as Triton is told to
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]
+    server = grpc.aio.server(options=options)
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Echo(label), server)
     assert server.add_insecure_port(f"127.0.0.1:{grpc_port}") == int(grpc_port)
     await server.start()

@@ -203,6 +203,29 @@ async def test_an_engine_killed_under_load_loses_no_request(
     assert (await cluster.figures()).models[OLD].errors == 0
 
 
+@pytest.mark.slow
+async def test_an_engine_that_falls_silent_loses_no_request(
+    cluster: Cluster, engines: dict[str, Engine], model: ModelFolder, tmp_path: Path
+) -> None:
+    silent = Engine(tmp_path, model, OLD, "silent")
+    await silent.wait()
+    await cluster.list(silent)
+    await cluster.route(stable=OLD, holdMs=5000)
+    await cluster.ready()
+    assert await cluster.answerer() == "silent"
+    os.kill(
+        silent.child.pid, signal.SIGSTOP
+    )  # as a machine without power: nothing is refused, nothing answered
+    try:
+        asking = [asyncio.create_task(cluster.answerer(f"user-{number}")) for number in range(5)]
+        await cluster.list(engines["old-a"])
+        async with asyncio.timeout(20):  # pings find it out; the bound of an answer is 30 s
+            assert set(await asyncio.gather(*asking)) == {"old-a"}
+    finally:
+        os.kill(silent.child.pid, signal.SIGCONT)
+        silent.child.stop(1)
+
+
 async def test_a_stream_that_has_begun_is_not_begun_again(
     cluster: Cluster, engines: dict[str, Engine], model: ModelFolder, tmp_path: Path
 ) -> None:

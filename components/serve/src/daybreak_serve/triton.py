@@ -28,6 +28,11 @@ LIBPYTHON = "libpython3.11.so.1.0"
 STUB = Path("python_backend_stubs/3.11/triton_python_backend_stub")
 SHARED_MEMORY = Path("/dev/shm")
 LISTENS = "Started GRPCInferenceService at"
+PING_FLAGS = (
+    "--grpc-http2-min-recv-ping-interval-without-data=1000",
+    "--grpc-keepalive-permit-without-calls=true",
+)
+"""Gateways ask whether the machine is still there; by default such a client is sent away after a while."""
 POLL_S = 0.05
 EXIT_TIMEOUT_S = 5
 LOOPBACK = "127.0.0.1"
@@ -236,6 +241,7 @@ class TritonServer:
             "--allow-http=false",
             f"--grpc-address={reach.host}",
             f"--grpc-port={reach.port}",
+            *PING_FLAGS,
             f"--grpc-restricted-protocol={RESTRICTED}:daybreak={secrets.token_hex(16)}",
             *metrics,
         ]

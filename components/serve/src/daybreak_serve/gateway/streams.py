@@ -19,6 +19,10 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from daybreak_serve import protocol
 from daybreak_serve.protocol import Chunk, Options
 
+PING_S = 3
+"""How often a connection is tried; the engine's side must allow as much (`triton.PING_FLAGS`)."""
+PONG_S = 5
+"""How long an answer to that may take: a busy machine is not a dead one."""
 _CHANNEL_OPTIONS = (
     # A dead engine is tried again soon: the default backs off to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -26,6 +30,12 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.max_receive_message_length", 4 << 20),
     ("grpc.enable_http_proxy", 0),  # the engine is a neighbour, whatever http_proxy says
+    # A machine that is gone says nothing: without pings its requests would wait for TCP, or for `timeout_s`.
+    ("grpc.keepalive_time_ms", 1000 * PING_S),
+    ("grpc.keepalive_timeout_ms", 1000 * PONG_S),
+    ("grpc.http2.ping_timeout_ms", 1000 * PONG_S),  # the one that counts (measured with grpcio 1.85)
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
 )
 FINAL = "triton_final_response"
 WITH_FINAL = "triton_enable_empty_final_response"
