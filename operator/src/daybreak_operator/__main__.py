@@ -13,10 +13,8 @@ import socket
 import sys
 from collections.abc import Mapping
 
-from daybreak_contracts import names
 from daybreak_contracts.errors import DaybreakError, UserError, exit_code_of
 from daybreak_operator.core.deployment.decide import decide as decide_deployment
-from daybreak_operator.core.plan import Object
 from daybreak_operator.core.training.decide import decide as decide_training
 from daybreak_operator.core.training.pipeline_runs import ids_to_ask
 from daybreak_operator.settings import Settings, from_environment
@@ -28,14 +26,7 @@ from daybreak_operator.shell.run import Installation, Operator
 DEFAULT_PORT = "8080"
 
 
-def pipeline_ids(run: Object, settings: Settings) -> tuple[str, ...]:
-    """Return the Kubeflow runs to ask about: none where the run's pipelines are Jobs."""
-    annotations = run["metadata"].get("annotations") or {}
-    backend = annotations.get(names.ANNOTATION_BACKEND, settings.backend)
-    return ids_to_ask(run) if backend == "KubeflowPipelines" else ()
-
-
-DECISIONS = Decisions(decide_training, decide_deployment, pipeline_ids)
+DECISIONS = Decisions(decide_training, decide_deployment, ids_to_ask)
 
 
 def pipelines_of(settings: Settings) -> Pipelines | None:

@@ -13,7 +13,10 @@ from daybreak_contracts.steps import TrainArgs
 from daybreak_operator.core.training.placement import Place, place_after, place_of, places
 from daybreak_operator.core.training.pod_patch import merge, patched_pod
 from daybreak_operator.settings import Settings
+from daybreak_pipelines import packages
 from tests.operator.training.world import UID, World
+
+KUBEFLOW = Settings(backend="KubeflowPipelines", kubeflow_url="http://ml-pipeline", storage_secret="keys")
 
 RESTRICTED = {
     "runAsNonRoot": True,
@@ -146,6 +149,26 @@ class TestJob:
         ]
         text = world.children[("ConfigMap", "first-light-data-1-arguments")]["data"]["parameters.json"]
         assert json.loads(text)["title"] == "first-light"
+
+
+@pytest.mark.parametrize("settings", [Settings(), KUBEFLOW], ids=["by Jobs", "by Kubeflow"])
+def test_pipelines_know_every_parameter_that_they_are_given(settings: Settings) -> None:
+    world = World(settings=settings)
+    parameters = []
+    for part in (lambda: world.settle(1), world.make_data, world.train):
+        part()
+        plan = world.plan
+        assert plan is not None
+        parameters += [(submit.pipeline, submit.parameters) for submit in plan.submit]
+    for stage, pipeline in (("data", names.DATA_PIPELINE), ("model", names.MODEL_PIPELINE)):
+        if settings.backend == "Job":
+            text = world.children[("ConfigMap", f"first-light-{stage}-1-arguments")]["data"][
+                "parameters.json"
+            ]
+            parameters.append((pipeline, json.loads(text)))
+    assert {pipeline for pipeline, _ in parameters} == {names.DATA_PIPELINE, names.MODEL_PIPELINE}
+    for pipeline, values in parameters:
+        packages.check_parameters(pipeline, dict(values))
 
 
 class TestAccess:

@@ -8,7 +8,7 @@ import pytest
 
 from daybreak_contracts import names
 from daybreak_operator.core.training.observed import PipelineRun
-from daybreak_operator.settings import Settings
+from daybreak_operator.settings import Images, Settings
 from tests.operator.training.world import SPEC, UID, World
 
 KUBEFLOW = Settings(backend="KubeflowPipelines", kubeflow_url="http://ml-pipeline")
@@ -334,17 +334,16 @@ class TestSpec:
         assert world.of_kind("PyTorchJob")
 
     def test_an_upgrade_changes_no_run_halfway(self) -> None:
-        world = World()
+        world = World(settings=Settings(images=Images(pipelines="r/pipelines:1")))
         world.look()
-        before = world.the("Job")["spec"]["template"]["spec"]["containers"][0]["image"]
-        world.settings = Settings(images=type(world.settings.images)(pipelines="new", train="new"))
+        world.settings = Settings(images=Images(pipelines="r/pipelines:2"))
         world.hand_error("documents", 75)
         world.settle(2)
         world.wait(61)
         world.settle(2)
         (job,) = world.of_kind("Job")
         assert job["metadata"]["name"] == "first-light-data-2"
-        assert job["spec"]["template"]["spec"]["containers"][0]["image"] == before
+        assert job["spec"]["template"]["spec"]["containers"][0]["image"] == "r/pipelines:1"
 
     @pytest.mark.parametrize(
         "status",

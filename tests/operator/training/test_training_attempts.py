@@ -398,6 +398,28 @@ class TestHeartbeat:
 
 
 class TestResults:
+    @pytest.mark.parametrize(
+        "ends",
+        [
+            pytest.param(lambda w: w.job_ends("PyTorchJob", "Succeeded"), id="the job succeeded"),
+            pytest.param(
+                lambda w: w.pod(MASTER).update(status={"phase": "Succeeded"}), id="the master succeeded"
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("goes", [leave, lose], ids=["leaves", "is gone"])
+    def test_pods_that_are_cleaned_up_at_the_end_are_no_failure(
+        self, ends: Callable[[World], None], goes: Callable[[World, str], None]
+    ) -> None:
+        world = training()
+        ends(world)
+        goes(world, WORKER)
+        world.look()
+        assert world.status["restarts"] == 0
+        world.hand_over("train")
+        world.look()
+        assert world.condition("Trained") == ("True", "Completed")
+
     def test_a_result_counts_even_when_pods_fail_after_it(self) -> None:
         world = training()
         world.hand_over("train")

@@ -91,8 +91,7 @@ class World:
     def observe(self) -> Observed:
         """What a shell gathers; the objects themselves: a decision changes nothing (``test_purity``)."""
         run = dict(self.run)
-        on_kubeflow = self.settings.backend == "KubeflowPipelines" and not self.backend_error
-        ids = pipeline_runs.ids_to_ask(run) if on_kubeflow else ()
+        ids = pipeline_runs.ids_to_ask(run, self.settings)
         asked = {run_id: self.pipelines.get(run_id, PipelineRun("Absent")) for run_id in ids}
         return Observed(
             run=run,

@@ -64,6 +64,8 @@ class TrainingRunStatus(Resource):
     """When the run ended (RFC 3339)."""
     snapshot: Text | None = None
     """Digest of the spec that runs."""
+    backend: Text | None = None
+    """What runs the run's pipelines: KubeflowPipelines or Job; chosen at the start."""
     step: Text | None = None
     """The step that goes on."""
     progress_percent: Annotated[int, Between(0, 100)] | None = None

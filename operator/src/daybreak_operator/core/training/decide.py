@@ -47,7 +47,7 @@ def decide(observed: Observed, now: datetime) -> Plan:
     if afterwards.is_over(observed.run):
         return afterwards.finished(observed, now)
     status = stored.read(observed.run.get("status"))
-    basis = snapshot.basis(observed, status.snapshot)
+    basis = snapshot.basis(observed, status)
     if isinstance(basis, Finding):
         return _cannot_be_read(observed, status, basis, now)
     steps = _recovered(observed, step_table.completed(status.steps), now)
@@ -107,6 +107,7 @@ def _active(scene: Scene, basis: Basis, look: Look) -> Plan:
         status |= {
             "startTime": scene.status.start_time or timestamp(scene.now),
             "snapshot": scene.status.snapshot or basis.digest,
+            "backend": basis.backend,
         }
     waits = [look.look_again_s, conclusion.seconds_to_deadline(scene)]
     waits += [STALLED_LOOK_S] if look.stalled is not None else []

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Object
-from daybreak_operator.core.training import objects, stored
+from daybreak_operator.core.training import objects, snapshot, stored
 from daybreak_operator.core.training.observed import Observed
 from daybreak_operator.core.training.scene import PIPELINES, STAGE_STEPS
+from daybreak_operator.settings import Settings
 
 ALIVE = ("Pending", "Running", "Canceling")
 STOPPABLE = ("Pending", "Running")
@@ -17,8 +18,13 @@ REMEMBERED = 3
 """Attempts of a stage that may still be about: the newest, the one it replaced, and one more for good measure."""
 
 
-def ids_to_ask(run: Object) -> tuple[str, ...]:
-    """Return the run ids that the shell must ask the back end about, given the run as stored."""
+def ids_to_ask(run: Object, settings: Settings) -> tuple[str, ...]:
+    """Return the run ids that the shell must ask the back end about; none where the run's pipelines are Jobs."""
+    return ids_of(run) if snapshot.backend_of(run, settings) == "KubeflowPipelines" else ()
+
+
+def ids_of(run: Object) -> tuple[str, ...]:
+    """Return the ids of a run's newest attempts, whether they were submitted or not."""
     attempts = stored.attempts(run.get("status"))
     return tuple(
         names.pipeline_run_id(objects.uid(run), stage, number)
@@ -37,7 +43,7 @@ def alive(observed: Observed) -> tuple[str, ...]:
         return ()
     return tuple(
         run_id
-        for run_id in ids_to_ask(observed.run)
+        for run_id in ids_of(observed.run)
         if run_id in observed.pipelines and observed.pipelines[run_id].state in ALIVE
     )
 

@@ -28,7 +28,6 @@ from daybreak_operator.core.training.restarts import Verdict
 from daybreak_operator.core.training.results import Report, StepError
 from daybreak_operator.core.training.scene import PIPELINES, STAGE_STEPS, Look, Scene
 
-KUBEFLOW_SCRATCH = "/tmp/daybreak"
 RESULT_GRACE_S = 20.0
 """A pod hands its result over before it ends, but the two reach our watches by different ways."""
 OLD_ATTEMPT_GRACE_S = 60.0
@@ -115,10 +114,7 @@ def _submit(scene: Scene, stage: str, number: int) -> Look:
         pipeline=PIPELINES[stage],
         display_name=f"{scene.namespace}/{names.stage_child(scene.name, stage, number)}",
         experiment=scene.observed.settings.kubeflow_experiment,
-        parameters={
-            **_parameters(scene, stage, KUBEFLOW_SCRATCH),
-            "handover": children.handover(scene, stage, number),
-        },
+        parameters=_parameters(scene, stage, number),
         service_account=scene.observed.settings.pipeline_service_account,
     )
     return Look(
@@ -228,8 +224,15 @@ def _run_id(scene: Scene, stage: str, number: int) -> str:
     return names.pipeline_run_id(scene.uid, stage, number)
 
 
-def _parameters(scene: Scene, stage: str, scratch: str) -> dict[str, Any]:
-    place = arguments.Place(output=scene.run.spec.output.uri, work_dir=scratch)
+def _parameters(scene: Scene, stage: str, number: int) -> dict[str, Any]:
+    """Return the parameters of a stage's pipeline; a Job's pod has the rest in its environment."""
+    on_kubeflow = scene.backend == "KubeflowPipelines"
+    place = arguments.Place(
+        output=scene.run.spec.output.uri,
+        work_dir=names.WORK_DIR,
+        handover=children.handover(scene, stage, number) if on_kubeflow else "",
+        storage_secret=scene.observed.settings.storage_secret if on_kubeflow else "",
+    )
     if stage == names.STAGE_DATA:
         return arguments.data_parameters(scene.run, place)
     return arguments.model_parameters(scene.run, place, step_table.results(scene.steps))
@@ -239,7 +242,7 @@ def _furniture(scene: Scene, stage: str, number: int) -> tuple[Object, ...]:
     """Return what an attempt needs besides its job: results, the right to write them, parameters."""
     role, binding = children.access(scene, [names.stage_child(scene.name, stage, number)])
     own = children.labels(scene, names.ROLE_ARGUMENTS, stage, number)
-    text = json.dumps(_parameters(scene, stage, pods.SCRATCH_FOLDER), sort_keys=True)
+    text = json.dumps(_parameters(scene, stage, number), sort_keys=True)
     parameters = children.config_map(
         scene, names.arguments_name(scene.name, stage, number), own, {children.PARAMETERS_FILE: text}
     )

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from daybreak_contracts import handover
+from daybreak_contracts import handover, names
 from daybreak_operator.core.training import children
 from daybreak_operator.core.training.pod_patch import patched_pod
 from daybreak_operator.core.training.scene import Scene
@@ -17,7 +17,6 @@ from daybreak_operator.core.training.scene import Scene
 USER = 10001
 """As in every image of ours; said here too, because an admission check reads it from the pod."""
 SETTINGS_FOLDER = "/etc/daybreak"
-SCRATCH_FOLDER = "/scratch"
 CONTAINER = "pytorch"
 """The training operator finds a PyTorchJob's container by this name (kubeflow/trainer 1.9, DefaultContainerName)."""
 PIPELINE_CONTAINER = "pipeline"
@@ -77,13 +76,13 @@ def _container(scene: Scene, wish: PodWish) -> dict[str, Any]:
         "command": list(wish.command),
         "env": [
             {"name": handover.HANDOVER, "value": children.handover(scene, wish.stage, wish.attempt)},
-            {"name": "HOME", "value": SCRATCH_FOLDER},
-            {"name": "TMPDIR", "value": SCRATCH_FOLDER},
+            {"name": "HOME", "value": names.WORK_DIR},
+            {"name": "TMPDIR", "value": names.WORK_DIR},
             *wish.env,
         ],
         "volumeMounts": [
             {"name": "settings", "mountPath": SETTINGS_FOLDER, "readOnly": True},
-            {"name": "scratch", "mountPath": SCRATCH_FOLDER},
+            {"name": "scratch", "mountPath": names.WORK_DIR},
             *wish.mounts,
         ],
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},

@@ -22,7 +22,7 @@ PROGRESS_PORT = 8080
 
 def train_arguments(scene: Scene, number: int) -> Object:
     """Return the ConfigMap with the arguments of training."""
-    place = arguments.Place(output=scene.run.spec.output.uri, work_dir=pods.SCRATCH_FOLDER)
+    place = arguments.Place(output=scene.run.spec.output.uri, work_dir=names.WORK_DIR)
     args = arguments.train_args(scene.run, place, step_table.results(scene.steps))
     text = json.dumps(args.model_dump(mode="json"), sort_keys=True)
     own = children.labels(scene, names.ROLE_ARGUMENTS, names.STAGE_TRAIN, number)

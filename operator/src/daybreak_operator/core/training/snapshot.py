@@ -1,7 +1,7 @@
 """The spec that a run was started with: kept in a ConfigMap, its digest in the status.
 
 Owns which parts are frozen and which are read live: ``suspend``, ``runPolicy`` and ``evaluation.gates`` as they are
-now, everything else as it was. Images and back end are kept too: an upgrade of the operator changes no run halfway.
+now, everything else as it was. Images are kept too: an upgrade of the operator changes no run halfway.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from daybreak_contracts.problems import path_text
 from daybreak_contracts.resources import TrainingRun
 from daybreak_contracts.resources.fields import RULE_ERROR
 from daybreak_contracts.resources.run import FROZEN_ONCE_STARTED, TrainingRunSpec
+from daybreak_contracts.resources.run_status import TrainingRunStatus
 from daybreak_operator.core.plan import Finding, Object
 from daybreak_operator.core.training import objects
 from daybreak_operator.core.training.observed import Observed
-from daybreak_operator.settings import Backend, Images
+from daybreak_operator.settings import Backend, Images, Settings
 
 SNAPSHOT_FILE = "run.json"
 MAX_MESSAGE = 8000
@@ -47,21 +48,18 @@ class Basis:
         kept = {
             "spec": json.loads(spec_text(self.run.spec)),
             "images": asdict(self.images),
-            "backend": self.backend,
         }
         return json.dumps(kept, sort_keys=True)
 
 
-def basis(observed: Observed, started_with: str | None) -> Basis | Finding:
-    """Return what the run is decided by; a Finding when its spec is wrong or is not the one that it began with.
-
-    ``started_with`` is the digest in the status; None before the start.
-    """
+def basis(observed: Observed, status: TrainingRunStatus) -> Basis | Finding:
+    """Return what the run is decided by; a Finding when its spec is wrong or is not the one that it began with."""
+    started_with = status.snapshot
     live = _validated(observed.run)
     if isinstance(live, Finding):
         return live
-    settings = observed.settings
-    fresh = Basis(live, settings.images, _backend(observed), digest_of(spec_text(live.spec)))
+    backend = backend_of(observed.run, observed.settings)
+    fresh = Basis(live, observed.settings.images, backend, digest_of(spec_text(live.spec)))
     if started_with is None:
         return fresh
     kept = _kept(observed, fresh)
@@ -122,13 +120,16 @@ def _validated_text(text: str) -> TrainingRun | Finding:
         return Finding("InvalidSpec", f"{problems(error)}: change the spec, or make a new TrainingRun")
 
 
-def _backend(observed: Observed) -> Backend:
-    said = (objects.metadata(observed.run).get("annotations") or {}).get(names.ANNOTATION_BACKEND)
-    for known in get_args(Backend):
-        if said == known:
-            found: Backend = known
-            return found
-    return observed.settings.backend
+def backend_of(run: Object, settings: Settings) -> Backend:
+    """Return what runs a run's pipelines: what it began with, else what it asks for, else the installation's."""
+    began = (run.get("status") or {}).get("backend")
+    asked = (objects.metadata(run).get("annotations") or {}).get(names.ANNOTATION_BACKEND)
+    for said in (began, asked):
+        for known in get_args(Backend):
+            if said == known:
+                found: Backend = known
+                return found
+    return settings.backend
 
 
 def _kept(observed: Observed, fresh: Basis) -> Basis | None:
@@ -145,7 +146,7 @@ def _read(item: Object, fresh: Basis) -> Basis | None:
     kept = _read_text(text) if isinstance(text, str) else None
     if kept is None:
         return None
-    spec, images, backend, digest = kept
+    spec, images, digest = kept
     now = fresh.run.spec
     changed: Mapping[str, Any] = {
         "suspend": now.suspend,
@@ -153,18 +154,15 @@ def _read(item: Object, fresh: Basis) -> Basis | None:
         "evaluation": spec.evaluation.model_copy(update={"gates": now.evaluation.gates}),
     }
     run = fresh.run.model_copy(update={"spec": spec.model_copy(update=changed)})
-    return Basis(run, images, backend, digest)
+    return Basis(run, images, fresh.backend, digest)
 
 
 @functools.lru_cache(maxsize=REMEMBERED)
-def _read_text(text: str) -> tuple[TrainingRunSpec, Images, Backend, str] | None:
+def _read_text(text: str) -> tuple[TrainingRunSpec, Images, str] | None:
     try:
         document = json.loads(text)
         spec = TrainingRunSpec.model_validate(document["spec"])
         images = Images(**document["images"])
-        backend = document["backend"]
     except (ValidationError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if backend not in get_args(Backend):
-        return None
-    return spec, images, backend, digest_of(spec_text(spec))
+    return spec, images, digest_of(spec_text(spec))
