@@ -220,6 +220,16 @@ class TestChoices:
             ("RoleBinding", "research"),
         }
 
+    @pytest.mark.parametrize("backend", ["Job", "KubeflowPipelines"])
+    def test_an_address_of_kubeflow_opens_the_way_to_it_whichever_is_the_default(self, backend: str) -> None:
+        address = "pipelines.kubeflow.url=http://ml-pipeline.kubeflow:8888"
+        things = render.chart((), [f"pipelines.backend={backend}", address])
+        kinds = {thing["kind"] for thing in things if thing["metadata"].get("namespace") == "kubeflow"}
+        assert kinds == {"ServiceAccount", "RoleBinding"}
+        policy = only(things, "NetworkPolicy", "daybreak-operator")
+        chosen = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kubeflow"}}}
+        assert {"to": [chosen]} in policy["spec"]["egress"]
+
     def test_two_replicas_are_not_evicted_together(self) -> None:
         things = render.chart((), ["operator.replicas=2"])
         assert only(things, "PodDisruptionBudget", "daybreak-operator")["spec"]["maxUnavailable"] == 1

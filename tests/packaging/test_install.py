@@ -107,11 +107,14 @@ def self_test(release: Installation) -> None:
     (container,) = pod["spec"]["containers"]
     script, url = container["args"]
     assert url == "http://daybreak-operator.daybreak.svc.cluster.local:8080/readyz"
-    asked = f"http://127.0.0.1:{release.port}/readyz"
-    wait_for(
-        "readiness",
-        lambda: subprocess.run([sys.executable, "-c", script, asked], check=False).returncode == 0,
-    )
+    ours = f"http://127.0.0.1:{release.port}"
+
+    def answers(path: str) -> bool:
+        return subprocess.run([sys.executable, "-c", script, ours + path], check=False).returncode == 0
+
+    wait_for("readiness", lambda: answers("/readyz"))
+    assert answers("/healthz")
+    assert answers("/metrics")
 
 
 def people(release: Installation) -> None:

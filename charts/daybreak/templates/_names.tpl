@@ -33,6 +33,6 @@ capabilities: {drop: [ALL]}
 {{/* Namespaces that get the service account of pipelines, training and serving. */}}
 {{- define "daybreak.accountNamespaces" -}}
 {{- $all := .Values.namespaces }}
-{{- if eq .Values.pipelines.backend "KubeflowPipelines" }}{{ $all = append $all .Values.pipelines.kubeflow.namespace }}{{ end }}
+{{- if .Values.pipelines.kubeflow.url }}{{ $all = append $all .Values.pipelines.kubeflow.namespace }}{{ end }}
 {{- $all | uniq | toJson }}
 {{- end }}
