@@ -29,6 +29,7 @@ ROOMS = {
     "train": "Training",
     "evaluate": "Judge",
     "serve": "Gateway",
+    "operator": "Operator",
     "whole": "The whole run",
 }
 HEAD = """# Benchmarks

@@ -18,7 +18,7 @@ from daybreak_operator.settings import Settings
 from daybreak_operator.shell import answers, events, gather, health, logs
 from daybreak_operator.shell.figures import Readings, Target, targets
 from daybreak_operator.shell.queue import Key
-from daybreak_operator.shell.resources import NODES, PODS, RUNS, resource_of
+from daybreak_operator.shell.resources import NODES, PODS, RUNS, plural_in, resource_of
 from daybreak_operator.shell.store import Store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,6 +55,10 @@ def test_an_answer_that_is_no_json_is_told_as_it_is() -> None:
 
 
 def test_where_things_lie() -> None:
+    for resource in (PODS, NODES, RUNS):
+        assert plural_in(resource.path()) == resource.plural
+        assert plural_in(resource.path("a", "b", "status")) == resource.plural
+    assert plural_in("/apis/apps/v1") == ""
     assert PODS.path() == "/api/v1/pods"
     assert PODS.path("a", "b", "log") == "/api/v1/namespaces/a/pods/b/log"
     assert NODES.path("ignored", "n") == "/api/v1/nodes/n"

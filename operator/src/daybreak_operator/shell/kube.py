@@ -20,7 +20,7 @@ from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_operator.core.plan import Object, Ref
 from daybreak_operator.shell.answers import NotFoundError, error_of, watch_error
-from daybreak_operator.shell.resources import Resource, resource_for, resource_of
+from daybreak_operator.shell.resources import Resource, plural_in, resource_for, resource_of
 
 REQUEST_S = 30.0
 CONNECT_S = 5.0
@@ -31,8 +31,8 @@ APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 METADATA_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
-Seen = Callable[[str, int], None]
-"""Told of every answer: verb and HTTP code (0: none came)."""
+Seen = Callable[[str, str, int], None]
+"""Told of every answer: verb, what it was about (a plural) and the HTTP code (0: none came)."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Kube:
         configuration.connection_pool_maxsize = NUM_CONNECTIONS
         self._configuration = configuration
         self._pool: urllib3.PoolManager = ApiClient(configuration).rest_client.pool_manager
-        self.seen: Seen = lambda verb, code: None
+        self.seen: Seen = lambda verb, plural, code: None
         self.may_write: Callable[[], bool] = lambda: True
         self.request_s = REQUEST_S
 
@@ -265,9 +265,9 @@ class Kube:
                 preload_content=preload,
             )
         except urllib3.exceptions.HTTPError as error:
-            self.seen(method, 0)
+            self.seen(method, plural_in(path), 0)
             raise TransientError(f"the API server can't be reached: {error}") from error
-        self.seen(method, answer.status)
+        self.seen(method, plural_in(path), answer.status)
         if answer.status >= 400:
             _refuse(answer)
         return answer

@@ -117,8 +117,6 @@ class Leadership:
         self._times = times
         self._sighting: Sighting | None = None
         self._renewed: float | None = None
-        self.num_written = 0
-        """Writes of the Lease: the only ones of an idle operator."""
 
     def held(self) -> bool:
         """Return whether we surely lead at this moment: nobody else can have taken over yet."""
@@ -138,7 +136,6 @@ class Leadership:
             written = write(body, self._times.request_s)
         except ConflictError:
             return False
-        self.num_written += 1
         self._sighting = sight(written, None, began)
         self._renewed = began  # counted from before the request: what took long is not ours to enjoy
         return True

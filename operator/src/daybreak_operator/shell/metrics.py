@@ -35,8 +35,8 @@ class Metrics:
         )
         self._requests = Counter(
             "daybreak_api_requests",
-            "Requests to the Kubernetes API by verb and HTTP code (0: no answer).",
-            ["verb", "code"],
+            "Requests to the Kubernetes API by verb, resource and HTTP code (0: no answer).",
+            ["verb", "resource", "code"],
             registry=self.registry,
         )
 
@@ -44,9 +44,9 @@ class Metrics:
         """Count a pass; ``result`` is ok, failed or bug."""
         self._reconcile.labels(kind, result).observe(seconds)
 
-    def requested(self, verb: str, code: int) -> None:
+    def requested(self, verb: str, resource: str, code: int) -> None:
         """Count a request."""
-        self._requests.labels(verb, str(code)).inc()
+        self._requests.labels(verb, resource, str(code)).inc()
 
     def text(self) -> bytes:
         """Return the metrics as Prometheus reads them."""

@@ -64,6 +64,15 @@ _BY_KIND = {
 }
 
 
+def plural_in(path: str) -> str:
+    """Return the plural of the kind that a path of the API is about."""
+    parts = path.strip("/").split("/")
+    rest = parts[2:] if parts[0] == "api" else parts[3:]
+    if rest[:1] == ["namespaces"] and len(rest) > 2:
+        rest = rest[2:]
+    return rest[0] if rest else ""
+
+
 def resource_of(api_version: str, kind: str) -> Resource:
     """Return the resource of a kind; KeyError for one that the operator doesn't know."""
     return _BY_KIND[api_version, kind]

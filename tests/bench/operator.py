@@ -1,0 +1,243 @@
+"""The operator beside its control plane: a burst of objects, a steady stream of changes, an idle minute, memory.
+
+The cluster is the tests' own (etcd and API server on this machine), the operator a process with its real decisions,
+and who creates and watches the objects runs here too: all share the machine's cores.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from daybreak_contracts import names
+from daybreak_contracts.errors import TransientError
+from daybreak_operator.shell import kube as clients
+from daybreak_operator.shell.kube import MERGE, Chosen, Kube
+from daybreak_operator.shell.resources import DEPLOYMENTS, RUNS, Resource
+from tests.bench.row import Row
+from tests.cluster import launcher
+from tests.cluster.processes import free_ports
+from tests.cluster.reach import wait_for
+
+EXAMPLES = Path("manifests/examples")
+NUM_EACH = 1000
+CHANGES_PER_S = 10.0
+STEADY_S = 60.0
+IDLE_S = 60.0
+SETTLE_WITHIN_S = 300.0
+Body = dict[str, Any]
+Name = tuple[str, str]
+
+
+@dataclass
+class Clock:
+    """When each object reached which generation, by a watch of both kinds."""
+
+    kube: Kube
+    reached: dict[Name, dict[int, float]] = field(default_factory=dict)
+    version: dict[str, str] = field(default_factory=dict)
+
+    def start(self, resource: Resource, namespace: str) -> None:
+        """Follow a kind until this process ends."""
+        follow = threading.Thread(target=self._follow, args=(resource, namespace), daemon=True)
+        follow.start()
+
+    def _follow(self, resource: Resource, namespace: str) -> None:
+        version = "0"
+        while True:
+            try:
+                for kind, body in self.kube.watch(resource, namespace, Chosen(), version, 120.0):
+                    version = body["metadata"]["resourceVersion"]
+                    if kind != "BOOKMARK":
+                        self._see(body)
+            except TransientError:
+                continue
+
+    def _see(self, body: Body) -> None:
+        seen = (body.get("status") or {}).get("observedGeneration")
+        if seen is not None:
+            name = (body["kind"], body["metadata"]["name"])
+            self.reached.setdefault(name, {}).setdefault(int(seen), time.monotonic())
+
+
+@dataclass
+class Running:
+    """The operator's process."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def requests(self) -> dict[tuple[str, str], float]:
+        """Requests by verb and resource."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
+            lines = answer.read().decode().splitlines()
+        found: dict[tuple[str, str], float] = {}
+        for line in lines:
+            if line.startswith("daybreak_api_requests_total{"):
+                labels = dict(
+                    part.split("=") for part in line[line.index("{") + 1 : line.index("}")].split(",")
+                )
+                at = labels["verb"].strip('"'), labels["resource"].strip('"')
+                found[at] = found.get(at, 0.0) + float(line.rpartition(" ")[2])
+        return found
+
+    def writes(self) -> float:
+        """Requests that changed something, but for the Lease's renewals."""
+        spared = ("leases", "selfsubjectaccessreviews")
+        return sum(n for (verb, what), n in self.requests().items() if verb != "GET" and what not in spared)
+
+    def memory_mb(self) -> float:
+        """Resident memory now."""
+        return float(psutil.Process(self.process.pid).memory_info().rss) / 1e6
+
+
+@contextmanager
+def operator(kubeconfig: Path, namespace: str, log: Path) -> Iterator[Running]:
+    """Run the operator as its pod does, for all namespaces."""
+    (port,) = free_ports(1)
+    environment = {"KUBECONFIG": str(kubeconfig), "DAYBREAK_NAMESPACE": namespace, "DAYBREAK_PORT": str(port)}
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "daybreak_operator"], env={**os.environ, **environment}, stderr=stream
+        )
+    try:
+        yield Running(process, port)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def objects(namespace: str) -> list[Body]:
+    """The examples, a thousand times each: runs, and deployments that follow them."""
+    found = []
+    for name, kind in (("team-cluster.yaml", "run"), ("completions.yaml", "deployment")):
+        body = yaml.safe_load((EXAMPLES / name).read_text())
+        for number in range(NUM_EACH):
+            metadata = {"name": f"{kind}-{number}", "namespace": namespace}
+            spec = {**body["spec"]}
+            if kind == "deployment":
+                spec["model"] = {"trainingRunRef": {"name": f"run-{number}"}}
+            found.append({**body, "metadata": metadata, "spec": spec})
+    return [body for pair in zip(found[:NUM_EACH], found[NUM_EACH:], strict=True) for body in pair]
+
+
+def burst(kube: Kube, clock: Clock, bodies: list[Body]) -> tuple[float, list[float]]:
+    """Create everything at once; return the seconds until all had a status, and each one's own."""
+    created: dict[Name, float] = {}
+
+    def create(body: Body) -> None:
+        created[body["kind"], body["metadata"]["name"]] = time.monotonic()
+        kube.create(body)
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(create, bodies))
+    wait_for("a status of each", lambda: len(clock.reached) >= len(bodies), SETTLE_WITHIN_S)
+    ends = {name: min(times.values()) for name, times in clock.reached.items()}
+    return max(ends.values()) - began, [ends[name] - created[name] for name in created]
+
+
+def steady(kube: Kube, clock: Clock, bodies: list[Body]) -> list[float]:
+    """Change objects one after the other; return the seconds until each change was observed."""
+    began, changed = time.monotonic(), {}
+    for number in range(int(STEADY_S * CHANGES_PER_S)):
+        body = bodies[number % len(bodies)]
+        time.sleep(max(0.0, began + number / CHANGES_PER_S - time.monotonic()))
+        is_run = body["kind"] == names.KIND_RUN
+        spec = {"runPolicy": {"ttlSecondsAfterFinished": 86_400}} if is_run else {"gateway": {"holdMs": 201}}
+        resource = RUNS if is_run else DEPLOYMENTS
+        path = resource.path(body["metadata"]["namespace"], body["metadata"]["name"])
+        at = time.monotonic()
+        answer = kube._call("PATCH", path, {}, {"spec": spec}, content_type=MERGE)
+        changed[body["kind"], body["metadata"]["name"]] = (answer["metadata"]["generation"], at)
+
+    def seen() -> bool:
+        return all(generation in clock.reached[name] for name, (generation, _) in changed.items())
+
+    wait_for("all changes observed", seen, SETTLE_WITHIN_S)
+    return [clock.reached[name][generation] - at for name, (generation, at) in changed.items()]
+
+
+def settled(running: Running) -> None:
+    """Wait until nothing was written for five seconds."""
+    deadline = time.monotonic() + SETTLE_WITHIN_S
+    before = -1.0
+    while (now := running.writes()) != before:
+        assert time.monotonic() < deadline, "the operator never comes to rest"
+        before = now
+        time.sleep(5)
+
+
+def percentile(values: list[float], percent: int) -> float:
+    """Return a percentile of many values."""
+    return statistics.quantiles(values, n=100)[percent - 1]
+
+
+def measure() -> list[Row]:
+    """Burst, rest, steady changes, rest, idle minute."""
+    with tempfile.TemporaryDirectory() as folder:
+        cluster = launcher.start(launcher.API_SERVER, os.environ, lambda text: print(text, file=sys.stderr))
+        try:
+            return _measured(cluster, Path(folder) / "log")
+        finally:
+            cluster.close()
+
+
+def _measured(cluster: launcher.Cluster, log: Path) -> list[Row]:
+    namespace, home = cluster.namespace(), cluster.namespace()
+    kube = clients.connect({}, str(cluster.kubeconfig))
+    clock, bodies = Clock(kube), objects(namespace)
+    for resource in (RUNS, DEPLOYMENTS):
+        clock.start(resource, namespace)
+    with operator(cluster.kubeconfig, home, log) as running:
+        wait_for("readiness", lambda: _is_ready(running))
+        empty = running.memory_mb()
+        whole_s, each = burst(kube, clock, bodies)
+        settled(running)
+        written = running.writes()
+        full = running.memory_mb()
+        latencies = steady(kube, clock, bodies)
+        settled(running)
+        before, asked = running.writes(), sum(running.requests().values())
+        time.sleep(IDLE_S)
+        idle_writes, idle = running.writes() - before, sum(running.requests().values()) - asked
+        memory = max(full, running.memory_mb())
+    rate = len(bodies) / whole_s
+    count = f"{NUM_EACH} runs and {NUM_EACH} deployments"
+    return [
+        Row("burst to first status", rate, "objects/s", ">= 60", "Kueue (published)", 43.0, count),
+        Row(
+            "burst, P95 of one object",
+            percentile(each, 95),
+            "s",
+            "",
+            note=f"{written:,.0f} API writes in all",
+        ),
+        Row("change to observedGeneration, P95", percentile(latencies, 95), "s", "<= 5", note="10 changes/s"),
+        Row("change to observedGeneration, P50", percentile(latencies, 50), "s", ""),
+        Row("memory", memory, "MB", "<= 250", note=f"{empty:.0f} MB without objects"),
+        Row("API writes in an idle minute", idle_writes, "", "0", note=f"{idle:.0f} requests, Lease and all"),
+    ]
+
+
+def _is_ready(running: Running) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/readyz", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
