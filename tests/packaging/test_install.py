@@ -225,6 +225,9 @@ def leftovers(cluster: Reach) -> list[str]:
 
 @pytest.mark.slow
 def test_from_install_to_uninstall(release: Installation) -> None:
+    notes = release.helm("get", "notes", "daybreak")
+    assert f"watches {release.watched}; pipelines run by Job" in notes
+    assert "No credentials for object storage are set" in notes
     people(release)
     use(release)
     upgrade(release)
