@@ -186,10 +186,23 @@ class TestTheWayBack:
         world.switch(everyone=True)
         world.traffic[M2] = GOOD
         world.run_until(M2, weight=100)
+        world.run(50)
         assert (world.stage, world.stable, world.ready(M1)) == ("Everyone", M1, 2)
         world.switch(everyone=False)
         world.look()
         assert (world.stage, world.routing.weight, world.stable) == ("Warm", 0, M1)
+
+    def test_leaves_the_old_models_pods_until_gateways_had_time_to_leave_it(self) -> None:
+        world = serving_world()
+        world.change(model=model(M2))
+        world.switch(everyone=True)
+        world.traffic[M2] = GOOD
+        while world.stable == M1:
+            world.run(5)
+        world.run(20)
+        assert world.ready(M1) == 2
+        world.run(20)
+        assert world.pods(M1) == []
 
     def test_is_closed_after_that_and_the_switch_speaks_of_the_next_model(self) -> None:
         world = serving_world()
@@ -247,6 +260,7 @@ def test_staff_come_first_when_both_switches_are_on() -> None:
 
 def test_a_share_moves_only_when_its_replicas_answer() -> None:
     world = serving_world(spec=a_spec(replicas=4))
+    world.warm_s = 200  # longer than a soak
     world.change(model=model(M2))
     world.switch(everyone=True)
     world.traffic[M2] = GOOD
