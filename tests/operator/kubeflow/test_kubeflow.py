@@ -17,9 +17,12 @@ from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_operator.core.plan import Submit
 from daybreak_operator.core.training.observed import PipelineRun
-from daybreak_operator.settings import Images
+from daybreak_operator.settings import Images, Settings
 from daybreak_operator.shell import kubeflow, kubeflow_package
+from daybreak_operator.shell.kube import connect
 from daybreak_operator.shell.kubeflow import Choices, Kubeflow
+from daybreak_operator.shell.kubeflow_pods import pods_of_runs
+from tests.cluster.reach import Reach
 from tests.operator.kubeflow.stand_in import ENDED_UNIX, ROOT, BackEnd, Fault, serve
 
 RUN_ID = "0b5c1b63-7a4f-4b52-9a3c-6f6a7b8c9d0e-data-1"
@@ -170,21 +173,12 @@ class TestSubmit:
             client.submit(REQUEST)
         assert back_end.posts() == 0
 
-    def test_an_installations_images_and_secret_are_put_in(self, back_end: BackEnd, clock: Time) -> None:
+    def test_an_installations_images_are_put_in(self, back_end: BackEnd, clock: Time) -> None:
         mine = Images(data="r.example/data@sha256:1", train="r.example/train@sha256:2")
-        chosen = replace(choices(clock), images=mine, storage_secret="s3")
-        Kubeflow(back_end.url, chosen).submit(REQUEST)
-        run = back_end.runs[RUN_ID]
-        executors = run["pipeline_spec"]["pipeline_spec"]["deploymentSpec"]["executors"]
-        assert {executor["container"]["image"] for executor in executors.values()} == {
-            "r.example/data@sha256:1"
-        }
-        assert run["runtime_config"]["parameters"]["storage_secret"] == "s3"
-
-    def test_a_secret_that_a_run_names_is_kept(self, back_end: BackEnd, clock: Time) -> None:
-        request = replace(REQUEST, parameters={**PARAMETERS, "storage_secret": "own"})
-        Kubeflow(back_end.url, replace(choices(clock), storage_secret="s3")).submit(request)
-        assert back_end.runs[RUN_ID]["runtime_config"]["parameters"]["storage_secret"] == "own"
+        Kubeflow(back_end.url, replace(choices(clock), images=mine)).submit(REQUEST)
+        spec = back_end.runs[RUN_ID]["pipeline_spec"]["pipeline_spec"]
+        images = {entry["container"]["image"] for entry in spec["deploymentSpec"]["executors"].values()}
+        assert images == {"r.example/data@sha256:1"}
 
     def test_a_token_is_sent_and_read_anew(self, back_end: BackEnd, clock: Time, tmp_path: Path) -> None:
         token = tmp_path / "token"
@@ -291,6 +285,25 @@ class TestDown:
     def test_a_certificate_that_is_not_trusted_is_told_of(self, back_end: BackEnd) -> None:
         with pytest.raises(TransientError, match="cannot be reached: SSLError"):
             Kubeflow(back_end.url.replace("http:", "https:")).get(RUN_ID)
+
+
+def test_pods_of_a_run_are_found_by_kubeflows_label(cluster: Reach) -> None:
+    namespace = cluster.namespace()
+    kube = connect({}, str(cluster.kubeconfig))
+    settings = Settings(kubeflow_url="http://127.0.0.1:1", backend="KubeflowPipelines")
+    has_pods = kubeflow.back_end(settings, kube).has_pods
+    assert has_pods is not None
+    assert not has_pods(RUN_ID)
+    metadata = {"name": "driver", "namespace": namespace, "labels": {names.LABEL_KUBEFLOW_RUN: RUN_ID}}
+    spec = {"containers": [{"name": "main", "image": "r.example/data"}]}
+    cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    assert has_pods(RUN_ID)
+
+
+def test_where_we_may_not_look_nothing_is_called_lost(cluster: Reach, tmp_path: Path) -> None:
+    namespace = cluster.namespace()
+    nobody = connect({}, str(cluster.kubeconfig_of("default", namespace, tmp_path)))
+    assert pods_of_runs(nobody, namespace)(RUN_ID)
 
 
 EXCHANGES = json.loads((Path(__file__).parent / "exchanges.json").read_text())

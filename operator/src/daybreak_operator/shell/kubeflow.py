@@ -15,12 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_operator.core.plan import Submit
 from daybreak_operator.core.training.observed import PipelineRun, PipelineState
-from daybreak_operator.settings import Images
+from daybreak_operator.settings import Images, Settings
 from daybreak_operator.shell import kubeflow_package
+from daybreak_operator.shell.kube import Kube
+from daybreak_operator.shell.kubeflow_pods import pods_of_runs
 
 LOG = logging.getLogger(__name__)
 TOKEN_FILE = Path("/var/run/secrets/kubeflow/pipelines/token")
@@ -69,8 +70,6 @@ class Choices:
 
     images: Images | None = None
     """Instead of the names that the packages were compiled with."""
-    storage_secret: str = ""
-    """Given to runs that name none: a Secret in Kubeflow's namespace (``names.STORAGE_SECRET_KEYS``)."""
     namespace: str = ""
     """A multi-user installation's profile; its experiments and runs lie there."""
     token_file: Path = TOKEN_FILE
@@ -82,6 +81,13 @@ class Choices:
     sleep: Callable[[float], None] = time.sleep
     timeouts_s: tuple[float, float] = (CONNECT_S, READ_S)
     """To connect, to answer."""
+
+
+def back_end(settings: Settings, kube: Kube) -> Kubeflow:
+    """Return the back end of an installation: with its images, and able to tell a lost run."""
+    return Kubeflow(
+        settings.kubeflow_url, Choices(images=settings.images, has_pods=pods_of_runs(kube, namespace=None))
+    )
 
 
 class NotThereError(Exception):
@@ -128,6 +134,11 @@ class Kubeflow:
         self._experiments = kfp_server_api.ExperimentServiceApi(self._client)
         self._url = url
         self._memory = Memory()
+
+    @property
+    def has_pods(self) -> Callable[[str], bool] | None:
+        """What tells whether a run has pods."""
+        return self._choices.has_pods
 
     def get(self, run_id: str) -> PipelineRun:
         """Return how a run stands; a back end that is down or refuses us is a TransientError."""
@@ -199,16 +210,12 @@ class Kubeflow:
         package = kubeflow_package.read(request.pipeline, choices.packages)
         if choices.images is not None:
             package = kubeflow_package.with_images(package, choices.images)
-        parameters = dict(request.parameters)
-        named = parameters.get("storage_secret", names.NO_SECRET)
-        if choices.storage_secret and named == names.NO_SECRET:
-            parameters["storage_secret"] = choices.storage_secret
         return {
             "run_id": request.run_id,
             "experiment_id": self._experiment(request.experiment),
             "display_name": request.display_name[:MAX_DISPLAY_NAME],
             "pipeline_spec": package,
-            "runtime_config": {"parameters": parameters},
+            "runtime_config": {"parameters": dict(request.parameters)},
             "service_account": request.service_account,
         }
 
