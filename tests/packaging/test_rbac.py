@@ -16,6 +16,7 @@ from daybreak_operator.shell import preflight, uninstall
 from daybreak_operator.shell.kube import Kube, connect
 from daybreak_operator.shell.resources import CHILDREN, PODS
 from tests.cluster.reach import KubectlError, Reach
+from tests.data.spark import test_spark_cluster
 from tests.packaging import rbac, render
 from tests.packaging.render import CHART, NAMESPACE, Object
 
@@ -140,6 +141,17 @@ class TestRules:
                 said = [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
                 assert "*" not in said, thing["metadata"]["name"]
                 assert not {"escalate", "bind", "impersonate"} & set(rule["verbs"])
+
+    def test_pods_of_pipelines_may_start_executors_where_they_are_let(self) -> None:
+        """The right-hand side is what a driver was run with on a real API server."""
+        things = render.chart((), ["serviceAccount.executors=true", "namespaces={a,b}"])
+        roles = [t for t in things if t["metadata"]["name"] == "daybreak-pipeline-executors"]
+        assert [(t["kind"], t["metadata"]["namespace"]) for t in roles] == [
+            *(("Role", "a"), ("Role", "b")),
+            *(("RoleBinding", "a"), ("RoleBinding", "b")),
+        ]
+        assert verbs_by_resource(roles[0]["rules"]) == verbs_by_resource(test_spark_cluster.RULES)
+        assert not [t for t in render.chart() if t["metadata"]["name"] == "daybreak-pipeline-executors"]
 
     def test_the_operators_objects_are_all_it_needs_to_act(self) -> None:
         kinds = {(thing["kind"], thing["metadata"]["name"]) for thing in rbac.operator_objects()}
