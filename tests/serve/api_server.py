@@ -158,12 +158,22 @@ def endpoint_slice(
     digest: str, name: str, ports: tuple[int, int], deployment: str = NAME, **conditions: bool
 ) -> dict[str, Any]:
     """Return the EndpointSlice of one engine on this machine; engines share the address, so each has its own."""
+    return slice_of(
+        names.engine_service(deployment, digest),
+        name,
+        dict(zip(("grpc", "http"), ports, strict=True)),
+        **conditions,
+    )
+
+
+def slice_of(service: str, name: str, ports: dict[str, int], **conditions: bool) -> dict[str, Any]:
+    """Return an EndpointSlice of a Service with one pod on this machine."""
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
-        "metadata": {"name": name, "labels": {SERVICE_LABEL: names.engine_service(deployment, digest)}},
+        "metadata": {"name": name, "labels": {SERVICE_LABEL: service}},
         "addressType": "IPv4",
-        "ports": [{"name": "grpc", "port": ports[0]}, {"name": "http", "port": ports[1]}],
+        "ports": [{"name": called, "port": port} for called, port in ports.items()],
         "endpoints": [
             {
                 "addresses": ["127.0.0.1"],

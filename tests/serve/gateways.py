@@ -67,6 +67,7 @@ class Engine:
 class RunningGateway:
     """A gateway that answers, and what it logged."""
 
+    port: int
     figures_url: str
     client: httpx.AsyncClient
     lines: list[str]
@@ -113,7 +114,16 @@ async def running_gateway(
 ) -> AsyncIterator[RunningGateway]:
     """Run a gateway that follows a ModelDeployment."""
     settings = GatewaySettings(host="127.0.0.1", port=free_port(), probe_interval_s=0.05)
-    args = GatewayArgs(namespace, name, access, settings, figures_port=free_port(), linger_s=0, locate=locate)
+    args = GatewayArgs(
+        namespace=namespace,
+        deployment=name,
+        access=access,
+        settings=settings,
+        figures_port=free_port(),
+        linger_s=0,
+        address="127.0.0.1",
+        locate=locate,
+    )
     lines: list[str] = []
     server = SideServer(
         uvicorn.Config(
@@ -130,6 +140,6 @@ async def running_gateway(
         while not server.started:
             assert not serving.done()
             await asyncio.sleep(0.01)
-        yield RunningGateway(f"http://127.0.0.1:{args.figures_port}", client, lines)
+        yield RunningGateway(settings.port, f"http://127.0.0.1:{args.figures_port}", client, lines)
     server.should_exit = True
     await serving

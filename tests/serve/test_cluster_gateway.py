@@ -20,6 +20,7 @@ from typing import Any
 import httpx
 import pytest
 
+from daybreak_contracts.names import gateway_name
 from daybreak_contracts.routing import Routing, choose
 from daybreak_serve.gateway.apiserver import Access
 from daybreak_serve.modelfolder import ModelFolder
@@ -33,6 +34,7 @@ from tests.serve.api_server import (
     TOKEN,
     ApiServer,
     deployment,
+    slice_of,
 )
 from tests.serve.gateways import NEW, OLD, STAFF, Engine, RunningGateway, running_gateway, until
 
@@ -414,6 +416,36 @@ async def test_figures_tell_by_model_what_was_answered_shown_and_kept(
     assert (await cluster.client.get("/figures")).status_code == 404
 
 
+async def test_an_event_finds_the_gateway_that_answered(
+    cluster: Cluster, engines: dict[str, Engine], tmp_path: Path
+) -> None:
+    await cluster.list(engines["old-a"])
+    await cluster.route(stable=OLD)
+    await cluster.ready()
+    access = Access(cluster.api.url, tmp_path / "token")
+    async with running_gateway(access, NAMESPACE, NAME) as other:
+        await other.ready()
+        for gateway in (cluster, other):
+            ports = {"http": gateway.port}
+            await cluster.api.put(SLICES, slice_of(gateway_name(NAME), f"gateway-{gateway.port}", ports))
+        mine, theirs = [(await gateway.ask()).json()["id"] for gateway in (cluster, other)]
+
+        async def is_taken() -> bool:
+            events = [{"completion_id": one, "event": "shown"} for one in (mine, theirs)]
+            response = await cluster.client.post("/v1/events", json={"events": events})
+            return response.status_code == 200
+
+        await until(is_taken)  # at first it does not know the other one: 404, and nothing is counted
+        counted = [(await gateway.figures()).models[OLD].shown for gateway in (cluster, other)]
+        assert counted == [1, 1]
+        wrong = {"completion_id": theirs, "event": "partiallyAccepted", "characters": 99}
+        response = await cluster.client.post("/v1/events", json=wrong)
+        assert (response.status_code, response.json()["error"]["param"]) == (400, "characters")
+        unknown = {"completion_id": theirs[:-1], "event": "shown"}
+        assert (await cluster.client.post("/v1/events", json=unknown)).status_code == 404
+    assert (await cluster.client.post("/v1/events", json=wrong)).status_code == 503
+
+
 async def test_shadow_requests_are_asked_after_the_answer_and_counted_apart(
     cluster: Cluster, engines: dict[str, Engine]
 ) -> None:
@@ -478,7 +510,8 @@ async def test_the_pod_goes_on_for_a_while_after_sigterm_and_leaves(
 
             await until(is_told)
             async with httpx.AsyncClient(base_url=client.base_url, trust_env=False) as late:
-                assert (await late.post("/v1/completions", json={"prompt": "x"})).status_code == 200
+                answer = await late.post("/v1/completions", json={"prompt": "x"})
+            assert (answer.status_code, answer.headers["connection"]) == (200, "close")
         assert await asyncio.to_thread(child.wait, 20)
         assert child.exit_code == 0, child.log_tail()
     finally:

@@ -29,6 +29,7 @@ from daybreak_serve.gateway.events import Event, Journal, Record, characters_of,
 from daybreak_serve.gateway.exchange import ClientLeft, header, read_body
 from daybreak_serve.gateway.fleet import Fleet, model_of
 from daybreak_serve.gateway.metrics import GatewayMetrics, label_of
+from daybreak_serve.gateway.peers import FORWARDED_HEADER, PREFIX, Peers
 from daybreak_serve.gateway.problems import RETRY_AFTER_S, Problem
 from daybreak_serve.gateway.requests import groups_of
 from daybreak_serve.gateway.tallies import Tallies
@@ -53,11 +54,17 @@ class Gateway:
     """One gateway: its parts, and the handlers that need them. Made inside the running loop."""
 
     def __init__(
-        self, settings: GatewaySettings, fleet: Fleet, state: State, event_log: TextIO | None
+        self,
+        settings: GatewaySettings,
+        fleet: Fleet,
+        state: State,
+        event_log: TextIO | None,
+        peers: Peers,
     ) -> None:
         self._settings = settings
         self._fleet = fleet
         self._state = state
+        self._peers = peers
         self._metrics = GatewayMetrics()
         self._journal = Journal(settings.num_records, event_log.write if event_log else lambda line: None)
         self._tallies = Tallies(socket.gethostname(), time.time)
@@ -77,7 +84,7 @@ class Gateway:
                 shadow=Shadow(fleet, self._tallies, fleet.chance, time.monotonic),
                 clock=time.monotonic,
                 wall_clock=time.time,
-                new_id=lambda: uuid.uuid4().hex,
+                new_id=lambda: f"{PREFIX}{peers.mark}{uuid.uuid4().hex}",
             )
         )
 
@@ -93,14 +100,19 @@ class Gateway:
         return self._tallies.figures(version, self._inflight(), self._held())
 
     async def events(self, request: Request) -> Response:
-        """``POST /v1/events``: all events of a body are taken, or none."""
+        """``POST /v1/events``: all events of a body that are about one gateway's completions are taken, or none."""
         try:
             body = await read_body(request.receive, request.scope, self._settings.body_limit_bytes)
-            found = [(event, self._journal.find(event)) for event in parse_events(body)]
         except ClientLeft:
             return Response(status_code=499)
+        mine, theirs = parse_events(body), dict[str, list[Event]]()
+        if header(request.scope, FORWARDED_HEADER) is None:
+            mine, theirs = self._peers.split(mine)
+        found = [(event, self._journal.find(event)) for event in mine]
+        counts = [await self._peers.forward(url, events) for url, events in theirs.items()]
         num_new = sum(self._take(event, record) for event, record in found)
-        return JSONResponse({"accepted": num_new, "repeated": len(found) - num_new})
+        num_new, num_old = num_new + sum(new for new, _ in counts), len(found) - num_new
+        return JSONResponse({"accepted": num_new, "repeated": num_old + sum(old for _, old in counts)})
 
     def _take(self, event: Event, record: Record) -> bool:
         if not self._journal.log(event, record, time.time()):
@@ -192,7 +204,7 @@ def create_app(config: GatewayConfig) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         fleet, state = local_fleet(config)
         with event_log(config) as log:
-            gateway = Gateway(config, fleet, state, log)
+            gateway = Gateway(config, fleet, state, log, Peers())
             add_routes(app, gateway)
             app.router.routes.append(Route("/metrics", gateway.metrics))
             probing = asyncio.create_task(probe(fleet, config.probe_interval_s, every=1))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,8 +18,9 @@ from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.routing import Routing
 from daybreak_serve.card import ModelCard, check_tokenizer
-from daybreak_serve.gateway.apiserver import ApiServer, Change
+from daybreak_serve.gateway.apiserver import ApiServer
 from daybreak_serve.gateway.fleet import Fleet, Revision, model_of
+from daybreak_serve.gateway.peers import Peers
 from daybreak_serve.gateway.places import Endpoint
 from daybreak_serve.gateway.slices import SERVICE_LABEL, Listed, as_listed, engines_of
 
@@ -35,29 +36,34 @@ class _Following:
 
     revision: Revision
     task: asyncio.Task[None] | None = None
-    slices: dict[str, dict[str, Any]] = field(default_factory=dict)
     listed: dict[str, Listed] = field(default_factory=dict)
     joining: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     is_synced: bool = False
 
 
-class ClusterView:
-    """Keeps a `Fleet` as the cluster has it."""
+@dataclass(frozen=True)
+class Followed:
+    """What a gateway follows: one ModelDeployment, by one API server."""
 
-    def __init__(
-        self,
-        fleet: Fleet,
-        api: ApiServer,
-        deployment: tuple[str, str],
-        log: Callable[[str], None],
-        locate: Callable[[Listed], Listed] = as_listed,
-    ) -> None:
+    api: ApiServer
+    namespace: str
+    name: str
+    locate: Callable[[Listed], Listed] = as_listed
+    """How engines and other gateways are reached."""
+
+
+class ClusterView:
+    """Keeps a `Fleet` and `Peers` as the cluster has them."""
+
+    def __init__(self, fleet: Fleet, peers: Peers, followed: Followed, log: Callable[[str], None]) -> None:
         self._fleet = fleet
-        self._api = api
-        self._namespace, self._name = deployment
+        self._peers = peers
+        self._api = followed.api
+        self._namespace, self._name = followed.namespace, followed.name
         self._log = log
-        self._locate = locate
+        self._locate = followed.locate
         self._followed: dict[str, _Following] = {}
+        self._following_peers: asyncio.Task[None] | None = None
         self._cards = httpx.AsyncClient(trust_env=False, timeout=CARD_TIMEOUT_S)
         self._ending: set[asyncio.Task[None]] = set()
         self.is_wrong = False
@@ -79,10 +85,12 @@ class ClusterView:
     def has_died(self) -> bool:
         """Tell whether a part of the view ended by a bug: the gateway would serve by an old picture for ever."""
         tasks = [task for one in self._followed.values() for task in (one.task, *one.joining.values())]
+        tasks.append(self._following_peers)
         return any(task is not None and task.done() for task in tasks)
 
     async def run(self) -> None:
         """Follow the ModelDeployment until cancelled."""
+        self._following_peers = asyncio.create_task(self._follow_peers())
         path, selector = DEPLOYMENTS.format(self._namespace), {"fieldSelector": f"metadata.name={self._name}"}
         async for change in self._api.follow(path, selector):
             for found in change.objects:
@@ -91,6 +99,8 @@ class ClusterView:
 
     async def close(self) -> None:
         """Stop following."""
+        if self._following_peers is not None:
+            self._end(self._following_peers)
         for digest in list(self._followed):
             self._forget(digest)
         await asyncio.gather(*self._ending, return_exceptions=True)
@@ -132,24 +142,29 @@ class ClusterView:
 
     async def _follow(self, following: _Following) -> None:
         service = names.engine_service(self._name, following.revision.digest)
-        selector = {"labelSelector": f"{SERVICE_LABEL}={service}"}
-        async for change in self._api.follow(SLICES.format(self._namespace), selector):
-            self._note(following, change)
-            self._update(following)
+        async for slices in self._slices_of(service):
+            self._update(following, engines_of(slices))
             following.is_synced = True
 
-    def _note(self, following: _Following, change: Change) -> None:
-        if change.kind == "LISTED":
-            following.slices.clear()
-        for found in change.objects:
-            if change.kind == "DELETED":
-                following.slices.pop(found["metadata"]["name"], None)
-            else:
-                following.slices[found["metadata"]["name"]] = found
+    async def _follow_peers(self) -> None:
+        async for slices in self._slices_of(names.gateway_name(self._name)):
+            self._peers.set(map(self._locate, engines_of(slices).values()))
 
-    def _update(self, following: _Following) -> None:
-        """Bring a revision's engines in line with its slices."""
-        listed = engines_of(following.slices.values())
+    async def _slices_of(self, service: str) -> AsyncIterator[list[dict[str, Any]]]:
+        """Yield all EndpointSlices of a Service at each change."""
+        selector, slices = {"labelSelector": f"{SERVICE_LABEL}={service}"}, dict[str, dict[str, Any]]()
+        async for change in self._api.follow(SLICES.format(self._namespace), selector):
+            if change.kind == "LISTED":
+                slices.clear()
+            for found in change.objects:
+                if change.kind == "DELETED":
+                    slices.pop(found["metadata"]["name"], None)
+                else:
+                    slices[found["metadata"]["name"]] = found
+            yield list(slices.values())
+
+    def _update(self, following: _Following, listed: dict[str, Listed]) -> None:
+        """Bring a revision's engines in line with what is listed."""
         places = following.revision.places
         for name in set(following.listed) - set(listed):
             joining = following.joining.pop(name, None)

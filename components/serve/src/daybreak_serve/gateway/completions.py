@@ -111,7 +111,7 @@ class Completions:
             parts.metrics.rejected.labels("invalid").inc()
             await answer.problem(problem)
             return
-        identity = Identity(f"cmpl-{parts.new_id()}", int(parts.wall_clock()), settings.model_name)
+        identity = Identity(parts.new_id(), int(parts.wall_clock()), settings.model_name)
         groups = groups_of(header(scope, GROUPS_HEADER))
         flight = _Flight(request, groups, Ticket(), answer, identity, began_s)
         watcher = asyncio.create_task(watch(receive, flight.ticket))

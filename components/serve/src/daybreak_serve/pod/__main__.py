@@ -110,7 +110,7 @@ def _engine(options: argparse.Namespace) -> None:
 def _gateway(options: argparse.Namespace) -> None:
     from daybreak_serve.gateway.apiserver import Access, access_of_pod
     from daybreak_serve.gateway.config import GatewaySettings
-    from daybreak_serve.pod.gateway import GatewayArgs, parse_deployment, run
+    from daybreak_serve.pod.gateway import GatewayArgs, own_address, parse_deployment, run
 
     namespace, name = parse_deployment(options.deployment)
     if options.api_server:
@@ -125,7 +125,16 @@ def _gateway(options: argparse.Namespace) -> None:
         port=options.port,
         drain_s=options.drain_seconds,
     )
-    run(GatewayArgs(namespace, name, access, settings, options.figures_port, options.linger_seconds))
+    args = GatewayArgs(
+        namespace=namespace,
+        deployment=name,
+        access=access,
+        settings=settings,
+        figures_port=options.figures_port,
+        linger_s=options.linger_seconds,
+        address=own_address(),
+    )
+    run(args)
 
 
 def _sign(options: argparse.Namespace) -> None:

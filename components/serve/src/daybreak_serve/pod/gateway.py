@@ -11,6 +11,7 @@ import contextlib
 import gc
 import random
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from types import FrameType
@@ -26,14 +27,17 @@ from daybreak_contracts.errors import UserError
 from daybreak_serve.gateway.__main__ import KEEP_ALIVE_S
 from daybreak_serve.gateway.apiserver import Access, ApiServer
 from daybreak_serve.gateway.app import HANDLERS, Gateway, add_routes, event_log
-from daybreak_serve.gateway.cluster import ClusterView, probe
+from daybreak_serve.gateway.cluster import ClusterView, Followed, probe
 from daybreak_serve.gateway.config import GatewaySettings
 from daybreak_serve.gateway.fleet import Fleet
+from daybreak_serve.gateway.peers import Peers
 from daybreak_serve.gateway.slices import Listed, as_listed
 from daybreak_serve.pod.listening import listening
 
 STEADY_PROBES = 10
 """A proven engine is asked each tenth time: EndpointSlices tell of its end sooner."""
+
+CLOSE = (b"connection", b"close")
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class GatewayArgs:
     figures_port: int
     linger_s: float
     """How long a pod that ends goes on taking connections: until every proxy has learnt that it ends."""
+    address: str
+    """Of this pod, as its Service's EndpointSlices have it: other gateways send it events of its completions."""
     locate: Callable[[Listed], Listed] = as_listed
 
 
@@ -65,9 +71,15 @@ class LingeringServer(uvicorn.Server):
             self.should_exit = True
             return
         gateway.is_ending = True
+        self._send_clients_away()
         loop = self._pod.loop
         assert loop is not None, "it is set before the gateway"
         loop.call_soon_threadsafe(lambda: loop.call_later(self._linger_s, self._end))
+
+    def _send_clients_away(self) -> None:
+        """Close each connection with its next answer: one that is closed while it rests may meet a request."""
+        self.config.encoded_headers.append(CLOSE)
+        self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
 
     def _end(self) -> None:
         self.should_exit = True
@@ -91,9 +103,11 @@ class GatewayPod:
         self.loop = asyncio.get_running_loop()
         fleet = Fleet(settings.max_held, random.Random(), settings.engine_timeout_s)
         api = ApiServer(args.access, random.Random(), self._log)
-        view = self._view = ClusterView(fleet, api, (args.namespace, args.deployment), self._log, args.locate)
+        peers = Peers(f"{args.address}:{settings.port}")
+        followed = Followed(api, args.namespace, args.deployment, args.locate)
+        view = self._view = ClusterView(fleet, peers, followed, self._log)
         with event_log(settings) as events:
-            gateway = self.gateway = Gateway(settings, fleet, view, events)
+            gateway = self.gateway = Gateway(settings, fleet, view, events, peers)
             add_routes(app, gateway)
             app.router.routes.append(Route("/livez", self.livez))
             following = self._following = asyncio.create_task(view.run())
@@ -106,6 +120,7 @@ class GatewayPod:
                     task.cancel()
                 await asyncio.wait([following, probing])
                 await view.close()
+                await peers.close()
                 await fleet.close()
 
     def _inside(self, gateway: Gateway) -> Starlette:
@@ -127,6 +142,14 @@ class GatewayPod:
         if self._view.has_died or (self._following is not None and self._following.done()):
             return JSONResponse({"status": "dead", "reason": "a watch ended by a bug"}, 500)
         return JSONResponse({"status": "alive"})
+
+
+def own_address() -> str:
+    """Return this pod's address: its host name stands in its /etc/hosts; empty where it has none."""
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return ""
 
 
 def log(line: str) -> None:
