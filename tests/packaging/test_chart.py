@@ -230,8 +230,11 @@ class TestChoices:
         chosen = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kubeflow"}}}
         assert {"to": [chosen]} in policy["spec"]["egress"]
 
-    def test_two_replicas_are_not_evicted_together(self) -> None:
+    def test_two_replicas_stand_apart_and_are_not_evicted_together(self) -> None:
         things = render.chart((), ["operator.replicas=2"])
+        spec = only(things, "Deployment", "daybreak-operator")["spec"]
+        (spread,) = spec["template"]["spec"]["topologySpreadConstraints"]
+        assert spread["labelSelector"] == spec["selector"]
         assert only(things, "PodDisruptionBudget", "daybreak-operator")["spec"]["maxUnavailable"] == 1
 
     def test_an_account_that_exists_is_left_alone(self) -> None:
