@@ -350,6 +350,15 @@ class TestScaling:
         assert world.condition("CapacityAvailable") == ("False", "ReplicasRefused")
 
 
+def test_a_folder_that_moved_is_fetched_from_its_new_place() -> None:
+    world = serving_world()
+    world.change(model={**model(M1), "uri": "s3://elsewhere/m1"})
+    plan = world.look()
+    assert (world.status["stable"]["uri"], world.stage) == ("s3://elsewhere/m1", "Everyone")
+    assert "s3://elsewhere/m1" in str(plan.apply)
+    assert "s3://models/111" not in str(plan.apply)
+
+
 def test_zones_that_are_short_are_said_with_the_time_of_the_next_try() -> None:
     world = serving_world(machines={"a": 1, "b": 1})
     world.change(replicas=3)
@@ -357,6 +366,7 @@ def test_zones_that_are_short_are_said_with_the_time_of_the_next_try() -> None:
     assert world.condition("CapacityAvailable") == ("False", "CapacityShort")
     states = {zone["zone"]: zone["state"] for zone in world.status["zones"]}
     assert "BackingOff" in states.values()
+    assert world.events.count(("Warning", "CapacityShort")) == 1
     assert world.condition("Ready") == ("True", "Serving")
 
 

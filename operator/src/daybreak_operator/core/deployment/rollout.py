@@ -46,6 +46,8 @@ def begin(state: State, spec: ModelDeploymentSpec, target: Target | Waiting, now
         state = replace(forgive(state, now), rollout_digest=digest)
     if isinstance(target, Waiting):
         return keep_unless_renamed(state, target, now)
+    if state.stable is not None and state.stable.digest == target.digest:
+        state = replace(state, stable=replace(state.stable, uri=target.uri))  # a folder may move
     candidate = state.candidate
     if candidate is not None and candidate.digest == target.digest:
         kept = replace(candidate, uri=target.uri, source=target.source)

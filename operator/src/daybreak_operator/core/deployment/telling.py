@@ -35,13 +35,15 @@ def _of_rollout(before: State, after: State) -> Iterator[Event]:
     yield Event(kind, new.stage, f"model {names.short(new.digest)} is in stage {new.stage}{share}{why}")
 
 
+GOOD = {"Ready": "True", "Stalled": "False", "CapacityAvailable": "True"}
+
+
 def _of_conditions(stored: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[Event]:
-    """Ready and Stalled, when they change; a first look at nothing is no news."""
-    before, after = stored.get("conditions") or (), status["conditions"]
-    for kind, good in (("Ready", "True"), ("Stalled", "False")):
-        old, new = find(before, kind), find(after, kind)
+    """What turned bad or good again. Nothing is ready at first, and nobody knows of capacity: that is no news."""
+    for kind, good in GOOD.items():
+        old, new = find(stored.get("conditions") or (), kind), find(status["conditions"], kind)
         was = old["status"] if old is not None else ("False" if kind == "Ready" else good)
-        if new is None or new["status"] == was:
+        if new is None or new["status"] in (was, "Unknown") or (was, new["status"]) == ("Unknown", good):
             continue
         severity: Any = "Normal" if new["status"] == good else "Warning"
         yield Event(severity, new["reason"], f"{kind} is {new['status']}: {new['message']}")
