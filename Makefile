@@ -23,6 +23,10 @@ run: setup ## Raw code in, a served completion model out (manifests/examples/fir
 test: setup ## All tests, with coverage
 	$(UV) run --frozen pytest --cov --cov-report=term
 
+.PHONY: e2e
+e2e: setup ## Tests on a real node: root, containerd, runc, CNI plugins, nftables (tests/cluster/README.md)
+	$(UV) run --frozen python -m tests.e2e
+
 .PHONY: check
 check: setup ## Format, lint, types, import contracts, generated files
 	$(UV) run --frozen ruff format --check .

@@ -58,6 +58,7 @@ PROGRAMS = {
                 "kube-proxy",
             ],
         ),
+        Program("coredns", "coredns", "github.com/coredns/coredns", "github.com/coredns/coredns"),
         Program("etcd", "etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3"),
         Program(
             "kwok",

@@ -12,27 +12,36 @@ from typing import Any
 HOST = "127.0.0.1"
 SERVICE_ADDRESSES = "10.96.0.0/16"
 NOBODY = "203.0.113.1"
-"""RFC 5737: nobody has it. Endpoints may not be loopback, and nothing here calls the API server by its Service."""
+"""RFC 5737: nobody has it. Endpoints may not be loopback, and where there are no real nodes nobody calls them."""
 
 ADMIN = "daybreak-admin"
 CONTROLLER_MANAGER = "system:kube-controller-manager"
 SCHEDULER = "system:kube-scheduler"
-GROUPS = {ADMIN: "system:masters", CONTROLLER_MANAGER: "", SCHEDULER: ""}
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the parts of one cluster are: its data folder and its ports, all on loopback."""
+    """Where the parts of one cluster are: its data folder, ports and addresses."""
 
     data: Path
     etcd_port: int
     etcd_peer_port: int
     api_port: int
+    host: str = HOST
+    """Address of the API server; pods of real nodes must reach it, too."""
+    nodes: tuple[str, ...] = ()
+    """Names of real nodes: each kubelet is a user."""
 
     @property
     def url(self) -> str:
         """Address of the API server."""
-        return f"https://{HOST}:{self.api_port}"
+        return f"https://{self.host}:{self.api_port}"
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """Users, each with its group."""
+        kubelets = {f"system:node:{name}": "system:nodes" for name in self.nodes}
+        return {ADMIN: "system:masters", CONTROLLER_MANAGER: "", SCHEDULER: ""} | kubelets
 
     @property
     def certificates(self) -> Path:
@@ -79,8 +88,8 @@ def kube_apiserver(layout: Layout) -> list[str]:
     """RBAC on, users by token, Services without kube-proxy reached by their endpoints (webhooks on the host)."""
     return [
         f"--etcd-servers=http://{HOST}:{layout.etcd_port}",
-        f"--bind-address={HOST}",
-        f"--advertise-address={NOBODY}",
+        f"--bind-address={layout.host}",
+        f"--advertise-address={NOBODY if layout.host == HOST else layout.host}",
         f"--secure-port={layout.api_port}",
         f"--cert-dir={layout.certificates}",
         f"--token-auth-file={layout.tokens}",

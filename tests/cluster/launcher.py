@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.cluster import binaries, commands
 from tests.cluster.binaries import Say
-from tests.cluster.commands import ADMIN, GROUPS, HOST, Layout
+from tests.cluster.commands import ADMIN, HOST, Layout
 from tests.cluster.processes import Household, StartError, free_ports
 from tests.cluster.reach import Reach, wait_for, written
 
@@ -84,13 +84,13 @@ def locate(parts: Parts, environment: Mapping[str, str], say: Say) -> dict[str, 
 class Cluster(Reach):
     """A running cluster of our own; `close` ends it."""
 
-    def __init__(self, parts: Parts, programs: Mapping[str, Path], data: Path, ports: list[int]) -> None:
-        self.layout = Layout(data, *ports[:3])
+    def __init__(self, parts: Parts, programs: Mapping[str, Path], layout: Layout, kwok_port: int) -> None:
+        self.layout = layout
         self.parts = parts
         self._programs = programs
-        self._kwok_port = ports[3]
-        self._tokens = _write_users(self.layout)
-        self._household = Household(data)
+        self._kwok_port = kwok_port
+        self._tokens = _write_users(layout)
+        self._household = Household(layout.data)
         super().__init__(self.layout.kubeconfig(ADMIN), programs["kubectl"], parts.controllers)
 
     @property
@@ -117,9 +117,10 @@ class Cluster(Reach):
         if self.parts.controllers:
             wait_for("the default account", lambda: self.get("serviceaccount", "default", "default"))
         if self.parts.training_operator:
-            from tests.cluster.training_operator import install
+            from tests.cluster.training_operator import host_address, install
 
-            install(self, self._household, self._programs["training-operator"])
+            address = host_address() if self.layout.host == HOST else self.layout.host
+            install(self, self._household, self._programs["training-operator"], address)
 
     def _start(self, name: str, flags: list[str]) -> None:
         self._household.start(name, [str(self._programs[name]), *flags])
@@ -158,7 +159,8 @@ def start(parts: Parts, environment: Mapping[str, str], say: Say, folder: Path |
     for attempt in range(1, PORT_TRIES + 1):
         data = folder.resolve() if folder else Path(tempfile.mkdtemp(prefix="daybreak-cluster-"))
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        cluster = Cluster(parts, programs, data, free_ports(4))
+        *ports, kwok_port = free_ports(4)
+        cluster = Cluster(parts, programs, Layout(data, *ports), kwok_port)
         try:
             cluster.up()
         except StartError as failure:
@@ -181,8 +183,8 @@ def _write_users(layout: Layout) -> dict[str, str]:
     key = ec.generate_private_key(ec.SECP256R1())
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL)
     layout.account_key.write_bytes(key.private_bytes(*form, serialization.NoEncryption()))
-    tokens = {user: secrets.token_hex(16) for user in GROUPS}
-    lines = [f'{token},{user},{user},"{GROUPS[user]}"\n' for user, token in tokens.items()]
+    tokens = {user: secrets.token_hex(16) for user in layout.groups}
+    lines = [f'{token},{user},{user},"{layout.groups[user]}"\n' for user, token in tokens.items()]
     layout.tokens.write_text("".join(lines))
     for user, token in tokens.items():
         written(layout.kubeconfig(user), layout.url, layout.authority, token)

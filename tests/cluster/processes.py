@@ -105,11 +105,12 @@ class Household:
         finally:
             os.kill(pid, signal.SIGCONT)
 
-    def close(self) -> None:
-        """Kill all, and remove the folder: nobody needs what an orderly end would write."""
+    def close(self, sweep: bool = True) -> None:
+        """Kill all, and remove the folder unless somebody else does; nobody needs what an orderly end would write."""
         for child in self._children.values():
             child.kill()
         self._sweeper.kill()
         self._sweeper.wait()
         self._starter.shutdown()
-        shutil.rmtree(self.data)
+        if sweep:
+            shutil.rmtree(self.data)

@@ -35,6 +35,7 @@ VALIDATING_PATH = "/validate-kubeflow-org-v1-pytorchjob"
 WAITED_FOR = Path("/tmp/k8s-webhook-server/serving-certs/tls.crt")
 """The operator waits for a file of this very name, and then reads its certificate below TMPDIR instead."""
 READY_WITHIN_S = 120.0
+INIT_IMAGE = "daybreak-init"
 INIT_CONTAINER = """\
 - name: init-pytorch
   image: {{.InitContainerImage}}
@@ -44,13 +45,12 @@ INIT_CONTAINER = """\
 """The stock one resolves names by a tool of one image; this one works in any."""
 
 
-def install(cluster: Reach, household: Household, program: Path) -> None:
+def install(cluster: Reach, household: Household, program: Path, address: str) -> None:
     """Apply its kind and webhook, start it, wait until a job would be taken."""
     webhook_port, metrics_port, probe_port = free_ports(3)
     crds = binaries.assets_of("training-operator", os.environ) / "manifests/base/crds"
     cluster.install_crds(crds / "kubeflow.org_pytorchjobs.yaml")
     files = certificates(f"{SERVICE}.{NAMESPACE}.svc", datetime.now(UTC))
-    address = host_address()
     cluster.apply({"apiVersion": "v1", "kind": "List", "items": objects(address, webhook_port, files)})
     temporary = household.data / "training-operator"
     served = temporary / "k8s-webhook-server" / "serving-certs"
@@ -65,7 +65,7 @@ def install(cluster: Reach, household: Household, program: Path) -> None:
         f"--webhook-server-port={webhook_port}",
         f"--metrics-bind-address={HOST}:{metrics_port}",
         f"--health-probe-bind-address={HOST}:{probe_port}",
-        "--pytorch-init-container-image=daybreak-init",
+        f"--pytorch-init-container-image={INIT_IMAGE}",
         f"--pytorch-init-container-template-file={template}",
     ]
     own = {"KUBECONFIG": str(cluster.kubeconfig), "TMPDIR": str(temporary), "MY_POD_NAMESPACE": NAMESPACE}
