@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -332,6 +333,24 @@ class TestSpec:
         world.look()
         assert world.condition("Stalled") == ("True", "SnapshotLost")
         assert world.of_kind("PyTorchJob")
+
+    def test_a_release_that_knows_more_fields_reads_the_snapshot_of_the_one_before(self) -> None:
+        world = training()
+        snapshot = world.children[("ConfigMap", names.snapshot_name("first-light"))]
+        kept = json.loads(snapshot["data"]["run.json"])
+        del kept["spec"]["training"]["checkpoint"], kept["spec"]["seed"]
+        snapshot["data"]["run.json"] = json.dumps(kept)
+        world.look()
+        assert world.condition("Stalled")[0] == "False"
+
+    @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"spec": {}, "images": {}, "digest": "x"}'])
+    def test_a_snapshot_that_cannot_be_read_is_written_anew(self, text: str) -> None:
+        world = training()
+        snapshot = world.children[("ConfigMap", names.snapshot_name("first-light"))]
+        kept, snapshot["data"] = snapshot["data"], {"run.json": text}
+        world.look()
+        assert world.condition("Stalled")[0] == "False"
+        assert snapshot["data"] == kept
 
     def test_an_upgrade_changes_no_run_halfway(self) -> None:
         world = World(settings=Settings(images=Images(pipelines="r/pipelines:1")))

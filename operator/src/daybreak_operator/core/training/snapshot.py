@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from pydantic import ValidationError
-from pydantic.alias_generators import to_camel
 
 from daybreak_contracts import names
 from daybreak_contracts.problems import path_text
@@ -45,10 +44,8 @@ class Basis:
 
     def document(self) -> str:
         """Return what is kept in the snapshot."""
-        kept = {
-            "spec": json.loads(spec_text(self.run.spec)),
-            "images": asdict(self.images),
-        }
+        spec = self.run.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+        kept = {"spec": spec, "digest": self.digest, "images": asdict(self.images)}
         return json.dumps(kept, sort_keys=True)
 
 
@@ -58,8 +55,9 @@ def basis(observed: Observed, status: TrainingRunStatus) -> Basis | Finding:
     live = _validated(observed.run)
     if isinstance(live, Finding):
         return live
+    run, digest = live
     backend = backend_of(observed.run, observed.settings)
-    fresh = Basis(live, observed.settings.images, backend, digest_of(spec_text(live.spec)))
+    fresh = Basis(run, observed.settings.images, backend, digest)
     if started_with is None:
         return fresh
     kept = _kept(observed, fresh)
@@ -69,22 +67,18 @@ def basis(observed: Observed, status: TrainingRunStatus) -> Basis | Finding:
         return fresh
     return Finding(
         "SnapshotLost",
-        f"the spec is not the one that the run began with, and ConfigMap {names.snapshot_name(live.metadata.name)} "
+        f"the spec is not the one that the run began with, and ConfigMap {names.snapshot_name(run.metadata.name)} "
         "does not hold that one any more: put the spec back, or make a new TrainingRun",
     )
 
 
-@functools.lru_cache(maxsize=REMEMBERED)
-def digest_of(text: str) -> str:
-    """Return the digest of the parts of a spec (as JSON) that a started run is made from."""
-    spec = json.loads(text)
-    frozen = {name: spec.get(to_camel(name)) for name in FROZEN_ONCE_STARTED}
+def digest_of(spec: TrainingRunSpec) -> str:
+    """Return the digest of the parts of a spec that a started run is made from.
+
+    Fields that say what they say by default do not count: a release that adds a field keeps the digests of old runs.
+    """
+    frozen = spec.model_dump(mode="json", include=set(FROZEN_ONCE_STARTED), exclude_defaults=True)
     return f"sha256:{hashlib.sha256(json.dumps(frozen, sort_keys=True).encode()).hexdigest()}"
-
-
-def spec_text(spec: TrainingRunSpec) -> str:
-    """Return a spec as JSON, all its defaults written out."""
-    return json.dumps(spec.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True)
 
 
 def problems(error: ValidationError) -> str:
@@ -97,7 +91,7 @@ def problems(error: ValidationError) -> str:
     return "; ".join(dict.fromkeys(found))[:MAX_MESSAGE]
 
 
-def _validated(run: Object) -> TrainingRun | Finding:
+def _validated(run: Object) -> tuple[TrainingRun, str] | Finding:
     metadata = {key: objects.metadata(run).get(key) for key in ("name", "namespace")}
     return _validated_text(
         json.dumps(
@@ -112,10 +106,11 @@ def _validated(run: Object) -> TrainingRun | Finding:
 
 
 @functools.lru_cache(maxsize=REMEMBERED)
-def _validated_text(text: str) -> TrainingRun | Finding:
-    """Return the run that a text holds. Remembered: it is read at every look, and hardly ever changes."""
+def _validated_text(text: str) -> tuple[TrainingRun, str] | Finding:
+    """Return the run that a text holds, and its digest. Remembered: it is read at every look and hardly changes."""
     try:
-        return TrainingRun.model_validate(json.loads(text))
+        run = TrainingRun.model_validate(json.loads(text))
+        return run, digest_of(run.spec)
     except ValidationError as error:
         return Finding("InvalidSpec", f"{problems(error)}: change the spec, or make a new TrainingRun")
 
@@ -162,7 +157,7 @@ def _read_text(text: str) -> tuple[TrainingRunSpec, Images, str] | None:
     try:
         document = json.loads(text)
         spec = TrainingRunSpec.model_validate(document["spec"])
-        images = Images(**document["images"])
+        images, digest = Images(**document["images"]), str(document["digest"])
     except (ValidationError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return spec, images, digest_of(spec_text(spec))
+    return spec, images, digest
