@@ -1,0 +1,83 @@
+"""What a status remembers comes back as it was, and a status of any other shape does no harm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daybreak_contracts.routing import Routing
+from daybreak_operator.core.deployment.decide import decide
+from daybreak_operator.core.deployment.observed import Observed
+from daybreak_operator.core.deployment.state import Candidate, Retired, Stable, State, read, seconds_of, write
+from tests.operator.deployment.world import M1, M2, M3, START, World, model, serving_world
+
+DIGESTS = st.sampled_from([M1, M2, M3])
+TIMES = st.integers(0, 4_000_000_000).map(float)
+STATES = st.builds(
+    State,
+    stable=st.none() | st.builds(Stable, DIGESTS, st.text(max_size=9), TIMES),
+    candidate=st.none()
+    | st.builds(
+        Candidate,
+        digest=DIGESTS,
+        uri=st.text(max_size=9),
+        source=st.text(max_size=9),
+        stage=st.sampled_from(["Pending", "Warm", "Ramp", "Paused", "RolledBack", "Everyone"]),
+        since=TIMES,
+        weight=st.integers(0, 100),
+        verdict=st.text(max_size=9),
+    ),
+    rejected=st.lists(DIGESTS, max_size=3).map(tuple),
+    retired=st.lists(st.builds(Retired, DIGESTS, TIMES), max_size=3).map(tuple),
+    rollout_digest=st.text(max_size=9),
+    routing=st.none()
+    | st.builds(Routing, version=st.integers(0, 9), salt=st.text(max_size=3), stable=DIGESTS),
+)
+
+
+@given(STATES)
+def test_what_was_written_is_read(state: State) -> None:
+    assert read(write(state)) == state
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        pytest.param(None, id="none-at-all"),
+        pytest.param({}, id="an-empty-one"),
+        pytest.param({"stable": None, "candidate": {}, "routing": {"version": 3}}, id="halves"),
+        pytest.param({"routing": {"document": {"version": "x"}}}, id="a-routing-document-that-is-none"),
+        pytest.param({"candidate": {"digest": M1}}, id="an-older-operators"),
+    ],
+)
+def test_a_status_of_another_shape_is_no_obstacle(status: dict[str, Any] | None) -> None:
+    read(status)
+    world = World()
+    body = {**world.deployment(), "status": status}
+    plan = decide(Observed(deployment=body), START)
+    assert plan.status["routing"]["version"] >= 1
+    assert plan.apply != ()
+
+
+def test_a_time_that_is_none_counts_as_long_ago() -> None:
+    assert seconds_of("yesterday") == seconds_of(None) == 0.0
+
+
+def test_the_memory_of_zones_comes_back_for_both_models() -> None:
+    world = serving_world()
+    world.change(model=model(M2))
+    world.run(60)
+    state = read(world.status)
+    assert {learned.ready for learned in state.memory.offerings.values()} == {1}
+    assert sorted(learned.ready for learned in state.candidate_memory.offerings.values()) == [0, 1]
+    assert state.memory.needed == 2
+    world.switch(everyone=True, guardrails={"minRequests": 0})
+    world.run(600)
+    state = read(world.status)
+    assert state.stable is not None
+    assert state.stable.digest == M2
+    assert {learned.ready for learned in state.memory.offerings.values()} == {1}
+    assert state.candidate_memory.offerings == {}
