@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
 
 Backend = Literal["KubeflowPipelines", "Job"]
@@ -39,6 +40,9 @@ class Settings:
     """Of pipeline, training and serving pods: what object storage by workload identity is bound to."""
     storage_secret: str = ""
     """Secret, in the run's namespace, whose keys become environment of all pods that reach object storage."""
+    shared_claim: str = ""
+    """PersistentVolumeClaim, in the run's namespace, that Spark's driver and executors write to at once; for runs with
+    ``data.executors.count`` above 0."""
     cluster_domain: str = "cluster.local"
     namespace: str = "daybreak"
     """The operator's own namespace: its Lease lies there."""
@@ -69,6 +73,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             "DAYBREAK_SERVICE_ACCOUNT", default.pipeline_service_account
         ),
         storage_secret=environment.get("DAYBREAK_STORAGE_SECRET", default.storage_secret),
+        shared_claim=environment.get(names.ENV_SHARED_CLAIM, default.shared_claim),
         cluster_domain=environment.get("DAYBREAK_CLUSTER_DOMAIN", default.cluster_domain),
         namespace=environment.get("DAYBREAK_NAMESPACE", default.namespace),
         watch_namespaces=tuple(filter(None, environment.get("DAYBREAK_WATCH_NAMESPACES", "").split(","))),

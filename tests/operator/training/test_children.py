@@ -10,11 +10,12 @@ import pytest
 from daybreak_contracts import names
 from daybreak_contracts.resources.run import Placement
 from daybreak_contracts.steps import TrainArgs
+from daybreak_data import spark_cluster
 from daybreak_operator.core.training.placement import Place, place_after, place_of, places
 from daybreak_operator.core.training.pod_patch import merge, patched_pod
 from daybreak_operator.settings import Settings
 from daybreak_pipelines import packages
-from tests.operator.training.world import UID, World
+from tests.operator.training.world import SPEC, UID, World
 
 KUBEFLOW = Settings(backend="KubeflowPipelines", kubeflow_url="http://ml-pipeline", storage_secret="keys")
 
@@ -149,6 +150,35 @@ class TestJob:
         ]
         text = world.children[("ConfigMap", "first-light-data-1-arguments")]["data"]["parameters.json"]
         assert json.loads(text)["title"] == "first-light"
+
+
+class TestExecutors:
+    DATA: tuple[Any, ...] = tuple({**SPEC["data"], "executors": {"count": 3}}.items())
+
+    def test_are_told_to_the_data_stages_pod_as_it_reads_them(self) -> None:
+        world = World({"data": dict(self.DATA)}, Settings(shared_claim="scratch"))
+        world.look()
+        made = container(world, "Job")
+        told = {item["name"]: item.get("value", "known at start") for item in made["env"]}
+        found = spark_cluster.executors_from({"KUBERNETES_SERVICE_HOST": "10.0.0.1", **told}, 3)
+        assert found is not None
+        assert (found.image, found.claim, found.service_account) == (
+            "daybreak/data",
+            "scratch",
+            "daybreak-pipeline",
+        )
+        assert dict(found.labels)[names.LABEL_OWNER_UID] == UID
+        assert dict(found.labels)[names.LABEL_ROLE] == names.ROLE_EXECUTOR
+        volume = {"name": "scratch", "persistentVolumeClaim": {"claimName": "scratch"}}
+        assert volume in pod_spec(world, "Job")["volumes"]
+        assert {"name": "scratch", "mountPath": names.WORK_DIR} in made["volumeMounts"]
+
+    def test_are_nobodys_business_elsewhere(self) -> None:
+        world = training({"data": dict(self.DATA)}, Settings(shared_claim="scratch"))
+        assert "DAYBREAK_SHARED_CLAIM" not in str(world.the("PyTorchJob"))
+        world = World(settings=Settings(shared_claim="scratch"))
+        world.look()
+        assert "DAYBREAK_SHARED_CLAIM" not in str(world.the("Job"))
 
 
 @pytest.mark.parametrize("settings", [Settings(), KUBEFLOW], ids=["by Jobs", "by Kubeflow"])

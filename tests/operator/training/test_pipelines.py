@@ -230,12 +230,14 @@ class TestKubeflow:
     def test_a_back_end_that_is_down_proves_nothing(self) -> None:
         world = by_kubeflow()
         world.backend_error = "connection refused"
+        world.pipelines[FIRST] = PipelineRun("Failed")
         plan = world.settle(3)
         assert world.condition("Reconciling") == ("True", "BackendUnavailable")
         assert "connection refused" in world.message("Reconciling")
         assert (world.condition("Stalled")[0], world.status["restarts"]) == ("False", 0)
         assert plan.finalizer
         world.backend_error = None
+        world.pipelines[FIRST] = PipelineRun("Running")
         world.look()
         assert world.condition("Reconciling") == ("True", "Running")
 

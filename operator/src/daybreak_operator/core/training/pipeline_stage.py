@@ -15,6 +15,7 @@ from daybreak_contracts.errors import EXIT_USER, TransientError, UserError
 from daybreak_operator.core.plan import Finding, Object, Submit
 from daybreak_operator.core.training import (
     children,
+    executors,
     objects,
     obstacles,
     pipeline_runs,
@@ -263,7 +264,8 @@ def _job(scene: Scene, stage: str, number: int) -> Object:
             *("--pipeline", PIPELINES[stage], "--parameters", file),
         ),
         arguments=names.arguments_name(scene.name, stage, number),
-        env=pods.tracking_env(scene),
+        env=[*pods.tracking_env(scene), *executors.environment(scene, stage, number)],
+        scratch=executors.scratch(scene, stage),
     )
     name = names.stage_child(scene.name, stage, number)
     return {

@@ -40,6 +40,8 @@ class PodWish:
     ports: Sequence[Mapping[str, Any]] = ()
     resources: Mapping[str, Any] = field(default_factory=dict)
     affinity: Mapping[str, Any] = field(default_factory=dict)
+    scratch: Mapping[str, Any] = field(default_factory=lambda: {"emptyDir": {}})
+    """The volume that steps work on."""
 
 
 def template(scene: Scene, wish: PodWish) -> dict[str, Any]:
@@ -58,7 +60,7 @@ def template(scene: Scene, wish: PodWish) -> dict[str, Any]:
         "containers": [_container(scene, wish)],
         "volumes": [
             {"name": "settings", "configMap": {"name": wish.arguments}},
-            {"name": "scratch", "emptyDir": {}},
+            {"name": "scratch", **wish.scratch},
             *wish.volumes,
         ],
     }
