@@ -109,18 +109,18 @@ class TestOurs:
         assert sum(number for (pool, _), number in policy.wanted[-1].items() if pool == ON_DEMAND) == 0
 
     def test_a_restart_at_every_step_changes_nothing(self) -> None:
-        trace = synthetic_trace(5, 250)
+        trace = synthetic_trace(5, 200)
         assert simulate(trace, Watched(trace, 4), 4) == simulate(trace, Daybreak(trace, 4), 4)
 
     @pytest.mark.parametrize("seed", [11, 12])
     def test_on_synthetic_traces_ours_is_ready_as_often_with_fewer_failures(self, seed: int) -> None:
-        trace = synthetic_trace(seed, 1000)
+        trace = synthetic_trace(seed, 800)
         ours, peer = (
             simulate(trace, policy_named(name, trace, 4), 4) for name in ("daybreak", "skyserve+fallback")
         )
         assert ours.all_ready >= peer.all_ready
         assert ours.failed_launches <= peer.failed_launches
-        assert ours.cost <= 1.05 * peer.cost
+        assert ours.cost < 0.9, "cheaper than on-demand all the time"
 
 
 class TestSynthetic:

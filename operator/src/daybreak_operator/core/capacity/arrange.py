@@ -51,7 +51,7 @@ class Arrangement:
         groups: list[Group] = [(1.0, self.sure)]
         for option, count, start in zip(self.options, self.counts, self.start, strict=True):
             if count:
-                groups += option.groups(count - start + self.layout.extra[option.place], planned=True)
+                groups += option.groups(count - start + self.layout.extra[option.place])
         return groups
 
     def price(self) -> float:

@@ -79,17 +79,13 @@ def option_of(
     """Return an offering with what is held there and what to expect of it."""
     own = held.get(offering.place, Held(*offering.place))
     age = 0 if learned.up_since is None else now - learned.up_since
-    stay = last = 1.0
-    if offering.market == "Spot":
-        stay = 1.0 - fall_chance(age, tuning.lead_s)
-        last = (1.0 - fall_chance(age, tuning.plan_s)) ** (tuning.lead_s / tuning.plan_s)
+    stay = 1.0 - fall_chance(age, tuning.lead_s) if offering.market == "Spot" else 1.0
     backing_off = learned.retry_at is not None and learned.retry_at > now
     return Option(
         offering=offering,
         ready=len(own.ready),
         waiting=alive(own, learned, now),
         stay=stay,
-        last=last,
         come=chance_of(learned, offering.market, now),
         retry_at=learned.retry_at if backing_off else None,
         placed=sum(1 for one in own.pending if one.placed and not has_failed(one, now)),

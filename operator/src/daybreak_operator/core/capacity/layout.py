@@ -20,24 +20,22 @@ from daybreak_operator.core.capacity.values import Place
 class Tuning:
     """What shortage costs, in the dearest offering's prices per hour, and how patient placement is."""
 
-    short: float = 60.0
+    short: float = 160.0
     """Price of being certain to have too few, whatever the number missing."""
     missing: float = 10.0
     """Price of each replica that is missing on average: leads out of shortages that one replica cannot end."""
-    none: float = 120.0
+    none: float = 300.0
     """Further price of having none at all."""
-    crowd: float = 1.0
+    crowd: float = 0.05
     """Price of each replica beyond its zone's share."""
     probe: float = 0.5
     """Price of a launch that does not come up: it costs others' time and the cloud's patience."""
     lead_s: float = 195.0
     """How long a launch takes until it answers; losses within this time cannot be mended before."""
-    plan_s: float = 7200.0
-    """How far ahead the base is spread by: the loss of young capacity soon is the price of old capacity later."""
-    insurance: float = 2.0
-    """How many times its price on-demand must be worth before it is asked for in advance: it is held for a while."""
     attempts: int = 2
     """Launches at once in one offering."""
+    probes: int = 2
+    """Launches at once over all spot offerings of which nothing is up."""
     fallback_s: int = 60
     """After this long with too few, on-demand fills the gap whatever else is hoped for."""
     release_s: int = 600
@@ -58,8 +56,6 @@ class Option:
     waiting: int
     stay: float
     """Chance that what is up is still up after the lead time."""
-    last: float
-    """The same chance on average over the time that the base is planned for."""
     come: float
     """Chance that a launch comes up where nothing is up."""
     retry_at: int | None = None
@@ -82,17 +78,13 @@ class Option:
         """Return whether it is what the load should stand on: all but on-demand."""
         return self.offering.market != "OnDemand"
 
-    def groups(self, extra: int, *, planned: bool = False) -> Iterable[Group]:
-        """Return what comes or falls together here, with ``extra`` more (or fewer, negative) replicas.
-
-        ``planned`` looks over the time that the base is planned for, else over the next lead time.
-        """
+    def groups(self, extra: int) -> Iterable[Group]:
+        """Return what comes or falls together here, with ``extra`` more (or fewer, negative) replicas."""
         waiting = self.waiting + extra
         ready = self.ready + min(0, waiting)
         waiting = max(0, waiting)
         if self.is_spot:
-            stay = self.last if planned else self.stay
-            return ((stay if self.ready else self.come * stay, ready + waiting),)
+            return ((self.stay if self.ready else self.come * self.stay, ready + waiting),)
         return ((1.0, ready), (self.come, waiting))
 
     @cached_property

@@ -46,12 +46,17 @@ def add_base(layout: Layout) -> None:
     moving = (
         layout.tuning.attempts
     )  # a replica that moves is asked for in its new zone before the old one goes
+    probes = sum(one.waiting for one in layout.base if one.is_spot and not one.ready)
     for option in launches_of(layout):
+        is_probe = option.is_spot and not option.ready
+        if is_probe and probes >= max(layout.tuning.probes, limits.needed // 2):
+            continue
         crowded = (
             layout.total(base=True) + layout.standing() < limits.needed
         )  # better in one zone than too few
         if layout.total(base=True) < most + moving and layout.may_add(option, share=not crowded):
             layout.add(option)
+            probes += is_probe
 
 
 def add_on_demand(layout: Layout, short_for_s: int) -> None:
@@ -90,8 +95,7 @@ def best_addition(
 
 def gain_of(layout: Layout, option: Option, now: float, sure: int, base: bool | None) -> float:
     """Return by how much one more replica lowers the expected cost (price per hour)."""
-    price = option.price_of_one * (1.0 if option.is_base else layout.tuning.insurance)
-    gain = now - layout.risk(sure, base=base, change=(option.place, 1)) - price
+    gain = now - layout.risk(sure, base=base, change=(option.place, 1)) - option.price_of_one
     if option.is_spot and not option.ready:
         gain -= (1.0 - option.come) * layout.tuning.probe * layout.unit
     return gain

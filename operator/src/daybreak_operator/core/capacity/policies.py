@@ -17,7 +17,9 @@ from daybreak_operator.core.capacity.simulate import ON_DEMAND, SPOT, Policy, Tr
 from daybreak_operator.core.capacity.values import Demand, Held, Memory, Place
 
 SPARE = 2
-"""Spot replicas above the need, for every policy that falls back to on-demand."""
+"""Spot replicas above the need of every peer that falls back to on-demand, as SkyServe has it."""
+OUR_SPARE = 4
+"""At most so many for ours, which pays for them only where they are worth it: four survive the loss of any one zone."""
 REFUSED_S = 180
 """How long a refused zone is left alone by the cheapest-first policy: Karpenter's cache of insufficient capacity."""
 
@@ -29,7 +31,7 @@ class Daybreak:
         self.replicas = replicas
         self.tuning = tuning
         self.memory = Memory()
-        self.scaling = Scaling(spare_spot_replicas=SPARE)
+        self.scaling = Scaling(spare_spot_replicas=OUR_SPARE)
         self.pools = pools_of(trace, replicas)
 
     def __call__(self, held: Sequence[Held], now: int) -> Mapping[Place, int]:
@@ -53,7 +55,7 @@ def pools_of(trace: Trace, replicas: int) -> tuple[Pool, ...]:
     by_price: dict[float, list[str]] = {}
     for zone in trace.zones:
         by_price.setdefault(trace.price((SPOT, zone)), []).append(zone)
-    most = 2 * (replicas + SPARE)
+    most = 2 * (replicas + OUR_SPARE)
     spot = [
         Pool(
             name=SPOT if len(by_price) == 1 else f"{SPOT}-{index}",
