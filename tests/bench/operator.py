@@ -39,7 +39,7 @@ NUM_EACH = 1000
 CHANGES_PER_S = 10.0
 STEADY_S = 60.0
 IDLE_S = 60.0
-SETTLE_WITHIN_S = 300.0
+SETTLE_WITHIN_S = 1200.0
 Body = dict[str, Any]
 Name = tuple[str, str]
 

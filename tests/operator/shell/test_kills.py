@@ -171,7 +171,12 @@ def test_it_ends_as_if_nothing_had_happened(cluster: Reach) -> None:
 def test_without_a_back_end_nothing_is_submitted_and_all_else_goes_on(cluster: Reach) -> None:
     kube = clients.connect({}, str(cluster.kubeconfig))
     namespace = cluster.namespace()
-    run = make(cluster, namespace)
+    make(cluster, namespace)
+    cluster.kubectl(
+        *("patch", "trainingrun", "first", "-n", namespace, "--subresource=status", "--type=merge"),
+        *("-p", '{"status": {"attempt": 1}}'),
+    )
+    run = kube.get(RUNS, namespace, "first")
     executor = Executor(kube, None, lambda: datetime.now(UTC))
     result = executor.carry_out(remaining(decide(run, [], {}), run, {}, Memory()), Memory())
     assert result.errors == ["no Kubeflow back end is set up: set DAYBREAK_KUBEFLOW_URL"]
@@ -206,3 +211,13 @@ def test_a_decision_on_an_old_object_changes_no_counter(cluster: Reach) -> None:
     assert result.own["metadata"]["labels"] == {"color": "red"}
     assert "status" not in result.own
     assert kube.find(CONFIG_MAPS, namespace, "first-train-1") is None
+
+
+def test_an_object_that_nobody_has_looked_at_is_acknowledged_first(cluster: Reach) -> None:
+    kube = clients.connect({}, str(cluster.kubeconfig))
+    run = make(cluster, cluster.namespace())
+    executor = Executor(kube, Backend(), lambda: datetime.now(UTC))
+    result = executor.carry_out(remaining(decide(run, [], {}), run, {}, Memory()), Memory())
+    assert result.own is not None
+    assert (result.own["status"]["attempt"], result.said, result.again) == (1, True, True)
+    assert result.children == []

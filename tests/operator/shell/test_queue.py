@@ -27,6 +27,16 @@ class TestOrder:
             queue.add(key, 0.0)
         assert [queue.take(1.0), queue.take(1.0), queue.take(1.0)] == [A, B, None]
 
+    def test_what_nobody_has_looked_at_comes_first(self) -> None:
+        queue = schedule()
+        queue.add(A, 0.0)
+        queue.add(B, 1.0, is_new=True)
+        queue.add(C, 2.0, is_new=True)
+        queue.add(B, 3.0)
+        queue.add(A, 3.0, is_new=True)
+        assert (queue.depth(), queue.age_s(5.0)) == (3, 5.0)
+        assert [queue.take(5.0) for _ in range(4)] == [B, C, A, None]
+
     def test_what_changes_while_it_is_worked_at_is_seen_again_afterwards(self) -> None:
         queue = schedule()
         queue.add(A, 0.0)
@@ -123,9 +133,9 @@ class AnyOrder(RuleBasedStateMachine):
         self.active: set[Key] = set()
         self.owed: set[Key] = set()
 
-    @rule(key=KEYS)
-    def happens(self, key: Key) -> None:
-        self.queue.add(key, self.now)
+    @rule(key=KEYS, is_new=st.booleans())
+    def happens(self, key: Key, is_new: bool) -> None:
+        self.queue.add(key, self.now, is_new)
         self.owed.add(key)
 
     @rule(key=KEYS, later=st.floats(0, 100))

@@ -1,8 +1,8 @@
 """Carries out a plan: what of it is still to do, and then the calls, in the order that a kill cannot spoil.
 
-Finalizer; status where it records an attempt; pipelines stopped; children deleted, applied; pipelines submitted;
-status; events; the finalizer's end; the object's own end. Whatever was not reached is done by the next pass, because
-the plan is made anew from what is there. One child that is refused doesn't stop the others.
+Finalizer; status where it records an attempt or is the first; pipelines stopped; children deleted, applied;
+pipelines submitted; status; events; the finalizer's end; the object's own end. Whatever was not reached is done by
+the next pass, because the plan is made anew from what is there. One child that is refused doesn't stop the others.
 """
 
 from __future__ import annotations
@@ -106,7 +106,8 @@ def remaining(plan: Plan, body: Body, children: Mapping[ChildId, Body], memory: 
         plan,
         tuple(_to_apply(plan, body, children, memory)),
         tuple(ref for ref in plan.delete if not _is_going(ref, children)),
-        not status_is(plan.status, body.get("status") or {}, memory),
+        # What was refused is laid over the status when it is written.
+        memory.finding is not None or not status_is(plan.status, body.get("status") or {}, memory),
         _finalizers(body, plan.finalizer),
     )
 
@@ -176,8 +177,13 @@ class Executor:
         plan = work.plan
         if work.finalizers is not None and plan.finalizer:
             self._set_finalizers(work.finalizers, result)
-        if plan.status_first:
+        if plan.status_first or is_new(work.body):
             self._write_status(plan.status, memory.finding, memory, result)
+        if is_new(work.body):
+            # Many objects at once: each is acknowledged before the first one's children are made.
+            self._send_events(plan.events, result)
+            result.again = True
+            return
         stopped = self._pipelines_stopped(plan, result)
         self._delete(work.delete, result)
         self._apply(work.apply, memory, result)
@@ -337,6 +343,11 @@ def _backend(pipelines: Pipelines | None) -> Pipelines:
     if pipelines is None:
         raise TransientError("no Kubeflow back end is set up: set DAYBREAK_KUBEFLOW_URL")
     return pipelines
+
+
+def is_new(body: Object) -> bool:
+    """Return whether nothing was ever said of the object."""
+    return not body.get("status")
 
 
 def _says_nothing(child: Object) -> bool:

@@ -56,6 +56,8 @@ class Schedule:
 
     chance: Callable[[], float]
     back_off: BackOff = field(default_factory=BackOff)
+    _first: dict[Key, float] = field(default_factory=dict)
+    """Keys that nobody has looked at yet: they come before all others."""
     _ready: dict[Key, float] = field(default_factory=dict)
     """Waiting keys in order, with the time since when they wait."""
     _due: list[tuple[float, int, Key]] = field(default_factory=list)
@@ -66,17 +68,20 @@ class Schedule:
     _in_a_row: dict[Key, int] = field(default_factory=dict)
     _count: itertools.count[int] = field(default_factory=itertools.count)
 
-    def add(self, key: Key, now: float) -> None:
+    def add(self, key: Key, now: float, is_new: bool = False) -> None:
         """Something happened to the key: see it as soon as a worker is free; while one is at it, see it again."""
         if key in self._active:
             self._dirty.add(key)
             return
         self._when.pop(key, None)
-        self._ready.setdefault(key, now)
+        if is_new and key not in self._ready:
+            self._first.setdefault(key, now)
+        elif key not in self._first:
+            self._ready.setdefault(key, now)
 
     def add_at(self, key: Key, when: float) -> None:
         """See the key at a time, or earlier if it is already planned or waiting so."""
-        if key in self._ready or self._when.get(key, float("inf")) <= when:
+        if key in self._ready or key in self._first or self._when.get(key, float("inf")) <= when:
             return
         self._when[key] = when
         heapq.heappush(self._due, (when, next(self._count), key))
@@ -84,10 +89,11 @@ class Schedule:
     def take(self, now: float) -> Key | None:
         """Return the key to work at now, or None; it is worked at until ``done``."""
         self._ripen(now)
-        if not self._ready:
+        waiting = self._first or self._ready
+        if not waiting:
             return None
-        key = next(iter(self._ready))
-        del self._ready[key]
+        key = next(iter(waiting))
+        del waiting[key]
         self._active[key] = now
         return key
 
@@ -111,6 +117,7 @@ class Schedule:
 
     def forget(self, key: Key) -> None:
         """The object is gone: nothing is planned for it any more."""
+        self._first.pop(key, None)
         self._ready.pop(key, None)
         self._when.pop(key, None)
         self._dirty.discard(key)
@@ -124,7 +131,7 @@ class Schedule:
 
     def depth(self) -> int:
         """Keys that wait for a worker."""
-        return len(self._ready)
+        return len(self._first) + len(self._ready)
 
     def num_active(self) -> int:
         """Keys that are worked at."""
@@ -132,7 +139,8 @@ class Schedule:
 
     def age_s(self, now: float) -> float:
         """How long the oldest waiting key waits, or the longest pass lasts: what a liveness probe asks."""
-        since = min([*itertools.islice(self._ready.values(), 1), *self._active.values()], default=now)
+        oldest = [*itertools.islice(self._first.values(), 1), *itertools.islice(self._ready.values(), 1)]
+        since = min([*oldest, *self._active.values()], default=now)
         return now - since
 
     def _ripen(self, now: float) -> None:
@@ -141,7 +149,7 @@ class Schedule:
             del self._when[key]
             if key in self._active:
                 self._dirty.add(key)
-            else:
+            elif key not in self._first:
                 self._ready.setdefault(key, due)
 
 
@@ -153,9 +161,9 @@ class WorkQueue:
         self._clock = clock
         self._wake = asyncio.Event()
 
-    def add(self, key: Key) -> None:
-        """See the key soon."""
-        self.schedule.add(key, self._clock())
+    def add(self, key: Key, is_new: bool = False) -> None:
+        """See the key soon; one that is new before all others."""
+        self.schedule.add(key, self._clock(), is_new)
         self._wake.set()
 
     def age_s(self) -> float:

@@ -23,7 +23,7 @@ from daybreak_contracts.errors import TransientError
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell import health, preflight, triggers
 from daybreak_operator.shell.answers import ApiError
-from daybreak_operator.shell.execute import Executor, Pipelines
+from daybreak_operator.shell.execute import Executor, Pipelines, is_new
 from daybreak_operator.shell.figures import Poller, Readings
 from daybreak_operator.shell.gather import STOCKOUT_REASONS, Gather, Secrets
 from daybreak_operator.shell.health import Pulse, Sign
@@ -176,7 +176,8 @@ class Operator:
 
     def _wake(self, keys: Iterable[Key]) -> None:
         for key in keys:
-            self.queue.add(key)
+            body = self.store.get(key)
+            self.queue.add(key, is_new=body is not None and is_new(body))
 
     def _make_watches(self) -> list[Watch]:
         made = [self._watch(NODES, None, Chosen())]

@@ -20,6 +20,40 @@ Taken = Callable[[str | None, dict[str, Any]], None]
 """Told of every event: its type (None: listed at the start) and the object."""
 
 
+class NoDiffs(kopf.DiffBaseStorage):
+    """kopf compares each object with what it handled last; we don't ask for differences, so nothing is copied."""
+
+    def build(self, **_: Any) -> Any:
+        """Say that there is nothing to compare."""
+        return {}
+
+    def fetch(self, **_: Any) -> None:
+        """Say that nothing was handled."""
+
+    def store(self, **_: Any) -> None:
+        """Keep nothing."""
+
+
+class NoProgress(kopf.ProgressStorage):
+    """Handlers of events have no progress to keep."""
+
+    def fetch(self, **_: Any) -> None:
+        """Say that nothing was begun."""
+
+    def store(self, **_: Any) -> None:
+        """Keep nothing."""
+
+    def purge(self, **_: Any) -> None:
+        """Forget nothing."""
+
+    def touch(self, **_: Any) -> None:
+        """Leave no trace."""
+
+    def clear(self, *, essence: Any) -> Any:
+        """Return what was given."""
+        return essence
+
+
 def registry_for(taken: Taken, access: Callable[[], Access]) -> kopf.OperatorRegistry:
     """Return kopf's registry: our login, and one handler for the events of both kinds."""
     registry = kopf.OperatorRegistry()
@@ -49,6 +83,8 @@ def settings_for(silence_s: float) -> kopf.OperatorSettings:
     """Return kopf's settings: short timeouts, pages, no writing and no looking around."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
+    settings.persistence.diffbase_storage = NoDiffs()
+    settings.persistence.progress_storage = NoProgress()
     settings.scanning.disabled = True
     settings.peering.standalone = True
     settings.networking.request_timeout = REQUEST_S
