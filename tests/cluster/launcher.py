@@ -92,6 +92,8 @@ class Cluster(Reach):
         self._tokens = _write_users(layout)
         self._household = Household(layout.data)
         super().__init__(self.layout.kubeconfig(ADMIN), programs["kubectl"], parts.controllers)
+        # What kubectl keeps of a server is found again by address, and the next cluster may have the same.
+        self._environment["KUBECACHEDIR"] = str(layout.data / "kubectl")
 
     @property
     def url(self) -> str:
@@ -134,6 +136,8 @@ class Cluster(Reach):
         assets = binaries.assets_of("kwok", os.environ) / "kustomize"
         self.install_crds(assets / "crd/bases/kwok.x-k8s.io_stages.yaml")
         self._start("kwok", commands.kwok(self.layout, self._kwok_port))
+        healthy = functools.partial(_answers, f"http://{HOST}:{self._kwok_port}/healthz", {}, None)
+        self._household.wait_until("kwok", healthy, START_WITHIN_S)
         files = [*(assets / "stage" / name for name in KWOK_STAGES), *sorted(STAGES.glob("*.yaml"))]
         self.kubectl("apply", "--server-side", *(f"--filename={file}" for file in files))
 

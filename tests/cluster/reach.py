@@ -53,6 +53,7 @@ class Reach:
         self.controllers = controllers
         """Whether accounts, garbage collection and Deployments are looked after."""
         self._kubectl = kubectl
+        self._environment = {"KUBECONFIG": str(kubeconfig)}
 
     @property
     def url(self) -> str:
@@ -66,7 +67,7 @@ class Reach:
         """Run kubectl as an administrator and return what it prints; KubectlError when it fails."""
         done = subprocess.run(
             [str(self._kubectl), *arguments],
-            env={**os.environ, "KUBECONFIG": str(self.kubeconfig)},
+            env={**os.environ, **self._environment},
             input=stdin,
             capture_output=True,
             text=True,
@@ -104,11 +105,15 @@ class Reach:
     def namespace(self) -> str:
         """Make a namespace nobody else uses, with the account that pods need, and return its name."""
         name = f"test-{uuid.uuid4().hex[:10]}"
-        self.kubectl("create", "namespace", name)
+        items: list[dict[str, Any]] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}]
+        if not self.controllers:
+            account = {"name": "default", "namespace": name}
+            items.append({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+        self.kubectl(
+            "create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+        )
         if self.controllers:
             wait_for(f"account of {name}", lambda: self.get("serviceaccount", "default", name))
-        else:
-            self.kubectl("create", "serviceaccount", "default", "-n", name)
         return name
 
     def kubeconfig_of(self, account: str, namespace: str, folder: Path) -> Path:
