@@ -37,6 +37,7 @@ class ApiServer:
         self._objects: dict[tuple[str, str], dict[str, Any]] = {}
         self._history: list[tuple[int, str, str, dict[str, Any]]] = []
         self._oldest = 0
+        self._forbidden: set[str] = set()
         self._changed = asyncio.Condition()
         self._cuts = 0
         self._stack: contextlib.AsyncExitStack | None = None
@@ -74,6 +75,10 @@ class ApiServer:
             self._cuts += 1
             self._changed.notify_all()
 
+    def forbid(self, kind: str) -> None:
+        """Refuse to tell of a kind, as when a Role is missing."""
+        self._forbidden.add(kind)
+
     def forget(self) -> None:
         """Know no version before this one: who goes on from an older one is told 410, as after compaction."""
         self._oldest = self._version
@@ -89,6 +94,8 @@ class ApiServer:
         if request.headers.get("authorization") != f"Bearer {TOKEN}":
             return JSONResponse({"kind": "Status", "code": 401, "message": "Unauthorized"}, 401)
         kind, query = request.path_params["kind"], request.query_params
+        if kind in self._forbidden:
+            return JSONResponse({"kind": "Status", "code": 403, "message": "forbidden"}, 403)
         if query.get("watch") == "1":
             self.watches += 1
             return StreamingResponse(self._watch(kind, dict(query)), media_type="application/json")

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -23,6 +24,7 @@ import pytest
 from daybreak_contracts.names import gateway_name
 from daybreak_contracts.routing import Routing, choose
 from daybreak_serve.gateway.apiserver import Access
+from daybreak_serve.local import listen
 from daybreak_serve.modelfolder import ModelFolder
 from daybreak_serve.process import Child
 from daybreak_serve.triton import free_port
@@ -128,7 +130,7 @@ async def test_nobody_flips_back_while_the_weight_grows(cluster: Cluster, engine
     await cluster.list(*engines.values())
     switched: set[str] = set()
     for version, weight in enumerate((0, 10, 50, 100), 1):
-        routing = {"version": version, "stable": OLD, "candidate": NEW, "weight": weight}
+        routing = {"version": version, "stable": OLD, "candidate": NEW, "weight": weight, "holdMs": 5000}
         await cluster.route(**routing)
 
         async def is_acted_by(version: int = version) -> bool:
@@ -327,6 +329,23 @@ async def test_without_an_api_server_it_serves_on_and_learns_when_it_is_back(
     assert any("answers again" in line for line in cluster.lines)
 
 
+async def test_a_gateway_that_was_ready_stays_so_whatever_it_cannot_learn(
+    cluster: Cluster, engines: dict[str, Engine]
+) -> None:
+    await cluster.list(engines["old-a"])
+    await cluster.route(stable=OLD)
+    await cluster.ready()
+    cluster.api.forbid(SLICES)  # the candidate's engines cannot be read
+    await cluster.route(version=2, stable=OLD, candidate=NEW, holdMs=20)
+
+    async def is_at_two() -> bool:
+        return (await cluster.figures()).routing_version == 2
+
+    await until(is_at_two)
+    assert (await cluster.client.get("/readyz")).status_code == 200
+    assert await cluster.answerer() == "old-a"
+
+
 async def test_a_document_that_cannot_be_read_or_is_old_is_ignored(
     cluster: Cluster, engines: dict[str, Engine]
 ) -> None:
@@ -383,7 +402,7 @@ async def test_figures_tell_by_model_what_was_answered_shown_and_kept(
     cluster: Cluster, engines: dict[str, Engine]
 ) -> None:
     await cluster.list(*engines.values())
-    await cluster.route(version=3, stable=OLD, candidate=NEW, staff=True)
+    await cluster.route(version=3, stable=OLD, candidate=NEW, staff=True, holdMs=5000)
     await cluster.ready()
     answers = [await cluster.ask("ada"), await cluster.ask(headers=STAFF), await cluster.ask("bob")]
     ids = [answer.json()["id"] for answer in answers]
@@ -467,13 +486,51 @@ async def test_shadow_requests_are_asked_after_the_answer_and_counted_apart(
 
 async def test_the_model_that_is_listed_is_the_askers(cluster: Cluster, engines: dict[str, Engine]) -> None:
     await cluster.list(*engines.values())
-    await cluster.route(stable=OLD, candidate=NEW, staff=True)
+    await cluster.route(stable=OLD, candidate=NEW, staff=True, holdMs=5000)
     await cluster.ready()
     await cluster.answerer(headers=STAFF)
     (mine,) = (await cluster.client.get("/v1/models", headers=STAFF)).json()["data"]
     (theirs,) = (await cluster.client.get("/v1/models")).json()["data"]
     assert (mine["digest"], theirs["digest"]) == (NEW, OLD)
     assert mine["context_length"] == 256
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        pytest.param(["--deployment", "completions"], "NAMESPACE/NAME", id="no namespace"),
+        pytest.param(["--deployment", "a/b"], "this is no pod, give --api-server", id="outside of a pod"),
+        pytest.param(
+            ["--deployment", "a/b", "--api-server", "https://127.0.0.1:1", "--ca-file", "/none"],
+            "/none: cannot be read as certificates",
+            id="no certificates",
+        ),
+        pytest.param(
+            ["--deployment", "a/b", "--api-server", "http://127.0.0.1:1", "--figures-port", "TAKEN"],
+            "is the port taken?",
+            id="a port that is taken",
+        ),
+        pytest.param(
+            ["--deployment", "a/b", "--api-server", "http://127.0.0.1:1", "--port", "TAKEN"],
+            "is the port taken?",
+            id="the other port",
+        ),
+    ],
+)
+def test_a_gateway_that_cannot_start_says_why(options: list[str], reason: str, tmp_path: Path) -> None:
+    with listen("127.0.0.1", 0) as taken:
+        number = str(taken.getsockname()[1])
+        ports = ["--host", "127.0.0.1", "--port", str(free_port()), "--figures-port", str(free_port())]
+        given = [number if option == "TAKEN" else option for option in options]
+        command = [sys.executable, "-m", "daybreak_serve.pod", "gateway", *ports, *given]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("KUBERNETES")}
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("gateway: ")
+    assert reason in last
 
 
 @pytest.mark.slow

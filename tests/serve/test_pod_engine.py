@@ -164,6 +164,19 @@ def group_leaders(folder: Path) -> list[int]:
 
 
 @pytest.mark.slow
+def test_a_pod_that_is_told_to_end_while_it_loads_ends(model: ModelFolder, tmp_path: Path) -> None:
+    pod = start(model.path, tmp_path)
+    try:
+        wait_for(pod.http, 503, 60)
+        os.kill(pod.child.pid, signal.SIGTERM)
+        assert pod.child.wait(30)
+        assert pod.child.exit_code == 0, pod.child.log_tail()
+        assert group_leaders(tmp_path) == []
+    finally:
+        pod.child.stop(1)
+
+
+@pytest.mark.slow
 def test_a_model_that_answers_otherwise_is_never_ready(model_uri: str, tmp_path: Path) -> None:
     staging = Path(shutil.copytree(model_uri, tmp_path / "staging"))
     golden = json.loads((staging / "golden.json").read_text())

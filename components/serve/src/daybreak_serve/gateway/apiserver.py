@@ -103,7 +103,10 @@ class ApiServer:
     def __post_init__(self) -> None:
         verify: ssl.SSLContext | bool = True
         if self.access.ca_file is not None:
-            verify = ssl.create_default_context(cafile=str(self.access.ca_file))
+            try:
+                verify = ssl.create_default_context(cafile=str(self.access.ca_file))
+            except OSError as error:
+                raise UserError(f"{self.access.ca_file}: cannot be read as certificates ({error})") from error
         timeout = httpx.Timeout(CONNECT_TIMEOUT_S, read=self.access.watch_s + PATIENCE_S)
         self._client = httpx.AsyncClient(
             base_url=self.access.url, verify=verify, timeout=timeout, trust_env=False

@@ -64,13 +64,23 @@ class ClusterView:
         self._locate = followed.locate
         self._followed: dict[str, _Following] = {}
         self._following_peers: asyncio.Task[None] | None = None
+        self._was_ready = False
         self._cards = httpx.AsyncClient(trust_env=False, timeout=CARD_TIMEOUT_S)
         self._ending: set[asyncio.Task[None]] = set()
         self.is_wrong = False
 
     @property
     def reason(self) -> str | None:
-        """Why this gateway is not ready; None: it knows whom to ask, or that nobody can be asked."""
+        """Why this gateway is not ready; None: it knows whom to ask, or that nobody can be asked.
+
+        Once ready it stays so: a revision that is not read yet, with an API server that is away, must not take
+        all gateways from those who get the other revision.
+        """
+        found = None if self._was_ready else self._missing()
+        self._was_ready = found is None
+        return found
+
+    def _missing(self) -> str | None:
         if self._fleet.routing is None:
             return f"no routing document was read yet of {self._namespace}/{self._name}"
         for digest, followed in self._followed.items():

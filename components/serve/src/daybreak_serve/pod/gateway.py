@@ -94,8 +94,20 @@ class GatewayPod:
         self._view: ClusterView | None = None
         self._following: asyncio.Task[None] | None = None
         self.gateway: Gateway | None = None
+        self.failure: Exception | None = None
+        """What kept it from starting."""
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.app = Starlette(lifespan=self._lifespan, exception_handlers=HANDLERS)
+        self.app = Starlette(lifespan=self._noted, exception_handlers=HANDLERS)
+
+    @contextlib.asynccontextmanager
+    async def _noted(self, app: Starlette) -> AsyncIterator[None]:
+        """Keep the reason of a start that fails; uvicorn only logs it."""
+        try:
+            async with self._lifespan(app):
+                yield
+        except Exception as error:
+            self.failure = error
+            raise
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
@@ -166,7 +178,7 @@ def parse_deployment(text: str) -> tuple[str, str]:
 
 
 def run(args: GatewayArgs) -> None:
-    """Serve until SIGTERM."""
+    """Serve until SIGTERM. A port that is taken or credentials that are missing are UserErrors."""
     settings, pod = args.settings, GatewayPod(args, log)
     config: dict[str, Any] = {"loop": "uvloop", "http": "httptools", "ws": "none"}
     server = LingeringServer(
@@ -186,4 +198,11 @@ def run(args: GatewayArgs) -> None:
     )
     gc.collect()
     gc.freeze()  # as the local gateway does: what is imported lives for ever
-    server.run()
+    try:
+        server.run()
+    except SystemExit as error:  # how uvicorn ends when it cannot start
+        if pod.failure is not None:
+            raise pod.failure from error
+        raise UserError(
+            f"{settings.host}:{settings.port}: cannot listen there, is the port taken?"
+        ) from error
