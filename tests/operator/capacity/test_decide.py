@@ -128,6 +128,33 @@ class TestSingleDecisions:
         assert in_pool(decision.desired, "od") >= 2
 
     @pytest.mark.parametrize(
+        ("placed", "on_demand"),
+        [
+            pytest.param(True, 0, id="not while machines load"),
+            pytest.param(False, 2, id="while there is no machine"),
+        ],
+    )
+    def test_a_gap_that_machines_already_load_for_is_not_filled_on_demand(
+        self, placed: bool, on_demand: int
+    ) -> None:
+        loading = Pending(NOW - 100.0, placed=placed)
+        held = [Held("spot", "a", ready=(NOW - 30.0 * DAY,) * 2, pending=(loading, loading))]
+        known = {("spot", "a"): Learned(2, 4, NOW - 30 * DAY, NOW - DAY)}
+        decision = decide(held, memory=Memory(offerings=known, short_since=NOW - 90))
+        assert in_pool(decision.desired, "od") == on_demand
+
+    def test_at_most_two_new_spot_zones_are_probed_at_once(self) -> None:
+        decision = decide(pools=(spot(zones=tuple("abcdef")), on_demand()))
+        assert in_pool(decision.launches, "spot") == 2
+        assert in_pool(decision.launches, "od") >= 2, "the rest is asked for where it surely comes"
+
+    def test_a_pool_whose_maximum_was_lowered_shrinks_to_it(self) -> None:
+        held = [ready("od", zone, 2) for zone in ZONES]
+        decision = decide(held, pools=(on_demand(max=4),), replicas=6)
+        assert in_pool(decision.desired, "od") == 4
+        assert max(decision.desired.values()) == 2, "and stays spread"
+
+    @pytest.mark.parametrize(
         ("steady", "kept"),
         [pytest.param(599, 2, id="not before ten minutes"), pytest.param(600, 0, id="after ten minutes")],
     )

@@ -122,6 +122,14 @@ def test_a_sibling_s_chance_falls_with_a_failure_and_comes_back() -> None:
     assert chance_of(learnt[B.place], "Spot", NOW + 1800) == pytest.approx(0.45)
 
 
+def test_a_long_row_of_failures_lowers_what_a_zone_comes_back_to() -> None:
+    long_ago = NOW - 1_000_000
+    chances = [
+        chance_of(Learned(failures=row, success=0.0, success_at=long_ago), "Spot", NOW) for row in (0, 4, 8)
+    ]
+    assert chances == pytest.approx([0.5, 0.25, 0.5 / 3])
+
+
 @given(st.integers(1, 60))
 def test_back_off_never_shortens(failures: int) -> None:
     assert 120 <= backoff_s(failures) <= backoff_s(failures + 1) <= BACKOFF_MAX_S
