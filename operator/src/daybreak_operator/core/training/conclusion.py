@@ -21,7 +21,7 @@ COMPLETED = Finding("Completed", "The model is trained, evaluated and published.
 def its_time_is_over(scene: Scene) -> Finding | None:
     """``runPolicy.activeDeadlineSeconds`` since ``startTime`` have gone by, suspended or not."""
     limit, began = scene.run.spec.run_policy.active_deadline_seconds, objects.instant(scene.status.start_time)
-    if limit is None or began is None or (scene.now - began).total_seconds() < limit:
+    if limit is None or began is None or (scene.moment - began).total_seconds() < limit:
         return None
     return Finding(DEADLINE_EXCEEDED, f"the run took longer than runPolicy.activeDeadlineSeconds: {limit} s")
 
@@ -31,7 +31,7 @@ def seconds_to_deadline(scene: Scene) -> float | None:
     limit, began = scene.run.spec.run_policy.active_deadline_seconds, objects.instant(scene.status.start_time)
     if limit is None or began is None:
         return None
-    return max(1.0, limit - (scene.now - began).total_seconds())
+    return max(1.0, limit - (scene.moment - began).total_seconds())
 
 
 def scores(scene: Scene, steps: step_table.Steps) -> tuple[Score, ...]:

@@ -105,7 +105,7 @@ def _active(scene: Scene, basis: Basis, look: Look) -> Plan:
     status = _status(scene, replace(look, steps=steps), verdicts.active(scene, look), measured)
     if starts:
         status |= {
-            "startTime": scene.status.start_time or timestamp(scene.now),
+            "startTime": scene.status.start_time or timestamp(scene.moment),
             "snapshot": scene.status.snapshot or basis.digest,
             "backend": basis.backend,
         }
@@ -121,7 +121,7 @@ def _suspended(scene: Scene) -> Plan:
     begun = stage is not None and step_table.attempt(steps, stage) > 0
     if begun and stage is not None and not held_before:
         number = step_table.attempt(steps, stage)
-        steps = step_table.renewed(steps, stage, number + 1, scene.now, "the run was suspended")
+        steps = step_table.renewed(steps, stage, number + 1, scene.moment, "the run was suspended")
     look = Look(
         steps=steps,
         delete=afterwards.leftovers(scene.observed),
@@ -155,14 +155,14 @@ def _ended(scene: Scene, basis: Basis, look: Look) -> Plan:
     said = verdicts.ended(look.steps, succeeded, finding, capacity)
     status = _status(scene, look, said, replace(measured, seconds_left=None))
     status |= {
-        "startTime": scene.status.start_time or timestamp(scene.now),
-        "completionTime": timestamp(scene.now),
+        "startTime": scene.status.start_time or timestamp(scene.moment),
+        "completionTime": timestamp(scene.moment),
         "snapshot": scene.status.snapshot or basis.digest,
     }
     if succeeded:
         status |= {"model": conclusion.published(look.steps).model_dump(mode="json", by_alias=True)}
     over = afterwards.finished(
-        replace(scene.observed, run={**scene.observed.run, "status": status}), scene.now
+        replace(scene.observed, run={**scene.observed.run, "status": status}), scene.moment
     )
     plan = _plan(scene, replace(look, apply=(), submit=()), status, [over.look_again_s])
     return replace(
@@ -251,7 +251,7 @@ def _status(
     status = fresh.model_dump(mode="json", by_alias=True, exclude_none=True)
     before = stored.conditions(scene.observed.run.get("status"))
     generation = int(objects.metadata(scene.observed.run).get("generation") or 0)
-    status["conditions"] = conditions.merge(before, said, generation, scene.now)
+    status["conditions"] = conditions.merge(before, said, generation, scene.moment)
     return status
 
 

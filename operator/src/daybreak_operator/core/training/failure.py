@@ -162,7 +162,7 @@ def no_result_was_handed_over(attempt: Attempt) -> Finding | None:
     for pod in attempt.pods:
         if ended is None and _is_master(pod) and pod_state.phase(pod) == "Succeeded":
             ended = objects.instant(pod_state.finished_at(pod))
-    if ended is None or (attempt.scene.now - ended).total_seconds() < RESULT_GRACE_S:
+    if ended is None or (attempt.scene.moment - ended).total_seconds() < RESULT_GRACE_S:
         return None
     return Finding("ResultMissing", "training ended but handed on no result")
 
@@ -256,10 +256,10 @@ def _silence_s(attempt: Attempt) -> tuple[float | None, float]:
     if figures is not None and figures.attempt in (0, attempt.number) and figures.updated >= earliest:
         steps_left = figures.total_steps - figures.step
         pace = figures.seconds_left / steps_left if figures.seconds_left and steps_left > 0 else 0.0
-        return scene.now.timestamp() - figures.updated, max(HEARTBEAT_S, HEARTBEAT_STEPS * pace)
+        return scene.moment.timestamp() - figures.updated, max(HEARTBEAT_S, HEARTBEAT_STEPS * pace)
     handed = attempt.report.updated if attempt.report.step == names.STEP_TRAIN else None
     if figures is None and handed is not None and handed >= earliest:
-        return scene.now.timestamp() - handed, HANDED_HEARTBEAT_S
+        return scene.moment.timestamp() - handed, HANDED_HEARTBEAT_S
     return None, HEARTBEAT_S
 
 

@@ -41,12 +41,12 @@ BACKEND_LOOK_S = 10.0
 def look(scene: Scene, stage: str) -> Look:
     """Return what is to be done about a pipeline stage that is not complete."""
     if step_table.attempt(scene.steps, stage) == 0:
-        scene = replace(scene, steps=step_table.renewed(scene.steps, stage, 1, scene.now))
+        scene = replace(scene, steps=step_table.renewed(scene.steps, stage, 1, scene.moment))
     number = step_table.attempt(scene.steps, stage)
     if not _has_begun(scene, stage, number):
         return _begin(scene, stage, number)
     report = results.report_of(scene, stage, number)
-    steps = results.taken_in(scene.steps, stage, report, scene.now)
+    steps = results.taken_in(scene.steps, stage, report, scene.moment)
     if step_table.is_complete(steps, stage):
         return Look(steps=steps)
     verdict = _handed_over_error(stage, report) or _ended_early(scene, stage, number)
@@ -78,14 +78,14 @@ def _begin(scene: Scene, stage: str, number: int) -> Look:
         return older
     if scene.backend == "KubeflowPipelines":
         return _submit(scene, stage, number)
-    steps = step_table.begun(scene.steps, stage, scene.now)
+    steps = step_table.begun(scene.steps, stage, scene.moment)
     return Look(steps=steps, apply=(*_furniture(scene, stage, number), _job(scene, stage, number)))
 
 
 def _older(scene: Scene, stage: str, number: int) -> Look | None:
     """Wait for what earlier attempts left running; stop it when it does not end by itself."""
-    due = objects.instant(step_table.of_stage(scene.steps, stage)[0].start_time) or scene.now
-    late = (scene.now - due).total_seconds() >= OLD_ATTEMPT_GRACE_S
+    due = objects.instant(step_table.of_stage(scene.steps, stage)[0].start_time) or scene.moment
+    late = (scene.moment - due).total_seconds() >= OLD_ATTEMPT_GRACE_S
     jobs = [
         job for job in scene.own("Job", stage) if objects.attempt(job) < number and not objects.has_ended(job)
     ]
@@ -191,7 +191,7 @@ def _kubeflow_ended(scene: Scene, stage: str, number: int) -> Verdict | None:
         return None
     if run.state in pipeline_runs.ALIVE:
         return None
-    if run.ended is not None and scene.now.timestamp() - run.ended < RESULT_GRACE_S:
+    if run.ended is not None and scene.moment.timestamp() - run.ended < RESULT_GRACE_S:
         return None
     said = f": {run.message}" if run.message else ""
     words = {
@@ -207,7 +207,7 @@ def _kubeflow_ended(scene: Scene, stage: str, number: int) -> Verdict | None:
 def _job_ended(scene: Scene, stage: str, number: int) -> Verdict | None:
     jobs = [job for job in scene.own("Job", stage) if objects.attempt(job) == number]
     ended = objects.ended_at(jobs[-1]) if jobs else None
-    if ended is None or (scene.now - ended).total_seconds() < RESULT_GRACE_S:
+    if ended is None or (scene.moment - ended).total_seconds() < RESULT_GRACE_S:
         return None
     own_pods = [pod for pod in scene.own("Pod", stage) if objects.attempt(pod) == number]
     failures = container_failures(own_pods)

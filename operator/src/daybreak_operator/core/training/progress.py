@@ -50,7 +50,7 @@ def measure(scene: Scene, look: Look) -> Measured:
     percent = _percent(look, expected)
     old = scene.status
     taken = objects.instant(old.measured_time)
-    fresh = taken is not None and 0 <= (scene.now - taken).total_seconds() < MEASURE_EVERY_S
+    fresh = taken is not None and 0 <= (scene.moment - taken).total_seconds() < MEASURE_EVERY_S
     if fresh and percent == old.progress_percent:
         return Measured(
             old.progress_percent, old.estimated_seconds_left, old.metrics, old.measured_time, False
@@ -62,7 +62,7 @@ def measure(scene: Scene, look: Look) -> Measured:
         old.estimated_seconds_left,
         old.metrics,
     )
-    at = old.measured_time if same else timestamp(scene.now)
+    at = old.measured_time if same else timestamp(scene.moment)
     return Measured(percent, _coarse(left), metrics, at, is_new=True)
 
 
@@ -104,7 +104,7 @@ def _seconds_left(scene: Scene, look: Look, expected: Mapping[str, float]) -> fl
         if step.state in step_table.DONE:
             continue
         began = objects.instant(step.start_time)
-        elapsed = max(0.0, (scene.now - began).total_seconds()) if began is not None else 0.0
+        elapsed = max(0.0, (scene.moment - began).total_seconds()) if began is not None else 0.0
         if step.state != "Running":
             left += expected[step.name] * pace
         elif look.seconds_left is not None:

@@ -55,17 +55,17 @@ def after(scene: Scene, stage: str, steps: step_table.Steps, verdict: Verdict) -
     counted = scene.status.counted_restarts or 0
     finding = verdict.finding
     if verdict.action == "Fail":
-        return Look(steps=_failed(steps, stage, finding, scene.now), failed=finding)
+        return Look(steps=_failed(steps, stage, finding, scene.moment), failed=finding)
     limit = scene.run.spec.run_policy.backoff_limit
     if verdict.action == "Restart" and counted >= limit:
         spent = Finding(
             "BackoffLimitExceeded",
             f"{finding.message} (after {counted} of {limit} counted restarts: runPolicy.backoffLimit)",
         )
-        return Look(steps=_failed(steps, stage, spent, scene.now), failed=spent)
+        return Look(steps=_failed(steps, stage, spent, scene.moment), failed=spent)
     number = step_table.attempt(steps, stage)
     pause = pause_s(scene.status.restarts or 0, _lasted_s(scene, stage))
-    due = scene.now + timedelta(seconds=pause)
+    due = scene.moment + timedelta(seconds=pause)
     return Look(
         steps=step_table.renewed(steps, stage, number + 1, due, finding.message),
         restarts=1,
@@ -78,13 +78,13 @@ def after(scene: Scene, stage: str, steps: step_table.Steps, verdict: Verdict) -
 def seconds_until_due(scene: Scene, stage: str) -> float:
     """Return how long a stage's newest attempt must still wait for its time; 0 when it may begin."""
     due = objects.instant(step_table.of_stage(scene.steps, stage)[0].start_time)
-    return max(0.0, (due - scene.now).total_seconds()) if due is not None else 0.0
+    return max(0.0, (due - scene.moment).total_seconds()) if due is not None else 0.0
 
 
 def _lasted_s(scene: Scene, stage: str) -> float:
     began = [objects.instant(step.start_time) for step in step_table.of_stage(scene.steps, stage)]
     times = [time for time in began if time is not None]
-    return (scene.now - min(times)).total_seconds() if times else 0.0
+    return (scene.moment - min(times)).total_seconds() if times else 0.0
 
 
 def _failed(steps: step_table.Steps, stage: str, finding: Finding, now: datetime) -> step_table.Steps:

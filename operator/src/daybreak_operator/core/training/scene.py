@@ -47,7 +47,8 @@ class Scene:
     """As stored."""
     steps: tuple[StepStatus, ...]
     """All seven; as stored at first, then as the stages before this one left them."""
-    now: datetime
+    moment: datetime
+    """When this look is taken."""
     images: Images
     backend: Backend
 

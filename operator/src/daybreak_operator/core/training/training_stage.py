@@ -42,12 +42,12 @@ CAPACITY = "CapacityAvailable"
 def look(scene: Scene) -> Look:
     """Return what is to be done about training while it is not complete."""
     if step_table.attempt(scene.steps, STAGE) == 0:
-        scene = replace(scene, steps=step_table.renewed(scene.steps, STAGE, 1, scene.now))
+        scene = replace(scene, steps=step_table.renewed(scene.steps, STAGE, 1, scene.moment))
     number = step_table.attempt(scene.steps, STAGE)
     if not step_table.has_begun(scene.steps, STAGE):
         return _begin(scene, number)
     report = results.report_of(scene, STAGE, number)
-    steps = results.taken_in(scene.steps, STAGE, report, scene.now)
+    steps = results.taken_in(scene.steps, STAGE, report, scene.moment)
     if step_table.is_complete(steps, STAGE):
         return Look(steps=steps, metrics=_metrics(scene, number))
     attempt = _attempt(scene, number, report)
@@ -76,7 +76,7 @@ def _begin(scene: Scene, number: int) -> Look:
     if old or _old_pods(scene, number):
         finding = Finding("AttemptEnds", "an earlier attempt has not ended yet")
         return replace(waiting, waiting=finding, delete=remove)
-    steps = step_table.begun(scene.steps, STAGE, scene.now)
+    steps = step_table.begun(scene.steps, STAGE, scene.moment)
     place = _place(scene)
     return Look(
         steps=steps,
@@ -90,7 +90,7 @@ def _begin(scene: Scene, number: int) -> Look:
 def stragglers(scene: Scene) -> tuple[Ref, ...]:
     """Return jobs that still run a while after training handed its result over: they hold machines for nothing."""
     ended = objects.instant(step_table.of_stage(scene.steps, STAGE)[0].completion_time)
-    if ended is None or (scene.now - ended).total_seconds() < OLD_PODS_S:
+    if ended is None or (scene.moment - ended).total_seconds() < OLD_PODS_S:
         return ()
     jobs = scene.own("PyTorchJob", STAGE)
     return tuple(
@@ -100,7 +100,7 @@ def stragglers(scene: Scene) -> tuple[Ref, ...]:
 
 def _old_pods(scene: Scene, number: int) -> bool:
     due = objects.instant(step_table.of_stage(scene.steps, STAGE)[0].start_time)
-    if due is not None and (scene.now - due).total_seconds() >= OLD_PODS_S:
+    if due is not None and (scene.moment - due).total_seconds() >= OLD_PODS_S:
         return False
     alive = ("Pending", "Running", "")
     return any(
@@ -139,7 +139,7 @@ def the_pods_are_late(attempt: Attempt) -> bool:
     ):
         return False
     limit = attempt.scene.run.spec.run_policy.pods_ready_timeout_seconds
-    return (attempt.scene.now - began).total_seconds() >= limit
+    return (attempt.scene.moment - began).total_seconds() >= limit
 
 
 def waits_since(job: Object | None) -> datetime | None:
