@@ -30,6 +30,7 @@ ROOMS = {
     "evaluate": "Judge",
     "serve": "Gateway",
     "operator": "Operator",
+    "capacity": "Placement on spot traces",
     "whole": "The whole run",
 }
 HEAD = """# Benchmarks
