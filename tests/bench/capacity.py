@@ -2,8 +2,8 @@
 
 Synthetic traces of several seeds, shaped like the public nine-zone V100 trace; nothing was tuned on these seeds. With
 ``DAYBREAK_SPOT_TRACES`` naming a folder of public traces (one JSON file per zone, `availability/1-node/aws-02-15-2023`
-of skypilot-org/spot-traces) that trace is measured too: the hazard was fitted to its first half, the price of a shortage
-tuned on the whole of it.
+of skypilot-org/spot-traces) that trace is measured too: the hazard was fitted to its first half, the price of a
+shortage tuned on the whole of it.
 """
 
 from __future__ import annotations
@@ -38,11 +38,7 @@ def measure() -> list[Row]:
     folder = os.environ.get(TRACES)
     if folder:
         public = trace_of(folder)
-        half = public.num_steps // 2
-        rows += compare(
-            [public.part(half, public.num_steps)], "public nine-zone V100 trace, second half, not fitted to"
-        )
-        rows += compare([public], "public nine-zone V100 trace, whole")
+        rows += compare([public], "public nine-zone V100 trace; prices of shortage tuned on it")
     return [*rows, deciding(4), deciding(40)]
 
 
