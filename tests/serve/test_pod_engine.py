@@ -22,12 +22,24 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from daybreak_contracts import artifacts
 from daybreak_contracts.launch import identity_of
 from daybreak_serve.card import ModelCard, check_tokenizer
+from daybreak_serve.gateway.apiserver import Access
 from daybreak_serve.gateway.streams import EngineClient, infer_request
 from daybreak_serve.modelfolder import ModelFolder
 from daybreak_serve.process import Child
 from daybreak_serve.protocol import Options
 from daybreak_serve.triton import free_port
+from tests.serve.api_server import (
+    DEPLOYMENTS,
+    NAME,
+    NAMESPACE,
+    SLICES,
+    TOKEN,
+    ApiServer,
+    deployment,
+    endpoint_slice,
+)
 from tests.serve.conftest import group_of, wait_for
+from tests.serve.gateways import running_gateway
 
 
 @dataclass
@@ -96,6 +108,26 @@ async def test_it_answers_what_the_card_says_is_its_golden_completion(pod: Engin
     options = Options(max_tokens=len(card.golden_token_ids))
     assert await client.complete(card.golden_prompt_ids, options) == card.golden_token_ids
     await client.close()
+
+
+async def test_a_gateway_finds_it_by_its_slice_and_composes_by_its_tokenizer(
+    pod: EnginePod, model: ModelFolder, tmp_path: Path
+) -> None:
+    api = ApiServer()
+    await api.start()
+    (tmp_path / "token").write_text(TOKEN)
+    ports = int(pod.grpc.rpartition(":")[2]), int(pod.http.rpartition(":")[2])
+    await api.put(SLICES, endpoint_slice(model.digest, "pod", ports))
+    await api.put(DEPLOYMENTS, deployment(stable=f"sha256:{model.digest}", holdMs=5000))
+    async with running_gateway(Access(api.url, tmp_path / "token"), NAMESPACE, NAME) as gateway:
+        await gateway.ready()
+        body = {"prompt": "def add(a, b):", "suffix": "\n", "max_tokens": 8}
+        first, second = [(await gateway.client.post("/v1/completions", json=body)).json() for _ in range(2)]
+        (listed,) = (await gateway.client.get("/v1/models")).json()["data"]
+    assert first["choices"] == second["choices"]
+    assert first["usage"]["prompt_tokens"] > 3
+    assert (listed["context_length"], listed["fim"]) == (256, "PSM")
+    await api.stop()
 
 
 @pytest.mark.parametrize(
