@@ -404,6 +404,7 @@ def test_a_pod_on_a_node_that_goes_is_deleted_and_made_again() -> None:
     world.reclaimed.add(lost)
     plan = world.look()
     assert [ref.name for ref in plan.delete] == [lost]
+    assert world.status["readyReplicas"] == 1, "it counts no more, although it still answers"
     world.run(60)
     assert world.ready(M1) == 2
     assert lost not in [pod["metadata"]["name"] for pod in world.pods()]
