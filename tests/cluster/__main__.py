@@ -6,12 +6,15 @@ Owns the command line only.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import shutil
 import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster import launcher
@@ -46,14 +49,35 @@ def main() -> int:
 
 
 def run(parts: launcher.Parts, arguments: argparse.Namespace, end: threading.Event) -> int:
-    """Run it until the end is asked for."""
+    """Build only, or run it in a folder of its own."""
     if arguments.build:
         launcher.locate(parts, os.environ, say)
         return 0
     if arguments.data:
-        shutil.rmtree(arguments.data, ignore_errors=True)
+        with claimed(arguments.data):
+            shutil.rmtree(arguments.data, ignore_errors=True)
+            return stand(parts, arguments.data, end)
+    return stand(parts, None, end)
+
+
+@contextmanager
+def claimed(data: Path) -> Iterator[None]:
+    """Keep the folder for us alone; the lock goes with the process."""
+    data.parent.mkdir(parents=True, exist_ok=True)
+    with data.with_name(f"{data.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NoClusterError(
+                f"a cluster runs in {data} already: end it, or name another --data"
+            ) from None
+        yield
+
+
+def stand(parts: launcher.Parts, data: Path | None, end: threading.Event) -> int:
+    """Start it, tell how to reach it, and stop it when the end is asked for."""
     started = time.monotonic()
-    cluster = launcher.start(parts, os.environ, say, arguments.data)
+    cluster = launcher.start(parts, os.environ, say, data)
     try:
         if parts.kwok:
             cluster.add_nodes(

@@ -64,6 +64,8 @@ def test_nothing_is_left_after_a_kill(cluster: Reach, tmp_path: Path) -> None:
         assert "KUBECONFIG" in process.stdout.readline()
         family = psutil.Process(process.pid).children(recursive=True)
         assert {"etcd", "kube-apiserver"} <= {member.name() for member in family}
+        second = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (second.returncode, "runs in" in second.stderr) == (2, True), second.stderr
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     wait_for("the end of every child", lambda: not any(map(alive, family)))

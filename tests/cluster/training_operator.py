@@ -79,8 +79,9 @@ def install(cluster: Reach, household: Household, program: Path, address: str) -
 
 
 def _ready(port: int) -> bool:
-    WAITED_FOR.parent.mkdir(parents=True, exist_ok=True)
-    WAITED_FOR.touch()  # each time: another cluster that is done with it removes it
+    with contextlib.suppress(FileNotFoundError):  # each time: another cluster that is done with it removes it
+        WAITED_FOR.parent.mkdir(parents=True, exist_ok=True)
+        WAITED_FOR.touch()
     try:
         with urllib.request.urlopen(f"http://{HOST}:{port}/readyz", timeout=5) as response:
             return bool(response.status == 200)

@@ -5,6 +5,7 @@ Owns the namespaces: a mount, network and process namespace of their own for the
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -61,10 +62,11 @@ def make_cgroup(name: str) -> None:
     """Make the cgroup below which the kubelet makes its own; version 1 wants CPUs and memory named."""
     top = sweeper.CGROUPS
     if (top / "cgroup.controllers").exists():
-        controllers = (top / "cgroup.controllers").read_text().split()
-        (top / "cgroup.subtree_control").write_text(" ".join(f"+{item}" for item in controllers))
         (top / name).mkdir()
-        (top / name / "cgroup.subtree_control").write_text(" ".join(f"+{item}" for item in controllers))
+        for controller in (top / "cgroup.controllers").read_text().split():
+            for folder in (top, top / name):
+                with contextlib.suppress(OSError):  # the kubelet says which of them it cannot be without
+                    (folder / "cgroup.subtree_control").write_text(f"+{controller}")
         return
     for hierarchy in top.iterdir():
         if hierarchy.is_dir() and not hierarchy.is_symlink():
