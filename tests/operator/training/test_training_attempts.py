@@ -285,6 +285,26 @@ class TestPlaces:
         world.look()
         assert world.status["restarts"] == 0
 
+    def test_a_queue_that_takes_the_machines_back_costs_no_restart(self) -> None:
+        world = training()
+        job = world.the("PyTorchJob")
+        job["spec"]["runPolicy"]["suspend"] = True
+        lose(world, MASTER)
+        lose(world, WORKER)
+        world.look()
+        assert world.condition("CapacityAvailable") == ("Unknown", "Queued")
+        world.wait(5000)
+        world.look()
+        job["spec"]["runPolicy"]["suspend"] = False
+        let_in = {"type": "Suspended", "status": "False", "lastTransitionTime": "2026-01-01T13:23:20Z"}
+        job["status"] = {"conditions": [let_in]}
+        world.look()
+        del job["status"]
+        world.pods_up()
+        world.look()
+        assert world.condition("CapacityAvailable") == ("True", "PodsReady")
+        assert (world.status["restarts"], world.status["attempt"]) == (0, 1)
+
     def test_an_image_that_cannot_be_pulled_is_no_lack_of_capacity(self) -> None:
         world = World({"runPolicy": {"podsReadyTimeoutSeconds": 600}})
         world.make_data()

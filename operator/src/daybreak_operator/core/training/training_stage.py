@@ -51,6 +51,8 @@ def look(scene: Scene) -> Look:
     if step_table.is_complete(steps, STAGE):
         return Look(steps=steps, metrics=_metrics(scene, number))
     attempt = _attempt(scene, number, report)
+    if is_queued(attempt.job) and attempt.error is None:
+        return _goes_on(replace(scene, steps=steps), attempt)
     verdict = failure.verdict(attempt)
     if verdict is not None:
         return _fails(scene, steps, attempt, verdict)
@@ -144,7 +146,7 @@ def the_pods_are_late(attempt: Attempt) -> bool:
 
 def waits_since(job: Object | None) -> datetime | None:
     """Return since when a job's pods are wanted; None while a queue holds it back."""
-    if job is None or ((job.get("spec") or {}).get("runPolicy") or {}).get("suspend"):
+    if job is None or is_queued(job):
         return None
     times = [objects.created(job)]
     for held in (job.get("status") or {}).get("conditions") or ():
@@ -152,6 +154,12 @@ def waits_since(job: Object | None) -> datetime | None:
             times.append(objects.instant(held.get("lastTransitionTime")))
     known = [time for time in times if time is not None]
     return max(known) if known else None
+
+
+def is_queued(job: Object | None) -> bool:
+    """Return whether a queue holds a job back: its pods are gone by the queue's will, and come again by it."""
+    policy = ((job or {}).get("spec") or {}).get("runPolicy") or {}
+    return bool(policy.get("suspend"))
 
 
 def _moves_on(scene: Scene, steps: step_table.Steps) -> Look:
@@ -206,11 +214,11 @@ def _are_up(attempt: Attempt) -> bool:
 
 
 def _capacity(attempt: Attempt) -> Condition:
+    if is_queued(attempt.job):
+        return _unknown("Queued", "A queue holds the training job back.")
     if attempt.was_up or _are_up(attempt):
         words = "All training pods were ready." if attempt.expected > 1 else "The training pod was ready."
         return Condition(CAPACITY, "True", Finding("PodsReady", words))
-    if attempt.job is not None and ((attempt.job.get("spec") or {}).get("runPolicy") or {}).get("suspend"):
-        return _unknown("Queued", "A queue holds the training job back.")
     unscheduled = [text for text in map(pod_state.why_unscheduled, attempt.pods) if text]
     if unscheduled:
         return Condition(CAPACITY, "False", Finding("Unschedulable", unscheduled[0][:500]))
