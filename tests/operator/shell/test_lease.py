@@ -127,6 +127,15 @@ def test_one_that_waits_takes_over_after_the_holders_time() -> None:
     assert not first.try_once()
 
 
+def test_one_that_sees_another_holder_stops_at_once() -> None:
+    api: Any = Api()
+    first = Leadership(api, "y", "a", LeaseTimes(), clock=lambda: 0.0, now=lambda: NOW)
+    assert first.try_once()
+    api.kept["spec"]["holderIdentity"] = "usurper"
+    assert not first.try_once()
+    assert not first.held()
+
+
 def test_one_that_gave_back_is_followed_at_once() -> None:
     api: Any = Api()
     first, second = (Leadership(api, "y", n, LeaseTimes(), clock=lambda: 0.0, now=lambda: NOW) for n in "ab")

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from daybreak_contracts import names
-from daybreak_contracts.errors import TransientError
+from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.figures import GatewayFigures, TrainerFigures
 from daybreak_operator.core.plan import Event
 from daybreak_operator.core.training.observed import PipelineRun
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell import answers, events, gather, health, logs
 from daybreak_operator.shell.figures import Readings, Target, targets
+from daybreak_operator.shell.metrics import Metrics
 from daybreak_operator.shell.queue import Key
 from daybreak_operator.shell.resources import NODES, PODS, RUNS, plural_in, resource_of
 from daybreak_operator.shell.store import Store
@@ -245,6 +247,13 @@ def test_signs_of_life_that_are_too_old_are_named() -> None:
     assert health.troubles(signs) == ["loop: 61 s > 60 s"]
     pulse.beat()
     assert health.troubles(signs) == []
+
+
+async def test_a_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=rf"port {port} can't be opened: .*DAYBREAK_PORT"):
+            await health.serve(port, [], lambda: True, Metrics())
 
 
 def test_a_log_line_is_json_with_its_fields() -> None:

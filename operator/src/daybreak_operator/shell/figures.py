@@ -178,7 +178,7 @@ class Poller:
         try:
             async with session.get(target.url) as answer:
                 answer.raise_for_status()
-                text = await answer.text()
+                text = await answer.read()
             made = TrainerFigures if target.kind == "trainer" else GatewayFigures
             self.readings.take(target, made.model_validate_json(text))
         except (aiohttp.ClientError, TimeoutError, ValidationError) as error:

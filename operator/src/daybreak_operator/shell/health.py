@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from daybreak_contracts.errors import UserError
 from daybreak_operator.shell.metrics import Metrics
 
 LOG = logging.getLogger(__name__)
@@ -73,7 +74,7 @@ def watch_over(signs: Iterable[Sign], over: threading.Event, end: Callable[[int]
 async def serve(
     port: int, signs: Iterable[Sign], ready: Callable[[], bool], metrics: Metrics
 ) -> web.AppRunner:
-    """Answer ``/healthz``, ``/readyz`` and ``/metrics`` until the runner is cleaned up."""
+    """Answer ``/healthz``, ``/readyz`` and ``/metrics`` until the runner is cleaned up; UserError without a port."""
     kept = tuple(signs)
 
     async def healthz(_: web.Request) -> web.Response:
@@ -91,5 +92,11 @@ async def serve(
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", numbers)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, None, port).start()
+    try:
+        await web.TCPSite(runner, None, port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise UserError(
+            f"port {port} can't be opened: {error.strerror}; set DAYBREAK_PORT to a free one"
+        ) from error
     return runner

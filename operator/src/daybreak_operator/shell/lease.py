@@ -129,6 +129,7 @@ class Leadership:
         self._sighting = sight(lease, self._sighting, began)
         step = next_step(lease, self.me, self._sighting, began)
         if step == "Wait":
+            self._renewed = None  # another holds it, whatever we believed
             return False
         body = record(lease, self._namespace, self.me, self._now(), self._times)
         try:

@@ -275,6 +275,9 @@ class Operator:
         health.watch_over(self.signs(), self._over, self._with.end)
         while True:
             await self.leadership.acquire(self.lease_threads.call)
+            self._wake(
+                self.store.known()
+            )  # what another leader had planned to look at again is unknown to us
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self.leadership.keep(self.lease_threads.call))
