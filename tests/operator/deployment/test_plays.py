@@ -239,6 +239,29 @@ class TestTheWayBack:
         assert (world.status["candidate"]["digest"], world.stage) == (M1, "Everyone")
 
 
+def test_an_outage_of_both_models_is_nobodys_fault() -> None:
+    world = serving_world()
+    world.change(model=model(M2))
+    world.switch(everyone=True)
+    world.traffic = {M1: Traffic(requests=50, errors=10), M2: Traffic(requests=20, errors=4)}
+    world.run(200)
+    assert (world.stage, world.status["rejected"]) == ("Ramp", [])
+    world.traffic[M1] = Traffic(requests=50)
+    world.run(200)
+    assert (world.stage, world.status["rejected"]) == ("RolledBack", [M2])
+
+
+def test_zones_tell_what_waits_in_them() -> None:
+    world = World()
+    world.look()
+    world.look()
+    assert [(zone["zone"], zone["ready"], zone["pending"]) for zone in world.status["zones"]] == [
+        ("a", 0, 1),
+        ("b", 0, 1),
+    ]
+    assert "candidateCapacity" not in world.status
+
+
 def test_a_share_waits_for_requests_before_the_next() -> None:
     world = serving_world()
     world.change(model=model(M2))
@@ -280,7 +303,7 @@ def test_a_rollout_needs_no_more_looks_than_it_asks_for() -> None:
     world.traffic[M2] = GOOD
     world.run_lazily(700)
     assert (world.stable, world.pods(M1), world.status["retired"]) == (M2, [], [])
-    assert world.run_lazily(3600) == 1
+    assert world.run_lazily(600) == 1
 
 
 def test_a_rollout_goes_on_whatever_is_killed_on_the_way() -> None:
