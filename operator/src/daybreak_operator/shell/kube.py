@@ -24,6 +24,10 @@ from daybreak_operator.shell.resources import Resource, plural_in, resource_for,
 
 REQUEST_S = 30.0
 CONNECT_S = 5.0
+OPENED = "OPENED"
+"""Beside the API's own types of watch events: the stream stands."""
+STREAM_SHARE = 0.7
+"""Of the silence that means death: how long the server keeps a stream open."""
 PAGE = 500
 NUM_CONNECTIONS = 40
 JSON = "application/json"
@@ -125,12 +129,15 @@ class Kube:
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield events (type, object), bookmarks among them, until the server ends the stream.
 
+        The first is ``OPENED``, once the server has answered. The server is asked to end the stream before
+        ``silence_s`` is over: some kinds (events) get no bookmarks, and a quiet stream must not look like a dead one.
         A stream that says nothing for ``silence_s`` is a TransientError; a version too old is a GoneError.
         """
         query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version}
-        query |= chosen.query()
+        query |= {"timeoutSeconds": str(max(1, int(silence_s * STREAM_SHARE))), **chosen.query()}
         answer = self._send("GET", resource.path(namespace), query, read_s=silence_s, preload=False)
         try:
+            yield OPENED, {"metadata": {"resourceVersion": version}}
             for line in _lines(answer):
                 event = json.loads(line)
                 if event["type"] == "ERROR":

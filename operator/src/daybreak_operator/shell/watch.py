@@ -16,14 +16,16 @@ from typing import Any, Protocol
 
 from daybreak_contracts.errors import DaybreakError
 from daybreak_operator.shell.answers import GoneError, NotFoundError, RefusedError
-from daybreak_operator.shell.kube import Chosen, Kube
+from daybreak_operator.shell.kube import OPENED, Chosen, Kube
 from daybreak_operator.shell.queue import BackOff
 from daybreak_operator.shell.resources import Resource
 
 LOG = logging.getLogger(__name__)
 
 SILENCE_S = 70.0
-"""API servers send a bookmark about every 60 s; kopf's inactivity timeout is the same."""
+"""Streams are ended and opened again before that; kopf's inactivity timeout is the same."""
+REOPEN_S = 0.05
+"""Between a stream that the server ended and the next: a proxy that ends each at once is not to be hammered."""
 ABSENT_S = 60.0
 """How often a kind that the API server doesn't know is asked for again."""
 
@@ -83,6 +85,7 @@ class Watch:
             try:
                 self._once()
                 failures = 0
+                self._stopped.wait(REOPEN_S)
             except DaybreakError as error:
                 if self.optional and isinstance(error, (NotFoundError, RefusedError)):
                     self._is_absent(error)
@@ -100,7 +103,7 @@ class Watch:
                 if self._stopped.is_set():
                     return
                 self._alive(body["metadata"]["resourceVersion"])
-                if kind != "BOOKMARK":
+                if kind not in ("BOOKMARK", OPENED):
                     self.sink.event(self.resource, kind, body)
         except (GoneError, NotFoundError):
             self._version = ""
