@@ -21,14 +21,16 @@ import yaml
 from daybreak_contracts import names
 from tests.cluster.processes import free_ports
 from tests.cluster.reach import Reach, wait_for
+from tests.packaging import rbac
+from tests.packaging.render import NAMESPACE
 
 EXAMPLES = Path("manifests/examples")
 
 
-def environment(cluster: Reach, namespace: str, **more: str) -> dict[str, str]:
+def environment(kubeconfig: Path, namespace: str, **more: str) -> dict[str, str]:
     own = {
-        "KUBECONFIG": str(cluster.kubeconfig),
-        "DAYBREAK_NAMESPACE": namespace,
+        "KUBECONFIG": str(kubeconfig),
+        "DAYBREAK_NAMESPACE": NAMESPACE,
         "DAYBREAK_WATCH_NAMESPACES": namespace,
         "DAYBREAK_POD": "the-pod",
     }
@@ -66,18 +68,34 @@ def conditions(cluster: Reach, kind: str, name: str, namespace: str) -> dict[str
     return {c["type"]: c["status"] for c in (own.get("status") or {}).get("conditions", [])}
 
 
-def test_it_decides_answers_probes_and_gives_the_lease_back(cluster: Reach, tmp_path: Path) -> None:
+@pytest.fixture
+def limited(cluster: Reach, tmp_path: Path) -> Iterator[Path]:
+    """A kubeconfig of the account that the chart makes, with exactly its rights."""
+    things = rbac.operator_objects()
+    for thing in things:
+        if thing["metadata"].get("namespace") in (None, NAMESPACE):
+            cluster.apply(thing)
+    yield cluster.kubeconfig_of(rbac.ACCOUNT, NAMESPACE, tmp_path)
+    for thing in reversed(things):
+        if thing["kind"].startswith("Cluster"):
+            cluster.kubectl("delete", thing["kind"], thing["metadata"]["name"], "--ignore-not-found")
+
+
+def test_it_decides_answers_probes_and_gives_the_lease_back(
+    cluster: Reach, limited: Path, tmp_path: Path
+) -> None:
     namespace = cluster.namespace()
     (port,) = free_ports(1)
     log = tmp_path / "log"
     run, deployment = example("team-cluster.yaml", namespace), example("completions.yaml", namespace)
-    with running(environment(cluster, namespace, DAYBREAK_PORT=str(port)), log) as process:
+    with running(environment(limited, namespace, DAYBREAK_PORT=str(port)), log) as process:
         cluster.apply(run)
         cluster.apply(deployment)
         wait_for("readiness", lambda: answer(port, "/readyz")[0] == 200)
         for kind, body in (("trainingrun", run), ("modeldeployment", deployment)):
             name = body["metadata"]["name"]
             wait_for(f"{kind}", lambda k=kind, n=name: conditions(cluster, k, n, namespace))
+        wait_for("the data job", lambda: cluster.kubectl("get", "jobs", "-n", namespace, "-o", "name"))
         assert answer(port, "/healthz") == (200, '{"troubles": []}')
         metrics = answer(port, "/metrics")[1]
         for name in (
@@ -90,13 +108,14 @@ def test_it_decides_answers_probes_and_gives_the_lease_back(cluster: Reach, tmp_
             assert name in metrics
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0, log.read_text()
-    lease = cluster.get("lease", names.LEASE, namespace)
+    lease = cluster.get("lease", names.LEASE, NAMESPACE)
     assert lease is not None
     assert not lease["spec"].get("holderIdentity")
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     changed = [line["object"] for line in lines if line["message"] == "changed"]
     assert {run["metadata"]["name"], "completions"} <= set(changed)
     assert not [line for line in lines if line["level"] in ("error", "critical")]
+    assert "forbidden" not in log.read_text()
 
 
 @pytest.mark.parametrize(
