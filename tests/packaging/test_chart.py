@@ -144,6 +144,7 @@ class TestSettings:
             kubeflow_experiment="ours",
             pipeline_service_account="runner",
             storage_secret="storage",
+            shared_claim="scratch",
             cluster_domain="example.internal",
             namespace=NAMESPACE,
             watch_namespaces=("models", "research"),
