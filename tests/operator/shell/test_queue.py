@@ -83,6 +83,19 @@ class TestOrder:
         queue.take(10.0)
         assert queue.age_s(12.0) == 3.0
 
+    def test_much_to_do_is_no_standstill(self) -> None:
+        queue = schedule()
+        for key in (A, B, C):
+            queue.add(key, 0.0)
+        queue.take(0.0)
+        assert queue.without_progress_s(100.0) == 100.0
+        queue.done(A, Done(), 100.0)
+        assert (queue.age_s(110.0), queue.without_progress_s(110.0)) == (110.0, 10.0)
+        for key in (B, C):
+            queue.take(110.0)
+            queue.done(key, Done(), 110.0)
+        assert queue.without_progress_s(500.0) == 0.0
+
 
 class TestFailures:
     def test_wait_twice_as_long_each_time_until_one_succeeds(self) -> None:

@@ -67,6 +67,8 @@ class Schedule:
     _dirty: set[Key] = field(default_factory=set)
     _in_a_row: dict[Key, int] = field(default_factory=dict)
     _count: itertools.count[int] = field(default_factory=itertools.count)
+    _ended: float = float("-inf")
+    """When a pass last ended."""
 
     def add(self, key: Key, now: float, is_new: bool = False) -> None:
         """Something happened to the key: see it as soon as a worker is free; while one is at it, see it again."""
@@ -100,6 +102,7 @@ class Schedule:
     def done(self, key: Key, outcome: Done, now: float) -> None:
         """A worker ended its pass over the key."""
         del self._active[key]
+        self._ended = now
         dirty = key in self._dirty
         self._dirty.discard(key)
         in_a_row = self._in_a_row.pop(key, 0) + 1
@@ -138,10 +141,17 @@ class Schedule:
         return len(self._active)
 
     def age_s(self, now: float) -> float:
-        """How long the oldest waiting key waits, or the longest pass lasts: what a liveness probe asks."""
+        """How long the oldest waiting key waits, or the longest pass lasts."""
         oldest = [*itertools.islice(self._first.values(), 1), *itertools.islice(self._ready.values(), 1)]
         since = min([*oldest, *self._active.values()], default=now)
         return now - since
+
+    def without_progress_s(self, now: float) -> float:
+        """How long no pass has ended although there is work: what a liveness probe asks.
+
+        Age alone would end an operator that has much to do.
+        """
+        return min(self.age_s(now), now - self._ended)
 
     def _ripen(self, now: float) -> None:
         while (due := self.next_due()) is not None and due <= now:
@@ -169,6 +179,10 @@ class WorkQueue:
     def age_s(self) -> float:
         """Age of the oldest work."""
         return self.schedule.age_s(self._clock())
+
+    def without_progress_s(self) -> float:
+        """How long nothing was done although there is work."""
+        return self.schedule.without_progress_s(self._clock())
 
     async def work(self, work: Callable[[Key], Awaitable[Done]], num_workers: int) -> None:
         """Work for ever, at ``num_workers`` keys at most at the same time. ``work`` answers for its own errors."""

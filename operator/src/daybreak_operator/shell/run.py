@@ -67,7 +67,7 @@ class Timing:
     """How much later than that the process ends, when the watch didn't come back: 90 s in all."""
     request_s: float = REQUEST_S
     stuck_s: float = 120.0
-    """The oldest work may wait, or a pass may last, so long."""
+    """So long may no pass end while there is work."""
     loop_s: float = 60.0
     """The event loop may be busy without a pause for so long."""
     absent_s: float = ABSENT_S
@@ -208,12 +208,12 @@ class Operator:
         return [
             Sign("event loop", self.loop_pulse.age_s, self._timing.loop_s),
             Sign("kopf", self.kopf_pulse.age_s, limit),
-            Sign("work", self._age_of_work, self._timing.stuck_s),
+            Sign("work", self._without_progress_s, self._timing.stuck_s),
             *watches,
         ]
 
-    def _age_of_work(self) -> float:
-        return self.queue.age_s() if self.leadership.held() else 0.0
+    def _without_progress_s(self) -> float:
+        return self.queue.without_progress_s() if self.leadership.held() else 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until asked to stop. Raises UserError for an installation that can't work, or what ended a part."""
