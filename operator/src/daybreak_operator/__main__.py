@@ -71,8 +71,8 @@ async def operate(wanted: Installation) -> None:
 
 def main(environment: Mapping[str, str]) -> int:
     """Run one replica; return the exit code."""
-    logs.set_up(environment.get("DAYBREAK_LOG_LEVEL", "INFO"))
     try:
+        logs.set_up(environment.get("DAYBREAK_LOG_LEVEL", "INFO"))
         asyncio.run(operate(installation(environment)))
     except DaybreakError as error:
         print(f"daybreak-operator: {error}", file=sys.stderr)

@@ -123,6 +123,7 @@ def test_it_decides_answers_probes_and_gives_the_lease_back(
     [
         pytest.param({"DAYBREAK_BACKEND": "Magic"}, "DAYBREAK_BACKEND must be", id="an unknown back end"),
         pytest.param({"DAYBREAK_PORT": "http"}, "DAYBREAK_PORT must be a port", id="a port that is none"),
+        pytest.param({"DAYBREAK_LOG_LEVEL": "loud"}, "DAYBREAK_LOG_LEVEL must be", id="a level that is none"),
         pytest.param({"KUBECONFIG": "/nowhere"}, "no way to the Kubernetes API", id="no cluster"),
     ],
 )

@@ -11,6 +11,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TextIO
 
+from daybreak_contracts.errors import UserError
+
 QUIET = ("kopf", "aiohttp", "urllib3", "kubernetes", "asyncio")
 """Libraries whose every-day lines say nothing of a change."""
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -34,7 +36,9 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up(level: str, stream: TextIO = sys.stderr) -> None:
-    """Send all logs to one stream as JSON."""
+    """Send all logs to one stream as JSON; UserError for a level that is none."""
+    if level.upper() not in logging.getLevelNamesMapping():
+        raise UserError(f"DAYBREAK_LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR, got {level!r}")
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
