@@ -306,6 +306,16 @@ def test_a_rollout_needs_no_more_looks_than_it_asks_for() -> None:
     assert world.run_lazily(600) == 1
 
 
+def test_a_soak_ends_in_time_where_the_load_is_looked_at_rarely() -> None:
+    spec = a_spec(scaling={"spareSpotReplicas": 0, "intervalSeconds": 3600})
+    world = serving_world(spec=spec)
+    world.change(model=model(M2))
+    world.switch(everyone=True)
+    world.traffic[M2] = GOOD
+    world.run_lazily(600)
+    assert world.stable == M2
+
+
 def test_a_rollout_goes_on_whatever_is_killed_on_the_way() -> None:
     world = serving_world()
     world.change(model=model(M2))

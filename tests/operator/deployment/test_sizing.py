@@ -175,3 +175,8 @@ def test_a_zone_without_machines_has_none_for_the_candidate_either() -> None:
     together = with_back_off_of(own, stable)
     assert together.offerings == {A: Learned(retry_at=500), B: Learned(retry_at=300, ready=1)}
     assert together.needed == 4
+
+
+def test_a_replica_without_a_pod_waits_too_and_never_grows_old() -> None:
+    (held,) = a_load(asked=3, ready=1, now=1000.0).fleet.held(M2)
+    assert (len(held.ready), held.pending) == (1, (Pending(since=1000.0), Pending(since=1000.0)))

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daybreak_contracts.routing import Routing
+from daybreak_operator.core.capacity.values import Learned, Memory
 from daybreak_operator.core.deployment.decide import decide
 from daybreak_operator.core.deployment.observed import Observed
+from daybreak_operator.core.deployment.rollout import promote
 from daybreak_operator.core.deployment.state import Candidate, Retired, Stable, State, read, seconds_of, write
 from tests.operator.deployment.world import M1, M2, M3, START, World, model, serving_world
 
@@ -81,3 +83,23 @@ def test_the_memory_of_zones_comes_back_for_both_models() -> None:
     assert state.stable.digest == M2
     assert {learned.ready for learned in state.memory.offerings.values()} == {1}
     assert state.candidate_memory.offerings == {}
+
+
+def test_staff_who_got_the_last_candidate_did_not_get_this_one() -> None:
+    candidate = Candidate(M3, "s3://m", "spec", "Pending", 0.0)
+    routing = Routing(version=1, salt="s", stable=M1, candidate=M2, staff=True)
+    assert not State(candidate=candidate, routing=routing).staff_served
+    assert State(candidate=candidate, routing=routing.model_copy(update={"candidate": M3})).staff_served
+
+
+def test_a_promotion_hands_over_what_the_new_model_holds_and_keeps_what_the_load_needs() -> None:
+    place = ("l4", "a")
+    old = Memory(offerings={place: Learned(ready=5, desired=5, failures=2, retry_at=99)}, needed=4)
+    new = Memory(offerings={place: Learned(ready=3, desired=4, up_since=7)}, needed=1)
+    candidate = Candidate(M2, "s3://m2", "spec", "Everyone", 0.0, 100)
+    state = State(Stable(M1, "s3://m1", 0.0), candidate, memory=old, candidate_memory=new)
+    after = promote(state, 10.0)
+    assert (after.stable, after.retired) == (Stable(M2, "s3://m2", 10.0), (Retired(M1, 10.0),))
+    held = Learned(ready=3, desired=4, up_since=7, failures=2, retry_at=99)
+    assert after.memory == Memory(offerings={place: held}, needed=4)
+    assert after.candidate_memory == Memory()
