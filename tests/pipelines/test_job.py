@@ -134,6 +134,7 @@ def test_a_job_is_killed_stopped_and_goes_on(pod: Pod) -> None:
         assert storage.exists(result["uri"])
         assert f"{name}: done" in pod.log()
     assert set(pod.held("progress.json")) == {"step", "activity", "done", "total", "updated"}
+    assert list(pod.work.iterdir()) == [], "the volume may outlive the pod"
 
 
 @pytest.mark.slow
@@ -186,12 +187,22 @@ def test_the_model_pipeline_is_told_of_at_its_first_step(inside: Api, tmp_path: 
 
 
 def test_everything_that_is_written_lies_below_the_work_folder(tmp_path: Path) -> None:
-    folders = job.Folders(*(tmp_path / name for name in ("results", "progress", "kfp", "home", "tmp")))
-    environment = job.environment_in(folders, {"HOME": "/root", "PATH": "/bin", "USER": "somebody"})
+    environment = job.environment_in(
+        job.Folders(tmp_path), {"HOME": "/root", "PATH": "/bin", "USER": "somebody"}
+    )
     assert environment["HOME"] == str(tmp_path / "home")
     assert environment["TMPDIR"] == str(tmp_path / "tmp")
     assert environment["USER"] == "somebody"
     assert environment["LOGNAME"] == "daybreak"
+
+
+def test_pods_on_one_volume_do_not_clear_each_others_folders(tmp_path: Path) -> None:
+    first, second = (job._fresh_folders(tmp_path, name) for name in ("a-1", "b-1"))
+    (first.results / "documents.json").write_text("{}")
+    job._fresh_folders(tmp_path, "b-1")
+    assert (first.results / "documents.json").exists()
+    assert first.root != second.root
+    assert job._fresh_folders(tmp_path, "").root == tmp_path / "job"
 
 
 def command_of(pid: int) -> bytes:

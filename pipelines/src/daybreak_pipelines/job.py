@@ -52,7 +52,8 @@ def run_job(pipeline: str, parameters: Path, environment: Mapping[str, str], str
 def _job(pipeline: str, parameters: Path, environment: Mapping[str, str], stream: TextIO) -> Job:
     try:
         values = _read(pipeline, parameters)
-        folders = _fresh_folders(Path(values.get("work_dir") or names.WORK_DIR).absolute())
+        work = Path(values.get("work_dir") or names.WORK_DIR).absolute()
+        folders = _fresh_folders(work, environment.get(names.ENV_POD_NAME, ""))
     except UserError as error:
         _told(Failure(plan.PIPELINE_STEPS[pipeline][0], error), environment)
         raise
@@ -84,18 +85,38 @@ class Failure:
 class Folders:
     """Where a job keeps what only it needs; all below ``work_dir``."""
 
-    results: Path
-    progress: Path
-    kfp: Path
-    home: Path
-    temporary: Path
+    root: Path
+
+    @property
+    def results(self) -> Path:
+        """Where steps leave results."""
+        return self.root / "results"
+
+    @property
+    def progress(self) -> Path:
+        """Where the running step says how far it is."""
+        return self.root / "progress.json"
+
+    @property
+    def kfp(self) -> Path:
+        """kfp's own artifacts."""
+        return self.root / "kfp"
+
+    @property
+    def home(self) -> Path:
+        """HOME of the steps."""
+        return self.root / "home"
+
+    @property
+    def temporary(self) -> Path:
+        """TMPDIR of the steps."""
+        return self.root / "tmp"
 
 
-def _fresh_folders(work: Path) -> Folders:
-    folder = work / "job"
-    found = Folders(
-        folder / "results", folder / "progress.json", folder / "kfp", folder / "home", folder / "tmp"
-    )
+def _fresh_folders(work: Path, pod: str) -> Folders:
+    """Make the folders anew; pods that share a volume with their executors share it with each other, too."""
+    folder = work / (f"job-{pod}" if pod else "job")
+    found = Folders(folder)
     try:
         shutil.rmtree(folder, ignore_errors=True)
         for path in (found.results, found.kfp, found.home, found.temporary):
@@ -135,7 +156,13 @@ class Job:
         self._began = self._told_s = self.clock()
 
     def run(self, environment: Mapping[str, str]) -> int:
-        """Run to the end and return the exit code."""
+        """Run to the end and return the exit code; what only this pod needed goes with it."""
+        try:
+            return self._run(environment)
+        finally:
+            shutil.rmtree(self.folders.root, ignore_errors=True)  # the volume may outlive the pod
+
+    def _run(self, environment: Mapping[str, str]) -> int:
         mine = environment_in(self.folders, environment)
         command = [sys.executable, "-m", "daybreak_pipelines.local_pipeline", self.pipeline]
         child = processes.start([*command, str(self.parameters), str(self.folders.kfp)], mine, None)
