@@ -17,9 +17,9 @@ from daybreak_contracts.resources.deployment import Pool, Scaling
 from daybreak_operator.core.capacity.decide import decide_capacity
 from daybreak_operator.core.capacity.policies import OURS, policy_named
 from daybreak_operator.core.capacity.simulate import Outcome, Trace, simulate
-from daybreak_operator.core.capacity.synthetic import synthetic_trace
 from daybreak_operator.core.capacity.values import Demand, Held, Memory
 from daybreak_operator.shell.traces import trace_of
+from daybreak_operator.synthetic_trace import synthetic_trace
 from tests.bench.row import Row
 
 SEEDS = (101, 102, 103, 104)

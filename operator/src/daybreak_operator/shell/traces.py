@@ -12,7 +12,7 @@ from typing import Any
 
 from daybreak_contracts.errors import UserError
 from daybreak_operator.core.capacity.simulate import Trace
-from daybreak_operator.core.capacity.synthetic import synthetic_trace
+from daybreak_operator.synthetic_trace import synthetic_trace
 
 SYNTHETIC = "synthetic:"
 FORMATS = (
