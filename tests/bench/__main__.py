@@ -29,6 +29,7 @@ ROOMS = {
     "train": "Training",
     "evaluate": "Judge",
     "serve": "Gateway",
+    "rollout": "Rollout at the gateway",
     "operator": "Operator",
     "capacity": "Placement on spot traces",
     "whole": "The whole run",

@@ -106,6 +106,22 @@ async def test_a_held_request_is_answered_by_the_engine_that_comes(
     assert await asking == "old-a"
 
 
+async def test_a_request_held_for_a_model_that_is_replaced_gets_the_new_one(
+    cluster: Cluster, engines: dict[str, Engine]
+) -> None:
+    await cluster.list(engines["new-a"])
+    await cluster.route(stable=OLD, holdMs=20_000)
+    await cluster.ready()
+    asking = asyncio.create_task(cluster.answerer())
+
+    async def is_held() -> bool:
+        return (await cluster.figures()).held == 1
+
+    await until(is_held)
+    await cluster.route(version=2, stable=NEW, holdMs=20_000)
+    assert await asking == "new-a"
+
+
 async def test_the_staff_switch_reaches_new_requests_within_two_seconds_and_no_one_else(
     cluster: Cluster, engines: dict[str, Engine]
 ) -> None:

@@ -10,6 +10,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from daybreak_contracts.routing import Routing
 from daybreak_serve.gateway import problems
 from daybreak_serve.gateway.compose import ComposedPrompt
 from daybreak_serve.gateway.fleet import Fleet, Model, Revision
@@ -44,9 +45,26 @@ class Asker:
 
 
 async def ask(fleet: Fleet, asker: Asker) -> None:
-    """Have a request answered; a `Problem` tells why it was not."""
-    routing = fleet.routing
-    choices = fleet.choices(asker.request.user, asker.groups)
+    """Have a request answered; a `Problem` tells why it was not.
+
+    A request that waited for a model which is no longer routed begins anew by the routing that is in force now.
+    """
+    while True:
+        routing = fleet.routing
+        try:
+            return await _ask_by(routing, fleet.choices(asker.request.user, asker.groups), asker)
+        except Problem as problem:
+            if fleet.routing is routing or not _may_go_elsewhere(problem, asker):
+                raise
+
+
+def _may_go_elsewhere(problem: Problem, asker: Asker) -> bool:
+    is_begun = asker.has_got_something() or asker.ticket.cancelled is not None
+    return problem.code in FALLBACK_CODES and not is_begun
+
+
+async def _ask_by(routing: Routing | None, choices: list[Revision], asker: Asker) -> None:
+    """Ask the first revision that has an engine."""
     if routing is None or not choices:
         raise problems.no_engine("no model serves yet")
     hold_s = routing.hold_ms / 1000
@@ -54,7 +72,7 @@ async def ask(fleet: Fleet, asker: Asker) -> None:
         try:
             return await _ask_revision(revision, asker, hold_s)
         except Problem as problem:
-            if problem.code not in FALLBACK_CODES or asker.has_got_something() or asker.ticket.cancelled:
+            if not _may_go_elsewhere(problem, asker):
                 raise
     return await _ask_revision(choices[-1], asker, hold_s)
 
