@@ -19,7 +19,7 @@ from daybreak_operator.shell.execute import Executor, Memory, remaining
 from daybreak_operator.shell.kube import Kube
 from daybreak_operator.shell.queue import Key
 from daybreak_operator.shell.resources import CHILDREN, RUNS
-from daybreak_operator.shell.store import Store
+from daybreak_operator.shell.store import Listed, Store
 from tests.cluster.reach import Reach
 from tests.operator.shell.test_plays import RUN, make
 
@@ -122,8 +122,8 @@ def live(kube: Kube, key: Key, backend: Backend) -> None:
     executor = Executor(kube, backend, lambda: datetime.now(UTC))
     for _ in range(MOST_PASSES):
         store.put(kube.get(RUNS, key.namespace, key.name))
-        for page, _version in kube.pages(CONFIG_MAPS, key.namespace, names.LABEL_OWNER_KIND):
-            store.replace_children("v1", "ConfigMap", page)
+        for page, version in kube.pages(CONFIG_MAPS, key.namespace, names.LABEL_OWNER_KIND):
+            store.replace_children("v1", "ConfigMap", Listed(page, version))
         run = store.get(key)
         assert run is not None
         children = store.children_of(run["metadata"]["uid"])

@@ -9,6 +9,7 @@ import pytest
 
 from daybreak_operator.shell import kube
 from daybreak_operator.shell.resources import EVENTS, Resource, resource_of
+from daybreak_operator.shell.store import Listed
 from daybreak_operator.shell.watch import Watch
 from tests.cluster.reach import Reach
 
@@ -18,7 +19,7 @@ SILENCE_S = 2.0
 class Nobody:
     """A sink that takes in nothing."""
 
-    def listed(self, resource: Resource, namespace: str | None, bodies: list[dict[str, Any]]) -> None: ...
+    def listed(self, resource: Resource, listed: Listed) -> None: ...
 
     def event(self, resource: Resource, kind: str, body: dict[str, Any]) -> None: ...
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from daybreak_contracts import names
 from daybreak_operator.shell.queue import Key
-from daybreak_operator.shell.store import Store, has_notice
+from daybreak_operator.shell.store import Listed, Store, has_notice
 
 RUN = Key(names.KIND_RUN, "here", "run")
 FOLLOWER = Key(names.KIND_DEPLOYMENT, "here", "follower")
@@ -79,8 +79,8 @@ class TestOwn:
         store = Store()
         store.put(run())
         store.put(follower())
-        assert store.replace(names.KIND_RUN, [], "elsewhere") == set()
-        assert store.replace(names.KIND_RUN, [], "here") == {RUN, FOLLOWER}
+        assert store.replace(names.KIND_RUN, Listed([], "9", "elsewhere")) == set()
+        assert store.replace(names.KIND_RUN, Listed([], "9", "here")) == {RUN, FOLLOWER}
         assert store.known() == [FOLLOWER]
 
 
@@ -111,9 +111,18 @@ class TestChildren:
         store = Store()
         store.put(run())
         store.put_child(pod())
-        assert store.replace_children("v1", "ConfigMap", []) == set()
-        assert store.replace_children("v1", "Pod", [], "elsewhere") == set()
-        assert store.replace_children("v1", "Pod", []) == {RUN}
+        assert store.replace_children("v1", "ConfigMap", Listed([], "9")) == set()
+        assert store.replace_children("v1", "Pod", Listed([], "9", "elsewhere")) == set()
+        assert store.replace_children("v1", "Pod", Listed([], "9")) == {RUN}
+
+    def test_a_list_says_nothing_of_what_is_newer(self) -> None:
+        store = Store()
+        store.put(run(7))
+        store.put_child(pod(7))
+        assert store.replace(names.KIND_RUN, Listed([], "6")) == set()
+        assert store.replace_children("v1", "Pod", Listed([], "6")) == set()
+        assert len(store.children_of("u")) == 1
+        assert store.replace_children("v1", "Pod", Listed([], "")) == {RUN}
 
     @given(st.permutations([1, 2, 3, 4, 5]))
     def test_the_newest_is_kept_in_any_order(self, order: list[int]) -> None:

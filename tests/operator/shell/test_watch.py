@@ -12,6 +12,7 @@ from daybreak_contracts.errors import TransientError
 from daybreak_operator.shell.answers import ApiError, GoneError, NotFoundError, RefusedError
 from daybreak_operator.shell.queue import BackOff
 from daybreak_operator.shell.resources import PODS
+from daybreak_operator.shell.store import Listed
 from daybreak_operator.shell.watch import Watch
 
 
@@ -52,8 +53,8 @@ class Sink:
     def __init__(self) -> None:
         self.told: list[Any] = []
 
-    def listed(self, resource: Any, namespace: str | None, bodies: list[dict[str, Any]]) -> None:
-        self.told.append([body["metadata"]["resourceVersion"] for body in bodies])
+    def listed(self, resource: Any, listed: Listed) -> None:
+        self.told.append([body["metadata"]["resourceVersion"] for body in listed.bodies])
 
     def event(self, resource: Any, kind: str, body: dict[str, Any]) -> None:
         self.told.append((kind, body["metadata"]["resourceVersion"]))

@@ -41,7 +41,7 @@ from daybreak_operator.shell.resources import (
     ROUTES,
     Resource,
 )
-from daybreak_operator.shell.store import Store
+from daybreak_operator.shell.store import Listed, Store
 from daybreak_operator.shell.watch import ABSENT_S, SILENCE_S, Watch
 
 LOG = logging.getLogger(__name__)
@@ -141,23 +141,23 @@ class Operator:
         concerned = self.store.drop(body) if kind == "DELETED" else self.store.put(body)
         self._wake(concerned)
 
-    def listed(self, resource: Resource, namespace: str | None, bodies: list[Body]) -> None:
+    def listed(self, resource: Resource, listed: Listed) -> None:
         """Take in a fresh list (called by a watch's thread)."""
-        self._in_loop(self._listed, resource, namespace, bodies)
+        self._in_loop(self._listed, resource, listed)
 
     def event(self, resource: Resource, kind: str, body: Body) -> None:
         """Take in an event (called by a watch's thread)."""
         self._in_loop(self._event, resource, kind, body)
 
-    def _listed(self, resource: Resource, namespace: str | None, bodies: list[Body]) -> None:
+    def _listed(self, resource: Resource, listed: Listed) -> None:
         if resource == NODES:
-            self._wake(self.store.replace_nodes(bodies))
+            self._wake(self.store.replace_nodes(listed.bodies))
             return
         if resource == EVENTS:
-            for body in bodies:
+            for body in listed.bodies:
                 self._wake(self.store.put_event(body))
             return
-        self._wake(self.store.replace_children(resource.api_version, resource.kind, bodies, namespace))
+        self._wake(self.store.replace_children(resource.api_version, resource.kind, listed))
 
     def _event(self, resource: Resource, kind: str, body: Body) -> None:
         store, is_gone = self.store, kind == "DELETED"
@@ -305,8 +305,8 @@ class Operator:
     async def _relist(self) -> None:
         for resource in PRIMARIES:
             for namespace in self._with.settings.watch_namespaces or (None,):
-                bodies = await self.threads.call(_whole, self.kube, resource, namespace)
-                self._wake(self.store.replace(resource.kind, bodies, namespace))
+                listed = await self.threads.call(_whole, self.kube, resource, namespace)
+                self._wake(self.store.replace(resource.kind, listed))
 
     async def _resync(self) -> None:
         while True:
@@ -340,5 +340,6 @@ class Operator:
         return self.queue.schedule.depth(), self.queue.age_s()
 
 
-def _whole(kube: Kube, resource: Resource, namespace: str | None) -> list[Body]:
-    return [body for page, _ in kube.pages(resource, namespace, "") for body in page]
+def _whole(kube: Kube, resource: Resource, namespace: str | None) -> Listed:
+    pages = list(kube.pages(resource, namespace, ""))
+    return Listed([body for page, _ in pages for body in page], pages[-1][1], namespace)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from daybreak_contracts import names
@@ -65,6 +66,22 @@ def _version(body: Object) -> int:
     return int(body["metadata"]["resourceVersion"])
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A list as the API gave it at one moment."""
+
+    bodies: list[Body]
+    version: str
+    """Resource version of the list: what is newer can't be in it."""
+    namespace: str | None = None
+    """None: of all namespaces."""
+
+    def should_hold(self, body: Body) -> bool:
+        """Return whether the list would hold the object if it were still there."""
+        same = self.namespace in (None, body["metadata"].get("namespace"))
+        return same and (not self.version or _version(body) <= int(self.version))
+
+
 def _is_news(old: Body | None, new: Body) -> bool:
     if old is None or old["metadata"]["uid"] != new["metadata"]["uid"]:
         return True
@@ -107,14 +124,14 @@ class Store:
         self._key_of_uid.pop(old["metadata"]["uid"], None)
         return {key, *self._followers.get(key, ())}
 
-    def replace(self, kind: str, bodies: Iterable[Body], namespace: str | None = None) -> set[Key]:
-        """A fresh list of one of our kinds: take it in, drop what is not in it."""
-        listed = {key_of(body): body for body in bodies}
+    def replace(self, kind: str, listed: Listed) -> set[Key]:
+        """A fresh list of one of our kinds: take it in, drop what is not in it and no newer."""
+        there = {key_of(body) for body in listed.bodies}
         concerned: set[Key] = set()
         for key, old in list(self._own.items()):
-            if key.kind == kind and key not in listed and namespace in (None, key.namespace):
+            if key.kind == kind and key not in there and listed.should_hold(old):
                 concerned |= self.drop(old)
-        for body in listed.values():
+        for body in listed.bodies:
             concerned |= self.put(body)
         return concerned
 
@@ -156,17 +173,16 @@ class Store:
         self._forget(identity)
         return self._owners(owner)
 
-    def replace_children(
-        self, api_version: str, kind: str, bodies: Iterable[Body], namespace: str | None = None
-    ) -> set[Key]:
-        """A fresh list of one kind of children: take it in, drop what is not in it."""
-        listed = {child_id(body): body for body in bodies}
+    def replace_children(self, api_version: str, kind: str, listed: Listed) -> set[Key]:
+        """A fresh list of one kind of children: take it in, drop what is not in it and no newer."""
+        there = {child_id(body) for body in listed.bodies}
         concerned: set[Key] = set()
         for identity, owner in list(self._owner_of.items()):
-            same = identity[:2] == (api_version, kind) and namespace in (None, identity[2])
-            if same and identity not in listed:
-                concerned |= self.drop_child(self._children[owner][identity])
-        for body in listed.values():
+            old = self._children[owner][identity]
+            same = identity[:2] == (api_version, kind)
+            if same and identity not in there and listed.should_hold(old):
+                concerned |= self.drop_child(old)
+        for body in listed.bodies:
             concerned |= self.put_child(body)
         return concerned
 

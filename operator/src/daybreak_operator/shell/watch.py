@@ -19,6 +19,7 @@ from daybreak_operator.shell.answers import GoneError, NotFoundError, RefusedErr
 from daybreak_operator.shell.kube import OPENED, Chosen, Kube
 from daybreak_operator.shell.queue import BackOff
 from daybreak_operator.shell.resources import Resource
+from daybreak_operator.shell.store import Listed
 
 LOG = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ ABSENT_S = 60.0
 class Sink(Protocol):
     """Who takes in what a watch sees; called in the watch's thread."""
 
-    def listed(self, resource: Resource, namespace: str | None, bodies: list[dict[str, Any]]) -> None:
+    def listed(self, resource: Resource, listed: Listed) -> None:
         """A fresh list of everything."""
 
     def event(self, resource: Resource, kind: str, body: dict[str, Any]) -> None:
@@ -118,7 +119,7 @@ class Watch:
             bodies += page
             newest = version
             self._alive("")
-        self.sink.listed(self.resource, self.namespace, bodies)
+        self.sink.listed(self.resource, Listed(bodies, newest, self.namespace))
         self._version = newest
         self.absent = False
         self.synced.set()
@@ -131,7 +132,7 @@ class Watch:
     def _is_absent(self, error: DaybreakError) -> None:
         if not self.absent:
             LOG.info("not watched", extra={"kind": self.resource.kind, "error": str(error)})
-            self.sink.listed(self.resource, self.namespace, [])
+            self.sink.listed(self.resource, Listed([], "", self.namespace))
         self.absent = True
         self.synced.set()
         self._stopped.wait(self.absent_s)
