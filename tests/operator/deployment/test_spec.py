@@ -25,6 +25,11 @@ from tests.operator.deployment.world import World, a_spec, serving_world
             id="weights-that-do-not-rise",
         ),
         pytest.param(
+            {"runtime": {"kind": "TritonVLLM"}},
+            ("spec.runtime.kind: the gateway does not speak to TritonVLLM yet (use TritonPython)",),
+            id="a-runtime-that-nothing-serves-yet",
+        ),
+        pytest.param(
             {"model": {"uri": "s3://m", "digest": "xyz", "trainingRunRef": {"name": "r"}}, "replica": 3},
             (
                 "spec.model: exactly one of",

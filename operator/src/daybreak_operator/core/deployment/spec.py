@@ -16,6 +16,9 @@ from daybreak_contracts.problems import path_text, value_text
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec
 from daybreak_contracts.resources.fields import RULE_ERROR
 
+SERVED = "TritonPython"
+"""The one runtime whose engine, readiness and card there are; the others have no more than their repository's layout."""
+
 
 def parse(spec: Any) -> ModelDeploymentSpec | tuple[str, ...]:
     """Return the spec, or one sentence per problem when it does not hold."""
@@ -23,9 +26,12 @@ def parse(spec: Any) -> ModelDeploymentSpec | tuple[str, ...]:
         return (f"spec: must be a mapping, got {value_text(spec)}",)
     value = without_absent(ModelDeploymentSpec, spec)
     try:
-        return ModelDeploymentSpec.model_validate(value, by_alias=True, by_name=False)
+        parsed = ModelDeploymentSpec.model_validate(value, by_alias=True, by_name=False)
     except ValidationError as error:
         return tuple(dict.fromkeys([*_broken_rules(value), *_wrong_fields(error)]))
+    if parsed.runtime.kind != SERVED:
+        return (f"spec.runtime.kind: the gateway does not speak to {parsed.runtime.kind} yet (use {SERVED})",)
+    return parsed
 
 
 def _broken_rules(value: dict[str, Any]) -> Iterator[str]:
