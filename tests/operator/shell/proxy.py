@@ -9,7 +9,7 @@ import threading
 from dataclasses import dataclass, field
 
 
-@dataclass
+@dataclass(eq=False)
 class Pair:
     """One connection through the proxy."""
 
@@ -70,6 +70,8 @@ class Proxy:
         self._selector.register(pair.outer, selectors.EVENT_READ, pair)
 
     def _forward(self, end: socket.socket, pair: Pair) -> None:
+        if pair not in self.pairs:
+            return  # closed by the other end's turn in this very round
         if pair.is_silent:
             self._selector.unregister(end)
             return
@@ -78,7 +80,7 @@ class Proxy:
                 pair.other(end).sendall(data)
                 return
         for side in (pair.inner, pair.outer):
-            with contextlib.suppress(KeyError):
+            with contextlib.suppress(KeyError, ValueError):  # a silent one is not registered any more
                 self._selector.unregister(side)
             side.close()
         self.pairs.remove(pair)
