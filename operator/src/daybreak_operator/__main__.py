@@ -29,13 +29,13 @@ DEFAULT_PORT = "8080"
 DECISIONS = Decisions(decide_training, decide_deployment, ids_to_ask)
 
 
-def pipelines_of(settings: Settings) -> Pipelines | None:
+def pipelines_of(settings: Settings, client: kube.Kube) -> Pipelines | None:
     """Return Kubeflow's back end, where the installation has one; kfp is imported for those only."""
     if not settings.kubeflow_url:
         return None
-    from daybreak_operator.shell.kubeflow import Kubeflow
+    from daybreak_operator.shell.kubeflow import back_end
 
-    return Kubeflow(settings.kubeflow_url)
+    return back_end(settings, client)
 
 
 def installation(environment: Mapping[str, str]) -> Installation:
@@ -44,13 +44,14 @@ def installation(environment: Mapping[str, str]) -> Installation:
     port = environment.get("DAYBREAK_PORT", DEFAULT_PORT)
     if not port.isdigit():
         raise UserError(f"DAYBREAK_PORT must be a port number, got {port!r}")
+    client = kube.connect(environment)
     return Installation(
-        kube=kube.connect(environment),
+        kube=client,
         settings=settings,
         decisions=DECISIONS,
         me=environment.get("DAYBREAK_POD", f"{socket.gethostname()}-{os.getpid()}"),
         port=int(port),
-        pipelines=pipelines_of(settings),
+        pipelines=pipelines_of(settings, client),
         take_signals=take_signals,
     )
 

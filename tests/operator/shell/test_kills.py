@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from daybreak_contracts import names
-from daybreak_contracts.errors import TransientError
-from daybreak_operator.core.plan import Event, Object, Plan, Ref, Submit
+from daybreak_contracts.errors import TransientError, UserError
+from daybreak_operator.core.plan import Event, Finding, Object, Plan, Ref, Submit
 from daybreak_operator.core.training.observed import PipelineRun
 from daybreak_operator.shell import kube as clients
 from daybreak_operator.shell.execute import Executor, Memory, remaining
@@ -180,6 +180,27 @@ def test_without_a_back_end_nothing_is_submitted_and_all_else_goes_on(cluster: R
     executor = Executor(kube, None, lambda: datetime.now(UTC))
     result = executor.carry_out(remaining(decide(run, [], {}), run, {}, Memory()), Memory())
     assert result.errors == ["no Kubeflow back end is set up: set DAYBREAK_KUBEFLOW_URL"]
+    assert [item["metadata"]["name"] for item in result.children] == ["first-train-1"]
+
+
+def test_a_pipeline_that_kubeflow_refuses_is_told_and_all_else_goes_on(cluster: Reach) -> None:
+    class Strict(Backend):
+        def submit(self, request: Submit) -> None:
+            raise UserError("parameter cores must be a number")
+
+    kube = clients.connect({}, str(cluster.kubeconfig))
+    namespace = cluster.namespace()
+    make(cluster, namespace)
+    cluster.kubectl(
+        *("patch", "trainingrun", "first", "-n", namespace, "--subresource=status", "--type=merge"),
+        *("-p", '{"status": {"attempt": 1}}'),
+    )
+    run, memory = kube.get(RUNS, namespace, "first"), Memory()
+    executor = Executor(kube, Strict(), lambda: datetime.now(UTC))
+    result = executor.carry_out(remaining(decide(run, [], {}), run, {}, memory), memory)
+    assert result.errors == []
+    told = list(result.refused.values())
+    assert told == [Finding("PipelineRefused", "parameter cores must be a number")]
     assert [item["metadata"]["name"] for item in result.children] == ["first-train-1"]
 
 

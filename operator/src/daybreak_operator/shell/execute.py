@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from daybreak_contracts import names
-from daybreak_contracts.errors import TransientError
+from daybreak_contracts.errors import TransientError, UserError
 from daybreak_operator.core.plan import Event, Finding, Object, Plan, Ref, Submit
 from daybreak_operator.core.training.observed import PipelineRun
 from daybreak_operator.shell import drift, events
@@ -25,6 +25,8 @@ from daybreak_operator.shell.store import ChildId, child_id, lean
 
 LOG = logging.getLogger(__name__)
 Body = dict[str, Any]
+PIPELINE_RUN = ("pipelines.kubeflow.org/v2beta1", "Run", "")
+"""What a Kubeflow run counts as among children."""
 
 
 class Pipelines(Protocol):
@@ -241,6 +243,8 @@ class Executor:
             try:
                 _backend(self.pipelines).submit(request)
                 result.wrote = True
+            except UserError as error:
+                result.refused[(*PIPELINE_RUN, request.run_id)] = Finding("PipelineRefused", str(error))
             except TransientError as error:
                 _note(result, error)
 

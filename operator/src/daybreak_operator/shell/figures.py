@@ -47,8 +47,8 @@ class Target:
 
 def targets(store: Store) -> Iterator[Target]:
     """Yield the pods that have something to tell: the first trainer of each run, every gateway."""
-    for key, child in store.all_children():
-        if child["kind"] != "Pod" or not _is_up(child):
+    for key, child in store.pods():
+        if not _is_up(child):
             continue
         role = child["metadata"]["labels"].get(names.LABEL_ROLE)
         address = child["status"]["podIP"]

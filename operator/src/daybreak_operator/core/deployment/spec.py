@@ -17,7 +17,7 @@ from daybreak_contracts.resources.deployment import ModelDeploymentSpec
 from daybreak_contracts.resources.fields import RULE_ERROR
 
 SERVED = "TritonPython"
-"""The one runtime whose engine, readiness and card there are; the others have no more than their repository's layout."""
+"""The one runtime whose engine and readiness there are; of the others there is their repository's layout."""
 
 
 def parse(spec: Any) -> ModelDeploymentSpec | tuple[str, ...]:
