@@ -40,9 +40,13 @@ def stamped(child: Object, owner: Object) -> Body:
         }
     ]
     body = {**child, "metadata": metadata}
-    digest = hashlib.sha256(json.dumps(body, sort_keys=True, default=list).encode()).hexdigest()
-    annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_SPEC: digest[:16]}
+    annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_SPEC: digest(body)}
     return {**body, "metadata": {**metadata, "annotations": annotations}}
+
+
+def digest(value: Any) -> str:
+    """Return a short digest of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=list).encode()).hexdigest()[:16]
 
 
 def stamp_of(body: Object) -> str:

@@ -48,8 +48,8 @@ class Memory:
 
     applied: dict[ChildId, frozenset[str]] = field(default_factory=dict)
     """Differences that the API server makes of our own children (quantities it spells its own way)."""
-    status: tuple[Any, Any] | None = None
-    """The status as sent, and as the server keeps it (with its defaults)."""
+    status: tuple[str, str] | None = None
+    """Digests of the status as sent, and as the server keeps it (with its defaults)."""
     finding: Finding | None = None
     """Why children were refused at the last pass."""
     refused: tuple[str, ...] = ()
@@ -117,7 +117,7 @@ def remaining(plan: Plan, body: Body, children: Mapping[ChildId, Body], memory: 
 def status_is(wanted: Mapping[str, Any], stored: Mapping[str, Any], memory: Memory) -> bool:
     """Return whether the stored status says what is wanted; what the server adds by default counts as said."""
     sent, kept = drift.plain(wanted), drift.plain(stored)
-    return bool(sent == kept or memory.status == (sent, kept))
+    return bool(sent == kept or memory.status == (drift.digest(sent), drift.digest(kept)))
 
 
 def _to_apply(
@@ -221,7 +221,8 @@ class Executor:
             return
         result.own = self.kube.replace_status({**own, "status": drift.plain(said)})
         result.wrote = result.said = True
-        memory.status = (drift.plain(said), drift.plain(result.own.get("status") or {}))
+        kept = result.own.get("status") or {}
+        memory.status = (drift.digest(drift.plain(said)), drift.digest(drift.plain(kept)))
 
     def _set_finalizers(self, finalizers: list[str], result: Result) -> None:
         if result.own is not None:
