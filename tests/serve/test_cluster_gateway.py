@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import pytest
 
-from daybreak_contracts.names import gateway_name
+from daybreak_contracts.names import gateway_name, short
 from daybreak_contracts.routing import Routing, choose
 from daybreak_serve.gateway.apiserver import Access
 from daybreak_serve.local import listen
@@ -422,6 +422,8 @@ async def test_figures_tell_by_model_what_was_answered_shown_and_kept(
     await cluster.ready()
     answers = [await cluster.ask("ada"), await cluster.ask(headers=STAFF), await cluster.ask("bob")]
     ids = [answer.json()["id"] for answer in answers]
+    told = [answer.json()["system_fingerprint"] for answer in answers]
+    assert told == [short(digest) for digest in (OLD, NEW, OLD)]
     assert (await cluster.ask(max_tokens=65)).status_code == 400  # routing's bound is 64
     for completion_id in ids[:2]:
         for event in (

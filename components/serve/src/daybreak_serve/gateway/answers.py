@@ -17,6 +17,8 @@ class Identity:
     completion_id: str
     created: int
     model: str
+    fingerprint: str = ""
+    """OpenAI's ``system_fingerprint``: which model of a deployment answered. Empty before one was asked."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,14 @@ class Usage:
 
 
 def _object(identity: Identity, choices: list[dict[str, object]]) -> dict[str, object]:
-    return {
+    document: dict[str, object] = {
         "id": identity.completion_id,
         "object": "text_completion",
         "created": identity.created,
         "model": identity.model,
         "choices": choices,
     }
+    return document | ({"system_fingerprint": identity.fingerprint} if identity.fingerprint else {})
 
 
 def _choice(text: str, finish_reason: str | None) -> dict[str, object]:

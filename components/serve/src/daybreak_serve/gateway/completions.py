@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from starlette.types import Receive, Scope, Send
 
+from daybreak_contracts import names
 from daybreak_serve.gateway import answers, asking, compose, problems
 from daybreak_serve.gateway.answers import Identity, Usage
 from daybreak_serve.gateway.asking import Asker, Shadow
@@ -161,6 +162,7 @@ class Completions:
 
         def on_try(revision: Revision, model: Model, prompt: ComposedPrompt) -> None:
             flight.digest, flight.model, flight.prompt = revision.digest, model, prompt
+            flight.identity = replace(flight.identity, fingerprint=names.short(revision.digest))
             flight.text, flight.ticket.num_tokens = [], 0
 
         async def on_chunk(chunk: Chunk) -> None:

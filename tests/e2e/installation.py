@@ -1,0 +1,146 @@
+"""What a team has around the operator: object storage, images, a namespace with its Secret, and the operator itself.
+
+Owns these parts of a real installation; the operator is the real process, storage is a real S3 server.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.e2e.cluster import NodeCluster
+from tests.e2e.node import GATEWAY
+
+IMAGE = "registry.test/daybreak/{}:1"
+COMPONENTS = ("data", "train", "evaluate", "serve", "pipelines")
+SECRET = "storage"
+ACCOUNT = "daybreak-pipeline"
+OPERATOR_NAMESPACE = "daybreak"
+ACCELERATOR = "no-gpu"
+"""Value of the accelerator label on the node: a machine without one."""
+PACKAGES = (
+    "json",
+    "email",
+    "asyncio",
+    "http",
+    "importlib",
+    "logging",
+    "unittest",
+    "xml",
+    "concurrent",
+    "urllib",
+)
+"""Of the standard library: some 2.5 MB of Python, ten archives, so ten repositories."""
+
+
+def add_images(cluster: NodeCluster) -> None:
+    """Give the node the images of all components, with the entry point and user of their Dockerfiles."""
+    for component in COMPONENTS:
+        cluster.add_image(IMAGE.format(component), ("python", "-m"), "10001")
+
+
+@contextmanager
+def storage() -> Iterator[dict[str, str]]:
+    """A real S3 server that pods reach, with the buckets ``code`` and ``models``; yields the AWS variables."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address=GATEWAY, port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for bucket in ("code", "models"):
+        _put(f"http://{host}:{port}/{bucket}")
+    for package in PACKAGES:
+        _put(f"http://{host}:{port}/code/{package}.tar.gz", _archive(package))
+    yield {
+        "AWS_ENDPOINT_URL_S3": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "us-east-1",
+    }
+    server.stop()
+
+
+def _put(url: str, data: bytes = b"") -> None:
+    # a type that is said: urllib calls what it is not told a form, and the server then waits for one
+    headers = {"Content-Type": "application/octet-stream"}
+    request = urllib.request.Request(url, data=data, method="PUT", headers=headers)
+    urllib.request.urlopen(request, timeout=60).close()
+
+
+def _archive(package: str) -> bytes:
+    folder = Path(sysconfig.get_path("stdlib")) / package
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as tar:
+        for file in sorted(folder.rglob("*.py")):
+            tar.add(file, arcname=str(file.relative_to(folder.parent)))
+    return made.getvalue()
+
+
+def prepare_namespace(cluster: NodeCluster, variables: dict[str, str]) -> str:
+    """Make a team's namespace, with its Secret and the account of its pods; return its name."""
+    namespace = cluster.namespace()
+    cluster.kubectl("create", "serviceaccount", ACCOUNT, "-n", namespace)
+    literals = [f"--from-literal={name}={value}" for name, value in variables.items()]
+    cluster.kubectl("create", "secret", "generic", SECRET, "-n", namespace, *literals)
+    return namespace
+
+
+class OperatorProcess:
+    """The real operator, outside of the cluster as a developer runs it."""
+
+    def __init__(self, cluster: NodeCluster, log: Path) -> None:
+        self.log = log
+        self._environment = {
+            **os.environ,
+            "KUBECONFIG": str(cluster.kubeconfig),
+            "DAYBREAK_NAMESPACE": OPERATOR_NAMESPACE,
+            "DAYBREAK_STORAGE_SECRET": SECRET,
+            "DAYBREAK_SERVICE_ACCOUNT": ACCOUNT,
+            "DAYBREAK_PORT": "18080",
+            **{f"DAYBREAK_IMAGE_{name.upper()}": IMAGE.format(name) for name in COMPONENTS},
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it; what it logs goes behind what it logged before."""
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-m", "daybreak_operator"]
+            self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
+
+    def kill(self) -> None:
+        """End it as a lost machine would."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """End it as a rollout of the operator would."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(60)
+
+    def lines(self) -> list[dict[str, object]]:
+        """Return what it logged."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+
+def tell_all(cluster: NodeCluster, namespace: str, into: Path) -> None:
+    """Write down what a person would look at after a failure: objects, events, logs."""
+    shutil.rmtree(into, ignore_errors=True)
+    into.mkdir(parents=True)
+    for kinds in ("tr,md", "pods,jobs,pytorchjobs,deployments,configmaps", "events"):
+        text = cluster.kubectl("get", kinds, "-n", namespace, "-o", "yaml")
+        (into / f"{kinds.partition(',')[0]}.yaml").write_text(text)
+    for name in cluster.kubectl("get", "pods", "-n", namespace, "-o", "name").split():
+        logs = cluster.kubectl("logs", name, "-n", namespace, "--all-containers", "--tail=200")
+        (into / f"{name.rpartition('/')[2]}.log").write_text(logs)
