@@ -106,7 +106,7 @@ def _kill_during(place: Path, step: str, number: signal.Signals) -> int:
         "DAYBREAK_LAUNCHER"
     ]
     progress = place / "out" / ".work" / "progress.json"
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 450
     while not (progress.exists() and json.loads(progress.read_text())["step"] == step):
         assert child.poll() is None, child.stderr.read()
         assert time.monotonic() < deadline, f"{step} never began"

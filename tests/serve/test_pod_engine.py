@@ -174,7 +174,7 @@ def test_the_death_of_triton_ends_the_pod_with_the_reason(model: ModelFolder, tm
         wait_for(pod.http, 200, 120)
         (triton,) = [one for one in group_leaders(tmp_path) if one != pod.child.pid]
         os.kill(triton, signal.SIGKILL)
-        assert pod.child.wait(30)
+        assert pod.child.wait(120)
         assert pod.child.exit_code == 75
         assert "Triton ended with -9" in pod.termination_log.read_text()
         assert group_of(triton) == []
@@ -201,7 +201,7 @@ def test_a_pod_that_is_told_to_end_while_it_loads_ends(model: ModelFolder, tmp_p
     try:
         wait_for(pod.http, 503, 60)
         os.kill(pod.child.pid, signal.SIGTERM)
-        assert pod.child.wait(30)
+        assert pod.child.wait(120)
         assert pod.child.exit_code == 0, pod.child.log_tail()
         assert group_leaders(tmp_path) == []
     finally:
