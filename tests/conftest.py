@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.cluster.fixtures"]
 
+# The same examples every time: a change is judged by what it changed. `HYPOTHESIS_PROFILE=explore` looks for new ones.
 # A busy machine is slow now and then: how long an example takes is no property of the code.
-settings.register_profile("daybreak", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("daybreak")
+PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("settled", derandomize=True, **PATIENT)
+settings.register_profile("explore", **PATIENT)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "settled"))

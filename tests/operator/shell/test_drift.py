@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from daybreak_contracts import names
@@ -80,6 +80,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
+@example([{"name": []}])
 def test_a_thing_is_as_itself(value: Any) -> None:
     assume(not _has_twins(value))
     assert drift.differences(value, copy.deepcopy(value)) == frozenset()

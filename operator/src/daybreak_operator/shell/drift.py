@@ -78,12 +78,16 @@ def _differences(wanted: Any, found: Any, path: str) -> Iterator[str]:
         yield path
 
 
+def _is_named(item: Any) -> bool:
+    return isinstance(item, Mapping) and isinstance(item.get("name"), str)
+
+
 def _different_items(wanted: Sequence[Any], found: Any, path: str) -> Iterator[str]:
     if not isinstance(found, Sequence) or isinstance(found, str):
         yield path
         return
-    if wanted and all(isinstance(item, Mapping) and "name" in item for item in wanted):
-        by_name = {item.get("name"): item for item in found if isinstance(item, Mapping)}
+    if wanted and all(_is_named(item) for item in wanted):
+        by_name = {item["name"]: item for item in found if _is_named(item)}
         for item in wanted:
             yield from _differences(item, by_name.get(item["name"]), f"{path}[{item['name']}]")
         return

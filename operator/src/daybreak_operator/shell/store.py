@@ -84,7 +84,7 @@ class Listed:
 
 
 class Kept:
-    """A child in the cache: a pod as it is, all else as JSON text, an eighth of the memory."""
+    """An object in the cache: a pod as it is, all else as JSON text, an eighth of the memory."""
 
     __slots__ = ("_body", "_text", "uid", "version")
 
@@ -109,17 +109,11 @@ class Kept:
         return self.uid != body["metadata"]["uid"] or _version(body) > self.version
 
 
-def _is_news(old: Body | None, new: Body) -> bool:
-    if old is None or old["metadata"]["uid"] != new["metadata"]["uid"]:
-        return True
-    return _version(new) > _version(old)
-
-
 class Store:
     """The cache. Methods that take something in return the keys that it concerns; nothing new concerns nobody."""
 
     def __init__(self) -> None:
-        self._own: dict[Key, Body] = {}
+        self._own: dict[Key, Kept] = {}
         self._key_of_uid: dict[str, Key] = {}
         self._children: defaultdict[str, dict[ChildId, Kept]] = defaultdict(dict)
         self._owner_of: dict[ChildId, str] = {}
@@ -133,10 +127,10 @@ class Store:
         """Take in one of our own objects."""
         key = key_of(body)
         old = self._own.get(key)
-        if not _is_news(old, body):
+        if old is not None and not old.is_older(body):
             return set()
-        self._follow(key, old, body)
-        self._own[key] = lean(body)
+        self._follow(key, None if old is None else old.body, body)
+        self._own[key] = Kept(body)
         self._key_of_uid[body["metadata"]["uid"]] = key
         return {key, *self._followers.get(key, ())}
 
@@ -144,11 +138,11 @@ class Store:
         """One of our own objects is gone; a namesake made since stays."""
         key = key_of(body)
         old = self._own.get(key)
-        if old is None or old["metadata"]["uid"] != body["metadata"]["uid"]:
+        if old is None or old.uid != body["metadata"]["uid"]:
             return set()
-        self._follow(key, old, None)
+        self._follow(key, old.body, None)
         del self._own[key]
-        self._key_of_uid.pop(old["metadata"]["uid"], None)
+        self._key_of_uid.pop(old.uid, None)
         return {key, *self._followers.get(key, ())}
 
     def replace(self, kind: str, listed: Listed) -> set[Key]:
@@ -156,15 +150,16 @@ class Store:
         there = {key_of(body) for body in listed.bodies}
         concerned: set[Key] = set()
         for key, old in list(self._own.items()):
-            if key.kind == kind and key not in there and listed.should_hold(old):
-                concerned |= self.drop(old)
+            if key.kind == kind and key not in there and listed.should_hold(old.body):
+                concerned |= self.drop(old.body)
         for body in listed.bodies:
             concerned |= self.put(body)
         return concerned
 
     def get(self, key: Key) -> Body | None:
         """Return one of our own objects as last seen."""
-        return self._own.get(key)
+        kept = self._own.get(key)
+        return None if kept is None else kept.body
 
     def known(self) -> list[Key]:
         """All of our own objects."""
@@ -173,7 +168,7 @@ class Store:
     def followed_by(self, body: Object) -> Body | None:
         """Return the TrainingRun that a ModelDeployment follows, if it is there."""
         run = _followed(body)
-        return None if run is None else self._own.get(run)
+        return None if run is None else self.get(run)
 
     # Children -------------------------------------------------------------------------------------------------
 
