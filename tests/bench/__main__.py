@@ -37,8 +37,8 @@ ROOMS = {
 HEAD = """# Benchmarks
 
 Ours beside the peer, on the same machine in the same run; the peer's figure is what we measured here, not what it
-publishes. `make bench` writes this page (`uv run python -m tests.bench ROOM` one part of it). Timings on a shared
-machine vary by some ten percent: read ratios, not digits.
+publishes, unless its name says so. `make bench` writes this page (`uv run python -m tests.bench ROOM` one part of it).
+Timings on a shared machine vary by some ten percent: read ratios, not digits.
 """
 
 

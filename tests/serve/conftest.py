@@ -13,7 +13,6 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import settings
 
 from daybreak_contracts import artifacts, names
 from daybreak_contracts.progress import Progress
@@ -24,10 +23,6 @@ from daybreak_serve.process import Child
 from daybreak_serve.repository import build_repository
 from daybreak_serve.triton import Reach, ServerFiles, TritonServer, find_installation, free_port
 from tests.serve.gateways import NEW, OLD, Engine
-
-# Rooms share the machine: an example that is slow once is no finding.
-settings.register_profile("shared-machine", deadline=None)
-settings.load_profile("shared-machine")
 
 TEXTS = [
     "def add(a, b):\n    return a + b\n",
@@ -258,3 +253,21 @@ def wait_for(url: str, status: int, timeout_s: float = 60.0) -> httpx.Response:
             last = response.text
         time.sleep(0.05)
     raise AssertionError(f"{url}/readyz did not answer {status}: {last}")
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    """An empty bucket of a real S3 server process."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    with pytest.MonkeyPatch.context() as patch:
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+        server.start()
+        host, port = server.get_host_and_port()
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "test")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="models")
+        yield "s3://models"
+        server.stop()

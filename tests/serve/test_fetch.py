@@ -8,7 +8,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -262,24 +261,6 @@ class TestCommand:
     def test_a_key_signs_from_the_command_line(self, changed: Path, keys: Path) -> None:
         assert main(["sign", "--model", str(changed), "--private-key", str(keys / "ours.pem")]) == 0
         assert (changed / "manifest.json.sig").is_file()
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """An empty bucket of a real S3 server process."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    with pytest.MonkeyPatch.context() as patch:
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-        server.start()
-        host, port = server.get_host_and_port()
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="fetched")
-        yield "s3://fetched"
-        server.stop()
 
 
 def test_a_signed_model_is_fetched_from_object_storage(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,24 +9,6 @@ import pytest
 from daybreak_contracts import artifacts, storage
 from daybreak_contracts.errors import UserError
 from daybreak_serve.modelfolder import open_model
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """An empty bucket of a real S3 server process."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    with pytest.MonkeyPatch.context() as patch:
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-        server.start()
-        host, port = server.get_host_and_port()
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="models")
-        yield "s3://models"
-        server.stop()
 
 
 def test_a_remote_model_is_copied_once_and_verified(bucket: str, model_uri: str, tmp_path: Path) -> None:
