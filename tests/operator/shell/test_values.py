@@ -159,11 +159,11 @@ class TestReadings:
         assert found.attempt == 2
         assert readings.progress(Key("TrainingRun", "here", "other")) is None
 
-    def test_guardrails_compare_with_the_stages_first_readings(self) -> None:
+    def test_guardrails_compare_with_the_windows_first_readings(self) -> None:
         readings, _ = self.make()
-        for arrivals, stage, before in [(1, "A", 1), (5, "A", 1), (9, "B", 9), (12, "B", 9)]:
+        for arrivals, window, before in [(1, "A", 1), (5, "A", 1), (9, "B", 9), (12, "B", 9)]:
             readings.take(target(), reading(arrivals))
-            assert [figures.arrivals for figures in readings.earlier(KEY, stage)] == [before]
+            assert [figures.arrivals for figures in readings.earlier(KEY, window)] == [before]
         readings.take(target("other"), reading(100, instance="two"))
         assert [figures.arrivals for figures in readings.earlier(KEY, "B")] == [9, 100]
         readings.take(target(), reading(2, started=50.0))
@@ -171,6 +171,25 @@ class TestReadings:
 
 
 class TestGathered:
+    @pytest.mark.parametrize(
+        ("change", "begins_anew"),
+        [
+            pytest.param({"stage": "Starved"}, False, id="another name of the stage for the same users"),
+            pytest.param({"verdict": "within its guardrails"}, False, id="what the guardrails say"),
+            pytest.param({"uri": "s3://elsewhere"}, False, id="a folder that moved"),
+            pytest.param({"weight": 50, "since": "2026-01-01T00:01:00Z"}, True, id="more users"),
+            pytest.param({"since": "2026-01-01T00:01:00Z"}, True, id="staff who get it or do not any more"),
+            pytest.param({"digest": "2" * 64}, True, id="another model"),
+        ],
+    )
+    def test_a_guardrails_window_begins_anew_with_other_users_or_another_model_only(
+        self, change: dict[str, Any], begins_anew: bool
+    ) -> None:
+        candidate = {"digest": "1" * 64, "stage": "Ramp", "weight": 10, "since": "2026-01-01T00:00:00Z"}
+        before = gather.window_of({"status": {"candidate": candidate}})
+        after = gather.window_of({"status": {"candidate": {**candidate, **change}}})
+        assert (before != after) is begins_anew
+
     def test_secrets_that_are_named_are_found(self) -> None:
         body = {
             "metadata": {"namespace": "here"},

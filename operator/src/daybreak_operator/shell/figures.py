@@ -78,7 +78,7 @@ def _interval(deployment: Object) -> float:
 
 @dataclass
 class Readings:
-    """The newest figures of every pod, and those at the start of each rollout's stage."""
+    """The newest figures of every pod, and those at the start of each window of the guardrails."""
 
     clock: Callable[[], float]
     _asked: dict[str, float] = field(default_factory=dict)
@@ -113,19 +113,19 @@ class Readings:
         found = [figures for figures in self._fresh(key) if isinstance(figures, GatewayFigures)]
         return tuple(sorted(found, key=lambda figures: figures.instance))
 
-    def earlier(self, key: Key, stage: Any) -> tuple[GatewayFigures, ...]:
-        """Return the readings at the start of the stage: the first ones seen since it is this stage.
+    def earlier(self, key: Key, window: Any) -> tuple[GatewayFigures, ...]:
+        """Return the readings at the start of the window: the first ones seen since it is this window.
 
-        A gateway that came later counts from its own first reading in the stage.
+        A gateway that came later counts from its own first reading in it.
         """
         began, kept = self._earlier.get(key, (None, {}))
-        if began != stage:
+        if began != window:
             kept = {}
         for figures in self.gateways(key):
             before = kept.get(figures.instance)
             if before is None or before.started != figures.started:
                 kept[figures.instance] = figures
-        self._earlier[key] = (stage, kept)
+        self._earlier[key] = (window, kept)
         return tuple(kept[name] for name in sorted(kept))
 
     def drop(self, key: Key) -> None:

@@ -143,7 +143,7 @@ class Gather:
             followed=self.store.followed_by(body),
             children=children,
             figures=self.readings.gateways(key),
-            earlier=self.readings.earlier(key, stage_of(body)),
+            earlier=self.readings.earlier(key, window_of(body)),
             unschedulable={
                 pod["metadata"]["name"]: waited
                 for pod in pods
@@ -164,10 +164,14 @@ class Gather:
         return waits and any(reason in STOCKOUT_REASONS for reason in self.store.told_of(pod))
 
 
-def stage_of(deployment: Object) -> Any:
-    """Return what tells one stage of a rollout from the next: the guardrails' window begins with it."""
+def window_of(deployment: Object) -> Any:
+    """Return what tells one window of the guardrails from the next: since when the same users get the same model.
+
+    Not the stage's name: a share that lacks machines for the next one is Starved and then Ramp again, and a window
+    that began anew each time would never have enough requests for a verdict.
+    """
     candidate = (deployment.get("status") or {}).get("candidate") or {}
-    return tuple(candidate.get(name) for name in ("digest", "stage", "weight", "since"))
+    return tuple(candidate.get(name) for name in ("digest", "weight", "since"))
 
 
 def unschedulable_s(pod: Object, now: datetime) -> float | None:

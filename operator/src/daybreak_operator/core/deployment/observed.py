@@ -23,7 +23,7 @@ class Observed:
     figures: tuple[GatewayFigures, ...] = ()
     """Fresh readings, one per gateway that answered."""
     earlier: tuple[GatewayFigures, ...] = ()
-    """What the guardrails compare with: the readings at the start of the stage, kept by the shell."""
+    """What the guardrails compare with: the readings since when the same users get the candidate, kept by the shell."""
     unschedulable: Mapping[str, float] = field(default_factory=dict)
     """Name of a pod that no node takes, to the seconds since that is so."""
     reclaimed: tuple[str, ...] = ()
