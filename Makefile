@@ -8,7 +8,7 @@ TAG ?= dev
 ##@ Use
 .PHONY: help
 help: ## Show the targets
-	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*##/ {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Install what is missing: uv, the locked environment, a Java runtime
@@ -20,8 +20,8 @@ run: setup ## Raw code in, a served completion model out (manifests/examples/fir
 
 ##@ Develop
 .PHONY: test
-test: setup ## All tests, with coverage
-	$(UV) run --frozen pytest --cov --cov-report=term
+test: setup ## All tests, with coverage, in two processes
+	$(UV) run --frozen pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder --cov --cov-report=term
 
 .PHONY: e2e
 e2e: setup ## Tests on a real node: root, containerd, runc, CNI plugins, nftables (tests/cluster/README.md)

@@ -6,6 +6,7 @@ Owns the choice between a cluster of our own and one that is named by the enviro
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -57,8 +58,10 @@ def _sayer(config: pytest.Config) -> binaries.Say:
     capture = config.pluginmanager.getplugin("capturemanager")
 
     def say(text: str) -> None:
-        with capture.global_and_fixture_disabled():
-            print(f"cluster: {text}", flush=True)
+        with (
+            capture.global_and_fixture_disabled()
+        ):  # standard output is no screen in one of several test processes
+            print(f"cluster: {text}", file=sys.stderr, flush=True)
 
     return say
 

@@ -23,20 +23,24 @@ from tests.e2e import cluster
 FOLDER = "DAYBREAK_E2E_FOLDER"
 """Set inside: the data folder. Its name is that of the cgroup, too."""
 UNSHARE = ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"]
+TRIED = "mount --make-rshared / && mount -t tmpfs tmpfs /run && ip link add tried type bridge"
+CANNOT_BE_HERE = 77
+"""The exit status where a machine has no room for a real node: what Automake's test harness takes for skipped."""
 
 
 def outside(arguments: list[str]) -> int:
     """Build what is missing, make the namespaces, run the tests in them, remove what they leave."""
-    if os.geteuid() != 0:
-        print("e2e: a real node needs root", file=sys.stderr)
-        return 2
-    try:
-        cluster.locate(os.environ, lambda text: print(f"e2e: {text}", flush=True))
-    except NoClusterError as reason:
-        print(f"e2e: {reason}", file=sys.stderr)
-        return 2
+    reason = lacking()
+    if reason is not None:
+        print(f"e2e: skipped: {reason}", file=sys.stderr)
+        return CANNOT_BE_HERE
     data = Path(tempfile.mkdtemp(prefix="daybreak-e2e-"))
-    make_cgroup(data.name)
+    try:
+        make_cgroup(data.name)
+    except OSError as reason:
+        print(f"e2e: skipped: no cgroup of its own for a node: {reason}", file=sys.stderr)
+        sweeper.sweep(data, data.name)
+        return CANNOT_BE_HERE
     sweeping = [sys.executable, "-I", "-S", str(SWEEPER), str(os.getpid()), str(data), data.name]
     with subprocess.Popen(sweeping, stdin=subprocess.DEVNULL, start_new_session=True) as behind:
         try:
@@ -50,11 +54,26 @@ def outside(arguments: list[str]) -> int:
             sweeper.sweep(data, data.name)
 
 
+def lacking() -> str | None:
+    """Build what is missing; return why no real node can stand here, or None."""
+    if os.geteuid() != 0:
+        return "a real node needs root"
+    if shutil.which(UNSHARE[0]) is None:
+        return f"a real node needs {UNSHARE[0]}, of util-linux"
+    tried = subprocess.run([*UNSHARE, "sh", "-c", TRIED], capture_output=True, text=True, check=False)
+    if tried.returncode != 0:
+        return f"no namespaces with mounts and bridges of their own: {tried.stderr.strip()}"
+    try:
+        cluster.locate(os.environ, lambda text: print(f"e2e: {text}", flush=True))
+    except NoClusterError as reason:
+        return str(reason)
+    return None
+
+
 def unshare(arguments: list[str]) -> list[str]:
     """Return the command line of the first process inside."""
     program = shutil.which(UNSHARE[0])
-    if program is None:
-        raise FileNotFoundError("unshare, of util-linux")
+    assert program is not None  # `lacking` has tried it
     return [program, *UNSHARE[1:], sys.executable, "-m", "tests.e2e", *arguments]
 
 
