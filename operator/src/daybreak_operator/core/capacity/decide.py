@@ -45,10 +45,10 @@ def decide_capacity(
     at = int(now)
     by_place = {(one.pool, one.zone): one for one in held}
     offerings = offerings_of(pools)
-    learnt = learn(offerings, by_place, memory.offerings, at)
+    learnt = learn(offerings, by_place, memory.offerings, at, tuning.patience)
     options = [option_of(one, by_place, learnt[one.place], at, tuning) for one in offerings]
     ready = sum(option.ready for option in options)
-    memory = settle(demand, replicas, bounds_of(pools, scaling), ready=ready, memory=memory, now=at)
+    memory = settle(demand, replicas, bounds_of(pools, scaling, tuning), ready=ready, memory=memory, now=at)
     limits = limits_of(pools, scaling, memory.needed or 0)
     layout = Layout(options, limits, tuning)
     memory = watch(layout, memory, at)
@@ -84,11 +84,11 @@ def option_of(
     return Option(
         offering=offering,
         ready=len(own.ready),
-        waiting=alive(own, learned, now),
+        waiting=alive(own, learned, now, tuning.patience),
         stay=stay,
         come=chance_of(learned, offering.market, now),
         retry_at=learned.retry_at if backing_off else None,
-        placed=sum(1 for one in own.pending if one.placed and not has_failed(one, now)),
+        placed=sum(1 for one in own.pending if one.placed and not has_failed(one, now, tuning.patience)),
     )
 
 
@@ -97,13 +97,14 @@ def wanting(learned: Learned, desired: int) -> Learned:
     return learned if learned.desired == desired else replace(learned, desired=desired)
 
 
-def bounds_of(pools: Sequence[Pool], scaling: Scaling) -> Bounds:
+def bounds_of(pools: Sequence[Pool], scaling: Scaling, tuning: Tuning) -> Bounds:
     """Return what the manifest says of the number of replicas."""
     return Bounds(
         low=sum(pool.min for pool in pools),
         high=sum(pool.max for pool in pools),
         utilization=float(scaling.target_utilization),
         scale_down_s=scaling.scale_down_seconds,
+        pause_s=tuning.pause_s,
     )
 
 

@@ -102,6 +102,7 @@ class Bounds:
     """Sum of the pools' maxima."""
     utilization: float
     scale_down_s: int
+    pause_s: int = PAUSE_S
 
     def hold(self, replicas: int) -> int:
         """Return the number, moved between the bounds."""
@@ -132,4 +133,4 @@ def settle(
     busy = (demand.inflight + demand.waiting) / (bounds.utilization * demand.slots * max(1, before - 1))
     if now - since < bounds.scale_down_s or (before > 1 and busy >= DOWN_UTILIZATION):
         return replace(memory, needed=before, low_since=since)
-    return replace(memory, needed=before - 1, low_since=now - bounds.scale_down_s + PAUSE_S)
+    return replace(memory, needed=before - 1, low_since=now - bounds.scale_down_s + bounds.pause_s)

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from daybreak_operator.core.capacity.demand import PAUSE_S
 from daybreak_operator.core.capacity.odds import Group, odds_of
-from daybreak_operator.core.capacity.offerings import Offering
+from daybreak_operator.core.capacity.offerings import PATIENCE, Offering, Patience
 from daybreak_operator.core.capacity.values import Place
 
 
@@ -42,6 +43,8 @@ class Tuning:
     """On-demand goes after enough others have answered this long."""
     margin: float = 0.1
     """Share of its price that a replica must be worth giving up for: keeps placement from wavering."""
+    pause_s: int = PAUSE_S
+    patience: Patience = PATIENCE
 
 
 TUNING = Tuning()

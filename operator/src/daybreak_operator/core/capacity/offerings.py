@@ -32,6 +32,20 @@ PLACED_S = 1800
 
 
 @dataclass(frozen=True)
+class Patience:
+    """How long a launch is waited for, and a failed one not repeated. Seconds."""
+
+    backoff_s: int = BACKOFF_S
+    backoff_max_s: int = BACKOFF_MAX_S
+    reset_s: int = RESET_S
+    unplaced_s: int = UNPLACED_S
+    placed_s: int = PLACED_S
+
+
+PATIENCE = Patience()
+
+
+@dataclass(frozen=True)
 class Offering:
     """Something that can be asked for."""
 
@@ -80,31 +94,37 @@ def chance_of(learned: Learned, market: Market, now: int) -> float:
     return float(prior + (learned.success - prior) * 2.0 ** (-age / HALF_LIFE_S))
 
 
-def backoff_s(failures: int) -> int:
+def backoff_s(failures: int, patience: Patience = PATIENCE) -> int:
     """Return how long to wait after the n-th failure in a row: 120, 240, 480, 960, then 1800 seconds."""
-    return min(BACKOFF_MAX_S, BACKOFF_S << min(max(failures, 1) - 1, 10))
+    return min(patience.backoff_max_s, patience.backoff_s << min(max(failures, 1) - 1, 10))
 
 
-def has_failed(pending: Pending, now: int) -> bool:
+def has_failed(pending: Pending, now: int, patience: Patience = PATIENCE) -> bool:
     """Return whether a replica that does not answer yet counts as failed."""
-    return pending.refused or now - pending.since >= (PLACED_S if pending.placed else UNPLACED_S)
+    limit = patience.placed_s if pending.placed else patience.unplaced_s
+    return pending.refused or now - pending.since >= limit
 
 
-def alive(held: Held, learned: Learned, now: int) -> int:
+def alive(held: Held, learned: Learned, now: int, patience: Patience = PATIENCE) -> int:
     """Return how many waiting replicas may still come up; those of an attempt that failed are given up."""
     floor = -1.0 if learned.failed_at is None else learned.failed_at
-    return sum(1 for one in held.pending if not has_failed(one, now) and (one.placed or one.since > floor))
+    waiting = [one for one in held.pending if not has_failed(one, now, patience)]
+    return sum(1 for one in waiting if one.placed or one.since > floor)
 
 
 def learn(
-    offerings: Sequence[Offering], held: Mapping[Place, Held], memory: Mapping[Place, Learned], now: int
+    offerings: Sequence[Offering],
+    held: Mapping[Place, Held],
+    memory: Mapping[Place, Learned],
+    now: int,
+    patience: Patience = PATIENCE,
 ) -> dict[Place, Learned]:
     """Return what is known after looking at what is held now. Looking again at the same changes nothing."""
     learnt = {}
     failed = []
     for offering in offerings:
         before = memory.get(offering.place, Learned())
-        after = look(offering, held.get(offering.place, Held(*offering.place)), before, now)
+        after = look(offering, held.get(offering.place, Held(*offering.place)), before, now, patience)
         learnt[offering.place] = after
         if after.failures > before.failures:
             failed.append(offering)
@@ -127,9 +147,9 @@ def sibling_factor(failed: Offering, other: Offering) -> float:
     return SAME_ACCELERATOR_FACTOR if failed.accelerator == other.accelerator else 1.0
 
 
-def look(offering: Offering, held: Held, before: Learned, now: int) -> Learned:
+def look(offering: Offering, held: Held, before: Learned, now: int, patience: Patience = PATIENCE) -> Learned:
     """Return what one offering's replicas tell: a loss, then a success, then a failed attempt."""
-    if before.retry_at is not None and now - before.retry_at >= RESET_S:
+    if before.retry_at is not None and now - before.retry_at >= patience.reset_s:
         before = replace(before, failures=0, retry_at=None)
     if not (held.ready or held.pending or before.ready):
         return before
@@ -137,7 +157,7 @@ def look(offering: Offering, held: Held, before: Learned, now: int) -> Learned:
     after = replace(before, ready=ready)
     placed = sum(1 for one in held.pending if one.placed)
     if offering.market == "Spot" and min(before.ready, before.desired) - ready - placed > 0:
-        after = failed_once(after, now)
+        after = failed_once(after, now, patience)
     newest = int(max(held.ready, default=0))
     if ready and newest > (before.came_up or 0):
         after = replace(after, came_up=newest, success=1.0, success_at=now, failures=0, retry_at=None)
@@ -145,13 +165,13 @@ def look(offering: Offering, held: Held, before: Learned, now: int) -> Learned:
     oldest = int(min(held.ready, default=now))
     after = replace(after, up_since=min(oldest, kept or oldest) if ready else None)
     floor = -1 if before.failed_at is None else before.failed_at
-    if any(has_failed(one, now) and one.since > floor for one in held.pending):
-        after = replace(failed_once(after, now), failed_at=now)
+    if any(has_failed(one, now, patience) and one.since > floor for one in held.pending):
+        after = replace(failed_once(after, now, patience), failed_at=now)
     return after
 
 
-def failed_once(learned: Learned, now: int) -> Learned:
+def failed_once(learned: Learned, now: int, patience: Patience) -> Learned:
     """Return the offering after one more failure: no chance for now, and a longer wait than the time before."""
     failures = learned.failures + 1
-    retry_at = max(learned.retry_at or 0, now + backoff_s(failures))
+    retry_at = max(learned.retry_at or 0, now + backoff_s(failures, patience))
     return replace(learned, failures=failures, success=0.0, success_at=now, retry_at=retry_at)

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec
+from daybreak_operator.core.capacity.layout import TUNING, Tuning
 from daybreak_operator.core.conditions import Condition, find, merge
 from daybreak_operator.core.deployment import guardrails, rollout, sizing
 from daybreak_operator.core.deployment import spec as specs
@@ -38,8 +39,8 @@ from daybreak_operator.core.deployment.verdicts import View, conditions_of
 from daybreak_operator.core.plan import Finding, Plan
 
 
-def decide(observed: Observed, now: datetime) -> Plan:
-    """Return what shall be. ``now`` counts to the second, as times in a status do."""
+def decide(observed: Observed, now: datetime, tuning: Tuning = TUNING) -> Plan:
+    """Return what shall be. ``now`` counts to the second, as times in a status do; ``tuning`` is placement's."""
     now = now.replace(microsecond=0)
     deployment = observed.deployment
     stored: Mapping[str, Any] = deployment.get("status") or {}
@@ -48,7 +49,7 @@ def decide(observed: Observed, now: datetime) -> Plan:
     spec = specs.parse(deployment.get("spec"))
     if isinstance(spec, tuple):
         return invalid(observed, stored, spec, now)
-    return pursue(observed, stored, spec, now)
+    return pursue(observed, spec, now, tuning)
 
 
 def invalid(observed: Observed, stored: Mapping[str, Any], problems: tuple[str, ...], now: datetime) -> Plan:
@@ -74,14 +75,15 @@ def kept_or_unknown(kind: str, stored: Any, finding: Finding) -> Condition:
     return Condition(kind, old["status"], Finding(old["reason"], old["message"]))
 
 
-def pursue(observed: Observed, stored: Mapping[str, Any], spec: ModelDeploymentSpec, now: datetime) -> Plan:
+def pursue(observed: Observed, spec: ModelDeploymentSpec, now: datetime, tuning: Tuning) -> Plan:
     """Return the plan for a spec that holds."""
     at = now.timestamp()
+    stored: Mapping[str, Any] = observed.deployment.get("status") or {}
     before = states.read(stored)
     fleet = fleet_of(observed.children, reclaimed=observed.reclaimed, stockouts=observed.stockouts, now=at)
     target = target_of(spec.model, observed.followed)
     state = rollout.begin(before, spec, target, at)
-    state, sized = sizing.size(state, sizing.Load(spec, fleet, observed.figures, at))
+    state, sized = sizing.size(state, sizing.Load(spec, fleet, observed.figures, at, tuning))
     state = rollout.advance(state, scene_of(observed, spec, state, fleet, sized))
     state = without_finished(state, observed, at)
     state = replace(state, routing=route(state, spec, fleet, observed.figures))

@@ -14,6 +14,7 @@ from daybreak_contracts.figures import GatewayFigures
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec, Pool
 from daybreak_operator.core.capacity.decide import decide_capacity
 from daybreak_operator.core.capacity.demand import demand_of
+from daybreak_operator.core.capacity.layout import TUNING, Tuning
 from daybreak_operator.core.capacity.values import CapacityDecision, Demand, Held, Learned, Memory, Place
 from daybreak_operator.core.deployment.fleet import Fleet
 from daybreak_operator.core.deployment.rollout import next_weight
@@ -52,6 +53,7 @@ class Load:
     figures: Sequence[GatewayFigures]
     at: float
     """Unix time of this pass."""
+    tuning: Tuning = TUNING
 
 
 def size(state: State, load: Load) -> tuple[State, Sizing]:
@@ -125,7 +127,14 @@ def decide(
         scaling = scaling.model_copy(update={"spare_spot_replicas": spare})
     held = load.fleet.held(digest)
     decision = decide_capacity(
-        pools, scaling, replicas=replicas, demand=demand(load), held=held, memory=memory, now=load.at
+        pools,
+        scaling,
+        replicas=replicas,
+        demand=demand(load),
+        held=held,
+        memory=memory,
+        now=load.at,
+        tuning=load.tuning,
     )
     return replace(decision, desired=keep_what_answers(decision, held))
 
