@@ -149,8 +149,11 @@ class Play:
                 self.counters[digest] = (requests + more, errors + failed)
 
     def switch_turns(self) -> None:
-        switch = self.dice.choice(("staff", "everyone", "everyone"))
-        self.wish = replace(self.wish, **{switch: self.dice.random() < 0.7})
+        turned = self.dice.random() < 0.7
+        if self.dice.random() < 0.4:
+            self.wish = replace(self.wish, staff=turned)
+        else:
+            self.wish = replace(self.wish, everyone=turned)
 
     def spec_changes(self) -> None:
         change: Any = self.dice.choice(
