@@ -17,12 +17,14 @@ def test_what_is_said_is_taken() -> None:
         {
             "DAYBREAK_BACKEND": "KubeflowPipelines",
             "DAYBREAK_KUBEFLOW_URL": "http://ml-pipeline:8888",
+            "DAYBREAK_KUBEFLOW_NAMESPACE": "kubeflow",
             "DAYBREAK_IMAGE_TRAIN": "r/train@sha256:1",
             "DAYBREAK_WATCH_NAMESPACES": "a,b",
         }
     )
-    assert (found.backend, found.images.train, found.watch_namespaces) == (
+    assert (found.backend, found.kubeflow_namespace, found.images.train, found.watch_namespaces) == (
         "KubeflowPipelines",
+        "kubeflow",
         "r/train@sha256:1",
         ("a", "b"),
     )

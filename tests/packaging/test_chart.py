@@ -17,6 +17,7 @@ from daybreak_operator.core.deployment import gateway_children
 from daybreak_operator.core.deployment.identity import Identity
 from daybreak_operator.core.training.pytorch_job import PROGRESS_PORT
 from daybreak_operator.settings import Images, Settings, from_environment
+from daybreak_operator.shell import kubeflow
 from tests.packaging import render
 from tests.packaging.render import CHART, NAMESPACE, Object, RenderError
 
@@ -65,7 +66,8 @@ class TestEveryFileOfValues:
             assert spec["securityContext"]["runAsNonRoot"] is True, name
             assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
             assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
-            assert {next(iter(set(volume) - {"name"})) for volume in spec.get("volumes", [])} <= {"emptyDir"}
+            kinds = {kind for volume in spec.get("volumes", []) for kind in volume if kind != "name"}
+            assert kinds <= {"emptyDir", "projected"}
             for container in spec["containers"]:
                 assert container["securityContext"] == {
                     "allowPrivilegeEscalation": False,
@@ -141,6 +143,7 @@ class TestSettings:
             ),
             backend="KubeflowPipelines",
             kubeflow_url="http://ml-pipeline.mlops:8888",
+            kubeflow_namespace="mlops",
             kubeflow_experiment="ours",
             pipeline_service_account="runner",
             storage_secret="storage",
@@ -149,6 +152,10 @@ class TestSettings:
             namespace=NAMESPACE,
             watch_namespaces=("models", "research"),
         )
+
+    def test_of_kubeflow_with_profiles(self) -> None:
+        found = self.settings([CHART / "ci" / "profiles-values.yaml"])
+        assert (found.kubeflow_url, found.kubeflow_namespace) == ("http://ml-pipeline.kubeflow:8888", "")
 
 
 class TestWhatIsRefused:
@@ -207,7 +214,7 @@ class TestSchema:
                 elif right.get(name, value) == value:
                     yield f"{at}.{name}"
 
-        unchanged = {".serviceAccount.create", ".networkPolicy.enabled"}
+        unchanged = {".serviceAccount.create", ".networkPolicy.enabled", ".pipelines.kubeflow.multiUser"}
         assert set(same(defaults, full)) == unchanged
 
 
@@ -230,6 +237,31 @@ class TestChoices:
         policy = only(things, "NetworkPolicy", "daybreak-operator")
         chosen = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kubeflow"}}}
         assert {"to": [chosen]} in policy["spec"]["egress"]
+
+    def test_with_profiles_accounts_and_tokens_are_those_of_profiles(self) -> None:
+        things = render.chart(VALUES["profiles-values"])
+        assert not [thing for thing in things if thing["metadata"].get("namespace") == "kubeflow"]
+        runners = [thing for thing in things if thing["metadata"]["name"] == "daybreak-pipeline-runner"]
+        assert {(thing["metadata"]["namespace"], thing["roleRef"]["name"]) for thing in runners} == {
+            ("team-a", "kubeflow-edit"),
+            ("team-b", "kubeflow-edit"),
+        }
+        spec = only(things, "Deployment", "daybreak-operator")["spec"]["template"]["spec"]
+        (volume,) = [volume for volume in spec["volumes"] if volume["name"] == "kubeflow"]
+        (token,) = volume["projected"]["sources"]
+        (mount,) = [m for m in spec["containers"][0]["volumeMounts"] if m["name"] == "kubeflow"]
+        assert f"{mount['mountPath']}/{token['serviceAccountToken']['path']}" == str(kubeflow.TOKEN_FILE)
+        assert token["serviceAccountToken"]["audience"] == "pipelines.kubeflow.org"
+
+    def test_where_kubeflow_runs_pods_the_account_may_start_executors_too(self) -> None:
+        settings = [
+            "serviceAccount.executors=true",
+            "pipelines.kubeflow.url=http://ml-pipeline.kubeflow:8888",
+        ]
+        named = [
+            t for t in render.chart((), settings) if t["metadata"]["name"] == "daybreak-pipeline-executors"
+        ]
+        assert {t["metadata"]["namespace"] for t in named} == {"default", "kubeflow"}
 
     def test_two_replicas_stand_apart_and_are_not_evicted_together(self) -> None:
         things = render.chart((), ["operator.replicas=2"])

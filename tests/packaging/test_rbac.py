@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import pytest
 import yaml
 
 from daybreak_contracts import names
+from daybreak_contracts.errors import UserError
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell import preflight, uninstall
+from daybreak_operator.shell.answers import RefusedError
 from daybreak_operator.shell.kube import Kube, connect
-from daybreak_operator.shell.resources import CHILDREN, PODS
+from daybreak_operator.shell.kubeflow_pods import namespaces_of_pods, pods_of_runs
+from daybreak_operator.shell.resources import CHILDREN, PODS, SECRETS, resource_of
 from tests.cluster.reach import KubectlError, Reach
 from tests.data.spark import test_spark_cluster
 from tests.packaging import rbac, render
@@ -22,6 +26,7 @@ from tests.packaging.render import CHART, NAMESPACE, Object
 
 USER = f"system:serviceaccount:{NAMESPACE}:{rbac.ACCOUNT}"
 APPLIED = {"list", "watch", "create", "patch", "delete"}
+CONFIG_MAPS = resource_of("v1", "ConfigMap")
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +138,7 @@ class TestRules:
         made = {resource for resource, verbs in rules.items() if "create" in verbs}
         assert made - children == {("", "events")}
 
-    @pytest.mark.parametrize("name", ["default", "full", "kubeflow"])
+    @pytest.mark.parametrize("name", ["default", "full", "kubeflow", "profiles"])
     def test_no_rule_is_open_ended(self, name: str) -> None:
         values = [] if name == "default" else [CHART / "ci" / f"{name}-values.yaml"]
         for thing in render.chart(values):
@@ -189,7 +194,99 @@ class TestPeople:
         assert all("status" not in resource for _, resource in rules)
 
 
-@pytest.mark.parametrize("values", ["default", "dev", "kubeflow", "full"])
+ELSEWHERE = (
+    "operator.watchNamespaces={team}",
+    "pipelines.kubeflow.url=http://ml-pipeline.pipelines:8888",
+    "pipelines.kubeflow.namespace=pipelines",
+    "storage.secret=storage",
+)
+
+
+def renamed(value: Any, others: dict[str, str]) -> Any:
+    """Return an object with each string that is a key replaced: an installation beside the one that may be there."""
+    if isinstance(value, dict):
+        return {name: renamed(item, others) for name, item in value.items()}
+    if isinstance(value, list):
+        return [renamed(item, others) for item in value]
+    return others.get(value, value) if isinstance(value, str) else value
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """An operator's account that is bound in two namespaces and nowhere else, as the chart binds it."""
+
+    kube: Kube
+    settings: Settings
+    pipelines: str
+
+
+class TestKubeflowInItsOwnNamespace:
+    """The operator watches one namespace; Kubeflow Pipelines, without profiles, runs the pods in another."""
+
+    @pytest.fixture
+    def elsewhere(self, cluster: Reach, tmp_path: Path) -> Iterator[Elsewhere]:
+        home, team, pipelines = cluster.namespace(), cluster.namespace(), cluster.namespace()
+        others = {NAMESPACE: home, "team": team, "pipelines": pipelines}
+        others |= {name: f"{name}-{home}" for name in (rbac.ACCOUNT, "daybreak-operator-cluster")}
+        things = [
+            renamed(thing, others)
+            for thing in render.chart((), ELSEWHERE)
+            if "Role" in thing["kind"] and thing["metadata"]["name"].startswith(rbac.ACCOUNT)
+        ]
+        for thing in things:
+            cluster.apply(thing)
+        account = others[rbac.ACCOUNT]
+        cluster.kubectl("create", "serviceaccount", account, "-n", home)
+        settings = Settings(
+            namespace=home, watch_namespaces=(team,), kubeflow_url="http://k", kubeflow_namespace=pipelines
+        )
+        yield Elsewhere(connect({}, str(cluster.kubeconfig_of(account, home, tmp_path))), settings, pipelines)
+        for thing in things:
+            if thing["kind"].startswith("Cluster"):
+                cluster.kubectl("delete", thing["kind"], thing["metadata"]["name"])
+
+    def test_is_enough_to_begin(self, elsewhere: Elsewhere) -> None:
+        preflight.check(elsewhere.kube, elsewhere.settings)
+
+    def test_lets_pods_and_the_storage_secret_be_looked_for(
+        self, cluster: Reach, elsewhere: Elsewhere
+    ) -> None:
+        has_pods = pods_of_runs(elsewhere.kube, namespaces_of_pods(elsewhere.settings))
+        assert not has_pods("a-run")
+        metadata = {"name": "x", "namespace": elsewhere.pipelines, "labels": {"pipeline/runid": "a-run"}}
+        spec = {"containers": [{"name": "main", "image": "r.example/data"}]}
+        cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+        assert has_pods("a-run")
+        assert not elsewhere.kube.exists(SECRETS, elsewhere.pipelines, "storage")
+
+    @pytest.mark.parametrize(
+        "refused",
+        [
+            pytest.param(lambda e: e.kube.exists(SECRETS, e.pipelines, "another"), id="other Secrets"),
+            pytest.param(
+                lambda e: e.kube.find(CONFIG_MAPS, e.pipelines, "any"), id="what Kubeflow is set up by"
+            ),
+            pytest.param(
+                lambda e: e.kube.find(PODS, "default", "any"), id="pods of namespaces that are neither"
+            ),
+        ],
+    )
+    def test_lets_nothing_else_be_seen_there(
+        self, elsewhere: Elsewhere, refused: Callable[[Elsewhere], object]
+    ) -> None:
+        with pytest.raises(RefusedError, match="forbidden"):
+            refused(elsewhere)
+
+    def test_what_is_missing_is_named_before_the_operator_begins(
+        self, cluster: Reach, elsewhere: Elsewhere
+    ) -> None:
+        bindings = cluster.kubectl("get", "rolebindings", "-n", elsewhere.pipelines, "-o", "name").split()
+        cluster.kubectl("delete", "-n", elsewhere.pipelines, *bindings)
+        with pytest.raises(UserError, match=f"list pods in {elsewhere.pipelines}, watch pods in"):
+            preflight.check(elsewhere.kube, elsewhere.settings)
+
+
+@pytest.mark.parametrize("values", ["default", "dev", "kubeflow", "profiles", "full"])
 def test_a_real_api_server_takes_every_object_and_pod(cluster: Reach, values: str) -> None:
     files = [] if values == "default" else [CHART / "ci" / f"{values}-values.yaml"]
     off = ["monitoring.podMonitor=false", "monitoring.rules=false"]  # kinds that are not there

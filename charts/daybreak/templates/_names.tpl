@@ -33,6 +33,11 @@ capabilities: {drop: [ALL]}
 {{/* Namespaces that get the service account of pipelines, training and serving. */}}
 {{- define "daybreak.accountNamespaces" -}}
 {{- $all := .Values.namespaces }}
-{{- if .Values.pipelines.kubeflow.url }}{{ $all = append $all .Values.pipelines.kubeflow.namespace }}{{ end }}
+{{- with include "daybreak.podsOfKubeflow" . }}{{ $all = append $all . }}{{ end }}
 {{- $all | uniq | toJson }}
+{{- end }}
+
+{{/* The one namespace that Kubeflow Pipelines runs all pods in; empty where it has profiles, or is not used. */}}
+{{- define "daybreak.podsOfKubeflow" -}}
+{{- with .Values.pipelines.kubeflow }}{{ if and .url (not .multiUser) }}{{ .namespace }}{{ end }}{{ end }}
 {{- end }}

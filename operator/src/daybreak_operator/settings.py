@@ -35,11 +35,14 @@ class Settings:
     """How pipelines run, unless the run says otherwise by the annotation ``names.ANNOTATION_BACKEND``."""
     kubeflow_url: str = ""
     """Address of the KFP API; needed by ``KubeflowPipelines``."""
+    kubeflow_namespace: str = ""
+    """Where Kubeflow runs the pods of all pipelines (its own namespace, as without profiles); empty: in the run's, as
+    Kubeflow does with profiles (multi-user)."""
     kubeflow_experiment: str = "daybreak"
     pipeline_service_account: str = "daybreak-pipeline"
     """Of pipeline, training and serving pods: what object storage by workload identity is bound to."""
     storage_secret: str = ""
-    """Secret, in the run's namespace, whose keys become environment of all pods that reach object storage."""
+    """Secret, in each namespace that pods run in, whose keys become environment of all that reach object storage."""
     shared_claim: str = ""
     """PersistentVolumeClaim, in the run's namespace, that Spark's driver and executors write to at once; for runs with
     ``data.executors.count`` above 0."""
@@ -68,6 +71,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         ),
         backend="Job" if backend == "Job" else "KubeflowPipelines",
         kubeflow_url=url,
+        kubeflow_namespace=environment.get("DAYBREAK_KUBEFLOW_NAMESPACE", default.kubeflow_namespace),
         kubeflow_experiment=environment.get("DAYBREAK_KUBEFLOW_EXPERIMENT", default.kubeflow_experiment),
         pipeline_service_account=environment.get(
             "DAYBREAK_SERVICE_ACCOUNT", default.pipeline_service_account

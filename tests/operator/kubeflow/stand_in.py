@@ -108,11 +108,17 @@ class BackEnd:
             experiment
             for experiment in self.experiments.values()
             if experiment["display_name"] == predicate["stringValue"]
+            and experiment.get("namespace", "") == query.get("namespace", [""])[0]
         ]
         return {"experiments": found, "total_size": len(found)} if found else {}
 
     def _post_experiments(self, query: Any, body: dict[str, Any]) -> dict[str, Any]:
-        if any(known["display_name"] == body["display_name"] for known in self.experiments.values()):
+        profile = {"namespace": body["namespace"]} if body.get("namespace") else {}
+        if any(
+            (known["display_name"], known.get("namespace", ""))
+            == (body["display_name"], body.get("namespace", ""))
+            for known in self.experiments.values()
+        ):
             raise refusal(409, 6, f"Already exist error: experiment {body['display_name']}")
         experiment = {
             "experiment_id": str(uuid.uuid4()),
@@ -120,6 +126,7 @@ class BackEnd:
             "created_at": NOW,
             "storage_state": "AVAILABLE",
             "last_run_created_at": NEVER,
+            **profile,
         }
         self.experiments[experiment["experiment_id"]] = experiment
         return experiment

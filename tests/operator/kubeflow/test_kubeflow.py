@@ -15,7 +15,7 @@ import pytest
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError, UserError
-from daybreak_operator.core.plan import Submit
+from daybreak_operator.core.plan import PipelinePods, Submit
 from daybreak_operator.core.training.observed import PipelineRun
 from daybreak_operator.settings import Images, Settings
 from daybreak_operator.shell import kubeflow, kubeflow_package
@@ -180,6 +180,27 @@ class TestSubmit:
         images = {entry["container"]["image"] for entry in spec["deploymentSpec"]["executors"].values()}
         assert images == {"r.example/data@sha256:1"}
 
+    def test_an_experiment_belongs_to_the_profile_that_the_run_is_in(
+        self, back_end: BackEnd, client: Kubeflow
+    ) -> None:
+        for number, namespace in enumerate(["team-a", "team-b", "team-a"]):
+            client.submit(replace(REQUEST, run_id=f"run-{number}", namespace=namespace))
+        owners = {key: experiment["namespace"] for key, experiment in back_end.experiments.items()}
+        assert sorted(owners.values()) == ["team-a", "team-b"]
+        found = [owners[back_end.runs[f"run-{number}"]["experiment_id"]] for number in range(3)]
+        assert found == ["team-a", "team-b", "team-a"]
+
+    def test_every_task_gets_what_the_runs_pods_shall_have(self, back_end: BackEnd, client: Kubeflow) -> None:
+        pods = PipelinePods({"podMetadata": {"labels": {"a": "b"}}, "secretAsEnv": [{"secretName": "more"}]})
+        client.submit(replace(REQUEST, pods=pods))
+        spec = back_end.runs[RUN_ID]["pipeline_spec"]
+        tasks = spec["platform_spec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+        assert set(tasks) == set(spec["pipeline_spec"]["deploymentSpec"]["executors"])
+        for task in tasks.values():
+            assert task["podMetadata"] == {"labels": {"a": "b"}}
+            assert [entry.get("secretName") for entry in task["secretAsEnv"]] == [None, "more"]
+            assert task["emptyDirMounts"] == [{"mountPath": names.WORK_DIR, "volumeName": "work"}]
+
     def test_a_token_is_sent_and_read_anew(self, back_end: BackEnd, clock: Time, tmp_path: Path) -> None:
         token = tmp_path / "token"
         client = Kubeflow(back_end.url, replace(choices(clock), token_file=token))
@@ -303,7 +324,7 @@ def test_pods_of_a_run_are_found_by_kubeflows_label(cluster: Reach) -> None:
 def test_where_we_may_not_look_nothing_is_called_lost(cluster: Reach, tmp_path: Path) -> None:
     namespace = cluster.namespace()
     nobody = connect({}, str(cluster.kubeconfig_of("default", namespace, tmp_path)))
-    assert pods_of_runs(nobody, namespace)(RUN_ID)
+    assert pods_of_runs(nobody, (namespace,))(RUN_ID)
 
 
 EXCHANGES = json.loads((Path(__file__).parent / "exchanges.json").read_text())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -202,6 +203,25 @@ class TestGathered:
         assert [secret.name for secret in found] == ["wandb", "key", "storage"]
         assert "create it, or correct spec.tracking.wandb.secretRef" in found[0].sentence
         assert gather.named_secrets({"metadata": {"namespace": "here"}}, Settings()) == []
+
+    @pytest.mark.parametrize(
+        ("settings", "places"),
+        [
+            pytest.param(Settings(kubeflow_namespace="pipes"), ["here"], id="of pipelines that are Jobs"),
+            pytest.param(
+                Settings(kubeflow_namespace="pipes", backend="KubeflowPipelines"),
+                ["here", "pipes"],
+                id="where Kubeflow runs them too",
+            ),
+            pytest.param(Settings(backend="KubeflowPipelines"), ["here"], id="of Kubeflow with profiles"),
+        ],
+    )
+    def test_of_storage_are_needed_wherever_pods_of_a_run_are(
+        self, settings: Settings, places: list[str]
+    ) -> None:
+        run = {"kind": names.KIND_RUN, "metadata": {"namespace": "here"}}
+        found = gather.named_secrets(run, replace(settings, storage_secret="storage"))
+        assert [named.namespace for named in found] == places
 
     def test_a_missing_secret_is_looked_for_sooner_than_one_that_is_there(self) -> None:
         now = [0.0]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from daybreak_contracts import names
+from daybreak_operator.core.training.decide import decide
 from daybreak_operator.core.training.observed import PipelineRun
 from daybreak_operator.settings import Settings
 from tests.operator.training.world import UID, World
 
 KUBEFLOW = Settings(backend="KubeflowPipelines", kubeflow_url="http://ml-pipeline")
+ELSEWHERE = replace(KUBEFLOW, kubeflow_namespace="kubeflow")
 FIRST = f"{UID}-data-1"
 SECOND = f"{UID}-data-2"
 
@@ -29,6 +32,20 @@ def by_kubeflow(**spec: Any) -> World:
     world = World(spec, KUBEFLOW)
     world.settle(2)
     return world
+
+
+def subjects(world: World) -> list[str]:
+    return [subject["namespace"] for subject in world.the("RoleBinding")["subjects"]]
+
+
+def its_pod(world: World) -> dict[str, Any]:
+    """A pod of the Kubeflow run, with the labels that it was submitted with and Kubeflow's own."""
+    request = decide(World(settings=KUBEFLOW).observe(), world.now).submit[0]
+    labels = {**request.pods.platform["podMetadata"]["labels"], names.LABEL_KUBEFLOW_RUN: FIRST}
+    metadata = {"name": "kubeflows-pod", "namespace": "kubeflow", "uid": "kubeflows-pod", "labels": labels}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": {}}
+    world.children["Pod", "kubeflows-pod"] = pod
+    return pod
 
 
 def end_without_result(world: World) -> None:
@@ -271,6 +288,63 @@ class TestKubeflow:
         world.pipelines[FIRST] = PipelineRun("Failed")
         world.look()
         assert world.submitted == [FIRST, SECOND]
+
+    def test_without_profiles_the_results_are_opened_to_the_account_where_kubeflow_runs_pods(self) -> None:
+        world = World(settings=ELSEWHERE)
+        submit = world.settle(1).submit[0]
+        assert (world.the("RoleBinding")["metadata"]["namespace"], subjects(world)) == ("ml", ["kubeflow"])
+        assert submit.namespace == ""
+        world.make_data()
+        assert subjects(world) == ["ml"], "training runs beside its TrainingRun"
+        world.train()
+        assert subjects(world) == ["kubeflow"]
+
+    def test_with_profiles_pods_and_experiment_are_those_of_the_runs_namespace(self) -> None:
+        world = World(settings=KUBEFLOW)
+        assert world.settle(1).submit[0].namespace == "ml"
+        assert subjects(world) == ["ml"]
+
+    def test_a_run_by_jobs_has_its_pods_beside_it_whatever_kubeflow_does(self) -> None:
+        world = World(settings=ELSEWHERE, annotations={names.ANNOTATION_BACKEND: "Job"})
+        world.look()
+        assert subjects(world) == ["ml"]
+
+    def test_an_image_that_kubeflows_node_cannot_pull_is_told(self) -> None:
+        world = by_kubeflow()
+        its_pod(world)["status"] = {
+            "phase": "Pending",
+            "containerStatuses": [
+                {"image": "x/data:1", "state": {"waiting": {"reason": "ImagePullBackOff"}}}
+            ],
+        }
+        world.look()
+        assert world.condition("Stalled") == ("True", "ImageCannotBePulled")
+        assert "x/data:1" in world.message("Stalled")
+
+    def test_a_pod_of_kubeflows_that_died_says_why_its_run_failed(self) -> None:
+        world = by_kubeflow()
+        ended = {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-01-01T12:00:00Z"}
+        its_pod(world)["status"] = {"containerStatuses": [{"state": {"terminated": ended}}]}
+        world.pipelines[FIRST] = PipelineRun("Failed")
+        world.look()
+        assert "no step said why: pod kubeflows-pod left with exit code 137: OOMKilled" in world.message(
+            "Reconciling"
+        )
+
+    def test_a_pod_of_kubeflows_that_was_taken_away_costs_nothing(self) -> None:
+        world = by_kubeflow()
+        its_pod(world)
+        world.disrupt("kubeflows-pod")
+        world.pipelines[FIRST] = PipelineRun("Failed")
+        world.look()
+        assert (world.status["restarts"], world.status["countedRestarts"]) == (1, 0)
+
+    def test_pods_of_kubeflow_end_with_their_run_and_are_not_taken_from_under_it(self) -> None:
+        world = by_kubeflow()
+        its_pod(world)["status"] = {"phase": "Running"}
+        world.change(suspend=True)
+        plan = world.look()
+        assert (plan.terminate, plan.delete) == ((FIRST,), ())
 
     def test_no_finalizer_while_nothing_runs_there(self) -> None:
         world = by_kubeflow()

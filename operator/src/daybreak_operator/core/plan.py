@@ -7,7 +7,7 @@ was carried out half gives, at the next look, the rest of it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Object = Mapping[str, Any]
@@ -43,6 +43,14 @@ class Event:
 
 
 @dataclass(frozen=True)
+class PipelinePods:
+    """What the pods of a Kubeflow run get besides what their pipeline was compiled with."""
+
+    platform: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of kfp-kubernetes' ``KubernetesExecutorConfig``, for every task."""
+
+
+@dataclass(frozen=True)
 class Submit:
     """A Kubeflow pipeline run to submit, at most once ever: ``run_id`` is deterministic.
 
@@ -56,6 +64,9 @@ class Submit:
     experiment: str
     parameters: Mapping[str, Any]
     service_account: str
+    namespace: str = ""
+    """Profile that the experiment belongs to, where Kubeflow knows profiles: the run's pods are made there."""
+    pods: PipelinePods = PipelinePods()
 
 
 @dataclass(frozen=True)

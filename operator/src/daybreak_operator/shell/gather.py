@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError
 from daybreak_operator.core.deployment import observed as deployment
 from daybreak_operator.core.plan import Object
 from daybreak_operator.core.training import observed as training
+from daybreak_operator.core.training.snapshot import backend_of
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell.answers import ApiError
 from daybreak_operator.shell.execute import Memory, Pipelines
@@ -55,8 +57,15 @@ def named_secrets(body: Object, settings: Settings) -> list[Named]:
     if key:
         found.append(Named(namespace, key, "spec.signature.publicKeySecretRef"))
     if settings.storage_secret:
-        found.append(Named(namespace, settings.storage_secret, "the operator's storage secret"))
+        places = dict.fromkeys([namespace, *_pipelines_namespace(body, settings)])
+        found += [Named(place, settings.storage_secret, "the operator's storage secret") for place in places]
     return found
+
+
+def _pipelines_namespace(body: Object, settings: Settings) -> list[str]:
+    """Return where Kubeflow runs a run's pipelines, if that is said for the whole installation."""
+    is_there = body.get("kind") == names.KIND_RUN and backend_of(body, settings) == "KubeflowPipelines"
+    return [settings.kubeflow_namespace] if is_there and settings.kubeflow_namespace else []
 
 
 @dataclass

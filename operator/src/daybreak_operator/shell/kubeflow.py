@@ -21,7 +21,7 @@ from daybreak_operator.core.training.observed import PipelineRun, PipelineState
 from daybreak_operator.settings import Images, Settings
 from daybreak_operator.shell import kubeflow_package
 from daybreak_operator.shell.kube import Kube
-from daybreak_operator.shell.kubeflow_pods import pods_of_runs
+from daybreak_operator.shell.kubeflow_pods import namespaces_of_pods, pods_of_runs
 
 LOG = logging.getLogger(__name__)
 TOKEN_FILE = Path("/var/run/secrets/kubeflow/pipelines/token")
@@ -70,8 +70,6 @@ class Choices:
 
     images: Images | None = None
     """Instead of the names that the packages were compiled with."""
-    namespace: str = ""
-    """A multi-user installation's profile; its experiments and runs lie there."""
     token_file: Path = TOKEN_FILE
     packages: Path | None = None
     """Folder with compiled pipelines; None: those of the installed daybreak-pipelines."""
@@ -85,9 +83,8 @@ class Choices:
 
 def back_end(settings: Settings, kube: Kube) -> Kubeflow:
     """Return the back end of an installation: with its images, and able to tell a lost run."""
-    return Kubeflow(
-        settings.kubeflow_url, Choices(images=settings.images, has_pods=pods_of_runs(kube, namespace=None))
-    )
+    has_pods = pods_of_runs(kube, namespaces_of_pods(settings))
+    return Kubeflow(settings.kubeflow_url, Choices(images=settings.images, has_pods=has_pods))
 
 
 class NotThereError(Exception):
@@ -102,6 +99,14 @@ class NoAnswerError(Exception):
         self.was_sent = was_sent
 
 
+@dataclass(frozen=True)
+class Experiment:
+    """What runs are filed under; its namespace is where Kubeflow with profiles makes their pods, else empty."""
+
+    name: str
+    namespace: str
+
+
 class UnclearError(TransientError):
     """A submission that may or may not have reached the back end."""
 
@@ -110,8 +115,8 @@ class UnclearError(TransientError):
 class Memory:
     """What is remembered between calls; losing it costs a request or a moment, never a second run."""
 
-    experiments: dict[str, str] = field(default_factory=dict)
-    """Name to id."""
+    experiments: dict[Experiment, str] = field(default_factory=dict)
+    """To its id."""
     podless: dict[str, float] = field(default_factory=dict)
     """Running run to when it was first seen without pods."""
     unclear: dict[str, float] = field(default_factory=dict)
@@ -172,9 +177,9 @@ class Kubeflow:
         try:
             self._post(run_id, body)
         except NotThereError:  # its experiment was deleted: surely no run was made
-            self._memory.experiments.pop(request.experiment, None)
+            self._memory.experiments.pop(experiment_of(request), None)
             try:
-                self._post(run_id, {**body, "experiment_id": self._experiment(request.experiment)})
+                self._post(run_id, {**body, "experiment_id": self._experiment(experiment_of(request))})
             except NotThereError as error:
                 raise TransientError(f"Kubeflow experiment {request.experiment}: came and went") from error
         LOG.info("pipeline run started", extra={"run_id": run_id, "pipeline": request.pipeline})
@@ -210,9 +215,10 @@ class Kubeflow:
         package = kubeflow_package.read(request.pipeline, choices.packages)
         if choices.images is not None:
             package = kubeflow_package.with_images(package, choices.images)
+        package = kubeflow_package.with_pods(package, request.pods)
         return {
             "run_id": request.run_id,
-            "experiment_id": self._experiment(request.experiment),
+            "experiment_id": self._experiment(experiment_of(request)),
             "display_name": request.display_name[:MAX_DISPLAY_NAME],
             "pipeline_spec": package,
             "runtime_config": {"parameters": dict(request.parameters)},
@@ -259,34 +265,33 @@ class Kubeflow:
             choices.sleep(SETTLE_PAUSE_S)
         raise UnclearError(f"Kubeflow run {run_id}: it is not clear whether it was started: {why}")
 
-    def _experiment(self, name: str) -> str:
+    def _experiment(self, wanted: Experiment) -> str:
         """Return the id of an experiment, made when there is none of that name."""
-        if name not in self._memory.experiments:
-            found = self._find_experiment(name) or self._make_experiment(name)
-            self._memory.experiments[name] = found
-        return self._memory.experiments[name]
+        if wanted not in self._memory.experiments:
+            found = self._find_experiment(wanted) or self._make_experiment(wanted)
+            self._memory.experiments[wanted] = found
+        return self._memory.experiments[wanted]
 
-    def _find_experiment(self, name: str) -> str | None:
-        predicate = {"operation": 1, "key": "display_name", "stringValue": name}
-        with self._asking(f"experiment {name}"):
+    def _find_experiment(self, wanted: Experiment) -> str | None:
+        predicate = {"operation": 1, "key": "display_name", "stringValue": wanted.name}
+        with self._asking(f"experiment {wanted.name}"):
             answer = self._experiments.experiment_service_list_experiments(
                 filter=json.dumps({"predicates": [predicate]}),
-                namespace=self._choices.namespace,
+                namespace=wanted.namespace,
                 **self._options(),
             )
         return str(answer.experiments[0].experiment_id) if answer.experiments else None
 
-    def _make_experiment(self, name: str) -> str:
+    def _make_experiment(self, wanted: Experiment) -> str:
         import kfp_server_api
 
-        wanted = kfp_server_api.V2beta1Experiment(display_name=name, namespace=self._choices.namespace)
+        body = kfp_server_api.V2beta1Experiment(display_name=wanted.name, namespace=wanted.namespace)
         try:
-            with self._asking(f"experiment {name}"):
-                made = self._experiments.experiment_service_create_experiment(wanted, **self._options())
+            with self._asking(f"experiment {wanted.name}"):
+                made = self._experiments.experiment_service_create_experiment(body, **self._options())
         except TransientError:
-            found = self._find_experiment(
-                name
-            )  # somebody else made it at the same time, or the answer got lost
+            # Somebody else made it at the same time, or the answer got lost.
+            found = self._find_experiment(wanted)
             if found is None:
                 raise
             return found
@@ -334,6 +339,11 @@ def _answered() -> Iterator[None]:
         if not isinstance(error.__context__, kfp_server_api.ApiException):
             raise
         raise NoAnswerError(str(error.__context__.reason), was_sent=True) from error
+
+
+def experiment_of(request: Submit) -> Experiment:
+    """Return what a run is filed under."""
+    return Experiment(request.experiment, request.namespace)
 
 
 def pipeline_run(run: Any) -> PipelineRun:

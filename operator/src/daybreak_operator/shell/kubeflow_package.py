@@ -1,4 +1,4 @@
-"""The compiled pipelines as the operator submits them: read from what is installed, with this installation's images.
+"""The compiled pipelines as the operator submits them: with an installation's images and what a run's pods shall get.
 
 Owns no call to Kubeflow. The packages are data of ``daybreak_pipelines``, which is never imported, or a folder.
 """
@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from daybreak_contracts.errors import UserError
+from daybreak_operator.core.plan import PipelinePods
 from daybreak_operator.settings import Images
 
 HOLDER = "daybreak_pipelines"
@@ -45,8 +46,37 @@ def with_images(package: Mapping[str, Any], images: Images) -> dict[str, Any]:
     """Return the package with each component's image (``daybreak-<component>:<tag>``) as the installation has it."""
     changed = copy.deepcopy(dict(package))
     known = asdict(images)
-    for executor in changed.get("pipeline_spec", changed)["deploymentSpec"]["executors"].values():
+    for executor in _executors(changed).values():
         container = executor["container"]
         component = container["image"].partition(":")[0].removeprefix(PREFIX)
         container["image"] = known.get(component, container["image"])
     return changed
+
+
+def with_pods(package: Mapping[str, Any], pods: PipelinePods) -> dict[str, Any]:
+    """Return the package with what a run's pods get, added to each of its tasks: lists grow, mappings are merged."""
+    executors = _executors(package)
+    if not executors:
+        return dict(package)  # the back end says what is wrong with it
+    changed = copy.deepcopy(dict(package))
+    if "pipeline_spec" not in changed:
+        changed = {"pipeline_spec": changed}
+    platform = changed.setdefault("platform_spec", {})
+    for part in ("platforms", "kubernetes", "deploymentSpec", "executors"):
+        platform = platform.setdefault(part, {})
+    for name in executors:
+        platform[name] = _joined(platform.get(name, {}), pods.platform)
+    return changed
+
+
+def _executors(package: Mapping[str, Any]) -> dict[str, Any]:
+    spec = package.get("pipeline_spec", package)
+    found: dict[str, Any] = (spec.get("deploymentSpec") or {}).get("executors") or {}
+    return found
+
+
+def _joined(base: Any, more: Any) -> Any:
+    if isinstance(base, Mapping) and isinstance(more, Mapping):
+        both = {name: _joined(base[name], more[name]) for name in base if name in more}
+        return copy.deepcopy({**base, **more, **both})
+    return [*base, *more] if isinstance(base, list) and isinstance(more, list | tuple) else more

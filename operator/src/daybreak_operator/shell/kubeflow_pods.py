@@ -1,4 +1,4 @@
-"""Whether a Kubeflow run still has pods: the one thing that tells a lost run from a slow one.
+"""Whether a Kubeflow run still has pods, and where they lie: what tells a lost run from a slow one.
 
 Owns the question, not the conclusion; when the API server refuses the list, nothing is concluded.
 """
@@ -8,18 +8,28 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from daybreak_contracts import names
+from daybreak_operator.settings import Settings
 from daybreak_operator.shell.answers import ApiError
 from daybreak_operator.shell.kube import Kube
 from daybreak_operator.shell.resources import PODS
 
 
-def pods_of_runs(kube: Kube, namespace: str | None) -> Callable[[str], bool]:
-    """Return what tells whether a run has pods in a namespace (None: in any); TransientError when nobody answers."""
+def namespaces_of_pods(settings: Settings) -> tuple[str | None, ...]:
+    """Return where Kubeflow's pods of our runs lie (None: anywhere)."""
+    if settings.kubeflow_namespace:
+        return (settings.kubeflow_namespace,)
+    return settings.watch_namespaces or (None,)
+
+
+def pods_of_runs(kube: Kube, namespaces: tuple[str | None, ...]) -> Callable[[str], bool]:
+    """Return what tells whether a run has pods in one of the namespaces; TransientError when nobody answers."""
 
     def has_pods(run_id: str) -> bool:
         try:
             return any(
-                page for page, _ in kube.pages(PODS, namespace, f"{names.LABEL_KUBEFLOW_RUN}={run_id}")
+                page
+                for namespace in namespaces
+                for page, _ in kube.pages(PODS, namespace, f"{names.LABEL_KUBEFLOW_RUN}={run_id}")
             )
         except ApiError:
             return True  # we may not look there

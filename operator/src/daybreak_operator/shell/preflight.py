@@ -13,6 +13,7 @@ from daybreak_operator.shell.resources import (
     CHILDREN,
     LEASES,
     NODES,
+    PODS,
     PRIMARIES,
     PYTORCH_JOBS,
     ROUTES,
@@ -43,6 +44,12 @@ def check(kube: Kube, settings: Settings) -> None:
         )
 
 
+def pods_elsewhere(settings: Settings) -> tuple[str, ...]:
+    """Return the namespaces, besides those that are watched, that pods of our runs lie in: Kubeflow's own."""
+    place, watched = settings.kubeflow_namespace, settings.watch_namespaces
+    return (place,) if settings.kubeflow_url and place and watched and place not in watched else ()
+
+
 def _needs(settings: Settings) -> list[tuple[str, Resource, str, str | None]]:
     places: tuple[str | None, ...] = settings.watch_namespaces or (None,)
     own = [("list", ""), ("watch", ""), ("patch", ""), ("update", "status")]
@@ -51,4 +58,5 @@ def _needs(settings: Settings) -> list[tuple[str, Resource, str, str | None]]:
         needs += [(verb, resource, sub, place) for resource in PRIMARIES for verb, sub in own]
         needs += [(v, r, "", place) for r in CHILDREN if r not in OPTIONAL for v in CHILD_VERBS]
     needs += [(verb, NODES, "", None) for verb in ("list", "watch")]
+    needs += [(verb, PODS, "", place) for place in pods_elsewhere(settings) for verb in ("list", "watch")]
     return [*needs, *((verb, LEASES, "", settings.namespace) for verb in ("get", "create", "update"))]

@@ -36,6 +36,7 @@ from daybreak_operator.shell.resources import (
     CHILDREN,
     EVENTS,
     NODES,
+    PODS,
     PRIMARIES,
     PYTORCH_JOBS,
     ROUTES,
@@ -185,6 +186,10 @@ class Operator:
             ours = Chosen(labels=names.LABEL_OWNER_KIND)
             made += [self._watch(resource, namespace, ours) for resource in CHILDREN]
             made += [self._watch(EVENTS, namespace, Chosen(fields=fields)) for fields in TOLD]
+        made += [
+            self._watch(PODS, namespace, Chosen(labels=names.LABEL_OWNER_KIND))
+            for namespace in preflight.pods_elsewhere(self._with.settings)
+        ]
         return made
 
     def _watch(self, resource: Resource, namespace: str | None, chosen: Chosen) -> Watch:

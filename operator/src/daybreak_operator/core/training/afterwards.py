@@ -70,6 +70,7 @@ def leftovers(observed: Observed) -> tuple[Ref, ...]:
         pod
         for pod in own
         if pod.get("kind") == "Pod"
+        and not objects.label(pod, names.LABEL_KUBEFLOW_RUN)  # they end with their Kubeflow run
         and not objects.is_leaving(pod)
         and pod_state.phase(pod) not in ("Succeeded", "Failed")
         and not _owners(pod) & held

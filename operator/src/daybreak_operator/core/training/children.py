@@ -79,8 +79,11 @@ def handover(scene: Scene, stage: str, attempt: int) -> str:
     return f"{scene.namespace}/{names.stage_child(scene.name, stage, attempt)}"
 
 
-def access(scene: Scene, results_names: Iterable[str]) -> tuple[Object, Object]:
-    """Return the Role and RoleBinding that let the run's pods write into these ConfigMaps, and nothing else."""
+def access(scene: Scene, results_names: Iterable[str], pods_namespace: str) -> tuple[Object, Object]:
+    """Return the Role and RoleBinding that let the run's pods write into these ConfigMaps, and nothing else.
+
+    ``pods_namespace`` is where those pods lie: Kubeflow without profiles runs them in its own namespace.
+    """
     name = names.access_name(scene.name)
     own = labels(scene, names.ROLE_ACCESS)
     rule = {
@@ -101,6 +104,6 @@ def access(scene: Scene, results_names: Iterable[str]) -> tuple[Object, Object]:
         "kind": "RoleBinding",
         "metadata": metadata(scene, name, own),
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": scene.namespace}],
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": pods_namespace}],
     }
     return role, binding

@@ -18,6 +18,7 @@ from daybreak_operator.core.training import (
     executors,
     objects,
     obstacles,
+    pipeline_pods,
     pipeline_runs,
     pods,
     restarts,
@@ -117,6 +118,8 @@ def _submit(scene: Scene, stage: str, number: int) -> Look:
         experiment=scene.observed.settings.kubeflow_experiment,
         parameters=_parameters(scene, stage, number),
         service_account=scene.observed.settings.pipeline_service_account,
+        namespace="" if scene.observed.settings.kubeflow_namespace else scene.namespace,
+        pods=pipeline_pods.pods_of(scene, stage, number),
     )
     return Look(
         steps=scene.steps,
@@ -193,7 +196,12 @@ def _kubeflow_ended(scene: Scene, stage: str, number: int) -> Verdict | None:
         return None
     if run.ended is not None and scene.moment.timestamp() - run.ended < RESULT_GRACE_S:
         return None
-    said = f": {run.message}" if run.message else ""
+    own_pods = [pod for pod in scene.own("Pod", stage) if objects.attempt(pod) == number]
+    if any(is_disrupted(pod) for pod in own_pods):
+        return Verdict("RestartFree", Finding("Disrupted", f"stage {stage}: a pod was taken from its node"))
+    failures = container_failures(own_pods)
+    told = [text for text in (run.message, failures[0].sentence if failures else "") if text]
+    said = f": {'; '.join(told)}" if told else ""
     words = {
         "Absent": ("PipelineGone", "its Kubeflow run was deleted"),
         "Lost": ("PipelineGone", "the workflow of its Kubeflow run is gone"),
@@ -241,7 +249,8 @@ def _parameters(scene: Scene, stage: str, number: int) -> dict[str, Any]:
 
 def _furniture(scene: Scene, stage: str, number: int) -> tuple[Object, ...]:
     """Return what an attempt needs besides its job: results, the right to write them, parameters."""
-    role, binding = children.access(scene, [names.stage_child(scene.name, stage, number)])
+    results_name = names.stage_child(scene.name, stage, number)
+    role, binding = children.access(scene, [results_name], scene.pipelines_namespace)
     own = children.labels(scene, names.ROLE_ARGUMENTS, stage, number)
     text = json.dumps(_parameters(scene, stage, number), sort_keys=True)
     parameters = children.config_map(

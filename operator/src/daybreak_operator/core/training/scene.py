@@ -59,8 +59,14 @@ class Scene:
 
     @property
     def namespace(self) -> str:
-        """Namespace of the run and of all its children."""
+        """Namespace of the run and of all that it owns."""
         return self.run.metadata.namespace
+
+    @property
+    def pipelines_namespace(self) -> str:
+        """Namespace that the pods of the run's pipelines lie in."""
+        elsewhere = self.observed.settings.kubeflow_namespace
+        return elsewhere if elsewhere and self.backend == "KubeflowPipelines" else self.namespace
 
     @property
     def uid(self) -> str:

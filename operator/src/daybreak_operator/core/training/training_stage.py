@@ -239,7 +239,8 @@ def _metrics(scene: Scene, number: int) -> tuple[MetricStatus, ...]:
 
 
 def _furniture(scene: Scene, number: int) -> tuple[Object, ...]:
-    role, binding = children.access(scene, [names.stage_child(scene.name, STAGE, number)])
+    results_name = names.stage_child(scene.name, STAGE, number)
+    role, binding = children.access(scene, [results_name], scene.namespace)
     return (
         children.results(scene, STAGE, number),
         role,
