@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -223,6 +224,36 @@ async def test_an_engine_killed_under_load_loses_no_request(
     assert (await cluster.figures()).models[OLD].errors == 0
 
 
+async def test_a_request_that_a_candidate_lets_down_is_answered_by_stable_and_counted_against_the_candidate(
+    cluster: Cluster, engines: dict[str, Engine], model: ModelFolder, tmp_path: Path
+) -> None:
+    doomed = Engine(tmp_path, model, NEW, "doomed")
+    await doomed.wait()
+    await cluster.list(engines["old-a"], doomed)
+    await cluster.route(stable=OLD, candidate=NEW, staff=True, holdMs=5000)
+    await cluster.ready()
+    assert await cluster.answerer(headers=STAFF) == "doomed"
+    began = time.monotonic()
+    asking = asyncio.create_task(cluster.ask(headers=STAFF, max_tokens=20, **SLOW))
+
+    async def is_asked() -> bool:
+        figures = await cluster.figures()
+        return figures.models[NEW].inflight == 1
+
+    await until(is_asked)
+    await asyncio.sleep(0.3)  # within its answer
+    doomed.child.kill()
+    answer = await asking
+    assert (answer.status_code, answer.json()["system_fingerprint"]) == (200, short(OLD))
+    models = (await cluster.figures()).models
+    assert (models[NEW].requests, models[NEW].errors) == (2, 1)
+    assert (models[OLD].requests, models[OLD].errors) == (1, 0)
+    assert models[OLD].seconds <= time.monotonic() - began - 0.3, "stable pays for the candidate's time"
+    # an engine that is known to be away is nobody's failure: it may be a machine that went
+    assert await cluster.answerer(headers=STAFF) == "old-a"
+    assert (await cluster.figures()).models[NEW].requests == 2
+
+
 @pytest.mark.slow
 async def test_an_engine_that_falls_silent_loses_no_request(
     cluster: Cluster, engines: dict[str, Engine], model: ModelFolder, tmp_path: Path
@@ -313,7 +344,7 @@ async def test_a_watch_whose_place_is_forgotten_lists_again(
     await cluster.api.stop()
     await cluster.list(engines["old-b"])
     await cluster.api.delete(SLICES, "old-a")
-    await cluster.route(version=2, stable=OLD, holdMs=21)
+    await cluster.route(version=2, stable=OLD, holdMs=5000)
     cluster.api.forget()
     await cluster.api.start()
 

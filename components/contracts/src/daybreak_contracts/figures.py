@@ -18,7 +18,10 @@ class Figures(BaseModel):
 
 
 class ModelFigures(Figures):
-    """One model's counters, by the model that answered."""
+    """One model's counters, by the model that answered.
+
+    A request that a model let down and another one answered counts for both: as an error of the first.
+    """
 
     requests: int = 0
     """Answered requests, whatever came of them; cancelled ones are not in here."""

@@ -42,6 +42,8 @@ class Asker:
     """Told before each try; what an earlier one brought is void then."""
     on_place: Callable[[], None]
     """Told when the waiting for a place has ended."""
+    on_let_down: Callable[[], None]
+    """Told when an engine that was believed to be well brought no answer; another one may be tried."""
 
 
 async def ask(fleet: Fleet, asker: Asker) -> None:
@@ -101,6 +103,7 @@ async def _ask_endpoint(revision: Revision, endpoint: Endpoint, asker: Asker) ->
     prompt = await model.composer.compose(asker.request)
     asker.on_try(revision, model, prompt)
     asker.ticket.stage = "prefill"
+    was_well = endpoint.readiness.reason is None
     stream = endpoint.engine.open()
     asker.ticket.on_cancel(stream.cancel)
     try:
@@ -109,16 +112,23 @@ async def _ask_endpoint(revision: Revision, endpoint: Endpoint, asker: Asker) ->
     except EngineDown as error:
         if not asker.ticket.cancelled:
             endpoint.readiness.suspect(f"a request found it down: {error}")
+            _tell(asker, was_well)
         raise problems.engine_down(f"the engine does not answer: {error}") from error
     except EngineRefused as error:
         problem = problems.engine_failed(str(error))
         if problem.code == problems.ENGINE_DOWN:
             endpoint.readiness.suspect(str(error))
+            _tell(asker, was_well)
         else:
             endpoint.readiness.distrust()
         raise problem from error
     finally:
         endpoint.engine.give_back(stream)
+
+
+def _tell(asker: Asker, was_well: bool) -> None:
+    if was_well:
+        asker.on_let_down()
 
 
 async def _relay(stream: EngineStream, asker: Asker) -> None:

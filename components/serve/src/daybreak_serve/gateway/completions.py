@@ -84,6 +84,10 @@ class _Flight:
     """Of the model that was asked last; empty before any was."""
     model: Model | None = None
     has_failed: bool = False
+    is_let_down: bool = False
+    """Whether an engine of that model, believed to be well, brought no answer."""
+    model_began_s: float = 0.0
+    """When it became that model's request: another one may have been asked before."""
 
     @property
     def usage(self) -> Usage:
@@ -114,7 +118,7 @@ class Completions:
             return
         identity = Identity(parts.new_id(), int(parts.wall_clock()), settings.model_name)
         groups = groups_of(header(scope, GROUPS_HEADER))
-        flight = _Flight(request, groups, Ticket(), answer, identity, began_s)
+        flight = _Flight(request, groups, Ticket(), answer, identity, began_s, model_began_s=began_s)
         watcher = asyncio.create_task(watch(receive, flight.ticket))
         try:
             await self._fly(flight)
@@ -131,7 +135,19 @@ class Completions:
         if flight.ticket.cancelled:
             parts.tallies.model(digest).cancelled += 1
         else:
-            parts.tallies.answer(digest, seconds, failed=flight.has_failed)
+            parts.tallies.answer(digest, parts.clock() - flight.model_began_s, failed=flight.has_failed)
+
+    def _pass_on(self, flight: _Flight, digest: str) -> None:
+        """Note which model is asked next, and what the one before it has done to this request.
+
+        Its asker may be answered all the same, so nobody would see a model whose engines die of its requests.
+        """
+        if flight.digest not in ("", digest):
+            now = self._parts.clock()
+            if flight.is_let_down:
+                self._parts.tallies.answer(flight.digest, now - flight.model_began_s, failed=True)
+            flight.model_began_s = now
+        flight.digest, flight.is_let_down = digest, False
 
     async def _fly(self, flight: _Flight) -> None:
         request, ticket, supersession = flight.request, flight.ticket, self._parts.supersession
@@ -161,9 +177,13 @@ class Completions:
             parts.tallies.waited(waited_s)
 
         def on_try(revision: Revision, model: Model, prompt: ComposedPrompt) -> None:
-            flight.digest, flight.model, flight.prompt = revision.digest, model, prompt
+            self._pass_on(flight, revision.digest)
+            flight.model, flight.prompt = model, prompt
             flight.identity = replace(flight.identity, fingerprint=names.short(revision.digest))
             flight.text, flight.ticket.num_tokens = [], 0
+
+        def on_let_down() -> None:
+            flight.is_let_down = True
 
         async def on_chunk(chunk: Chunk) -> None:
             await self._take(flight, chunk)
@@ -177,6 +197,7 @@ class Completions:
             on_chunk=on_chunk,
             on_try=on_try,
             on_place=on_place,
+            on_let_down=on_let_down,
         )
         await asking.ask(parts.fleet, asker)
         await self._finish(flight)
