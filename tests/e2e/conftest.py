@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import cluster
+from tests.e2e import cluster, installation, plays
 from tests.e2e.cluster import NodeCluster
+from tests.e2e.installation import OperatorProcess
+from tests.e2e.plays import Play
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +23,19 @@ def node_cluster() -> Iterator[NodeCluster]:
     running = cluster.start(Path(folder), Path(folder).name)
     yield running
     running.close()
+
+
+@pytest.fixture(scope="session")
+def play(node_cluster: NodeCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Play]:
+    """A team's namespace and storage, and the operator. `DAYBREAK_E2E_KEEP` names a folder for all logs."""
+    plays.prepare(node_cluster)
+    operator = OperatorProcess(node_cluster, tmp_path_factory.mktemp("operator") / "log.jsonl")
+    with installation.storage() as variables:
+        namespace = installation.prepare_namespace(node_cluster, variables)
+        operator.start()
+        stage = Play(node_cluster, operator, namespace, variables["AWS_ENDPOINT_URL_S3"])
+        yield stage
+        kept = os.environ.get("DAYBREAK_E2E_KEEP")
+        if kept:
+            plays.keep(stage, Path(kept))
+        operator.stop()

@@ -77,6 +77,13 @@ def _put(url: str, data: bytes = b"") -> None:
     urllib.request.urlopen(request, timeout=60).close()
 
 
+def upload(url: str, uri: str, folder: Path) -> None:
+    """Put a folder's files into the S3 server at ``url``."""
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            _put(f"{url}/{uri.removeprefix('s3://')}/{file.relative_to(folder)}", file.read_bytes())
+
+
 def _archive(package: str) -> bytes:
     folder = Path(sysconfig.get_path("stdlib")) / package
     made = io.BytesIO()
