@@ -1,14 +1,18 @@
-"""Only blocks that nobody maps any more are swept away."""
+"""Only blocks that nobody maps any more are swept away; who wants new ones waits for the turn."""
 
 from __future__ import annotations
 
 import mmap
 import os
+import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from daybreak_contracts.errors import TransientError
 from daybreak_train import shared_memory
 
 OLD, NOW = 0.0, 1000.0
@@ -56,3 +60,46 @@ def test_a_sweep_spares_what_a_process_maps(tmp_path: Path) -> None:
 
 def test_a_machine_without_shared_memory_has_nothing_to_sweep(tmp_path: Path) -> None:
     assert shared_memory.sweep(NOW, tmp_path / "nowhere") == 0
+
+
+def test_one_at_a_time_has_the_turn_to_take_a_name(tmp_path: Path) -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def takes_a_name(number: int) -> None:
+        with shared_memory.turn(tmp_path):
+            inside.append(number)
+            time.sleep(0.001)
+            most.append(len(inside))
+            inside.remove(number)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(takes_a_name, range(40)))
+    assert most == [1] * 40
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from daybreak_train import shared_memory
+with shared_memory.turn(Path(sys.argv[1])):
+    print("mine", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_turn_that_does_not_come_says_what_is_held_and_ends_with_its_holder(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "mine\n"
+        refused = pytest.raises(TransientError, match=r"another training on this machine")
+        with refused, shared_memory.turn(tmp_path, within_s=0.05):
+            pass
+        holder.kill()
+        with shared_memory.turn(tmp_path, within_s=20):
+            pass

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from torch.utils.data import DataLoader
 from daybreak_contracts import artifacts, storage
 from daybreak_contracts.artifacts import Manifest
 from daybreak_contracts.errors import ArtifactError, DaybreakError, UserError
+from daybreak_train import shared_memory
 from daybreak_train.environment import Placement
 from daybreak_train.lean_imports import import_streaming
 from daybreak_train.objectives import Objective, labels_of
@@ -171,6 +173,15 @@ class SampleShape:
             )
 
 
+@contextmanager
+def _registering(placement: Placement) -> Iterator[None]:
+    """Make a data set while no other run on this machine does: a node's first process takes the turn for all its."""
+    with shared_memory.turn() if placement.local_rank == 0 else nullcontext():
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.barrier()  # the others look for a free number too: not before the turn is ours
+        yield
+
+
 class Collator:
     """Applies the objective by global sample id and makes tensors."""
 
@@ -219,13 +230,14 @@ class TrainStream:
             raise UserError(f"{placement.num_nodes} machines: use a number that divides {CANONICAL_NODES}")
         self._seed = seed
         self._stream = VerifiedStream(shards, TRAIN)
-        self._dataset = TokenDataset(
-            streams=[self._stream],
-            batch_size=batch_size,
-            shuffle=True,
-            shuffle_seed=seed,
-            num_canonical_nodes=self._canonical_nodes,
-        )
+        with _registering(placement):
+            self._dataset = TokenDataset(
+                streams=[self._stream],
+                batch_size=batch_size,
+                shuffle=True,
+                shuffle_seed=seed,
+                num_canonical_nodes=self._canonical_nodes,
+            )
         # a generator of its own: the loader draws from it at each epoch and must not move the model's
         own = torch.Generator().manual_seed(seed)
         self._loader: DataLoader[Batch] = DataLoader(
@@ -273,7 +285,8 @@ def held_out_batches(
     shards: Shards, placement: Placement, limit: int, batch_size: int, collate: Collator
 ) -> Iterator[Batch]:
     """Yield this rank's share of ``limit`` held-out samples, spread evenly over the part, always the same ones."""
-    dataset = TokenDataset(streams=[VerifiedStream(shards, HELD_OUT)], batch_size=batch_size)
+    with _registering(placement):
+        dataset = TokenDataset(streams=[VerifiedStream(shards, HELD_OUT)], batch_size=batch_size)
     count = min(limit, shards.num_held_out_samples)
     chosen = [index * shards.num_held_out_samples // count for index in range(count)]
     mine = chosen[placement.rank :: placement.world_size]

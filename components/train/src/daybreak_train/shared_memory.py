@@ -1,21 +1,28 @@
-"""Removes shared memory that killed runs of StreamingDataset left behind.
+"""Shared memory of StreamingDataset: what killed runs left behind goes, and runs beside each other take turns.
 
 Owns the rule for what may go: blocks of Streaming's own names that no living process maps. Streaming's own sweep
-removes every block, also those of a run that is still at work.
+removes every block, also those of a run that is still at work. Owns the turn to take a name; makes no block itself.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import tempfile
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from daybreak_contracts.errors import TransientError
 
 BLOCKS = Path("/dev/shm")
 _NAME = re.compile(r"(\d{6})_[a-z_]+")
 GRACE_S = 60.0
 """A younger block may belong to a process that is about to map it."""
+TURN_WITHIN_S = 120.0
+"""A turn lasts milliseconds; with thousands of blocks left behind, or all processes of a node to wait for, seconds."""
 
 
 def stale_prefixes(blocks: Iterable[tuple[str, float]], mapped: Iterable[str], now: float) -> set[str]:
@@ -46,6 +53,35 @@ def mapped_blocks(processes: Path = Path("/proc")) -> set[str]:
         lines = (line for line in text.splitlines() if "/dev/shm/" in line)
         names.update(line.rpartition("/dev/shm/")[2] for line in lines)
     return names
+
+
+@contextmanager
+def turn(folder: Path = BLOCKS, within_s: float = TURN_WITHIN_S) -> Iterator[None]:
+    """Hold this user's only turn to take a name for new blocks; TransientError when none comes in time (seconds).
+
+    Streaming looks for a number that is free and takes it later: of two runs that begin at once on a machine, one
+    found its name taken and died. The lock lies beside the blocks, so pods that share none do not wait for each other;
+    the kernel gives it back when its holder dies.
+    """
+    place = folder if folder.is_dir() else Path(tempfile.gettempdir())
+    path = place / f"daybreak-streaming-{os.getuid()}.lock"
+    with path.open("a") as file:
+        until = time.monotonic() + within_s
+        while not _locked(file.fileno()):
+            if time.monotonic() > until:
+                raise TransientError(
+                    f"{path}: another training on this machine has held it for {within_s:.0f} s; see what it waits for"
+                )
+            time.sleep(0.01)
+        yield
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def sweep(now: float, blocks: Path = BLOCKS, locks: Path | None = None) -> int:
