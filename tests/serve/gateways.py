@@ -87,6 +87,11 @@ class RunningGateway:
         assert response.status_code == 200, response.text
         return str(response.json()["choices"][0]["text"]).strip()
 
+    async def is_answered_by(self, name: str) -> bool:
+        """Return whether this engine answers; a revision that is routed to is looked up first, which takes a while."""
+        response = await self.ask()
+        return response.status_code == 200 and str(response.json()["choices"][0]["text"]).strip() == name
+
     async def figures(self) -> GatewayFigures:
         response = await self.client.get(f"{self.figures_url}/figures")
         return GatewayFigures.model_validate_json(response.content)

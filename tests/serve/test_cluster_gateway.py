@@ -211,7 +211,7 @@ async def test_an_engine_killed_under_load_loses_no_request(
     loading = asyncio.create_task(load(cluster, 2.0, 100, max_tokens=2, temperature=0.2))
 
     async def is_used() -> bool:
-        return await cluster.answerer() == "doomed"
+        return await cluster.is_answered_by("doomed")
 
     for _ in range(10):
         await until(is_used)
@@ -329,7 +329,7 @@ async def test_a_watch_that_is_cut_goes_on_where_it_was(cluster: Cluster, engine
     await cluster.route(version=2, stable=NEW)
 
     async def is_switched() -> bool:
-        return await cluster.answerer() == "new-a"
+        return await cluster.is_answered_by("new-a")
 
     await until(is_switched)
     assert cluster.api.lists == lists + 1  # of the new revision's engines; nothing was listed again
@@ -349,7 +349,7 @@ async def test_a_watch_whose_place_is_forgotten_lists_again(
     await cluster.api.start()
 
     async def is_moved() -> bool:
-        return (await cluster.figures()).routing_version == 2 and await cluster.answerer() == "old-b"
+        return (await cluster.figures()).routing_version == 2 and await cluster.is_answered_by("old-b")
 
     await until(is_moved)
 
@@ -368,7 +368,7 @@ async def test_without_an_api_server_it_serves_on_and_learns_when_it_is_back(
     await cluster.api.start()
 
     async def is_switched() -> bool:
-        return await cluster.answerer() == "new-a"
+        return await cluster.is_answered_by("new-a")
 
     await until(is_switched)
     away = [line for line in cluster.lines if "stays in force" in line]

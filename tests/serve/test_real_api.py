@@ -136,6 +136,6 @@ async def test_a_restart_of_the_api_server_costs_no_request(real: Real) -> None:
     await real.route(version=2, stable=NEW)
 
     async def is_switched() -> bool:
-        return await real.answerer() == "new-a"
+        return await real.is_answered_by("new-a")
 
     await until(is_switched, 60)
