@@ -45,7 +45,7 @@ def expressions() -> dict[str, str]:
 def metrics() -> set[str]:
     """Names of all series that operator and gateway can have, as Prometheus stores them."""
     operator = Metrics()
-    operator.registry.register(Observations(Store(), [], lambda: (0, 0.0), lambda: True))
+    operator.observe(Observations([], lambda: (0, 0.0), lambda: True), Store())
     families = [
         family
         for text in (operator.text(), GatewayMetrics().text())

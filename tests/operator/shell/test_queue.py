@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from daybreak_operator.shell.queue import NUM_QUICK_REPEATS, BackOff, Done, Key, Schedule, WorkQueue
+from daybreak_operator.shell.queue import (
+    NUM_QUICK_REPEATS,
+    BackOff,
+    Done,
+    Key,
+    Schedule,
+    Why,
+    WorkQueue,
+)
 
 A, B, C = (Key("TrainingRun", "here", name) for name in "abc")
 KEYS = st.sampled_from([A, B, C])
@@ -26,16 +34,6 @@ class TestOrder:
         for key in (A, B, A):
             queue.add(key, 0.0)
         assert [queue.take(1.0), queue.take(1.0), queue.take(1.0)] == [A, B, None]
-
-    def test_what_nobody_has_looked_at_comes_first(self) -> None:
-        queue = schedule()
-        queue.add(A, 0.0)
-        queue.add(B, 1.0, is_new=True)
-        queue.add(C, 2.0, is_new=True)
-        queue.add(B, 3.0)
-        queue.add(A, 3.0, is_new=True)
-        assert (queue.depth(), queue.age_s(5.0)) == (3, 5.0)
-        assert [queue.take(5.0) for _ in range(4)] == [B, C, A, None]
 
     def test_what_changes_while_it_is_worked_at_is_seen_again_afterwards(self) -> None:
         queue = schedule()
@@ -146,9 +144,9 @@ class AnyOrder(RuleBasedStateMachine):
         self.active: set[Key] = set()
         self.owed: set[Key] = set()
 
-    @rule(key=KEYS, is_new=st.booleans())
-    def happens(self, key: Key, is_new: bool) -> None:
-        self.queue.add(key, self.now, is_new)
+    @rule(key=KEYS, why=st.sampled_from(Why))
+    def happens(self, key: Key, why: Why) -> None:
+        self.queue.add(key, self.now, why)
         self.owed.add(key)
 
     @rule(key=KEYS, later=st.floats(0, 100))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daybreak_contracts import names
-from daybreak_operator.shell.queue import Key
+from daybreak_operator.shell.queue import Key, Why
 from daybreak_operator.shell.store import Listed, Store, has_notice
 
 RUN = Key(names.KIND_RUN, "here", "run")
@@ -52,6 +52,31 @@ class TestOwn:
         assert store.put(run(1)) == set()
         assert store.put(run(2)) == {RUN}
         assert store.put(run(1)) == set()
+
+    @pytest.mark.parametrize(
+        ("metadata", "status", "expected"),
+        [
+            pytest.param({"generation": 1}, {}, Why.NEW, id="nothing-was-ever-said-of-it"),
+            pytest.param({"generation": 2}, {"observedGeneration": 1}, Why.CHANGED, id="a-new-generation"),
+            pytest.param({"generation": 2}, {"phase": "x"}, Why.CHANGED, id="a-status-of-others"),
+            pytest.param({"generation": 2}, {"observedGeneration": 2}, Why.EVENT, id="an-answered-one"),
+            pytest.param(
+                {"generation": 2, "deletionTimestamp": "t"},
+                {"observedGeneration": 2},
+                Why.CHANGED,
+                id="one-that-is-being-deleted",
+            ),
+        ],
+    )
+    def test_whoever_waits_for_an_answer_is_told_from_the_rest(
+        self, metadata: dict[str, Any], status: dict[str, Any], expected: Why
+    ) -> None:
+        store, body = Store(), run(1)
+        store.put({**body, "metadata": {**body["metadata"], **metadata}, "status": status})
+        assert store.why(RUN) is expected
+
+    def test_one_that_is_gone_is_only_cleaned_up_after(self) -> None:
+        assert Store().why(RUN) is Why.EVENT
 
     def test_a_namesake_made_anew_is_news_with_any_version(self) -> None:
         store = Store()
@@ -175,3 +200,26 @@ class TestEvents:
         }
         store.drop_event(event(2))
         assert set(store.told_of(pod())) == {"NotTriggerScaleUp"}
+
+
+def test_pods_are_found_with_their_owners_until_either_is_gone() -> None:
+    store = Store()
+    store.put_child(pod())
+    assert list(store.pods()) == []
+    store.put(run())
+    assert [(key, body["metadata"]["name"]) for key, body in store.pods()] == [(RUN, "pod")]
+    store.drop_child(pod())
+    assert list(store.pods()) == []
+
+
+def test_what_is_read_is_the_newest_however_often_it_was_read_before() -> None:
+    store = Store()
+    for number in range(200):
+        store.put(run(1, f"u{number}", f"run-{number}"))
+    for version in (1, 2):
+        store.put(run(version))
+        for number in range(200):
+            assert store.get(Key(names.KIND_RUN, "here", f"run-{number}")) is not None
+        found = store.get(RUN)
+        assert found is not None
+        assert found["metadata"]["resourceVersion"] == str(version)

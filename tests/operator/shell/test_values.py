@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import socket
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError, UserError
@@ -19,7 +21,7 @@ from daybreak_operator.core.training.observed import PipelineRun
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell import answers, events, gather, health, logs
 from daybreak_operator.shell.figures import Readings, Target, targets
-from daybreak_operator.shell.metrics import Metrics
+from daybreak_operator.shell.metrics import Metrics, Observations
 from daybreak_operator.shell.queue import Key
 from daybreak_operator.shell.resources import NODES, PODS, RUNS, plural_in, resource_of
 from daybreak_operator.shell.store import Store
@@ -151,6 +153,49 @@ class TestReadings:
         readings.due([])
         assert readings.gateways(KEY) == ()
 
+    @pytest.mark.parametrize(
+        ("later", "next_reading", "is_news"),
+        [
+            pytest.param(5.0, reading(1), False, id="an-idle-gateways-next-reading"),
+            pytest.param(5.0, reading(1).model_copy(update={"at": 7.0}), False, id="its-time-alone"),
+            pytest.param(5.0, reading(2), True, id="one-more-request"),
+            pytest.param(5.0, reading(1, started=9.0), True, id="a-gateway-that-restarted"),
+            pytest.param(16.0, reading(1), True, id="the-same-after-the-last-one-was-too-old"),
+        ],
+    )
+    def test_a_reading_is_news(self, later: float, next_reading: GatewayFigures, is_news: bool) -> None:
+        readings, now = self.make()
+        assert readings.take(target(), reading(1))
+        now[0] = later
+        assert readings.take(target(), next_reading) is is_news
+        assert readings.gateways(KEY) == (next_reading,)
+
+    def test_a_trainers_heartbeat_is_news(self) -> None:
+        readings, _ = self.make()
+        for updated in (1.0, 2.0):
+            assert readings.take(target(), TrainerFigures(updated=updated))
+
+    def test_a_pod_that_does_not_answer_is_news_once_when_its_reading_gets_too_old(self) -> None:
+        readings, now = self.make()
+        said = [readings.missed(target())]
+        readings.take(target(), reading(1))
+        for now[0] in (5.0, 10.0, 15.0, 15.1, 20.0):
+            said.append(readings.missed(target()))
+        assert said == [False, False, False, False, True, False]
+
+    def test_one_that_never_answers_is_asked_less_and_less_until_it_does(self) -> None:
+        readings, now = self.make()
+        asked = []
+        for second in range(300):
+            now[0] = float(second)
+            if readings.due([target()]):
+                asked.append(second)
+                readings.missed(target())
+        assert [later - one for one, later in itertools.pairwise(asked)] == [5, 5, 10, 20, 40, 60, 60, 60]
+        readings.take(target(), reading(1))
+        now[0] = asked[-1] + 5.0
+        assert readings.due([target()])
+
     def test_the_newest_attempts_progress_counts(self) -> None:
         readings, _ = self.make()
         for uid, attempt in (("a", 2), ("b", 1)):
@@ -169,6 +214,57 @@ class TestReadings:
         assert [figures.arrivals for figures in readings.earlier(KEY, "B")] == [9, 100]
         readings.take(target(), reading(2, started=50.0))
         assert [figures.arrivals for figures in readings.earlier(KEY, "B")] == [2, 100]
+
+
+class TestMetrics:
+    def store(self) -> Store:
+        store = Store()
+        metadata = {"namespace": "here", "uid": "d", "resourceVersion": "1", "name": "x"}
+        zones = [
+            {"pool": 'l4 "spot"', "zone": zone, "state": state}
+            for zone, state in (("a", "Up"), ("b", "BackingOff"))
+        ]
+        status = {"zones": zones, "costPerHour": "1.5", "conditions": [{"type": "Stalled", "status": "True"}]}
+        body = {"apiVersion": names.API_VERSION, "kind": names.KIND_DEPLOYMENT, "metadata": metadata}
+        store.put({**body, "spec": {}, "status": status})
+        run = {"apiVersion": names.API_VERSION, "kind": names.KIND_RUN, "spec": {}}
+        store.put({**run, "metadata": {**metadata, "uid": "r"}, "status": {"restarts": 2}})
+        return store
+
+    def samples(self, metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        families = text_string_to_metric_families(metrics.text().decode())
+        return {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in families
+            for sample in family.samples
+        }
+
+    def test_what_is_told_of_objects_is_read_by_prometheus(self) -> None:
+        store, metrics = self.store(), Metrics()
+        metrics.observe(Observations([], lambda: (0, 0.0), lambda: True), store)
+        found = self.samples(metrics)
+        at = (("name", "x"), ("namespace", "here"))
+        assert found["daybreak_cost_per_hour", at] == 1.5
+        assert found["daybreak_run_restarts", at] == 2.0
+        assert found["daybreak_rollout_stage", (*at, ("stage", "None"))] == 1.0
+        assert found["daybreak_stalled", (("kind", names.KIND_DEPLOYMENT), *at)] == 1.0
+        assert found["daybreak_stalled", (("kind", names.KIND_RUN), *at)] == 0.0
+        zones = {
+            zone: found["daybreak_zone_backing_off", (*at, ("pool", 'l4 "spot"'), ("zone", zone))]
+            for zone in "ab"
+        }
+        assert zones == {"a": 0.0, "b": 1.0}
+
+    def test_a_newer_version_and_a_gone_object_are_seen(self) -> None:
+        store, metrics = self.store(), Metrics()
+        metrics.observe(Observations([], lambda: (0, 0.0), lambda: True), store)
+        metrics.text()
+        run = store.get(Key(names.KIND_RUN, "here", "x")) or {}
+        store.put({**run, "metadata": {**run["metadata"], "resourceVersion": "2"}, "status": {"restarts": 3}})
+        store.drop(store.get(KEY) or {})
+        found = self.samples(metrics)
+        assert found["daybreak_run_restarts", (("name", "x"), ("namespace", "here"))] == 3.0
+        assert not [name for name, _ in found if name == "daybreak_rollout_weight"]
 
 
 class TestGathered:

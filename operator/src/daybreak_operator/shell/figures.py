@@ -27,6 +27,10 @@ TRAINER_EVERY_S = 10.0
 TIMEOUT_S = 2.0
 NUM_AT_ONCE = 64
 FRESH_INTERVALS = 3
+PATIENT_MISSES = 3
+"""So often in a row a pod is asked at its pace though it does not answer: it may be starting."""
+SILENT_EVERY_S = 60.0
+"""How seldom one that never answers is asked in the end: each try holds a connection for ``TIMEOUT_S``."""
 TRAINER_PORT = 8080
 GATEWAY_PORT = 9090
 REPLICA_TYPE = "training.kubeflow.org/replica-type"
@@ -57,8 +61,8 @@ def targets(store: Store) -> Iterator[Target]:
         if role == names.ROLE_TRAINING and _is_first(child):
             yield Target(key, uid, pod, f"http://{host}:{TRAINER_PORT}/progress", "trainer", TRAINER_EVERY_S)
         elif role == names.ROLE_GATEWAY:
-            every = _interval(store.get(key) or {})
-            yield Target(key, uid, pod, f"http://{host}:{GATEWAY_PORT}/figures", "gateway", every)
+            url = f"http://{host}:{GATEWAY_PORT}/figures"
+            yield Target(key, uid, pod, url, "gateway", store.every_s(key))
 
 
 def _is_up(pod: Object) -> bool:
@@ -71,17 +75,13 @@ def _is_first(pod: Object) -> bool:
     return str(pod["metadata"]["labels"].get(REPLICA_TYPE, "")).lower() == "master"
 
 
-def _interval(deployment: Object) -> float:
-    scaling = (deployment.get("spec") or {}).get("scaling") or {}
-    return float(scaling.get("intervalSeconds") or 5)
-
-
 @dataclass
 class Readings:
     """The newest figures of every pod, and those at the start of each window of the guardrails."""
 
     clock: Callable[[], float]
     _asked: dict[str, float] = field(default_factory=dict)
+    _misses: dict[str, int] = field(default_factory=dict)
     _newest: dict[str, tuple[Target, float, Figures]] = field(default_factory=dict)
     _by_key: dict[Key, set[str]] = field(default_factory=dict)
     _earlier: dict[Key, tuple[Any, dict[str, GatewayFigures]]] = field(default_factory=dict)
@@ -93,15 +93,29 @@ class Readings:
         for uid in list(self._asked):
             if uid not in known:
                 self._forget(uid)
-        chosen = [t for t in known.values() if now - self._asked.get(t.uid, float("-inf")) >= t.every_s]
+        chosen = [
+            t for t in known.values() if now - self._asked.get(t.uid, float("-inf")) >= self._pause_s(t)
+        ]
         for target in chosen:
             self._asked[target.uid] = now
         return chosen
 
-    def take(self, target: Target, figures: Figures) -> None:
-        """Keep a reading."""
-        self._newest[target.uid] = (target, self.clock(), figures)
+    def take(self, target: Target, figures: Figures) -> bool:
+        """Keep a reading; return whether it says anything new: nobody need look at an idle gateway's next one."""
+        now, known = self.clock(), self._newest.get(target.uid)
+        self._misses.pop(target.uid, None)
+        self._newest[target.uid] = (target, now, figures)
         self._by_key.setdefault(target.key, set()).add(target.uid)
+        return known is None or not _is_fresh(known[0], known[1], now) or not same(known[2], figures)
+
+    def missed(self, target: Target) -> bool:
+        """A pod did not answer; return whether what it said before is too old since."""
+        self._misses[target.uid] = self._misses.get(target.uid, 0) + 1
+        known = self._newest.get(target.uid)
+        if known is None or _is_fresh(known[0], known[1], self.clock()):
+            return False
+        self._drop_reading(target.uid)
+        return True
 
     def progress(self, key: Key) -> TrainerFigures | None:
         """Return the fresh figures of the run's newest attempt."""
@@ -132,21 +146,41 @@ class Readings:
         """The object is gone."""
         self._earlier.pop(key, None)
 
+    def _pause_s(self, target: Target) -> float:
+        beyond = self._misses.get(target.uid, 0) + 1 - PATIENT_MISSES
+        slower = target.every_s * 2.0 ** min(beyond, 10) if beyond > 0 else 0.0
+        return max(target.every_s, min(slower, SILENT_EVERY_S))
+
     def _fresh(self, key: Key) -> Iterator[Figures]:
         now = self.clock()
         for uid in self._by_key.get(key, ()):
             target, at, figures = self._newest[uid]
-            if now - at <= FRESH_INTERVALS * target.every_s:
+            if _is_fresh(target, at, now):
                 yield figures
 
     def _forget(self, uid: str) -> None:
         del self._asked[uid]
+        self._misses.pop(uid, None)
+        self._drop_reading(uid)
+
+    def _drop_reading(self, uid: str) -> None:
         found = self._newest.pop(uid, None)
         if found is not None:
             key = found[0].key
             self._by_key[key].discard(uid)
             if not self._by_key[key]:
                 del self._by_key[key]
+
+
+def _is_fresh(target: Target, at: float, now: float) -> bool:
+    return now - at <= FRESH_INTERVALS * target.every_s
+
+
+def same(one: Figures, other: Figures) -> bool:
+    """Return whether two readings say the same, but for the time of a gateway's (a trainer's is its heartbeat)."""
+    if isinstance(one, GatewayFigures) and isinstance(other, GatewayFigures):
+        return one == other.model_copy(update={"at": one.at})
+    return one == other
 
 
 @dataclass
@@ -175,14 +209,17 @@ class Poller:
                 await asyncio.sleep(self.tick_s)
 
     async def _ask(self, session: aiohttp.ClientSession, target: Target) -> None:
+        is_news = False
         try:
             async with session.get(target.url) as answer:
                 answer.raise_for_status()
                 text = await answer.read()
             made = TrainerFigures if target.kind == "trainer" else GatewayFigures
-            self.readings.take(target, made.model_validate_json(text))
+            is_news = self.readings.take(target, made.model_validate_json(text))
         except (aiohttp.ClientError, TimeoutError, ValidationError) as error:
             LOG.debug("no figures", extra={"pod": target.pod, "error": str(error)})
+            is_news = self.readings.missed(target)
         finally:
             self._at_work.discard(target.uid)
-        self.enqueue(target.key)
+        if is_news:
+            self.enqueue(target.key)

@@ -6,7 +6,9 @@ written down twice.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -15,7 +17,8 @@ from prometheus_client.registry import Collector
 
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Object
-from daybreak_operator.shell.store import Store
+from daybreak_operator.shell.queue import Key
+from daybreak_operator.shell.store import Own, Store
 from daybreak_operator.shell.watch import Watch
 
 SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
@@ -26,6 +29,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._objects: Objects | None = None
         self._reconcile = Histogram(
             "daybreak_reconcile_seconds",
             "Duration of a pass over one object.",
@@ -48,22 +52,26 @@ class Metrics:
         """Count a request."""
         self._requests.labels(verb, resource, str(code)).inc()
 
+    def observe(self, observations: Observations, store: Store) -> None:
+        """From now on also tell of queue, watches and our own objects."""
+        self.registry.register(observations)
+        self._objects = Objects(store)
+
     def text(self) -> bytes:
-        """Return the metrics as Prometheus reads them."""
-        return generate_latest(self.registry)
+        """Return the metrics as Prometheus reads them; may be called in any thread."""
+        objects = "" if self._objects is None else self._objects.text()
+        return generate_latest(self.registry) + objects.encode()
 
 
 class Observations(Collector):
-    """Gauges of queue, watches and objects, made when asked for."""
+    """Gauges of queue and watches, made when asked for."""
 
     def __init__(
         self,
-        store: Store,
         watches: Iterable[Watch],
         queue: Callable[[], tuple[int, float]],
         leads: Callable[[], bool],
     ) -> None:
-        self._store = store
         self._watches = tuple(watches)
         self._queue = queue
         self._leads = leads
@@ -75,8 +83,6 @@ class Observations(Collector):
         yield GaugeMetricFamily("daybreak_queue_age_seconds", "Age of the oldest work.", value=age)
         yield GaugeMetricFamily("daybreak_leader", "1 on the replica that leads.", value=int(self._leads()))
         yield from self._of_watches()
-        yield from self._of_deployments()
-        yield from self._of_runs()
 
     def _of_watches(self) -> Iterator[Metric]:
         age = GaugeMetricFamily(
@@ -90,48 +96,83 @@ class Observations(Collector):
         yield age
         yield restarts
 
-    def _of_deployments(self) -> Iterator[Metric]:
-        where = ["namespace", "name"]
-        stage = GaugeMetricFamily(
-            "daybreak_rollout_stage", "1 for the stage it is in.", labels=[*where, "stage"]
-        )
-        weight = GaugeMetricFamily("daybreak_rollout_weight", "Percent of users.", labels=where)
-        cost = GaugeMetricFamily("daybreak_cost_per_hour", "Price of what runs now.", labels=where)
-        ready = GaugeMetricFamily("daybreak_ready_replicas", "Replicas that answer.", labels=where)
-        zones = GaugeMetricFamily(
-            "daybreak_zone_backing_off", "1 while the zone is not asked.", labels=[*where, "pool", "zone"]
-        )
-        for body, status in self._statuses(names.KIND_DEPLOYMENT):
-            at = [body["metadata"]["namespace"], body["metadata"]["name"]]
-            candidate = status.get("candidate") or {}
-            stage.add_metric([*at, candidate.get("stage") or "None"], 1)
-            weight.add_metric(at, float(candidate.get("weight") or 0))
-            cost.add_metric(at, float(status.get("costPerHour") or 0))
-            ready.add_metric(at, float(status.get("readyReplicas") or 0))
-            for zone in status.get("zones") or ():
-                zones.add_metric([*at, zone["pool"], zone["zone"]], int(zone.get("state") == "BackingOff"))
-        yield from (stage, weight, cost, ready, zones)
 
-    def _of_runs(self) -> Iterator[Metric]:
-        where = ["namespace", "name"]
-        restarts = GaugeMetricFamily("daybreak_run_restarts", "Restarts of a stage.", labels=where)
-        progress = GaugeMetricFamily("daybreak_run_progress_percent", "How much is done.", labels=where)
-        stalled = GaugeMetricFamily(
-            "daybreak_stalled", "1 when a person has to act.", labels=["kind", *where]
-        )
-        for body, status in self._statuses(names.KIND_RUN):
-            at = [body["metadata"]["namespace"], body["metadata"]["name"]]
-            restarts.add_metric(at, float(status.get("restarts") or 0))
-            progress.add_metric(at, float(status.get("progressPercent") or 0))
-        for kind in (names.KIND_RUN, names.KIND_DEPLOYMENT):
-            for body, status in self._statuses(kind):
-                said = {c["type"]: c["status"] for c in status.get("conditions") or ()}
-                at = [kind, body["metadata"]["namespace"], body["metadata"]["name"]]
-                stalled.add_metric(at, int(said.get("Stalled") == "True"))
-        yield from (restarts, progress, stalled)
+@dataclass(frozen=True)
+class Family:
+    """A gauge of each object."""
 
-    def _statuses(self, kind: str) -> Iterator[tuple[Object, Mapping[str, Any]]]:
-        for key in self._store.known():
-            body = self._store.get(key) if key.kind == kind else None
-            if body is not None:
-                yield body, body.get("status") or {}
+    name: str
+    says: str
+    labels: tuple[str, ...]
+
+
+WHERE = ("namespace", "name")
+STAGE = Family("daybreak_rollout_stage", "1 for the stage it is in.", (*WHERE, "stage"))
+WEIGHT = Family("daybreak_rollout_weight", "Percent of users.", WHERE)
+COST = Family("daybreak_cost_per_hour", "Price of what runs now.", WHERE)
+READY = Family("daybreak_ready_replicas", "Replicas that answer.", WHERE)
+ZONES = Family("daybreak_zone_backing_off", "1 while the zone is not asked.", (*WHERE, "pool", "zone"))
+RESTARTS = Family("daybreak_run_restarts", "Restarts of a stage.", WHERE)
+PROGRESS = Family("daybreak_run_progress_percent", "How much is done.", WHERE)
+STALLED = Family("daybreak_stalled", "1 when a person has to act.", ("kind", *WHERE))
+FAMILIES = (STAGE, WEIGHT, COST, READY, ZONES, RESTARTS, PROGRESS, STALLED)
+
+
+def gauges(body: Object) -> Iterator[tuple[Family, tuple[str, ...], float]]:
+    """Yield what there is to tell of one of our own objects: family, values of its labels, value."""
+    status: Mapping[str, Any] = body.get("status") or {}
+    at = (body["metadata"]["namespace"], body["metadata"]["name"])
+    if body["kind"] == names.KIND_DEPLOYMENT:
+        candidate = status.get("candidate") or {}
+        yield STAGE, (*at, candidate.get("stage") or "None"), 1.0
+        yield WEIGHT, at, float(candidate.get("weight") or 0)
+        yield COST, at, float(status.get("costPerHour") or 0)
+        yield READY, at, float(status.get("readyReplicas") or 0)
+        for zone in status.get("zones") or ():
+            yield ZONES, (*at, zone["pool"], zone["zone"]), float(zone.get("state") == "BackingOff")
+    else:
+        yield RESTARTS, at, float(status.get("restarts") or 0)
+        yield PROGRESS, at, float(status.get("progressPercent") or 0)
+    said = {c["type"]: c["status"] for c in status.get("conditions") or ()}
+    yield STALLED, (body["kind"], *at), float(said.get("Stalled") == "True")
+
+
+def line(family: Family, values: Iterable[str], value: float) -> str:
+    """Return one sample in Prometheus' text format."""
+    pairs = sorted(zip(family.labels, values, strict=True))
+    said = ",".join(f'{label}="{escaped(text)}"' for label, text in pairs)
+    return f"{family.name}{{{said}}} {value}\n"
+
+
+def escaped(text: str) -> str:
+    """Return the value of a label as the text format spells it."""
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+
+
+class Objects:
+    """The gauges of all our own objects as text. Each object's lines are made once a version, not once a scrape."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lines: dict[Key, tuple[Own, dict[Family, str]]] = {}
+        self._lock = threading.Lock()
+
+    def text(self) -> str:
+        """Return the families; may be called in any thread."""
+        with self._lock:
+            now = {key: (own, self._of(key, own)) for key, own in self._store.kept()}
+            self._lines = now
+        parts = []
+        for family in FAMILIES:
+            parts.append(f"# HELP {family.name} {family.says}\n# TYPE {family.name} gauge\n")
+            parts += [lines[family] for _, lines in now.values() if family in lines]
+        return "".join(parts)
+
+    def _of(self, key: Key, own: Own) -> dict[Family, str]:
+        known = self._lines.get(key)
+        if known is not None and known[0] is own:
+            return known[1]
+        lines: dict[Family, str] = {}
+        for family, values, value in gauges(own.body):
+            lines[family] = lines.get(family, "") + line(family, values, value)
+        return lines

@@ -24,7 +24,7 @@ from daybreak_operator.shell.execute import Executor, Memory, Pipelines, Result,
 from daybreak_operator.shell.gather import Asked, Gather, ask_pipelines, named_secrets
 from daybreak_operator.shell.metrics import Metrics
 from daybreak_operator.shell.queue import Done, Key
-from daybreak_operator.shell.store import Store
+from daybreak_operator.shell.store import Store, key_of
 
 LOG = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -159,6 +159,9 @@ class Reconciler:
         concerned: set[Key] = set()
         if result.own is not None:
             concerned |= self.store.put(result.own)
+            if result.wrote and not result.errors:
+                # The next pass follows from that something was written, and is slowed down if that never ends.
+                concerned.discard(key_of(result.own))
         for child in result.children:
             self.store.put_child(child)
         for ref in result.gone:

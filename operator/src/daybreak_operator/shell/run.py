@@ -23,14 +23,14 @@ from daybreak_contracts.errors import TransientError
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell import health, preflight, triggers
 from daybreak_operator.shell.answers import ApiError
-from daybreak_operator.shell.execute import Executor, Pipelines, is_new
+from daybreak_operator.shell.execute import Executor, Pipelines
 from daybreak_operator.shell.figures import Poller, Readings
 from daybreak_operator.shell.gather import STOCKOUT_REASONS, Gather, Secrets
 from daybreak_operator.shell.health import Pulse, Sign
 from daybreak_operator.shell.kube import REQUEST_S, Chosen, Kube
 from daybreak_operator.shell.lease import Leadership, LeaseTimes, LostLeadershipError
 from daybreak_operator.shell.metrics import Metrics, Observations
-from daybreak_operator.shell.queue import BackOff, Key, Schedule, WorkQueue
+from daybreak_operator.shell.queue import BackOff, Key, Schedule, Why, WorkQueue
 from daybreak_operator.shell.reconcile import TAKEN_S, Decisions, Reconciler, Threads
 from daybreak_operator.shell.resources import (
     CHILDREN,
@@ -177,8 +177,10 @@ class Operator:
 
     def _wake(self, keys: Iterable[Key]) -> None:
         for key in keys:
-            body = self.store.get(key)
-            self.queue.add(key, is_new=body is not None and is_new(body))
+            self.queue.add(key, self.store.why(key))
+
+    def _was_read(self, key: Key) -> None:
+        self.queue.add(key, Why.LATER)
 
     def _make_watches(self) -> list[Watch]:
         made = [self._watch(NODES, None, Chosen())]
@@ -224,8 +226,8 @@ class Operator:
         """Run until asked to stop. Raises UserError for an installation that can't work, or what ended a part."""
         self._loop = asyncio.get_running_loop()
         await self.threads.call(preflight.check, self.kube, self._with.settings)
-        self.metrics.registry.register(
-            Observations(self.store, self.watches, self._queue_figures, self.leadership.held)
+        self.metrics.observe(
+            Observations(self.watches, self._queue_figures, self.leadership.held), self.store
         )
         runner = await health.serve(self._with.port, self.signs(), lambda: self.synced, self.metrics)
         self.port = runner.addresses[0][1]
@@ -287,7 +289,7 @@ class Operator:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self.leadership.keep(self.lease_threads.call))
                     tasks.create_task(self.queue.work(self._reconciler().work, NUM_WORKERS))
-                    tasks.create_task(Poller(self.store, self.readings, self.queue.add).run())
+                    tasks.create_task(Poller(self.store, self.readings, self._was_read).run())
                     tasks.create_task(self._resync())
             except* LostLeadershipError as lost:
                 LOG.warning("leadership lost", extra={"error": str(lost.exceptions[0])})

@@ -13,7 +13,7 @@ from typing import Any
 
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Object
-from daybreak_operator.shell.queue import Key
+from daybreak_operator.shell.queue import Key, Why
 
 Body = dict[str, Any]
 ChildId = tuple[str, str, str, str]
@@ -21,6 +21,10 @@ ChildId = tuple[str, str, str, str]
 
 MAX_TOLD = 5000
 """Objects about which events are kept, the newest."""
+DEFAULT_INTERVAL_S = 5.0
+"""``scaling.intervalSeconds`` where it is not given, as the API has it."""
+MAX_READ = 64
+"""Objects that are kept as they were read from their text: a pass reads an object and its children more than once."""
 NOTICE_TAINTS = frozenset(
     {
         "cloud.google.com/impending-node-termination",  # GKE, 30 s before a spot machine goes
@@ -60,6 +64,15 @@ def lean(body: Body) -> Body:
     """Return the object without what is long and says nothing to a decision."""
     metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
     return {**body, "metadata": metadata}
+
+
+def why(body: Object) -> Why:
+    """Return why one of our own objects is to be seen when an event about it came."""
+    metadata, status = body["metadata"], body.get("status")
+    if not status:
+        return Why.NEW
+    is_answered = status.get("observedGeneration") == metadata.get("generation")
+    return Why.EVENT if is_answered and "deletionTimestamp" not in metadata else Why.CHANGED
 
 
 def _version(body: Object) -> int:
@@ -109,17 +122,33 @@ class Kept:
         return self.uid != body["metadata"]["uid"] or _version(body) > self.version
 
 
+class Own(Kept):
+    """One of our own objects, with what is asked of it at every event: its text need not be read for that."""
+
+    __slots__ = ("every_s", "followed", "why")
+
+    def __init__(self, body: Body) -> None:
+        super().__init__(body)
+        self.why = why(body)
+        scaling = (body.get("spec") or {}).get("scaling") or {}
+        self.every_s = float(scaling.get("intervalSeconds") or DEFAULT_INTERVAL_S)
+        self.followed = _followed(body)
+
+
 class Store:
     """The cache. Methods that take something in return the keys that it concerns; nothing new concerns nobody."""
 
     def __init__(self) -> None:
-        self._own: dict[Key, Kept] = {}
+        self._own: dict[Key, Own] = {}
         self._key_of_uid: dict[str, Key] = {}
         self._children: defaultdict[str, dict[ChildId, Kept]] = defaultdict(dict)
         self._owner_of: dict[ChildId, str] = {}
+        self._pods: dict[ChildId, None] = {}
+        """In the order of their coming; a set would do."""
         self._followers: defaultdict[Key, set[Key]] = defaultdict(set)
         self._noticed: set[str] = set()
         self._told: OrderedDict[str, dict[str, Body]] = OrderedDict()
+        self._read: OrderedDict[Kept, Body] = OrderedDict()
 
     # Our own kinds --------------------------------------------------------------------------------------------
 
@@ -129,8 +158,9 @@ class Store:
         old = self._own.get(key)
         if old is not None and not old.is_older(body):
             return set()
-        self._follow(key, None if old is None else old.body, body)
-        self._own[key] = Kept(body)
+        new = Own(body)
+        self._follow(key, old, new)
+        self._own[key] = new
         self._key_of_uid[body["metadata"]["uid"]] = key
         return {key, *self._followers.get(key, ())}
 
@@ -140,7 +170,7 @@ class Store:
         old = self._own.get(key)
         if old is None or old.uid != body["metadata"]["uid"]:
             return set()
-        self._follow(key, old.body, None)
+        self._follow(key, old, None)
         del self._own[key]
         self._key_of_uid.pop(old.uid, None)
         return {key, *self._followers.get(key, ())}
@@ -159,7 +189,21 @@ class Store:
     def get(self, key: Key) -> Body | None:
         """Return one of our own objects as last seen."""
         kept = self._own.get(key)
-        return None if kept is None else kept.body
+        return None if kept is None else self._body(kept)
+
+    def kept(self) -> list[tuple[Key, Own]]:
+        """Return our own objects unread. May be called, and they be read, in any thread."""
+        return list(self._own.items())
+
+    def why(self, key: Key) -> Why:
+        """Return why a key is to be seen that an event concerns; one that is gone is cleaned up after."""
+        kept = self._own.get(key)
+        return Why.EVENT if kept is None else kept.why
+
+    def every_s(self, key: Key) -> float:
+        """Return how often an object wants its figures."""
+        kept = self._own.get(key)
+        return DEFAULT_INTERVAL_S if kept is None else kept.every_s
 
     def known(self) -> list[Key]:
         """All of our own objects."""
@@ -183,6 +227,8 @@ class Store:
         if before is not None and before != owner:
             self._forget(identity)
         self._owner_of[identity] = owner
+        if body["kind"] == "Pod":
+            self._pods[identity] = None
         self._children[owner][identity] = Kept(body)
         return self._owners(before, owner)
 
@@ -211,14 +257,15 @@ class Store:
 
     def children_of(self, uid: str) -> Mapping[ChildId, Body]:
         """Return the children of an object by the uid in their label."""
-        return {identity: kept.body for identity, kept in self._children.get(uid, {}).items()}
+        return {identity: self._body(kept) for identity, kept in self._children.get(uid, {}).items()}
 
     def pods(self) -> Iterator[tuple[Key, Body]]:
         """Every pod with the key of its owner, where the owner is known."""
-        for uid, children in self._children.items():
-            key = self._key_of_uid.get(uid)
+        for identity in self._pods:
+            owner = self._owner_of[identity]
+            key = self._key_of_uid.get(owner)
             if key is not None:
-                yield from ((key, kept.body) for one, kept in children.items() if one[1] == "Pod")
+                yield key, self._children[owner][identity].body
 
     # Events about children -------------------------------------------------------------------------------------
 
@@ -280,25 +327,34 @@ class Store:
 
     # -----------------------------------------------------------------------------------------------------------
 
+    def _body(self, kept: Kept) -> Body:
+        body = self._read.get(kept)
+        if body is None:
+            body = self._read[kept] = kept.body
+            if len(self._read) > MAX_READ:
+                self._read.popitem(last=False)
+        return body
+
     def _owners(self, *uids: str | None) -> set[Key]:
         return {self._key_of_uid[uid] for uid in uids if uid in self._key_of_uid}
 
     def _forget(self, identity: ChildId) -> None:
         owner = self._owner_of.pop(identity)
+        self._pods.pop(identity, None)
         del self._children[owner][identity]
         if not self._children[owner]:
             del self._children[owner]
 
-    def _follow(self, key: Key, old: Body | None, new: Body | None) -> None:
-        before, after = _followed(old), _followed(new)
+    def _follow(self, key: Key, old: Own | None, new: Own | None) -> None:
+        before, after = None if old is None else old.followed, None if new is None else new.followed
         if before is not None and before != after:
             self._followers[before].discard(key)
         if after is not None:
             self._followers[after].add(key)
 
 
-def _followed(body: Object | None) -> Key | None:
-    if body is None or body["kind"] != names.KIND_DEPLOYMENT:
+def _followed(body: Object) -> Key | None:
+    if body["kind"] != names.KIND_DEPLOYMENT:
         return None
     run = body.get("spec", {}).get("model", {}).get("trainingRunRef", {}).get("name")
     return None if run is None else Key(names.KIND_RUN, body["metadata"]["namespace"], run)
