@@ -52,6 +52,12 @@ PLACE = A.place
             id="a refused launch backs off for two minutes",
         ),
         pytest.param(
+            Held("spot", "zone-a", pending=(Pending(NOW + 7, refused=True),)),
+            Learned(desired=1),
+            Learned(0, 1, None, None, 0.0, NOW, 1, NOW + 7, NOW + 120),
+            id="a launch from the future, by a clock ahead of ours, fails once",
+        ),
+        pytest.param(
             Held("spot", "zone-a", pending=(Pending(NOW - 400.0), Pending(NOW - 390.0))),
             Learned(desired=2, failures=2, failed_at=NOW - 800, retry_at=NOW - 500),
             Learned(0, 2, None, None, 0.0, NOW, 3, NOW, NOW + 480),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.operator.deployment.world import M1, M2, M3, Traffic, World, a_spec, model, serving_world
 
 GOOD = Traffic(requests=20, shown=20, accepted=6)
@@ -416,6 +418,41 @@ def test_a_stock_out_that_is_told_is_believed_at_once() -> None:
     assert waiting[0]["name"] not in {pod["metadata"]["name"] for pod in world.pods()}
     world.run(60)
     assert world.ready(M1) == 3
+
+
+@pytest.mark.parametrize("calls", [0, 1, 2, 3])
+def test_a_stock_out_is_remembered_by_an_operator_killed_after_any_call(calls: int) -> None:
+    world = serving_world()
+    short = world.plan_of(replicas=3)
+    world.machines[short] = 1
+    world.change(replicas=3)
+    world.look()
+    waiting = [pod["metadata"]["name"] for pod in world.pods() if not pod["spec"].get("nodeName")]
+    world.stockouts = tuple(waiting)
+    plan = world.plan()
+    order = ("status", "delete", "apply") if plan.status_first else ("delete", "apply", "status")
+    world.carry_out(plan, order[:calls])
+    world.tick(5)
+    world.look()
+    (zone,) = [one for one in world.status["zones"] if one["zone"] == short]
+    assert (zone["state"], zone["failures"]) == ("BackingOff", 1)
+    world.run(60)
+    assert world.ready(M1) == 3
+    assert sum(one["desired"] for one in world.status["zones"]) == len(world.pods(M1)) == 3
+
+
+def test_what_was_given_up_is_not_asked_for_again_while_it_still_answers() -> None:
+    world = serving_world()
+    world.change(replicas=3)
+    world.run(60)
+    before = dict(world.children)
+    world.change(replicas=2)
+    world.look()
+    assert len(world.pods(M1)) == 2
+    world.children = {**before, **world.children}  # the caches have the Deployment and not yet the pod's end
+    world.carry_out(world.plan(), ("status",))
+    assert sum(one["desired"] for one in world.status["zones"]) == 2
+    assert not [one for one in world.status["zones"] if one["failures"]]
 
 
 def test_events_come_once_a_transition() -> None:

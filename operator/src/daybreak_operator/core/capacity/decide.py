@@ -86,7 +86,7 @@ def option_of(
         ready=len(own.ready),
         waiting=alive(own, learned, now, tuning.patience),
         stay=stay,
-        come=chance_of(learned, offering.market, now),
+        come=chance_of(learned, offering.market, now, tuning.patience),
         retry_at=learned.retry_at if backing_off else None,
         placed=sum(1 for one in own.pending if one.placed and not has_failed(one, now, tuning.patience)),
     )

@@ -40,6 +40,7 @@ class Patience:
     reset_s: int = RESET_S
     unplaced_s: int = UNPLACED_S
     placed_s: int = PLACED_S
+    half_life_s: float = HALF_LIFE_S
 
 
 PATIENCE = Patience()
@@ -82,7 +83,7 @@ def offerings_of(pools: Iterable[Pool]) -> tuple[Offering, ...]:
     )
 
 
-def chance_of(learned: Learned, market: Market, now: int) -> float:
+def chance_of(learned: Learned, market: Market, now: int, patience: Patience = PATIENCE) -> float:
     """Return the chance that a launch comes up: what was learnt, decayed towards the market's prior.
 
     A row of failures lowers the prior itself, to half after four: zones that were out for long stay out for long.
@@ -91,7 +92,7 @@ def chance_of(learned: Learned, market: Market, now: int) -> float:
     if learned.success is None or learned.success_at is None:
         return prior
     age = max(0, now - learned.success_at)
-    return float(prior + (learned.success - prior) * 2.0 ** (-age / HALF_LIFE_S))
+    return float(prior + (learned.success - prior) * 2.0 ** (-age / patience.half_life_s))
 
 
 def backoff_s(failures: int, patience: Patience = PATIENCE) -> int:
@@ -133,7 +134,7 @@ def learn(
             factor = sibling_factor(offering, sibling)
             if factor < 1.0 and sibling not in failed:
                 known = learnt[sibling.place]
-                chance = round(factor * chance_of(known, sibling.market, now), 3)
+                chance = round(factor * chance_of(known, sibling.market, now, patience), 3)
                 learnt[sibling.place] = replace(known, success=chance, success_at=now)
     return learnt
 
@@ -165,8 +166,10 @@ def look(offering: Offering, held: Held, before: Learned, now: int, patience: Pa
     oldest = int(min(held.ready, default=now))
     after = replace(after, up_since=min(oldest, kept or oldest) if ready else None)
     floor = -1 if before.failed_at is None else before.failed_at
-    if any(has_failed(one, now, patience) and one.since > floor for one in held.pending):
-        after = replace(failed_once(after, now, patience), failed_at=now)
+    failed = [one.since for one in held.pending if has_failed(one, now, patience) and one.since > floor]
+    if failed:
+        # Their times are the API server's: where its clock is ahead of ours, they would fail again and again.
+        after = replace(failed_once(after, now, patience), failed_at=max(now, int(max(failed))))
     return after
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec
 from daybreak_operator.core.capacity.layout import TUNING, Tuning
+from daybreak_operator.core.capacity.values import Place
 from daybreak_operator.core.conditions import Condition, find, merge
 from daybreak_operator.core.deployment import guardrails, rollout, sizing
 from daybreak_operator.core.deployment import spec as specs
@@ -96,7 +97,7 @@ def pursue(observed: Observed, spec: ModelDeploymentSpec, now: datetime, tuning:
         delete=leftovers(family),
         events=events_of(before, state, stored, status),
         look_again_s=look_again_s(before, state, spec, sized, at),
-        status_first=state.routing != before.routing,
+        status_first=state.routing != before.routing or has_learnt(before, state),
     )
 
 
@@ -147,3 +148,15 @@ def look_again_s(
     if sized.look_again_s is not None:
         waits.append(sized.look_again_s)
     return max(1.0, float(min(waits))) if waits else None
+
+
+def has_learnt(before: State, after: State) -> bool:
+    """Return whether a launch failed: written down before its pod goes, which is all that tells of it."""
+
+    def failures(state: State) -> list[tuple[Place, int | None]]:
+        memories = (state.memory, state.candidate_memory)
+        return [
+            (place, one.failed_at) for memory in memories for place, one in sorted(memory.offerings.items())
+        ]
+
+    return failures(before) != failures(after)

@@ -5,6 +5,7 @@ Reads what Kubernetes says of pods and Deployments. Decides nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,8 @@ class Pod:
     """Whether there is no machine for it in its zone now."""
     leaving: bool
     """Whether it is being deleted, is over, or its node was given notice."""
+    noticed: bool
+    """Whether its node was given notice and nobody has deleted it yet."""
     verified: bool
     """Whether the model was fetched and its digest was right."""
     stored: Object
@@ -72,13 +75,19 @@ class Fleet:
         )
 
     def held(self, digest: str) -> tuple[Held, ...]:
-        """Return what a model has in each place, also replicas that have no pod yet."""
+        """Return what a model has in each place: as much as its Deployment asks for, whatever pods are still there.
+
+        Includes replicas that have no pod yet.
+        """
         places: dict[Place, list[Pod]] = {}
         for pod in self.alive(digest):
             places.setdefault(pod.place, []).append(pod)
         asked = dict(self._asked(digest))
+        noticed = Counter(
+            pod.place for pod in self.pods if pod.noticed and pod.revision == names.short(digest)
+        )
         return tuple(
-            self._held_in(place, places.get(place, []), asked.get(place, 0))
+            self._held_in(place, places.get(place, []), asked.get(place, 0), noticed[place])
             for place in sorted({*places, *asked})
         )
 
@@ -87,16 +96,24 @@ class Fleet:
             if label(one, names.LABEL_REVISION) == names.short(digest):
                 yield place_of(one), replicas_of(one)
 
-    def _held_in(self, place: Place, pods: list[Pod], asked: int) -> Held:
+    def _held_in(self, place: Place, pods: list[Pod], asked: int, noticed: int) -> Held:
+        # Beyond what is asked for they are about to go: counted, they would be asked for again.
+        kept = sorted(pods, key=_as_replica_sets_keep)[:asked]
         pending = [
             Pending(since=pod.waiting_since, placed=pod.placed, refused=pod.refused)
-            for pod in pods
+            for pod in kept
             if pod.ready_since is None
         ]
         # A replica without a pod was asked for a moment ago, or is refused by a quota, which no other zone mends.
-        pending += [Pending(since=self.at)] * max(0, asked - len(pods))
-        ready = sorted(pod.ready_since for pod in pods if pod.ready_since is not None)
+        # One whose node was given notice still has its pod: nobody asked for another there.
+        pending += [Pending(since=self.at)] * max(0, asked - len(kept) - noticed)
+        ready = sorted(pod.ready_since for pod in kept if pod.ready_since is not None)
         return Held(*place, ready=tuple(ready), pending=tuple(sorted(pending, key=lambda one: one.since)))
+
+
+def _as_replica_sets_keep(pod: Pod) -> tuple[bool, bool, float]:
+    """Return what sorts pods by how long a ReplicaSet that asks for fewer keeps them: the longest first."""
+    return pod.ready_since is None, not pod.placed, pod.ready_since or pod.waiting_since
 
 
 def fleet_of(
@@ -119,7 +136,7 @@ def _pod(stored: Object, gone: frozenset[str], refused: frozenset[str]) -> Pod:
     ready = find(status.get("conditions") or (), "Ready")
     answers = ready is not None and ready["status"] == "True"
     changed = seconds_of(ready.get("lastTransitionTime")) if ready is not None else 0.0
-    over = status.get("phase") in ("Failed", "Succeeded")
+    over = status.get("phase") in ("Failed", "Succeeded") or bool(metadata.get("deletionTimestamp"))
     name = metadata["name"]
     return Pod(
         name=name,
@@ -129,7 +146,8 @@ def _pod(stored: Object, gone: frozenset[str], refused: frozenset[str]) -> Pod:
         waiting_since=max(changed, seconds_of(metadata.get("creationTimestamp"))),
         placed=bool((stored.get("spec") or {}).get("nodeName")),
         refused=name in refused,
-        leaving=bool(metadata.get("deletionTimestamp")) or over or name in gone,
+        leaving=over or name in gone,
+        noticed=name in gone and not over,
         verified=answers or _fetched(status),
         stored=stored,
     )
