@@ -183,6 +183,18 @@ class TestNodes:
         assert store.put_node(node("karpenter.sh/disrupted")) == set()
         assert store.is_noticed("n1")
         assert store.replace_nodes([]) == set()
+        assert store.is_noticed("n1"), "it is gone, and its pod doesn't know yet"
+        store.drop_child(pod())
+        assert store.replace_nodes([]) == set()
+        assert not store.is_noticed("n1")
+
+    def test_a_node_that_went_without_a_word_takes_its_pods_along_until_its_namesake_comes(self) -> None:
+        store = Store()
+        store.put(run())
+        store.put_child(pod())
+        assert store.drop_node(node()) == {RUN}
+        assert store.is_noticed("n1")
+        assert store.put_node(node()) == {RUN}
         assert not store.is_noticed("n1")
 
 

@@ -305,25 +305,30 @@ class Store:
         if noticed == (name in self._noticed):
             return set()
         (self._noticed.add if noticed else self._noticed.discard)(name)
-        return {key for key, child in self.pods() if child.get("spec", {}).get("nodeName") == name}
+        return self._on_node(name)
 
     def drop_node(self, body: Body) -> set[Key]:
-        """A node is gone; its pods tell for themselves."""
-        self._noticed.discard(body["metadata"]["name"])
-        return set()
+        """A node is gone: its pods answer nobody, though they say so until somebody collects them a minute later."""
+        name = body["metadata"]["name"]
+        concerned = self._on_node(name)
+        (self._noticed.add if concerned else self._noticed.discard)(name)
+        return concerned
 
     def replace_nodes(self, bodies: Iterable[Body]) -> set[Key]:
         """A fresh list of the nodes."""
         listed = {body["metadata"]["name"]: body for body in bodies}
-        self._noticed &= listed.keys()
+        self._noticed = {name for name in self._noticed if name in listed or self._on_node(name)}
         concerned: set[Key] = set()
         for body in listed.values():
             concerned |= self.put_node(body)
         return concerned
 
     def is_noticed(self, node: str) -> bool:
-        """Return whether the node was given notice."""
+        """Return whether the node was given notice, or is gone."""
         return node in self._noticed
+
+    def _on_node(self, name: str) -> set[Key]:
+        return {key for key, child in self.pods() if child.get("spec", {}).get("nodeName") == name}
 
     # -----------------------------------------------------------------------------------------------------------
 
