@@ -192,7 +192,7 @@ class TestSubmit:
 
     def test_every_task_gets_what_the_runs_pods_shall_have(self, back_end: BackEnd, client: Kubeflow) -> None:
         pods = PipelinePods({"podMetadata": {"labels": {"a": "b"}}, "secretAsEnv": [{"secretName": "more"}]})
-        client.submit(replace(REQUEST, pods=pods))
+        client.submit(replace(REQUEST, pods=(pods,)))
         spec = back_end.runs[RUN_ID]["pipeline_spec"]
         tasks = spec["platform_spec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
         assert set(tasks) == set(spec["pipeline_spec"]["deploymentSpec"]["executors"])

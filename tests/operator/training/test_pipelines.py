@@ -41,7 +41,7 @@ def subjects(world: World) -> list[str]:
 def its_pod(world: World) -> dict[str, Any]:
     """A pod of the Kubeflow run, with the labels that it was submitted with and Kubeflow's own."""
     request = decide(World(settings=KUBEFLOW).observe(), world.now).submit[0]
-    labels = {**request.pods.platform["podMetadata"]["labels"], names.LABEL_KUBEFLOW_RUN: FIRST}
+    labels = {**request.pods[0].platform["podMetadata"]["labels"], names.LABEL_KUBEFLOW_RUN: FIRST}
     metadata = {"name": "kubeflows-pod", "namespace": "kubeflow", "uid": "kubeflows-pod", "labels": labels}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": {}}
     world.children["Pod", "kubeflows-pod"] = pod

@@ -56,8 +56,8 @@ def executors_from(environ: Mapping[str, str], count: int) -> Executors | None:
     missing = [name for name in (*NEEDED, names.ENV_SHARED_CLAIM) if not environ.get(name)]
     if missing:
         raise UserError(
-            f"data.executors.count is {count} but this pod has no {', '.join(missing)}: executors need the "
-            "pipelines' back end Job and a shared volume that the installation names; or set the count to 0"
+            f"data.executors.count is {count} but this pod has no {', '.join(missing)}: executors need a shared "
+            "volume that the installation names (executors.sharedClaim of the chart); or set the count to 0"
         )
     port = environ.get("KUBERNETES_SERVICE_PORT_HTTPS") or environ.get("KUBERNETES_SERVICE_PORT", "443")
     return Executors(

@@ -47,7 +47,11 @@ class PipelinePods:
     """What the pods of a Kubeflow run get besides what their pipeline was compiled with."""
 
     platform: Mapping[str, Any] = field(default_factory=dict)
-    """Fields of kfp-kubernetes' ``KubernetesExecutorConfig``, for every task."""
+    """Fields of kfp-kubernetes' ``KubernetesExecutorConfig``."""
+    container: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the task's container (``PipelineContainerSpec``)."""
+    parameter: str = ""
+    """Only for tasks that take this parameter; empty: for all."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ class Submit:
     service_account: str
     namespace: str = ""
     """Profile that the experiment belongs to, where Kubeflow knows profiles: the run's pods are made there."""
-    pods: PipelinePods = PipelinePods()
+    pods: tuple[PipelinePods, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ Owns no call to Kubeflow. The packages are data of ``daybreak_pipelines``, which
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -53,10 +53,9 @@ def with_images(package: Mapping[str, Any], images: Images) -> dict[str, Any]:
     return changed
 
 
-def with_pods(package: Mapping[str, Any], pods: PipelinePods) -> dict[str, Any]:
-    """Return the package with what a run's pods get, added to each of its tasks: lists grow, mappings are merged."""
-    executors = _executors(package)
-    if not executors:
+def with_pods(package: Mapping[str, Any], pods: Iterable[PipelinePods]) -> dict[str, Any]:
+    """Return the package with what a run's pods get, added to its tasks: lists grow, mappings are merged."""
+    if not _executors(package):
         return dict(package)  # the back end says what is wrong with it
     changed = copy.deepcopy(dict(package))
     if "pipeline_spec" not in changed:
@@ -64,9 +63,34 @@ def with_pods(package: Mapping[str, Any], pods: PipelinePods) -> dict[str, Any]:
     platform = changed.setdefault("platform_spec", {})
     for part in ("platforms", "kubernetes", "deploymentSpec", "executors"):
         platform = platform.setdefault(part, {})
-    for name in executors:
-        platform[name] = _joined(platform.get(name, {}), pods.platform)
+    for more in pods:
+        for name, executor in _executors(changed).items():
+            if more.parameter and more.parameter not in _parameters(changed, name):
+                continue
+            before = _without_mounts(platform.get(name, {}), more.platform)
+            platform[name] = _joined(before, more.platform)
+            executor["container"] = _joined(executor["container"], more.container)
     return changed
+
+
+def _parameters(package: Mapping[str, Any], executor: str) -> set[str]:
+    """Return what the component of an executor takes."""
+    components = package["pipeline_spec"]["components"].values()
+    return {
+        name
+        for component in components
+        if component.get("executorLabel") == executor
+        for name in (component.get("inputDefinitions") or {}).get("parameters") or {}
+    }
+
+
+def _without_mounts(config: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a task's configuration without the empty folders at whose place something else is mounted."""
+    taken = {
+        mount["mountPath"] for field in ("pvcMount", "emptyDirMounts") for mount in more.get(field) or ()
+    }
+    kept = [mount for mount in config.get("emptyDirMounts") or () if mount["mountPath"] not in taken]
+    return {**config, "emptyDirMounts": kept} if "emptyDirMounts" in config else dict(config)
 
 
 def _executors(package: Mapping[str, Any]) -> dict[str, Any]:

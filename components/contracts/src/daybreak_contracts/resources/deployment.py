@@ -148,7 +148,7 @@ class Experiment(Resource):
     salt: Text = "s1"
     """A new salt makes a new split."""
     primary_metric: Literal["RetainedCharactersPerShown", "AcceptanceRate"] = "RetainedCharactersPerShown"
-    """The number that decides."""
+    """What an analysis of the experiment compares; a rollout itself goes by its guardrails."""
 
 
 class SecretKeyRef(Resource):

@@ -157,4 +157,5 @@ class Training(Resource):
     placement: Placement = Placement()
     """Where training pods may run."""
     pod_template: Annotated[dict[str, Any], Field(max_length=64)] = Field(default={})
-    """Strategic patch for every pod of the run: volumes, secrets, tolerations, node selectors."""
+    """Strategic patch for every pod of the run (containers `pytorch`, `pipeline`): volumes, secrets, tolerations, node
+    selectors. What Kubeflow cannot give to its pods holds the run, which says so."""

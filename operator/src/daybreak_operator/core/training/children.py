@@ -79,6 +79,15 @@ def handover(scene: Scene, stage: str, attempt: int) -> str:
     return f"{scene.namespace}/{names.stage_child(scene.name, stage, attempt)}"
 
 
+def account(scene: Scene) -> str:
+    """Return the service account of the run's pods: the installation's, unless ``podTemplate`` names another."""
+    spec = scene.run.spec.training.pod_template.get("spec")
+    chosen = spec.get("serviceAccountName") if isinstance(spec, Mapping) else None
+    if isinstance(chosen, str) and chosen:
+        return chosen
+    return scene.observed.settings.pipeline_service_account
+
+
 def access(scene: Scene, results_names: Iterable[str], pods_namespace: str) -> tuple[Object, Object]:
     """Return the Role and RoleBinding that let the run's pods write into these ConfigMaps, and nothing else.
 
@@ -92,7 +101,6 @@ def access(scene: Scene, results_names: Iterable[str], pods_namespace: str) -> t
         "resourceNames": sorted(results_names),
         "verbs": ["get", "patch"],
     }
-    account = scene.observed.settings.pipeline_service_account
     role = {
         "apiVersion": RBAC,
         "kind": "Role",
@@ -104,6 +112,6 @@ def access(scene: Scene, results_names: Iterable[str], pods_namespace: str) -> t
         "kind": "RoleBinding",
         "metadata": metadata(scene, name, own),
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": pods_namespace}],
+        "subjects": [{"kind": "ServiceAccount", "name": account(scene), "namespace": pods_namespace}],
     }
     return role, binding

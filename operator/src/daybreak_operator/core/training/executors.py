@@ -25,7 +25,7 @@ def environment(scene: Scene, stage: str, attempt: int) -> list[dict[str, Any]]:
     }
     labels = children.labels(scene, names.ROLE_EXECUTOR, stage, attempt)
     values = {
-        names.ENV_POD_ACCOUNT: settings.pipeline_service_account,
+        names.ENV_POD_ACCOUNT: children.account(scene),
         names.ENV_EXECUTOR_IMAGE: scene.images.data,
         names.ENV_EXECUTOR_LABELS: ",".join(f"{name}={value}" for name, value in labels.items()),
         names.ENV_SHARED_CLAIM: settings.shared_claim,

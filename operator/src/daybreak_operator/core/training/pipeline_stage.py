@@ -78,6 +78,9 @@ def _begin(scene: Scene, stage: str, number: int) -> Look:
     if older is not None:
         return older
     if scene.backend == "KubeflowPipelines":
+        impossible = pipeline_pods.cannot_be_on_kubeflow(scene)
+        if impossible is not None:
+            return replace(waiting, stalled=impossible, look_again_s=LOOK_S)
         return _submit(scene, stage, number)
     steps = step_table.begun(scene.steps, stage, scene.moment)
     return Look(steps=steps, apply=(*_furniture(scene, stage, number), _job(scene, stage, number)))
@@ -117,7 +120,7 @@ def _submit(scene: Scene, stage: str, number: int) -> Look:
         display_name=f"{scene.namespace}/{names.stage_child(scene.name, stage, number)}",
         experiment=scene.observed.settings.kubeflow_experiment,
         parameters=_parameters(scene, stage, number),
-        service_account=scene.observed.settings.pipeline_service_account,
+        service_account=children.account(scene),
         namespace="" if scene.observed.settings.kubeflow_namespace else scene.namespace,
         pods=pipeline_pods.pods_of(scene, stage, number),
     )
