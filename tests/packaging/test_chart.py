@@ -75,6 +75,23 @@ class TestEveryFileOfValues:
                     "capabilities": {"drop": ["ALL"]},
                 }
 
+    def test_every_pod_can_fetch_its_image(self) -> None:
+        things = render.chart(VALUES["full-values"], ["uninstall.letGo=true"])
+        ready = {"name": "registry"}
+        accounts = {
+            thing["metadata"]["name"]: thing.get("imagePullSecrets", [])
+            for thing in things
+            if thing["kind"] == "ServiceAccount"
+        }
+        assert all(secrets == [ready] for secrets in accounts.values())
+        found = dict(pods(things))
+        assert set(found) == {"daybreak-operator", "daybreak-operator-test", "daybreak-uninstall"}
+        for spec in found.values():
+            assert ready in [
+                *spec.get("imagePullSecrets", []),
+                *accounts.get(spec.get("serviceAccountName"), []),
+            ]
+
     @every_file
     def test_selectors_find_the_pods_and_nothing_else(self, values: list[Path]) -> None:
         things = render.chart(values)
@@ -148,6 +165,7 @@ class TestSettings:
             pipeline_service_account="runner",
             storage_secret="storage",
             shared_claim="scratch",
+            pull_secrets=("registry",),
             cluster_domain="example.internal",
             namespace=NAMESPACE,
             watch_namespaces=("models", "research"),

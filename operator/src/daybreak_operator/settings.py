@@ -46,11 +46,20 @@ class Settings:
     shared_claim: str = ""
     """PersistentVolumeClaim, in the run's namespace, that Spark's driver and executors write to at once; for runs with
     ``data.executors.count`` above 0."""
+    pull_secrets: tuple[str, ...] = ()
+    """Secrets with registry credentials, in each namespace that pods run in; every pod's own account may have more."""
     cluster_domain: str = "cluster.local"
     namespace: str = "daybreak"
     """The operator's own namespace: its Lease lies there."""
     watch_namespaces: tuple[str, ...] = ()
     """Empty: all."""
+
+
+def image_pull_secrets(settings: Settings) -> dict[str, list[dict[str, str]]]:
+    """Return the field of a pod's spec that lets its node fetch images; none where no credentials are needed."""
+    if not settings.pull_secrets:
+        return {}
+    return {"imagePullSecrets": [{"name": name} for name in settings.pull_secrets]}
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -78,6 +87,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         ),
         storage_secret=environment.get("DAYBREAK_STORAGE_SECRET", default.storage_secret),
         shared_claim=environment.get(names.ENV_SHARED_CLAIM, default.shared_claim),
+        pull_secrets=tuple(filter(None, environment.get(names.ENV_PULL_SECRETS, "").split(","))),
         cluster_domain=environment.get("DAYBREAK_CLUSTER_DOMAIN", default.cluster_domain),
         namespace=environment.get("DAYBREAK_NAMESPACE", default.namespace),
         watch_namespaces=tuple(filter(None, environment.get("DAYBREAK_WATCH_NAMESPACES", "").split(","))),

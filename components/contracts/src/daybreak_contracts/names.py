@@ -79,6 +79,8 @@ ENV_EXECUTOR_CORES = "DAYBREAK_EXECUTOR_CORES"
 ENV_EXECUTOR_MEMORY_MB = "DAYBREAK_EXECUTOR_MEMORY_MB"
 ENV_EXECUTOR_LABELS = "DAYBREAK_EXECUTOR_LABELS"
 """``name=value,name=value``: what the operator finds a run's executors by."""
+ENV_PULL_SECRETS = "DAYBREAK_PULL_SECRETS"
+"""Secrets with registry credentials, with commas between them, in each namespace of pods; empty: none."""
 ENV_SHARED_CLAIM = "DAYBREAK_SHARED_CLAIM"
 """PersistentVolumeClaim, mounted at the step's ``work_dir``, that many pods may write to at once."""
 

@@ -43,6 +43,8 @@ class Executors:
     cores: int = DEFAULT_CORES
     memory_mb: int = DEFAULT_MEMORY_MB
     labels: tuple[tuple[str, str], ...] = ()
+    pull_secrets: tuple[str, ...] = ()
+    """Secrets with registry credentials."""
 
 
 def executors_from(environ: Mapping[str, str], count: int) -> Executors | None:
@@ -73,6 +75,7 @@ def executors_from(environ: Mapping[str, str], count: int) -> Executors | None:
         cores=_positive(environ, names.ENV_EXECUTOR_CORES, DEFAULT_CORES),
         memory_mb=_positive(environ, names.ENV_EXECUTOR_MEMORY_MB, DEFAULT_MEMORY_MB),
         labels=_labels(environ.get(names.ENV_EXECUTOR_LABELS, "")),
+        pull_secrets=tuple(filter(None, environ.get(names.ENV_PULL_SECRETS, "").split(","))),
     )
 
 
@@ -124,6 +127,7 @@ def pod_template(executors: Executors, work_dir: str) -> dict[str, Any]:
         "spec": {
             "containers": [container],
             "enableServiceLinks": False,
+            "imagePullSecrets": [{"name": name} for name in executors.pull_secrets],
             "restartPolicy": "Never",
             "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
             "volumes": [{"name": VOLUME, "persistentVolumeClaim": {"claimName": executors.claim}}],

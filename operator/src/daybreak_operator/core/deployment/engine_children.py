@@ -15,7 +15,7 @@ from daybreak_operator.core.deployment import placing
 from daybreak_operator.core.deployment.fleet import ENGINE, FETCH
 from daybreak_operator.core.deployment.identity import Identity
 from daybreak_operator.core.plan import Object
-from daybreak_operator.settings import Settings
+from daybreak_operator.settings import Settings, image_pull_secrets
 
 MODELS = "/models"
 CURRENT = "/models/current"
@@ -80,6 +80,7 @@ def pod_spec(revision: Revision, pool: Pool, zone: str) -> dict[str, Any]:
     return {
         "serviceAccountName": revision.settings.pipeline_service_account,
         "automountServiceAccountToken": False,
+        **image_pull_secrets(revision.settings),
         "securityContext": RESTRICTED,
         "terminationGracePeriodSeconds": GRACE_S,
         "affinity": placing.affinity(pool, zone),

@@ -19,7 +19,7 @@ from daybreak_operator.core.deployment.engine_children import (
 from daybreak_operator.core.deployment.fleet import GATEWAY
 from daybreak_operator.core.deployment.identity import Identity
 from daybreak_operator.core.plan import Object
-from daybreak_operator.settings import Settings
+from daybreak_operator.settings import Settings, image_pull_secrets
 
 PORT = 80
 PORT_HTTP = 8000
@@ -47,6 +47,7 @@ def gateway_deployment(owner: Identity, gateway: Gateway, settings: Settings) ->
     labels, selector = owner.labels(names.ROLE_GATEWAY), owner.selector(names.ROLE_GATEWAY)
     pod = {
         "serviceAccountName": names.gateway_name(owner.name),
+        **image_pull_secrets(settings),
         "securityContext": RESTRICTED,
         "terminationGracePeriodSeconds": GRACE_S,
         "topologySpreadConstraints": [

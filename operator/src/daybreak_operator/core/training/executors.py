@@ -29,6 +29,7 @@ def environment(scene: Scene, stage: str, attempt: int) -> list[dict[str, Any]]:
         names.ENV_EXECUTOR_IMAGE: scene.images.data,
         names.ENV_EXECUTOR_LABELS: ",".join(f"{name}={value}" for name, value in labels.items()),
         names.ENV_SHARED_CLAIM: settings.shared_claim,
+        names.ENV_PULL_SECRETS: ",".join(settings.pull_secrets),
     }
     known = [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()]
     return known + [{"name": name, "value": value} for name, value in values.items()]

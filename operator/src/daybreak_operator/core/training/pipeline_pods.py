@@ -9,7 +9,7 @@ from __future__ import annotations
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Finding, PipelinePods
 from daybreak_operator.core.training import children, executors
-from daybreak_operator.core.training.pod_translation import Translation, translated
+from daybreak_operator.core.training.pod_translation import Translation, pull_secret, translated
 from daybreak_operator.core.training.scene import Scene
 
 MAX_MESSAGE = 4000
@@ -23,7 +23,12 @@ def pods_of(scene: Scene, stage: str, number: int) -> tuple[PipelinePods, ...]:
     metadata = dict(found.platform.get("podMetadata") or {})
     own = children.labels(scene, names.ROLE_PIPELINE, stage, number)
     metadata["labels"] = {**metadata.get("labels", {}), **own}
-    every = PipelinePods({**found.platform, "podMetadata": metadata}, found.container)
+    secrets = [
+        *map(pull_secret, scene.observed.settings.pull_secrets),
+        *found.platform.get("imagePullSecret", ()),
+    ]
+    images = {"imagePullSecret": secrets} if secrets else {}
+    every = PipelinePods({**found.platform, "podMetadata": metadata, **images}, found.container)
     drivers = _drivers(scene, stage, number)
     return (every, drivers) if drivers is not None else (every,)
 

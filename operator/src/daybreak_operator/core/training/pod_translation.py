@@ -123,7 +123,7 @@ def _pull_secrets(found: Translation, value: Any) -> None:
         for number, item in enumerate(_items(found, value, "spec.imagePullSecrets"))
         for _, name in _fields(found, item, f"spec.imagePullSecrets[{number}].", ("name",))
     ]
-    found.platform["imagePullSecret"] = [{"secretName": name, **_named("secret", name)} for name in secrets]
+    found.platform["imagePullSecret"] = [pull_secret(name) for name in secrets]
 
 
 def _deadline(found: Translation, value: Any) -> None:
@@ -265,6 +265,11 @@ def _folder(found: Translation, source: _Source, at: Mapping[str, Any]) -> None:
     said = dict(_fields(found, source.fields, source.path, ("medium", "sizeLimit")))
     mount = {"volumeName": source.volume, "mountPath": at.get("mountPath"), **said}
     found.platform.setdefault("emptyDirMounts", []).append(mount)
+
+
+def pull_secret(name: str) -> dict[str, Any]:
+    """Return an entry of ``imagePullSecret``."""
+    return {"secretName": name, **_named("secret", name)}
 
 
 def _named(what: str, name: Any) -> dict[str, Any]:

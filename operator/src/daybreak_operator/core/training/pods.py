@@ -13,6 +13,7 @@ from daybreak_contracts import handover, names
 from daybreak_operator.core.training import children
 from daybreak_operator.core.training.pod_patch import patched_pod
 from daybreak_operator.core.training.scene import Scene
+from daybreak_operator.settings import image_pull_secrets
 
 USER = 10001
 """As in every image of ours; said here too, because an admission check reads it from the pod."""
@@ -50,6 +51,7 @@ def template(scene: Scene, wish: PodWish) -> dict[str, Any]:
         "serviceAccountName": scene.observed.settings.pipeline_service_account,
         "restartPolicy": "Never",
         "enableServiceLinks": False,
+        **image_pull_secrets(scene.observed.settings),
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,
