@@ -205,7 +205,7 @@ def _measured(cluster: launcher.Cluster, log: Path) -> list[Row]:
     for resource in (RUNS, DEPLOYMENTS):
         clock.start(resource, namespace)
     with operator(cluster.kubeconfig, home, log) as running:
-        wait_for("readiness", lambda: _is_ready(running))
+        wait_for("readiness", lambda: is_ready(running))
         empty = running.memory_mb()
         whole_s, each = burst(kube, clock, bodies)
         settled(running)
@@ -235,7 +235,8 @@ def _measured(cluster: launcher.Cluster, log: Path) -> list[Row]:
     ]
 
 
-def _is_ready(running: Running) -> bool:
+def is_ready(running: Running) -> bool:
+    """Return whether the operator's caches are full."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{running.port}/readyz", timeout=5) as answer:
             return bool(answer.status == 200)

@@ -26,8 +26,12 @@ REQUEST_S = 30.0
 CONNECT_S = 5.0
 OPENED = "OPENED"
 """Beside the API's own types of watch events: the stream stands."""
-STREAM_SHARE = 0.7
-"""Of the silence that means death: how long the server keeps a stream open."""
+STREAM_SHARE = 0.6
+"""Of the silence that means death: how long the server keeps a stream open.
+
+With 50 s these are 30 s: no live watch is quiet for longer, also of kinds that get no bookmarks. The rest is for a
+busy server to answer in; an API server may be away for 45 s before a process ends that last heard of it 30 s earlier.
+"""
 PAGE = 500
 NUM_CONNECTIONS = 40
 JSON = "application/json"
@@ -61,6 +65,11 @@ class Access:
     token: str | None
     certificate_path: str | None
     private_key_path: str | None
+
+
+def stream_s(silence_s: float) -> int:
+    """Return for how many seconds the server is asked to keep a stream."""
+    return max(1, int(silence_s * STREAM_SHARE))
 
 
 class Kube:
@@ -134,7 +143,7 @@ class Kube:
         A stream that says nothing for ``silence_s`` is a TransientError; a version too old is a GoneError.
         """
         query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version}
-        query |= {"timeoutSeconds": str(max(1, int(silence_s * STREAM_SHARE))), **chosen.query()}
+        query |= {"timeoutSeconds": str(stream_s(silence_s)), **chosen.query()}
         answer = self._send("GET", resource.path(namespace), query, read_s=silence_s, preload=False)
         try:
             yield OPENED, {"metadata": {"resourceVersion": version}}
@@ -144,6 +153,7 @@ class Kube:
                     raise watch_error(event["object"])
                 yield event["type"], event["object"]
         except urllib3.exceptions.HTTPError as error:
+            self._doubt(error)
             raise TransientError(f"the watch of {resource.plural} broke: {error}") from error
         finally:
             answer.close()
@@ -229,6 +239,12 @@ class Kube:
             raise TransientError("not the leader: nothing is written")
         return self._call(method, path, query, body, content_type=content_type)
 
+    def _doubt(self, error: urllib3.exceptions.HTTPError) -> None:
+        """A connection fell silent: those that wait in the pool may have too, and each would cost a timeout."""
+        reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
+        if isinstance(reason, urllib3.exceptions.ReadTimeoutError):
+            self._pool.clear()
+
     def _call(
         self,
         method: str,
@@ -273,6 +289,7 @@ class Kube:
             )
         except urllib3.exceptions.HTTPError as error:
             self.seen(method, plural_in(path), 0)
+            self._doubt(error)
             raise TransientError(f"the API server can't be reached: {error}") from error
         self.seen(method, plural_in(path), answer.status)
         if answer.status >= 400:

@@ -64,8 +64,11 @@ class Timing:
 
     silence_s: float = SILENCE_S
     """After so long without an event or bookmark a watch is taken up again."""
-    margin_s: float = 20.0
-    """How much later than that the process ends, when the watch didn't come back: 90 s in all."""
+    margin_s: float = 25.0
+    """How much later than that the process ends, when the watch didn't come back: 75 s in all.
+
+    It is time for some tries: each takes up to 10 s to connect, and waits up to 10 s before the next.
+    """
     request_s: float = REQUEST_S
     stuck_s: float = 120.0
     """So long may no pass end while there is work."""

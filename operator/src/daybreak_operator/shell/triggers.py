@@ -13,7 +13,7 @@ from typing import Any
 import kopf
 
 from daybreak_contracts import names
-from daybreak_operator.shell.kube import CONNECT_S, PAGE, REQUEST_S, Access
+from daybreak_operator.shell.kube import CONNECT_S, PAGE, REQUEST_S, Access, stream_s
 from daybreak_operator.shell.resources import PRIMARIES
 
 Taken = Callable[[str | None, dict[str, Any]], None]
@@ -91,6 +91,7 @@ def settings_for(silence_s: float) -> kopf.OperatorSettings:
     settings.networking.connect_timeout = CONNECT_S
     settings.watching.connect_timeout = CONNECT_S
     settings.watching.inactivity_timeout = silence_s
+    settings.watching.server_timeout = stream_s(silence_s)
     settings.watching.chunk_size = PAGE
     settings.queueing.idle_timeout = 0.5
     settings.process.ultimate_exiting_timeout = None  # it would end a process that is not kopf's alone

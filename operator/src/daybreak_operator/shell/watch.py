@@ -23,8 +23,12 @@ from daybreak_operator.shell.store import Listed
 
 LOG = logging.getLogger(__name__)
 
-SILENCE_S = 70.0
-"""Streams are ended and opened again before that; kopf's inactivity timeout is the same."""
+SILENCE_S = 50.0
+"""A stream that says nothing for so long is dead: the server was asked to end it long before (``STREAM_SHARE``).
+
+Kopf's inactivity timeout is the same. Together with ``Timing.margin_s`` a watch that froze is taken up again, or the
+process ends, 76 s after its last sign of life; 90 s are promised.
+"""
 REOPEN_S = 0.05
 """Between a stream that the server ended and the next: a proxy that ends each at once is not to be hammered."""
 ABSENT_S = 60.0
