@@ -17,7 +17,8 @@ from tests.e2e import installation
 from tests.e2e.cluster import NODE, ZONE, NodeCluster
 from tests.e2e.installation import ACCELERATOR, OperatorProcess
 
-WITHIN_S = 900.0
+WITHIN_S = 1800.0
+"""The whole way takes eight minutes on two cores of its own; on a machine with other work, many times as long."""
 GUARDRAILS = {"minRequests": 10, "maxP95LatencyMs": 60_000}
 """Two cores do everything here at once: how fast they answer is not what is tried."""
 

@@ -1,7 +1,8 @@
 """An engine pod without Triton: the same gRPC messages and the same card, answered by an echo at once.
 
-``python echo_engine.py LABEL CARD.json TOKENIZER.json GRPC_PORT HTTP_PORT``: every token's text is the label,
+``python echo_engine.py LABEL CARD.json TOKENIZER.json TROUBLE GRPC_PORT HTTP_PORT``: every token's text is the label,
 so that a test sees who answered. ``temperature`` x 100 ms pass before each token, as with the echo model in Triton.
+While the file TROUBLE is there, every second request is answered with an error.
 """
 
 from __future__ import annotations
@@ -27,20 +28,33 @@ from daybreak_serve.protocol import Chunk
 class Echo(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
     """Answers completions."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, trouble: Path) -> None:
         self._label = label
+        self._trouble = trouble
+        self._num_troubled = 0
 
     async def ModelReady(self, request: Any, context: Any) -> Any:
         return service_pb2.ModelReadyResponse(ready=True)
 
     async def ModelStreamInfer(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:
         async for request in requests:
+            if self._is_troubled():
+                error = service_pb2.ModelStreamInferResponse(error_message="the model broke")
+                error.infer_response.parameters[FINAL].bool_param = True
+                yield error
+                continue
             options = protocol.decode_options(request.raw_input_contents[1][4:])
             for number in range(options.max_tokens):
                 if options.temperature:
                     await asyncio.sleep(options.temperature / 10)
                 reason = "length" if number + 1 == options.max_tokens else None
                 yield self._message(Chunk(f"{self._label} ", (number,), reason))
+
+    def _is_troubled(self) -> bool:
+        if not self._trouble.exists():
+            return False
+        self._num_troubled += 1
+        return self._num_troubled % 2 == 1
 
     def _message(self, chunk: Chunk) -> Any:
         message = service_pb2.ModelStreamInferResponse()
@@ -50,13 +64,14 @@ class Echo(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
         return message
 
 
-async def main(label: str, card: str, tokenizer: str, grpc_port: str, http_port: str) -> None:
+async def main(label: str, card: str, tokenizer: str, trouble: str, *ports: str) -> None:
+    grpc_port, http_port = ports
     options = [
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),  # as Triton is told to
         ("grpc.keepalive_permit_without_calls", 1),
     ]
     server = grpc.aio.server(options=options)
-    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Echo(label), server)
+    service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(Echo(label, Path(trouble)), server)
     assert server.add_insecure_port(f"127.0.0.1:{grpc_port}") == int(grpc_port)
     await server.start()
 

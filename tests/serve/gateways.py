@@ -36,17 +36,25 @@ class Engine:
     """One echo engine as a process, and its EndpointSlice."""
 
     def __init__(self, folder: Path, model: ModelFolder, digest: str, name: str, **card: Any) -> None:
-        self.digest, self.name = digest, name
+        self.name = name
         self.ports = (free_port(), free_port())
         shown = card_of(model, content_digest="c" * 64, max_concurrency=8)
         values = {"digest": digest, "golden_prompt_ids": (), "golden_token_ids": (), **card}
-        file = folder / f"{name}.json"
-        file.write_text(
-            ModelCard.model_validate({**shown.model_dump(), **values}).model_dump_json(by_alias=True)
-        )
+        self._card = ModelCard.model_validate({**shown.model_dump(), **values})
+        self._file = folder / f"{name}.json"
+        self.trouble = folder / f"{name}.trouble"
+        """While this file is there, every second request is answered with an error."""
+        self.show(digest)
         tokenizer = str(model.path / "tokenizer.json")
-        command = [sys.executable, str(ECHO), name, str(file), tokenizer, *map(str, self.ports)]
+        files = [str(self._file), tokenizer, str(self.trouble)]
+        command = [sys.executable, str(ECHO), name, *files, *map(str, self.ports)]
         self.child = Child(command, os.environ, folder / f"{name}.log")
+
+    def show(self, digest: str) -> None:
+        """Be an engine of this model from now on."""
+        self.digest = digest
+        card = self._card.model_copy(update={"digest": digest})
+        self._file.write_text(card.model_dump_json(by_alias=True))
 
     async def wait(self) -> None:
         """Wait until it answers."""
@@ -115,24 +123,31 @@ async def until(condition: Callable[[], Awaitable[bool]], timeout_s: float = 20.
 
 @contextlib.asynccontextmanager
 async def running_gateway(
-    access: Access, namespace: str, name: str, locate: Callable[[Listed], Listed] = as_listed
+    access: Access,
+    namespace: str,
+    name: str,
+    locate: Callable[[Listed], Listed] = as_listed,
+    *,
+    host: str = "127.0.0.1",
+    figures_port: int = 0,
 ) -> AsyncIterator[RunningGateway]:
-    """Run a gateway that follows a ModelDeployment."""
-    settings = GatewaySettings(host="127.0.0.1", port=free_port(), probe_interval_s=0.05)
+    """Run a gateway that follows a ModelDeployment; its figures are at a free port unless one is named."""
+    settings = GatewaySettings(host=host, port=free_port(), probe_interval_s=0.05)
     args = GatewayArgs(
         namespace=namespace,
         deployment=name,
         access=access,
         settings=settings,
-        figures_port=free_port(),
+        figures_port=figures_port or free_port(),
         linger_s=0,
-        address="127.0.0.1",
+        address=host,
         locate=locate,
     )
     lines: list[str] = []
     server = SideServer(
         uvicorn.Config(
             GatewayPod(args, lines.append).app,
+            host=host,
             port=settings.port,
             log_level="critical",
             ws="none",
@@ -140,11 +155,11 @@ async def running_gateway(
         )
     )
     serving = asyncio.create_task(server.serve())
-    url = f"http://127.0.0.1:{settings.port}"
+    url = f"http://{host}:{settings.port}"
     async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
         while not server.started:
             assert not serving.done()
             await asyncio.sleep(0.01)
-        yield RunningGateway(settings.port, f"http://127.0.0.1:{args.figures_port}", client, lines)
+        yield RunningGateway(settings.port, f"http://{host}:{args.figures_port}", client, lines)
     server.should_exit = True
     await serving
