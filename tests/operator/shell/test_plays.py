@@ -263,7 +263,7 @@ class TestOneObject:
     ) -> None:
         def decide(observed: Any, now: datetime) -> Plan:
             run = observed.followed
-            url = "none" if run is None else str(run["metadata"].get("labels", {}).get("color", "plain"))
+            url = "none" if run is None else str(run["spec"].get("suspend") or "plain")
             return Plan(status={**calm(observed, now), "url": url})
 
         make(cluster, namespace, DEPLOYMENT, "follower")
@@ -271,7 +271,7 @@ class TestOneObject:
             for act, url in [
                 (lambda: None, "none"),
                 (lambda: make(cluster, namespace), "plain"),
-                (lambda: cluster.kubectl("label", "tr", "first", "-n", namespace, "color=red"), "red"),
+                (lambda: cluster.kubectl("patch", "tr", "first", "-n", namespace, *SUSPENDED), "True"),
                 (lambda: cluster.kubectl("delete", "tr", "first", "-n", namespace), "none"),
             ]:
                 act()
@@ -281,6 +281,9 @@ class TestOneObject:
                         settled(cluster, namespace, "modeldeployment", "follower")["status"]["url"] == url
                     ),
                 )
+
+
+SUSPENDED = ("--type=merge", "-p", json.dumps({"spec": {"suspend": True}}))
 
 
 class TestTroubles:

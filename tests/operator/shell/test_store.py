@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daybreak_contracts import names
+from daybreak_contracts.resources.deployment import DeployedModel
+from daybreak_operator.core.deployment.target import target_of
 from daybreak_operator.shell.queue import Key, Why
 from daybreak_operator.shell.store import Listed, Store, has_notice
 
 RUN = Key(names.KIND_RUN, "here", "run")
+FOLLOWING = DeployedModel.model_validate({"trainingRunRef": {"name": "run"}})
 FOLLOWER = Key(names.KIND_DEPLOYMENT, "here", "follower")
 
 
@@ -92,6 +95,8 @@ class TestOwn:
         followed = store.followed_by(store.get(FOLLOWER) or {})
         assert followed is not None
         assert followed["metadata"]["uid"] == "u"
+        assert store.put(run(2)) == {RUN}
+        assert store.put(run(1, uid="made anew")) == {RUN, FOLLOWER}
         store.put(follower(2, of=None))
         assert store.put(run(2)) == {RUN}
         assert store.followed_by(store.get(FOLLOWER) or {}) is None
@@ -99,6 +104,28 @@ class TestOwn:
         assert store.drop(run(2)) == {RUN, FOLLOWER}
         store.drop(follower(3))
         assert store.put(run(1)) == {RUN}
+
+    @pytest.mark.parametrize(
+        ("status", "are_told"),
+        [
+            pytest.param({"progressPercent": 7}, False, id="its-progress"),
+            pytest.param(
+                {"conditions": [{"type": "Ready", "status": "True"}]}, False, id="another-condition"
+            ),
+            pytest.param({"model": {"uri": "s3://x", "digest": "1"}}, True, id="its-model"),
+            pytest.param({"conditions": [{"type": "Finished", "status": "True"}]}, True, id="its-end"),
+            pytest.param({"conditions": "none", "model": [1]}, True, id="what-nobody-can-read"),
+        ],
+    )
+    def test_who_follows_a_run_is_woken_by_what_it_reads_of_it(
+        self, status: dict[str, Any], are_told: bool
+    ) -> None:
+        store = Store()
+        store.put(follower())
+        store.put(run(1))
+        assert store.put({**run(2), "status": status}) == ({RUN, FOLLOWER} if are_told else {RUN})
+        before, after = target_of(FOLLOWING, run(1)), target_of(FOLLOWING, {**run(2), "status": status})
+        assert are_told or before == after
 
     def test_a_fresh_list_drops_what_is_not_in_it_in_its_namespace(self) -> None:
         store = Store()

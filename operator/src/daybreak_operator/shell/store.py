@@ -75,6 +75,18 @@ def why(body: Object) -> Why:
     return Why.EVENT if is_answered and "deletionTimestamp" not in metadata else Why.CHANGED
 
 
+def tells(body: Object) -> int:
+    """Return a hash of what followers of an object read: what it asks for, its model and verdict; not its progress.
+
+    ``core.deployment.target.target_of`` is the reader.
+    """
+    status = body.get("status") or {}
+    conditions = [c for c in status.get("conditions") or () if isinstance(c, dict)]
+    verdicts = [c for c in conditions if c.get("type") in ("Finished", "Succeeded")]
+    read = [body["metadata"].get("generation"), status.get("model"), verdicts]
+    return hash(json.dumps(read, sort_keys=True, default=str))
+
+
 def _version(body: Object) -> int:
     """Resource versions of one kind rise (KEP-5504 makes this a promise)."""
     return int(body["metadata"]["resourceVersion"])
@@ -125,7 +137,7 @@ class Kept:
 class Own(Kept):
     """One of our own objects, with what is asked of it at every event: its text need not be read for that."""
 
-    __slots__ = ("every_s", "followed", "why")
+    __slots__ = ("every_s", "followed", "tells", "why")
 
     def __init__(self, body: Body) -> None:
         super().__init__(body)
@@ -133,6 +145,7 @@ class Own(Kept):
         scaling = (body.get("spec") or {}).get("scaling") or {}
         self.every_s = float(scaling.get("intervalSeconds") or DEFAULT_INTERVAL_S)
         self.followed = _followed(body)
+        self.tells = tells(body)
 
 
 class Store:
@@ -161,8 +174,9 @@ class Store:
         new = Own(body)
         self._follow(key, old, new)
         self._own[key] = new
-        self._key_of_uid[body["metadata"]["uid"]] = key
-        return {key, *self._followers.get(key, ())}
+        self._key_of_uid[new.uid] = key
+        is_told = old is None or (old.uid, old.tells) != (new.uid, new.tells)
+        return {key, *self._followers.get(key, ())} if is_told else {key}
 
     def drop(self, body: Body) -> set[Key]:
         """One of our own objects is gone; a namesake made since stays."""
