@@ -17,6 +17,8 @@ from daybreak_operator.core.conditions import Condition
 from daybreak_operator.core.plan import Finding, Object
 
 Body = dict[str, Any]
+SCALARS = (str, int, float, bool, type(None))
+"""Asked for first: to ask an abstract class about each leaf of each child took a third of a pass."""
 
 
 def stamped(child: Object, owner: Object) -> Body:
@@ -64,26 +66,29 @@ def differences(wanted: Any, found: Any) -> frozenset[str]:
 
 
 def _differences(wanted: Any, found: Any, path: str) -> Iterator[str]:
-    if wanted in (None, {}, [], ()) and found in (None, {}, []):
+    if wanted is not None and isinstance(wanted, SCALARS):
+        if wanted != found or isinstance(wanted, bool) != isinstance(found, bool):
+            yield path
+    elif wanted in (None, {}, [], ()) and found in (None, {}, []):
         return
-    if isinstance(wanted, Mapping):
-        if not isinstance(found, Mapping):
+    elif isinstance(wanted, (dict, Mapping)):
+        if not isinstance(found, (dict, Mapping)):
             yield path
             return
         for name, value in wanted.items():
             yield from _differences(value, found.get(name), f"{path}.{name}")
-    elif isinstance(wanted, Sequence) and not isinstance(wanted, str):
+    elif isinstance(wanted, Sequence):
         yield from _different_items(wanted, found, path)
-    elif wanted != found or isinstance(wanted, bool) != isinstance(found, bool):
+    elif wanted != found:
         yield path
 
 
 def _is_named(item: Any) -> bool:
-    return isinstance(item, Mapping) and isinstance(item.get("name"), str)
+    return isinstance(item, (dict, Mapping)) and isinstance(item.get("name"), str)
 
 
 def _different_items(wanted: Sequence[Any], found: Any, path: str) -> Iterator[str]:
-    if not isinstance(found, Sequence) or isinstance(found, str):
+    if not isinstance(found, (list, Sequence)) or isinstance(found, str):
         yield path
         return
     if wanted and all(_is_named(item) for item in wanted):
@@ -100,9 +105,11 @@ def _different_items(wanted: Sequence[Any], found: Any, path: str) -> Iterator[s
 
 def plain(value: Any) -> Any:
     """Return the value as JSON would bring it back, without what is null."""
-    if isinstance(value, Mapping):
+    if isinstance(value, SCALARS):
+        return value
+    if isinstance(value, (dict, Mapping)):
         return {name: plain(item) for name, item in value.items() if item is not None}
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, (list, Sequence)):
         return [plain(item) for item in value]
     return value
 
