@@ -374,15 +374,28 @@ class TestScaling:
         assert world.condition("CapacityAvailable") == ("False", "PoolsTooSmall")
         assert world.condition("Ready") == ("True", "Serving")
 
-    def test_over_a_quota_is_said(self) -> None:
+    @pytest.mark.parametrize(
+        ("why", "remedy"),
+        [
+            pytest.param("exceeded quota: gpus", "raise the quota", id="a quota"),
+            pytest.param(
+                'error looking up service account team/pods: serviceaccount "pods" not found',
+                "create that service account",
+                id="an account that is not there",
+            ),
+            pytest.param("admission webhook denied the request", "allow them", id="a rule of the cluster"),
+        ],
+    )
+    def test_why_pods_are_refused_is_said_with_a_remedy(self, why: str, remedy: str) -> None:
         world = World()
         world.look()
         for child in world.children.values():
             if child["kind"] == "Deployment" and "gateway" not in child["metadata"]["name"]:
-                failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: gpus"}
+                failure = {"type": "ReplicaFailure", "status": "True", "message": why}
                 child["status"] = {"conditions": [failure]}
         world.look()
         assert world.condition("CapacityAvailable") == ("False", "ReplicasRefused")
+        assert f"{why}; {remedy}" in world.message("CapacityAvailable")
 
 
 def test_a_folder_that_moved_is_fetched_from_its_new_place() -> None:

@@ -190,9 +190,18 @@ def replicas_are_refused(view: View) -> Said | None:
     for child in view.fleet.deployments:
         failure = find((child.get("status") or {}).get("conditions") or (), "ReplicaFailure")
         if failure is not None and failure["status"] == "True":
-            text = f"pods are refused: {failure.get('message') or 'no reason given'}; raise the quota"
-            return "False", Finding("ReplicasRefused", text)
+            why = str(failure.get("message") or "no reason given")
+            return "False", Finding("ReplicasRefused", f"pods are refused: {why}; {remedy_of(why)}")
     return None
+
+
+def remedy_of(refusal: str) -> str:
+    """Return what a person can do about pods that the API server does not take."""
+    if "exceeded quota" in refusal:
+        return "raise the quota or ask for fewer replicas"
+    if "serviceaccount" in refusal and "not found" in refusal:
+        return "create that service account in this namespace, or correct the chart's serviceAccount.name"
+    return "allow them, or change what they ask for"
 
 
 def capacity_is_short(view: View) -> Said | None:
