@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import httpx
+import aiohttp
 import yaml
 
 from daybreak_contracts import names
@@ -34,7 +34,7 @@ from tests.bench.row import Row
 from tests.cluster import launcher
 from tests.cluster.nodes import NodeSpec
 from tests.cluster.reach import Reach, wait_for
-from tests.serve.gateways import OLD, Engine, RunningGateway, running_gateway
+from tests.serve.gateways import OLD, Engine, running_gateway
 
 NAME = "completions"
 HOST = "127.83.9.1"
@@ -62,7 +62,8 @@ class Answer:
 class Users:
     """They ask at an even rate, whatever becomes of it."""
 
-    gateway: RunningGateway
+    url: str
+    session: aiohttp.ClientSession
     answers: list[Answer] = field(default_factory=list)
 
     async def ask_for_ever(self) -> None:
@@ -81,10 +82,11 @@ class Users:
 
     async def _ask(self, user: str) -> None:
         asked, status, model = time.monotonic(), 0, ""
+        body = {"prompt": "x", "max_tokens": 1, "user": user}
         try:
-            response = await self.gateway.ask(user)
-            status, model = response.status_code, response.json().get("system_fingerprint", "")
-        except httpx.TransportError:
+            async with self.session.post(f"{self.url}/v1/completions", json=body) as response:
+                status, model = response.status, (await response.json()).get("system_fingerprint", "")
+        except (aiohttp.ClientError, TimeoutError):
             print("a request got no answer", file=sys.stderr)
         self.answers.append(Answer(asked, time.monotonic(), status, model))
 
@@ -237,10 +239,12 @@ async def rolled_back(scene: Scene, users: Users, number: int) -> Rollback:
 async def asking(users: Users) -> AsyncIterator[None]:
     """Have users ask meanwhile."""
     task = asyncio.create_task(users.ask_for_ever())
-    yield
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 async def measured(scene: Scene, folder: Path) -> list[Rollback]:
@@ -256,9 +260,11 @@ async def measured(scene: Scene, folder: Path) -> list[Rollback]:
         async with asyncio.timeout(WITHIN_S):
             while (await gateway.ask("first")).status_code != 200:
                 await asyncio.sleep(0.1)
-        users = Users(gateway)
-        async with asking(users):
-            return [await rolled_back(scene, users, number) for number in range(NUM_REPEATS)]
+        timeout, connector = aiohttp.ClientTimeout(total=20), aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+            users = Users(f"http://{HOST}:{gateway.port}", session)
+            async with asking(users):
+                return [await rolled_back(scene, users, number) for number in range(NUM_REPEATS)]
 
 
 def measure() -> list[Row]:
