@@ -33,7 +33,6 @@ from daybreak_serve.pod.listening import listening
 from daybreak_serve.repository import EngineSettings, build_repository
 from daybreak_serve.triton import (
     EVERYWHERE,
-    READY_TIMEOUT_S,
     Reach,
     ServerFiles,
     TritonServer,
@@ -44,6 +43,8 @@ from daybreak_serve.triton import (
 POLL_S = 0.1
 GRPC_PORT, METRICS_PORT, HTTP_PORT = 8001, 8002, 8080
 GOLDEN_TIMEOUT_S = 60.0
+LOADING_TIMEOUT_S = 1080.0
+"""With the golden completion's minute less than the kubelet waits: what took too long is told, not cut off."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ async def _first(work: Awaitable[None], ending: asyncio.Event) -> bool:
 
 async def _start(triton: TritonServer, model: ModelFolder, progress: Progress) -> None:
     """Wait until Triton listens and has answered the golden completion."""
-    await asyncio.to_thread(triton.wait_ready, progress, READY_TIMEOUT_S)
+    await asyncio.to_thread(triton.wait_ready, progress, LOADING_TIMEOUT_S)
     progress.report("asking the golden completion")
     engine = EngineClient(triton.address, timeout_s=GOLDEN_TIMEOUT_S)
     tokenizer = (model.path / "tokenizer.json").read_text(encoding="utf-8")

@@ -28,7 +28,10 @@ SHARED_MEMORY = "1Gi"
 """Triton's Python backend passes tensors through /dev/shm, where containers have 64 MiB by default."""
 GRACE_S = 30
 """Both commands answer on after SIGTERM until gateways and proxies know, and end within 25 s (their own defaults)."""
-LOADING_S = 1800
+LOADING_S = 1200
+"""From an engine's start to its golden completion; it gives up by itself a little before (``daybreak_serve.pod``)."""
+BRINGING_S = 420
+"""For the image and the model. With the time until a pod has a node these two are placement's patience with a pod."""
 PROBE_S = 2
 HARDENED: dict[str, Any] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 RESTRICTED: dict[str, Any] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
@@ -65,7 +68,7 @@ def engine_deployment(revision: Revision, pool: Pool, zone: str, replicas: int) 
     spec = {
         "replicas": replicas,
         "revisionHistoryLimit": 2,
-        "progressDeadlineSeconds": LOADING_S,
+        "progressDeadlineSeconds": BRINGING_S + LOADING_S,
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
         "selector": {"matchLabels": selector},
         "template": template,
