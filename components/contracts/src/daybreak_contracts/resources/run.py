@@ -198,8 +198,11 @@ def _frozen(name: str) -> Transition:
 
     return Transition(
         message=f"spec.{name} cannot change once the run has started: make a new TrainingRun",
-        # At the root, because only there a rule sees both spec and status.
-        cel=f"!has(self.status) || !has(self.status.startTime) || self.spec.{name} == oldSelf.spec.{name}",
+        # At the root, because only there a rule sees both spec and status. An object that was stored before the field
+        # was required lacks it: a rule that breaks on that would refuse every write of its status and finalizers.
+        cel="!has(self.status) || !has(self.status.startTime) || "
+        f"(has(self.spec.{name}) == has(oldSelf.spec.{name}) && "
+        f"(!has(self.spec.{name}) || self.spec.{name} == oldSelf.spec.{name}))",
         keeps=keeps,
     )
 

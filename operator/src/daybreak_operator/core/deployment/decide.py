@@ -16,6 +16,8 @@ from datetime import datetime
 from typing import Any
 
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec
+from daybreak_contracts.resources.deployment_status import ModelDeploymentStatus
+from daybreak_operator.core import stored_status
 from daybreak_operator.core.capacity.layout import TUNING, Tuning
 from daybreak_operator.core.capacity.values import Place
 from daybreak_operator.core.conditions import Condition, find, merge
@@ -44,9 +46,10 @@ def decide(observed: Observed, now: datetime, tuning: Tuning = TUNING) -> Plan:
     """Return what shall be. ``now`` counts to the second, as times in a status do; ``tuning`` is placement's."""
     now = now.replace(microsecond=0)
     deployment = observed.deployment
-    stored: Mapping[str, Any] = deployment.get("status") or {}
     if deployment["metadata"].get("deletionTimestamp"):
-        return Plan(status=stored)  # everything else is collected with its owner
+        return Plan(status=deployment.get("status") or {})  # everything else is collected with its owner
+    stored = stored_status.sound(ModelDeploymentStatus, deployment.get("status"))
+    observed = replace(observed, deployment={**deployment, "status": stored})
     spec = specs.parse(deployment.get("spec"))
     if isinstance(spec, tuple):
         return invalid(observed, stored, spec, now)

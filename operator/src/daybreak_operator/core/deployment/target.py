@@ -5,10 +5,12 @@ Owns what is said while there is none yet. A run that is gone takes nothing away
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from daybreak_contracts import names
 from daybreak_contracts.resources.deployment import DeployedModel
+from daybreak_operator.core import stored_status
 from daybreak_operator.core.conditions import find, is_true
 from daybreak_operator.core.plan import Finding, Object
 
@@ -53,10 +55,11 @@ def target_of(model: DeployedModel, followed: Object | None) -> Target | Waiting
     if followed is None:
         return Waiting(Finding("WaitingForRun", f"TrainingRun {run} does not exist yet"), source)
     status = followed.get("status") or {}
-    published = status.get("model") or {}
+    published = status.get("model")
+    published = published if isinstance(published, Mapping) else {}
     if published.get("uri") and published.get("digest"):
         return Target(bare(published["digest"]), published["uri"], source)
-    conditions = status.get("conditions") or ()
+    conditions = stored_status.conditions(status, stored_status.VERDICT)
     if is_true(conditions, "Finished"):
         verdict = find(conditions, "Succeeded") or {}
         why = verdict.get("message") or "it says no reason"

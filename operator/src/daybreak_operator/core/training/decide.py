@@ -188,7 +188,7 @@ def _cannot_be_read(observed: Observed, status: TrainingRunStatus, why: Finding,
     ]
     generation = int(objects.metadata(observed.run).get("generation") or 0)
     new = {
-        **dict(observed.run.get("status") or {}),
+        **stored.sound(observed.run.get("status")),
         "observedGeneration": generation,
         "conditions": conditions.merge(before, said, generation, now),
     }

@@ -1,40 +1,27 @@
-"""A run's status as it is stored: read leniently, because an older or edited one must stop nothing.
-
-Owns the reading; a field that does not validate is dropped, the others stay.
-"""
+"""A run's status as it is stored. Owns what a run's decision asks of one that may be older or edited."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from daybreak_contracts.resources.run_status import TrainingRunStatus
-
-ROUNDS = 32
-"""More than the status has fields: each round drops at least one."""
+from daybreak_operator.core import stored_status
 
 
 def read(status: Any) -> TrainingRunStatus:
     """Return the status, without fields that do not validate."""
-    left = dict(status) if isinstance(status, Mapping) else {}
-    for _ in range(ROUNDS):
-        try:
-            return TrainingRunStatus.model_validate(left)
-        except ValidationError as error:
-            broken = {detail["loc"][0] for detail in error.errors(include_url=False) if detail["loc"]}
-            left = {name: value for name, value in left.items() if name not in broken}
-            if not broken:
-                break
-    return TrainingRunStatus()
+    return TrainingRunStatus.model_validate(stored_status.sound(TrainingRunStatus, status))
+
+
+def sound(status: Any) -> dict[str, Any]:
+    """Return the same as it is stored."""
+    return stored_status.sound(TrainingRunStatus, status)
 
 
 def conditions(status: Any) -> list[dict[str, Any]]:
     """Return the stored conditions that are conditions at all."""
-    found = status.get("conditions") if isinstance(status, Mapping) else None
-    wanted = {"type", "status", "lastTransitionTime"}
-    return [dict(item) for item in found or () if isinstance(item, Mapping) and wanted <= item.keys()]
+    return stored_status.conditions(status)
 
 
 def attempts(status: Any) -> dict[str, int]:
@@ -42,6 +29,6 @@ def attempts(status: Any) -> dict[str, int]:
     found = status.get("steps") if isinstance(status, Mapping) else None
     return {
         str(step.get("name")): step["attempt"]
-        for step in found or ()
+        for step in (found if isinstance(found, list | tuple) else ())
         if isinstance(step, Mapping) and isinstance(step.get("attempt"), int)
     }
