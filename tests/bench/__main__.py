@@ -31,6 +31,7 @@ ROOMS = {
     "serve": "Gateway",
     "rollout": "Rollout at the gateway",
     "operator": "Operator",
+    "idle": "Operator at rest",
     "watchdog": "Operator with frozen watches",
     "capacity": "Placement on spot traces",
     "whole": "The whole run",

@@ -82,12 +82,20 @@ class Running:
     process: subprocess.Popen[bytes]
     port: int
 
+    def metrics(self) -> list[str]:
+        """The lines of its metrics."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
+            return list(answer.read().decode().splitlines())
+
+    def passes(self) -> float:
+        """Passes over objects."""
+        counts = [line for line in self.metrics() if line.startswith("daybreak_reconcile_seconds_count{")]
+        return sum(float(line.rpartition(" ")[2]) for line in counts)
+
     def requests(self) -> dict[tuple[str, str], float]:
         """Requests by verb and resource."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
-            lines = answer.read().decode().splitlines()
         found: dict[tuple[str, str], float] = {}
-        for line in lines:
+        for line in self.metrics():
             if line.startswith("daybreak_api_requests_total{"):
                 labels = dict(
                     part.split("=") for part in line[line.index("{") + 1 : line.index("}")].split(",")

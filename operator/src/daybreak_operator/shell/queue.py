@@ -54,11 +54,12 @@ within 10 s of a new object, which is how soon a gang restart has to be decided.
 class Pace:
     """So many looks a second on average, and that many at once after a rest: a leaky bucket.
 
-    A look takes 3 to 4 ms of processor time. A thousand deployments want one every 5 s, which would be most of a core
-    for nothing; at this pace it is an eighth: each of a thousand is looked at every 25 s, and up to 200 notice nothing.
+    A look takes 2 to 4 ms of processor time (``python -m tests.bench idle``). A thousand deployments want one each 5 s,
+    which would be most of a core for nothing; at this pace it is a tenth: each of a thousand is looked at every 40 s,
+    and up to 125 notice nothing.
     """
 
-    per_s: float = 40.0
+    per_s: float = 25.0
     _full_at: float = float("-inf")
     """When the bucket has run empty again."""
 
