@@ -30,6 +30,8 @@ ROOMS = {
     "evaluate": "Judge",
     "serve": "Gateway",
     "rollout": "Rollout at the gateway",
+    "rollback": "Rollback after a breach",
+    "gang": "Gang restart",
     "operator": "Operator",
     "idle": "Operator at rest",
     "watchdog": "Operator with frozen watches",
