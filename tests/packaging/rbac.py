@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import yaml
 
-from tests.packaging.render import MANIFESTS, Object
+from tests.packaging.render import MANIFESTS, NAMESPACE, Object, chart
 
 ACCOUNT = "daybreak-operator"
 FILES = ("serviceaccounts.yaml", "rbac.yaml")
@@ -30,3 +32,37 @@ def rules_of(name: str, kind: str) -> list[Object]:
         thing for thing in operator_objects() if thing["kind"] == kind and thing["metadata"]["name"] == name
     ]
     return list(found["rules"])
+
+
+def account_of(home: str) -> str:
+    """Return the operator's account in an installation of ``bound_elsewhere``."""
+    return f"{ACCOUNT}-{home}"
+
+
+def bound_elsewhere(home: str, team: str, pipelines: str) -> list[Object]:
+    """Return the roles and bindings of an operator that lives in one namespace and watches another.
+
+    Kubeflow Pipelines, without profiles, runs its pods in the third. Names are made over, so that an installation that
+    is there is left alone.
+    """
+    settings = [
+        "operator.watchNamespaces={team}",
+        "pipelines.kubeflow.url=http://ml-pipeline.pipelines:8888",
+        "pipelines.kubeflow.namespace=pipelines",
+        "storage.secret=storage",
+    ]
+    others = {NAMESPACE: home, "team": team, "pipelines": pipelines, ACCOUNT: account_of(home)}
+    others["daybreak-operator-cluster"] = f"daybreak-operator-cluster-{home}"
+    return [
+        _renamed(thing, others)
+        for thing in chart((), settings)
+        if "Role" in thing["kind"] and thing["metadata"]["name"].startswith(ACCOUNT)
+    ]
+
+
+def _renamed(value: Any, others: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _renamed(item, others) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_renamed(item, others) for item in value]
+    return others.get(value, value) if isinstance(value, str) else value

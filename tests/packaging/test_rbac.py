@@ -194,23 +194,6 @@ class TestPeople:
         assert all("status" not in resource for _, resource in rules)
 
 
-ELSEWHERE = (
-    "operator.watchNamespaces={team}",
-    "pipelines.kubeflow.url=http://ml-pipeline.pipelines:8888",
-    "pipelines.kubeflow.namespace=pipelines",
-    "storage.secret=storage",
-)
-
-
-def renamed(value: Any, others: dict[str, str]) -> Any:
-    """Return an object with each string that is a key replaced: an installation beside the one that may be there."""
-    if isinstance(value, dict):
-        return {name: renamed(item, others) for name, item in value.items()}
-    if isinstance(value, list):
-        return [renamed(item, others) for item in value]
-    return others.get(value, value) if isinstance(value, str) else value
-
-
 @dataclass(frozen=True)
 class Elsewhere:
     """An operator's account that is bound in two namespaces and nowhere else, as the chart binds it."""
@@ -226,16 +209,10 @@ class TestKubeflowInItsOwnNamespace:
     @pytest.fixture
     def elsewhere(self, cluster: Reach, tmp_path: Path) -> Iterator[Elsewhere]:
         home, team, pipelines = cluster.namespace(), cluster.namespace(), cluster.namespace()
-        others = {NAMESPACE: home, "team": team, "pipelines": pipelines}
-        others |= {name: f"{name}-{home}" for name in (rbac.ACCOUNT, "daybreak-operator-cluster")}
-        things = [
-            renamed(thing, others)
-            for thing in render.chart((), ELSEWHERE)
-            if "Role" in thing["kind"] and thing["metadata"]["name"].startswith(rbac.ACCOUNT)
-        ]
+        things = rbac.bound_elsewhere(home, team, pipelines)
         for thing in things:
             cluster.apply(thing)
-        account = others[rbac.ACCOUNT]
+        account = rbac.account_of(home)
         cluster.kubectl("create", "serviceaccount", account, "-n", home)
         settings = Settings(
             namespace=home, watch_namespaces=(team,), kubeflow_url="http://k", kubeflow_namespace=pipelines

@@ -285,7 +285,18 @@ class TestExecutors:
 
 
 FIELDS = [
-    *("name", "metadata", "labels", "spec", "containers", "env", "valueFrom", "secretKeyRef", "volumes", "key"),
+    *(
+        "name",
+        "metadata",
+        "labels",
+        "spec",
+        "containers",
+        "env",
+        "valueFrom",
+        "secretKeyRef",
+        "volumes",
+        "key",
+    ),
     *("volumeMounts", "tolerations", "resources", "limits", "affinity", "secret", "emptyDir"),
 ]
 JSON = st.recursive(
