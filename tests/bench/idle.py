@@ -20,8 +20,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError
 from daybreak_contracts.figures import GatewayFigures
@@ -30,13 +28,12 @@ from daybreak_operator.shell.answers import ConflictError
 from daybreak_operator.shell.figures import GATEWAY_PORT, SILENT_EVERY_S
 from daybreak_operator.shell.kube import MERGE, Chosen, Kube
 from daybreak_operator.shell.resources import DEPLOYMENTS, PODS, resource_of
-from tests.bench.operator import Running, is_ready, operator, settled
+from tests.bench.operator import Running, idle, is_ready, operator, settled
 from tests.bench.row import Row
 from tests.cluster import launcher
 from tests.cluster.reach import wait_for
 
 NUM = 1000
-MEASURE_S = 60.0
 WITHIN_S = 1200.0
 HOST = "127.81.9.1"
 """A loopback address that nobody else uses: a gateway's port is fixed."""
@@ -162,20 +159,6 @@ def all_serve(kube: Kube, namespace: str) -> bool:
     return all(status.get("stable") and status.get("readyReplicas") for status in statuses)
 
 
-def rest(running: Running) -> tuple[float, float, float]:
-    """Return processor seconds, API writes and passes in a minute in which nothing happens."""
-    process = psutil.Process(running.process.pid)
-
-    def used() -> float:
-        times = process.cpu_times()
-        return float(times.user + times.system)
-
-    writes, passes, before, began = running.writes(), running.passes(), used(), time.monotonic()
-    time.sleep(MEASURE_S)
-    seconds, minutes = used() - before, (time.monotonic() - began) / 60.0
-    return seconds / minutes, running.writes() - writes, (running.passes() - passes) / minutes
-
-
 def measure() -> list[Row]:
     """All serve, nobody answers the operator's questions; then the gateways do."""
     with tempfile.TemporaryDirectory() as folder:
@@ -190,23 +173,23 @@ def _measured(cluster: launcher.Cluster, log: Path) -> list[Row]:
     namespace, home = cluster.namespace(), cluster.namespace()
     kube = clients.connect({}, str(cluster.kubeconfig))
     Controllers(kube, namespace).start()
+    end = time.monotonic() + WITHIN_S
     with operator(cluster.kubeconfig, home, log) as running:
         wait_for("readiness", lambda: is_ready(running))
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(kube.create, [deployment(f"serving-{number}", namespace) for number in range(NUM)]))
         wait_for("all serve", lambda: all_serve(kube, namespace), WITHIN_S)
-        settled(running)
+        settled(running, end)
         rows = [_row("whose gateways cannot be asked", running)]
         with gateway():
             time.sleep(SILENT_EVERY_S + 15.0)  # until each was asked again
-            settled(running)
+            settled(running, end)
             rows.append(_row("whose gateways answer and are not used", running))
         return rows
 
 
 def _row(what: str, running: Running) -> Row:
-    seconds, writes, passes = rest(running)
-    note = f"of one core; {passes:,.0f} passes, {writes:.0f} API writes, {running.memory_mb():.0f} MB"
-    return Row(
-        f"{NUM} serving deployments {what}: processor time in an idle minute", seconds, "s", TARGET, note=note
-    )
+    rest = idle(running)
+    note = f"{rest.passes:,.0f} passes, {rest.writes:.0f} API writes, {running.memory_mb():.0f} MB"
+    title = f"{NUM} serving deployments {what}: processor time in an idle minute"
+    return Row(title, rest.processor_s, "s", TARGET, note=note)
