@@ -154,6 +154,26 @@ class TestSingleDecisions:
         assert in_pool(decision.desired, "od") == 4
         assert max(decision.desired.values()) == 2, "and stays spread"
 
+    def test_no_zone_gets_more_than_its_share_of_the_base_while_on_demand_fills_a_gap(self) -> None:
+        cheap = spot(name="cheap", zones=("a",), price_per_hour="0.10")
+        pools = (cheap, spot(zones=("b", "c"), price_per_hour="0.60"), on_demand())
+        memory, held, most = Memory(), list[Held](), 0
+        for second in range(0, 7200, 60):  # everything that is asked for comes up
+            decision = decide(
+                held,
+                pools=pools,
+                replicas=3,
+                scaling=Scaling(spare_spot_replicas=1),
+                memory=memory,
+                now=NOW + second,
+            )
+            memory = decision.memory
+            held = [
+                Held(*place, (float(NOW),) * number) for place, number in decision.desired.items() if number
+            ]
+            most = max(most, decision.desired["cheap", "a"])
+        assert most == 2
+
     @pytest.mark.parametrize(
         ("steady", "kept"),
         [pytest.param(599, 2, id="not before ten minutes"), pytest.param(600, 0, id="after ten minutes")],

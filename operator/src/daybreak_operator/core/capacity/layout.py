@@ -212,9 +212,20 @@ class Layout:
         pool = option.offering.pool
         if self.in_pool(pool) >= self.limits.high[pool]:
             return False
-        return not share or self.in_zone(option.offering.zone) < self.share_of(
-            max(self.limits.needed, self.total() + 1)
-        )
+        return not share or self.is_within_share(option)
+
+    def is_within_share(self, option: Option) -> bool:
+        """Return whether the option's zone has room for one more within its share.
+
+        Of the base it is the share of the base as it shall stay: on-demand that only fills a gap, and replicas on the
+        move, would let a zone grow beyond it.
+        """
+        zone, needed = option.offering.zone, self.limits.needed
+        if not option.is_base:
+            return self.in_zone(zone) < self.share_of(max(needed, self.total() + 1))
+        there = sum(self.count(one) for one in self.base if one.offering.zone == zone)
+        stays = min(self.total(base=True) + 1, needed + self.limits.spare)
+        return there < self.share_of(max(needed, stays))
 
     def may_remove(self, option: Option) -> bool:
         """Return whether one may go: there is one, and its pool stays at its minimum or above."""
