@@ -493,6 +493,22 @@ def test_a_pod_on_a_node_that_goes_is_deleted_and_made_again() -> None:
     assert lost not in [pod["metadata"]["name"] for pod in world.pods()]
 
 
+def test_the_last_pods_answer_until_another_does_although_their_nodes_go() -> None:
+    world = serving_world()
+    lost = {pod["metadata"]["name"] for pod in world.pods(M1)}
+    world.reclaimed |= lost
+    for _ in range(3):
+        plan = world.look()
+        assert not plan.delete
+    assert world.status["readyReplicas"] == 0
+    assert len(world.pods(M1)) == len(lost) + 2, "others are asked for at once, and only once"
+    world.tick(world.warm_s)
+    plan = world.look()
+    assert {ref.name for ref in plan.delete} == lost
+    world.run(30)
+    assert (world.ready(M1), len(world.pods(M1))) == (2, 2)
+
+
 def test_nothing_is_written_while_nothing_happens() -> None:
     world = serving_world()
     world.run(60)

@@ -5,6 +5,7 @@ Owns the moment: a model's pods go ``DRAIN_S`` after it left the routing. The ob
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -85,10 +86,11 @@ def _deployments(family: Family, revision: engines.Revision) -> Iterator[Object]
     While something is missing that pods need, no machine is asked for in vain.
     """
     there = {name_of(child) for child in family.fleet.deployments}
-    desired = family.sizing.desired.get(revision.digest, {})
+    desired = Counter(family.sizing.desired.get(revision.digest, {}))
+    desired.update(pod.place for pod in family.fleet.last(revision.digest))
     for pool in family.spec.pools:
         for zone in dict.fromkeys(pool.zones):
-            count = desired.get((pool.name, zone), 0)
+            count = desired[pool.name, zone]
             exists = names.engine_name(family.owner.name, revision.digest, pool.name, zone) in there
             if exists or (count and not family.observed.missing):
                 yield engines.engine_deployment(revision, pool, zone, count)
@@ -144,9 +146,11 @@ def _routes(family: Family) -> Iterator[Object]:
 
 
 def _on_lost_nodes(family: Family) -> Iterator[Object]:
+    """Yield pods whose nodes go, but for a model's last ones: as long as they answer, they are better than none."""
     lost = frozenset(family.observed.reclaimed)
+    last = {pod.name for digest in family.serving() for pod in family.fleet.last(digest)}
     for pod in family.fleet.pods:
-        if pod.name in lost and not _leaves(pod.stored):
+        if pod.name in lost - last and not _leaves(pod.stored):
             yield pod.stored
 
 

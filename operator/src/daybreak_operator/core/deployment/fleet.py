@@ -38,11 +38,11 @@ class Pod:
     """Whether there is no machine for it in its zone now."""
     leaving: bool
     """Whether it is being deleted, is over, or its node was given notice."""
-    noticed: bool
-    """Whether its node was given notice and nobody has deleted it yet."""
     verified: bool
     """Whether the model was fetched and its digest was right."""
     stored: Object
+    noticed: bool = False
+    """Whether its node was given notice and nobody has deleted it yet."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,17 @@ class Fleet:
     def ready(self, digest: str) -> int:
         """Return how many replicas of a model answer."""
         return sum(1 for pod in self.alive(digest) if pod.ready_since is not None)
+
+    def last(self, digest: str) -> list[Pod]:
+        """Return the pods that answer although their nodes go, while no other replica of the model does."""
+        if self.ready(digest):
+            return []
+        revision = names.short(digest)
+        return [
+            pod
+            for pod in self.pods
+            if pod.noticed and pod.revision == revision and pod.ready_since is not None
+        ]
 
     def verified(self, digest: str) -> bool:
         """Return whether a pod of a model has fetched it and found its digest right."""

@@ -215,6 +215,12 @@ def capacity_is_short(view: View) -> Said | None:
     return None
 
 
+def load_is_unknown(view: View) -> Said | None:
+    """Enough answer for the load that was known last."""
+    stale = next((one for one in view.sizing.findings if one.reason == "StaleFigures"), None)
+    return None if stale is None else ("Unknown", stale)
+
+
 # Reconciling -----------------------------------------------------------------------------------------------------
 def candidate_is_on_its_way(view: View) -> Said | None:
     """A candidate loads, or goes to everyone."""
@@ -306,7 +312,7 @@ READY: tuple[Rule, ...] = (
     no_gateway_answers,
 )
 ROLLOUT: tuple[Rule, ...] = (was_rolled_back, is_held, has_no_capacity, waits_for_a_model)
-CAPACITY: tuple[Rule, ...] = (nothing_to_place, replicas_are_refused, capacity_is_short)
+CAPACITY: tuple[Rule, ...] = (nothing_to_place, replicas_are_refused, capacity_is_short, load_is_unknown)
 RECONCILING: tuple[Rule, ...] = (
     candidate_is_on_its_way,
     waits_for_its_first_model,
