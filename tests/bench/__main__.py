@@ -36,6 +36,7 @@ ROOMS = {
     "idle": "Operator at rest",
     "watchdog": "Operator with frozen watches",
     "capacity": "Placement on spot traces",
+    "zones": "Placement as it runs",
     "whole": "The whole run",
 }
 HEAD = """# Benchmarks

@@ -71,6 +71,7 @@ class Cloud:
         self._up: set[str] = set()
         self._used: list[tuple[Offering, float]] = []
         self._told: dict[str, str] = {}
+        self._uids: dict[str, str] = {}
         self._name = f"cloud-{uuid.uuid4().hex[:6]}"
         self._numbers = itertools.count(1)
         self._end = threading.Event()
@@ -141,6 +142,7 @@ class Cloud:
         with self._lock:
             self._bring_up()
             self._see(pods["items"])
+            self._uids = {id_of(pod): pod["metadata"]["uid"] for pod in pods["items"]}
             wishes = [wish_of(pod) for pod in pods["items"] if is_waiting(pod)]
             now = self.now
             capacity = {item: cloud_model.capacity_at(now, item, self._changes) for item in self._offerings}
@@ -203,6 +205,8 @@ class Cloud:
             self._event("Node", name, "Warning", "SpotInterruption", f"goes at {at}")
 
     def _remove(self, name: str, why: str) -> None:
+        if why == "Idle" and name in self._up and not self._is_empty(name):
+            return
         machine = self._machines.pop(name)
         self._used.append((machine.offering, self.now - machine.asked_at))
         if name not in self._up:
@@ -211,6 +215,17 @@ class Cloud:
             self._end_pods(name)
         self._delete_node(name)
         self._up.discard(name)
+
+    def _is_empty(self, node: str) -> bool:
+        """Close a machine for pods; return whether none came before. Opened again where one did."""
+        self._core.patch_node(node, {"spec": {"unschedulable": True}})
+        found = self._core.list_pod_for_all_namespaces(
+            field_selector=f"spec.nodeName={node}", _preload_content=False
+        )
+        if not json.loads(found.data)["items"]:
+            return True
+        self._core.patch_node(node, {"spec": {"unschedulable": False}})
+        return False
 
     def _end_pods(self, node: str) -> None:
         """As a kubelet does on a machine that shuts down: what runs there has failed, by no fault of its own."""
@@ -255,9 +270,10 @@ class Cloud:
     def _event(self, kind: str, thing: str, severity: str, reason: str, message: str) -> None:
         namespace, _, name = thing.rpartition("/")
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        about = {"apiVersion": "v1", "kind": kind, "name": name, "namespace": namespace}
         event = {
             "metadata": {"generateName": f"{name}.", "namespace": namespace or "default"},
-            "involvedObject": {"apiVersion": "v1", "kind": kind, "name": name, "namespace": namespace},
+            "involvedObject": {**about, "uid": self._uids.get(thing, "")},
             "type": severity,
             "reason": reason,
             "message": message,
@@ -267,3 +283,8 @@ class Cloud:
             "count": 1,
         }
         self._core.create_namespaced_event(namespace or "default", event)
+
+
+def id_of(pod: dict[str, Any]) -> str:
+    """Return a pod's namespace and name, as wishes name it."""
+    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"

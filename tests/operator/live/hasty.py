@@ -1,0 +1,29 @@
+"""The operator's real decisions, about thirty times as hasty: what takes minutes is played in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from daybreak_operator.__main__ import DECISIONS as REAL
+from daybreak_operator.core.capacity.layout import Tuning
+from daybreak_operator.core.capacity.offerings import Patience
+from daybreak_operator.shell.lease import LeaseTimes
+from daybreak_operator.shell.queue import BackOff
+from daybreak_operator.shell.run import Timing
+
+HASTY = Tuning(
+    lead_s=2.0,
+    fallback_s=2,
+    release_s=6,
+    pause_s=1,
+    patience=Patience(
+        backoff_s=6, backoff_max_s=12, reset_s=360, unplaced_s=60, placed_s=120, half_life_s=60.0
+    ),
+)
+"""Only a launch that gets no answer keeps its time: a busy machine must not look like a stock-out."""
+DECISIONS = replace(REAL, deployment=partial(REAL.deployment, tuning=HASTY))
+TIMING = Timing(
+    lease=LeaseTimes(duration_s=15.0, deadline_s=10.0, renew_s=3.0, retry_s=0.3, request_s=4.0),
+    back_off=BackOff(0.1, 1.0),
+)
