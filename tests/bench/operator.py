@@ -39,6 +39,8 @@ NUM_EACH = 1000
 CHANGES_PER_S = 10.0
 STEADY_S = 60.0
 IDLE_S = 60.0
+LOOKED_AT_S = 45.0
+"""Each object was looked at once within that: what was still to be said with time (how long a step takes) is said."""
 WITHIN_S = 330.0
 """For all waiting together: with a minute of changes and one of rest the whole ends in eight minutes, or fails."""
 Body = dict[str, Any]
@@ -194,13 +196,13 @@ def steady(kube: Kube, clock: Clock, bodies: list[Body], end: float) -> list[flo
     return [clock.reached[name][generation] - at for name, (generation, at) in changed.items()]
 
 
-def settled(running: Running, end: float) -> None:
-    """Wait until nothing was written for five seconds."""
+def settled(running: Running, end: float, quiet_s: float = 5.0) -> None:
+    """Wait until nothing was written for so many seconds."""
     before = -1.0
     while (now := running.writes()) != before:
         until(end)
         before = now
-        time.sleep(5)
+        time.sleep(quiet_s)
 
 
 @dataclass(frozen=True)
@@ -253,7 +255,7 @@ def _measured(cluster: launcher.Cluster, log: Path) -> list[Row]:
         settled(running, end)
         written, full, worked_s = running.writes(), running.memory_mb(), running.processor_s()
         latencies = steady(kube, clock, bodies, end + STEADY_S)
-        settled(running, end + STEADY_S)
+        settled(running, end + STEADY_S, LOOKED_AT_S)
         rest = idle(running)
         memory = max(full, running.memory_mb())
     rate = len(bodies) / whole_s
