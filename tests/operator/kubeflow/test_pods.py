@@ -16,6 +16,7 @@ from kfp.kubernetes import kubernetes_executor_config_pb2 as protocol
 from daybreak_contracts import names
 from daybreak_data import spark_cluster
 from daybreak_operator.core.plan import PipelinePods
+from daybreak_operator.core.training import children
 from daybreak_operator.core.training.decide import decide
 from daybreak_operator.core.training.pod_translation import translated
 from daybreak_operator.settings import Settings
@@ -236,6 +237,13 @@ def test_every_task_of_the_compiled_pipeline_gets_the_template_and_our_labels() 
         assert made["image"]
         secrets = [entry.get("secretName") for entry in platform["secretAsEnv"]]
         assert secrets == [None, "hub"], "the storage Secret stays"
+
+
+def test_a_runs_queue_is_that_of_its_pods() -> None:
+    """Kueue admits jobs, and where there are none pods, by the same label."""
+    world = World({}, PROFILES, labels={children.QUEUE_LABEL: "research"})
+    (request,) = world.settle(1).submit
+    assert request.pods[0].platform["podMetadata"]["labels"][children.QUEUE_LABEL] == "research"
 
 
 def test_a_templates_account_is_the_kubeflow_runs() -> None:

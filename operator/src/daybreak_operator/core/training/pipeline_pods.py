@@ -21,7 +21,7 @@ def pods_of(scene: Scene, stage: str, number: int) -> tuple[PipelinePods, ...]:
     """Return what the pods of an attempt get; by the labels the operator's own watch finds them."""
     found = translated(scene.run.spec.training.pod_template)
     metadata = dict(found.platform.get("podMetadata") or {})
-    own = children.labels(scene, names.ROLE_PIPELINE, stage, number)
+    own = children.labels(scene, names.ROLE_PIPELINE, stage, number) | children.queue_labels(scene)
     metadata["labels"] = {**metadata.get("labels", {}), **own}
     secrets = [
         *map(pull_secret, scene.observed.settings.pull_secrets),
