@@ -44,6 +44,10 @@ format: ## Format and mend what the linter can
 cluster: setup ## A Kubernetes to try things on: in the foreground, Ctrl-C ends it (tests/cluster/README.md)
 	$(UV) run --frozen python -m tests.cluster --data .cache/cluster
 
+.PHONY: argocd
+argocd: setup ## Build Argo CD's command line, once: the tests then ask it what it makes of our objects' health
+	$(UV) run --frozen python -m tests.cluster --program argocd
+
 .PHONY: generate
 generate: setup ## Write the CRDs, the schema, the reference page, the compiled pipelines and manifests/base
 	$(UV) run --frozen python -m daybreak_pipelines.generate

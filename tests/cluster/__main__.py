@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cluster import launcher
-from tests.cluster.binaries import NoClusterError
+from tests.cluster.binaries import PROGRAMS, NoClusterError, programs
 from tests.cluster.launcher import API_SERVER, FULL, WITH_TRAINING_OPERATOR
 from tests.cluster.nodes import NodeSpec
 from tests.cluster.processes import StartError
@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--mode", choices=MODES, default="training", help="what runs (default: %(default)s)")
     parser.add_argument("--data", type=Path, help="folder of the cluster; emptied at start and at the end")
     parser.add_argument("--build", action="store_true", help="only build what is missing")
+    parser.add_argument("--program", choices=PROGRAMS, help="only build this one")
     arguments = parser.parse_args()
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -50,6 +51,9 @@ def main() -> int:
 
 def run(parts: launcher.Parts, arguments: argparse.Namespace, end: threading.Event) -> int:
     """Build only, or run it in a folder of its own."""
+    if arguments.program:
+        print(programs([arguments.program], os.environ, say)[arguments.program])
+        return 0
     if arguments.build:
         launcher.locate(parts, os.environ, say)
         return 0

@@ -81,6 +81,8 @@ PROGRAMS = {
             "github.com/prometheus/prometheus/cmd/promtool",
             "github.com/prometheus/prometheus",
         ),
+        # Only when somebody asks for it (`make argocd`): it takes as long as a Kubernetes.
+        Program("argocd", "argocd", "github.com/argoproj/argo-cd/v3/cmd", "github.com/argoproj/argo-cd/v3"),
     ]
 }
 
@@ -124,6 +126,12 @@ def find(name: str) -> Path | None:
     path = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
     found = shutil.which(name, path=path)
     return Path(found) if found else None
+
+
+def kept(name: str, environment: Mapping[str, str]) -> Path | None:
+    """Return where a program is that is on the path or was built before; nothing is built for it."""
+    place = kept_at(PROGRAMS[name], environment)
+    return find(name) or (place if place.exists() else None)
 
 
 def missing(names: Iterable[str], environment: Mapping[str, str]) -> list[str]:
