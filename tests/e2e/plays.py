@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from daybreak_contracts import names
+from daybreak_contracts.figures import TrainerFigures
 from tests.e2e import installation
 from tests.e2e.cluster import NODE, ZONE, NodeCluster
 from tests.e2e.installation import ACCELERATOR, OperatorProcess
@@ -59,6 +60,20 @@ class Play:
         selector = f"{names.LABEL_ROLE}={role}"
         text = self.cluster.kubectl("get", "pods", "-n", self.namespace, "-l", selector, "-o", "json")
         return [pod for pod in json.loads(text)["items"] if not pod["metadata"].get("deletionTimestamp")]
+
+    def trainer(self) -> TrainerFigures | None:
+        """Return what the newest attempt's first trainer tells of its progress; None when none answers."""
+        role = "training.kubeflow.org/replica-type"
+        found = [
+            pod for pod in self.pods(names.ROLE_TRAINING) if pod["metadata"]["labels"].get(role) == "master"
+        ]
+        newest = max(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default={})
+        address = (newest.get("status") or {}).get("podIP")
+        try:
+            with urllib.request.urlopen(f"http://{address}:8080/progress", timeout=10) as answer:
+                return TrainerFigures.model_validate_json(answer.read())
+        except (OSError, ValueError):
+            return None
 
     def apply(self, thing: dict[str, Any]) -> None:
         """Create or change an object in the team's namespace."""

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from daybreak_contracts import names
+from daybreak_contracts.figures import TrainerFigures
 from tests.cluster.reach import wait_for
 from tests.e2e.installation import PACKAGES
 from tests.e2e.plays import WITHIN_S, Play, deployment_of
@@ -66,19 +67,32 @@ def digest_of(play: Play, run: str) -> str:
 def test_a_run_comes_to_its_end_though_a_training_pod_and_the_operator_are_killed(play: Play) -> None:
     play.apply(run_named("tiny", 2_000_000))
 
-    def trains() -> bool:
+    def trains() -> TrainerFigures | None:
         finished(play, "tiny")()
-        return len(play.pods(names.ROLE_TRAINING)) == 2 and any(
-            metric["name"] == "loss" for metric in play.status("tr", "tiny").get("metrics") or []
-        )
+        figures = play.trainer()
+        is_seen = any(metric["name"] == "loss" for metric in play.status("tr", "tiny").get("metrics") or [])
+        is_kept = figures is not None and figures.checkpoint_step > 0
+        return figures if is_seen and is_kept and len(play.pods(names.ROLE_TRAINING)) == 2 else None
 
-    wait_for("two pods that train, and a loss in the status", trains, WITHIN_S)
+    kept = wait_for(
+        "two pods that train, a loss in the status, a checkpoint", trains, WITHIN_S
+    ).checkpoint_step
     play.operator.kill()
     victim = next(pod for pod in play.pods(names.ROLE_TRAINING) if "worker" in str(pod["metadata"]["name"]))
+    began = time.monotonic()
     play.cluster.kubectl(
         "delete", "pod", victim["metadata"]["name"], "-n", play.namespace, "--grace-period=0", "--force"
     )
     play.operator.start()
+
+    def goes_on() -> TrainerFigures | None:
+        finished(play, "tiny")()
+        figures = play.trainer()
+        return figures if figures is not None and figures.attempt > 1 and figures.step > 0 else None
+
+    first = wait_for("the second attempt's steps", goes_on, WITHIN_S)
+    print(f"trains again {time.monotonic() - began:.1f} s after the kill, at step {first.step}, kept: {kept}")
+    assert first.step >= kept, "it began anew, not from its checkpoint"
     wait_for("the end of the run", finished(play, "tiny"), WITHIN_S)
     status = play.status("tr", "tiny")
     assert play.condition("tr", "tiny", "Succeeded")[0] == "True", status
