@@ -81,10 +81,10 @@ def rows(what: str, seconds: Sequence[float], target: str) -> list[Row]:
 
 def fallback_s(stage: Scene) -> float:
     """Let spot be full where it is and ask for two more; return how long after the first refusal another is asked."""
+    stage.empty_machines_gone()
     ready = stage.ready()
     full = {zone[-1]: sum(number for (_, own), number in ready.items() if own == zone) for zone in ZONES}
     stage.capacity("Spot", **full)
-    stage.empty_machines_gone()
     began = time.monotonic()
     stage.apply(replicas=5)
     told = wait_for("a stock-out", lambda: stage.notebook.told("FailedScaleUp", began))

@@ -10,6 +10,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -128,7 +129,7 @@ class Scene:
         there: dict[str, dict[str, Any]] = {}
         for one in self.notebook.of("Pod"):
             there[one.name] = {} if one.how == "DELETED" else one.body
-        engines = [pod for pod in there.values() if pod and is_engine(pod)]
+        engines = [pod for pod in there.values() if pod and is_engine(pod) and not is_over(pod)]
         answering = sum(map(answers, engines))
         told = self.status.get("readyReplicas")
         return answering == len(engines) == sum(self.ready().values()) == told == self.asked()
@@ -178,9 +179,7 @@ class Scene:
         """Return what Prometheus would read of a place's back-off."""
         pool, zone = place
         wanted = {"namespace": self.namespace, "name": NAME, "pool": pool, "zone": zone}
-        url = f"http://127.0.0.1:{self.operator().operator.port}/metrics"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            families = list(text_string_to_metric_families(answer.read().decode()))
+        families = text_string_to_metric_families(metrics_at(self.operator().operator.port))
         samples = (sample for family in families for sample in family.samples)
         found = [s.value for s in samples if s.name == "daybreak_zone_backing_off" and s.labels == wanted]
         return found[0] if found else None
@@ -218,6 +217,22 @@ class Scene:
 def is_engine(pod: dict[str, Any]) -> bool:
     """Return whether a pod serves a model, or shall."""
     return (pod["metadata"].get("labels") or {}).get(names.LABEL_ROLE) == names.ROLE_ENGINE
+
+
+def is_over(pod: dict[str, Any]) -> bool:
+    """Return whether a pod has ended: such ones lie about until somebody collects them."""
+    return (pod.get("status") or {}).get("phase") in ("Failed", "Succeeded")
+
+
+def metrics_at(port: int) -> str:
+    """Return what a scrape brings. Any free port is one of either protocol, and of the first one bound."""
+    for host in ("127.0.0.1", "[::1]"):
+        with (
+            contextlib.suppress(urllib.error.URLError),
+            urllib.request.urlopen(f"http://{host}:{port}/metrics", timeout=10) as answer,
+        ):
+            return str(answer.read().decode())
+    raise AssertionError(f"nobody answers at port {port}")
 
 
 def offerings() -> list[Offering]:

@@ -62,8 +62,8 @@ def test_from_nothing_to_the_cheapest_in_two_zones(stage: Scene) -> None:
 
 def test_a_stock_out_leads_to_the_next_zone_within_an_interval(stage: Scene) -> None:
     begin(stage, 3)
-    stage.capacity("Spot", a=stage.ready()[SPOT_A])
     stage.empty_machines_gone()
+    stage.capacity("Spot", a=stage.ready()[SPOT_A])
     began = time.monotonic()
     stage.apply(replicas=5)
     refused = wait_for("a stock-out", lambda: stage.notebook.told("FailedScaleUp", began))
@@ -140,12 +140,12 @@ def test_kubectl_scale_is_respected(stage: Scene) -> None:
 def test_killed_in_the_middle_of_a_fallback_it_asks_for_nothing_twice(stage: Scene, writes: int) -> None:
     """The operator dies after so many of its writes that follow the stock-out; another one takes over."""
     begin(stage, 3)
+    stage.empty_machines_gone()
     stage.end_operator()
     ready = stage.ready()
     stage.capacity(
         "Spot", **{zone[-1]: sum(n for (_, own), n in ready.items() if own == zone) for zone in ZONES}
     )
-    stage.empty_machines_gone()
     began = time.monotonic()
     with stage.process(dies_after=writes) as process:
         stage.apply(replicas=5)
