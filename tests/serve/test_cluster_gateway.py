@@ -533,6 +533,71 @@ async def test_shadow_requests_are_asked_after_the_answer_and_counted_apart(
     assert figures.models[OLD].requests == figures.arrivals
 
 
+async def test_no_user_waits_for_a_mirrored_request_and_it_is_no_load(
+    cluster: Cluster, engines: dict[str, Engine]
+) -> None:
+    await cluster.list(*engines.values())
+    await cluster.route(stable=OLD, candidate=NEW, shadowPercent=100)
+    await cluster.ready()
+
+    async def is_mirrored() -> bool:
+        await cluster.answerer("ada")
+        figures = await cluster.figures()
+        return NEW in figures.models and figures.models[NEW].shadow_requests > 0
+
+    await until(is_mirrored)
+    os.kill(engines["new-a"].child.pid, signal.SIGSTOP)  # what is mirrored from now on hangs
+    try:
+        answerers = [await cluster.answerer(f"user-{number}") for number in range(20)]
+        figures = await cluster.figures()
+    finally:
+        os.kill(engines["new-a"].child.pid, signal.SIGCONT)
+    assert {name[:3] for name in answerers} == {"old"}
+    assert (figures.inflight, figures.held, figures.models[NEW].inflight) == (0, 0, 0)
+    known = figures.models[NEW].shadow_requests
+
+    async def is_told() -> bool:
+        return (await cluster.figures()).models[NEW].shadow_requests > known
+
+    await until(is_told)
+    assert (await cluster.figures()).models[NEW].requests == 0
+
+
+async def test_what_its_asker_gave_up_is_never_mirrored(cluster: Cluster, engines: dict[str, Engine]) -> None:
+    await cluster.list(*engines.values())
+    await cluster.route(stable=OLD, candidate=NEW, staff=True, holdMs=5000)
+    await cluster.ready()
+
+    async def is_proven() -> bool:
+        return await cluster.answerer(headers=STAFF) == "new-a"
+
+    await until(is_proven)
+    await cluster.route(version=2, stable=OLD, candidate=NEW, shadowPercent=100)
+
+    async def is_routed() -> bool:
+        return (await cluster.figures()).routing_version == 2
+
+    await until(is_routed)
+    body = {"prompt": "x", "max_tokens": 64, "stream": True, **SLOW}
+    for _ in range(3):
+        async with cluster.client.stream("POST", "/v1/completions", json=body) as response:
+            assert "old" in await anext(response.aiter_lines())
+
+    async def are_given_up() -> bool:
+        return (await cluster.figures()).models[OLD].cancelled == 3
+
+    await until(are_given_up)
+    answered = 0
+
+    async def is_mirrored() -> bool:
+        nonlocal answered
+        answered += (await cluster.answerer("ada")).startswith("old")
+        return (await cluster.figures()).models[NEW].shadow_requests > 0
+
+    await until(is_mirrored)
+    assert (await cluster.figures()).models[NEW].shadow_requests <= answered
+
+
 async def test_the_model_that_is_listed_is_the_askers(cluster: Cluster, engines: dict[str, Engine]) -> None:
     await cluster.list(*engines.values())
     await cluster.route(stable=OLD, candidate=NEW, staff=True, holdMs=5000)

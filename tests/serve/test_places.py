@@ -193,6 +193,39 @@ async def test_spare_places_are_those_of_engines_at_most_half_busy() -> None:
     assert [places.take_spare() is not None for _ in range(3)] == [True, True, False]
 
 
+async def test_mirrored_requests_take_places_and_count_as_nobodys() -> None:
+    one = engine("a", 4)
+    places = places_of(one)
+    spare = places.take_spare()
+    assert spare is one
+    await places.enter(Ticket(), 5)
+    assert (one.inflight, places.inflight) == (2, 1)
+    places.remove("a")
+    places.leave(one)
+    assert (one.inflight, places.inflight, one.engine.is_closed) == (1, 0, False)  # type: ignore[attr-defined]
+    places.leave_spare(one)
+    assert (one.inflight, places.inflight) == (0, 0)
+    await asyncio.sleep(0)
+    assert one.engine.is_closed  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("reason", ["the engine was not asked yet", "a request found it down"])
+def test_nothing_is_mirrored_to_an_engine_that_is_not_proven(reason: str) -> None:
+    assert places_of(engine("a", 4, reason)).take_spare() is None
+
+
+async def test_nothing_is_mirrored_while_a_user_waits() -> None:
+    one = engine("a", 4)
+    places = places_of(one)
+    for _ in range(4):
+        await places.enter(Ticket(), 5)
+    waiting = asyncio.create_task(places.enter(Ticket(), 5))
+    await asyncio.sleep(0)
+    assert (places.held, places.take_spare()) == (1, None)
+    places.leave(one)
+    assert await waiting is one
+
+
 @given(st.lists(st.integers(0, 9), max_size=60), st.integers(1, 4))
 def test_no_engine_gets_more_than_its_places_whatever_comes_and_goes(moves: list[int], size: int) -> None:
     async def play() -> None:

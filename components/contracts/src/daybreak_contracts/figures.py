@@ -33,7 +33,7 @@ class ModelFigures(Figures):
     accepted: int = 0
     retained_characters: int = 0
     inflight: int = 0
-    """A gauge: requests that the engine works at now."""
+    """A gauge: requests that the engine works at now, but for mirrored ones."""
     seconds: float = 0.0
     """Sum of the durations of answered requests."""
     shadow_requests: int = 0

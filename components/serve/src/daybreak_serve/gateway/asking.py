@@ -144,7 +144,9 @@ async def _relay(stream: EngineStream, asker: Asker) -> None:
 class Shadow:
     """Mirrors requests to the candidate after their answer; nobody sees what it says.
 
-    Lowest priority: only engines that are at most half busy are asked, and nobody ever waits for it.
+    Lowest priority: only engines that are at most half busy are asked, and nobody ever waits for it. As with users'
+    requests, an engine that is found away is asked nothing more until it is proven anew. A machine that went is one
+    failure, whatever it was working on: nobody asks again for what is lost, so more would tell nothing more.
     """
 
     def __init__(
@@ -168,13 +170,27 @@ class Shadow:
 
     async def ask(self, revision: Revision, endpoint: Endpoint, request: CompletionRequest) -> None:
         """Ask the candidate and count what came of it."""
-        began_s, failed = self._clock(), False
+        began_s, failed, counts = self._clock(), True, True
         try:
             assert revision.model is not None, "engines are added after their card"
             prompt = await revision.model.composer.compose(request)
             await endpoint.engine.complete(prompt.token_ids, request.options)
-        except (EngineDown, EngineRefused):
-            failed = True
+            failed = False
+        except EngineDown as error:
+            counts = _is_news(endpoint, f"a mirrored request found it down: {error}")
+        except EngineRefused as error:
+            if problems.engine_failed(str(error)).code == problems.ENGINE_DOWN:
+                counts = _is_news(endpoint, str(error))
+            else:
+                endpoint.readiness.distrust()
         finally:
-            revision.places.leave(endpoint)
-        self._tallies.shadow(revision.digest, self._clock() - began_s, failed=failed)
+            revision.places.leave_spare(endpoint)
+        if counts:
+            self._tallies.shadow(revision.digest, self._clock() - began_s, failed=failed)
+
+
+def _is_news(endpoint: Endpoint, reason: str) -> bool:
+    """Believe an engine to be down; return whether it was believed to be well so far."""
+    was_well = endpoint.readiness.reason is None
+    endpoint.readiness.suspect(reason)
+    return was_well

@@ -204,7 +204,8 @@ class Completions:
         self._mirror(flight)
 
     def _mirror(self, flight: _Flight) -> None:
-        wanted = self._parts.shadow.wanted(flight.digest)
+        """Let the candidate see what was answered; what was given up it never sees."""
+        wanted = None if flight.ticket.cancelled else self._parts.shadow.wanted(flight.digest)
         if wanted is not None:
             task = asyncio.create_task(self._parts.shadow.ask(*wanted, flight.request))
             self._shadows.add(task)

@@ -48,6 +48,8 @@ class Endpoint:
         self.readiness = readiness
         self.max_concurrency = max_concurrency
         self.inflight = 0
+        self.num_mirrored = 0
+        """Of those, mirrored ones, whose answers nobody waits for."""
         self.is_open = True
         """Whether new requests may go there: it is ready and not about to end."""
 
@@ -75,8 +77,9 @@ class Places:
 
     @property
     def inflight(self) -> int:
-        """Requests in all engines, also in those that were removed."""
-        return sum(endpoint.inflight for endpoint in [*self._endpoints.values(), *self._leaving])
+        """Users' requests in all engines, also in those that were removed: capacity is asked for by these alone."""
+        known = [*self._endpoints.values(), *self._leaving]
+        return sum(endpoint.inflight - endpoint.num_mirrored for endpoint in known)
 
     @property
     def held(self) -> int:
@@ -108,12 +111,18 @@ class Places:
         return min(free, key=lambda one: (one.load, self._chance.random()), default=None)
 
     def take_spare(self) -> Endpoint | None:
-        """Take a place of an engine that is at most half busy while nobody waits, for work that can be left."""
+        """Take a place of a proven engine that is at most half busy while nobody waits, for work that can be left."""
         endpoint = None if self._waiting else self._pick(())
-        if endpoint is None or endpoint.load > 0.5:
+        if endpoint is None or endpoint.load > 0.5 or endpoint.readiness.reason is not None:
             return None
         endpoint.inflight += 1
+        endpoint.num_mirrored += 1
         return endpoint
+
+    def leave_spare(self, endpoint: Endpoint) -> None:
+        """Give back what `take_spare` took."""
+        endpoint.num_mirrored -= 1
+        self.leave(endpoint)
 
     async def enter(self, ticket: Ticket, hold_s: float, tried: Collection[Endpoint] = ()) -> Endpoint:
         """Take a place in an engine that was not tried yet, waiting up to ``hold_s``.
