@@ -124,7 +124,7 @@ def test_a_second_run_finds_its_data_done_and_its_model_waits_for_the_switches(p
         "shards": "Skipped",
     }
     play.patch("md", "completions", {"spec": {"model": {"trainingRunRef": {"name": "tiny-again"}}}})
-    wait_for("a warm candidate", lambda: play.stage("completions") == "Warm", WITHIN_S)
+    wait_for("a candidate in shadow", lambda: play.stage("completions") == "Shadow", WITHIN_S)
     assert model_for(play, "anyone", "staff") == model_for(play, "anyone")
 
 

@@ -22,7 +22,7 @@ ODD = [
     pytest.param({"conditions": [HELD, {"type": "Old"}, "Ready"]}, id="conditions of fewer fields"),
     pytest.param({"conditions": {"Ready": True}}, id="conditions that are no list"),
     pytest.param({"phase": "Serving", "zones": [{"zone": "a"}]}, id="fields that are gone"),
-    pytest.param({"candidate": {"digest": M1, "stage": "Shadow"}}, id="a stage that is gone"),
+    pytest.param({"candidate": {"digest": M1, "stage": "Canary"}}, id="a stage that is gone"),
     pytest.param({"capacity": {"a": "b"}, "candidateCapacity": []}, id="another memory of zones"),
 ]
 

@@ -43,11 +43,11 @@ class TestTheFirstModel:
 
 
 class TestASecondModel:
-    def test_goes_from_warm_over_staff_and_the_ramp_to_everyone(self) -> None:
+    def test_goes_from_shadow_over_staff_and_the_ramp_to_everyone(self) -> None:
         world = serving_world()
         world.change(model=model(M2))
         world.run(60)
-        assert (world.stage, world.stable) == ("Warm", M1)
+        assert (world.stage, world.stable) == ("Shadow", M1)
         world.switch(staff=True)
         world.look()
         assert (world.stage, world.routing.staff, world.routing.weight) == ("Staff", True, 0)
@@ -91,7 +91,7 @@ class TestASecondModel:
         world.traffic[M2] = GOOD
         world.switch(soakSeconds=30)
         world.run(60)
-        assert world.stage in ("Warm", "Staff", "Ramp")
+        assert world.stage in ("Staff", "Ramp")
 
     def test_goes_back_at_once_when_a_switch_is_turned_off(self) -> None:
         world = serving_world()
@@ -104,7 +104,7 @@ class TestASecondModel:
         assert (world.stage, world.routing.weight, world.routing.staff) == ("Staff", 0, True)
         world.switch(staff=False)
         world.look()
-        assert (world.stage, world.routing.weight, world.routing.staff) == ("Warm", 0, False)
+        assert (world.stage, world.routing.weight, world.routing.staff) == ("Shadow", 0, False)
         assert world.ready(M2) > 0
 
     def test_is_replaced_in_the_middle_of_its_ramp(self) -> None:
@@ -178,7 +178,7 @@ class TestAGuardrailThatHolds:
         world = self.broken()
         world.switch(everyone=False)
         world.look()
-        assert (world.stage, world.routing.weight) == ("Warm", 0)
+        assert (world.stage, world.routing.weight) == ("Shadow", 0)
 
 
 class TestTheWayBack:
@@ -192,7 +192,7 @@ class TestTheWayBack:
         assert (world.stage, world.stable, world.ready(M1)) == ("Everyone", M1, 2)
         world.switch(everyone=False)
         world.look()
-        assert (world.stage, world.routing.weight, world.stable) == ("Warm", 0, M1)
+        assert (world.stage, world.routing.weight, world.stable) == ("Shadow", 0, M1)
 
     def test_leaves_the_old_models_pods_until_gateways_had_time_to_leave_it(self) -> None:
         world = serving_world()

@@ -43,6 +43,7 @@ def a_world(serves: bool) -> World:
     rollout = {"ramp": list(RAMP), "soakSeconds": 30, "guardrails": {"minRequests": 50}}
     world = World(spec=a_spec(rollout=rollout))
     world.traffic = {M1: GOOD, M2: GOOD, M3: GOOD}
+    world.mirrored = Traffic(requests=2)
     if serves:
         world.switch(everyone=True)
         world.run(40, step=20)
@@ -102,6 +103,11 @@ def check_routing(world: World, routing: Routing, ready: dict[str, int]) -> None
     if routing.weight or routing.staff:
         assert routing.candidate is not None
         assert ready[routing.candidate] > 0, "only what answers is routed to"
+    if routing.shadow_percent:
+        assert world.stage == "Shadow"
+        assert routing.candidate is not None
+        assert ready[routing.candidate] > 0, "only what answers is mirrored to"
+        assert not any(world.spec["rollout"].get(switch) for switch in ("staff", "everyone"))
     assert not routing.staff or world.spec["rollout"].get("staff")
     if not world.spec["rollout"].get("everyone"):
         assert {choose(routing, user, ()) for user in USERS} == {routing.stable}, "a staff-only model"

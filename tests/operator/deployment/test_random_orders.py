@@ -3,8 +3,9 @@
 Played on the rollout's pure core, with the gateways' own rule asked who gets which model; machines and their lack
 come and go by dice here, worse than any placement would let them (`test_properties.py` plays with all parts). Held:
 shares only grow or fall to nothing, nobody flips back while they grow, no public user gets a staff-only model, a
-rejected digest stays without users until the spec changes, versions never fall, only what answers is routed to, and a
-deployment that is being deleted makes no child.
+rejected digest stays without users until the spec changes, versions never fall, only what answers is routed to,
+requests are mirrored in stage Shadow alone and to a model that nobody has, and a deployment that is being deleted makes
+no child.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from daybreak_operator.core.deployment import state as states
 from daybreak_operator.core.deployment.decide import decide, verdict_of
 from daybreak_operator.core.deployment.fleet import FETCH, Fleet, Pod
 from daybreak_operator.core.deployment.observed import Observed
-from daybreak_operator.core.deployment.routing import route
+from daybreak_operator.core.deployment.routing import SHADOW_PERCENT, route
 from daybreak_operator.core.deployment.target import Target, Waiting
 from daybreak_operator.core.plan import Finding
 from tests.operator.deployment.world import M1, M2, M3, START, a_spec, model
@@ -35,8 +36,8 @@ MODELS = (M1, M2, M3)
 RAMPS = ((10, 50, 100), (1, 100), (100,))
 SOAK_S = 30
 SALT = "s"
-NUM_ORDERS = 2500
-"""From each of four starts."""
+NUM_ORDERS = 2000
+"""From each of five starts."""
 BEGAN = START.timestamp()
 
 
@@ -134,7 +135,13 @@ class Play:
     status: dict[str, Any] = field(default_factory=dict)
     routings: list[Routing] = field(default_factory=list)
     counters: dict[str, tuple[int, int]] = field(default_factory=dict)
+    mirrored: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Requests and errors that nobody saw."""
     window: tuple[Any, tuple[GatewayFigures, ...]] = (None, ())
+
+    @property
+    def stage(self) -> str:
+        return str((self.status.get("candidate") or {}).get("stage"))
 
     # What happens -------------------------------------------------------------------------------------------------
     def time_passes(self) -> None:
@@ -147,6 +154,11 @@ class Play:
                 more = self.dice.choice((0, 5, 20)) * seconds
                 failed = more // 2 if digest in self.bad else 0
                 self.counters[digest] = (requests + more, errors + failed)
+        if routing is not None and routing.candidate is not None and routing.shadow_percent:
+            requests, errors = self.mirrored.get(routing.candidate, (0, 0))
+            more = self.dice.choice((0, 2)) * seconds
+            failed = more // 2 if routing.candidate in self.bad else 0
+            self.mirrored[routing.candidate] = (requests + more, errors + failed)
 
     def switch_turns(self) -> None:
         turned = self.dice.random() < 0.7
@@ -184,14 +196,17 @@ class Play:
 
     # What the operator does ---------------------------------------------------------------------------------------
     def figures(self) -> tuple[GatewayFigures, ...]:
-        models = {
-            digest: ModelFigures(
+        models = {}
+        for digest in (*self.counters, *self.mirrored):
+            requests, errors = self.counters.get(digest, (0, 0))
+            mirrored, unseen = self.mirrored.get(digest, (0, 0))
+            models[digest] = ModelFigures(
                 requests=requests,
                 errors=errors,
                 latency_buckets=(requests, *(0,) * len(LATENCY_BOUNDS_MS)),
+                shadow_requests=mirrored,
+                shadow_errors=unseen,
             )
-            for digest, (requests, errors) in self.counters.items()
-        }
         version = self.routings[-1].version if self.routings else 0
         reading = GatewayFigures(
             instance="g", started=BEGAN, at=self.at, models=models, routing_version=version
@@ -251,6 +266,14 @@ def check_routing(play: Play, state: states.State, routing: Routing) -> None:
     public = {user: choose(routing, user, ()) for user in users()}
     staff = {choose(routing, user, ("staff",)) for user in users()}
     reached = {*public.values(), *staff} - {routing.stable}
+    stage = state.candidate.stage if state.candidate is not None else None
+    assert routing.shadow_percent == (SHADOW_PERCENT if stage == "Shadow" else 0), "mirrored in Shadow alone"
+    if stage == "Shadow":
+        assert reached == set(), "somebody has what only mirrored requests are for"
+        assert None not in (routing.stable, routing.candidate), "mirrored from nobody, or to nobody"
+        assert not play.wish.staff, "a switch waited"
+        assert not play.wish.everyone, "a switch waited"
+        assert play.pods[routing.candidate or ""] == "answers", "mirrored to a model without replicas"
     if not play.wish.everyone:
         assert set(public.values()) == {routing.stable}, "a public user got a staff-only model"
     if not play.wish.staff and not play.wish.everyone:
@@ -311,6 +334,13 @@ def first_serves(play: Play) -> None:
     play.look(killed=False)
 
 
+def second_is_mirrored_to(play: Play) -> None:
+    first_serves(play)
+    play.wish = Wish(names=M2)
+    play.look(killed=False)
+    play.look(killed=False)
+
+
 def second_is_with_staff(play: Play) -> None:
     first_serves(play)
     play.wish = Wish(names=M2, staff=True)
@@ -326,7 +356,7 @@ def second_is_with_some(play: Play) -> None:
     play.look(killed=False)
 
 
-STARTS = (untouched, first_serves, second_is_with_staff, second_is_with_some)
+STARTS = (untouched, first_serves, second_is_mirrored_to, second_is_with_staff, second_is_with_some)
 
 
 @pytest.mark.slow
@@ -340,12 +370,15 @@ def test_in_any_order_of_events_users_are_safe(start: Any) -> None:
         try:
             for _ in range(dice.randint(2, 12)):
                 happening = dice.choice(HAPPENINGS)
+                before = play.stage
                 happening(play)
                 told.append(happening.__name__)
                 play.look(killed=dice.random() < 0.15)
-                seen.add(str((play.status.get("candidate") or {}).get("stage")))
+                seen |= {play.stage, f"{before} then {play.stage}"}
             check_deleted(play)
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {told}") from error
-    assert seen >= {"Warm", "Staff", "Ramp", "Everyone", "RolledBack", "Starved"}, "dice too kind"
+    assert seen >= {"Warm", "Shadow", "Staff", "Ramp", "Everyone", "RolledBack", "Starved"}, "dice too kind"
     assert start in (untouched, first_serves) or "Paused" in seen, "dice too kind"
+    ways = {f"Shadow then {other}" for other in ("Staff", "Ramp", "Paused", "RolledBack")}
+    assert start is not second_is_mirrored_to or seen >= ways, "dice too kind"

@@ -103,6 +103,9 @@ def a_state(weight: int, *, staff: bool = False, since: float = 0.0, stage: Any 
     ("state", "needed", "load", "expected"),
     [
         pytest.param(a_state(0, stage="Warm"), 10, a_load(), 1, id="nobody-gets-it"),
+        pytest.param(
+            a_state(0, stage="Shadow"), 10, a_load(inflight=90), 1, id="mirrored-requests-are-no-load"
+        ),
         pytest.param(a_state(0, stage="Warm"), 0, a_load(), 0, id="beside-a-model-that-is-scaled-to-zero"),
         pytest.param(a_state(25), 10, a_load(everyone=True), 3, id="a-quarter-of-all-rounded-up"),
         pytest.param(

@@ -27,7 +27,7 @@ STATES = st.builds(
         digest=DIGESTS,
         uri=st.text(max_size=9),
         source=st.text(max_size=9),
-        stage=st.sampled_from(["Pending", "Warm", "Ramp", "Paused", "RolledBack", "Everyone"]),
+        stage=st.sampled_from(["Pending", "Warm", "Shadow", "Ramp", "Paused", "RolledBack", "Everyone"]),
         since=TIMES,
         weight=st.integers(0, 100),
         verdict=st.text(max_size=9),

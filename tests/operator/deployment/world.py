@@ -71,6 +71,8 @@ class World:
     broken: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     """Short digest to the container status that its pods get stuck in."""
     traffic: dict[str, Traffic] = field(default_factory=dict)
+    mirrored: Traffic = field(default_factory=Traffic)
+    """What becomes of the requests that a candidate sees while gateways are told to mirror some."""
     missing: tuple[str, ...] = ()
     taken: tuple[str, ...] = ()
     stockouts: tuple[str, ...] = ()
@@ -223,6 +225,7 @@ class World:
         self.now += timedelta(seconds=seconds)
         for digest, traffic in self.traffic.items():
             self._count(digest, traffic, seconds)
+        self._mirror(seconds)
         self._controllers()
 
     def _count(self, digest: str, traffic: Traffic, seconds: int) -> None:
@@ -230,14 +233,28 @@ class World:
         buckets = list(old.latency_buckets)
         buckets[3] += (traffic.requests - traffic.slow) * seconds
         buckets[len(LATENCY_BOUNDS_MS)] += traffic.slow * seconds
-        self._counters[digest] = ModelFigures(
-            requests=old.requests + traffic.requests * seconds,
-            errors=old.errors + traffic.errors * seconds,
-            latency_buckets=tuple(buckets),
-            shown=old.shown + traffic.shown * seconds,
-            accepted=old.accepted + traffic.accepted * seconds,
-            seconds=old.seconds + 0.2 * traffic.requests * seconds,
-        )
+        counted = {
+            "requests": old.requests + traffic.requests * seconds,
+            "errors": old.errors + traffic.errors * seconds,
+            "latency_buckets": tuple(buckets),
+            "shown": old.shown + traffic.shown * seconds,
+            "accepted": old.accepted + traffic.accepted * seconds,
+            "seconds": old.seconds + 0.2 * traffic.requests * seconds,
+        }
+        self._counters[digest] = old.model_copy(update=counted)
+
+    def _mirror(self, seconds: int) -> None:
+        routing = self.routings[-1] if self.routings else None
+        if routing is None or routing.candidate is None or not routing.shadow_percent:
+            return
+        old = self._counters.get(routing.candidate, ModelFigures())
+        requests, errors = self.mirrored.requests * seconds, self.mirrored.errors * seconds
+        counted = {
+            "shadow_requests": old.shadow_requests + requests,
+            "shadow_errors": old.shadow_errors + errors,
+            "shadow_seconds": old.shadow_seconds + 0.2 * requests,
+        }
+        self._counters[routing.candidate] = old.model_copy(update=counted)
 
     def _apply(self, child: dict[str, Any]) -> None:
         key = (child["kind"], child["metadata"]["name"])

@@ -119,7 +119,7 @@ def scene_of(
 
 
 def verdict_of(observed: Observed, spec: ModelDeploymentSpec, state: State, now: float) -> guardrails.Verdict:
-    """Return what the guardrails say of the candidate since the same users get it."""
+    """Return what the guardrails say since the same users get the candidate, or since it sees mirrored requests."""
     bounds = spec.rollout.guardrails
     candidate = state.rolling
 
@@ -132,6 +132,9 @@ def verdict_of(observed: Observed, spec: ModelDeploymentSpec, state: State, now:
         return guardrails.judge(bounds, guardrails.Counts(), None)
     alone = state.stable is None or candidate.weight == 100
     stable = None if alone or state.stable is None else counts(state.stable.digest)
+    if candidate.stage == "Shadow":
+        mirrored = guardrails.mirrored_of(candidate.digest, observed.figures, observed.earlier)
+        return guardrails.judge_mirrored(bounds, mirrored, stable)
     return guardrails.judge(bounds, counts(candidate.digest), stable)
 
 
@@ -144,7 +147,7 @@ def look_again_s(
     if candidate is not None:
         end = candidate.since + spec.rollout.soak_seconds
         waits += [moment - now for moment in (end - sizing.LEAD_S, end) if moment > now]
-        if candidate.weight or after.staff_served:
+        if candidate.weight or after.staff_served or candidate.stage == "Shadow":
             waits.append(spec.scaling.interval_seconds)
     if (before.candidate, before.stable) != (after.candidate, after.stable):
         waits.append(1)

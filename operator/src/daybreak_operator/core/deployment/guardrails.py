@@ -61,6 +61,17 @@ def judge(guardrails: Guardrails, candidate: Counts, stable: Counts | None) -> V
     return Verdict("Within", Finding("WithinGuardrails", "within its guardrails"))
 
 
+def judge_mirrored(guardrails: Guardrails, candidate: Counts, stable: Counts | None) -> Verdict:
+    """Return the verdict on mirrored requests (``mirrored_of``): of errors only, for nobody saw a suggestion.
+
+    Not of latency: the engine answers one request of ten, without what it would have kept of the nine before, and
+    from places that are free, without the wait that the stable model's figures hold. That is no comparison.
+    """
+    said = judge(guardrails, candidate, stable)
+    message = f"of mirrored requests: {said.finding.message}"
+    return Verdict(said.state, Finding(said.finding.reason, message))
+
+
 def too_many_errors(
     guardrails: Guardrails, candidate: Counts, stable: Counts | None, least: int
 ) -> str | None:
@@ -195,6 +206,17 @@ def counts_of(
             accepted=total.accepted + max(0, now.accepted - then.accepted),
         )
     return total
+
+
+def mirrored_of(digest: str, figures: Sequence[GatewayFigures], earlier: Sequence[GatewayFigures]) -> Counts:
+    """Return what became of the requests that a model was asked without anybody seeing its answer."""
+    before = {(reading.instance, reading.started): reading for reading in earlier}
+    requests = errors = 0
+    for reading in figures:
+        now, then = _model(reading, digest), _model(before.get((reading.instance, reading.started)), digest)
+        requests += max(0, now.shadow_requests - then.shadow_requests)
+        errors += max(0, now.shadow_errors - then.shadow_errors)
+    return Counts(requests=requests, errors=errors)
 
 
 def _model(reading: GatewayFigures | None, digest: str) -> ModelFigures:

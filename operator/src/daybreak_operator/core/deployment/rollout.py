@@ -1,4 +1,4 @@
-"""How a model reaches its users: verified, warm, staff, a share of users after the other, everyone.
+"""How a model reaches its users: verified, warm, shadow, staff, a share of users after the other, everyone.
 
 Owns the order and the reasons to go on, to wait and to go back. Counts no replicas (``sizing``) and no requests
 (``guardrails``). docs/decisions/0008-rollout.md says why it is so.
@@ -14,7 +14,7 @@ from daybreak_contracts.resources.deployment_status import Stage
 from daybreak_operator.core.capacity.values import Learned, Memory, Place
 from daybreak_operator.core.deployment import spec as specs
 from daybreak_operator.core.deployment.fleet import Fleet
-from daybreak_operator.core.deployment.guardrails import Verdict
+from daybreak_operator.core.deployment.guardrails import Counts, Verdict, judge_mirrored
 from daybreak_operator.core.deployment.state import Candidate, Retired, Stable, State
 from daybreak_operator.core.deployment.target import Target, Waiting
 from daybreak_operator.core.deployment.troubles import crash_of, refusal_of
@@ -32,7 +32,7 @@ class Scene:
     at: float
     """Unix time of this pass."""
     verdict: Verdict
-    """Of the guardrails, since the same users get the candidate."""
+    """Of the guardrails, since the same users get the candidate; in stage Shadow of mirrored requests."""
     enough: bool
     """Whether what the next share of users needs is there and warm."""
     starved: bool
@@ -177,8 +177,12 @@ def refused_by_its_pods(state: State, candidate: Candidate, scene: Scene) -> Sta
 
 
 def broke_a_guardrail(state: State, candidate: Candidate, scene: Scene) -> State | None:
-    """Its users fare worse than those of the stable model."""
-    exposed = candidate.weight > 0 or state.staff_served
+    """Its users fare worse than those of the stable model, or would: mirrored requests fail before anybody has it.
+
+    Mirrored requests decide only while nobody shall have it: a switch that is turned on waits for nothing.
+    """
+    mirrored = candidate.stage == "Shadow" and is_for_nobody(scene.rollout)
+    exposed = candidate.weight > 0 or state.staff_served or mirrored
     if scene.verdict.state != "Broken" or not exposed or candidate.stage == "Paused":
         return None
     why = scene.verdict.finding.message
@@ -197,6 +201,11 @@ def may_be_promoted(state: State, candidate: Candidate, scene: Scene) -> State |
     return promote(state, scene.at) if done else None
 
 
+def is_for_nobody(rollout: Rollout) -> bool:
+    """Return whether neither switch gives the candidate to anybody."""
+    return not rollout.staff and not rollout.everyone
+
+
 def soaked(candidate: Candidate, scene: Scene) -> bool:
     """Return whether the same users have had it long enough."""
     return scene.at - candidate.since >= scene.rollout.soak_seconds
@@ -211,9 +220,11 @@ def shift(state: State, candidate: Candidate, scene: Scene) -> State:
     if not warm or not scene.rollout.everyone:
         weight = 0
     stage = stage_now(candidate, scene, weight=weight, staff=staff, due=due)
+    if stage == "Warm" and state.stable is not None and is_for_nobody(scene.rollout):
+        stage = "Shadow"
     moved = (staff, weight) != (state.staff_served, candidate.weight)
     hidden = not staff and weight == 0 and stage != candidate.stage
-    verdict = verdict_now(candidate, scene, exposed=staff or weight > 0, moved=moved)
+    verdict = verdict_now(candidate, scene, stage=stage, exposed=staff or weight > 0, moved=moved)
     since = scene.at if moved or hidden else candidate.since
     return replace(
         state, candidate=replace(candidate, stage=stage, weight=weight, since=since, verdict=verdict)
@@ -262,8 +273,15 @@ def stage_of(weight: int, *, staff: bool) -> Stage:
     return "Staff" if staff else "Warm"
 
 
-def verdict_now(candidate: Candidate, scene: Scene, *, exposed: bool, moved: bool) -> str:
-    """Return what the guardrails say; nothing where nobody gets the candidate, or only since now."""
+def verdict_now(candidate: Candidate, scene: Scene, *, stage: Stage, exposed: bool, moved: bool) -> str:
+    """Return what the guardrails say; nothing where nobody gets the candidate, or only since now.
+
+    Of mirrored requests they say at once that they wait for them, so that the stage is written once.
+    """
     if candidate.stage == "Paused":
         return candidate.verdict
+    if stage == "Shadow":
+        since_now = candidate.stage != "Shadow"
+        nothing_yet = judge_mirrored(scene.rollout.guardrails, Counts(), None)
+        return (nothing_yet if since_now else scene.verdict).finding.message
     return scene.verdict.finding.message if exposed and not moved else ""

@@ -13,6 +13,10 @@ from daybreak_contracts.routing import Routing
 from daybreak_operator.core.deployment.fleet import Fleet
 from daybreak_operator.core.deployment.state import State
 
+SHADOW_PERCENT = 10
+"""Share of the stable model's requests that a model in stage Shadow sees too: the most that the serving design allows
+(c6, "mirror <= 10 % after the answer is sent")."""
+
 
 def route(
     state: State, spec: ModelDeploymentSpec, fleet: Fleet, figures: Iterable[GatewayFigures]
@@ -31,6 +35,7 @@ def route(
         candidate=candidate.digest if candidate is not None else None,
         staff=warm and spec.rollout.staff,
         weight=candidate.weight if candidate is not None and warm else 0,
+        shadow_percent=SHADOW_PERCENT if candidate is not None and candidate.stage == "Shadow" else 0,
         hold_ms=spec.gateway.hold_ms,
         max_new_tokens=spec.gateway.max_new_tokens,
     )

@@ -150,7 +150,10 @@ def is_held(view: View) -> Said | None:
     candidate = view.state.rolling
     if candidate is None or candidate.stage != "Paused":
         return None
-    text = f"held at {candidate.weight} %: {candidate.verdict}; change spec.rollout to go on or back"
+    where = (
+        f"at {candidate.weight} %" if candidate.weight or view.state.staff_served else "before anybody got it"
+    )
+    text = f"held {where}: {candidate.verdict}; change spec.rollout to go on or back"
     return "False", Finding("Paused", text)
 
 
