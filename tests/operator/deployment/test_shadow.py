@@ -68,6 +68,7 @@ def test_a_switch_waits_for_nothing_not_even_for_mirrored_requests_that_fail(
     switches: dict[str, bool], stage: str
 ) -> None:
     world = in_shadow()
+    world.run(10)  # the window has begun
     world.mirrored = BAD
     world.tick(600)
     world.switch(**switches)
@@ -125,7 +126,7 @@ def test_it_stays_so_without_a_fault_of_its_own(stable: Traffic, mirrored: Traff
 
 def test_what_failed_before_a_switch_was_turned_and_back_counts_no_more() -> None:
     world = in_shadow(ramp=[50, 100])
-    world.tick(100)
+    world.run(10)
     world.mirrored = BAD
     world.tick(600)  # seen by nobody before the switch
     world.switch(staff=True)
