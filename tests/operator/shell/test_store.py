@@ -77,6 +77,8 @@ class TestOwn:
         store, body = Store(), run(1)
         store.put({**body, "metadata": {**body["metadata"], **metadata}, "status": status})
         assert store.why(RUN) is expected
+        echo = Why.LATER if expected is Why.EVENT else expected
+        assert store.why(RUN, is_echo=True) is echo, "our own writing wakes nobody before those who wait"
 
     def test_one_that_is_gone_is_only_cleaned_up_after(self) -> None:
         assert Store().why(RUN) is Why.EVENT

@@ -142,8 +142,8 @@ class Operator:
 
     def taken(self, kind: str | None, body: Body) -> None:
         """Take in an event of one of our own kinds."""
-        concerned = self.store.drop(body) if kind == "DELETED" else self.store.put(body)
-        self._wake(concerned)
+        for key in self.store.drop(body) if kind == "DELETED" else self.store.put(body):
+            self.queue.add(key, self.store.why(key, is_echo=True))
 
     def listed(self, resource: Resource, listed: Listed) -> None:
         """Take in a fresh list (called by a watch's thread)."""

@@ -209,10 +209,15 @@ class Store:
         """Return our own objects unread. May be called, and they be read, in any thread."""
         return list(self._own.items())
 
-    def why(self, key: Key) -> Why:
-        """Return why a key is to be seen that an event concerns; one that is gone is cleaned up after."""
+    def why(self, key: Key, is_echo: bool = False) -> Why:
+        """Return why a key is to be seen that an event concerns; one that is gone is cleaned up after.
+
+        ``is_echo``: the event is about one of our own objects. Once it is answered that is mostly what we wrote
+        ourselves, and can wait: in a burst each first status would else wake its object before the next one's turn.
+        """
         kept = self._own.get(key)
-        return Why.EVENT if kept is None else kept.why
+        why = Why.EVENT if kept is None else kept.why
+        return Why.LATER if is_echo and why is Why.EVENT else why
 
     def every_s(self, key: Key) -> float:
         """Return how often an object wants its figures."""
