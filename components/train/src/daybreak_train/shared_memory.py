@@ -73,7 +73,12 @@ def turn(folder: Path = BLOCKS, within_s: float = TURN_WITHIN_S) -> Iterator[Non
                     f"{path}: another training on this machine has held it for {within_s:.0f} s; see what it waits for"
                 )
             time.sleep(0.01)
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(
+                file.fileno(), fcntl.LOCK_UN
+            )  # a process that was forked meanwhile would hold on to it
 
 
 def _locked(descriptor: int) -> bool:
