@@ -165,7 +165,8 @@ def _write_for_ever(folder: str) -> None:
 def test_killed_at_any_moment_the_newest_that_shows_is_valid(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     folder, last = str(tmp_path / "checkpoints"), 0
-    for pause in (0.05, 0.11, 0.17, 0.23):
+    pauses = [0.05, 0.11, 0.17, 0.23]
+    for pause in pauses:
         writer = context.Process(target=_write_for_ever, args=(folder,))
         writer.start()
         writer.join(pause)
@@ -174,6 +175,8 @@ def test_killed_at_any_moment_the_newest_that_shows_is_valid(tmp_path: Path) -> 
         step, said = newest(folder)
         assert said == []
         last = max(last, step or 0)
+        if pause == pauses[-1] and last == 0 and pause < 30.0:
+            pauses.append(2 * pause)  # a busy machine: nothing was written yet
     assert last > 0
 
 

@@ -32,7 +32,7 @@ def newest_checkpoint(out: Path) -> int:
     return max((int(path.name.removeprefix("step-")) for path in out.glob("checkpoints/*/step-*")), default=0)
 
 
-def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 300.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "nothing happened"
