@@ -18,12 +18,13 @@ from tests.cluster import sweeper
 from tests.cluster.binaries import NoClusterError
 from tests.cluster.processes import SWEEPER
 from tests.cluster.training_operator import WAITED_FOR
-from tests.e2e import cluster
+from tests.e2e import cluster, node
 
 FOLDER = "DAYBREAK_E2E_FOLDER"
 """Set inside: the data folder. Its name is that of the cgroup, too."""
 UNSHARE = ["unshare", "--mount", "--net", "--pid", "--fork", "--mount-proc", "--kill-child"]
 TRIED = "mount --make-rshared / && mount -t tmpfs tmpfs /run && ip link add tried type bridge"
+POD_TMP = Path("/tmp")
 CANNOT_BE_HERE = 77
 """The exit status where a machine has no room for a real node: what Automake's test harness takes for skipped."""
 
@@ -63,6 +64,11 @@ def lacking() -> str | None:
     tried = subprocess.run([*UNSHARE, "sh", "-c", TRIED], capture_output=True, text=True, check=False)
     if tried.returncode != 0:
         return f"no namespaces with mounts and bridges of their own: {tried.stderr.strip()}"
+    hidden = [folder for folder in node.host_folders(java=None) if folder.is_relative_to(POD_TMP)]
+    if hidden:
+        return (
+            f"pods have a {POD_TMP} of their own and would not see {hidden[0]}: clone the project elsewhere"
+        )
     try:
         cluster.locate(os.environ, lambda text: print(f"e2e: {text}", flush=True))
     except NoClusterError as reason:
