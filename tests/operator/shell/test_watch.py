@@ -69,11 +69,11 @@ def play(script: Script, *, optional: bool = False) -> tuple[Watch, list[Any]]:
     sink, kube = Sink(), Client(script)
     watch = Watch(kube, PODS, sink, optional=optional, absent_s=0.0, back_off=BackOff(0.0, 0.0))  # type: ignore[arg-type]
     script.watch = watch
+    others = set(threading.enumerate())  # the last ones of an operator that another test ended may still wait
     watch.start()
-    for thread in threading.enumerate():
-        if thread.name == "watch-pods":
-            thread.join(10)
-            assert not thread.is_alive()
+    for thread in set(threading.enumerate()) - others:
+        thread.join(60)
+        assert not thread.is_alive()
     return watch, sink.told
 
 
