@@ -7,9 +7,7 @@ would take to start is not in here, and the data's results are handed over as a 
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,6 +17,7 @@ from pathlib import Path
 from daybreak_contracts import handover, names
 from daybreak_operator.shell import kube as clients
 from daybreak_operator.shell.resources import PODS, PYTORCH_JOBS, RUNS
+from tests.bench.beside import cluster_of
 from tests.bench.diary import Body, Diary
 from tests.bench.operator import operator
 from tests.bench.row import Row
@@ -178,12 +177,8 @@ def trains(cluster: Reach, run: str, namespace: str) -> bool:
 def measure() -> list[Row]:
     """Ten falls, one after the other."""
     parts = launcher.WITH_TRAINING_OPERATOR
-    with tempfile.TemporaryDirectory() as folder:
-        cluster = launcher.start(parts, os.environ, lambda text: print(text, file=sys.stderr))
-        try:
-            found = measured(cluster, Path(folder) / "log")
-        finally:
-            cluster.close()
+    with tempfile.TemporaryDirectory() as folder, cluster_of(parts) as cluster:
+        found = measured(cluster, Path(folder) / "log")
     begun, ways = [one.begun for one in found], "4 left with 137, 3 evicted, 3 deleted"
     return [
         Row(

@@ -6,8 +6,6 @@ Deployments, and later one gateway that answers for all.
 
 from __future__ import annotations
 
-import os
-import sys
 import tempfile
 import threading
 import time
@@ -28,6 +26,7 @@ from daybreak_operator.shell.answers import ConflictError
 from daybreak_operator.shell.figures import GATEWAY_PORT, SILENT_EVERY_S
 from daybreak_operator.shell.kube import MERGE, Chosen, Kube
 from daybreak_operator.shell.resources import DEPLOYMENTS, PODS, resource_of
+from tests.bench.beside import cluster_of
 from tests.bench.operator import Running, idle, is_ready, operator, settled
 from tests.bench.row import Row
 from tests.cluster import launcher
@@ -161,12 +160,8 @@ def all_serve(kube: Kube, namespace: str) -> bool:
 
 def measure() -> list[Row]:
     """All serve, nobody answers the operator's questions; then the gateways do."""
-    with tempfile.TemporaryDirectory() as folder:
-        cluster = launcher.start(launcher.API_SERVER, os.environ, lambda text: print(text, file=sys.stderr))
-        try:
-            return _measured(cluster, Path(folder) / "log")
-        finally:
-            cluster.close()
+    with tempfile.TemporaryDirectory() as folder, cluster_of(launcher.API_SERVER) as cluster:
+        return _measured(cluster, Path(folder) / "log")
 
 
 def _measured(cluster: launcher.Cluster, log: Path) -> list[Row]:

@@ -29,6 +29,7 @@ from daybreak_contracts.errors import TransientError
 from daybreak_operator.shell import kube as clients
 from daybreak_operator.shell.kube import MERGE, Chosen, Kube
 from daybreak_operator.shell.resources import DEPLOYMENTS, RUNS, Resource
+from tests.bench.beside import cluster_of
 from tests.bench.row import Row
 from tests.cluster import launcher
 from tests.cluster.processes import free_ports
@@ -233,12 +234,8 @@ def percentile(values: list[float], percent: int) -> float:
 
 def measure() -> list[Row]:
     """Burst, rest, steady changes, rest, idle minute."""
-    with tempfile.TemporaryDirectory() as folder:
-        cluster = launcher.start(launcher.API_SERVER, os.environ, lambda text: print(text, file=sys.stderr))
-        try:
-            return _measured(cluster, Path(folder) / "log")
-        finally:
-            cluster.close()
+    with tempfile.TemporaryDirectory() as folder, cluster_of(launcher.API_SERVER) as cluster:
+        return _measured(cluster, Path(folder) / "log")
 
 
 def _measured(cluster: launcher.Cluster, log: Path) -> list[Row]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import os
 import statistics
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from daybreak_operator.shell.figures import GATEWAY_PORT
 from daybreak_operator.shell.resources import DEPLOYMENTS, PODS
 from daybreak_serve.gateway.apiserver import Access
 from daybreak_serve.gateway.slices import Listed
+from tests.bench.beside import cluster_of
 from tests.bench.diary import Body, Diary
 from tests.bench.operator import operator
 from tests.bench.row import Row
@@ -273,8 +273,7 @@ def measure() -> list[Row]:
 
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)
-        cluster = launcher.start(launcher.FULL, os.environ, lambda text: print(text, file=sys.stderr))
-        stack.callback(cluster.close)
+        cluster = stack.enter_context(cluster_of(launcher.FULL))
         model = echo_model(folder)
         engines = {label: Engine(folder, model, OLD, label, max_concurrency=64) for label in ("old", "new")}
         for engine in engines.values():

@@ -8,8 +8,6 @@ connections fall silent while the API server lives on: a change made meanwhile h
 from __future__ import annotations
 
 import json
-import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +18,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from tests.bench.beside import cluster_of
 from tests.bench.operator import EXAMPLES, Running, is_ready, operator
 from tests.bench.row import Row
 from tests.cluster import launcher
@@ -117,11 +116,8 @@ def silent_streams(cluster: launcher.Cluster, log: Path) -> list[Row]:
 
 def beside(play: Callable[[launcher.Cluster, Path], list[Row]], folder: Path) -> list[Row]:
     """Run a play on a cluster of its own."""
-    cluster = launcher.start(launcher.API_SERVER, os.environ, lambda text: print(text, file=sys.stderr))
-    try:
+    with cluster_of(launcher.API_SERVER) as cluster:
         return play(cluster, folder / play.__name__)
-    finally:
-        cluster.close()
 
 
 def measure() -> list[Row]:

@@ -7,13 +7,12 @@ minutes): it decides when a zone is tried again, not how soon a stock-out is ans
 
 from __future__ import annotations
 
-import os
 import statistics
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tests.bench.beside import cluster_of
 from tests.bench.row import Row
 from tests.cluster import launcher
 from tests.cluster.reach import Reach, wait_for
@@ -37,11 +36,8 @@ class Times:
 
 def measure() -> list[Row]:
     """Return the rows of the room."""
-    cluster = launcher.start(launcher.FULL, os.environ, lambda text: print(text, file=sys.stderr))
-    try:
+    with cluster_of(launcher.FULL) as cluster:
         times = [once(cluster) for _ in range(REPEATS)]
-    finally:
-        cluster.close()
     slowest = max(one.fallback for one in times)
     return [
         *rows("stock-out told, to another zone asked", [one.fallback for one in times], f"<= {INTERVAL_S}"),

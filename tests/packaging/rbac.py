@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.cluster.reach import Reach
 from tests.packaging.render import MANIFESTS, NAMESPACE, Object, chart
 
 ACCOUNT = "daybreak-operator"
 FILES = ("serviceaccounts.yaml", "rbac.yaml")
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Where such an operator lives, which namespace it watches, where Kubeflow's pods are, and its own account."""
+
+    home: str
+    team: str
+    pipelines: str
+    kubeconfig: Path
 
 
 def operator_objects() -> list[Object]:
@@ -58,6 +73,21 @@ def bound_elsewhere(home: str, team: str, pipelines: str) -> list[Object]:
         for thing in chart((), settings)
         if "Role" in thing["kind"] and thing["metadata"]["name"].startswith(ACCOUNT)
     ]
+
+
+@contextmanager
+def elsewhere(cluster: Reach, folder: Path) -> Iterator[Elsewhere]:
+    """Bind an operator's account as ``bound_elsewhere`` says, in namespaces of its own."""
+    home, team, pipelines = cluster.namespace(), cluster.namespace(), cluster.namespace()
+    things = bound_elsewhere(home, team, pipelines)
+    for thing in things:
+        cluster.apply(thing)
+    account = account_of(home)
+    cluster.kubectl("create", "serviceaccount", account, "-n", home)
+    yield Elsewhere(home, team, pipelines, cluster.kubeconfig_of(account, home, folder))
+    for thing in things:
+        if thing["kind"].startswith("Cluster"):
+            cluster.kubectl("delete", thing["kind"], thing["metadata"]["name"])
 
 
 def _renamed(value: Any, others: dict[str, str]) -> Any:

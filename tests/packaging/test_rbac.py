@@ -208,19 +208,14 @@ class TestKubeflowInItsOwnNamespace:
 
     @pytest.fixture
     def elsewhere(self, cluster: Reach, tmp_path: Path) -> Iterator[Elsewhere]:
-        home, team, pipelines = cluster.namespace(), cluster.namespace(), cluster.namespace()
-        things = rbac.bound_elsewhere(home, team, pipelines)
-        for thing in things:
-            cluster.apply(thing)
-        account = rbac.account_of(home)
-        cluster.kubectl("create", "serviceaccount", account, "-n", home)
-        settings = Settings(
-            namespace=home, watch_namespaces=(team,), kubeflow_url="http://k", kubeflow_namespace=pipelines
-        )
-        yield Elsewhere(connect({}, str(cluster.kubeconfig_of(account, home, tmp_path))), settings, pipelines)
-        for thing in things:
-            if thing["kind"].startswith("Cluster"):
-                cluster.kubectl("delete", thing["kind"], thing["metadata"]["name"])
+        with rbac.elsewhere(cluster, tmp_path) as bound:
+            settings = Settings(
+                namespace=bound.home,
+                watch_namespaces=(bound.team,),
+                kubeflow_url="http://k",
+                kubeflow_namespace=bound.pipelines,
+            )
+            yield Elsewhere(connect({}, str(bound.kubeconfig)), settings, bound.pipelines)
 
     def test_is_enough_to_begin(self, elsewhere: Elsewhere) -> None:
         preflight.check(elsewhere.kube, elsewhere.settings)

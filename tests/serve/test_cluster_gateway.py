@@ -514,9 +514,8 @@ async def test_an_event_finds_the_gateway_that_answered(
     assert (await cluster.client.post("/v1/events", json=wrong)).status_code == 503
 
 
-async def test_shadow_requests_are_asked_after_the_answer_and_counted_apart(
-    cluster: Cluster, engines: dict[str, Engine]
-) -> None:
+async def mirror_all(cluster: Cluster, engines: dict[str, Engine]) -> None:
+    """Let the candidate see every request; return when it has seen one."""
     await cluster.list(*engines.values())
     await cluster.route(stable=OLD, candidate=NEW, shadowPercent=100)
     await cluster.ready()
@@ -527,6 +526,12 @@ async def test_shadow_requests_are_asked_after_the_answer_and_counted_apart(
         return NEW in figures.models and figures.models[NEW].shadow_requests > 0
 
     await until(is_mirrored)
+
+
+async def test_shadow_requests_are_asked_after_the_answer_and_counted_apart(
+    cluster: Cluster, engines: dict[str, Engine]
+) -> None:
+    await mirror_all(cluster, engines)
     figures = await cluster.figures()
     assert (figures.models[NEW].requests, figures.models[NEW].shown) == (0, 0)
     assert figures.models[NEW].shadow_errors == 0
@@ -536,16 +541,7 @@ async def test_shadow_requests_are_asked_after_the_answer_and_counted_apart(
 async def test_no_user_waits_for_a_mirrored_request_and_it_is_no_load(
     cluster: Cluster, engines: dict[str, Engine]
 ) -> None:
-    await cluster.list(*engines.values())
-    await cluster.route(stable=OLD, candidate=NEW, shadowPercent=100)
-    await cluster.ready()
-
-    async def is_mirrored() -> bool:
-        await cluster.answerer("ada")
-        figures = await cluster.figures()
-        return NEW in figures.models and figures.models[NEW].shadow_requests > 0
-
-    await until(is_mirrored)
+    await mirror_all(cluster, engines)
     os.kill(engines["new-a"].child.pid, signal.SIGSTOP)  # what is mirrored from now on hangs
     try:
         answerers = [await cluster.answerer(f"user-{number}") for number in range(20)]

@@ -58,26 +58,18 @@ def back_end() -> Iterator[BackEnd]:
 
 @pytest.fixture
 def place(cluster: Reach, back_end: BackEnd, tmp_path: Path) -> Iterator[Place]:
-    home, team, pipelines = cluster.namespace(), cluster.namespace(), cluster.namespace()
-    things = rbac.bound_elsewhere(home, team, pipelines)
-    for thing in things:
-        cluster.apply(thing)
-    account = rbac.account_of(home)
-    cluster.kubectl("create", "serviceaccount", account, "-n", home)
-    for namespace in (team, pipelines):
-        cluster.kubectl("create", "serviceaccount", "daybreak-pipeline", "-n", namespace)
-    settings = Settings(
-        backend="KubeflowPipelines",
-        kubeflow_url=back_end.url,
-        kubeflow_namespace=pipelines,
-        storage_secret="storage",
-        namespace=home,
-        watch_namespaces=(team,),
-    )
-    yield Place(cluster, cluster.kubeconfig_of(account, home, tmp_path), settings, team, pipelines)
-    for thing in things:
-        if thing["kind"].startswith("Cluster"):
-            cluster.kubectl("delete", thing["kind"], thing["metadata"]["name"])
+    with rbac.elsewhere(cluster, tmp_path) as bound:
+        for namespace in (bound.team, bound.pipelines):
+            cluster.kubectl("create", "serviceaccount", "daybreak-pipeline", "-n", namespace)
+        settings = Settings(
+            backend="KubeflowPipelines",
+            kubeflow_url=back_end.url,
+            kubeflow_namespace=bound.pipelines,
+            storage_secret="storage",
+            namespace=bound.home,
+            watch_namespaces=(bound.team,),
+        )
+        yield Place(cluster, bound.kubeconfig, settings, bound.team, bound.pipelines)
 
 
 @contextmanager
