@@ -43,7 +43,12 @@ def begin(stage: Scene, replicas: int) -> None:
     stage.operator()
     stage.capacity("Spot", a=6, b=6, c=6)
     stage.apply(replicas=replicas)
-    stage.wait(f"{replicas} on spot", lambda ready: is_on_spot(ready, replicas))
+    stage.wait(f"{replicas} on spot", lambda ready: is_on_spot(ready, replicas) and needed(stage) == replicas)
+
+
+def needed(stage: Scene) -> int:
+    """Return how many replicas the status says are needed: after a change, and after each slow step down."""
+    return int(stage.status["capacity"]["needed"])
 
 
 def test_from_nothing_to_the_cheapest_in_two_zones(stage: Scene) -> None:
@@ -68,7 +73,9 @@ def test_a_stock_out_leads_to_the_next_zone_within_an_interval(stage: Scene) -> 
     stage.apply(replicas=5)
     refused = wait_for("a stock-out", lambda: stage.notebook.told("FailedScaleUp", began))
     wait_for("the back-off", lambda: stage.zone(SPOT_A).get("state") == "BackingOff")
-    assert stage.metric(SPOT_A) == 1.0
+    wait_for(
+        "the back-off's figure", lambda: stage.metric(SPOT_A) == 1.0
+    )  # it ends and begins anew meanwhile
     elsewhere = wait_for(
         "another zone",
         lambda: [at for place in (SPOT_B, SPOT_C) if (at := stage.notebook.asked(place, refused))],
@@ -111,7 +118,7 @@ def test_it_follows_the_load_up_at_once_and_down_slowly_and_never_down_blindly(s
     begin(stage, 2)
     stage.apply(replicas=None)
     stage.gateways.load(14.0)  # 14 at work, 4 places in each: 5.4 replicas at 65 %
-    wait_for("more replicas", lambda: stage.status["capacity"]["needed"] >= 6)
+    wait_for("more replicas", lambda: needed(stage) >= 6)
     stage.wait("six", lambda ready: sum(ready.values()) >= 6)
     stage.gateways.fall_silent()
     wait_for("stale figures", lambda: "StaleFigures" in stage.reasons())
@@ -130,10 +137,9 @@ def test_it_follows_the_load_up_at_once_and_down_slowly_and_never_down_blindly(s
 def test_kubectl_scale_is_respected(stage: Scene) -> None:
     begin(stage, 2)
     stage.cluster.kubectl("scale", "modeldeployment", "completions", "-n", stage.namespace, "--replicas=4")
-    stage.wait("four", lambda ready: is_on_spot(ready, 4))
-    assert stage.status["capacity"]["needed"] == 4
+    stage.wait("four", lambda ready: is_on_spot(ready, 4) and needed(stage) == 4)
     stage.cluster.kubectl("scale", "modeldeployment", "completions", "-n", stage.namespace, "--replicas=1")
-    stage.wait("one, and a spare", lambda ready: 1 <= sum(ready.values()) <= 2)
+    stage.wait("one, and a spare", lambda ready: 1 <= sum(ready.values()) <= 2 and needed(stage) == 1)
 
 
 @pytest.mark.parametrize("writes", [1, 2])
