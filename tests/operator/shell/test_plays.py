@@ -71,6 +71,11 @@ def child(cluster: Reach, namespace: str, name: str = "first-child") -> dict[str
     return cluster.get("configmap", name, namespace)
 
 
+def grown(cluster: Reach, namespace: str) -> dict[str, Any]:
+    """The child of a run: a new object has its first status before it."""
+    return dict(wait_for("a child", lambda: child(cluster, namespace)))
+
+
 def stalled(
     cluster: Reach, namespace: str, status: str = "True", name: str = "first", kind: str = "trainingrun"
 ) -> dict[str, Any]:
@@ -119,12 +124,11 @@ class TestOneObject:
             before = writes(running)
             make(cluster, namespace)
             run = settled(cluster, namespace)
-            made = child(cluster, namespace)
+            made = grown(cluster, namespace)
             wait_for("the event", lambda: cluster.kubectl("get", "events", "-n", namespace, "-o", "name"))
             seen = passes(running)
             running.wake("TrainingRun", namespace, "first")
             wait_for("another pass", lambda: passes(running) > seen)
-            assert made is not None
             assert made["metadata"]["ownerReferences"][0]["uid"] == run["metadata"]["uid"]
             assert writes(running) - before == 3
         assert (
@@ -141,9 +145,7 @@ class TestOneObject:
     def test_has_its_deleted_child_made_anew(self, cluster: Reach, namespace: str) -> None:
         make(cluster, namespace)
         with replica(cluster, namespace):
-            settled(cluster, namespace)
-            old = child(cluster, namespace)
-            assert old is not None
+            old = grown(cluster, namespace)
             cluster.kubectl("delete", "configmap", "first-child", "-n", namespace)
             wait_for(
                 "another child",
@@ -155,7 +157,7 @@ class TestOneObject:
     ) -> None:
         make(cluster, namespace)
         with replica(cluster, namespace):
-            settled(cluster, namespace)
+            grown(cluster, namespace)
             edit = json.dumps({"data": {"size": "9", "mine": "yes"}})
             cluster.kubectl("patch", "configmap", "first-child", "-n", namespace, "--type=merge", "-p", edit)
             wait_for(
@@ -186,8 +188,7 @@ class TestOneObject:
             assert found["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
             cluster.kubectl("delete", "configmap", "first-child", "-n", namespace)
             stalled(cluster, namespace, "False", kind=kind)
-            made = child(cluster, namespace)
-            assert made is not None
+            made = grown(cluster, namespace)
             assert made["metadata"]["labels"][names.LABEL_OWNER] == "first"
 
     def test_that_is_refused_says_so_and_others_go_on(self, cluster: Reach, namespace: str) -> None:
@@ -290,7 +291,7 @@ class TestTroubles:
     def test_an_api_server_that_restarts_is_survived(self, cluster: Reach, namespace: str) -> None:
         make(cluster, namespace)
         with replica(cluster, namespace) as running:
-            settled(cluster, namespace)
+            grown(cluster, namespace)
             cluster.restart_apiserver()
             make(cluster, namespace, name="second")
             settled(cluster, namespace, name="second")
@@ -309,7 +310,7 @@ class TestTroubles:
             there = f"https://127.0.0.1:{proxy.port}"
             kubeconfig.write_text(cluster.kubeconfig.read_text().replace(cluster.url, there))
             with Replica(str(kubeconfig), namespace) as running:
-                settled(cluster, namespace)
+                grown(cluster, namespace)
                 assert proxy.silence() > 10
                 cluster.kubectl("delete", "configmap", "first-child", "-n", namespace)
                 make(cluster, namespace, name="second")
