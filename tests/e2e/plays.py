@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from daybreak_contracts import names
-from daybreak_contracts.figures import TrainerFigures
+from daybreak_contracts.figures import GatewayFigures, TrainerFigures
 from tests.e2e import installation
 from tests.e2e.cluster import NODE, ZONE, NodeCluster
 from tests.e2e.installation import ACCELERATOR, OperatorProcess
@@ -68,12 +68,15 @@ class Play:
             pod for pod in self.pods(names.ROLE_TRAINING) if pod["metadata"]["labels"].get(role) == "master"
         ]
         newest = max(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default={})
-        address = (newest.get("status") or {}).get("podIP")
         try:
-            with urllib.request.urlopen(f"http://{address}:8080/progress", timeout=10) as answer:
-                return TrainerFigures.model_validate_json(answer.read())
+            return TrainerFigures.model_validate_json(told(newest, ":8080/progress"))
         except (OSError, ValueError):
             return None
+
+    def gateway(self) -> GatewayFigures:
+        """Return what the gateway counts."""
+        (pod,) = self.pods(names.ROLE_GATEWAY)
+        return GatewayFigures.model_validate_json(told(pod, ":9090/figures"))
 
     def apply(self, thing: dict[str, Any]) -> None:
         """Create or change an object in the team's namespace."""
@@ -103,6 +106,13 @@ class Play:
         """Return the short digest of the model that answered a user; None when nobody answered."""
         status, answer = self.ask(deployment, user, groups)
         return str(answer["system_fingerprint"]) if status == 200 else None
+
+
+def told(pod: dict[str, Any], place: str) -> bytes:
+    """Return what a pod answers at a port and path; OSError when it does not."""
+    address = (pod.get("status") or {}).get("podIP")
+    with urllib.request.urlopen(f"http://{address}{place}", timeout=10) as answer:
+        return bytes(answer.read())
 
 
 def prepare(cluster: NodeCluster) -> None:

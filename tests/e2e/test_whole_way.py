@@ -125,7 +125,17 @@ def test_a_second_run_finds_its_data_done_and_its_model_waits_for_the_switches(p
     }
     play.patch("md", "completions", {"spec": {"model": {"trainingRunRef": {"name": "tiny-again"}}}})
     wait_for("a candidate in shadow", lambda: play.stage("completions") == "Shadow", WITHIN_S)
-    assert model_for(play, "anyone", "staff") == model_for(play, "anyone")
+    old = model_for(play, "anyone")
+    candidate = digest_of(play, "tiny-again")
+
+    def mirrored() -> bool:
+        assert model_for(play, "anyone", "staff") == old, "nobody shall have a model in shadow"
+        counted = play.gateway().models.get(candidate)
+        return counted is not None and counted.shadow_requests > 0
+
+    wait_for("a request that the candidate sees too", mirrored, WITHIN_S)
+    counted = play.gateway().models[candidate]
+    assert (counted.requests, counted.shadow_errors) == (0, 0)
 
 
 def test_the_staff_switch_reaches_staff_and_nobody_else(play: Play) -> None:

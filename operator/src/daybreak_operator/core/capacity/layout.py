@@ -21,7 +21,7 @@ from daybreak_operator.core.capacity.values import Place
 class Tuning:
     """What shortage costs, in the dearest offering's prices per hour, and how patient placement is."""
 
-    short: float = 160.0
+    short: float = 180.0
     """Price of being certain to have too few, whatever the number missing."""
     missing: float = 10.0
     """Price of each replica that is missing on average: leads out of shortages that one replica cannot end."""
@@ -41,7 +41,7 @@ class Tuning:
     """After this long with too few, on-demand fills the gap whatever else is hoped for."""
     release_s: int = 600
     """On-demand goes after enough others have answered this long."""
-    margin: float = 0.1
+    margin: float = 0.2
     """Share of its price that a replica must be worth giving up for: keeps placement from wavering."""
     pause_s: int = PAUSE_S
     patience: Patience = PATIENCE
