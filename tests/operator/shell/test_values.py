@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from daybreak_contracts import names
@@ -119,6 +121,36 @@ def test_who_is_asked_for_figures(child: dict[str, Any], urls: list[str]) -> Non
     found = list(targets(store))
     assert [target.url for target in found] == urls
     assert [target.every_s for target in found if target.kind == "gateway"] in ([], [7.0])
+
+
+UIDS = st.sampled_from(["u", "v"])
+CHANGES = st.one_of(
+    st.tuples(st.just("own"), UIDS, st.integers(5, 7)),
+    st.tuples(st.just("no own"), UIDS, st.just(0)),
+    st.tuples(st.just("pod"), UIDS, st.sampled_from(["10.0.0.1", "10.0.0.2", ""])),
+    st.tuples(st.just("no pod"), UIDS, st.just(0)),
+)
+
+
+@given(st.lists(CHANGES, max_size=12))
+def test_whoever_is_to_be_asked_anew_the_cache_says_that_something_changed(changes: list[Any]) -> None:
+    store, before = Store(), (0, list[Target]())
+    for version, (what, uid, value) in enumerate(changes, 1):
+        metadata = {"name": "x", "namespace": "here", "uid": uid, "resourceVersion": str(version)}
+        own = {"apiVersion": "", "kind": KEY.kind, "metadata": metadata}
+        labels = {names.LABEL_OWNER_UID: uid}
+        child = pod("gateway", labels=labels, status={"podIP": value}, resourceVersion=str(version))
+        if what == "own":
+            store.put({**own, "spec": {"scaling": {"intervalSeconds": value}}})
+        elif what == "no own":
+            store.drop(own)
+        elif what == "pod":
+            store.put_child(child)
+        else:
+            store.drop_child(child)
+        after = store.generation, list(targets(store))
+        assert after[0] > before[0] or after[1] == before[1]
+        before = after
 
 
 def target(uid: str = "p", key: Key = KEY) -> Target:

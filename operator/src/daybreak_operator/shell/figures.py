@@ -192,6 +192,8 @@ class Poller:
     enqueue: Callable[[Key], None]
     tick_s: float = 1.0
     _at_work: set[str] = field(default_factory=set)
+    _found: tuple[int, list[Target]] = (-1, [])
+    """The targets, and the store's generation that they are of."""
 
     async def run(self) -> None:
         """Ask for ever."""
@@ -202,11 +204,16 @@ class Poller:
             asyncio.TaskGroup() as tasks,
         ):
             while True:
-                for target in self.readings.due(targets(self.store)):
+                for target in self.readings.due(self._targets()):
                     if target.uid not in self._at_work:
                         self._at_work.add(target.uid)
                         tasks.create_task(self._ask(session, target))
                 await asyncio.sleep(self.tick_s)
+
+    def _targets(self) -> list[Target]:
+        if self._found[0] != self.store.generation:
+            self._found = self.store.generation, list(targets(self.store))
+        return self._found[1]
 
     async def _ask(self, session: aiohttp.ClientSession, target: Target) -> None:
         is_news = False

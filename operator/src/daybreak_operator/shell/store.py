@@ -158,6 +158,8 @@ class Store:
         self._owner_of: dict[ChildId, str] = {}
         self._pods: dict[ChildId, None] = {}
         """In the order of their coming; a set would do."""
+        self.generation = 0
+        """Rises whenever `pods` or `every_s` may answer otherwise: who asks often need not look through all of them."""
         self._followers: defaultdict[Key, set[Key]] = defaultdict(set)
         self._noticed: set[str] = set()
         self._told: OrderedDict[str, dict[str, Body]] = OrderedDict()
@@ -172,6 +174,7 @@ class Store:
         if old is not None and not old.is_older(body):
             return set()
         new = Own(body)
+        self.generation += old is None or (old.uid, old.every_s) != (new.uid, new.every_s)
         self._follow(key, old, new)
         self._own[key] = new
         self._key_of_uid[new.uid] = key
@@ -184,6 +187,7 @@ class Store:
         old = self._own.get(key)
         if old is None or old.uid != body["metadata"]["uid"]:
             return set()
+        self.generation += 1
         self._follow(key, old, None)
         del self._own[key]
         self._key_of_uid.pop(old.uid, None)
@@ -248,6 +252,7 @@ class Store:
         self._owner_of[identity] = owner
         if body["kind"] == "Pod":
             self._pods[identity] = None
+            self.generation += 1
         self._children[owner][identity] = Kept(body)
         return self._owners(before, owner)
 
@@ -364,7 +369,9 @@ class Store:
 
     def _forget(self, identity: ChildId) -> None:
         owner = self._owner_of.pop(identity)
-        self._pods.pop(identity, None)
+        if identity in self._pods:
+            del self._pods[identity]
+            self.generation += 1
         del self._children[owner][identity]
         if not self._children[owner]:
             del self._children[owner]
