@@ -57,6 +57,11 @@ def stamp_of(body: Object) -> str:
     return str(annotations.get(names.ANNOTATION_SPEC, ""))
 
 
+def says_nothing(child: Object) -> bool:
+    """Return whether a child sets no field of its own, so that no conflict would tell that a namesake is not ours."""
+    return set(child) <= {"apiVersion", "kind", "metadata"}
+
+
 def differences(wanted: Any, found: Any) -> frozenset[str]:
     """Return the paths at which what was wanted is not there.
 

@@ -48,6 +48,8 @@ class Memory:
 
     applied: dict[ChildId, frozenset[str]] = field(default_factory=dict)
     """Differences that the API server makes of our own children (quantities it spells its own way)."""
+    alike: dict[ChildId, tuple[str, str]] = field(default_factory=dict)
+    """Stamp and version of children that were found to be as wanted: they are not compared again."""
     status: tuple[str, str] | None = None
     """Digests of the status as sent, and as the server keeps it (with its defaults)."""
     finding: Finding | None = None
@@ -134,9 +136,14 @@ def _to_apply(
             memory.applied.pop(identity, None)
             chosen.append((wanted, False))
             continue
-        usual = memory.applied.get(identity, frozenset())
-        if drift.stamp_of(found) != drift.stamp_of(wanted) or drift.differences(wanted, found) - usual:
+        stamp, usual = drift.stamp_of(wanted), memory.applied.get(identity, frozenset())
+        seen = (stamp, found["metadata"]["resourceVersion"])
+        if memory.alike.get(identity) == seen:
+            continue
+        if drift.stamp_of(found) != stamp or drift.differences(wanted, found) - usual:
             chosen.append((wanted, True))
+        else:
+            memory.alike[identity] = seen
     return chosen
 
 
@@ -267,7 +274,7 @@ class Executor:
     def _apply(self, children: tuple[tuple[Body, bool], ...], memory: Memory, result: Result) -> None:
         for child, is_ours in children:
             try:
-                if not is_ours and _says_nothing(child) and self._is_taken(child, memory, result):
+                if not is_ours and drift.says_nothing(child) and self._is_taken(child, memory, result):
                     continue
                 made = self.kube.apply(child, force=is_ours)
             except NotFoundError as error:
@@ -353,11 +360,6 @@ def _backend(pipelines: Pipelines | None) -> Pipelines:
 def is_new(body: Object) -> bool:
     """Return whether nothing was ever said of the object."""
     return not body.get("status")
-
-
-def _says_nothing(child: Object) -> bool:
-    """Whether the child sets no field of its own, so that no conflict would tell that a namesake is not ours."""
-    return set(child) <= {"apiVersion", "kind", "metadata"}
 
 
 def is_same_owner(found: Object, child: Object) -> bool:
