@@ -73,9 +73,8 @@ def test_a_stock_out_leads_to_the_next_zone_within_an_interval(stage: Scene) -> 
     stage.apply(replicas=5)
     refused = wait_for("a stock-out", lambda: stage.notebook.told("FailedScaleUp", began))
     wait_for("the back-off", lambda: stage.zone(SPOT_A).get("state") == "BackingOff")
-    wait_for(
-        "the back-off's figure", lambda: stage.metric(SPOT_A) == 1.0
-    )  # it ends and begins anew meanwhile
+    # Waited for, as a back-off of a second ends and begins anew meanwhile.
+    wait_for("the back-off's figure", lambda: stage.metric(SPOT_A) == 1.0)
     elsewhere = wait_for(
         "another zone",
         lambda: [at for place in (SPOT_B, SPOT_C) if (at := stage.notebook.asked(place, refused))],

@@ -76,9 +76,8 @@ def turn(folder: Path = BLOCKS, within_s: float = TURN_WITHIN_S) -> Iterator[Non
         try:
             yield
         finally:
-            fcntl.flock(
-                file.fileno(), fcntl.LOCK_UN
-            )  # a process that was forked meanwhile would hold on to it
+            # By hand: a process that was forked meanwhile would hold on to it.
+            fcntl.flock(file.fileno(), fcntl.LOCK_UN)
 
 
 def _locked(descriptor: int) -> bool:
