@@ -6,6 +6,7 @@ import mmap
 import os
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -56,6 +57,27 @@ def test_a_sweep_spares_what_a_process_maps(tmp_path: Path) -> None:
     finally:
         kept.unlink(missing_ok=True)
         gone.unlink(missing_ok=True)
+
+
+def test_a_sweep_bears_with_runs_that_end_beside_it(tmp_path: Path) -> None:
+    blocks = [tmp_path / f"{number:06}_locals" for number in range(200)]
+    ended = threading.Event()
+
+    def come_and_go() -> None:
+        while not ended.is_set():
+            for block in blocks:
+                block.touch()
+            for block in blocks:
+                block.unlink()
+
+    with ThreadPoolExecutor() as others:
+        neighbours = others.submit(come_and_go)
+        try:
+            for _ in range(100):
+                assert shared_memory.sweep(NOW, tmp_path, tmp_path / "locks") == 0, "theirs are young"
+        finally:
+            ended.set()
+        neighbours.result()
 
 
 def test_a_machine_without_shared_memory_has_nothing_to_sweep(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from daybreak_contracts.errors import TransientError
@@ -93,12 +93,19 @@ def sweep(now: float, blocks: Path = BLOCKS, locks: Path | None = None) -> int:
     if not blocks.is_dir():
         return 0
     locks = locks if locks is not None else Path(tempfile.gettempdir())
-    mine = [path for path in _named(blocks) if path.stat().st_uid == os.getuid()]
-    stale = stale_prefixes(((path.name, path.stat().st_mtime) for path in mine), mapped_blocks(), now)
+    mine = {path: found.st_mtime for path, found in _seen(_named(blocks)) if found.st_uid == os.getuid()}
+    stale = stale_prefixes(((path.name, changed) for path, changed in mine.items()), mapped_blocks(), now)
     gone = [path for path in (*mine, *_named(locks)) if path.name[:6] in stale]
     for path in gone:
         path.unlink(missing_ok=True)
     return len(gone)
+
+
+def _seen(paths: Iterable[Path]) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield what is still there: a run that ends beside this one takes its blocks with it."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            yield path, path.stat()
 
 
 def _named(folder: Path) -> list[Path]:
