@@ -1,6 +1,7 @@
 """The operator as a process of its own that may be killed: ``python -m tests.operator.live CONFIG``.
 
-Real decisions, short times. CONFIG is JSON: kubeconfig, namespace, and ``dies_after`` writes that follow a stock-out.
+Real decisions, short times. CONFIG is JSON: kubeconfig, namespace, whether thrifty, and ``dies_after`` writes that
+follow a stock-out.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 import sys
 from typing import Any
 
-from tests.operator.live.hasty import DECISIONS, TIMING
+from tests.operator.live.hasty import TIMING, decisions
 from tests.operator.shell.replica import Replica
 
 KILLED = 137
@@ -40,7 +41,8 @@ def die_after(replica: Replica, writes: int) -> None:
 def main(document: str) -> None:
     """Run until killed."""
     given = json.loads(document)
-    with Replica(given["kubeconfig"], given["namespace"], DECISIONS, given["me"], TIMING) as replica:
+    deciding = decisions(thrifty=given["thrifty"])
+    with Replica(given["kubeconfig"], given["namespace"], deciding, given["me"], TIMING) as replica:
         if given.get("dies_after"):
             die_after(replica, given["dies_after"])
         replica.wait()

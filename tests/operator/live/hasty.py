@@ -10,6 +10,7 @@ from daybreak_operator.core.capacity.layout import Tuning
 from daybreak_operator.core.capacity.offerings import Patience
 from daybreak_operator.shell.lease import LeaseTimes
 from daybreak_operator.shell.queue import BackOff
+from daybreak_operator.shell.reconcile import Decisions
 from daybreak_operator.shell.run import Timing
 
 HASTY = Tuning(
@@ -22,7 +23,15 @@ HASTY = Tuning(
     ),
 )
 """Only a launch that gets no answer keeps its time: a busy machine must not look like a stock-out."""
-DECISIONS = replace(REAL, deployment=partial(REAL.deployment, tuning=HASTY))
+THRIFTY = replace(HASTY, short=5.0)
+"""Buys no insurance: as many replicas are asked for as are missing, and one more is one too many."""
+
+
+def decisions(*, thrifty: bool = False) -> Decisions:
+    """Return the operator's decisions, with a deployment's as hasty as said above."""
+    return replace(REAL, deployment=partial(REAL.deployment, tuning=THRIFTY if thrifty else HASTY))
+
+
 TIMING = Timing(
     lease=LeaseTimes(duration_s=15.0, deadline_s=10.0, renew_s=3.0, retry_s=0.3, request_s=4.0),
     back_off=BackOff(0.1, 1.0),

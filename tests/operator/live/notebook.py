@@ -94,6 +94,20 @@ class Notebook:
                 most = max(most, sum(there.values())) if one.at >= since else 0
         return most
 
+    def story(self, since: float) -> str:
+        """Return what was asked for where, and what nobody had a machine for, in its order: for a play that failed."""
+        asked = [
+            (one.at, f"asked for {one.body['spec'].get('replicas', 1)} in {'/'.join(one.place)}")
+            for one in self.of("Deployment", since)
+            if one.place[0]
+        ]
+        refused = [
+            (one.at, one.body.get("message", ""))
+            for one in self.of("Event", since)
+            if one.body.get("reason") == "FailedScaleUp"
+        ]
+        return "\n".join(f"{at - since:6.2f} s {what}" for at, what in sorted(asked + refused))
+
     def ready_counts(self, since: float, until: float) -> Iterator[int]:
         """Yield how many engines answered, at the moment and after each change of a pod."""
         answering: set[str] = set()

@@ -24,7 +24,7 @@ from tests.cluster.cloud_model import Change, Offering, Rules
 from tests.cluster.nodes import NodeSpec
 from tests.cluster.reach import Reach, wait_for
 from tests.operator.live.gateways import Gateways
-from tests.operator.live.hasty import DECISIONS, TIMING
+from tests.operator.live.hasty import TIMING, decisions
 from tests.operator.live.notebook import Notebook, Place, answers
 from tests.operator.shell.replica import Replica
 
@@ -78,6 +78,7 @@ class Scene:
     gateways: Gateways
     notebook: Notebook
     me: str = "live"
+    thrifty: bool = False
     parts: dict[str, Any] = field(default_factory=dict)
     _replica: Replica | None = None
     _running: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
@@ -187,7 +188,8 @@ class Scene:
     def operator(self) -> Replica:
         """Return the operator in this process; it is started where it does not run."""
         if self._replica is None:
-            replica = Replica(str(self.cluster.kubeconfig), self.namespace, DECISIONS, self.me, TIMING)
+            deciding = decisions(thrifty=self.thrifty)
+            replica = Replica(str(self.cluster.kubeconfig), self.namespace, deciding, self.me, TIMING)
             self._replica = self._running.enter_context(replica)
         return self._replica
 
@@ -203,6 +205,7 @@ class Scene:
             "kubeconfig": str(self.cluster.kubeconfig),
             "namespace": self.namespace,
             "me": self.me,
+            "thrifty": self.thrifty,
             **given,
         }
         command = [sys.executable, "-m", "tests.operator.live", json.dumps(about)]
