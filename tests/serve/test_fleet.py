@@ -154,6 +154,15 @@ class TestTallies:
         clock.now = 1061.0
         assert figures_of(tallies).arrivals_by_second == (3, *(0,) * 56, 1, 0, 0)
 
+    def test_how_long_answers_take_is_told_of_the_last_thousand(self) -> None:
+        tallies = Tallies("pod", Clock())
+        assert (figures_of(tallies).recent_requests, figures_of(tallies).recent_seconds) == (0, 0.0)
+        for seconds in (*(2.0,) * 3000, *(0.25,) * 600):
+            tallies.answer(OLD, seconds, failed=False)
+        found = figures_of(tallies)
+        assert (found.recent_requests, found.recent_seconds) == (1000, 400 * 2.0 + 600 * 0.25)
+        assert found.models[OLD].seconds == 3000 * 2.0 + 600 * 0.25
+
     @pytest.mark.parametrize(
         ("seconds", "bucket"), [(0.0, 0), (0.010, 0), (0.0101, 1), (10.0, 15), (10.1, 16)]
     )

@@ -121,7 +121,7 @@ class TestSettling:
 
 
 def figures(name: str, at: float, arrivals: tuple[int, ...], requests: int = 10) -> GatewayFigures:
-    model = ModelFigures(requests=requests, seconds=0.2 * requests)
+    model = ModelFigures(requests=100 * requests, seconds=1000.0 * requests)
     return GatewayFigures(
         instance=name,
         started=0.0,
@@ -129,6 +129,8 @@ def figures(name: str, at: float, arrivals: tuple[int, ...], requests: int = 10)
         arrivals_by_second=arrivals,
         inflight=3,
         held=1,
+        recent_requests=requests,
+        recent_seconds=0.2 * requests,
         models={"m": model},
     )
 
@@ -138,6 +140,12 @@ class TestSumming:
         readings = (figures("a", NOW - 2, (1, 2, 3)), figures("b", NOW - 7, (10, 20)))
         demand = demand_of(readings, gateways=2, slots=8, floor=1, now=NOW)
         assert demand == Demand((1.0, 12.0, 23.0), 0.2, 6.0, 2.0, 0.0, 7.0, 8, 1)
+
+    def test_an_answer_takes_as_long_as_the_last_ones_not_as_in_the_gateways_whole_life(self) -> None:
+        quick, slow = figures("a", NOW, (), requests=30), figures("b", NOW, (), requests=10)
+        slow = slow.model_copy(update={"recent_seconds": 10.0})
+        demand = demand_of((quick, slow), gateways=2, slots=8, floor=1, now=NOW)
+        assert demand.service_s == pytest.approx((30 * 0.2 + 10 * 1.0) / 40)
 
     def test_a_gateway_that_does_not_answer_makes_the_figures_stale(self) -> None:
         assert demand_of((figures("a", NOW, (1,)),), gateways=2, slots=8, floor=1, now=NOW).age_s is None

@@ -63,6 +63,10 @@ class GatewayFigures(Figures):
     """Requests that wait for a free slot."""
     queue_p95_ms: float = 0.0
     """Over the last 15 seconds."""
+    recent_requests: int = 0
+    """Answered requests that ``recent_seconds`` is the sum of: the last thousand, of all models."""
+    recent_seconds: float = 0.0
+    """Sum of their durations. How long an answer takes now; the models' sums are of the gateway's whole life."""
     models: dict[str, ModelFigures] = Field(default_factory=dict)
     """By digest of the model."""
 

@@ -15,6 +15,8 @@ from daybreak_serve.gateway.events import RETAINED_AFTER_S, Event, Record, chara
 
 ARRIVAL_WINDOW_S = 60
 QUEUE_WINDOW_S = 15.0
+NUM_RECENT = 1000
+"""Answers that tell how long one takes now: at ten requests a second the last two minutes."""
 MAX_WAITS = 10_000
 """Bounds the memory of a flood; 15 s at 600 requests a second."""
 ACCEPTING = ("accepted", "partiallyAccepted")
@@ -48,6 +50,7 @@ class Tallies:
         self._arrivals = 0
         self._by_second: dict[int, int] = {}
         self._waits: deque[tuple[float, float]] = deque(maxlen=MAX_WAITS)
+        self._recent: deque[float] = deque(maxlen=NUM_RECENT)
         self.rejected = 0
 
     def model(self, digest: str) -> ModelTally:
@@ -72,6 +75,7 @@ class Tallies:
         tally.requests += 1
         tally.errors += failed
         tally.seconds += seconds
+        self._recent.append(seconds)
         tally.latency_buckets[bisect.bisect_left(LATENCY_BOUNDS_MS, 1000 * seconds)] += 1
 
     def shadow(self, digest: str, seconds: float, *, failed: bool) -> None:
@@ -112,6 +116,8 @@ class Tallies:
             inflight=sum(inflight.values()),
             held=held,
             queue_p95_ms=self._queue_p95_ms(now),
+            recent_requests=len(self._recent),
+            recent_seconds=sum(self._recent),
             models={**gone, **models},
         )
 

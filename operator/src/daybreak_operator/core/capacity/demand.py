@@ -38,12 +38,11 @@ def demand_of(
     summed = tuple(
         float(sum(one[-back] for one in seconds if len(one) >= back)) for back in range(longest, 0, -1)
     )
-    models = [model for reading in figures for model in reading.models.values()]
-    answered = sum(model.requests for model in models)
+    answered = sum(reading.recent_requests for reading in figures)
     complete = len(figures) >= max(1, gateways)
     return Demand(
         arrivals_by_second=summed,
-        service_s=sum(model.seconds for model in models) / answered if answered else None,
+        service_s=sum(reading.recent_seconds for reading in figures) / answered if answered else None,
         inflight=float(sum(reading.inflight for reading in figures)),
         waiting=float(sum(reading.held for reading in figures)),
         queue_p95_s=max((reading.queue_p95_ms for reading in figures), default=0.0) / 1000.0,

@@ -47,7 +47,7 @@ class Demand:
     arrivals_by_second: tuple[float, ...] = ()
     """Requests in each of the last whole seconds, oldest first, 60 at most."""
     service_s: float | None = None
-    """Mean seconds that a replica works at a request; None before the first answer."""
+    """Mean seconds that a replica works at a request, of the last ones; None before the first answer."""
     inflight: float = 0.0
     waiting: float = 0.0
     """Requests held because no slot was free."""
