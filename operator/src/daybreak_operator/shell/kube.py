@@ -14,10 +14,11 @@ from urllib.parse import urlencode
 
 import urllib3
 from kubernetes.client import ApiClient, Configuration
-from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.config import ConfigException, load_kube_config
 
-from daybreak_contracts import names
+from daybreak_contracts import kubernetes_access, names
 from daybreak_contracts.errors import TransientError, UserError
+from daybreak_contracts.kubernetes_access import Access
 from daybreak_operator.core.plan import Object, Ref
 from daybreak_operator.shell.answers import NotFoundError, error_of, watch_error
 from daybreak_operator.shell.resources import Resource, plural_in, resource_for, resource_of
@@ -55,13 +56,18 @@ class Chosen:
         return {"labelSelector": self.labels, "fieldSelector": self.fields}
 
 
+Authorization = Callable[[], str | None]
+"""Gives the header's value for the next request, scheme and token; None: the connection's certificate says it."""
+
+
 @dataclass(frozen=True)
-class Access:
+class Connection:
     """How the API server is reached: what another client needs to do the same."""
 
     server: str
     ca_path: str | None
     insecure: bool
+    scheme: str | None
     token: str | None
     certificate_path: str | None
     private_key_path: str | None
@@ -75,23 +81,25 @@ def stream_s(silence_s: float) -> int:
 class Kube:
     """A client. ``may_write`` is asked before every write but the Lease's own, ``seen`` is told of every answer."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, authorization: Authorization | None = None) -> None:
         configuration.connection_pool_maxsize = NUM_CONNECTIONS
         self._configuration = configuration
+        self._authorization = authorization or (lambda: header_of(configuration))
         self._pool: urllib3.PoolManager = ApiClient(configuration).rest_client.pool_manager
         self.seen: Seen = lambda verb, plural, code: None
         self.may_write: Callable[[], bool] = lambda: True
         self.request_s = REQUEST_S
 
-    def access(self) -> Access:
-        """Return how the server is reached now; a service account's token is read anew."""
+    def connection(self) -> Connection:
+        """Return how the server is reached now; a token that is kept in a file is read anew."""
         made = self._configuration
-        header = made.get_api_key_with_prefix("authorization")
-        return Access(
+        scheme, _, token = (self._header() or "").partition(" ")
+        return Connection(
             server=made.host,
             ca_path=made.ssl_ca_cert,
             insecure=not made.verify_ssl,
-            token=header.removeprefix("Bearer ") if header else None,
+            scheme=scheme or None,
+            token=token or None,
             certificate_path=made.cert_file,
             private_key_path=made.key_file,
         )
@@ -239,6 +247,12 @@ class Kube:
             raise TransientError("not the leader: nothing is written")
         return self._call(method, path, query, body, content_type=content_type)
 
+    def _header(self) -> str | None:
+        try:
+            return self._authorization()
+        except OSError as error:
+            raise TransientError(f"the service account's token can't be read: {error}") from error
+
     def _doubt(self, error: urllib3.exceptions.HTTPError) -> None:
         """A connection fell silent: those that wait in the pool may have too, and each would cost a timeout."""
         reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) else error
@@ -275,8 +289,8 @@ class Kube:
         filled = {key: value for key, value in query.items() if value}
         url = self._configuration.host + path + (f"?{urlencode(filled)}" if filled else "")
         sent = {"User-Agent": names.FIELD_OWNER, "Accept": JSON, **(headers or {})}
-        if token := self._configuration.get_api_key_with_prefix("authorization"):
-            sent["Authorization"] = token
+        if header := self._header():
+            sent["Authorization"] = header
         try:
             answer = self._pool.request(
                 method,
@@ -312,16 +326,39 @@ def _lines(answer: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         yield from whole
 
 
+def header_of(configuration: Configuration) -> str | None:
+    """Return what the official client would send as Authorization.
+
+    Where a login leaves its token differs by version (``api_key["authorization"]`` in 30, ``api_key["BearerToken"]`` in
+    37); ``auth_settings`` is what the client's own requests read, in both.
+    """
+    setting = configuration.auth_settings().get("BearerToken")
+    return setting["value"] if setting else None
+
+
 def connect(environment: Mapping[str, str], kubeconfig: str | None = None) -> Kube:
     """Return a client by what a file, KUBECONFIG or the pod's service account gives; UserError without any."""
+    if kubeconfig is None and kubernetes_access.is_in_pod(environment):
+        return connect_as(kubernetes_access.access_of_pod(environment))
     configuration = Configuration()
     try:
-        if kubeconfig is None and environment.get("KUBERNETES_SERVICE_HOST"):
-            load_incluster_config(client_configuration=configuration)
-        else:
-            load_kube_config(config_file=kubeconfig, client_configuration=configuration)
+        load_kube_config(config_file=kubeconfig, client_configuration=configuration)
     except ConfigException as error:
         raise UserError(
             f"no way to the Kubernetes API: {error}; run in a pod, or name a kubeconfig by KUBECONFIG"
         ) from error
     return Kube(configuration)
+
+
+def connect_as(access: Access) -> Kube:
+    """Return a client with the account of a pod; UserError where its files are not mounted."""
+    configuration = Configuration()
+    configuration.host = access.server
+    for file in (access.token_file, access.ca_file):
+        if file is not None and not (file.is_file() and file.stat().st_size):
+            raise UserError(
+                f"no way to the Kubernetes API: {file} is missing or empty; the pod needs its service account's token "
+                "(automountServiceAccountToken: true)"
+            )
+    configuration.ssl_ca_cert = None if access.ca_file is None else str(access.ca_file)
+    return Kube(configuration, access.authorization)

@@ -249,7 +249,7 @@ class Operator:
         made = self._with
         feed = triggers.Feed(
             self.taken,
-            self.kube.access,
+            self.kube.connection,
             made.settings.watch_namespaces,
             self._timing.silence_s,
             stop,

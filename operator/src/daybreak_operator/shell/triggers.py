@@ -13,7 +13,7 @@ from typing import Any
 import kopf
 
 from daybreak_contracts import names
-from daybreak_operator.shell.kube import CONNECT_S, PAGE, REQUEST_S, Access, stream_s
+from daybreak_operator.shell.kube import CONNECT_S, PAGE, REQUEST_S, Connection, stream_s
 from daybreak_operator.shell.resources import PRIMARIES
 
 Taken = Callable[[str | None, dict[str, Any]], None]
@@ -54,7 +54,20 @@ class NoProgress(kopf.ProgressStorage):
         return essence
 
 
-def registry_for(taken: Taken, access: Callable[[], Access]) -> kopf.OperatorRegistry:
+def login_of(found: Connection) -> kopf.ConnectionInfo:
+    """Return what kopf reaches the API server with."""
+    return kopf.ConnectionInfo(
+        server=found.server,
+        ca_path=found.ca_path,
+        insecure=found.insecure,
+        scheme=found.scheme,
+        token=found.token,
+        certificate_path=found.certificate_path,
+        private_key_path=found.private_key_path,
+    )
+
+
+def registry_for(taken: Taken, connection: Callable[[], Connection]) -> kopf.OperatorRegistry:
     """Return kopf's registry: our login, and one handler for the events of both kinds."""
     registry = kopf.OperatorRegistry()
 
@@ -62,16 +75,7 @@ def registry_for(taken: Taken, access: Callable[[], Access]) -> kopf.OperatorReg
         taken(event["type"], event["object"])
 
     async def login(**_: Any) -> kopf.ConnectionInfo:
-        found = access()
-        return kopf.ConnectionInfo(
-            server=found.server,
-            ca_path=found.ca_path,
-            insecure=found.insecure,
-            scheme="Bearer" if found.token else None,
-            token=found.token,
-            certificate_path=found.certificate_path,
-            private_key_path=found.private_key_path,
-        )
+        return login_of(connection())
 
     for resource in PRIMARIES:
         kopf.on.event(names.GROUP, names.VERSION, resource.plural, registry=registry)(on_event)
@@ -103,7 +107,7 @@ class Feed:
     """How kopf is run."""
 
     taken: Taken
-    access: Callable[[], Access]
+    connection: Callable[[], Connection]
     namespaces: tuple[str, ...]
     """Empty: all."""
     silence_s: float
@@ -116,7 +120,7 @@ async def run(feed: Feed) -> None:
     """Feed events until asked to stop."""
     ours = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
-        registry=registry_for(feed.taken, feed.access),
+        registry=registry_for(feed.taken, feed.connection),
         settings=settings_for(feed.silence_s),
         standalone=True,
         clusterwide=not feed.namespaces,
