@@ -67,6 +67,6 @@ def test_a_machine_with_java_gives_it(tmp_path: Path) -> None:
     assert require_java({"JAVA_HOME": str(home)}).binary == home / "bin" / "java"
 
 
-def test_the_error_says_make_setup(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="make setup"):
+def test_the_error_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="apt-get install default-jre-headless"):
         require_java({"PATH": str(tmp_path)}, ())
