@@ -19,6 +19,10 @@ run: setup ## Raw code in, a served completion model out (manifests/examples/fir
 	$(UV) run --frozen daybreak run manifests/examples/first-light.yaml
 
 ##@ Develop
+.PHONY: test-fast
+test-fast: setup ## Tests that need no Java, no cluster, no torchrun and no Triton: a minute
+	$(UV) run --frozen pytest -m fast --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
+
 .PHONY: test
 test: setup ## All tests, with coverage, in two processes
 	$(UV) run --frozen pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder --cov --cov-report=term

@@ -16,6 +16,7 @@ from tests.cluster import binaries, launcher
 from tests.cluster.binaries import NoClusterError
 from tests.cluster.launcher import API_SERVER, FULL, WITH_TRAINING_OPERATOR, Parts
 from tests.cluster.reach import Reach
+from tests.plugins.needs import starts
 
 MODES = {"cluster": API_SERVER, "full_cluster": FULL, "training_cluster": WITH_TRAINING_OPERATOR}
 ASKED = pytest.StashKey[set[str]]()
@@ -80,12 +81,14 @@ def _running(parts: Parts, config: pytest.Config) -> Iterator[Reach]:
 
 
 @pytest.fixture(scope="session")
+@starts("cluster")
 def cluster(pytestconfig: pytest.Config) -> Iterator[Reach]:
     """etcd and an API server with our kinds: no controller looks after anything."""
     yield from _running(API_SERVER, pytestconfig)
 
 
 @pytest.fixture(scope="session")
+@starts("cluster")
 def _larger_cluster(pytestconfig: pytest.Config) -> Iterator[Reach]:
     """One for both that follow: two of them would take memory for nothing."""
     parts = WITH_TRAINING_OPERATOR if "training_cluster" in pytestconfig.stash[ASKED] else FULL

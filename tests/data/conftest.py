@@ -14,12 +14,14 @@ import xxhash
 
 from daybreak_contracts import artifacts, names
 from daybreak_data.spark import open_session
+from tests.plugins.needs import starts
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
 @pytest.fixture(scope="session")
+@starts("jvm")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """A session on two local threads; steps that run in this process use it again."""
     with open_session("tests", 2, str(tmp_path_factory.mktemp("spark"))) as session:

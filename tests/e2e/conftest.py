@@ -12,9 +12,11 @@ from tests.e2e import cluster, installation, plays
 from tests.e2e.cluster import NodeCluster
 from tests.e2e.installation import OperatorProcess
 from tests.e2e.plays import Play
+from tests.plugins.needs import starts
 
 
 @pytest.fixture(scope="session")
+@starts("cluster")
 def node_cluster() -> Iterator[NodeCluster]:
     """A cluster whose one node runs real containers."""
     folder = os.environ.get("DAYBREAK_E2E_FOLDER")

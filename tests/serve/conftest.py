@@ -22,6 +22,7 @@ from daybreak_serve.modelfolder import ModelFolder, open_model
 from daybreak_serve.process import Child
 from daybreak_serve.repository import build_repository
 from daybreak_serve.triton import Reach, ServerFiles, TritonServer, find_installation, free_port
+from tests.plugins.needs import starts
 from tests.serve.gateways import NEW, OLD, Engine
 
 TEXTS = [
@@ -211,6 +212,7 @@ class SlowEngine:
 
 
 @pytest.fixture(scope="session")
+@starts("triton")
 def slow(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlowEngine]:
     """The echo engine behind a gateway with two places, so that queues form."""
     folder = tmp_path_factory.mktemp("slow")

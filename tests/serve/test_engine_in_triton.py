@@ -16,6 +16,7 @@ from daybreak_serve.modelfolder import ModelFolder
 from daybreak_serve.protocol import Options
 from daybreak_serve.repository import build_repository
 from daybreak_serve.triton import TritonServer
+from tests.plugins.needs import starts
 from tests.serve.conftest import new_server, start_gateway, wait_for
 
 NUM_LEAVERS = 8
@@ -23,6 +24,7 @@ MAX_TOKENS = 240
 
 
 @pytest.fixture(scope="module")
+@starts("triton")
 def server(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     """Triton with the real engine and its metrics."""
     folder = tmp_path_factory.mktemp("llama")

@@ -22,6 +22,7 @@ from daybreak_contracts import artifacts, names
 from daybreak_contracts.resources.run import CustomModel, Model, Objective, Training
 from daybreak_contracts.steps import ShardResult, TokenizerResult, TrainArgs
 from daybreak_train import launch
+from tests.plugins.needs import starts
 
 CONTEXT = 64
 TINY = CustomModel(hidden_size=32, layers=2, heads=2, key_value_heads=1, intermediate_size=64)
@@ -252,6 +253,7 @@ class Zygote:
 
 
 @pytest.fixture(scope="session")
+@starts("torchrun")
 def zygote() -> Iterator[Zygote]:
     started = Zygote()
     yield started

@@ -1,0 +1,62 @@
+"""Holds the fast tests to starting nothing that takes long: `guard.py` refuses it, here the test fails for it.
+
+Python processes that tests start are held to it as well, in runs that have chosen fast tests only (`-m fast`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.plugins import guard
+
+WATCH = guard.Watch()
+NESTED = Path(__file__).with_name("nested")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the hook once in this process, and the environment of those that follow."""
+    sys.addaudithook(WATCH)
+    if config.option.markexpr == "fast":
+        notes = tempfile.NamedTemporaryFile(prefix="daybreak-fast-tests-", delete=False)  # noqa: SIM115
+        notes.close()
+        os.environ[guard.NOTES] = notes.name
+        os.environ["PYTHONPATH"] = os.pathsep.join(
+            [str(NESTED), *filter(None, [os.environ.get("PYTHONPATH")])]
+        )
+        config.add_cleanup(lambda: Path(notes.name).unlink(missing_ok=True))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Watch from a fast test's first fixture to its last."""
+    WATCH.test = item.nodeid if item.get_closest_marker("fast") else None
+    try:
+        return (yield)
+    finally:
+        WATCH.test = None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """Fail for what was refused, even where the test put up with it."""
+    result = yield
+    refused = [*WATCH.refused, *_noted()]
+    WATCH.refused.clear()
+    if refused:
+        pytest.fail("\n".join(refused), pytrace=False)
+    return result
+
+
+def _noted() -> list[str]:
+    notes = os.environ.get(guard.NOTES)
+    if notes is None:
+        return []
+    found = Path(notes).read_text().splitlines()
+    Path(notes).write_text("")
+    return found
