@@ -247,8 +247,8 @@ class TestSize:
 
     def test_no_function_takes_many_positional_parameters(self) -> None:
         interface = (
-            "daybreak_pipelines.components",
-            "daybreak_pipelines.definitions",
+            "daybreak_pipelines.kubeflow.components",
+            "daybreak_pipelines.kubeflow.definitions",
         )  # Kubeflow's, not ours
         many = []
         for where, node in functions():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daybreak_contracts.validate import validate_text
+from daybreak_contracts.manifests.validate import validate_text
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("components/*/README.md")])

@@ -12,10 +12,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daybreak_contracts import crd
+from daybreak_contracts.definitions import crd
+from daybreak_contracts.manifests.validate import validate_text
 from daybreak_contracts.resources import ModelDeployment, TrainingRun
 from daybreak_contracts.resources.run import FROZEN_ONCE_STARTED
-from daybreak_contracts.validate import validate_text
 
 Manifest = dict[str, Any]
 
@@ -92,7 +92,7 @@ def test_every_rule_is_broken_by_some_row() -> None:
 
 
 def _models(model: Any) -> set[Any]:
-    from daybreak_contracts.model_tree import part_of
+    from daybreak_contracts.manifests.model_tree import part_of
 
     found = {model}
     for field in model.model_fields.values():

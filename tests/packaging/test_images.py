@@ -20,7 +20,7 @@ CONTAINER_FILES = sorted([*ROOT.glob("components/*/Dockerfile"), *ROOT.glob("*/D
 SYNC = re.compile(r"^RUN uv sync (.*)$", re.MULTILINE)
 NEVER_INSTALLED = {"triton_python_backend_utils"}
 """Triton's own, there only inside of it."""
-ONE_MACHINE_ONLY = {"cli.py: daybreak_serve", "local_run.py: daybreak_serve"}
+ONE_MACHINE_ONLY = {"cli.py: daybreak_serve", "run.py: daybreak_serve"}
 """`daybreak serve` and `daybreak run` are for a machine with the whole workspace."""
 
 

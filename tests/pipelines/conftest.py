@@ -6,7 +6,8 @@ import pytest
 
 from daybreak_contracts import steps
 from daybreak_contracts.resources import TrainingRun
-from daybreak_pipelines import planner, report
+from daybreak_pipelines.report import page as report
+from daybreak_pipelines.report import planner
 
 
 @pytest.fixture

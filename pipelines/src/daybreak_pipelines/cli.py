@@ -85,13 +85,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from daybreak_pipelines.local_run import run_manifest
+    from daybreak_pipelines.local.run import run_manifest
 
     return run_manifest(options.manifest, options.cores)
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from daybreak_contracts import validate
+    from daybreak_contracts.manifests import validate
 
     text, exit_code = validate.report(options.files)
     print(text)
@@ -117,14 +117,14 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from daybreak_pipelines.record import find_model
+    from daybreak_pipelines.local.record import find_model
     from daybreak_serve.local import serve_forever
 
     return serve_forever(find_model(options.run), host=options.host, port=options.port)
 
 
 def _job(options: argparse.Namespace) -> int:
-    from daybreak_pipelines.job import run_job
+    from daybreak_pipelines.local.job import run_job
 
     return run_job(options.pipeline, options.parameters, os.environ, sys.stderr)
 

@@ -16,7 +16,7 @@ def compiled_pipelines() -> dict[Path, str]:
     """Return the golden pipeline packages: path below the root, content."""
     from kfp import compiler
 
-    from daybreak_pipelines.definitions import PIPELINES
+    from daybreak_pipelines.kubeflow.definitions import PIPELINES
 
     files = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing, fail when a file differs")
     options = parser.parse_args(argv)
-    from daybreak_contracts.generate import generated_files
+    from daybreak_contracts.definitions.generate import generated_files
 
     differing = []
     for path, content in {**generated_files(ROOT), **compiled_pipelines()}.items():

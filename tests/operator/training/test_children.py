@@ -14,7 +14,7 @@ from daybreak_data import spark_cluster
 from daybreak_operator.core.training.placement import Place, place_after, place_of, places
 from daybreak_operator.core.training.pod_patch import merge, patched_pod
 from daybreak_operator.settings import Settings
-from daybreak_pipelines import packages
+from daybreak_pipelines.kubeflow import packages
 from tests.operator.training.world import SPEC, UID, World
 
 KUBEFLOW = Settings(backend="KubeflowPipelines", kubeflow_url="http://ml-pipeline", storage_secret="keys")

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from daybreak_contracts import crd, names
+from daybreak_contracts import names
+from daybreak_contracts.definitions import crd
 from tests.cluster.reach import ROOT, KubectlError, Reach
 from tests.contracts.test_agreement import (
     CHANGES,

@@ -10,9 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from daybreak_contracts import artifacts, wording
-from daybreak_contracts.model_tree import broken_rules_below, without_absent
-from daybreak_contracts.problems import path_text, value_text
+from daybreak_contracts import artifacts
+from daybreak_contracts.manifests import wording
+from daybreak_contracts.manifests.model_tree import broken_rules_below, without_absent
+from daybreak_contracts.manifests.problems import path_text, value_text
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec
 from daybreak_contracts.resources.fields import RULE_ERROR
 

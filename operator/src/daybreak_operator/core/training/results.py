@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from daybreak_contracts import errors, handover, names
-from daybreak_contracts.problems import path_text
+from daybreak_contracts.manifests.problems import path_text
 from daybreak_contracts.resources.run_status import StepStatus
 from daybreak_contracts.steps import RESULT_TYPES, StepResult
 from daybreak_operator.core.conditions import timestamp

@@ -16,7 +16,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from daybreak_contracts import names
-from daybreak_contracts.problems import path_text
+from daybreak_contracts.manifests.problems import path_text
 from daybreak_contracts.resources import TrainingRun
 from daybreak_contracts.resources.fields import RULE_ERROR
 from daybreak_contracts.resources.run import FROZEN_ONCE_STARTED, TrainingRunSpec

@@ -1,0 +1,1 @@
+"""What is generated from the models: CRDs, editor schemas, the reference page."""

@@ -1,0 +1,184 @@
+"""Manifests from files: every mistake at once, each with its place, its field path and a remedy.
+
+The checks are the models' own; this module finds them all (also the rules beside a field that is wrong itself),
+words them and guesses what was meant. Reads files, asks nothing else of the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from daybreak_contracts import names
+from daybreak_contracts.errors import EXIT_OK, EXIT_USER, UserError
+from daybreak_contracts.manifests import wording
+from daybreak_contracts.manifests.manifest_text import MAX_BYTES, Document, read_documents
+from daybreak_contracts.manifests.model_tree import broken_rules_below, without_absent
+from daybreak_contracts.manifests.problems import Location, Problem, path_text, render, value_text
+from daybreak_contracts.resources import ModelDeployment, TrainingRun
+from daybreak_contracts.resources.fields import RULE_ERROR, Resource
+
+KINDS: dict[str, type[Resource]] = {"TrainingRun": TrainingRun, "ModelDeployment": ModelDeployment}
+METADATA_FIELDS = (
+    "annotations", "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers",
+    "generateName", "generation", "labels", "managedFields", "name", "namespace", "ownerReferences",
+    "resourceVersion", "selfLink", "uid",
+)  # fmt: skip
+
+K = TypeVar("K", bound=Resource)
+
+
+def validate_file(path: Path) -> list[Problem]:
+    """Return everything that is wrong with the manifests of a YAML file, in the order of the text."""
+    return _checked_file(path)[1]
+
+
+def validate_text(data: bytes, file: str) -> list[Problem]:
+    """Return everything that is wrong with a YAML text; ``file`` is its name in the problems."""
+    return _checked_text(data, file)[1]
+
+
+def load_run(path: Path) -> TrainingRun:
+    """Return the one TrainingRun of a file. Anything wrong with it is one UserError that lists everything."""
+    return _load(path, TrainingRun)
+
+
+def load_deployment(path: Path) -> ModelDeployment:
+    """Return the one ModelDeployment of a file. Anything wrong is one UserError that lists everything."""
+    return _load(path, ModelDeployment)
+
+
+def report(paths: Sequence[Path]) -> tuple[str, int]:
+    """Return what ``daybreak validate FILE...`` prints, and its exit code: 0 all are valid, 2 something is wrong."""
+    lines, num_problems = [], 0
+    for path in paths:
+        objects, problems = _checked_file(path)
+        num_problems += len(problems)
+        lines += [render(problems)] if problems else []
+        lines += [f"{path}: {_title(item)} is valid" for item in objects if not problems]
+    if num_problems:
+        lines.append(f"{num_problems} problem{'s' if num_problems > 1 else ''}")
+    return "\n".join(lines), EXIT_USER if num_problems else EXIT_OK
+
+
+def _title(item: Any) -> str:
+    return f"{item.kind} {item.metadata.name}"
+
+
+def _load(path: Path, kind: type[K]) -> K:
+    objects, problems = _checked_file(path)
+    if problems:
+        raise UserError(render(problems))
+    wanted = [item for item in objects if isinstance(item, kind)]
+    if len(wanted) != 1:
+        found = ", ".join(_title(item) for item in objects)
+        raise UserError(f"{path}: must hold one {kind.__name__}, found {found or 'nothing'}")
+    return wanted[0]
+
+
+def _checked_file(path: Path) -> tuple[list[Resource], list[Problem]]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        return [], [Problem(str(path), 0, 0, "", f"cannot be read: {reason}")]
+    return _checked_text(data, str(path))
+
+
+def _checked_text(data: bytes, file: str) -> tuple[list[Resource], list[Problem]]:
+    documents, problems = read_documents(data, file)
+    if not documents and not problems:
+        problems = [
+            Problem(file, 0, 0, "", "holds no object", remedy=f"begin with apiVersion: {names.API_VERSION}")
+        ]
+    objects = []
+    for document in documents:
+        checker = _Checker(document, file)
+        checked = checker.check()
+        problems += checker.problems
+        if checked is not None:
+            objects.append(checked)
+    return objects, sorted(set(problems))
+
+
+class _Checker:
+    """Checks one document."""
+
+    def __init__(self, document: Document, file: str) -> None:
+        self._document = document
+        self._file = file
+        self.problems: list[Problem] = []
+
+    def check(self) -> Resource | None:
+        """Return the object when nothing is wrong with it."""
+        value = self._document.value
+        if not isinstance(value, dict):
+            self._add((), "must be a mapping with apiVersion, kind, metadata and spec", value_text(value))
+            return None
+        kind = self._kind(value)
+        if kind is None:
+            return None
+        self._metadata(value.get("metadata"))
+        value = {**without_absent(kind, value), "apiVersion": names.API_VERSION}
+        for location, sentence in broken_rules_below(kind, value):
+            self._add(location, sentence, remedy=self._empty_field_hint(location))
+        checked = self._fields(kind, value)
+        return None if self.problems else checked
+
+    def _kind(self, value: dict[str, Any]) -> type[Resource] | None:
+        version, kind = value.get("apiVersion"), value.get("kind")
+        if version is None:
+            self._add(("apiVersion",), "is required", remedy=f"add apiVersion: {names.API_VERSION}")
+        elif version != names.API_VERSION:
+            self._add(("apiVersion",), f"must be {names.API_VERSION}", value_text(version))
+        if kind not in KINDS:
+            found = "" if kind is None else value_text(kind)
+            guess = wording.did_you_mean(str(kind), list(KINDS))
+            self._add(("kind",), f"must be one of {', '.join(KINDS)}", found, guess)
+            return None
+        return KINDS[str(kind)]
+
+    def _metadata(self, metadata: Any) -> None:
+        for name in metadata if isinstance(metadata, dict) else ():
+            if name not in METADATA_FIELDS:
+                guess = wording.did_you_mean(name, METADATA_FIELDS)
+                self._add(("metadata", name), "unknown field", remedy=guess)
+
+    def _fields(self, kind: type[Resource], value: dict[str, Any]) -> Resource | None:
+        try:
+            return kind.model_validate(value, by_alias=True, by_name=False)
+        except ValidationError as error:
+            for detail in _real_errors(error):
+                location = tuple(part for part in detail["loc"])
+                said = wording.sentence(kind, location, detail)
+                self._add(location, said.message, said.got, said.remedy)
+            return None
+
+    def _empty_field_hint(self, location: Location) -> str:
+        """An empty field (``nextToken:``) is an absent one: say how to mean it."""
+        part: Any = self._document.value
+        for step in location:
+            inside = isinstance(part, dict) and step in part
+            part = part[step] if inside or (isinstance(part, list) and isinstance(step, int)) else None
+        empty = [name for name, item in part.items() if item is None] if isinstance(part, dict) else []
+        return f"an empty field counts as absent, write {empty[0]}: {{}}" if empty else ""
+
+    def _add(self, location: Location, message: str, got: str = "", remedy: str = "") -> None:
+        place = self._document.place(location)
+        self.problems.append(
+            Problem(self._file, place.line, place.column, path_text(location), message, got, remedy)
+        )
+
+
+def _real_errors(error: ValidationError) -> Iterator[Any]:
+    """Leave out the rules (found apart, all of them) and lists called short because an item is wrong."""
+    for detail in error.errors(include_url=False):
+        if detail["type"] == RULE_ERROR:
+            continue
+        if detail["type"] == "too_short" and len(detail["input"]) >= detail["ctx"]["min_length"]:
+            continue
+        yield detail

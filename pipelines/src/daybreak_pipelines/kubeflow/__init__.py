@@ -1,0 +1,1 @@
+"""The pipelines as Kubeflow takes them: components, definitions, images, compiled packages."""

@@ -1,0 +1,1 @@
+"""A run on one machine or in one pod: processes, progress, the record."""

@@ -1,0 +1,71 @@
+"""``run.json``: what a run made, at the top of its output, so that ``daybreak serve`` and people find it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from daybreak_contracts import storage
+from daybreak_contracts.errors import UserError
+
+FILE = "run.json"
+
+
+class PublishedModel(BaseModel):
+    """The model folder and its digest; set only when the model was evaluated and passed its gates."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    uri: str
+    digest: str
+
+
+class RunRecord(BaseModel):
+    """A finished run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    model: PublishedModel | None
+    failed_gates: tuple[str, ...] = ()
+    results: dict[str, Any]
+    """Step to its Result as JSON."""
+    seconds: dict[str, float]
+    peak_bytes: dict[str, int] = {}
+    """Step to the most memory of its processes together."""
+
+
+def write(output: str, record: RunRecord) -> None:
+    """Write the record; it appears whole or not at all."""
+    storage.write_json(storage.join(output, FILE), record.model_dump(mode="json"))
+
+
+def read(output: str) -> RunRecord:
+    """Read the record of a run's output; absent is a UserError."""
+    location = storage.join(output, FILE)
+    if not storage.exists(location):
+        raise UserError(f"{output}: no finished run here (no {FILE}); run `daybreak run MANIFEST` first")
+    return RunRecord.model_validate(storage.read_json(location))
+
+
+def find_model(run: str) -> str:
+    """Return the model folder that a person means: a model folder, a run's output, its name, or its manifest."""
+    if storage.exists(storage.join(run, "config.json")):
+        return run
+    if run.endswith((".yaml", ".yml")):
+        from daybreak_contracts.manifests.validate import load_run
+
+        return _model_of(load_run(Path(run)).spec.output.uri)
+    named = storage.join("runs", run)
+    if "/" not in run and not storage.exists(storage.join(run, FILE)) and storage.exists(named):
+        return _model_of(named)
+    return _model_of(run)
+
+
+def _model_of(output: str) -> str:
+    record = read(output)
+    if record.model is None:
+        raise UserError(f"{output}: the run did not pass its gates: {'; '.join(record.failed_gates)}")
+    return record.model.uri

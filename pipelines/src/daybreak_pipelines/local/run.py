@@ -1,0 +1,181 @@
+"""The command ``daybreak run``: model, a smoke of serving, the report. Decides where local things lie."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import cast
+
+from daybreak_contracts import arguments, names, steps, storage
+from daybreak_contracts.errors import UserError
+from daybreak_contracts.resources import TrainingRun
+from daybreak_contracts.resources.run import Language
+from daybreak_pipelines import plan
+from daybreak_pipelines.local import record
+from daybreak_pipelines.local.display import display_for
+from daybreak_pipelines.local.runner import Runner, exclusive
+from daybreak_pipelines.report import page as report
+from daybreak_pipelines.report.planner import Need, Shape, need
+
+REPORT = "report.html"
+PROMPTS: Mapping[Language, tuple[tuple[str, str], ...]] = {
+    Language.PYTHON: (
+        ('def read_json(path):\n    """Read a JSON file."""\n    with open(', ""),
+        (
+            "class Point:\n    def __init__(self, x, y):\n        ",
+            "\n\n    def norm(self):\n        return self.x",
+        ),
+    ),
+    Language.JAVASCRIPT: (("function sum(values) {\n  return ", "\n}\n"),),
+    Language.C: (("#include <stdio.h>\n\nint main(void) {\n  ", "\n  return 0;\n}\n"),),
+}
+"""What the smoke of serving asks (prompt, suffix), by the first of these languages that the run was trained on."""
+
+
+def run_manifest(manifest: Path, cores: int) -> int:
+    """Run a manifest the whole way and return the exit code. Every path in it is relative to the current folder."""
+    from daybreak_contracts.manifests.validate import load_run
+
+    run = load_run(manifest)
+    if run.spec.suspend:
+        raise UserError(f"{manifest}: spec.suspend is true, set it to false to run")
+    place = _place(run, cores)
+    signal.signal(signal.SIGTERM, _interrupt)
+    with exclusive(Path(place.work_dir)):
+        runner = Runner(run, place, display_for(sys.stderr), os.environ)
+        try:
+            runner.make_model()
+            completions = _smoke(runner)
+        finally:
+            runner.close()
+        return _conclude(runner, completions)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Meet a termination like Ctrl-C: children are stopped on the way out."""
+    del frame
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def _place(run: TrainingRun, cores: int) -> arguments.Place:
+    output = run.spec.output.uri
+    if storage.is_remote(output):
+        return arguments.Place(output, str(Path(".daybreak", run.metadata.name).absolute()), cores)
+    folder = storage.local_path(output).absolute()
+    return arguments.Place(str(folder), str(folder / ".work"), cores)
+
+
+def _smoke(runner: Runner) -> list[report.Completion]:
+    """Serve the model and ask it; a model that failed its gates is not served."""
+    evaluated = cast(steps.EvaluateResult, runner.results[names.STEP_EVALUATE])
+    if evaluated.failed_gates:
+        return []
+    from daybreak_serve import client, local
+
+    found = []
+    with runner.step(plan.STEP_SERVE, "starting Triton and the gateway"):
+        model = runner.results[names.STEP_EXPORT].uri
+        with local.serve(model, work_dir=Path(runner.place.work_dir) / "serve", port=0) as served:
+            for prompt, suffix in _prompts(runner.run):
+                began = time.monotonic()
+                answer = client.complete(served.url, prompt=prompt, suffix=suffix or None, max_tokens=32)
+                seconds = time.monotonic() - began
+                found.append(
+                    report.Completion(prompt, suffix, answer.text, seconds, answer.completion_tokens)
+                )
+    return found
+
+
+def _prompts(run: TrainingRun) -> tuple[tuple[str, str], ...]:
+    for language in run.spec.data.languages:
+        if language in PROMPTS:
+            return PROMPTS[language]
+    return PROMPTS[Language.C]
+
+
+def _conclude(runner: Runner, completions: list[report.Completion]) -> int:
+    """Write the report and the record, tell the person what there is, return the exit code."""
+    evaluated = cast(steps.EvaluateResult, runner.results[names.STEP_EVALUATE])
+    page = report.build(_values(runner, completions))
+    location = storage.join(runner.place.output, REPORT)
+    storage.write_bytes(location, page.encode())
+    exported = runner.results[names.STEP_EXPORT]
+    published = None
+    if not evaluated.failed_gates:
+        published = record.PublishedModel(uri=exported.uri, digest=exported.digest)
+    record.write(
+        runner.place.output,
+        record.RunRecord(
+            name=runner.run.metadata.name,
+            model=published,
+            failed_gates=evaluated.failed_gates,
+            results={step: result.model_dump(mode="json") for step, result in runner.results.items()},
+            seconds={step: round(seconds, 1) for step, seconds in runner.seconds.items()},
+            peak_bytes=runner.peak_bytes,
+        ),
+    )
+    if evaluated.failed_gates:
+        print(f"report: {location}", file=sys.stderr)
+        raise UserError(f"GateFailed: trained, but not published: {'; '.join(evaluated.failed_gates)}")
+    for item in completions[:1]:
+        print(f"{item.prompt}\x1b[1m{item.text}\x1b[0m{item.suffix}" if sys.stdout.isatty() else item.text)
+    print(f"model:  {exported.uri}\nreport: {location}\nserve:  daybreak serve {runner.run.spec.output.uri}")
+    return 0
+
+
+def _values(runner: Runner, completions: list[report.Completion]) -> report.Values:
+    results = runner.results
+    trained = cast(steps.TrainResult, results[names.STEP_TRAIN])
+    ledger = storage.read_bytes(storage.join(trained.uri, "ledger.jsonl")).decode().splitlines()
+    tokenizer = cast(steps.TokenizerResult, results[names.STEP_TOKENIZER])
+    model = runner.run.spec.model
+    return report.Values(
+        name=runner.run.metadata.name,
+        documents=cast(steps.DocumentsResult, results[names.STEP_DOCUMENTS]),
+        read_bytes=int(cast(steps.XrayResult, results[names.STEP_XRAY]).metrics["read_bytes"]),
+        tokenizer=tokenizer,
+        shards=cast(steps.ShardResult, results[names.STEP_SHARDS]),
+        trained=trained,
+        exported=cast(steps.ExportResult, results[names.STEP_EXPORT]),
+        evaluated=cast(steps.EvaluateResult, results[names.STEP_EVALUATE]),
+        size=model.size or "custom",
+        ledger=report.read_ledger(ledger),
+        completions=completions,
+        seconds=runner.seconds,
+        peak_bytes=runner.peak_bytes,
+        cached=frozenset(step for step, result in results.items() if result.cached),
+        needs=_needs(tokenizer),
+        links=_links(runner),
+        machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+    )
+
+
+def _needs(tokenizer: steps.TokenizerResult) -> list[Need]:
+    from daybreak_train.sizes import SIZES, num_parameters
+
+    ratios = tokenizer.bytes_per_token.values()
+    bytes_per_token = sum(ratios) / len(ratios) if ratios else 3.5
+    needs = []
+    for size in ("125m", "350m", "1b", "3b"):
+        shape = SIZES[size]
+        parameters = num_parameters(shape, vocabulary_size=32768)
+        needs.append(need(Shape(size, parameters, shape.layers, shape.hidden_size), 2048, bytes_per_token))
+    return needs
+
+
+def _links(runner: Runner) -> dict[str, str]:
+    """Return the pages beside the report, relative to it."""
+    xray = cast(steps.XrayResult, runner.results[names.STEP_XRAY])
+    pages = {
+        "x-ray of the data": storage.join(xray.uri, xray.html),
+        "scores and samples": storage.join(runner.results[names.STEP_EVALUATE].uri, "scores.html"),
+        "model folder": runner.results[names.STEP_EXPORT].uri,
+    }
+    prefix = runner.place.output.rstrip("/") + "/"
+    return {title: uri.removeprefix(prefix) for title, uri in pages.items()}

@@ -1,0 +1,80 @@
+"""The page: everything is on it, nothing that came from outside can act on it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from html.parser import HTMLParser
+
+from daybreak_pipelines.report import page as report
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        assert not any(name.startswith("on") or name == "src" for name, _ in attrs)
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def _parse(page: str) -> _Tags:
+    parser = _Tags()
+    parser.feed(page)
+    return parser
+
+
+def test_the_page_tells_what_was_made_and_how_good_it_is(values: report.Values) -> None:
+    text = " ".join(_parse(report.build(values)).text)
+    for expected in (
+        "61 MB",
+        "1,000 files",
+        "700 clean documents",
+        "1.3 million parameters",
+        "0.1100",
+        "84 ms",
+    ):
+        assert expected in text
+    assert "exact-duplicate" in text
+    assert "nothing changed" in text
+
+
+def test_nothing_from_outside_becomes_markup(values: report.Values) -> None:
+    page = _parse(report.build(values))
+    assert "script" not in page.seen
+    assert "x + 1</pre><script>" in page.text
+    assert "<first>" in "".join(page.text)
+
+
+def test_a_failed_gate_is_said(values: report.Values) -> None:
+    evaluated = values.evaluated.model_copy(update={"failed_gates": ("humaneval/pass@1 is 0, below 0.15",)})
+    page = report.build(dataclasses.replace(values, evaluated=evaluated, completions=[]))
+    assert "did not pass its gates" in page
+    assert "below 0.15" in page
+    assert "Serving was not tried" in page
+
+
+def test_the_ledger_becomes_a_curve_over_tokens() -> None:
+    lines = [
+        json.dumps({"step": 1, "tokens": 100, "loss": 9.0}),
+        json.dumps({"step": 2, "tokens": 200, "loss": 8}),
+    ]
+    assert report.read_ledger(lines) == [(100, 9.0), (200, 8.0)]
+
+
+def test_every_file_is_in_one_row_even_with_many_reasons(values: report.Values) -> None:
+    dropped = {f"reason-{index:02}": index + 1 for index in range(20)}
+    documents = values.documents.model_copy(update={"dropped": dropped})
+    text = " ".join(_parse(report.build(dataclasses.replace(values, documents=documents))).text)
+    assert f"other reasons {sum(range(1, 7))}" in text
+
+
+def test_only_a_small_model_is_excused(values: report.Values) -> None:
+    large = values.trained.model_copy(update={"num_parameters": 1_000_000_000})
+    assert "A model this small" in report.build(values)
+    assert "A model this small" not in report.build(dataclasses.replace(values, trained=large))
