@@ -25,8 +25,8 @@ from daybreak_contracts import names
 from daybreak_operator.shell import kube as clients
 from daybreak_operator.shell.figures import GATEWAY_PORT
 from daybreak_operator.shell.resources import DEPLOYMENTS, PODS
-from daybreak_serve.gateway.apiserver import Access
-from daybreak_serve.gateway.slices import Listed
+from daybreak_serve.gateway.cluster.apiserver import Access
+from daybreak_serve.gateway.cluster.slices import Listed
 from tests.bench.beside import cluster_of
 from tests.bench.diary import Body, Diary
 from tests.bench.operator import operator

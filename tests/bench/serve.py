@@ -25,11 +25,11 @@ import uvloop
 
 from daybreak_contracts import artifacts, names
 from daybreak_contracts.progress import Progress
-from daybreak_serve.gateway.streams import EngineClient, infer_request
+from daybreak_serve.engine.protocol import Options
+from daybreak_serve.engine.triton import free_port
+from daybreak_serve.gateway.pool.streams import EngineClient, infer_request
 from daybreak_serve.modelfolder import ModelFolder, open_model
 from daybreak_serve.process import Child
-from daybreak_serve.protocol import Options
-from daybreak_serve.triton import free_port
 from tests.bench.row import Row
 from tests.serve.conftest import (
     new_server,

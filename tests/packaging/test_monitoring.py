@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from daybreak_operator.shell.metrics import Metrics, Observations
 from daybreak_operator.shell.store import Store
-from daybreak_serve.gateway.metrics import GatewayMetrics
+from daybreak_serve.gateway.events.metrics import GatewayMetrics
 from tests.packaging import render
 from tests.packaging.render import CHART
 

@@ -18,9 +18,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from daybreak_contracts import names
-from daybreak_serve.gateway.slices import SERVICE_LABEL
+from daybreak_serve.engine.triton import free_port
+from daybreak_serve.gateway.cluster.slices import SERVICE_LABEL
 from daybreak_serve.pod.listening import listening
-from daybreak_serve.triton import free_port
 
 NAMESPACE, NAME = "prod", "completions"
 TOKEN = "a-token"

@@ -20,9 +20,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-from daybreak_serve import protocol
-from daybreak_serve.gateway.streams import FINAL
-from daybreak_serve.protocol import Chunk
+from daybreak_serve.engine import protocol
+from daybreak_serve.engine.protocol import Chunk
+from daybreak_serve.gateway.pool.streams import FINAL
 
 
 class Echo(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]

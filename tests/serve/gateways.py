@@ -17,14 +17,14 @@ import uvicorn
 
 from daybreak_contracts.figures import GatewayFigures
 from daybreak_serve.card import ModelCard, card_of
-from daybreak_serve.gateway.apiserver import Access
+from daybreak_serve.engine.triton import free_port
+from daybreak_serve.gateway.cluster.apiserver import Access
+from daybreak_serve.gateway.cluster.slices import Listed, as_listed
 from daybreak_serve.gateway.config import GatewaySettings
-from daybreak_serve.gateway.slices import Listed, as_listed
 from daybreak_serve.modelfolder import ModelFolder
 from daybreak_serve.pod.gateway import GatewayArgs, GatewayPod
 from daybreak_serve.pod.listening import SideServer
 from daybreak_serve.process import Child
-from daybreak_serve.triton import free_port
 from tests.serve.api_server import endpoint_slice
 
 OLD, NEW = "0" * 64, "1" * 64

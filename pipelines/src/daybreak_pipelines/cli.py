@@ -118,7 +118,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     from daybreak_pipelines.local.record import find_model
-    from daybreak_serve.local import serve_forever
+    from daybreak_serve.local.serving import serve_forever
 
     return serve_forever(find_model(options.run), host=options.host, port=options.port)
 
@@ -130,7 +130,7 @@ def _job(options: argparse.Namespace) -> int:
 
 
 def _complete(options: argparse.Namespace) -> int:
-    from daybreak_serve.client import complete
+    from daybreak_serve.local.client import complete
 
     prompt = sys.stdin.read() if options.prompt == "-" else options.prompt
     answer = complete(options.url, prompt=prompt, suffix=options.suffix, max_tokens=options.max_tokens)

@@ -10,7 +10,7 @@ from daybreak_contracts import names
 from daybreak_operator.core.capacity import offerings
 from daybreak_operator.core.deployment import engine_children, gateway_children, troubles
 from daybreak_operator.core.deployment.fleet import ENGINE
-from daybreak_serve import triton
+from daybreak_serve.engine import triton
 from daybreak_serve.pod import engine as engine_pod
 from tests.operator.deployment.world import World
 

@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from daybreak_contracts import names
 from daybreak_operator.shell.figures import GATEWAY_PORT
-from daybreak_serve.gateway.tallies import Tallies
+from daybreak_serve.gateway.events.tallies import Tallies
 from tests.cluster.reach import Reach
 
 TICK_S = 0.1

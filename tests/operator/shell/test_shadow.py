@@ -10,7 +10,7 @@ from daybreak_operator.core.deployment.decide import decide
 from daybreak_operator.shell import gather
 from daybreak_operator.shell.figures import Readings, Target
 from daybreak_operator.shell.queue import Key
-from daybreak_serve.gateway.tallies import Tallies
+from daybreak_serve.gateway.events.tallies import Tallies
 from tests.operator.deployment.world import M1, M2, World, model, serving_world
 
 KEY = Key(names.KIND_DEPLOYMENT, "team", "completions")

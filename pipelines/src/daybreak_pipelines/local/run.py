@@ -76,12 +76,12 @@ def _smoke(runner: Runner) -> list[report.Completion]:
     evaluated = cast(steps.EvaluateResult, runner.results[names.STEP_EVALUATE])
     if evaluated.failed_gates:
         return []
-    from daybreak_serve import client, local
+    from daybreak_serve.local import client, serving
 
     found = []
     with runner.step(plan.STEP_SERVE, "starting Triton and the gateway"):
         model = runner.results[names.STEP_EXPORT].uri
-        with local.serve(model, work_dir=Path(runner.place.work_dir) / "serve", port=0) as served:
+        with serving.serve(model, work_dir=Path(runner.place.work_dir) / "serve", port=0) as served:
             for prompt, suffix in _prompts(runner.run):
                 began = time.monotonic()
                 answer = client.complete(served.url, prompt=prompt, suffix=suffix or None, max_tokens=32)

@@ -21,19 +21,19 @@ from starlette.routing import Route
 from daybreak_contracts.figures import GatewayFigures
 from daybreak_contracts.routing import Routing
 from daybreak_serve.card import ModelCard
-from daybreak_serve.gateway.asking import Shadow
-from daybreak_serve.gateway.cluster import probe
-from daybreak_serve.gateway.completions import GROUPS_HEADER, USER_HEADER, Completions, Parts
+from daybreak_serve.gateway.cluster.peers import FORWARDED_HEADER, PREFIX, Peers
+from daybreak_serve.gateway.cluster.view import probe
 from daybreak_serve.gateway.config import GatewayConfig, GatewaySettings
-from daybreak_serve.gateway.events import Event, Journal, Record, characters_of, parse_events
-from daybreak_serve.gateway.exchange import ClientLeft, header, read_body
-from daybreak_serve.gateway.fleet import Fleet, model_of
-from daybreak_serve.gateway.metrics import GatewayMetrics, label_of
-from daybreak_serve.gateway.peers import FORWARDED_HEADER, PREFIX, Peers
-from daybreak_serve.gateway.problems import RETRY_AFTER_S, Problem
-from daybreak_serve.gateway.requests import groups_of
-from daybreak_serve.gateway.tallies import Tallies
-from daybreak_serve.gateway.tickets import Supersession
+from daybreak_serve.gateway.dispatch.completions import GROUPS_HEADER, USER_HEADER, Completions, Parts
+from daybreak_serve.gateway.events.journal import Event, Journal, Record, characters_of, parse_events
+from daybreak_serve.gateway.events.metrics import GatewayMetrics, label_of
+from daybreak_serve.gateway.events.tallies import Tallies
+from daybreak_serve.gateway.experiments.fleet import Fleet, model_of
+from daybreak_serve.gateway.experiments.shadow import Shadow
+from daybreak_serve.gateway.http.exchange import ClientLeft, header, read_body
+from daybreak_serve.gateway.http.problems import RETRY_AFTER_S, Problem
+from daybreak_serve.gateway.http.requests import groups_of
+from daybreak_serve.gateway.http.tickets import Supersession
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -91,8 +91,8 @@ def _fetch(options: argparse.Namespace) -> None:
 
 
 def _engine(options: argparse.Namespace) -> None:
+    from daybreak_serve.engine.repository import EngineSettings
     from daybreak_serve.pod.engine import EngineArgs, run
-    from daybreak_serve.repository import EngineSettings
 
     args = EngineArgs(
         model=options.model,
@@ -108,7 +108,7 @@ def _engine(options: argparse.Namespace) -> None:
 
 
 def _gateway(options: argparse.Namespace) -> None:
-    from daybreak_serve.gateway.apiserver import Access, access_of_pod
+    from daybreak_serve.gateway.cluster.apiserver import Access, access_of_pod
     from daybreak_serve.gateway.config import GatewaySettings
     from daybreak_serve.pod.gateway import GatewayArgs, own_address, parse_deployment, run
 

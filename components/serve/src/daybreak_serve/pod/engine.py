@@ -24,14 +24,10 @@ from starlette.routing import Route
 from daybreak_contracts import names, storage
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.progress import Progress
-from daybreak_serve import protocol
 from daybreak_serve.card import ModelCard, card_of
-from daybreak_serve.gateway.readiness import Readiness
-from daybreak_serve.gateway.streams import EngineClient
-from daybreak_serve.modelfolder import ModelFolder, open_fetched, special_ids
-from daybreak_serve.pod.listening import listening
-from daybreak_serve.repository import EngineSettings, build_repository
-from daybreak_serve.triton import (
+from daybreak_serve.engine import protocol
+from daybreak_serve.engine.repository import EngineSettings, build_repository
+from daybreak_serve.engine.triton import (
     EVERYWHERE,
     Reach,
     ServerFiles,
@@ -39,6 +35,10 @@ from daybreak_serve.triton import (
     find_installation,
     why,
 )
+from daybreak_serve.gateway.pool.readiness import Readiness
+from daybreak_serve.gateway.pool.streams import EngineClient
+from daybreak_serve.modelfolder import ModelFolder, open_fetched, special_ids
+from daybreak_serve.pod.listening import listening
 
 POLL_S = 0.1
 GRPC_PORT, METRICS_PORT, HTTP_PORT = 8001, 8002, 8080

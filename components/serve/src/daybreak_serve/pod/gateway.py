@@ -25,13 +25,13 @@ from starlette.routing import Route
 
 from daybreak_contracts.errors import UserError
 from daybreak_serve.gateway.__main__ import KEEP_ALIVE_S
-from daybreak_serve.gateway.apiserver import Access, ApiServer
 from daybreak_serve.gateway.app import HANDLERS, Gateway, add_routes, event_log
-from daybreak_serve.gateway.cluster import ClusterView, Followed, probe
+from daybreak_serve.gateway.cluster.apiserver import Access, ApiServer
+from daybreak_serve.gateway.cluster.peers import Peers
+from daybreak_serve.gateway.cluster.slices import Listed, as_listed
+from daybreak_serve.gateway.cluster.view import ClusterView, Followed, probe
 from daybreak_serve.gateway.config import GatewaySettings
-from daybreak_serve.gateway.fleet import Fleet
-from daybreak_serve.gateway.peers import Peers
-from daybreak_serve.gateway.slices import Listed, as_listed
+from daybreak_serve.gateway.experiments.fleet import Fleet
 from daybreak_serve.pod.listening import listening
 
 STEADY_PROBES = 10

@@ -1,0 +1,260 @@
+"""Generation for many requests at once: each turn gives every request one prompt piece or one token.
+
+Taking turns keeps a long request from blocking the others and makes the text of a request the same whoever
+shares the engine. Knows the model only by `LanguageModel` and the asker only by `Sink`: no torch, no Triton.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daybreak_serve.engine.detokenize import Detokenizer
+from daybreak_serve.engine.protocol import Chunk, FinishReason, Options
+from daybreak_serve.engine.sampling import choose
+from daybreak_serve.engine.stopping import StopScanner
+
+FULL_GROUP = 4
+PATIENT_GROUP = 2
+PATIENCE_S = 0.02
+"""Tokens a chunk after the first: four, or two once 20 ms have passed. The rate of responses, not of requests, is
+Triton's ceiling on CPU (some 4,600 a second on two cores, design note serving.md section 2)."""
+
+
+class LanguageModel(Protocol):
+    """A causal model with a cache per request."""
+
+    context_length: int
+    vocabulary_size: int
+
+    def start(self, prompt_ids: Sequence[int]) -> tuple[Any, int]:
+        """Return a cache for a prompt and how many of its tokens are in the cache already."""
+        ...
+
+    def advance(self, cache: Any, token_ids: Sequence[int]) -> NDArray[np.float32]:
+        """Feed tokens; return the logits after the last of them, shape ``(vocabulary,)``."""
+        ...
+
+    def release(self, cache: Any, token_ids: Sequence[int]) -> None:
+        """Take a cache back. ``token_ids`` are the tokens that were fed to it."""
+        ...
+
+
+class Sink(Protocol):
+    """Who asked."""
+
+    def cancelled(self) -> bool:
+        """Tell whether nobody waits any more."""
+        ...
+
+    def send(self, chunk: Chunk) -> None:
+        """Take a chunk; the one with a finish reason is the last."""
+        ...
+
+    def fail(self, reason: str) -> None:
+        """Take the reason why there will be no (more) text."""
+        ...
+
+
+@dataclass
+class Counters:
+    """What the engine did since it started."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    reused_prompt_tokens: int = 0
+    tokens: int = 0
+    cancelled: int = 0
+    wasted_tokens: int = 0
+    """Tokens of requests that were cancelled."""
+
+
+@dataclass
+class _Sequence:
+    prompt_ids: list[int]
+    options: Options
+    sink: Sink
+    cache: Any
+    fed: int
+    random: np.random.Generator | None
+    detokenizer: Detokenizer
+    scanner: StopScanner
+    token_ids: list[int] = field(default_factory=list)
+    text: str = ""
+    sent: int = 0
+    last_sent_s: float = 0.0
+
+
+class Engine:
+    """The scheduler. `submit` may be called by any thread; `turn` and `run` belong to one."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        vocabulary: Sequence[bytes],
+        end_ids: frozenset[int],
+        *,
+        clock: Callable[[], float],
+        new_seed: Callable[[], int],
+        max_running: int = 8,
+        prompt_piece: int = 256,
+    ) -> None:
+        self.counters = Counters()
+        self._model = model
+        self._vocabulary = vocabulary
+        self._end_ids = end_ids
+        self._clock = clock
+        self._new_seed = new_seed
+        self._max_running = max_running
+        self._prompt_piece = prompt_piece
+        self._arrivals: queue.SimpleQueue[tuple[list[int], Options, Sink] | None] = queue.SimpleQueue()
+        self._running: list[_Sequence] = []
+        self._closed = threading.Event()
+
+    def submit(self, prompt_ids: Sequence[int], options: Options, sink: Sink) -> None:
+        """Queue a request. One that cannot be answered is failed at once, with the reason."""
+        size = len(prompt_ids)
+        if size < 1:
+            sink.fail("the prompt is empty")
+        elif size + options.max_tokens > self._model.context_length:
+            limit = self._model.context_length
+            sink.fail(f"prompt ({size}) and max_tokens ({options.max_tokens}) exceed the context of {limit}")
+        elif min(prompt_ids) < 0 or max(prompt_ids) >= self._model.vocabulary_size:
+            sink.fail(f"the prompt has token ids outside the vocabulary of {self._model.vocabulary_size}")
+        else:
+            self._arrivals.put(([int(token) for token in prompt_ids], options, sink))
+
+    def close(self) -> None:
+        """Make `run` return; requests in it are failed."""
+        self._closed.set()
+        self._arrivals.put(None)
+
+    def run(self) -> None:
+        """Serve until `close`."""
+        while not self._closed.is_set():
+            self._admit(wait=not self._running)
+            self.turn()
+        for sequence in self._running:
+            sequence.sink.fail("the engine stops")
+        while not self._arrivals.empty():
+            arrival = self._arrivals.get()
+            if arrival is not None:
+                arrival[2].fail("the engine stops")
+
+    def _admit(self, wait: bool) -> None:
+        while len(self._running) < self._max_running:
+            try:
+                arrival = self._arrivals.get(block=wait)
+            except queue.Empty:
+                return
+            if arrival is None:
+                return
+            wait = False
+            self._start(*arrival)
+
+    def _start(self, prompt_ids: list[int], options: Options, sink: Sink) -> None:
+        self.counters.requests += 1
+        if sink.cancelled():  # a request that waited for a free place may have been given up
+            self.counters.cancelled += 1
+            sink.send(Chunk("", (), "cancelled"))
+            return
+        cache, fed = self._model.start(prompt_ids)
+        self.counters.prompt_tokens += len(prompt_ids)
+        self.counters.reused_prompt_tokens += fed
+        seed = options.seed if options.seed is not None else self._new_seed()
+        sequence = _Sequence(
+            prompt_ids=prompt_ids,
+            options=options,
+            sink=sink,
+            cache=cache,
+            fed=fed,
+            random=np.random.default_rng(seed) if options.temperature > 0 else None,
+            detokenizer=Detokenizer(self._vocabulary),
+            scanner=StopScanner(options.stop),
+        )
+        self._running.append(sequence)
+
+    def turn(self) -> None:
+        """Give every running request one piece of its prompt or one token."""
+        self._admit(wait=False)
+        self._running = [sequence for sequence in self._running if not self._step(sequence)]
+
+    def _step(self, sequence: _Sequence) -> bool:
+        """Advance one request; tell whether it has ended."""
+        if sequence.sink.cancelled():
+            self.counters.cancelled += 1
+            self.counters.wasted_tokens += len(sequence.token_ids)
+            self._finish(sequence, "cancelled")
+            return True
+        try:
+            logits = self._advance(sequence)
+        except (
+            RuntimeError,
+            MemoryError,
+        ) as error:  # torch tells of memory and of bad shapes by RuntimeError
+            sequence.sink.fail(f"the model failed: {error}")
+            return True
+        if logits is None:
+            return False
+        options = sequence.options
+        token = choose(logits, options.temperature, options.top_p, sequence.random)
+        reason = self._accept(sequence, token)
+        if reason is not None:
+            self._finish(sequence, reason)
+        return reason is not None
+
+    def _advance(self, sequence: _Sequence) -> NDArray[np.float32] | None:
+        """Return the next logits, or None while the prompt is not yet read to its end."""
+        if sequence.token_ids:
+            return self._model.advance(sequence.cache, sequence.token_ids[-1:])
+        piece = sequence.prompt_ids[sequence.fed : sequence.fed + self._prompt_piece]
+        logits = self._model.advance(sequence.cache, piece)
+        sequence.fed += len(piece)
+        return logits if sequence.fed == len(sequence.prompt_ids) else None
+
+    def _accept(self, sequence: _Sequence, token: int) -> FinishReason | None:
+        self.counters.tokens += 1
+        sequence.token_ids.append(token)
+        if token in self._end_ids:
+            return "stop"
+        text, stopped = sequence.scanner.add(sequence.detokenizer.add(token))
+        sequence.text += text
+        if stopped:
+            return "stop"
+        if len(sequence.token_ids) == sequence.options.max_tokens:
+            return "length"
+        self._flush(sequence)
+        return None
+
+    def _flush(self, sequence: _Sequence) -> None:
+        now = self._clock()
+        waiting = len(sequence.token_ids) - sequence.sent
+        if is_group_ready(waiting, sequence.sent == 0, now - sequence.last_sent_s):
+            self._send(sequence, None)
+            sequence.last_sent_s = now
+
+    def _finish(self, sequence: _Sequence, reason: FinishReason) -> None:
+        if reason == "length" or (reason == "stop" and sequence.token_ids[-1] in self._end_ids):
+            text, stopped = sequence.scanner.add(sequence.detokenizer.finish())
+            sequence.text += text if stopped else text + sequence.scanner.finish()
+        self._send(sequence, reason)
+        fed = sequence.prompt_ids[: sequence.fed] + sequence.token_ids[:-1]
+        self._model.release(sequence.cache, fed)
+
+    def _send(self, sequence: _Sequence, reason: FinishReason | None) -> None:
+        token_ids = tuple(sequence.token_ids[sequence.sent :])
+        sequence.sink.send(Chunk(sequence.text, token_ids, reason))
+        sequence.sent, sequence.text = len(sequence.token_ids), ""
+
+
+def is_group_ready(num_waiting: int, is_first: bool, since_last_s: float) -> bool:
+    """Tell whether waiting tokens go out now: the first at once, then four, or two after 20 ms."""
+    if is_first:
+        return num_waiting >= 1
+    return num_waiting >= FULL_GROUP or (num_waiting >= PATIENT_GROUP and since_last_s >= PATIENCE_S)

@@ -1,0 +1,1 @@
+"""What a gateway learns from the API server: routing, engines, other gateways."""

@@ -1,0 +1,73 @@
+"""The other gateways of a ModelDeployment: an event goes to the one that answered the completion it is about.
+
+A completion's id begins with a mark of the gateway that made it, so an event finds its record whichever gateway
+an editor's connection reaches. Owns neither records nor counters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+
+import httpx
+
+from daybreak_serve.gateway.cluster.slices import Listed
+from daybreak_serve.gateway.events.journal import Event
+from daybreak_serve.gateway.http.problems import Problem, no_engine
+
+PREFIX = "cmpl-"
+MARK_LENGTH = 8
+FORWARDED_HEADER = b"x-daybreak-forwarded"
+"""On what one gateway hands to another: it is not handed on."""
+TIMEOUT_S = 5.0
+
+
+def mark_of(address: str) -> str:
+    """Return what stands for ``host:port`` in ids: nobody outside needs to read the cluster's addresses."""
+    return hashlib.sha256(address.encode()).hexdigest()[:MARK_LENGTH]
+
+
+class Peers:
+    """Who else answers for this ModelDeployment. Without an own address, as on one machine, there is nobody."""
+
+    def __init__(self, address: str = "") -> None:
+        self.mark = mark_of(address) if address else ""
+        self._urls: Mapping[str, str] = {}
+        self._client: httpx.AsyncClient | None = None
+
+    def set(self, listed: Iterable[Listed]) -> None:
+        """Know these gateways, and no others."""
+        found = {mark_of(one.http.removeprefix("http://")): one.http for one in listed}
+        self._urls = {mark: url for mark, url in found.items() if mark != self.mark}
+
+    def split(self, events: Sequence[Event]) -> tuple[list[Event], dict[str, list[Event]]]:
+        """Return the events that are ours and those of others by their URL."""
+        mine: list[Event] = []
+        theirs: dict[str, list[Event]] = {}
+        for event in events:
+            mark = event.completion_id.removeprefix(PREFIX)[:MARK_LENGTH]
+            url = self._urls.get(mark) if self.mark else None
+            (mine if url is None else theirs.setdefault(url, [])).append(event)
+        return mine, theirs
+
+    async def forward(self, url: str, events: Sequence[Event]) -> tuple[int, int]:
+        """Hand events to another gateway; return how many it took and how many it had already."""
+        if self._client is None:
+            self._client = httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_S)
+        body = {"events": [event.model_dump(exclude_none=True) for event in events]}
+        try:
+            answer = await self._client.post(
+                f"{url}/v1/events", json=body, headers={FORWARDED_HEADER.decode(): "1"}
+            )
+            document = answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise no_engine("the gateway that answered this completion cannot be reached now") from error
+        if answer.status_code != 200:
+            said = document["error"]
+            raise Problem(answer.status_code, said["message"], said["type"], said["param"], said["code"])
+        return int(document["accepted"]), int(document["repeated"])
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._client is not None:
+            await self._client.aclose()

@@ -1,0 +1,1 @@
+"""What a gateway records: events of suggestions, counters for the operator, metrics for Prometheus."""

@@ -1,0 +1,126 @@
+"""Which revision answers whom, and what a gateway knows of each revision: card, tokenizer, engines.
+
+On one machine there is one revision with one engine; in a cluster `cluster` brings both up to date. Owns no
+HTTP and no watching.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from daybreak_contracts import names
+from daybreak_contracts.routing import Routing, choose
+from daybreak_serve.card import ModelCard
+from daybreak_serve.gateway.http.requests import Limits
+from daybreak_serve.gateway.pool import compose
+from daybreak_serve.gateway.pool.places import Endpoint, Places
+from daybreak_serve.gateway.pool.prompts import PromptComposer
+from daybreak_serve.gateway.pool.readiness import Readiness
+from daybreak_serve.gateway.pool.streams import EngineClient
+from daybreak_serve.modelfolder import FillInTheMiddle, Golden, special_ids
+
+
+@dataclass(frozen=True)
+class Model:
+    """What prompts of one revision are composed with."""
+
+    card: ModelCard
+    composer: PromptComposer
+    fallback_prompt: tuple[int, ...]
+    """What an engine without a golden completion is asked."""
+
+    @property
+    def fim(self) -> FillInTheMiddle:
+        """Order of a fill-in-the-middle prompt."""
+        return self.card.fim
+
+
+def model_of(card: ModelCard, tokenizer: str) -> Model:
+    """Return the model of a card and the text of its tokenizer.json."""
+    composer = PromptComposer(tokenizer, card.context_length, card.fim)
+    return Model(card, composer, (special_ids(tokenizer).get(names.END_OF_TEXT, 0),))
+
+
+@dataclass
+class Revision:
+    """One model by its digest."""
+
+    digest: str
+    places: Places
+    model: Model | None = None
+    """None until an engine has shown its card."""
+
+
+@dataclass
+class Fleet:
+    """All that requests can be sent to."""
+
+    max_held: int
+    chance: random.Random
+    engine_timeout_s: float
+    revisions: dict[str, Revision] = field(default_factory=dict)
+    routing: Routing | None = None
+
+    def route(self, routing: Routing) -> bool:
+        """Act by a routing document, unless a newer one is known; tell whether it is acted by."""
+        if self.routing is not None and routing.version <= self.routing.version:
+            return False
+        self.routing = routing
+        for digest in named(routing):
+            if digest not in self.revisions:
+                self.revisions[digest] = Revision(digest, Places(self.max_held, self.chance))
+        for digest in set(self.revisions) - set(named(routing)):
+            self.revisions.pop(digest).places.dissolve()
+        return True
+
+    def choices(self, user: str | None, groups: Collection[str]) -> list[Revision]:
+        """Return the revisions that may answer this user, in the order to try them.
+
+        A user of the candidate may get the stable model when the candidate has no engine; never the reverse.
+        """
+        if self.routing is None:
+            return []
+        first = chosen(self.routing, user, groups)
+        wanted = dict.fromkeys((first, self.routing.stable))
+        return [self.revisions[digest] for digest in wanted if digest is not None]
+
+    def limits(self, model_name: str, default_max_tokens: int) -> Limits:
+        """Return what a request may ask for: what every revision that may answer it can do."""
+        routing = self.routing
+        longest = routing.max_new_tokens if routing else default_max_tokens
+        for revision in self.revisions.values():
+            if revision.model is not None:
+                longest = min(longest, revision.model.card.context_length - compose.MIN_PROMPT)
+        return Limits(model_name, min(default_max_tokens, longest), longest)
+
+    def new_endpoint(self, name: str, address: str, model: Model, max_concurrency: int) -> Endpoint:
+        """Return an engine of a model; it is not asked anything yet."""
+        card = model.card
+        golden = Golden(card.golden_prompt_ids, card.golden_token_ids) if card.golden_token_ids else None
+        client = EngineClient(address, timeout_s=self.engine_timeout_s, num_spare=max_concurrency)
+        readiness = Readiness(client, golden, model.fallback_prompt)
+        return Endpoint(name, client, readiness, max_concurrency)
+
+    async def close(self) -> None:
+        """Let all engines go."""
+        for revision in self.revisions.values():
+            await revision.places.close()
+
+
+def named(routing: Routing) -> list[str]:
+    """Return the digests of a routing document."""
+    return [digest for digest in dict.fromkeys((routing.stable, routing.candidate)) if digest is not None]
+
+
+def chosen(routing: Routing, user: str | None, groups: Collection[str]) -> str | None:
+    """Return the digest for a user.
+
+    People without a name share one bucket and would all change models at one weight, so they get the candidate
+    only when everyone does, or as staff.
+    """
+    if user is None:
+        all_or_none = 100 if routing.weight == 100 else 0
+        return choose(routing.model_copy(update={"weight": all_or_none}), "", groups)
+    return choose(routing, user, groups)

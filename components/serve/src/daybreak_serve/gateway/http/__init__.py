@@ -1,0 +1,1 @@
+"""HTTP in and out: requests, answers, problems, one exchange. Knows no engine."""

@@ -1,0 +1,93 @@
+"""One HTTP exchange in bare ASGI: reading a bounded body, noticing that the asker left, writing the answer.
+
+Bare, because the response classes of the framework notice a disconnect only at their next write. Owns no
+meaning of what is read and written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from starlette.types import Receive, Scope, Send
+
+from daybreak_serve.gateway.http.problems import Problem
+from daybreak_serve.gateway.http.tickets import Ticket
+
+
+class ClientLeft(Exception):  # noqa: N818 - not an error
+    """The connection was closed before the request was whole."""
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """Return a header by its lower-case name, or None."""
+    value = next((value for key, value in scope["headers"] if key == name), None)
+    return None if value is None else value.decode("utf-8", "replace")
+
+
+async def read_body(receive: Receive, scope: Scope, limit_bytes: int) -> bytes:
+    """Return the whole body; one above the limit is a `Problem` as soon as that is known."""
+    announced = header(scope, b"content-length")
+    if announced is not None and announced.isdigit() and int(announced) > limit_bytes:
+        raise _too_large(limit_bytes)
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeft
+        body += message.get("body", b"")
+        if len(body) > limit_bytes:
+            raise _too_large(limit_bytes)
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _too_large(limit_bytes: int) -> Problem:
+    return Problem(413, f"the body must have at most {limit_bytes} bytes", code="body_too_large")
+
+
+async def watch(receive: Receive, ticket: Ticket) -> None:
+    """Give the ticket up when the asker leaves. Cancelled at the end of the exchange."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    ticket.cancel("disconnected")
+
+
+class Answer:
+    """The response of one exchange; remembers whether its head has been sent."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+
+    @property
+    def is_started(self) -> bool:
+        """Tell whether the status can no longer be chosen."""
+        return self.status != 0
+
+    async def start(self, status: int, content_type: bytes, headers: Mapping[str, str]) -> None:
+        """Send the head."""
+        self.status = status
+        pairs = [(b"content-type", content_type)]
+        pairs += [(key.encode(), value.encode()) for key, value in headers.items()]
+        await self._send({"type": "http.response.start", "status": status, "headers": pairs})
+
+    async def write(self, data: bytes, *, more: bool) -> None:
+        """Send a part of the body."""
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def whole(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        """Send a JSON answer at once."""
+        length = {"content-length": str(len(body))}
+        await self.start(status, b"application/json", {**headers, **length})
+        await self.write(body, more=False)
+
+    async def problem(self, problem: Problem) -> None:
+        """Send a problem as the answer."""
+        await self.whole(problem.status, problem.body(), problem.headers)
+
+
+def is_task_cancelled() -> bool:
+    """Tell whether this task itself was cancelled, rather than something it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,0 +1,129 @@
+"""Prompts: order of fill-in-the-middle, what is cut, and that text never becomes a special token."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daybreak_contracts import names
+from daybreak_contracts.errors import UserError
+from daybreak_serve.gateway.pool.compose import (
+    LANGUAGES,
+    ComposedPrompt,
+    TextEncoder,
+    compose,
+    fim_ids,
+    language_of,
+    split_budget,
+)
+from daybreak_serve.modelfolder import ModelFolder, fim_of
+
+SPECIAL = {names.END_OF_TEXT: 0, names.FIM_PREFIX: 1, names.FIM_MIDDLE: 2, names.FIM_SUFFIX: 3}
+IDS = st.lists(st.integers(10, 99), max_size=60)
+
+
+@pytest.mark.parametrize(
+    ("fim", "suffix", "expected"),
+    [
+        pytest.param("PSM", [20, 21], (1, 10, 11, 3, 20, 21, 2), id="prefix, suffix, middle"),
+        pytest.param("SPM", [20, 21], (1, 3, 20, 21, 2, 10, 11), id="suffix, prefix and middle"),
+        pytest.param("PSM", None, (10, 11), id="no suffix, no fill-in-the-middle"),
+        pytest.param("None", [20, 21], (10, 11), id="a model that never learned it"),
+        pytest.param("PSM", [], (1, 10, 11, 3, 2), id="an empty suffix still says that the file ends"),
+    ],
+)
+def test_the_order_is_that_of_training(fim: str, suffix: list[int] | None, expected: tuple[int, ...]) -> None:
+    assert compose([10, 11], suffix, 100, fim, SPECIAL) == ComposedPrompt(expected, 0)
+
+
+def test_an_empty_prompt_starts_a_document() -> None:
+    assert compose([], None, 10, "PSM", SPECIAL) == ComposedPrompt((0,), 0)
+
+
+@pytest.mark.parametrize(
+    ("num_prefix", "num_suffix", "budget", "expected"),
+    [
+        pytest.param(100, 100, 40, (30, 10), id="both too long: three quarters and one"),
+        pytest.param(10, 100, 40, (10, 30), id="a short prefix leaves its room"),
+        pytest.param(100, 4, 40, (36, 4), id="a short suffix leaves its room"),
+        pytest.param(10, 10, 40, (10, 10), id="both fit"),
+        pytest.param(10, 10, 0, (0, 0), id="no room"),
+    ],
+)
+def test_the_budget_is_split(
+    num_prefix: int, num_suffix: int, budget: int, expected: tuple[int, int]
+) -> None:
+    assert split_budget(num_prefix, num_suffix, budget) == expected
+
+
+@given(IDS, st.none() | IDS, st.integers(4, 80), st.sampled_from(["None", "PSM", "SPM"]))
+def test_a_prompt_keeps_the_end_of_the_prefix_and_the_start_of_the_suffix(
+    prefix: list[int], suffix: list[int] | None, budget: int, fim: str
+) -> None:
+    prompt = compose(prefix, suffix, budget, fim, SPECIAL)
+    assert 1 <= len(prompt.token_ids) <= budget
+    has_suffix = suffix is not None and fim != "None"
+    given_tokens = len(prefix) + (len(suffix or []) if has_suffix else 0)
+    text = [token for token in prompt.token_ids if token >= 10]
+    assert len(text) + prompt.num_dropped == given_tokens
+    num_special = 3 if has_suffix else (0 if prefix else 1)
+    assert len(prompt.token_ids) == len(text) + num_special
+    if given_tokens + num_special <= budget:
+        assert prompt.num_dropped == 0
+    if has_suffix:
+        at = prompt.token_ids.index(3)
+        parts = {"PSM": (prompt.token_ids[1:at], prompt.token_ids[at + 1 : -1])}
+        middle = prompt.token_ids.index(2)
+        parts["SPM"] = (prompt.token_ids[middle + 1 :], prompt.token_ids[at + 1 : middle])
+        start, end = parts[fim]
+        assert tuple(prefix[len(prefix) - len(start) :]) == start
+        assert tuple((suffix or [])[: len(end)]) == end
+    elif prefix:
+        assert tuple(prefix[-len(text) :]) == tuple(text)
+
+
+PIECES = st.sampled_from([*names.SPECIAL_TOKENS[:16], "<", "|>", "def ", "\n", "é", "🙂", "\x00"])
+
+
+@given(st.lists(PIECES | st.text(max_size=5), max_size=12).map("".join))
+def test_no_text_becomes_a_special_token(model: ModelFolder, text: str) -> None:
+    encoder = TextEncoder((model.path / "tokenizer.json").read_text(encoding="utf-8"))
+    ids = encoder.encode(text)
+    assert all(token >= len(names.SPECIAL_TOKENS) for token in ids)
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
+    assert tokenizer.decode(ids, skip_special_tokens=False) == text
+
+
+def test_a_tokenizer_without_the_tokens_is_refused() -> None:
+    tokenizer = '{"added_tokens": [{"content": "<|endoftext|>", "id": 0}]}'
+    assert fim_ids(tokenizer, "None") == {names.END_OF_TEXT: 0}
+    with pytest.raises(UserError, match="fim_prefix"):
+        fim_ids(tokenizer, "PSM")
+
+
+@pytest.mark.parametrize(
+    ("objective", "special", "expected"),
+    [
+        pytest.param("fillInTheMiddle", SPECIAL, "PSM", id="trained to fill in"),
+        pytest.param("nextToken", SPECIAL, "None", id="never trained to fill in"),
+        pytest.param("ul2", SPECIAL, "None", id="denoisers are something else"),
+        pytest.param(None, SPECIAL, "PSM", id="does not say, has the tokens"),
+        pytest.param(None, {}, "None", id="does not say, has no tokens"),
+    ],
+)
+def test_a_model_is_asked_as_it_was_trained(
+    objective: str | None, special: dict[str, int], expected: str
+) -> None:
+    assert fim_of(objective, special) == expected
+
+
+@pytest.mark.parametrize(
+    ("file", "language"),
+    [("a/b.py", "python"), ("B.TSX", "typescript"), ("x.h", "c"), ("Makefile", "unknown"), (None, "unknown")],
+    ids=str,
+)
+def test_the_language_comes_from_the_file_name(file: str | None, language: str) -> None:
+    assert language_of(file, LANGUAGES) == language
