@@ -29,5 +29,5 @@ if ! cmp -s uv.lock "$stamp" || ! .venv/bin/python -c "" 2>/dev/null; then
   uv sync --frozen --quiet --compile-bytecode
   cp uv.lock "$stamp"
 fi
-.venv/bin/python -m daybreak_data.java || { [ "$(id -u)" = 0 ] && system_package default-jre-headless && .venv/bin/python -m daybreak_data.java; } || exit 2
+.venv/bin/python -m daybreak_data.spark.java || { [ "$(id -u)" = 0 ] && system_package default-jre-headless && .venv/bin/python -m daybreak_data.spark.java; } || exit 2
 [ -n "$(.venv/bin/python -c 'import ctypes.util, glob, sys; print(*glob.glob(sys.base_prefix + "/lib/libpython3.11.so.1.0"), ctypes.util.find_library("python3.11") or "")' | tr -d " ")" ] || system_package libpython3.11

@@ -31,10 +31,10 @@ P95_FUNCTION_LINES = 40
 MAX_FILE_LINES = 400
 MAX_POSITIONAL = 5
 TAKE_MORE = {
-    "daybreak_data.documents _finish",
-    "daybreak_data.ingest _write",
-    "daybreak_data.shards write_missing",
-    "daybreak_data.xray_plots _stack",
+    "daybreak_data.documents.step _finish",
+    "daybreak_data.documents.ingest _write",
+    "daybreak_data.shards.step write_missing",
+    "daybreak_data.xray.plots _stack",
     "daybreak_pipelines.estimate seconds_left",
     "daybreak_train.callbacks __init__",
     "daybreak_train.composer_loop fit",
@@ -45,7 +45,7 @@ UNANNOTATED = {"daybreak_data.sources.directory _loader"}
 
 
 def dotted(path: Path) -> str:
-    """``components/data/src/daybreak_data/filters.py`` is ``daybreak_data.filters``."""
+    """``components/data/src/daybreak_data/rules/filters.py`` is ``daybreak_data.rules.filters``."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     inside = parts[parts.index("src") + 1 :]
     return ".".join(inside[:-1] if inside[-1] == "__init__" else inside)

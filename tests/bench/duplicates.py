@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from daybreak_data import duplicates
-from daybreak_data.spark import open_session
+from daybreak_data.spark.session import open_session
 from tests.bench.corpus import environment_code
 from tests.bench.peer import run_peer
 from tests.bench.row import Row

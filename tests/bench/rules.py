@@ -22,12 +22,12 @@ import charset_normalizer
 import tree_sitter
 import tree_sitter_python
 
-from daybreak_data import grammars
-from daybreak_data.decode import Decoded, decode
-from daybreak_data.filters import check_filters
-from daybreak_data.generated import find_generated
-from daybreak_data.languages import detect_language
-from daybreak_data.syntax import check_syntax
+from daybreak_data.rules.filters import check_filters
+from daybreak_data.rules.generated import find_generated
+from daybreak_data.rules.languages import detect_language
+from daybreak_data.syntax import grammars
+from daybreak_data.syntax.check import check_syntax
+from daybreak_data.text.decode import Decoded, decode
 from tests.bench.corpus import environment_code
 from tests.bench.peer import run_peer
 from tests.bench.row import Row

@@ -27,7 +27,10 @@ import numpy as np
 from daybreak_contracts import artifacts, names
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import ShardArgs
-from daybreak_data import encoding, mds, shards, tokenizer
+from daybreak_data.shards import mds
+from daybreak_data.shards import step as shards
+from daybreak_data.tokenizer import encoding
+from daybreak_data.tokenizer import step as tokenizer
 from tests.bench.row import Row
 
 TRAIN_BYTES = 50_000_000

@@ -13,7 +13,7 @@ import pytest
 import xxhash
 
 from daybreak_contracts import artifacts, names
-from daybreak_data.spark import open_session
+from daybreak_data.spark.session import open_session
 from tests.plugins.needs import starts
 
 if TYPE_CHECKING:

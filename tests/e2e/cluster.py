@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from daybreak_contracts import names
-from daybreak_data.java import find_java
+from daybreak_data.spark.java import find_java
 from tests.cluster import binaries, launcher
 from tests.cluster.binaries import NoClusterError, Say
 from tests.cluster.commands import ADMIN, Layout

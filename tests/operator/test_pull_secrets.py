@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from daybreak_contracts import names
-from daybreak_data import spark_cluster
+from daybreak_data.spark.kubernetes import executors_from, pod_template
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell import kubeflow_package
 from tests.operator.deployment.world import World as Serving
@@ -94,6 +94,6 @@ def test_executors_name_what_their_driver_is_told() -> None:
     world.look()
     (pod,) = pods_of(world.the("Job"))
     given = {item["name"]: item.get("value", "here") for item in pod["containers"][0]["env"]}
-    executors = spark_cluster.executors_from({**given, "KUBERNETES_SERVICE_HOST": "10.0.0.1"}, 2)
+    executors = executors_from({**given, "KUBERNETES_SERVICE_HOST": "10.0.0.1"}, 2)
     assert executors is not None
-    assert spark_cluster.pod_template(executors, "/work")["spec"]["imagePullSecrets"] == NAMED
+    assert pod_template(executors, "/work")["spec"]["imagePullSecrets"] == NAMED

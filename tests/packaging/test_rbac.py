@@ -20,7 +20,7 @@ from daybreak_operator.shell.kube import Kube, connect
 from daybreak_operator.shell.kubeflow_pods import namespaces_of_pods, pods_of_runs
 from daybreak_operator.shell.resources import CHILDREN, PODS, SECRETS, resource_of
 from tests.cluster.reach import KubectlError, Reach
-from tests.data.spark import test_spark_cluster
+from tests.data.spark import test_kubernetes
 from tests.packaging import rbac, render
 from tests.packaging.render import CHART, NAMESPACE, Object
 
@@ -155,7 +155,7 @@ class TestRules:
             *(("Role", "a"), ("Role", "b")),
             *(("RoleBinding", "a"), ("RoleBinding", "b")),
         ]
-        assert verbs_by_resource(roles[0]["rules"]) == verbs_by_resource(test_spark_cluster.RULES)
+        assert verbs_by_resource(roles[0]["rules"]) == verbs_by_resource(test_kubernetes.RULES)
         assert not [t for t in render.chart() if t["metadata"]["name"] == "daybreak-pipeline-executors"]
 
     def test_the_operators_objects_are_all_it_needs_to_act(self) -> None:

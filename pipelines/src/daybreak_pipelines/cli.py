@@ -99,7 +99,7 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from daybreak_data.inspect import inspect_paths, render_for_person
+    from daybreak_data.documents.inspect import inspect_paths, render_for_person
 
     for entry in inspect_paths(options.paths):
         print(json.dumps(entry, ensure_ascii=False) if options.json else render_for_person(entry))

@@ -17,7 +17,7 @@ import pytest
 
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import DocumentsArgs, DocumentsResult
-from daybreak_data.documents import run_documents
+from daybreak_data.documents.step import run_documents
 
 WORDS = [
     "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lam", "mu", "nu",

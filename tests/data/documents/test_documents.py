@@ -16,17 +16,17 @@ import pytest
 from daybreak_contracts import artifacts
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.steps import DocumentsResult
-from daybreak_data import parts
+from daybreak_data.tables import schemas
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 pytestmark = pytest.mark.usefixtures("spark")
 COLUMNS = {
-    "documents": [*parts.DOCUMENTS],
-    "drops": [*parts.DROPS],
-    "personal_data": [*parts.PERSONAL_DATA],
-    "clusters": [*parts.CLUSTERS],
+    "documents": [*schemas.DOCUMENTS],
+    "drops": [*schemas.DROPS],
+    "personal_data": [*schemas.PERSONAL_DATA],
+    "clusters": [*schemas.CLUSTERS],
 }
 
 
@@ -125,7 +125,7 @@ def test_documents_lie_in_the_order_of_their_ids(made: tuple[Any, DocumentsResul
     play, result = made
     rows = play.table(result.uri, "documents").to_pylist()
     assert [row["path_id"] for row in rows] == sorted(
-        parts.path_id_of(row["source"], row["repository"], row["path"]) for row in rows
+        schemas.path_id_of(row["source"], row["repository"], row["path"]) for row in rows
     )
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from daybreak_data.duplicates import MIN_TOKENS, optimal_bands, signature_batches
 from daybreak_data.duplicates.components import SLACK
 from daybreak_data.duplicates.signatures import NUM_PERMUTATIONS, signatures_of, similarity
-from daybreak_data.word_grams import gram_hashes
+from daybreak_data.duplicates.word_grams import gram_hashes
 
 TOKEN = re.compile(r"[A-Za-z_0-9]+")
 FOX = "def fox(quick, brown):\n    return jumps(over, the_lazy) + dog1 and 2 or runs\n"

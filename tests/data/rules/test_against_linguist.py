@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from daybreak_contracts.resources.run import Language
-from daybreak_data.decode import Decoded, decode
-from daybreak_data.generated import find_generated
-from daybreak_data.languages import detect_language, key_of
+from daybreak_data.rules.generated import find_generated
+from daybreak_data.rules.languages import detect_language, key_of
+from daybreak_data.text.decode import Decoded, decode
 
 ASK = """
 require 'linguist'; require 'json'

@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daybreak_contracts.resources.run import PersonalData
-from daybreak_data.assess import (
+from daybreak_data.rules.assess import (
     Drop,
     Options,
     assess_after_duplicates,
     assess_before_duplicates,
     dialect_of,
 )
-from daybreak_data.filters import Profile
+from daybreak_data.rules.filters import Profile
 
 CODE = "def add(left, right):\n    return left + right\n"
 MAIL = "# ask jane.doe@mail-server.org for the key\n"

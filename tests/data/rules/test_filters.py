@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daybreak_data.filters import Drop, Profile, check_filters, rules_of
-from daybreak_data.measures import Document
-from daybreak_data.strict import is_drawn
+from daybreak_data.rules.filters import Drop, Profile, check_filters, rules_of
+from daybreak_data.rules.measures import Document
+from daybreak_data.rules.opencoder import is_drawn
 
 LINE = "value = compute(value)\n"
 PAGE = "<html><body><p>" + "words that can be seen " * 10 + "</p></body></html>\n"

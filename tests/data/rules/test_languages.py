@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daybreak_contracts.resources.run import Language
-from daybreak_data.languages import detect_language, family_of, key_of
-from daybreak_data.patterns import rule_file
+from daybreak_data.rules.languages import detect_language, family_of, key_of
+from daybreak_data.rules.patterns import rule_file
 
 C_HEADER = "#ifndef A_H\n#define A_H\nint add(int left, int right);\n#endif\n"
 CPP_HEADER = "#pragma once\n#include <vector>\nnamespace a { class B { public:\n int c; }; }\n"

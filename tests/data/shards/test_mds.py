@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daybreak_data import mds
+from daybreak_data.shards import mds
 
 
 def theirs(folder: Path, samples: np.ndarray, dtype: str, size_limit: int) -> None:

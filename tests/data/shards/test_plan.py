@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daybreak_contracts.errors import UserError
-from daybreak_data.shard_plan import (
+from daybreak_data.shards.plan import (
     FILE,
     HELD_OUT,
     REPOSITORY,

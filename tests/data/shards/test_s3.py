@@ -17,7 +17,8 @@ import pytest
 from daybreak_contracts import artifacts, names, steps, storage
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import ShardArgs
-from daybreak_data import shards, tokenizer
+from daybreak_data.shards import step as shards
+from daybreak_data.tokenizer import step as tokenizer
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -22,7 +22,11 @@ from daybreak_contracts import artifacts, names
 from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import ShardArgs
-from daybreak_data import encoding, shard_writer, shards, tables, tokenizer
+from daybreak_data.shards import step as shards
+from daybreak_data.shards import writer
+from daybreak_data.tables import reading
+from daybreak_data.tokenizer import encoding
+from daybreak_data.tokenizer import step as tokenizer
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -204,15 +208,15 @@ def test_only_missing_and_damaged_partitions_are_written(
     spark: SparkSession, write_documents: WriteDocuments, tokenizer_json: str, tmp_path: Path
 ) -> None:
     uri = write_documents(module_rows())
-    files = tables.files_of(uri, artifacts.load(uri), tables.DOCUMENTS)
+    files = reading.files_of(uri, artifacts.load(uri), reading.DOCUMENTS)
     plan = dataclasses.replace(shards.read_plan(files, 0.1, 0), num_train=4, num_held_out=2)
     (tmp_path / "parts").mkdir()
-    job = shard_writer.Job(tokenizer_json, "uint16", CONTEXT, str(tmp_path / "parts"), str(tmp_path), 20_000)
+    job = writer.Job(tokenizer_json, "uint16", CONTEXT, str(tmp_path / "parts"), str(tmp_path), 20_000)
     every = list(range(plan.num_partitions))
     shards.write_missing(spark, files, plan, job, every, Progress("test"))
     folders = {part: tmp_path / "parts" / shards.folder_of(plan, part) for part in every}
     first = {part: read_folder(folder) for part, folder in folders.items()}
-    assert all(shard_writer.finished(job.parts, folder.name) for folder in folders.values())
+    assert all(writer.finished(job.parts, folder.name) for folder in folders.values())
 
     with (folders[1] / "shard.00000.mds").open("r+b") as file:
         file.seek(100)
@@ -220,7 +224,7 @@ def test_only_missing_and_damaged_partitions_are_written(
     (folders[2] / "part.json").unlink()
     (folders[4] / "documents.parquet").unlink()
     (folders[5] / "part.json").write_text("{")
-    damaged = [part for part in every if shard_writer.finished(job.parts, folders[part].name) is None]
+    damaged = [part for part in every if writer.finished(job.parts, folders[part].name) is None]
     assert damaged == [1, 2, 4, 5]
     untouched = {part: (folders[part] / "part.json").stat().st_ino for part in (0, 3)}
     shards.write_missing(spark, files, plan, job, damaged, Progress("test"))

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
-from daybreak_data import encoding, tokenizer
+from daybreak_data.tokenizer import encoding
+from daybreak_data.tokenizer import step as tokenizer
 
 
 def environment_code() -> list[str]:

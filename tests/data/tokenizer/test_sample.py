@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daybreak_data.tokenizer_sample import HELD_OUT_BYTES, Index, language_caps, plan_sample, scrambled
+from daybreak_data.tokenizer.sample import HELD_OUT_BYTES, Index, language_caps, plan_sample, scrambled
 
 SIZES = st.lists(st.integers(1, 5000), min_size=1, max_size=60)
 

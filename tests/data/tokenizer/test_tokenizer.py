@@ -17,7 +17,8 @@ from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.resources.run import ReuseTokenizer, Tokenizer, TrainTokenizer
 from daybreak_contracts.steps import TokenizerArgs
-from daybreak_data import encoding, tokenizer
+from daybreak_data.tokenizer import encoding
+from daybreak_data.tokenizer import step as tokenizer
 
 WriteDocuments = Callable[..., str]
 SIZE = 1000

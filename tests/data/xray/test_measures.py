@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from daybreak_data import xray_measures
+from daybreak_data.xray import measures
 
 COMMENT = {"python": "#", "c": ("//", "/*", "*"), "sql": "--", "html": "<!", "json": ()}
 PIECES = st.sampled_from(
@@ -60,17 +60,17 @@ def plainly(text: str, language: str) -> dict[str, int]:
 @example([("sql", "-"), ("sql", "-\n"), ("html", "\n<"), ("html", "!")])
 def test_counts_are_what_plain_string_functions_say(texts: list[tuple[str, str]]) -> None:
     column = pa.array([text for _, text in texts], pa.string())
-    data, offsets = xray_measures.buffers(column)
-    counts = xray_measures.count(data, offsets, [language for language, _ in texts])
+    data, offsets = measures.buffers(column)
+    counts = measures.count(data, offsets, [language for language, _ in texts])
     for place, (language, text) in enumerate(texts):
-        assert {name: int(counts[name][place]) for name in xray_measures.COUNTS} == plainly(text, language)
+        assert {name: int(counts[name][place]) for name in measures.COUNTS} == plainly(text, language)
 
 
 @settings(deadline=None)
 @given(st.lists(st.text(max_size=10), min_size=3, max_size=6))
 def test_a_slice_of_a_column_is_measured_alone(texts: list[str]) -> None:
     column = pa.array(texts, pa.string())
-    data, offsets = xray_measures.buffers(column[1:-1])
+    data, offsets = measures.buffers(column[1:-1])
     assert data.tobytes() == "".join(texts[1:-1]).encode()
     assert np.diff(offsets).tolist() == [len(text.encode()) for text in texts[1:-1]]
 
@@ -92,6 +92,6 @@ def test_a_slice_of_a_column_is_measured_alone(texts: list[str]) -> None:
 def test_bins_hold_what_their_edges_say(
     measure: str, counts: dict[str, int], expected: tuple[float, float]
 ) -> None:
-    every = dict.fromkeys((*xray_measures.COUNTS, "bytes"), 0) | counts
-    places = xray_measures.bins({name: np.array([value]) for name, value in every.items()})
-    assert xray_measures.bin_edges(measure, int(places[f"bin_{measure}"][0])) == pytest.approx(expected)
+    every = dict.fromkeys((*measures.COUNTS, "bytes"), 0) | counts
+    places = measures.bins({name: np.array([value]) for name, value in every.items()})
+    assert measures.bin_edges(measure, int(places[f"bin_{measure}"][0])) == pytest.approx(expected)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from daybreak_contracts import artifacts
-from daybreak_data import xray_statistics
+from daybreak_data.xray import statistics
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -44,7 +44,7 @@ def test_every_cell_runs_whether_or_not_anything_was_dropped(
     key = {"path": "a.py", "kind": "key", "rule": "pem", "start": 0, "end": 3, "value_sha256": "0"}
     documents = [{"path": "a.py", "text": "x = 1\n"}, {"path": "b.py", "text": "# y\n"}]
     uri = write_documents(documents, drops=[drop], clusters=[member], personal_data=[key])
-    found = xray_statistics.compute(spark, uri, artifacts.load(uri))
+    found = statistics.compute(spark, uri, artifacts.load(uri))
     kept = ("languages", "sources", "histograms")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     for folder, num_pictures in (("full", 2), ("nothing-dropped", 1)):

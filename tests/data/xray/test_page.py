@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daybreak_data import xray_page, xray_plots
+from daybreak_data.xray import page, plots
 
 VOID = {"meta", "wbr", "br", "img", "link", "input", "hr"}
 
@@ -42,16 +42,16 @@ class Strict(HTMLParser):
         self.text.append(data)
 
 
-def parse(page: str) -> Strict:
+def parse(html: str) -> Strict:
     parser = Strict()
-    parser.feed(page)
+    parser.feed(html)
     parser.close()
     assert parser.open == []
     return parser
 
 
-def words_of(page: str) -> str:
-    return " ".join("".join(parse(page).text).split())
+def words_of(html: str) -> str:
+    return " ".join("".join(parse(html).text).split())
 
 
 def language_row(name: str, **changes: Any) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def statistics(name: str = "plain", **changes: Any) -> dict[str, list[dict[str, 
         "histograms": [
             {"language": language, "measure": measure, "bin": 3, "files": 4, "bytes": 9}
             for language in ("python", name)
-            for measure in xray_page.MEASURES
+            for measure in page.MEASURES
         ],
         "drops": [
             {"stage": "duplicate", "reason": name, "source": name, "language": "c", "files": 3, "bytes": 500},
@@ -127,7 +127,7 @@ def statistics(name: str = "plain", **changes: Any) -> dict[str, list[dict[str, 
 
 
 def test_the_first_lines_say_in_plain_words_what_happened() -> None:
-    said = words_of(xray_page.render("first", "d" * 64, statistics()))
+    said = words_of(page.render("first", "d" * 64, statistics()))
     assert (
         "15 files (4.5 kB) came in from 2 sources. 4 of them (27 %) were dropped: 3 are copies of a file that is kept; "
         "1 left at the stage plain. 11 files (4.0 kB) in 2 languages are kept, after 2 pieces of personal data in "
@@ -151,20 +151,20 @@ def test_files_that_were_never_opened_are_told_apart() -> None:
     }
     found = statistics(unread=[{"reason": "sample", "files": 7000, "bytes": 10**8}])
     found["drops"].append(large)
-    said = words_of(xray_page.render("t", "d", found))
+    said = words_of(page.render("t", "d", found))
     assert "15 files (4.5 kB) came in from 3 sources." in said
     assert (
         "Besides, 7,002 files (1.1 GB) were set aside without being read: 7,000 for “sample”, 2 too large. "
         "A source's maxBytes takes a seeded sample of it."
     ) in said
-    metrics = xray_page.metrics_of(found)
+    metrics = page.metrics_of(found)
     assert (metrics["num_files"], metrics["read_files"], metrics["dropped/unread/sample"]) == (7017, 15, 7000)
 
 
 def test_a_page_about_nothing_dropped_is_whole() -> None:
     filled = ("languages", "sources")
     empty: dict[str, Any] = {name: [] for name in statistics() if name not in filled}
-    said = words_of(xray_page.render("t", "d", statistics(**empty, languages=[language_row("python")])))
+    said = words_of(page.render("t", "d", statistics(**empty, languages=[language_row("python")])))
     assert (
         "10 files (2.0 kB) came in from 1 source. None was dropped. 10 files (2.0 kB) in 1 language are kept."
         in said
@@ -194,34 +194,33 @@ HOSTILE = st.text(
 @settings(deadline=None, max_examples=30)
 @given(HOSTILE)
 def test_a_hostile_file_name_is_only_ever_text(name: str) -> None:
-    page = xray_page.render(name, name, statistics(name))
-    parser = parse(page)
-    expected = parse(xray_page.render("plain", "plain", statistics()))
+    parser = parse(page.render(name, name, statistics(name)))
+    expected = parse(page.render("plain", "plain", statistics()))
     assert parser.tags == expected.tags
     assert parser.attributes == expected.attributes
     assert not {one for one in parser.attributes if one.startswith("on")}
 
 
 def test_nothing_is_loaded_from_anywhere() -> None:
-    page = xray_page.render("t", "d", statistics())
-    parser = parse(page)
+    html = page.render("t", "d", statistics())
+    parser = parse(html)
     assert {"script", "link", "img", "iframe", "object", "base"}.isdisjoint(parser.tags)
     assert {"src", "href", "srcset", "xlink:href"}.isdisjoint(parser.attributes)
-    assert re.findall(r"url\(|@import|https?:", page) == []
-    assert "default-src 'none'" in page
+    assert re.findall(r"url\(|@import|https?:", html) == []
+    assert "default-src 'none'" in html
 
 
 def test_stages_keep_their_colour_on_every_page() -> None:
     found = statistics()
-    first = xray_page.render("t", "d", found)
-    alone = xray_page.render("t", "d", statistics(drops=found["drops"][:1]))
+    first = page.render("t", "d", found)
+    alone = page.render("t", "d", statistics(drops=found["drops"][:1]))
     assert 'class="d5"' in first
     assert 'class="d5"' in alone
 
 
 def test_metrics_count_files_by_reason_over_sources() -> None:
     drops = [{**row, "source": source} for row in statistics()["drops"] for source in ("a", "b")]
-    metrics = xray_page.metrics_of(statistics(drops=drops))
+    metrics = page.metrics_of(statistics(drops=drops))
     assert metrics["dropped/duplicate/plain"] == 6
     assert (metrics["num_files"], metrics["num_documents"]) == (19, 11)
     assert metrics["kept_bytes_share"] == pytest.approx(4000 / 5014, abs=1e-6)
@@ -231,12 +230,11 @@ def test_metrics_count_files_by_reason_over_sources() -> None:
 @given(st.lists(st.lists(st.integers(0, 10**6), min_size=3, max_size=3), min_size=1, max_size=4))
 def test_a_histogram_stays_inside_its_frame(values: list[list[int]]) -> None:
     series = [
-        xray_plots.Series(f"l{place}", f"s{place}", tuple(map(float, row)))
-        for place, row in enumerate(values)
+        plots.Series(f"l{place}", f"s{place}", tuple(map(float, row))) for place, row in enumerate(values)
     ]
-    bins = xray_plots.Bins(("a", "b", "c"), ((0, "0"), (3, "3")))
-    svg = xray_plots.histogram(bins, series, "caption")
+    bins = plots.Bins(("a", "b", "c"), ((0, "0"), (3, "3")))
+    svg = plots.histogram(bins, series, "caption")
     parse(str(svg))
     tops = [float(found) for found in re.findall(r'<rect [^>]*y="([\d.-]+)"', svg)]
-    assert all(top >= xray_plots.TOP - 0.01 for top in tops)
+    assert all(top >= plots.TOP - 0.01 for top in tops)
     assert len(tops) == sum(value > 0 for row in values for value in row)

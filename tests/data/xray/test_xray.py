@@ -15,7 +15,8 @@ from daybreak_contracts import artifacts
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.resources.run import Mlflow, Tracking
 from daybreak_contracts.steps import XrayArgs
-from daybreak_data import xray, xray_statistics, xray_tracking
+from daybreak_data.xray import statistics, tracking
+from daybreak_data.xray import step as xray
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -94,7 +95,7 @@ def xray_args(documents: str, tmp_path: Path, uri: str = "") -> XrayArgs:
 
 
 def compute(spark: SparkSession, uri: str) -> dict[str, list[dict[str, Any]]]:
-    return xray_statistics.as_json(xray_statistics.compute(spark, uri, artifacts.load(uri)))
+    return statistics.as_json(statistics.compute(spark, uri, artifacts.load(uri)))
 
 
 @pytest.mark.slow
@@ -115,7 +116,7 @@ def test_every_table_says_what_is_known(spark: SparkSession, write_documents: Wr
         ("ingest", "binary", 1, 7),
     ]
     examples = [row for row in found["drop_examples"] if row["reason"] == "line-too-long"]
-    assert len(examples) == xray_statistics.EXAMPLES_PER_REASON
+    assert len(examples) == statistics.EXAMPLES_PER_REASON
     assert [row["path_id"] for row in examples] == sorted(row["path_id"] for row in examples)
     assert [
         (row["kind"], row["members"], row["removed"], row["removed_bytes"]) for row in found["clusters"]
@@ -146,7 +147,7 @@ def test_numbers_do_not_depend_on_order_or_layout(
 
 
 def runs_in(uri: str) -> list[Any]:
-    with xray_tracking._quiet():
+    with tracking._quiet():
         from mlflow import MlflowClient
 
         client = MlflowClient(tracking_uri=uri)
@@ -191,4 +192,4 @@ def test_the_step_leaves_page_tables_and_one_record_whatever_the_server_does(
 
 def test_a_remote_output_keeps_the_local_store_in_the_work_folder(tmp_path: Path) -> None:
     args = xray_args("s3://b/documents/0", tmp_path).model_copy(update={"output": "s3://b/run"})
-    assert xray_tracking.local_store(args) == tmp_path / "work" / "mlflow"
+    assert tracking.local_store(args) == tmp_path / "work" / "mlflow"

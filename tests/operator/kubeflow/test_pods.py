@@ -14,7 +14,7 @@ from kfp import compiler, dsl, kubernetes
 from kfp.kubernetes import kubernetes_executor_config_pb2 as protocol
 
 from daybreak_contracts import names
-from daybreak_data import spark_cluster
+from daybreak_data.spark.kubernetes import executors_from
 from daybreak_operator.core.plan import PipelinePods
 from daybreak_operator.core.training import children
 from daybreak_operator.core.training.decide import decide
@@ -279,7 +279,7 @@ class TestExecutors:
             platform, made = tasks[name]
             given = {item["name"]: item["value"] for item in made["env"]}
             given |= {item["name"]: f"<{item['fieldPath']}>" for item in platform["fieldPathAsEnv"]}
-            found = spark_cluster.executors_from({**given, "KUBERNETES_SERVICE_HOST": "10.0.0.1"}, 3)
+            found = executors_from({**given, "KUBERNETES_SERVICE_HOST": "10.0.0.1"}, 3)
             assert found is not None
             assert (found.namespace, found.claim) == ("<metadata.namespace>", "shared")
             assert (found.driver_pod, found.driver_ip) == ("<metadata.name>", "<status.podIP>")

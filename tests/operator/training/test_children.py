@@ -10,7 +10,7 @@ import pytest
 from daybreak_contracts import names
 from daybreak_contracts.resources.run import Placement
 from daybreak_contracts.steps import TrainArgs
-from daybreak_data import spark_cluster
+from daybreak_data.spark.kubernetes import executors_from
 from daybreak_operator.core.training.placement import Place, place_after, place_of, places
 from daybreak_operator.core.training.pod_patch import merge, patched_pod
 from daybreak_operator.settings import Settings
@@ -160,7 +160,7 @@ class TestExecutors:
         world.look()
         made = container(world, "Job")
         told = {item["name"]: item.get("value", "known at start") for item in made["env"]}
-        found = spark_cluster.executors_from({"KUBERNETES_SERVICE_HOST": "10.0.0.1", **told}, 3)
+        found = executors_from({"KUBERNETES_SERVICE_HOST": "10.0.0.1", **told}, 3)
         assert found is not None
         assert (found.image, found.claim, found.service_account) == (
             "daybreak/data",

@@ -10,25 +10,25 @@ from daybreak_contracts.progress import Progress
 
 
 def _documents(args: steps.DocumentsArgs, progress: Progress) -> steps.DocumentsResult:
-    from daybreak_data.documents import run_documents
+    from daybreak_data.documents.step import run_documents
 
     return run_documents(args, progress)
 
 
 def _tokenizer(args: steps.TokenizerArgs, progress: Progress) -> steps.TokenizerResult:
-    from daybreak_data.tokenizer import run_tokenizer
+    from daybreak_data.tokenizer.step import run_tokenizer
 
     return run_tokenizer(args, progress)
 
 
 def _shards(args: steps.ShardArgs, progress: Progress) -> steps.ShardResult:
-    from daybreak_data.shards import run_shards
+    from daybreak_data.shards.step import run_shards
 
     return run_shards(args, progress)
 
 
 def _xray(args: steps.XrayArgs, progress: Progress) -> steps.XrayResult:
-    from daybreak_data.xray import run_xray
+    from daybreak_data.xray.step import run_xray
 
     return run_xray(args, progress)
 
@@ -46,7 +46,7 @@ STEPS = {
 def main(argv: list[str]) -> int:
     """Run one step, or become a Spark executor where Spark's scheduler says so."""
     if argv == [EXECUTOR]:
-        from daybreak_data.executor import become_executor
+        from daybreak_data.spark.executor import become_executor
 
         try:
             become_executor(os.environ)

@@ -21,7 +21,7 @@ def documents(data: str, output: str, work_dir: str, seed: int, cores: int, hand
 
     from daybreak_contracts.launch import run_in_pipeline
     from daybreak_contracts.steps import DocumentsArgs
-    from daybreak_data.documents import run_documents
+    from daybreak_data.documents.step import run_documents
 
     result = run_in_pipeline(
         "documents",
@@ -54,7 +54,7 @@ def xray(
     from daybreak_contracts import storage
     from daybreak_contracts.launch import run_in_pipeline
     from daybreak_contracts.steps import XrayArgs
-    from daybreak_data.xray import run_xray
+    from daybreak_data.xray.step import run_xray
 
     result = run_in_pipeline(
         "xray",
@@ -93,7 +93,7 @@ def tokenizer(
 
     from daybreak_contracts.launch import run_in_pipeline
     from daybreak_contracts.steps import TokenizerArgs
-    from daybreak_data.tokenizer import run_tokenizer
+    from daybreak_data.tokenizer.step import run_tokenizer
 
     result = run_in_pipeline(
         "tokenizer",
@@ -129,7 +129,7 @@ def shards(
     """Documents and a tokenizer to token shards."""
     from daybreak_contracts.launch import run_in_pipeline
     from daybreak_contracts.steps import ShardArgs
-    from daybreak_data.shards import run_shards
+    from daybreak_data.shards.step import run_shards
 
     result = run_in_pipeline(
         "shards",

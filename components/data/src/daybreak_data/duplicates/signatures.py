@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from daybreak_data.word_grams import I64, STEP, U64, gram_hashes, mixed, text_chunks
+from daybreak_data.duplicates.word_grams import I64, STEP, U64, gram_hashes, mixed, text_chunks
 
 if TYPE_CHECKING:
     import pyarrow as pa

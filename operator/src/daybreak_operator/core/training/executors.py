@@ -1,6 +1,6 @@
 """What the pod of a data stage is told when Spark's executors shall work beside it, and the volume they share.
 
-Owns the environment that ``daybreak_data.spark_cluster`` reads; the rights to make pods are the service account's.
+Owns the environment that ``daybreak_data.spark.kubernetes`` reads; the rights to make pods are the service account's.
 """
 
 from __future__ import annotations

@@ -1,0 +1,134 @@
+"""The last part of the documents step, inside Spark tasks: rules after duplicates, and the final parts.
+
+A task gets one hash partition in the order of the ids and writes its parts of three tables.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import pickle
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daybreak_data.documents.counters import Report
+from daybreak_data.duplicates.decontaminate import contaminations
+from daybreak_data.rules import assess
+from daybreak_data.tables import reading, schemas, writing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+IDENTITY = ("path_id", "source", "repository", "path")
+
+
+@dataclasses.dataclass(frozen=True)
+class Finish:
+    """What a finishing task has to know."""
+
+    options: assess.Options
+    decontaminate: bool
+    num_parts: int
+    staging: str
+
+
+def finish_partition(batches: Iterator[pa.RecordBatch], finish: Finish) -> Iterator[pa.RecordBatch]:
+    """Write one partition's documents, drops and personal data; yield what was counted."""
+    rows = _with_problems(batches, finish.decontaminate)
+    first = next(rows, None)
+    if first is None:
+        return
+    index, report = part_of(first[0]["path_id"], finish.num_parts), Report()
+    with contextlib.ExitStack() as stack:
+        writer = _FinalWriter(index, finish, stack, report)
+        for row, problem in itertools.chain([first], rows):
+            writer.take(row, problem)
+    yield _reported(index, report)
+
+
+def _with_problems(
+    batches: Iterator[pa.RecordBatch], decontaminate: bool
+) -> Iterator[tuple[dict[str, Any], str | None]]:
+    """Yield each row and the evaluation problem that its text gives away."""
+    for batch in batches:
+        rows = batch.to_pylist()
+        problems = contaminations(batch.column("text")) if decontaminate else [None] * len(rows)
+        yield from zip(rows, problems, strict=True)
+
+
+def part_of(path_id: int, num_parts: int) -> int:
+    """Return the part of a document: its id is a hash already (Spark: ``pmod(path_id, num_parts)``)."""
+    return path_id % num_parts
+
+
+class _FinalWriter:
+    def __init__(self, index: int, finish: Finish, stack: contextlib.ExitStack, report: Report) -> None:
+        folder, name = Path(finish.staging), schemas.part_name(index)
+
+        def part(table: str, prefix: str, columns: Mapping[str, str]) -> writing.PartWriter:
+            return stack.enter_context(writing.PartWriter(folder / table / (prefix + name), columns))
+
+        self._options = finish.options
+        self._report = report
+        self._documents = part(reading.DOCUMENTS, "", schemas.DOCUMENTS)
+        self._drops = part(reading.DROPS, "rules-", schemas.DROPS)
+        self._personal_data = part(reading.PERSONAL_DATA, "", schemas.PERSONAL_DATA)
+
+    def take(self, row: dict[str, Any], problem: str | None) -> None:
+        """Judge one document; ``problem`` is what its text gives away."""
+        if problem is not None:
+            self._drop(row, "contamination", "evaluation-problem", problem)
+            return
+        identity = {name: row[name] for name in IDENTITY}
+        assessed = assess.assess_after_duplicates(row["path"], row["text"], row["language"], self._options)
+        for finding in assessed.findings:
+            self._personal_data.add({**identity, **_columns_of(finding)})
+        if assessed.drop is not None:
+            self._drop(row, assessed.drop.stage, assessed.drop.reason, assessed.drop.detail)
+            return
+        size = len(assessed.text.encode())
+        kept = {**row, "text": assessed.text, "size_bytes": size, "num_redactions": assessed.num_redactions}
+        self._documents.add(kept, size)
+        self._report.keep(0, size)
+        self._report.languages[row["language"]] += size
+
+    def _drop(self, row: dict[str, Any], stage: str, reason: str, detail: str) -> None:
+        described = {name: row[name] for name in (*IDENTITY, "language", "size_bytes")}
+        self._drops.add({**described, "stage": stage, "reason": reason, "detail": detail})
+        self._report.drop(reason, 0)
+
+
+def write_clusters(batches: Iterator[pa.RecordBatch], staging: str) -> Iterator[pa.RecordBatch]:
+    """Write the clusters, which come one after another with the kept member first, and the drops they mean."""
+    report, folder, keeper = Report(), Path(staging), ""
+    with (
+        writing.PartWriter(folder / reading.CLUSTERS / schemas.part_name(0), schemas.CLUSTERS) as clusters,
+        writing.PartWriter(folder / reading.DROPS / "duplicates.parquet", schemas.DROPS) as drops,
+    ):
+        for batch in batches:
+            for row in batch.to_pylist():
+                clusters.add(row)
+                if row["kept"]:
+                    keeper = "/".join((row["source"], row["repository"], row["path"]))
+                    continue
+                reason = f"{row['kind'].lower()}-duplicate"
+                why = {"stage": "duplicate", "reason": reason, "detail": f"the same as {keeper}"}
+                drops.add({**{name: row[name] for name in (*IDENTITY, "language", "size_bytes")}, **why})
+                report.drop(reason, 0)
+    yield _reported(0, report)
+
+
+def _reported(part: int, report: Report) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    columns = [pa.array([part], pa.int64()), pa.array([pickle.dumps(report)], pa.binary())]
+    return pa.RecordBatch.from_arrays(columns, names=["part", "report"])
+
+
+def _columns_of(finding: Any) -> dict[str, Any]:
+    digest = hashlib.sha256(finding.value.encode()).hexdigest()
+    span = {"start": finding.start, "end": finding.end}
+    return {"kind": finding.kind, "rule": finding.rule, **span, "value_sha256": digest}

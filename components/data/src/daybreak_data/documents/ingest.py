@@ -1,0 +1,291 @@
+"""One source to its ingest artifact: documents that passed the rules that need no other file, signatures, drops.
+
+The artifact is keyed by the source's listing, so other sources never cause this work again. Duplicates and
+everything after them belong to ``documents``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import pickle
+import zlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daybreak_contracts import artifacts, names
+from daybreak_contracts.errors import UserError
+from daybreak_contracts.progress import Progress
+from daybreak_contracts.resources.run import Source
+from daybreak_contracts.steps import DocumentsArgs
+from daybreak_data.documents import partition
+from daybreak_data.documents.counters import Report
+from daybreak_data.documents.selection import Selection, select
+from daybreak_data.duplicates import signatures
+from daybreak_data.rules import assess
+from daybreak_data.sources import Contents, Entry, FileRef, Listing, Refused, UnreadableError, read
+from daybreak_data.sources.entries import CONTAINERS, MAX_FILE_BYTES
+from daybreak_data.spark.session import watched
+from daybreak_data.tables import schemas, writing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import SparkSession
+
+CODE_VERSION = 2
+DOCUMENTS, SIGNATURES, DROPS = "documents", "signatures", "drops"
+REPORT_SCHEMA = "piece long, report binary"
+SIGNATURE_COLUMNS = schemas.columns_of(signatures.SIGNATURE_COLUMNS)
+STAGE = "ingest"
+SIGNED_BYTES = 4 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """What a task has to know to judge a file of this source."""
+
+    source: str
+    options: assess.Options
+    selection: Selection
+    threshold: float | None
+    """Of near-duplicates; None writes no signatures."""
+
+
+def threshold_of(args: DocumentsArgs) -> float | None:
+    """Return the near-duplicate threshold that signatures are made for, None when nobody asks."""
+    duplicates = args.data.duplicates
+    return float(duplicates.threshold) if duplicates.scope == "File" else None
+
+
+def digest_of(args: DocumentsArgs, source: Source, listing: Listing) -> str:
+    """Return the digest of this source's ingest artifact."""
+    return artifacts.digest_of(
+        {
+            "step": names.STEP_INGEST,
+            "codeVersions": [CODE_VERSION, assess.CODE_VERSION, signatures.CODE_VERSION],
+            "source": source.name,
+            "listing": listing.fingerprint,
+            "languages": sorted(args.data.languages),
+            "profile": args.data.filters.profile,
+            "threshold": threshold_of(args),
+            "sample": [args.seed, source.max_bytes] if source.max_bytes else None,
+        }
+    )
+
+
+def ingest(
+    spark: SparkSession, args: DocumentsArgs, source: Source, listing: Listing, progress: Progress
+) -> artifacts.Manifest:
+    """Return the source's ingest artifact, made now when it is missing or damaged."""
+    digest = digest_of(args, source, listing)
+    manifest, _ = artifacts.produce(
+        artifacts.uri_of(args.output, names.STEP_INGEST, digest),
+        step=names.STEP_INGEST,
+        digest=digest,
+        inputs={source.name: listing.fingerprint},
+        work_dir=args.work_dir,
+        write=lambda staging: _write(spark, args, source, listing, progress, staging),
+    )
+    return manifest
+
+
+def _write(
+    spark: SparkSession,
+    args: DocumentsArgs,
+    source: Source,
+    listing: Listing,
+    progress: Progress,
+    staging: Path,
+) -> dict[str, Any]:
+    progress.report(f"listing {source.name}")
+    contents = listing.expand()
+    options = assess.options_of(args.data)
+    languages = frozenset(str(language) for language in args.data.languages)
+    selection = select(contents.refs, languages, args.seed, source.max_bytes)
+    rules = Rules(source.name, options, selection, threshold_of(args))
+    report, chosen = _choose(contents, selection)
+    report.add(_write_refused(source.name, contents.refused, staging))
+    report.add(_run(spark, partition.cut(chosen), rules, staging, progress))
+    if report.fatal:
+        raise UserError(f"source {source.name}: {'; '.join(sorted(report.fatal)[:5])}")
+    if report.num_files == 0:
+        raise UserError(f"source {source.name}: no files in it, point it at source code")
+    return report.as_json()
+
+
+def _choose(contents: Contents, selection: Selection) -> tuple[Report, list[FileRef]]:
+    """Leave plain files out that the sample does not take; containers are chosen from inside the tasks."""
+    report, chosen = Report(), []
+    for ref in contents.refs:
+        if ref.kind in CONTAINERS or selection.takes(ref.repository, ref.path, ref.size):
+            chosen.append(ref)
+        else:
+            report.drop("sample", ref.size)
+    return report, chosen
+
+
+def _write_refused(source: str, refused: tuple[Refused, ...], staging: Path) -> Report:
+    report = Report()
+    with writing.PartWriter(staging / DROPS / "listing.parquet", schemas.DROPS) as drops:
+        for item in refused:
+            write_refused(source, item, drops, report)
+    return report
+
+
+def _run(
+    spark: SparkSession, pieces: list[partition.Piece], rules: Rules, staging: Path, progress: Progress
+) -> Report:
+    import pyarrow as pa
+
+    if not pieces:
+        return Report()
+    plans = [zlib.compress(pickle.dumps(piece), 1) for piece in pieces]
+    table = pa.table({"piece": [piece.index for piece in pieces], "plan": pa.array(plans, pa.binary())})
+    listed = spark.createDataFrame(table)
+    frame = listed.repartitionById(len(pieces), listed.piece.cast("int"))  # exactly one piece a task
+    task = partial(ingest_pieces, rules=rules, staging=str(staging))
+    with watched(spark, progress, f"reading {rules.source}"):
+        rows = frame.mapInArrow(task, REPORT_SCHEMA).toArrow().to_pylist()
+    report = Report()
+    for row in sorted(rows, key=lambda row: int(row["piece"])):
+        report.add(pickle.loads(row["report"]))  # made by our own task of this very run
+    return report
+
+
+def ingest_pieces(batches: Iterator[pa.RecordBatch], rules: Rules, staging: str) -> Iterator[pa.RecordBatch]:
+    """Run in a Spark task: write the parts of these pieces and yield what was counted."""
+    import pyarrow as pa
+
+    for batch in batches:
+        for plan in batch.column("plan").to_pylist():
+            piece: partition.Piece = pickle.loads(zlib.decompress(plan))
+            report = ingest_piece(piece, rules, Path(staging))
+            columns = [pa.array([piece.index], pa.int64()), pa.array([pickle.dumps(report)], pa.binary())]
+            yield pa.RecordBatch.from_arrays(columns, names=["piece", "report"])
+
+
+def ingest_piece(piece: partition.Piece, rules: Rules, staging: Path) -> Report:
+    """Read and judge the files of a piece; write its documents, signatures and drops."""
+    with contextlib.ExitStack() as stack:
+        writer = PieceWriter(piece.index, rules, staging, stack)
+        for item in read(piece.refs):
+            writer.take(item)
+    return writer.report
+
+
+class PieceWriter:
+    """The three parts of one piece, and what was counted while they were written."""
+
+    def __init__(self, index: int, rules: Rules, staging: Path, stack: contextlib.ExitStack) -> None:
+        name = schemas.part_name(index)
+        self._rules = rules
+        self._documents = stack.enter_context(
+            writing.PartWriter(staging / DOCUMENTS / name, schemas.INGESTED)
+        )
+        self._drops = stack.enter_context(writing.PartWriter(staging / DROPS / name, schemas.DROPS))
+        self._signatures: SignatureWriter | None = None
+        if rules.threshold is not None:
+            signed = stack.enter_context(writing.PartWriter(staging / SIGNATURES / name, SIGNATURE_COLUMNS))
+            self._signatures = stack.enter_context(SignatureWriter(signed, rules.threshold))
+        self.report = Report()
+
+    def take(self, item: Entry | Refused) -> None:
+        """Judge one file."""
+        if isinstance(item, Refused):
+            write_refused(self._rules.source, item, self._drops, self.report)
+        elif not self._rules.selection.takes(item.repository, item.path, item.size):
+            self.report.drop("sample", item.size)
+        else:
+            self._judge(item)
+
+    def _judge(self, item: Entry) -> None:
+        try:
+            data = item.load() if item.size <= MAX_FILE_BYTES else b""
+        except UnreadableError as error:
+            refused = Refused(item.repository, item.path, item.size, error.reason, error.detail)
+            return write_refused(self._rules.source, refused, self._drops, self.report)
+        if item.size > MAX_FILE_BYTES:
+            refused = Refused(item.repository, item.path, item.size, "too-large", f"{item.size} bytes")
+            return write_refused(self._rules.source, refused, self._drops, self.report)
+        # Rules about folders (node_modules/, Pods/) must see the one that became the repository's name, too.
+        path = f"{item.repository}/{item.path}"
+        assessed = assess.assess_before_duplicates(path, data, self._rules.options, item.language)
+        return self._keep_or_drop(item, assessed)
+
+    def _keep_or_drop(self, item: Entry, assessed: assess.Assessed) -> None:
+        row = identity(self._rules.source, item.repository, item.path)
+        if assessed.drop is not None:
+            about = {"language": assessed.language or "", "size_bytes": item.size}
+            self._drops.add({**row, **about, **dataclasses.asdict(assessed.drop)})
+            self.report.drop(assessed.drop.reason, item.size)
+            return
+        encoded = assessed.text.encode()
+        described = {
+            "document_id": schemas.document_id_of(encoded),
+            "language": assessed.language,
+            "licence": item.licence,
+            "encoding": assessed.encoding,
+            "size_bytes": len(encoded),
+            "text": assessed.text,
+        }
+        self._documents.add({**row, **described}, len(encoded))
+        if self._signatures is not None:
+            self._signatures.add(row["path_id"], assessed.text, len(encoded))
+        self.report.keep(item.size, len(encoded))
+
+
+class SignatureWriter:
+    """Makes signatures of a few megabytes of text at once."""
+
+    def __init__(self, part: writing.PartWriter, threshold: float) -> None:
+        self._part = part
+        self._threshold = threshold
+        self._path_ids: list[int] = []
+        self._texts: list[str] = []
+        self._bytes = 0
+
+    def add(self, path_id: int, text: str, size: int) -> None:
+        """Add a document of ``size`` bytes."""
+        self._path_ids.append(path_id)
+        self._texts.append(text)
+        self._bytes += size
+        if self._bytes >= SIGNED_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        batch = pa.record_batch({"path_id": self._path_ids, "text": pa.array(self._texts, pa.string())})
+        for signed in signatures.signature_batches(iter([batch]), self._threshold):
+            self._part.add_batch(signed)
+        self._path_ids, self._texts, self._bytes = [], [], 0
+
+    def __enter__(self) -> SignatureWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self._texts:
+            self._flush()
+
+
+def identity(source: str, repository: str, path: str) -> dict[str, Any]:
+    """Return the four columns that every table has."""
+    path_id = schemas.path_id_of(source, repository, path)
+    return {"path_id": path_id, "source": source, "repository": repository, "path": path}
+
+
+def write_refused(source: str, item: Refused, drops: writing.PartWriter, report: Report) -> None:
+    """Count and write a file that could not be read at all."""
+    about = {
+        "language": "",
+        "size_bytes": item.size,
+        "stage": STAGE,
+        "reason": item.reason,
+        "detail": item.detail,
+    }
+    drops.add({**identity(source, item.repository, item.path), **about})
+    report.drop(item.reason, item.size)
+    if item.fatal:
+        report.fatal.append(item.detail)

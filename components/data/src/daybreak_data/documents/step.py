@@ -1,0 +1,251 @@
+"""The documents step: sources to clean, deduplicated documents, and an account of everything left out.
+
+Owns the order of the work (ingest per source; then duplicates, contamination, syntax and personal data over
+all) and the artifact's layout. The rules are ``assess`` and ``duplicates``; reading is ``sources``.
+"""
+
+from __future__ import annotations
+
+import pickle
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daybreak_contracts import artifacts, names
+from daybreak_contracts.errors import ArtifactError, UserError
+from daybreak_contracts.progress import Progress
+from daybreak_contracts.resources.run import Source
+from daybreak_contracts.steps import DocumentsArgs, DocumentsResult
+from daybreak_data import duplicates
+from daybreak_data.documents import finalize, ingest
+from daybreak_data.documents.counters import Report
+from daybreak_data.duplicates import decontaminate
+from daybreak_data.rules import assess
+from daybreak_data.sources import Listing, list_source
+from daybreak_data.spark.session import open_session, watched
+from daybreak_data.tables import reading, schemas, writing
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+CODE_VERSION = 1
+PART_BYTES = 8 << 20
+MAX_PARTS = 4096
+MAX_BROADCAST_ROWS = 2_000_000
+DESCRIPTION = {name: kind for name, kind in schemas.INGESTED.items() if name not in ("encoding", "text")}
+REPORT_SCHEMA = "part long, report binary"
+Ingested = dict[str, tuple[str, artifacts.Manifest]]
+"""Name of a source to the URI and the manifest of its ingest artifact."""
+
+
+def run_documents(args: DocumentsArgs, progress: Progress) -> DocumentsResult:
+    """Make the documents artifact, or find it. No document left is a UserError with the counts by reason."""
+    listed = [(source, _list(source, args, progress)) for source in args.data.sources]
+    present = _find_ingested(args, listed)
+    if present is not None:  # decided by manifests alone: no Java is started when nothing changed
+        digest = _digest_of(args, present)
+        uri = artifacts.uri_of(args.output, names.STEP_DOCUMENTS, digest)
+        manifest = artifacts.find(uri, digest)
+        if manifest is not None:
+            return _result(uri, manifest, cached=True)
+    return _make(args, listed, progress)
+
+
+def _list(source: Source, args: DocumentsArgs, progress: Progress) -> Listing:
+    progress.report(f"looking at {source.name}")
+    return list_source(source, args.work_dir)
+
+
+def _find_ingested(args: DocumentsArgs, listed: list[tuple[Source, Listing]]) -> Ingested | None:
+    """Return the sources' ingest artifacts, when all of them are there; their bytes are not looked at yet."""
+    found: Ingested = {}
+    for source, listing in listed:
+        digest = ingest.digest_of(args, source, listing)
+        uri = artifacts.uri_of(args.output, names.STEP_INGEST, digest)
+        try:
+            manifest = artifacts.load(uri)
+        except ArtifactError:
+            return None
+        if manifest.digest != digest:
+            return None
+        found[source.name] = (uri, manifest)
+    return found
+
+
+def _digest_of(args: DocumentsArgs, ingested: Ingested) -> str:
+    return artifacts.digest_of(
+        {
+            "step": names.STEP_DOCUMENTS,
+            "codeVersions": [
+                CODE_VERSION,
+                assess.CODE_VERSION,
+                duplicates.CODE_VERSION,
+                decontaminate.CODE_VERSION,
+            ],
+            "data": args.data.model_dump(mode="json", exclude={"sources", "executors", "languages"}),
+            "languages": sorted(args.data.languages),
+            "ingested": _inputs(ingested),
+        }
+    )
+
+
+def _inputs(ingested: Ingested) -> dict[str, str]:
+    """By content: a source whose files were touched but not changed makes the same documents."""
+    return {name: manifest.content_digest for name, (_, manifest) in ingested.items()}
+
+
+def _make(args: DocumentsArgs, listed: list[tuple[Source, Listing]], progress: Progress) -> DocumentsResult:
+    progress.report("starting Spark")
+    with open_session("documents", args.cores, args.work_dir, args.data.executors.count) as spark:
+        ingested: Ingested = {}
+        for source, listing in listed:
+            manifest = ingest.ingest(spark, args, source, listing, progress)
+            uri = artifacts.uri_of(args.output, names.STEP_INGEST, manifest.digest)
+            ingested[source.name] = (uri, manifest)
+        digest = _digest_of(args, ingested)
+        uri = artifacts.uri_of(args.output, names.STEP_DOCUMENTS, digest)
+        manifest, cached = artifacts.produce(
+            uri,
+            step=names.STEP_DOCUMENTS,
+            digest=digest,
+            inputs=_inputs(ingested),
+            work_dir=args.work_dir,
+            write=lambda staging: _write(spark, args, ingested, staging, progress),
+        )
+    return _result(uri, manifest, cached=cached)
+
+
+def _result(uri: str, manifest: artifacts.Manifest, *, cached: bool) -> DocumentsResult:
+    return DocumentsResult.model_validate(
+        {**manifest.result, "uri": uri, "digest": manifest.digest, "cached": cached}
+    )
+
+
+def _write(
+    spark: SparkSession, args: DocumentsArgs, ingested: Ingested, staging: Path, progress: Progress
+) -> dict[str, Any]:
+    total = Report()
+    for _, manifest in ingested.values():
+        total.add(Report.of(manifest.result))
+    _require_documents(args, total)
+    _copy_drops(ingested, staging)
+    description = reading.read_parts(spark, _files(ingested, ingest.DOCUMENTS), DESCRIPTION).persist()
+    try:
+        with watched(spark, progress, "finding duplicates"):
+            clusters = _find_clusters(spark, args, ingested, description)
+            removed = _write_clusters(clusters, staging) if clusters is not None else Report()
+        with watched(spark, progress, "checking syntax and personal data"):
+            finished = _finish(spark, args, ingested, clusters, removed.dropped.total(), staging)
+    finally:
+        description.unpersist()
+    total.dropped.update(removed.dropped)
+    total.dropped.update(finished.dropped)
+    total.num_documents, total.document_bytes = finished.num_documents, finished.document_bytes
+    _require_documents(args, total)
+    _complete(staging)
+    return {
+        "num_files": total.num_files,
+        "num_bytes": total.num_bytes,
+        "num_documents": total.num_documents,
+        "document_bytes": total.document_bytes,
+        "dropped": dict(sorted(total.dropped.items())),
+        "languages": dict(sorted(finished.languages.items())),
+    }
+
+
+def _require_documents(args: DocumentsArgs, total: Report) -> None:
+    if total.num_documents:
+        return
+    counts = ", ".join(f"{reason} {count}" for reason, count in total.dropped.most_common())
+    sources = ", ".join(source.name for source in args.data.sources)
+    languages = ", ".join(args.data.languages)
+    raise UserError(
+        f"no document is left of {total.num_files} files ({counts or 'no files'}): point data.sources ({sources}) "
+        f"at code in {languages}, add to data.languages, or choose another data.filters.profile"
+    )
+
+
+def _files(ingested: Ingested, table: str) -> list[str]:
+    return [file for uri, manifest in ingested.values() for file in reading.files_of(uri, manifest, table)]
+
+
+def _copy_drops(ingested: Ingested, staging: Path) -> None:
+    """Lay the sources' drops into one file, in their order."""
+    files = _files(ingested, ingest.DROPS)
+    with writing.PartWriter(staging / reading.DROPS / "ingest.parquet", schemas.DROPS) as drops:
+        for batch in reading.scan(files, [*schemas.DROPS]):
+            drops.add_batch(batch)
+
+
+def _find_clusters(
+    spark: SparkSession, args: DocumentsArgs, ingested: Ingested, description: DataFrame
+) -> DataFrame | None:
+    """Return all clusters (computed and kept until the session ends), or None when nobody asks for them."""
+    scope = args.data.duplicates.scope
+    if scope == "None":
+        return None
+    exact = duplicates.find_exact_duplicates(description).persist()
+    if scope == "Exact":
+        return exact
+    unique = description.join(exact.where("NOT kept").select("path_id"), "path_id", "left_anti")
+    signatures = reading.read_parts(spark, _files(ingested, ingest.SIGNATURES), ingest.SIGNATURE_COLUMNS)
+    near = duplicates.find_near_duplicates(signatures, unique, float(args.data.duplicates.threshold))
+    return exact.unionByName(near).localCheckpoint(eager=True)
+
+
+def _write_clusters(clusters: DataFrame, staging: Path) -> Report:
+    """Write the clusters and a drop for each member that is not kept: small tables beside the text, one task."""
+    from pyspark.sql import functions as f
+
+    order = ("kind", "cluster_id", f.col("kept").desc(), "path_id")
+    ordered = clusters.select(*schemas.CLUSTERS).repartition(1).sortWithinPartitions(*order)
+    return _sum(ordered.mapInArrow(partial(finalize.write_clusters, staging=str(staging)), REPORT_SCHEMA))
+
+
+def _sum(reports: DataFrame) -> Report:
+    """Run the tasks and add up what they counted, in the order of their parts."""
+    total = Report()
+    for row in sorted(reports.toArrow().to_pylist(), key=lambda row: int(row["part"])):
+        total.add(pickle.loads(row["report"]))  # made by our own task of this very run
+    return total
+
+
+def _finish(
+    spark: SparkSession,
+    args: DocumentsArgs,
+    ingested: Ingested,
+    clusters: DataFrame | None,
+    num_removed: int,
+    staging: Path,
+) -> Report:
+    """Judge what is left and write the last parts: rows go to the part that their id says, in that order."""
+    from pyspark.sql import functions as f
+
+    num_bytes = sum(int(manifest.result["document_bytes"]) for _, manifest in ingested.values())
+    num_parts = min(max(1, -(-num_bytes // PART_BYTES)), MAX_PARTS)
+    documents = reading.read_parts(spark, _files(ingested, ingest.DOCUMENTS), schemas.INGESTED)
+    if clusters is not None and num_removed:
+        removed = clusters.where("NOT kept").select("path_id")
+        few = num_removed <= MAX_BROADCAST_ROWS
+        documents = documents.join(f.broadcast(removed) if few else removed, "path_id", "left_anti")
+    part = f.pmod(f.col("path_id"), f.lit(num_parts)).cast("int")
+    ordered = documents.repartitionById(num_parts, part).sortWithinPartitions("path_id")
+    finish = finalize.Finish(
+        assess.options_of(args.data), "HumanEval" in args.data.decontaminate, num_parts, str(staging)
+    )
+    task = partial(finalize.finish_partition, finish=finish)
+    return _sum(ordered.mapInArrow(task, REPORT_SCHEMA))
+
+
+def _complete(staging: Path) -> None:
+    """Make sure that every table has a file, so that a reader finds its columns."""
+    columns = {
+        reading.DOCUMENTS: schemas.DOCUMENTS,
+        reading.DROPS: schemas.DROPS,
+        reading.PERSONAL_DATA: schemas.PERSONAL_DATA,
+        reading.CLUSTERS: schemas.CLUSTERS,
+    }
+    for table, schema in columns.items():
+        if not any((staging / table).glob("*.parquet")):
+            with writing.PartWriter(staging / table / schemas.part_name(0), schema):
+                pass

@@ -1,0 +1,133 @@
+"""The per-file rules in the order in which they are asked: what is kept, what is dropped, and why. Pure.
+
+Owns the order and the stages' names. Does not own: the rules (decode, languages, filters, generated, syntax,
+personal_data), duplicates, or where documents come from. Cheap rules first; personal data last, so that
+signatures are of the original text, and the syntax is looked at again after a redaction (data.md (b) 5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from daybreak_contracts.resources.run import Data, PersonalData
+from daybreak_data.personal_data import Finding, find_personal_data, must_drop, redact
+from daybreak_data.rules import filters, generated
+from daybreak_data.rules.languages import detect_language, family_of, stated_language
+from daybreak_data.syntax.check import check_syntax
+from daybreak_data.text.decode import Undecodable, decode
+
+CODE_VERSION = 3
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the rules have to know of the manifest."""
+
+    languages: tuple[str, ...]
+    """Empty keeps every known language."""
+    profile: filters.Profile
+    personal_data: PersonalData
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Why a file is not kept: the stage that decided, a countable reason, a detail for a person."""
+
+    stage: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Assessed:
+    """A file before duplicates are looked for; ``drop`` None means it goes on."""
+
+    text: str = ""
+    encoding: str = ""
+    language: str | None = None
+    drop: Drop | None = None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A document after duplicates: its text with replacements, what was found, why it is dropped if it is."""
+
+    text: str
+    findings: tuple[Finding, ...] = ()
+    num_redactions: int = 0
+    drop: Drop | None = None
+
+
+def options_of(data: Data) -> Options:
+    """Return what the rules have to know of a run's data."""
+    languages = tuple(language.value for language in data.languages)
+    return Options(languages, data.filters.profile, data.personal_data)
+
+
+def language_of(path: str, text: str) -> str | None:
+    """Return the language as a manifest names it, dialects counted with their language."""
+    found = detect_language(path, text)
+    return None if found is None else family_of(found)
+
+
+def dialect_of(path: str, text: str, language: str | None) -> str | None:
+    """Return what a parser must know and a manifest does not say: TSX is no TypeScript to a grammar."""
+    found = detect_language(path, text)
+    return found if found is not None and family_of(found) == language else language
+
+
+def assess_before_duplicates(path: str, data: bytes, options: Options, stated: str = "") -> Assessed:
+    """Decode a file and ask the rules that need no other file: language, filters, generated code.
+
+    ``stated`` is the language that the source says it is; one that nobody knows counts as not said.
+    """
+    decoded = decode(data)
+    if isinstance(decoded, Undecodable):
+        return Assessed(drop=Drop("ingest", decoded.reason, ""))
+    text = decoded.text
+    said = stated_language(stated) if stated else None
+    language = language_of(path, text) if said is None else family_of(said)
+    return Assessed(text, decoded.encoding, language, _first_drop(path, text, language, options))
+
+
+def _first_drop(path: str, text: str, language: str | None, options: Options) -> Drop | None:
+    unwanted = unwanted_language(language, options)
+    if unwanted is not None:
+        return unwanted
+    filtered = filters.check_filters(text, language, path, options.profile)
+    if filtered is not None:
+        return Drop("filter", filtered.reason, filtered.detail)
+    rule = generated.find_generated(path, text, language) if options.profile != "None" else None
+    return Drop("generated", "generated", rule) if rule is not None else None
+
+
+def unwanted_language(language: str | None, options: Options) -> Drop | None:
+    """Drop a file in no known language, or in one that the manifest does not name."""
+    if language is None:
+        return Drop("language", "unknown-language", "")
+    if not options.languages or language in options.languages:
+        return None
+    return Drop("language", "other-language", language)
+
+
+def assess_after_duplicates(path: str, text: str, language: str | None, options: Options) -> Finished:
+    """Parse, find personal data, replace it, and parse again where something was replaced."""
+    dialect = dialect_of(path, text, language)
+    parsed = check_syntax(text, dialect, path)
+    if parsed.verdict == "error":
+        return Finished(text, drop=Drop("syntax", "syntax-error", f"{parsed.parser}: {parsed.detail}"))
+    findings = tuple(find_personal_data(text, path))
+    if not findings:
+        return Finished(text)
+    handling = options.personal_data
+    if must_drop(findings, handling):
+        kinds = ", ".join(sorted({finding.kind for finding in findings}))
+        return Finished(text, findings, drop=Drop("personal-data", "personal-data", kinds))
+    redacted = redact(text, findings, handling)
+    if redacted.text == text:
+        return Finished(text, findings)
+    again = check_syntax(redacted.text, dialect, path)
+    if again.verdict == "error":
+        detail = f"after redaction, {again.parser}: {again.detail}"
+        return Finished(text, findings, drop=Drop("personal-data", "syntax-error-after-redaction", detail))
+    return Finished(redacted.text, findings, len(redacted.findings))

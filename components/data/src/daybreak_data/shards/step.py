@@ -1,0 +1,196 @@
+"""The shards step: documents and a tokenizer to packed token samples, training and held-out apart.
+
+Owns the order of the work (plan, write what is missing, join) and the artifact's layout; ``shard_plan`` decides,
+``shard_writer`` writes one partition. Killed at any moment, the finished partitions are used again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from daybreak_contracts import artifacts, names, storage
+from daybreak_contracts.errors import UserError
+from daybreak_contracts.progress import Progress
+from daybreak_contracts.steps import ShardArgs, ShardResult
+from daybreak_data.shards import mds, writer
+from daybreak_data.shards.plan import HELD_OUT, TRAIN, Plan, make_plan
+from daybreak_data.spark.session import open_session, watched
+from daybreak_data.tables import reading
+from daybreak_data.tokenizer.step import TOKENIZER_FILE, vocabulary_size
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+
+CODE_VERSION = 1
+SMALLEST_CONTEXT = 2
+DOCUMENTS_FILE = "documents.json"
+COLUMNS = [*writer.PROVENANCE, "text"]
+SORTED = "part int, place long, path_id long, " + ", ".join(f"{name} string" for name in COLUMNS[1:])
+
+log = logging.getLogger(__name__)
+
+
+def run_shards(args: ShardArgs, progress: Progress) -> ShardResult:
+    """Write the MDS datasets. Fewer than two documents, or a context below two tokens, is a UserError."""
+    if args.context_length < SMALLEST_CONTEXT:
+        raise UserError(f"contextLength {args.context_length}: at least {SMALLEST_CONTEXT} tokens are needed")
+    documents, tokenizer = artifacts.load(args.documents), artifacts.load(args.tokenizer)
+    digest = artifacts.digest_of(
+        {
+            "step": names.STEP_SHARDS,
+            "code": CODE_VERSION,
+            "context_length": args.context_length,
+            "held_out_share": args.held_out_share,
+            "seed": args.seed,
+            "documents": documents.digest,
+            "tokenizer": tokenizer.digest,
+        }
+    )
+    uri = artifacts.uri_of(args.output, names.STEP_SHARDS, digest)
+    parts = storage.join(args.output, names.STEP_SHARDS, f".parts-{digest[:16]}")
+
+    def write(staging: Path) -> dict[str, Any]:
+        artifacts.verify(args.documents, documents)
+        artifacts.verify(args.tokenizer, tokenizer)
+        return _write(args, documents, parts, staging, progress)
+
+    manifest, cached = artifacts.produce(
+        uri,
+        step=names.STEP_SHARDS,
+        digest=digest,
+        inputs={"documents": documents.digest, "tokenizer": tokenizer.digest},
+        work_dir=args.work_dir,
+        write=write,
+    )
+    storage.remove_tree(parts)
+    return ShardResult.model_validate({**manifest.result, "uri": uri, "digest": digest, "cached": cached})
+
+
+def _write(
+    args: ShardArgs, documents: artifacts.Manifest, parts: str, staging: Path, progress: Progress
+) -> dict[str, Any]:
+    files = reading.files_of(args.documents, documents, reading.DOCUMENTS)
+    progress.report("planning")
+    plan = read_plan(files, args.held_out_share, args.seed)
+    if plan.split.note:
+        log.warning("%s", plan.split.note)
+    tokenizer_json = storage.read_bytes(storage.join(args.tokenizer, TOKENIZER_FILE)).decode()
+    dtype = "uint16" if vocabulary_size(tokenizer_json) <= 1 << 16 else "uint32"
+    work_dir = Path(args.work_dir)
+    work_dir.mkdir(parents=True, exist_ok=True)
+    job = writer.Job(tokenizer_json, dtype, args.context_length, parts, str(work_dir.absolute()))
+    missing = [
+        part for part in range(plan.num_partitions) if writer.finished(parts, folder_of(plan, part)) is None
+    ]
+    if missing:
+        with open_session("shards", args.cores, args.work_dir, args.executors) as session:
+            write_missing(session, files, plan, job, missing, progress)
+    return join(plan, job, staging)
+
+
+def folder_of(plan: Plan, part: int) -> str:
+    """Return the folder of a partition below the folder of finished ones."""
+    return "-".join(plan.name(part))
+
+
+def read_plan(files: list[str], share: float, seed: int) -> Plan:
+    """Return the plan for the documents in these files."""
+    repositories: list[str] = []
+    path_ids, sizes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for batch in reading.scan(files, ["repository", "path_id", "size_bytes"]):
+        repositories.extend(batch.column(0).to_pylist())
+        path_ids.append(batch.column(1).to_numpy(zero_copy_only=False))
+        sizes.append(batch.column(2).to_numpy(zero_copy_only=False))
+    return make_plan(repositories, np.concatenate(path_ids), np.concatenate(sizes), share, seed)
+
+
+def write_missing(
+    session: SparkSession,
+    files: list[str],
+    plan: Plan,
+    job: writer.Job,
+    missing: list[int],
+    progress: Progress,
+) -> None:
+    """Write these partitions, one Spark task each, sorted by a key that only seed and path id make."""
+    folders = [folder_of(plan, part) for part in range(plan.num_partitions)]
+
+    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return writer.write_partitions(batches, job, folders)
+
+    rows = placed(session, files, plan, frozenset(missing))
+    by_part = rows.repartitionById(plan.num_partitions, rows.part)
+    ordered = by_part.sortWithinPartitions("part", "place", "path_id")
+    with watched(session, progress, "writing shards"):
+        ordered.mapInArrow(write, "part int").collect()
+
+
+def placed(session: SparkSession, files: list[str], plan: Plan, wanted: frozenset[int]) -> DataFrame:
+    """Return the documents of the wanted partitions, each with its partition and its place in it."""
+
+    def place(batch: pa.RecordBatch) -> pa.RecordBatch:
+        import pyarrow as pa
+
+        path_ids = batch.column("path_id").to_numpy(zero_copy_only=False)
+        part, order = plan.place(batch.column("repository").to_pylist(), path_ids)
+        columns = [pa.array(part), pa.array(order), *batch.columns]
+        placed = pa.RecordBatch.from_arrays(columns, ["part", "place", *batch.schema.names])
+        return placed.filter(pa.array(np.isin(part, list(wanted))))
+
+    return reading.read_through(session, files, COLUMNS, place, SORTED)
+
+
+def join(plan: Plan, job: writer.Job, staging: Path) -> dict[str, Any]:
+    """Lay the finished partitions out as the artifact, with one index a side, and return the step's result."""
+    told: dict[str, list[dict[str, Any]]] = {TRAIN: [], HELD_OUT: []}
+    indexes: dict[str, list[dict[str, Any]]] = {TRAIN: [], HELD_OUT: []}
+    for part in range(plan.num_partitions):
+        side, name = plan.name(part)
+        state = writer.finished(job.parts, folder_of(plan, part))
+        if state is None:
+            continue  # the hash gave it no document; the sum below tells if one was lost
+        _take(storage.join(job.parts, folder_of(plan, part)), state, staging / side / name)
+        told[side].append({"partition": name, **writer.state_json(state)})
+        indexes[side] += mds.moved(state["shards"], name)
+    written = sum(entry["documents"] for side in told.values() for entry in side)
+    if written != plan.num_documents:
+        raise RuntimeError(f"{written} of {plan.num_documents} documents are in the shards")
+    for side, shards in indexes.items():
+        (staging / side / mds.INDEX_FILE).write_bytes(mds.index_bytes(shards))
+    split = {"unit": plan.split.unit, "note": plan.split.note}
+    description = {"contextLength": job.context_length, "dtype": job.dtype, "split": split, **told}
+    storage.write_json(str(staging / DOCUMENTS_FILE), description)
+    return {
+        "dtype": job.dtype,
+        **{
+            f"num_{side}_{what}": sum(entry[what] for entry in told[side])
+            for side in told
+            for what in ("tokens", "samples")
+        },
+    }
+
+
+def _take(source: str, state: dict[str, Any], target: Path) -> None:
+    """Bring a finished partition's files into the artifact; on one disk without copying them."""
+    target.mkdir(parents=True)
+    for entry in state["files"]:
+        location = storage.join(source, entry["path"])
+        if storage.is_remote(source):
+            storage.copy_file(location, str(target / entry["path"]))
+        else:
+            _link(storage.local_path(location), target / entry["path"])
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, target)

@@ -1,0 +1,233 @@
+"""One partition of shards: text to packed samples, written aside and made visible by its last file.
+
+Runs inside Spark's Python workers. A partition is a folder of MDS shards, the table of its documents and
+``part.json``; it is complete when ``part.json`` is there and agrees with the files. Owns no split and no order.
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xxhash
+
+from daybreak_contracts import names, storage
+from daybreak_contracts.errors import UserError
+from daybreak_data.shards import mds
+from daybreak_data.tokenizer import encoding
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PART_FILE = "part.json"
+DOCUMENTS_FILE = "documents.parquet"
+PARITY_DOCUMENTS = 8
+"""Documents of each partition that are encoded by both engines before the fast one is trusted with the rest."""
+ENCODE_BYTES = 8 << 20
+
+PROVENANCE = ("path_id", "source", "repository", "path", "language", "licence")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every partition of a run needs; small enough to travel with each task, but for the tokenizer."""
+
+    tokenizer_json: str = field(repr=False)
+    dtype: str
+    context_length: int
+    parts: str
+    """URI below which finished partitions go."""
+    work_dir: str
+    """Local scratch folder of the machine that writes."""
+    size_limit: int = mds.SIZE_LIMIT
+
+
+@functools.lru_cache(maxsize=1)
+def _encoder(tokenizer_json: str) -> encoding.Encoder:
+    return encoding.load_encoder(tokenizer_json)
+
+
+class PartitionWriter:
+    """Packs the documents of one partition, in the order in which they come."""
+
+    def __init__(self, job: Job, name: str) -> None:
+        self._job = job
+        self._name = name
+        self._encoder: encoding.Encoder | None = None
+        self._folder = _scratch(job, name)
+        self._mds = mds.MdsWriter(self._folder, job.dtype, job.context_length, job.size_limit)
+        self._rest = np.empty(0, job.dtype)
+        self._num_tokens = 0
+        self._num_bytes = 0
+        self._rows: list[pa.Table] = []
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take a batch with a ``text`` column and the columns of ``PROVENANCE``."""
+        texts: list[str] = batch.column("text").to_pylist()
+        if self._encoder is None:
+            self._encoder = encoding.check_parity(
+                _encoder(self._job.tokenizer_json), texts[:PARITY_DOCUMENTS]
+            )
+        lengths: list[int] = []
+        for some in _slices(texts):
+            encoded = encoding.encode_texts(self._encoder, some)
+            lengths.extend(len(ids) + 1 for ids in encoded)
+            self._pack(encoded)
+        self._note(batch, lengths)
+        self._num_bytes += sum(len(text.encode()) for text in texts)
+
+    def _pack(self, encoded: Sequence[encoding.Ids]) -> None:
+        end = np.array([names.SPECIAL_TOKENS.index(names.END_OF_TEXT)], self._job.dtype)
+        pieces = [self._rest]
+        for ids in encoded:
+            pieces += [ids.astype(self._job.dtype), end]
+        stream = np.concatenate(pieces)
+        length = self._job.context_length
+        whole = len(stream) // length * length
+        self._rest = stream[whole:]
+        if whole:
+            self._mds.write(stream[:whole].reshape(-1, length))
+
+    def _note(self, batch: pa.RecordBatch, lengths: list[int]) -> None:
+        import pyarrow as pa
+
+        counts = np.array(lengths, np.int64)
+        first = self._num_tokens + np.cumsum(counts) - counts
+        self._num_tokens += int(counts.sum())
+        table = pa.Table.from_batches([batch]).select(list(PROVENANCE))
+        table = table.append_column("first_token", pa.array(first)).append_column(
+            "num_tokens", pa.array(counts)
+        )
+        self._rows.append(table)
+
+    def finish(self) -> None:
+        """Fill up the last sample with padding, which is never trained on, and make the partition visible."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        padding = -self._num_tokens % self._job.context_length
+        pad = names.SPECIAL_TOKENS.index(names.FIM_PAD)
+        if padding:
+            filled = np.concatenate([self._rest, np.full(padding, pad, self._job.dtype)])
+            self._mds.write(filled.reshape(1, -1))
+        shards = self._mds.finish()
+        rows = pa.concat_tables(self._rows)
+        pq.write_table(rows, self._folder / DOCUMENTS_FILE, compression="zstd")
+        state = {
+            "documents": rows.num_rows,
+            "bytes": self._num_bytes,
+            "tokens": self._num_tokens,
+            "padding": padding,
+            "samples": sum(entry["samples"] for entry in shards),
+            "shards": shards,
+            "files": _files(self._folder),
+        }
+        _publish(self._folder, storage.join(self._job.parts, self._name), state)
+
+    def discard(self) -> None:
+        """Remove what was written and not finished."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _slices(texts: list[str]) -> Iterator[list[str]]:
+    """Yield runs of texts of about 8 MiB: an engine holds text, bytes and ids of a whole batch at once."""
+    run: list[str] = []
+    size = 0
+    for text in texts:
+        run.append(text)
+        size += len(text)
+        if size >= ENCODE_BYTES:
+            yield run
+            run, size = [], 0
+    if run:
+        yield run
+
+
+def _scratch(job: Job, name: str) -> Path:
+    """Return a fresh folder: beside the target when that is local, so that a rename publishes it."""
+    parent = Path(job.work_dir) if storage.is_remote(job.parts) else storage.local_path(job.parts)
+    folder = parent / f".{name}.{uuid.uuid4().hex}"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _files(folder: Path) -> list[dict[str, Any]]:
+    return [
+        {"path": path.name, "size": path.stat().st_size, "xxh64": xxhash.xxh64_hexdigest(path.read_bytes())}
+        for path in sorted(folder.iterdir())
+    ]
+
+
+def _publish(folder: Path, target: str, state: dict[str, Any]) -> None:
+    if storage.is_remote(target):
+        for entry in state["files"]:
+            storage.copy_file(str(folder / entry["path"]), storage.join(target, entry["path"]))
+        storage.write_json(storage.join(target, PART_FILE), state)
+        shutil.rmtree(folder)
+        return
+    storage.write_json(str(folder / PART_FILE), state)
+    storage.remove_tree(target)  # only ever an incomplete one: complete ones are not written again
+    folder.rename(storage.local_path(target))
+
+
+def finished(parts: str, name: str) -> dict[str, Any] | None:
+    """Return the state of a partition that is complete and has its bytes, else None."""
+    folder = storage.join(parts, name)
+    if not storage.exists(storage.join(folder, PART_FILE)):
+        return None
+    try:
+        state: dict[str, Any] = storage.read_json(storage.join(folder, PART_FILE))
+        for entry in state["files"]:
+            data = storage.read_bytes(storage.join(folder, entry["path"]))
+            if (len(data), xxhash.xxh64_hexdigest(data)) != (entry["size"], entry["xxh64"]):
+                return None
+    except (UserError, KeyError, TypeError):
+        return None  # torn: written anew
+    return state
+
+
+def write_partitions(
+    batches: Iterator[pa.RecordBatch], job: Job, folders: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """Write the partitions whose documents come in ``batches``, sorted by their column ``part``; yield their numbers.
+
+    ``folders`` gives the name of each partition's folder.
+    """
+    import pyarrow as pa
+
+    writer, current = None, -1
+    try:
+        for batch in batches:
+            for part, rows in _runs(batch):
+                if part != current or writer is None:
+                    if writer is not None:
+                        writer.finish()
+                    writer, current = PartitionWriter(job, folders[part]), part
+                writer.add(rows)
+        if writer is not None:
+            writer.finish()
+            writer = None
+    finally:
+        if writer is not None:
+            writer.discard()
+    yield pa.RecordBatch.from_pydict({"part": pa.array([] if current < 0 else [current], pa.int32())})
+
+
+def _runs(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+    parts = batch.column("part").to_numpy(zero_copy_only=False)
+    starts = (
+        np.flatnonzero(np.concatenate([[True], parts[1:] != parts[:-1]])) if len(parts) else np.empty(0, int)
+    )
+    for start, end in zip(starts, [*starts[1:], len(parts)], strict=True):
+        yield int(parts[start]), batch.slice(start, end - start)
+
+
+def state_json(state: dict[str, Any]) -> dict[str, Any]:
+    """Return what the artifact's ``documents.json`` says of a partition."""
+    return {key: state[key] for key in ("documents", "bytes", "tokens", "padding", "samples")}

@@ -1,0 +1,1 @@
+"""Starting Spark: the session, executors on Kubernetes, the Java runtime."""

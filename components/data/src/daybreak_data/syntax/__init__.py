@@ -1,0 +1,1 @@
+"""Whether a document parses in its language."""

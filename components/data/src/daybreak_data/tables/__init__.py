@@ -1,0 +1,1 @@
+"""The Parquet tables of the ingest and documents artifacts."""
