@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.plugins.fast",
     "tests.plugins.groups",
     "tests.cluster.fixtures",
+    "tests.plugins.builds",
 ]
 collect_ignore = ["bench", "cluster", "plugins"]
 """Programs: their tests stand in `tests/programs`."""

@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--mode", choices=MODES, default="training", help="what runs (default: %(default)s)")
     parser.add_argument("--data", type=Path, help="folder of the cluster; emptied at start and at the end")
     parser.add_argument("--build", action="store_true", help="only build what is missing")
-    parser.add_argument("--program", choices=PROGRAMS, help="only build this one")
+    parser.add_argument("--program", choices=PROGRAMS, nargs="+", help="only build these")
     arguments = parser.parse_args()
     end = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -52,7 +52,8 @@ def main() -> int:
 def run(parts: launcher.Parts, arguments: argparse.Namespace, end: threading.Event) -> int:
     """Build only, or run it in a folder of its own."""
     if arguments.program:
-        print(programs([arguments.program], os.environ, say)[arguments.program])
+        for path in programs(arguments.program, os.environ, say).values():
+            print(path)
         return 0
     if arguments.build:
         launcher.locate(parts, os.environ, say)

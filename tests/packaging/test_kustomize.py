@@ -11,6 +11,8 @@ import pytest
 from tests.packaging import render
 from tests.packaging.render import CHART, MANIFESTS, MONITORING, ROOT, Object
 
+pytestmark = pytest.mark.needs("programs")
+
 WAVE = "argocd.argoproj.io/sync-wave"
 NAMESPACE_KEY = ("v1", "Namespace", "", "daybreak")
 

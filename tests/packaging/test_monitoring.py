@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -58,10 +59,12 @@ def metrics() -> set[str]:
     return found
 
 
+@pytest.mark.needs("programs")
 def test_alerts_are_right_for_prometheus() -> None:
     assert f"SUCCESS: {len(rules())} rules found" in render.run("promtool", "check", "rules", str(ALERTS))
 
 
+@pytest.mark.needs("programs")
 def test_alerts_come_when_they_should_and_only_then(tmp_path: Path) -> None:
     for file in (ALERTS, PLAYS):
         shutil.copy(file, tmp_path)
@@ -74,6 +77,7 @@ def test_every_alert_is_played() -> None:
     assert raised == {rule["alert"] for rule in rules()}
 
 
+@pytest.mark.needs("programs")
 def test_every_panel_asks_what_prometheus_understands(tmp_path: Path) -> None:
     asked = [
         {"record": "asked", "expr": expression.replace("$namespace", ".*"), "labels": {"by": place}}
@@ -103,6 +107,7 @@ def test_the_dashboard_is_whole() -> None:
         taken |= cells
 
 
+@pytest.mark.needs("programs")
 def test_prometheus_is_given_what_the_rules_file_holds() -> None:
     things = render.chart((), ["monitoring.rules=true", "monitoring.dashboard=true"])
     (rule,) = [thing for thing in things if thing["kind"] == "PrometheusRule"]
@@ -111,6 +116,7 @@ def test_prometheus_is_given_what_the_rules_file_holds() -> None:
     assert json.loads(dashboard["data"]["daybreak.json"]) == DASHBOARD
 
 
+@pytest.mark.needs("programs")
 def test_monitors_find_the_ports_by_name() -> None:
     things = render.chart((), ["monitoring.podMonitor=true"])
     (deployment,) = [thing for thing in things if thing["kind"] == "Deployment"]

@@ -24,6 +24,8 @@ from tests.data.spark import test_kubernetes
 from tests.packaging import rbac, render
 from tests.packaging.render import CHART, NAMESPACE, Object
 
+pytestmark = pytest.mark.needs("programs")
+
 USER = f"system:serviceaccount:{NAMESPACE}:{rbac.ACCOUNT}"
 APPLIED = {"list", "watch", "create", "patch", "delete"}
 CONFIG_MAPS = resource_of("v1", "ConfigMap")

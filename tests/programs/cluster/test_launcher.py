@@ -117,6 +117,19 @@ class TestBinaries:
             binaries.programs(["etcd"], environment, print)
         assert [path.name for path in (tmp_path / "cache").rglob("*") if path.is_file()] == [".lock"]
 
+    def test_progress_is_said_in_packages(self) -> None:
+        said: list[str] = []
+        times = iter([0.0, 0.0, 5.0, 30.0, 30.0, 31.0])
+        progress = binaries.Progress("etcd", said.append, clock=lambda: next(times))
+        progress("go: downloading go.uber.org/zap v1.27.0\n")
+        progress.packages = 800
+        for line in ("internal/cpu\n", "# a warning of the linker\n", "go.uber.org/zap\n", "net/http\n"):
+            progress(line)
+        assert said == [
+            "etcd: 1 modules fetched",
+            "etcd: 2 of 800 packages compiled, 1 modules fetched",
+        ]
+
     def test_an_assets_folder_comes_first(self, tmp_path: Path) -> None:
         for name in ("etcd", "kube-apiserver", "kubectl"):
             (tmp_path / name).touch()

@@ -1,0 +1,86 @@
+"""Builds the programs of a cluster beside the tests that need none; those that need them come last and wait for them.
+
+Owns when they are built; what a test needs is said by its fixtures (`tests/cluster/fixtures.py`) and marks. Nothing is
+built for tests that were not chosen, nor where a cluster is named by the environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import binaries, launcher
+from tests.cluster.binaries import NoClusterError
+from tests.cluster.fixtures import MODES, say_at_once
+from tests.plugins.needs import needs_of
+
+PACKAGING = ("helm", "promtool", "kubectl")
+"""What `pytest.mark.needs("programs")` stands for."""
+NICENESS = "10"
+ROOT = Path(__file__).resolve().parents[2]
+BUILDER = pytest.StashKey[subprocess.Popen[bytes]]()
+
+
+def missing_for(item: pytest.Item) -> list[str]:
+    """Return the programs that a test needs and that are not built yet."""
+    wanted: list[str] = []
+    if os.environ.get("DAYBREAK_TEST_CLUSTER") != "existing":
+        for name in sorted(set(getattr(item, "fixturenames", ())) & set(MODES)):
+            wanted += launcher.wanted(MODES[name], os.environ)
+    if "programs" in needs_of(item):
+        wanted += [name for name in PACKAGING if binaries.kept(name, os.environ) is None]
+    return binaries.missing(dict.fromkeys(wanted), os.environ)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files last that have a test whose programs are missing."""
+    waiting = {item.path for item in items if missing_for(item)}
+    groups = {_group_of(item) for item in items if item.path in waiting}
+    items.sort(key=lambda item: _group_of(item) in groups)
+
+
+def _group_of(item: pytest.Item) -> str:
+    mark = item.get_closest_marker("xdist_group")
+    return str(mark.args[0]) if mark else str(item.path)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start to build what the chosen tests lack, in one of the processes that run them."""
+    if session.config.option.collectonly or os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
+        return
+    names = dict.fromkeys(name for item in session.items for name in missing_for(item))
+    if not names or binaries.find("go") is None:
+        return
+    command = ["nice", "-n", NICENESS, sys.executable, "-m", "tests.cluster", "--program", *names]
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():  # its progress goes past the capture, to the screen
+        session.config.stash[BUILDER] = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.DEVNULL, start_new_session=True
+        )
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Wait for a test's programs before the time that it has begins to run."""
+    names = missing_for(item)
+    if names:
+        with contextlib.suppress(NoClusterError):  # the test says so
+            binaries.programs(names, os.environ, say_at_once(item.config))
+    return (yield)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what is still being built when the tests end early."""
+    builder = config.stash.get(BUILDER, None)
+    if builder is not None:
+        if builder.poll() is None:
+            os.killpg(builder.pid, signal.SIGTERM)
+        builder.wait()
