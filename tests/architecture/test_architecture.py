@@ -16,14 +16,19 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PROJECTS = sorted(
-    path.parent for path in [*ROOT.glob("components/*/pyproject.toml"), *ROOT.glob("*/pyproject.toml")]
+from tests.architecture.trees import (
+    FUNCTIONS,
+    MODULES,
+    NODES,
+    PACKAGES,
+    PROJECTS,
+    ROOT,
+    TEXTS,
+    TREES,
+    Function,
+    dotted,
 )
-PACKAGES = sorted(folder for project in PROJECTS for folder in (project / "src").iterdir() if folder.is_dir())
-MODULES = sorted(
-    path for package in PACKAGES for path in package.rglob("*.py") if "compiled" not in path.parts
-)
+
 PURE = (Path(__file__).parent / "pure_modules.txt").read_text().split()
 
 MAX_FUNCTION_LINES = 60
@@ -42,24 +47,6 @@ TAKE_MORE = {
 """Functions that take more than that; the list only ever gets shorter."""
 UNANNOTATED = {"daybreak_data.sources.directory _loader"}
 """Likewise."""
-
-
-def dotted(path: Path) -> str:
-    """``components/data/src/daybreak_data/rules/filters.py`` is ``daybreak_data.rules.filters``."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    inside = parts[parts.index("src") + 1 :]
-    return ".".join(inside[:-1] if inside[-1] == "__init__" else inside)
-
-
-TREES = {dotted(path): ast.parse(path.read_text()) for path in MODULES}
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-
-
-def functions() -> Iterator[tuple[str, Function]]:
-    for name, tree in TREES.items():
-        for node in ast.walk(tree):
-            if isinstance(node, Function):
-                yield f"{name} {node.name}", node
 
 
 def length_of(node: Function) -> int:
@@ -102,7 +89,7 @@ class TestLayout:
         marked = [
             dotted(path)
             for path in MODULES
-            for line in path.read_text().splitlines()
+            for line in TEXTS[dotted(path)].splitlines()
             if "#" in line and mark.search(line.partition("#")[2])
         ]
         assert marked == []
@@ -198,9 +185,9 @@ class TestImportContracts:
             (node.module or "").split(".")[0]
             if isinstance(node, ast.ImportFrom)
             else node.names[0].name.split(".")[0]
-            for name, tree in TREES.items()
+            for name, nodes in NODES.items()
             if name.startswith("daybreak_contracts")
-            for node in ast.walk(tree)
+            for node in nodes
             if isinstance(node, ast.Import | ast.ImportFrom)
         }
         assert wanted - few - sys.stdlib_module_names == set()
@@ -234,15 +221,15 @@ def early_imports(tree: ast.Module) -> Iterator[str]:
 
 class TestSize:
     def test_no_function_is_long(self) -> None:
-        long = {where: length_of(node) for where, node in functions() if length_of(node) > MAX_FUNCTION_LINES}
+        long = {where: length_of(node) for where, node in FUNCTIONS if length_of(node) > MAX_FUNCTION_LINES}
         assert long == {}
 
     def test_nearly_all_functions_are_short(self) -> None:
-        lengths = sorted(length_of(node) for _, node in functions())
+        lengths = sorted(length_of(node) for _, node in FUNCTIONS)
         assert lengths[int(0.95 * len(lengths))] <= P95_FUNCTION_LINES
 
     def test_no_file_is_long(self) -> None:
-        lines = {dotted(path): len(path.read_text().splitlines()) for path in MODULES}
+        lines = {name: len(text.splitlines()) for name, text in TEXTS.items()}
         assert {name: count for name, count in lines.items() if count > MAX_FILE_LINES} == {}
 
     def test_no_function_takes_many_positional_parameters(self) -> None:
@@ -251,7 +238,7 @@ class TestSize:
             "daybreak_pipelines.kubeflow.definitions",
         )  # Kubeflow's, not ours
         many = []
-        for where, node in functions():
+        for where, node in FUNCTIONS:
             names = [
                 arg.arg for arg in [*node.args.posonlyargs, *node.args.args] if arg.arg not in ("self", "cls")
             ]
@@ -276,27 +263,27 @@ class TestWords:
         assert silent == []
 
     def test_every_function_is_annotated(self) -> None:
-        bare = {where for where, node in functions() if node.returns is None}
+        bare = {where for where, node in FUNCTIONS if node.returns is None}
         assert bare <= UNANNOTATED
 
     def test_the_label_prefix_is_spelt_in_one_place(self) -> None:
         strays = [
             f"{name}:{node.lineno}"
-            for name, tree in TREES.items()
-            for node in code_strings(tree)
+            for name, nodes in NODES.items()
+            for node in code_strings(nodes)
             if "daybreak.dev" in str(node.value) and name != "daybreak_contracts.names"
         ]
         assert strays == []
 
 
-def code_strings(tree: ast.Module) -> Iterator[ast.Constant]:
+def code_strings(nodes: list[ast.AST]) -> Iterator[ast.Constant]:
     """Every text of a module that is no docstring."""
     documentation = {
         id(node.value)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation:
             yield node
 
@@ -322,19 +309,18 @@ class TestPurity:
 
     @pytest.mark.parametrize("name", PURE)
     def test_pure_modules_ask_nothing_of_the_world(self, name: str) -> None:
-        assert list(touches(TREES[name])) == []
+        assert list(touches(NODES[name])) == []
 
     def test_what_the_operator_decides_is_pure(self) -> None:
         core = [name for name in TREES if name.startswith("daybreak_operator.core")]
-        assert {name: list(touches(TREES[name])) for name in core if list(touches(TREES[name]))} == {}
+        found = {name: list(touches(NODES[name])) for name in core}
+        assert {name: places for name, places in found.items() if places} == {}
 
 
-def touches(tree: ast.Module) -> Iterator[str]:
+def touches(nodes: list[ast.AST]) -> Iterator[str]:
     """Every place where a module reaches out of its arguments. A seeded ``random.Random`` is an argument."""
-    uses_random = any(
-        isinstance(node, ast.Import) and node.names[0].name == "random" for node in ast.walk(tree)
-    )
-    for node in ast.walk(tree):
+    uses_random = any(isinstance(node, ast.Import) and node.names[0].name == "random" for node in nodes)
+    for node in nodes:
         line = getattr(node, "lineno", 0)
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = (
@@ -364,4 +350,4 @@ def touches(tree: ast.Module) -> Iterator[str]:
     ],
 )
 def test_reaching_out_is_seen(source: str, found: int) -> None:
-    assert len(list(touches(ast.parse(source)))) == found
+    assert len(list(touches(list(ast.walk(ast.parse(source)))))) == found

@@ -10,16 +10,15 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 from pydantic import BaseModel
 
 from daybreak_contracts.resources import ModelDeployment, TrainingRun
+from tests.architecture.trees import NODES
 
-ROOT = Path(__file__).resolve().parents[2]
-DECLARED = ROOT / "components/contracts/src/daybreak_contracts/resources"
+DECLARED = "daybreak_contracts.resources"
 FOR_OTHERS = {"Experiment.primaryMetric"}
 """Said for those who analyse an experiment afterwards: the field's own text says that we do not read it."""
 
@@ -60,16 +59,12 @@ class Said:
 @cache
 def said() -> Said:
     """Every attribute that some code reads, and every text that it looks something up by."""
-    sources = [
-        file
-        for part in ("components", "pipelines", "operator")
-        for file in sorted((ROOT / part).glob("**/src/**/*.py"))
-        if DECLARED not in file.parents
-    ]
     found: set[str] = set()
     ends: set[str] = set()
-    for file in sources:
-        for node in ast.walk(ast.parse(file.read_text())):
+    for name, nodes in NODES.items():
+        if name.startswith(DECLARED):
+            continue
+        for node in nodes:
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
                 found.add(node.attr)
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -1,0 +1,62 @@
+"""Numbers that may only get better: a ceiling here is lowered by whoever gets below it."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import tomllib
+from collections import Counter, defaultdict
+
+from tests.architecture.trees import NODES, PACKAGES, ROOT
+
+MAX_SHARED_CLASS_NAMES = 53
+"""How many names of classes stand in more than one module."""
+MAX_MODULES = 17
+LARGE_FOLDERS = {
+    "components/data/src/daybreak_data",
+    "components/serve/src/daybreak_serve/gateway",
+    "components/train/src/daybreak_train",
+    "operator/src/daybreak_operator/core/deployment",
+    "operator/src/daybreak_operator/core/training",
+    "operator/src/daybreak_operator/shell",
+    "pipelines/src/daybreak_pipelines",
+    "tests/bench",
+    "tests/operator/shell",
+    "tests/serve",
+}
+"""Folders that hold more than that; the list only ever gets shorter."""
+WITHOUT_LAYERS = {package.name for package in PACKAGES}
+"""Likewise: rooms whose inside no contract of import-linter orders."""
+
+
+def test_a_class_has_a_name_of_its_own() -> None:
+    homes = defaultdict(set)
+    for module, nodes in NODES.items():
+        for node in nodes:
+            if isinstance(node, ast.ClassDef):
+                homes[node.name].add(module)
+    shared = {name: sorted(modules) for name, modules in homes.items() if len(modules) > 1}
+    assert len(shared) <= MAX_SHARED_CLASS_NAMES, shared
+
+
+def test_no_folder_holds_many_modules() -> None:
+    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True)
+    folders = Counter(
+        folder
+        for folder, _, name in (path.rpartition("/") for path in listed.stdout.splitlines())
+        if name != "__init__.py" and (ROOT / folder / name).exists()
+    )
+    large = {folder: count for folder, count in folders.items() if count > MAX_MODULES}
+    assert set(large) <= LARGE_FOLDERS, large
+
+
+def test_every_room_has_its_layers() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    ordered = {
+        name.split(".")[0]
+        for contract in contracts
+        if contract["type"] == "layers"
+        for line in [*contract["layers"], *contract.get("containers", [])]
+        for name in line.replace("|", ":").replace(" ", "").strip("()").split(":")
+    }
+    assert {package.name for package in PACKAGES} - ordered <= WITHOUT_LAYERS
