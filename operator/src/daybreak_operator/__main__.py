@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from daybreak_contracts.errors import DaybreakError, UserError, exit_code_of
 from daybreak_operator.core.deployment.decide import decide as decide_deployment
 from daybreak_operator.core.training.decide import decide as decide_training
-from daybreak_operator.core.training.pipeline_runs import ids_to_ask
+from daybreak_operator.core.training.stages.pipeline_runs import ids_to_ask
 from daybreak_operator.settings import Settings, from_environment
 from daybreak_operator.shell import kube, logs
 from daybreak_operator.shell.execute import Pipelines

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daybreak_operator.core.capacity.odds import fall_chance, odds_of
+from daybreak_operator.core.capacity.placement.odds import fall_chance, odds_of
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daybreak_contracts.resources.deployment import Pool
-from daybreak_operator.core.capacity.offerings import (
+from daybreak_operator.core.capacity.placement.offerings import (
     BACKOFF_MAX_S,
     RESET_S,
     Offering,

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from daybreak_contracts.resources.deployment_status import ModelDeploymentStatus
+from daybreak_operator.core.capacity.codec import capacity_of, memory_of, zones_of
 from daybreak_operator.core.capacity.policies import NAMES, Daybreak, policy_named
-from daybreak_operator.core.capacity.record import capacity_of, memory_of, zones_of
 from daybreak_operator.core.capacity.simulate import ON_DEMAND, SPOT, Outcome, Trace, simulate
 from daybreak_operator.core.capacity.values import CapacityDecision, Held, Place
 from daybreak_operator.synthetic_trace import synthetic_trace

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from daybreak_contracts import names
-from daybreak_operator.core.deployment.children import DRAIN_MAX_S, DRAIN_S
+from daybreak_operator.core.deployment.children.desired import DRAIN_MAX_S, DRAIN_S
 from daybreak_operator.core.deployment.decide import decide
 from daybreak_operator.core.plan import Object
 from daybreak_operator.settings import Images, Settings

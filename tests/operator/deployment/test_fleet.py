@@ -9,7 +9,7 @@ import pytest
 
 from daybreak_contracts import names
 from daybreak_operator.core.capacity.values import Held, Pending
-from daybreak_operator.core.deployment.fleet import fleet_of
+from daybreak_operator.core.deployment.observed.fleet import fleet_of
 
 NOW = 1_700_000_000.0
 DIGEST = "1" * 64

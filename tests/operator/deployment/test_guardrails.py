@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from daybreak_contracts.figures import LATENCY_BOUNDS_MS, GatewayFigures, ModelFigures
 from daybreak_contracts.resources.deployment import Guardrails
-from daybreak_operator.core.deployment.guardrails import (
+from daybreak_operator.core.deployment.rollout.guardrails import (
     Counts,
     counts_of,
     critical,

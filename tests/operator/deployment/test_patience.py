@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from daybreak_contracts import names
-from daybreak_operator.core.capacity import offerings
-from daybreak_operator.core.deployment import engine_children, gateway_children, troubles
-from daybreak_operator.core.deployment.fleet import ENGINE
+from daybreak_operator.core.capacity.placement import offerings
+from daybreak_operator.core.deployment.children import engine, gateway
+from daybreak_operator.core.deployment.observed.fleet import ENGINE
+from daybreak_operator.core.deployment.rollout import blockers
 from daybreak_serve.engine import triton
 from daybreak_serve.pod import engine as engine_pod
 from tests.operator.deployment.world import World
@@ -33,7 +34,7 @@ def startup_s(role: str) -> float:
 ENGINE_STARTS_S = startup_s(names.ROLE_ENGINE)
 DEPLOYMENT_S = deployment(names.ROLE_ENGINE)["spec"]["progressDeadlineSeconds"]
 OWN_S = engine_pod.LOADING_TIMEOUT_S + engine_pod.GOLDEN_TIMEOUT_S
-BRINGING_S = engine_children.BRINGING_S
+BRINGING_S = engine.BRINGING_S
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_who_waits_waits_long_enough(patience_s: float, needed_s: float) -> None
 def test_a_pod_that_has_not_failed_is_no_trouble_however_long_it_loads() -> None:
     loading = {"name": ENGINE, "ready": False, "restartCount": 0, "state": {"running": {}}}
     pods = [{"metadata": {"name": "slow"}, "status": {"containerStatuses": [loading]}}]
-    assert (troubles.refusal_of(pods), troubles.crash_of(pods), troubles.blocked(pods)) == (None, None, None)
+    assert (blockers.refusal_of(pods), blockers.crash_of(pods), blockers.blocked(pods)) == (None, None, None)
 
 
 def test_readiness_and_liveness_begin_only_once_the_start_is_over() -> None:
@@ -72,5 +73,5 @@ def test_readiness_and_liveness_begin_only_once_the_start_is_over() -> None:
     assert container["startupProbe"]["httpGet"] == container["readinessProbe"]["httpGet"]
     assert "livenessProbe" not in container
     gateway = deployment(names.ROLE_GATEWAY)["spec"]["template"]["spec"]["containers"][0]
-    assert gateway["startupProbe"]["failureThreshold"] == gateway_children.STARTUP_PROBES
+    assert gateway["startupProbe"]["failureThreshold"] == gateway.STARTUP_PROBES
     assert gateway["startupProbe"]["httpGet"]["path"] == "/livez", "an engine that loads is not waited for"

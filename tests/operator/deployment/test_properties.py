@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from daybreak_contracts.routing import Routing, choose
 from daybreak_operator.core.deployment.decide import decide
-from daybreak_operator.core.deployment.spec import parse, rollout_digest
+from daybreak_operator.core.deployment.observed.spec import parse, rollout_digest
 from tests.operator.deployment.world import M1, M2, M3, Traffic, World, a_spec, is_ready, model
 
 USERS = [f"user-{number}" for number in range(200)]

@@ -21,14 +21,15 @@ from daybreak_contracts import names
 from daybreak_contracts.figures import LATENCY_BOUNDS_MS, GatewayFigures, ModelFigures
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec
 from daybreak_contracts.routing import NUM_BUCKETS, Routing, bucket_of, choose
-from daybreak_operator.core.deployment import rollout
-from daybreak_operator.core.deployment import spec as specs
-from daybreak_operator.core.deployment import state as states
 from daybreak_operator.core.deployment.decide import decide, verdict_of
-from daybreak_operator.core.deployment.fleet import FETCH, Fleet, Pod
-from daybreak_operator.core.deployment.observed import Observed
-from daybreak_operator.core.deployment.routing import SHADOW_PERCENT, route
-from daybreak_operator.core.deployment.target import Target, Waiting
+from daybreak_operator.core.deployment.observed import spec as specs
+from daybreak_operator.core.deployment.observed.fleet import FETCH, Fleet, Pod
+from daybreak_operator.core.deployment.observed.observation import Observed
+from daybreak_operator.core.deployment.rollout import steps
+from daybreak_operator.core.deployment.rollout.routing import SHADOW_PERCENT, route
+from daybreak_operator.core.deployment.rollout.target import Target, Waiting
+from daybreak_operator.core.deployment.state import State
+from daybreak_operator.core.deployment.status import codec
 from daybreak_operator.core.plan import Finding
 from tests.operator.deployment.world import M1, M2, M3, START, a_spec, model
 
@@ -233,23 +234,23 @@ class Play:
         if self.window[0] != window:
             self.window = (window, figures)
         observed = Observed(deployment={}, figures=figures, earlier=self.window[1])
-        before = states.read(self.status)
-        state = rollout.begin(before, spec, self.target(), self.at)
+        before = codec.read(self.status)
+        state = steps.begin(before, spec, self.target(), self.at)
         verdict = verdict_of(observed, spec, state, self.at)
-        scene = rollout.Scene(spec.rollout, fleet, self.at, verdict, self.enough, self.starved)
-        state = rollout.advance(state, scene)
+        scene = steps.Scene(spec.rollout, fleet, self.at, verdict, self.enough, self.starved)
+        state = steps.advance(state, scene)
         state = replace(state, routing=route(state, spec, fleet, figures))
         if killed:
             return
         check_step(before, state, scene)
-        self.status = states.write(state)
+        self.status = codec.write(state)
         assert state.routing is not None
         if not self.routings or self.routings[-1] != state.routing:
             check_routing(self, state, state.routing)
             self.routings.append(state.routing)
 
 
-def check_step(before: states.State, after: states.State, scene: rollout.Scene) -> None:
+def check_step(before: State, after: State, scene: steps.Scene) -> None:
     if after.stable != before.stable and after.stable is not None:
         same = before.stable is not None and before.stable.digest == after.stable.digest
         assert same or scene.rollout.everyone, "nobody's model changes while the switch is off"
@@ -261,7 +262,7 @@ def check_step(before: states.State, after: states.State, scene: rollout.Scene) 
         )
 
 
-def check_routing(play: Play, state: states.State, routing: Routing) -> None:
+def check_routing(play: Play, state: State, routing: Routing) -> None:
     """What gateways are told, asked for people by the gateways' own rule."""
     public = {user: choose(routing, user, ()) for user in users()}
     staff = {choose(routing, user, ("staff",)) for user in users()}

@@ -9,8 +9,8 @@ import pytest
 from daybreak_contracts.figures import GatewayFigures, ModelFigures
 from daybreak_contracts.resources.deployment import Guardrails
 from daybreak_contracts.routing import choose
-from daybreak_operator.core.deployment.guardrails import Counts, judge_mirrored, mirrored_of
-from daybreak_operator.core.deployment.routing import SHADOW_PERCENT
+from daybreak_operator.core.deployment.rollout.guardrails import Counts, judge_mirrored, mirrored_of
+from daybreak_operator.core.deployment.rollout.routing import SHADOW_PERCENT
 from tests.operator.deployment.world import M1, M2, Traffic, World, a_spec, model, serving_world
 
 GOOD = Traffic(requests=5)

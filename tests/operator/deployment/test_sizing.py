@@ -11,8 +11,9 @@ from daybreak_contracts.figures import GatewayFigures, ModelFigures
 from daybreak_contracts.resources.deployment import Pool
 from daybreak_contracts.routing import Routing
 from daybreak_operator.core.capacity.values import CapacityDecision, Held, Learned, Memory, Pending
-from daybreak_operator.core.deployment.fleet import fleet_of
-from daybreak_operator.core.deployment.sizing import (
+from daybreak_operator.core.deployment.observed.fleet import fleet_of
+from daybreak_operator.core.deployment.observed.spec import ModelDeploymentSpec, parse
+from daybreak_operator.core.deployment.rollout.sizing import (
     Load,
     keep_what_answers,
     replicas_for,
@@ -20,7 +21,6 @@ from daybreak_operator.core.deployment.sizing import (
     room_beside,
     with_back_off_of,
 )
-from daybreak_operator.core.deployment.spec import ModelDeploymentSpec, parse
 from daybreak_operator.core.deployment.state import Candidate, Stable, State
 from tests.operator.deployment.world import M1, M2, a_spec
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec
-from daybreak_operator.core.deployment.spec import parse
+from daybreak_operator.core.deployment.observed.spec import parse
 from tests.operator.deployment.world import World, a_spec, serving_world
 
 

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from daybreak_contracts.routing import Routing
 from daybreak_operator.core.capacity.values import Learned, Memory
 from daybreak_operator.core.deployment.decide import decide
-from daybreak_operator.core.deployment.observed import Observed
-from daybreak_operator.core.deployment.rollout import promote
-from daybreak_operator.core.deployment.state import Candidate, Retired, Stable, State, read, seconds_of, write
+from daybreak_operator.core.deployment.observed.observation import Observed
+from daybreak_operator.core.deployment.rollout.steps import promote
+from daybreak_operator.core.deployment.state import Candidate, Retired, Stable, State
+from daybreak_operator.core.deployment.status.codec import read, write
+from daybreak_operator.core.times import seconds_of
 from tests.operator.deployment.world import M1, M2, M3, START, World, model, serving_world
 
 DIGESTS = st.sampled_from([M1, M2, M3])

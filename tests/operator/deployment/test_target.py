@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from daybreak_contracts.resources.deployment import DeployedModel
-from daybreak_operator.core.deployment.target import Target, Waiting, target_of
+from daybreak_operator.core.deployment.rollout.target import Target, Waiting, target_of
 from tests.operator.deployment.world import M1, M2, World, a_spec
 
 FOLLOWS = {"trainingRunRef": {"name": "nightly"}}

@@ -16,7 +16,7 @@ from daybreak_contracts.figures import LATENCY_BOUNDS_MS, GatewayFigures, ModelF
 from daybreak_contracts.resources.deployment_status import ModelDeploymentStatus
 from daybreak_contracts.routing import Routing
 from daybreak_operator.core.deployment.decide import decide
-from daybreak_operator.core.deployment.observed import Observed
+from daybreak_operator.core.deployment.observed.observation import Observed
 from daybreak_operator.core.plan import Plan
 from daybreak_operator.settings import Settings
 

@@ -16,7 +16,7 @@ import pytest
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_operator.core.plan import PipelinePods, Submit
-from daybreak_operator.core.training.observed import PipelineRun
+from daybreak_operator.core.training.observed.observation import PipelineRun
 from daybreak_operator.settings import Images, Settings
 from daybreak_operator.shell import kubeflow, kubeflow_package
 from daybreak_operator.shell.kube import connect

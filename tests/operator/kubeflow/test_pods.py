@@ -16,9 +16,9 @@ from kfp.kubernetes import kubernetes_executor_config_pb2 as protocol
 from daybreak_contracts import names
 from daybreak_data.spark.kubernetes import executors_from
 from daybreak_operator.core.plan import PipelinePods
-from daybreak_operator.core.training import children
+from daybreak_operator.core.training.children import owned
+from daybreak_operator.core.training.children.pod_translation import translated
 from daybreak_operator.core.training.decide import decide
-from daybreak_operator.core.training.pod_translation import translated
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell import kubeflow_package
 from tests.operator.training.world import World
@@ -241,9 +241,9 @@ def test_every_task_of_the_compiled_pipeline_gets_the_template_and_our_labels() 
 
 def test_a_runs_queue_is_that_of_its_pods() -> None:
     """Kueue admits jobs, and where there are none pods, by the same label."""
-    world = World({}, PROFILES, labels={children.QUEUE_LABEL: "research"})
+    world = World({}, PROFILES, labels={owned.QUEUE_LABEL: "research"})
     (request,) = world.settle(1).submit
-    assert request.pods[0].platform["podMetadata"]["labels"][children.QUEUE_LABEL] == "research"
+    assert request.pods[0].platform["podMetadata"]["labels"][owned.QUEUE_LABEL] == "research"
 
 
 def test_a_templates_account_is_the_kubeflow_runs() -> None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 from functools import partial
 
 from daybreak_operator.__main__ import DECISIONS as REAL
-from daybreak_operator.core.capacity.layout import Tuning
-from daybreak_operator.core.capacity.offerings import Patience
+from daybreak_operator.core.capacity.placement.layout import Tuning
+from daybreak_operator.core.capacity.placement.offerings import Patience
 from daybreak_operator.shell.lease import LeaseTimes
 from daybreak_operator.shell.queue import BackOff
 from daybreak_operator.shell.reconcile import Decisions

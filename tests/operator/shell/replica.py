@@ -23,7 +23,7 @@ from daybreak_contracts import names
 from daybreak_operator.core import conditions
 from daybreak_operator.core.conditions import Condition
 from daybreak_operator.core.plan import Event, Finding, Object, Plan
-from daybreak_operator.core.training import obstacles
+from daybreak_operator.core.training.stages import blockers
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell import kube
 from daybreak_operator.shell.lease import LeaseTimes
@@ -70,7 +70,7 @@ def one_child(observed: Any, now: datetime, data: Mapping[str, str] = {"size": "
     own = getattr(observed, "run", None) or observed.deployment
     child = config_map(own, data)
     is_run = own["kind"] == names.KIND_RUN
-    taken = obstacles.a_name_belongs_to_another([child], observed) if is_run else None
+    taken = blockers.a_name_belongs_to_another([child], observed) if is_run else None
     if taken is not None:
         return Plan(status=said(observed, now, Condition("Stalled", "True", taken)))
     return Plan(status=calm(observed, now), apply=(child,), events=(Event("Normal", "Seen", "it was seen"),))

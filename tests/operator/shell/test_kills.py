@@ -13,7 +13,7 @@ import pytest
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_operator.core.plan import Event, Finding, Object, Plan, Ref, Submit
-from daybreak_operator.core.training.observed import PipelineRun
+from daybreak_operator.core.training.observed.observation import PipelineRun
 from daybreak_operator.shell import kube as clients
 from daybreak_operator.shell.execute import Executor, Memory, remaining
 from daybreak_operator.shell.kube import Kube

@@ -19,7 +19,7 @@ from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.figures import GatewayFigures, TrainerFigures
 from daybreak_operator.core.plan import Event
-from daybreak_operator.core.training.observed import PipelineRun
+from daybreak_operator.core.training.observed.observation import PipelineRun
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell import answers, events, gather, health, logs
 from daybreak_operator.shell.figures import Readings, Target, targets

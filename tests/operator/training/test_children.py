@@ -11,8 +11,8 @@ from daybreak_contracts import names
 from daybreak_contracts.resources.run import Placement
 from daybreak_contracts.steps import TrainArgs
 from daybreak_data.spark.kubernetes import executors_from
+from daybreak_operator.core.training.children.pod_patch import merge, patched_pod
 from daybreak_operator.core.training.placement import Place, place_after, place_of, places
-from daybreak_operator.core.training.pod_patch import merge, patched_pod
 from daybreak_operator.settings import Settings
 from daybreak_pipelines.kubeflow import packages
 from tests.operator.training.world import SPEC, UID, World

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from daybreak_operator.core.training.observed import PipelineRun
+from daybreak_operator.core.training.observed.observation import PipelineRun
 from daybreak_operator.settings import Settings
 from tests.operator.training.world import World
 

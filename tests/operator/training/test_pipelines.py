@@ -11,7 +11,7 @@ import pytest
 
 from daybreak_contracts import names
 from daybreak_operator.core.training.decide import decide
-from daybreak_operator.core.training.observed import PipelineRun
+from daybreak_operator.core.training.observed.observation import PipelineRun
 from daybreak_operator.settings import Settings
 from tests.operator.training.world import UID, World
 

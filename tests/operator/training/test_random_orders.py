@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from daybreak_contracts import names
 from daybreak_contracts.figures import TrainerFigures
-from daybreak_operator.core.conditions import timestamp
-from daybreak_operator.core.training.observed import PipelineRun
+from daybreak_operator.core.times import timestamp
+from daybreak_operator.core.training.observed.observation import PipelineRun
 from daybreak_operator.settings import Settings
 from tests.operator.training.world import STAGE_OF, World
 

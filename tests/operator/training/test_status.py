@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from daybreak_contracts.figures import TrainerFigures
-from daybreak_operator.core.training import results, transitions
 from daybreak_operator.core.training.decide import decide
+from daybreak_operator.core.training.stages import results
+from daybreak_operator.core.training.status import events
 from tests.operator.training.world import World
 
 CONDITIONS = [
@@ -154,8 +155,8 @@ class TestEvents:
 
     def test_are_not_longer_than_an_event_may_be(self) -> None:
         step = {"name": "train", "state": "Failed", "message": "x" * 5000}
-        (told,) = transitions.events({}, {"steps": [step]})
-        assert len(told.message) == transitions.MAX_NOTE
+        (told,) = events.events({}, {"steps": [step]})
+        assert len(told.message) == events.MAX_NOTE
 
 
 class TestReports:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from daybreak_contracts.figures import TrainerFigures
-from daybreak_operator.core.training.restarts import pause_s
+from daybreak_operator.core.training.stages.restarts import pause_s
 from tests.operator.training.world import World
 
 MASTER, WORKER = "first-light-train-1-master-0", "first-light-train-1-worker-0"

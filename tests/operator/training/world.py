@@ -15,11 +15,11 @@ from typing import Any
 from daybreak_contracts import names
 from daybreak_contracts.figures import TrainerFigures
 from daybreak_contracts.resources.run_status import TrainingRunStatus
-from daybreak_operator.core.conditions import timestamp
 from daybreak_operator.core.plan import Event, Plan, Ref
-from daybreak_operator.core.training import pipeline_runs
+from daybreak_operator.core.times import timestamp
 from daybreak_operator.core.training.decide import decide
-from daybreak_operator.core.training.observed import Observed, PipelineRun
+from daybreak_operator.core.training.observed.observation import Observed, PipelineRun
+from daybreak_operator.core.training.stages import pipeline_runs
 from daybreak_operator.settings import Settings
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from daybreak_operator.core.plan import Finding
+from daybreak_operator.core.times import timestamp
 
 Verdict = Literal["True", "False", "Unknown"]
 
@@ -19,11 +20,6 @@ class Condition:
     type: str
     status: Verdict
     finding: Finding
-
-
-def timestamp(now: datetime) -> str:
-    """Return the time as Kubernetes writes it: RFC 3339, UTC, whole seconds."""
-    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def merge(

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from daybreak_contracts import names
-from daybreak_operator.core.conditions import timestamp
 from daybreak_operator.core.plan import Event, Object
+from daybreak_operator.core.times import timestamp
 
 MAX_MESSAGE = 1024
 """The API's own bound."""

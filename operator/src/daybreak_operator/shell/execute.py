@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_operator.core.plan import Event, Finding, Object, Plan, Ref, Submit
-from daybreak_operator.core.training.observed import PipelineRun
+from daybreak_operator.core.training.observed.observation import PipelineRun
 from daybreak_operator.shell import drift, events
 from daybreak_operator.shell.answers import ApiError, BusyError, ConflictError, NotFoundError, RefusedError
 from daybreak_operator.shell.kube import Kube

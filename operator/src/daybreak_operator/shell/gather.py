@@ -13,10 +13,10 @@ from typing import Any
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError
-from daybreak_operator.core.deployment import observed as deployment
+from daybreak_operator.core.deployment.observed import observation as deployment
 from daybreak_operator.core.plan import Object
-from daybreak_operator.core.training import observed as training
-from daybreak_operator.core.training.snapshot import backend_of
+from daybreak_operator.core.training.observed import observation as training
+from daybreak_operator.core.training.observed.snapshot import backend_of
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell.answers import ApiError
 from daybreak_operator.shell.execute import Memory, Pipelines

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_operator.core.plan import Submit
-from daybreak_operator.core.training.observed import PipelineRun, PipelineState
+from daybreak_operator.core.training.observed.observation import PipelineRun, PipelineState
 from daybreak_operator.settings import Images, Settings
 from daybreak_operator.shell import kubeflow_package
 from daybreak_operator.shell.kube import Kube

@@ -16,9 +16,9 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from daybreak_contracts import names
-from daybreak_operator.core.deployment.observed import Observed as DeploymentObserved
+from daybreak_operator.core.deployment.observed.observation import Observed as DeploymentObserved
 from daybreak_operator.core.plan import Finding, Object, Plan
-from daybreak_operator.core.training.observed import Observed as TrainingObserved
+from daybreak_operator.core.training.observed.observation import Observed as TrainingObserved
 from daybreak_operator.shell import drift
 from daybreak_operator.shell.execute import Executor, Memory, Pipelines, Result, Work, remaining
 from daybreak_operator.shell.gather import Asked, Gather, ask_pipelines, named_secrets

@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from daybreak_contracts.resources.deployment import Pool, Scaling
 from daybreak_operator.core.capacity.demand import Bounds, is_stale, settle
-from daybreak_operator.core.capacity.findings import findings_of
-from daybreak_operator.core.capacity.layout import TUNING, Layout, Limits, Option, Tuning
-from daybreak_operator.core.capacity.odds import fall_chance
-from daybreak_operator.core.capacity.offerings import (
+from daybreak_operator.core.capacity.placement.findings import findings_of
+from daybreak_operator.core.capacity.placement.layout import TUNING, Layout, Limits, Option, Tuning
+from daybreak_operator.core.capacity.placement.odds import fall_chance
+from daybreak_operator.core.capacity.placement.offerings import (
     Offering,
     alive,
     chance_of,
@@ -21,7 +21,7 @@ from daybreak_operator.core.capacity.offerings import (
     learn,
     offerings_of,
 )
-from daybreak_operator.core.capacity.placement import ask, give_up
+from daybreak_operator.core.capacity.placement.scale import ask, give_up
 from daybreak_operator.core.capacity.values import CapacityDecision, Demand, Held, Learned, Memory, Place
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from daybreak_contracts.resources.deployment import Pool, Scaling
 from daybreak_operator.core.capacity.decide import decide_capacity
-from daybreak_operator.core.capacity.layout import TUNING, Tuning
+from daybreak_operator.core.capacity.placement.layout import TUNING, Tuning
 from daybreak_operator.core.capacity.simulate import ON_DEMAND, SPOT, Policy, Trace
 from daybreak_operator.core.capacity.values import Demand, Held, Memory, Place
 

@@ -17,28 +17,28 @@ from typing import Any
 
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec
 from daybreak_contracts.resources.deployment_status import ModelDeploymentStatus
-from daybreak_operator.core import stored_status
-from daybreak_operator.core.capacity.layout import TUNING, Tuning
+from daybreak_operator.core import status_codec
+from daybreak_operator.core.capacity.placement.layout import TUNING, Tuning
 from daybreak_operator.core.capacity.values import Place
 from daybreak_operator.core.conditions import Condition, find, merge
-from daybreak_operator.core.deployment import guardrails, rollout, sizing
-from daybreak_operator.core.deployment import spec as specs
-from daybreak_operator.core.deployment import state as states
-from daybreak_operator.core.deployment.children import (
+from daybreak_operator.core.deployment.children.desired import (
     DRAIN_S,
     Family,
     children_of,
     leftovers,
     without_finished,
 )
-from daybreak_operator.core.deployment.fleet import Fleet, fleet_of
-from daybreak_operator.core.deployment.observed import Observed
-from daybreak_operator.core.deployment.routing import route
+from daybreak_operator.core.deployment.observed import spec as specs
+from daybreak_operator.core.deployment.observed.fleet import Fleet, fleet_of
+from daybreak_operator.core.deployment.observed.observation import Observed
+from daybreak_operator.core.deployment.rollout import guardrails, sizing, steps
+from daybreak_operator.core.deployment.rollout.routing import route
+from daybreak_operator.core.deployment.rollout.target import target_of
 from daybreak_operator.core.deployment.state import State
-from daybreak_operator.core.deployment.status import status_of
-from daybreak_operator.core.deployment.target import target_of
-from daybreak_operator.core.deployment.telling import events_of
-from daybreak_operator.core.deployment.verdicts import View, conditions_of
+from daybreak_operator.core.deployment.status import codec
+from daybreak_operator.core.deployment.status.conditions import View, conditions_of
+from daybreak_operator.core.deployment.status.document import status_of
+from daybreak_operator.core.deployment.status.events import events_of
 from daybreak_operator.core.plan import Finding, Plan
 
 
@@ -48,7 +48,7 @@ def decide(observed: Observed, now: datetime, tuning: Tuning = TUNING) -> Plan:
     deployment = observed.deployment
     if deployment["metadata"].get("deletionTimestamp"):
         return Plan(status=deployment.get("status") or {})  # everything else is collected with its owner
-    stored = stored_status.sound(ModelDeploymentStatus, deployment.get("status"))
+    stored = status_codec.sound(ModelDeploymentStatus, deployment.get("status"))
     observed = replace(observed, deployment={**deployment, "status": stored})
     spec = specs.parse(deployment.get("spec"))
     if isinstance(spec, tuple):
@@ -67,7 +67,7 @@ def invalid(observed: Observed, stored: Mapping[str, Any], problems: tuple[str, 
     said.append(Condition("Reconciling", "False", Finding("Stalled", "the spec must be corrected first")))
     said.append(Condition("Stalled", "True", finding))
     status = {**stored, "observedGeneration": generation, "conditions": merge(before, said, generation, now)}
-    before_state = states.read(stored)
+    before_state = codec.read(stored)
     return Plan(status=status, events=events_of(before_state, before_state, stored, status))
 
 
@@ -83,12 +83,12 @@ def pursue(observed: Observed, spec: ModelDeploymentSpec, now: datetime, tuning:
     """Return the plan for a spec that holds."""
     at = now.timestamp()
     stored: Mapping[str, Any] = observed.deployment.get("status") or {}
-    before = states.read(stored)
+    before = codec.read(stored)
     fleet = fleet_of(observed.children, reclaimed=observed.reclaimed, stockouts=observed.stockouts, now=at)
     target = target_of(spec.model, observed.followed)
-    state = rollout.begin(before, spec, target, at)
+    state = steps.begin(before, spec, target, at)
     state, sized = sizing.size(state, sizing.Load(spec, fleet, observed.figures, at, tuning))
-    state = rollout.advance(state, scene_of(observed, spec, state, fleet, sized))
+    state = steps.advance(state, scene_of(observed, spec, state, fleet, sized))
     state = without_finished(state, observed, at)
     state = replace(state, routing=route(state, spec, fleet, observed.figures))
     family = Family(observed, spec, state, fleet, sized, at)
@@ -106,9 +106,9 @@ def pursue(observed: Observed, spec: ModelDeploymentSpec, now: datetime, tuning:
 
 def scene_of(
     observed: Observed, spec: ModelDeploymentSpec, state: State, fleet: Fleet, sized: sizing.Sizing
-) -> rollout.Scene:
+) -> steps.Scene:
     """Return what the rollout's next step depends on."""
-    return rollout.Scene(
+    return steps.Scene(
         rollout=spec.rollout,
         fleet=fleet,
         at=fleet.at,

@@ -14,28 +14,32 @@ from typing import Any
 from daybreak_contracts import names
 from daybreak_contracts.resources.run_status import TrainingRunStatus
 from daybreak_operator.core import conditions
-from daybreak_operator.core.conditions import Condition, timestamp
+from daybreak_operator.core.conditions import Condition
 from daybreak_operator.core.plan import Finding, Object, Plan
-from daybreak_operator.core.training import (
-    afterwards,
-    children,
-    conclusion,
-    objects,
-    obstacles,
+from daybreak_operator.core.times import timestamp
+from daybreak_operator.core.training.children import owned
+from daybreak_operator.core.training.context import STAGES, Look, Scene
+from daybreak_operator.core.training.observed import objects, snapshot
+from daybreak_operator.core.training.observed.observation import Observed
+from daybreak_operator.core.training.observed.snapshot import Basis
+from daybreak_operator.core.training.stages import (
+    blockers,
+    outcome,
     pipeline_runs,
     pipeline_stage,
-    progress,
     restarts,
-    snapshot,
-    step_table,
-    stored,
+    teardown,
     training_stage,
-    transitions,
-    verdicts,
 )
-from daybreak_operator.core.training.observed import Observed
-from daybreak_operator.core.training.scene import STAGES, Look, Scene
-from daybreak_operator.core.training.snapshot import Basis
+from daybreak_operator.core.training.status import (
+    codec,
+    events,
+    progress,
+    step_table,
+)
+from daybreak_operator.core.training.status import (
+    conditions as run_conditions,
+)
 
 STALLED_LOOK_S = 60.0
 
@@ -43,16 +47,16 @@ STALLED_LOOK_S = 60.0
 def decide(observed: Observed, now: datetime) -> Plan:
     """Return what shall be; the same observation at the same time gives the same plan."""
     if objects.is_leaving(observed.run):
-        return afterwards.deleted(observed, now)
-    if afterwards.is_over(observed.run):
-        return afterwards.finished(observed, now)
-    status = stored.read(observed.run.get("status"))
+        return teardown.deleted(observed, now)
+    if teardown.is_over(observed.run):
+        return teardown.finished(observed, now)
+    status = codec.read(observed.run.get("status"))
     basis = snapshot.basis(observed, status)
     if isinstance(basis, Finding):
         return _cannot_be_read(observed, status, basis, now)
     steps = _recovered(observed, step_table.completed(status.steps), now)
     scene = Scene(observed, basis.run, status, steps, now, basis.images, basis.backend)
-    late = conclusion.its_time_is_over(scene)
+    late = outcome.its_time_is_over(scene)
     if late is not None:
         return _ended(scene, basis, restarts.after(scene, _stage(steps), steps, restarts.fails(late)))
     if basis.run.spec.suspend:
@@ -93,8 +97,8 @@ def _active(scene: Scene, basis: Basis, look: Look) -> Plan:
     starts = scene.status.start_time is not None or bool(wanted or look.submit)
     if starts and wanted:
         wanted = (_snapshot(scene, basis), *wanted)
-    taken = obstacles.a_name_belongs_to_another(wanted, scene.observed)
-    refused = obstacles.a_child_was_refused(scene.observed)
+    taken = blockers.a_name_belongs_to_another(wanted, scene.observed)
+    refused = blockers.a_child_was_refused(scene.observed)
     if taken is not None:
         look = replace(look, submit=(), stalled=taken, steps=scene.steps, place=None)
         wanted, starts = (), scene.status.start_time is not None
@@ -102,14 +106,14 @@ def _active(scene: Scene, basis: Basis, look: Look) -> Plan:
         look = replace(look, stalled=look.stalled or refused)
     measured = progress.measure(scene, look)
     steps = _with_activity(look) if measured.is_new else look.steps
-    status = _status(scene, replace(look, steps=steps), verdicts.active(scene, look), measured)
+    status = _status(scene, replace(look, steps=steps), run_conditions.active(scene, look), measured)
     if starts:
         status |= {
             "startTime": scene.status.start_time or timestamp(scene.moment),
             "snapshot": scene.status.snapshot or basis.digest,
             "backend": basis.backend,
         }
-    waits = [look.look_again_s, conclusion.seconds_to_deadline(scene)]
+    waits = [look.look_again_s, outcome.seconds_to_deadline(scene)]
     waits += [STALLED_LOOK_S] if look.stalled is not None else []
     return _plan(scene, replace(look, apply=wanted), status, waits)
 
@@ -117,42 +121,42 @@ def _active(scene: Scene, basis: Basis, look: Look) -> Plan:
 def _suspended(scene: Scene) -> Plan:
     """Hold a run: stop what runs; the stage it was in goes on later under the next attempt's name."""
     steps, stage = scene.steps, step_table.current_stage(scene.steps)
-    held_before = conditions.is_true(stored.conditions(scene.observed.run.get("status")), "Suspended")
+    held_before = conditions.is_true(codec.conditions(scene.observed.run.get("status")), "Suspended")
     begun = stage is not None and step_table.attempt(steps, stage) > 0
     if begun and stage is not None and not held_before:
         number = step_table.attempt(steps, stage)
         steps = step_table.renewed(steps, stage, number + 1, scene.moment, "the run was suspended")
     look = Look(
         steps=steps,
-        delete=afterwards.leftovers(scene.observed),
+        delete=teardown.leftovers(scene.observed),
         terminate=pipeline_runs.to_stop(scene.observed),
     )
     measured = progress.measure(scene, look)
     kept = replace(measured, seconds_left=None, percent=scene.status.progress_percent)
-    status = _status(scene, look, verdicts.suspended(scene, steps), kept)
+    status = _status(scene, look, run_conditions.suspended(scene, steps), kept)
     busy = bool(look.delete or pipeline_runs.may_run(scene.observed))
-    waits = [conclusion.seconds_to_deadline(scene), pipeline_stage.BACKEND_LOOK_S if busy else None]
+    waits = [outcome.seconds_to_deadline(scene), pipeline_stage.BACKEND_LOOK_S if busy else None]
     return _plan(scene, look, status, waits)
 
 
 def _judged(scene: Scene, basis: Basis, look: Look) -> Plan:
     """End a run whose stages are all complete: by the gates as they are now."""
-    found = conclusion.scores(scene, look.steps)
-    look = replace(look, metrics=progress.joined(look.metrics, conclusion.score_metrics(found)))
-    unknown = conclusion.a_gate_names_no_score(scene, found)
+    found = outcome.scores(scene, look.steps)
+    look = replace(look, metrics=progress.joined(look.metrics, outcome.score_metrics(found)))
+    unknown = outcome.a_gate_names_no_score(scene, found)
     if unknown is not None:
         return _active(scene, basis, replace(look, stalled=unknown, apply=(), submit=()))
-    broken = conclusion.a_gate_is_not_kept(scene, found)
+    broken = outcome.a_gate_is_not_kept(scene, found)
     return _ended(scene, basis, replace(look, failed=broken))
 
 
 def _ended(scene: Scene, basis: Basis, look: Look) -> Plan:
     """End a run for ever."""
-    finding = look.failed or conclusion.COMPLETED
+    finding = look.failed or outcome.COMPLETED
     succeeded = look.failed is None
-    capacity = verdicts.kept_capacity(scene, look)
+    capacity = run_conditions.kept_capacity(scene, look)
     measured = progress.measure(replace(scene, status=_unmeasured(scene.status)), look)
-    said = verdicts.ended(look.steps, succeeded, finding, capacity)
+    said = run_conditions.ended(look.steps, succeeded, finding, capacity)
     status = _status(scene, look, said, replace(measured, seconds_left=None))
     status |= {
         "startTime": scene.status.start_time or timestamp(scene.moment),
@@ -160,8 +164,8 @@ def _ended(scene: Scene, basis: Basis, look: Look) -> Plan:
         "snapshot": scene.status.snapshot or basis.digest,
     }
     if succeeded:
-        status |= {"model": conclusion.published(look.steps).model_dump(mode="json", by_alias=True)}
-    over = afterwards.finished(
+        status |= {"model": outcome.published(look.steps).model_dump(mode="json", by_alias=True)}
+    over = teardown.finished(
         replace(scene.observed, run={**scene.observed.run, "status": status}), scene.moment
     )
     plan = _plan(scene, replace(look, apply=(), submit=()), status, [over.look_again_s])
@@ -175,27 +179,30 @@ def _ended(scene: Scene, basis: Basis, look: Look) -> Plan:
 
 def _cannot_be_read(observed: Observed, status: TrainingRunStatus, why: Finding, now: datetime) -> Plan:
     """Hold still: nothing is begun or stopped by a spec that is wrong; say what is wrong with it."""
-    before = stored.conditions(observed.run.get("status"))
+    before = codec.conditions(observed.run.get("status"))
     known = {condition["type"]: condition for condition in before}
     said = [
         _kept(known, "Succeeded", Condition("Succeeded", "Unknown", why)),
         Condition("Finished", "False", why),
-        *[_kept(known, kind.type, kind) for kind in verdicts.milestones(step_table.completed(status.steps))],
-        _kept(known, "CapacityAvailable", verdicts.CAPACITY_UNKNOWN),
+        *[
+            _kept(known, kind.type, kind)
+            for kind in run_conditions.milestones(step_table.completed(status.steps))
+        ],
+        _kept(known, "CapacityAvailable", run_conditions.CAPACITY_UNKNOWN),
         _kept(known, "Suspended", Condition("Suspended", "False", Finding("NotSuspended", why.message))),
         Condition("Reconciling", "False", why),
         Condition("Stalled", "True", why),
     ]
     generation = int(objects.metadata(observed.run).get("generation") or 0)
     new = {
-        **stored.sound(observed.run.get("status")),
+        **codec.sound(observed.run.get("status")),
         "observedGeneration": generation,
         "conditions": conditions.merge(before, said, generation, now),
     }
     old: Mapping[str, Any] = observed.run.get("status") or {}
     return Plan(
         status=new,
-        events=transitions.events(old, new),
+        events=events.events(old, new),
         look_again_s=STALLED_LOOK_S,
         finalizer=pipeline_runs.holds_finalizer(observed),
     )
@@ -249,7 +256,7 @@ def _status(
         }
     )
     status = fresh.model_dump(mode="json", by_alias=True, exclude_none=True)
-    before = stored.conditions(scene.observed.run.get("status"))
+    before = codec.conditions(scene.observed.run.get("status"))
     generation = int(objects.metadata(scene.observed.run).get("generation") or 0)
     status["conditions"] = conditions.merge(before, said, generation, scene.moment)
     return status
@@ -264,7 +271,7 @@ def _plan(scene: Scene, look: Look, status: Mapping[str, Any], waits: list[float
         delete=look.delete,
         submit=look.submit,
         terminate=look.terminate,
-        events=transitions.events(old, status),
+        events=events.events(old, status),
         look_again_s=min(known) if known else None,
         status_first=dict(status) != dict(old),
         finalizer=bool(look.submit) or pipeline_runs.may_run(scene.observed),
@@ -272,9 +279,9 @@ def _plan(scene: Scene, look: Look, status: Mapping[str, Any], waits: list[float
 
 
 def _snapshot(scene: Scene, basis: Basis) -> Object:
-    own = children.labels(scene, names.ROLE_SNAPSHOT)
+    own = owned.labels(scene, names.ROLE_SNAPSHOT)
     data = {snapshot.SNAPSHOT_FILE: basis.document()}
-    return children.config_map(scene, names.snapshot_name(scene.name), own, data)
+    return owned.config_map(scene, names.snapshot_name(scene.name), own, data)
 
 
 def _stage(steps: step_table.Steps) -> str:

@@ -1,0 +1,1 @@
+"""Which offerings (pool and zone) get replicas: odds, back-off, search, scaling up and down."""

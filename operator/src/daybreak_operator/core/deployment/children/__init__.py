@@ -1,0 +1,1 @@
+"""The objects that a ModelDeployment owns: their shape, and which of them are wanted now."""

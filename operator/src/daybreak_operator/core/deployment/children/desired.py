@@ -1,0 +1,158 @@
+"""Which children a deployment shall have, and which of those there are may go.
+
+Owns the moment: a model's pods go ``DRAIN_S`` after it left the routing. The objects' shape is elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from daybreak_contracts import names
+from daybreak_contracts.resources.deployment import ModelDeploymentSpec
+from daybreak_operator.core.deployment.children import engine as engines
+from daybreak_operator.core.deployment.children.gateway import gateway_children, gateway_route
+from daybreak_operator.core.deployment.children.identity import Identity, identity_of
+from daybreak_operator.core.deployment.observed.fleet import Fleet, label, name_of, place_of, ref_of
+from daybreak_operator.core.deployment.observed.observation import Observed
+from daybreak_operator.core.deployment.rollout.sizing import Sizing
+from daybreak_operator.core.deployment.state import State
+from daybreak_operator.core.plan import Object, Ref
+
+DRAIN_S = 30
+"""From leaving the routing to the end: gateways hear of it within two seconds, a completion takes less than one."""
+DRAIN_MAX_S = 300
+"""The end even where a gateway has not told that it heard of it."""
+BY_REVISION = ("Deployment", "Service", "PodDisruptionBudget")
+
+
+@dataclass(frozen=True)
+class Family:
+    """All that children are made of."""
+
+    observed: Observed
+    spec: ModelDeploymentSpec
+    state: State
+    fleet: Fleet
+    sizing: Sizing
+    at: float
+    """Unix time of this pass."""
+
+    @property
+    def owner(self) -> Identity:
+        """Return whose children they are."""
+        return identity_of(self.observed.deployment)
+
+    def serving(self) -> dict[str, str]:
+        """Return digest and URI of the models that have pods: the stable one and the one that is rolled out."""
+        found = {}
+        if self.state.stable is not None:
+            found[self.state.stable.digest] = self.state.stable.uri
+        if self.state.rolling is not None:
+            found[self.state.rolling.digest] = self.state.rolling.uri
+        return found
+
+
+def without_finished(state: State, observed: Observed, now: float) -> State:
+    """Return the state without retired models of which nothing is left, or that serve again."""
+    serving = {one.digest for one in (state.stable, state.rolling) if one is not None}
+    there = {label(child, names.LABEL_REVISION) for child in observed.children}
+    retired = tuple(
+        one
+        for one in state.retired
+        if one.digest not in serving and (now - one.since < DRAIN_S or names.short(one.digest) in there)
+    )
+    return replace(state, retired=retired)
+
+
+def children_of(family: Family) -> tuple[Object, ...]:
+    """Return every child to have."""
+    annotations = family.observed.deployment["metadata"].get("annotations") or {}
+    found = gateway_children(family.owner, family.spec.gateway, family.observed.settings)
+    route = gateway_route(family.owner, annotations) if family.observed.has_gateway_api else None
+    found += [route] if route is not None else []
+    found.append(engines.engine_policy(family.owner))
+    for digest, uri in family.serving().items():
+        revision = engines.Revision(family.owner, family.spec, family.observed.settings, digest, uri)
+        found += [engines.engine_service(revision), engines.engine_budget(revision)]
+        found += _deployments(family, revision)
+    return tuple(found)
+
+
+def _deployments(family: Family, revision: engines.Revision) -> Iterator[Object]:
+    """Yield the model's Deployments: where it shall have replicas, and where it had some (0 is said, too).
+
+    While something is missing that pods need, no machine is asked for in vain.
+    """
+    there = {name_of(child) for child in family.fleet.deployments}
+    desired = Counter(family.sizing.desired.get(revision.digest, {}))
+    desired.update(pod.place for pod in family.fleet.last(revision.digest))
+    for pool in family.spec.pools:
+        for zone in dict.fromkeys(pool.zones):
+            count = desired[pool.name, zone]
+            exists = names.engine_name(family.owner.name, revision.digest, pool.name, zone) in there
+            if exists or (count and not family.observed.missing):
+                yield engines.engine_deployment(revision, pool, zone, count)
+
+
+def leftovers(family: Family) -> tuple[Ref, ...]:
+    """Return the objects to delete, and pods whose node goes: that takes them out of the gateways' view at once."""
+    found = [*_of_other_models(family), *_of_removed_pools(family), *_routes(family), *_on_lost_nodes(family)]
+    return tuple(ref_of(child) for child in found)
+
+
+def _of_other_models(family: Family) -> Iterator[Object]:
+    kept = {names.short(digest) for digest in family.serving()}
+    kept |= {names.short(one.digest) for one in family.state.retired if _drains(family, one.since)}
+    for child in family.observed.children:
+        revision = label(child, names.LABEL_REVISION)
+        if child["kind"] in BY_REVISION and revision and revision not in kept and not _leaves(child):
+            yield child
+
+
+def _drains(family: Family, since: float) -> bool:
+    """Return whether a model that left the routing at ``since`` may still be asked by a gateway."""
+    version = family.state.routing.version if family.state.routing is not None else 0
+    behind = any(reading.routing_version < version for reading in family.observed.figures)
+    return family.at - since < (DRAIN_MAX_S if behind else DRAIN_S)
+
+
+def _of_removed_pools(family: Family) -> Iterator[Object]:
+    """Yield Deployments in places that the spec no longer has, once the model answers enough elsewhere."""
+    places = {(pool.name, zone) for pool in family.spec.pools for zone in pool.zones}
+    for digest in family.serving():
+        ready = sum(
+            1 for pod in family.fleet.alive(digest) if pod.ready_since is not None and pod.place in places
+        )
+        is_stable = family.state.stable is not None and digest == family.state.stable.digest
+        if is_stable and ready < family.sizing.needed:
+            continue
+        for child in family.fleet.deployments:
+            same = label(child, names.LABEL_REVISION) == names.short(digest)
+            if same and place_of(child) not in places and not _leaves(child):
+                yield child
+
+
+def _routes(family: Family) -> Iterator[Object]:
+    annotations = family.observed.deployment["metadata"].get("annotations") or {}
+    for child in family.observed.children:
+        if (
+            child["kind"] == "HTTPRoute"
+            and gateway_route(family.owner, annotations) is None
+            and not _leaves(child)
+        ):
+            yield child
+
+
+def _on_lost_nodes(family: Family) -> Iterator[Object]:
+    """Yield pods whose nodes go, but for a model's last ones: as long as they answer, they are better than none."""
+    lost = frozenset(family.observed.reclaimed)
+    last = {pod.name for digest in family.serving() for pod in family.fleet.last(digest)}
+    for pod in family.fleet.pods:
+        if pod.name in lost - last and not _leaves(pod.stored):
+            yield pod.stored
+
+
+def _leaves(child: Object) -> bool:
+    return bool(child["metadata"].get("deletionTimestamp"))

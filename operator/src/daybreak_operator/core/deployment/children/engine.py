@@ -1,0 +1,245 @@
+"""The objects that serve one model: a Deployment per pool and zone, a headless Service, a disruption budget.
+
+Owns the pod's shape; its commands are ``daybreak_serve.pod``'s (docs/decisions/0007). Decides neither how many nor
+which models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from daybreak_contracts import names
+from daybreak_contracts.resources.deployment import ModelDeploymentSpec, Pool
+from daybreak_operator.core.deployment.children import affinity
+from daybreak_operator.core.deployment.children.identity import Identity
+from daybreak_operator.core.deployment.observed.fleet import ENGINE, FETCH
+from daybreak_operator.core.plan import Object
+from daybreak_operator.settings import Settings, image_pull_secrets
+
+MODELS = "/models"
+CURRENT = "/models/current"
+KEY_FOLDER = "/etc/daybreak/signature"
+KEY_FILE = "public-key.pem"
+PORT_ENGINE = 8001
+PORT_HTTP = 8080
+"""Probes, the model's card and its tokenizer."""
+SHARED_MEMORY = "1Gi"
+"""Triton's Python backend passes tensors through /dev/shm, where containers have 64 MiB by default."""
+GRACE_S = 30
+"""Both commands answer on after SIGTERM until gateways and proxies know, and end within 25 s (their own defaults)."""
+LOADING_S = 1200
+"""From an engine's start to its golden completion; it gives up by itself a little before (``daybreak_serve.pod``)."""
+BRINGING_S = 420
+"""For the image and the model. With the time until a pod has a node these two are placement's patience with a pod."""
+PROBE_S = 2
+HARDENED: dict[str, Any] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+RESTRICTED: dict[str, Any] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+"""What the pod security standard ``restricted`` asks for."""
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One model to serve, and what its pods need to know."""
+
+    owner: Identity
+    spec: ModelDeploymentSpec
+    settings: Settings
+    digest: str
+    uri: str
+
+    @property
+    def short(self) -> str:
+        """Return the value of the revision label."""
+        return names.short(self.digest)
+
+
+def engine_deployment(revision: Revision, pool: Pool, zone: str, replicas: int) -> Object:
+    """Return the Deployment of one model in one pool and zone."""
+    where = {"revision": revision.short, "pool": pool.name, "zone": zone}
+    labels = revision.owner.labels(names.ROLE_ENGINE, **where, market=pool.market)
+    selector = revision.owner.selector(names.ROLE_ENGINE, **where)
+    annotations = {names.ANNOTATION_DIGEST: revision.digest}
+    template = {
+        "metadata": {"labels": labels, "annotations": annotations},
+        "spec": pod_spec(revision, pool, zone),
+    }
+    name = names.engine_name(revision.owner.name, revision.digest, pool.name, zone)
+    spec = {
+        "replicas": replicas,
+        "revisionHistoryLimit": 2,
+        "progressDeadlineSeconds": BRINGING_S + LOADING_S,
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+        "selector": {"matchLabels": selector},
+        "template": template,
+    }
+    child = revision.owner.child("apps/v1", "Deployment", name, labels, spec=spec)
+    child["metadata"]["annotations"] = annotations
+    return child
+
+
+def pod_spec(revision: Revision, pool: Pool, zone: str) -> dict[str, Any]:
+    """Return the pod: the model is fetched and checked by the first container, nothing opens it before."""
+    return {
+        "serviceAccountName": revision.settings.pipeline_service_account,
+        "automountServiceAccountToken": False,
+        **image_pull_secrets(revision.settings),
+        "securityContext": RESTRICTED,
+        "terminationGracePeriodSeconds": GRACE_S,
+        "affinity": affinity.affinity(pool, zone),
+        "tolerations": affinity.tolerations(pool),
+        "initContainers": [fetch_container(revision)],
+        "containers": [engine_container(revision, pool)],
+        "volumes": volumes(revision),
+    }
+
+
+def image_of(revision: Revision) -> str:
+    """Return the image of the serving pods."""
+    return revision.spec.runtime.image or revision.settings.images.serve
+
+
+def fetch_container(revision: Revision) -> dict[str, Any]:
+    """Return the container that brings the model, compares its digest, and its signature where that is required."""
+    args = [
+        "daybreak_serve.pod",
+        "fetch",
+        "--uri",
+        revision.uri,
+        "--digest",
+        revision.digest,
+        "--into",
+        CURRENT,
+    ]
+    mounts: list[dict[str, Any]] = [
+        {"name": "models", "mountPath": MODELS},
+        {"name": "tmp", "mountPath": "/tmp"},
+    ]
+    if needs_key(revision):
+        args += ["--public-key", f"{KEY_FOLDER}/{KEY_FILE}"]
+        mounts.append({"name": "signature", "mountPath": KEY_FOLDER, "readOnly": True})
+    return {
+        "name": FETCH,
+        "image": image_of(revision),
+        "args": args,
+        "volumeMounts": mounts,
+        "securityContext": HARDENED,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        **credentials(revision.settings),
+    }
+
+
+def needs_key(revision: Revision) -> bool:
+    """Return whether models must be signed."""
+    signature = revision.spec.signature
+    return signature.required and signature.public_key_secret_ref is not None
+
+
+def credentials(settings: Settings) -> dict[str, Any]:
+    """Return the environment that reaches object storage; empty where the service account does."""
+    if not settings.storage_secret:
+        return {}
+    return {"envFrom": [{"secretRef": {"name": settings.storage_secret}}]}
+
+
+def engine_container(revision: Revision, pool: Pool) -> dict[str, Any]:
+    """Return the container that serves; it is ready once it answered the golden completion."""
+    container: dict[str, Any] = {
+        "name": ENGINE,
+        "image": image_of(revision),
+        "args": engine_args(revision),
+        "ports": [
+            {"name": "grpc", "containerPort": PORT_ENGINE},
+            {"name": "http", "containerPort": PORT_HTTP},
+        ],
+        "volumeMounts": [
+            {"name": "models", "mountPath": MODELS},
+            {"name": "shared-memory", "mountPath": "/dev/shm"},
+            {"name": "tmp", "mountPath": "/tmp"},
+        ],
+        "startupProbe": probe("http", times=LOADING_S // PROBE_S),
+        "readinessProbe": probe("http", times=2),
+        "securityContext": HARDENED,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    if pool.gpus:
+        container["resources"] = {"limits": {names.RESOURCE_GPU: str(pool.gpus)}}
+    return container
+
+
+def engine_args(revision: Revision) -> list[str]:
+    """Return the engine's command; how many requests it answers at once is its own default unless the spec says."""
+    args = ["daybreak_serve.pod", "engine", "--model", CURRENT]
+    slots = revision.spec.runtime.max_concurrency
+    return args if slots is None else [*args, "--max-concurrency", str(slots)]
+
+
+def probe(port: str, times: int, path: str = "/readyz") -> dict[str, Any]:
+    """Return a probe that fails after so many times."""
+    return {
+        "httpGet": {"path": path, "port": port},
+        "periodSeconds": PROBE_S,
+        "timeoutSeconds": 2,
+        "failureThreshold": times,
+    }
+
+
+def volumes(revision: Revision) -> list[dict[str, Any]]:
+    """Return the pod's volumes."""
+    found: list[dict[str, Any]] = [
+        {"name": "models", "emptyDir": {}},
+        {"name": "tmp", "emptyDir": {}},
+        {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": SHARED_MEMORY}},
+    ]
+    key = revision.spec.signature.public_key_secret_ref
+    if needs_key(revision) and key is not None:
+        items = [{"key": key.key, "path": KEY_FILE}]
+        found.append({"name": "signature", "secret": {"secretName": key.name, "items": items}})
+    return found
+
+
+def engine_service(revision: Revision) -> Object:
+    """Return the headless Service over one model's pods: its EndpointSlices carry the model's label."""
+    name = names.engine_service(revision.owner.name, revision.digest)
+    labels = revision.owner.labels(names.ROLE_ENGINE, revision=revision.short)
+    spec = {
+        "clusterIP": "None",
+        "selector": revision.owner.selector(names.ROLE_ENGINE, revision=revision.short),
+        "ports": [
+            {"name": "grpc", "port": PORT_ENGINE, "targetPort": "grpc"},
+            {"name": "http", "port": PORT_HTTP, "targetPort": "http"},
+        ],
+    }
+    return revision.owner.child("v1", "Service", name, labels, spec=spec)
+
+
+def engine_budget(revision: Revision) -> Object:
+    """Return the budget that lets a drained node take one replica of a model at a time."""
+    name = names.engine_service(revision.owner.name, revision.digest)
+    labels = revision.owner.labels(names.ROLE_ENGINE, revision=revision.short)
+    selector = revision.owner.selector(names.ROLE_ENGINE, revision=revision.short)
+    return revision.owner.child("policy/v1", "PodDisruptionBudget", name, labels, spec=budget_spec(selector))
+
+
+def budget_spec(selector: dict[str, str]) -> dict[str, Any]:
+    """Return a budget of one pod at a time; pods that do not answer anyway may always go."""
+    return {
+        "maxUnavailable": 1,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        "selector": {"matchLabels": selector},
+    }
+
+
+def engine_policy(owner: Identity) -> Object:
+    """Return the policy by which only the gateway's pods reach the engines (the kubelet's probes always may)."""
+    gateway, ports = (
+        {"podSelector": {"matchLabels": owner.selector(names.ROLE_GATEWAY)}},
+        (PORT_ENGINE, PORT_HTTP),
+    )
+    spec = {
+        "podSelector": {"matchLabels": owner.selector(names.ROLE_ENGINE)},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": [gateway], "ports": [{"protocol": "TCP", "port": port} for port in ports]}],
+    }
+    name, labels = names.engine_policy(owner.name), owner.labels(names.ROLE_ENGINE)
+    return owner.child("networking.k8s.io/v1", "NetworkPolicy", name, labels, spec=spec)

@@ -1,0 +1,1 @@
+"""What is known of a ModelDeployment and its children, parsed for decisions."""

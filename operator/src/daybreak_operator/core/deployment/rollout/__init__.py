@@ -1,0 +1,1 @@
+"""How a model reaches its users: target, rollout steps, guardrails, sizing, routing, blockers."""

@@ -1,0 +1,232 @@
+"""Whether a candidate does worse than its bounds and worse than the stable model at the same time.
+
+Owns the tests and their sources. Reads counters of the gateways; knows neither weights nor stages.
+
+A verdict is looked for every few seconds, and a test that is repeated until it fails will fail: with z = 1.64 and 200
+looks four of ten harmless candidates would be rolled back. The critical value is therefore that of an asymptotic
+confidence sequence, which holds at all times at once (``critical``), put into the score interval of one share (Wilson
+1927), of a difference (Newcombe 1998) and of a ratio (Katz et al. 1978).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from daybreak_contracts.figures import LATENCY_BOUNDS_MS, GatewayFigures, ModelFigures
+from daybreak_contracts.resources.deployment import Guardrails
+from daybreak_operator.core.deployment.rollout.target import bare
+from daybreak_operator.core.plan import Finding
+
+ALPHA = 0.05
+"""Chance of ever rolling back a candidate that is as good as its bounds, per guardrail and step."""
+TUNED_FOR = 5
+"""The sequence is narrowest at this many times ``minRequests``."""
+SLOW_SHARE = 0.05
+"""Share of requests beyond the 95th percentile."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """One model's counters over a stage."""
+
+    requests: int = 0
+    errors: int = 0
+    slow: int = 0
+    """Requests that surely took longer than the bound."""
+    shown: int = 0
+    accepted: int = 0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the guardrails say of a candidate."""
+
+    state: Literal["Waiting", "Within", "Broken"]
+    finding: Finding
+
+
+def judge(guardrails: Guardrails, candidate: Counts, stable: Counts | None) -> Verdict:
+    """Return the verdict; ``stable`` is None where nobody gets another model at the same time."""
+    least = max(1, guardrails.min_requests)
+    if candidate.requests < guardrails.min_requests:
+        text = f"waits for {guardrails.min_requests} requests (rollout.guardrails.minRequests)"
+        return Verdict("Waiting", Finding("WaitingForRequests", text))
+    for rule in (too_many_errors, too_slow, too_rarely_accepted):
+        said = rule(guardrails, candidate, stable, least)
+        if said is not None:
+            return Verdict("Broken", Finding("GuardrailBroken", said))
+    return Verdict("Within", Finding("WithinGuardrails", "within its guardrails"))
+
+
+def judge_mirrored(guardrails: Guardrails, candidate: Counts, stable: Counts | None) -> Verdict:
+    """Return the verdict on mirrored requests (``mirrored_of``): of errors only, for nobody saw a suggestion.
+
+    Not of latency: the engine answers one request of ten, without what it would have kept of the nine before, and
+    from places that are free, without the wait that the stable model's figures hold. That is no comparison.
+    """
+    said = judge(guardrails, candidate, stable)
+    message = f"of mirrored requests: {said.finding.message}"
+    return Verdict(said.state, Finding(said.finding.reason, message))
+
+
+def too_many_errors(
+    guardrails: Guardrails, candidate: Counts, stable: Counts | None, least: int
+) -> str | None:
+    """More requests fail than are allowed, and more than of the stable model."""
+    allowed = float(guardrails.max_error_ratio)
+    if not exceeds((candidate.errors, candidate.requests), allowed, least):
+        return None
+    if stable is not None and not is_worse(
+        (candidate.errors, candidate.requests), (stable.errors, stable.requests), least
+    ):
+        return None
+    share = percent(candidate.errors, candidate.requests)
+    return f"{share} of requests failed, {100 * allowed:g} % may (rollout.guardrails.maxErrorRatio)"
+
+
+def too_slow(guardrails: Guardrails, candidate: Counts, stable: Counts | None, least: int) -> str | None:
+    """More than one in twenty requests takes longer than the bound, and more than of the stable model.
+
+    The test of a quantile by the share beyond it (Conover, Practical Nonparametric Statistics, section 3.2).
+    """
+    if not exceeds((candidate.slow, candidate.requests), SLOW_SHARE, least):
+        return None
+    if stable is not None and not is_worse(
+        (candidate.slow, candidate.requests), (stable.slow, stable.requests), least
+    ):
+        return None
+    share = percent(candidate.slow, candidate.requests)
+    bound = guardrails.max_p95_latency_ms
+    return f"{share} of requests took longer than {bound} ms, 5 % may (rollout.guardrails.maxP95LatencyMs)"
+
+
+def too_rarely_accepted(
+    guardrails: Guardrails, candidate: Counts, stable: Counts | None, least: int
+) -> str | None:
+    """Suggestions are accepted more rarely than of the stable model, by more than is allowed."""
+    if stable is None:
+        return None
+    allowed = float(guardrails.min_acceptance_ratio)
+    highest = ratio_at_most((candidate.accepted, candidate.shown), (stable.accepted, stable.shown), least)
+    if highest is None or highest >= allowed:
+        return None
+    ours, theirs = percent(candidate.accepted, candidate.shown), percent(stable.accepted, stable.shown)
+    return (
+        f"{ours} of suggestions were accepted, of the stable model {theirs}; "
+        f"the ratio must be {allowed:g} (rollout.guardrails.minAcceptanceRatio)"
+    )
+
+
+def percent(part: int, whole: int) -> str:
+    """Return a share for people: ``3.25 %``."""
+    return f"{100 * part / whole:.3g} %" if whole else "0 %"
+
+
+Share = tuple[int, int]
+"""How many of how many."""
+
+
+def critical(number: int, least: int) -> float:
+    """Return by how many standard errors a mean of ``number`` values must lie off, however often one looks.
+
+    The one-sided boundary of the asymptotic confidence sequence of Waudby-Smith et al. (arXiv 2103.06476, as in
+    GrowthBook's sequential tests): sqrt(2 (n r + 1) / (n r) ln(1 + sqrt(n r + 1) / (2 alpha))), r = rho squared,
+    with rho chosen to be narrowest at N* values: r = (-2 ln alpha + ln(-2 ln alpha + 1)) / N*.
+    """
+    log = -2.0 * math.log(ALPHA)
+    scaled = max(1, number) * (log + math.log(log + 1.0)) / (TUNED_FOR * least)
+    return math.sqrt(2.0 * (scaled + 1.0) / scaled * math.log(1.0 + math.sqrt(scaled + 1.0) / (2.0 * ALPHA)))
+
+
+def score_bounds(share: Share, z: float) -> tuple[float, float]:
+    """Return the score interval of a share (Wilson 1927, J. Am. Stat. Assoc. 22:209-212)."""
+    part, whole = share
+    p, zz = part / whole, z * z
+    middle = p + zz / (2 * whole)
+    half = z * math.sqrt(p * (1 - p) / whole + zz / (4 * whole * whole))
+    scale = 1 + zz / whole
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+
+
+def exceeds(share: Share, allowed: float, least: int) -> bool:
+    """Return whether a share lies above what is allowed by more than chance."""
+    if share[1] == 0:
+        return False
+    return score_bounds(share, critical(share[1], least))[0] > allowed
+
+
+def is_worse(share: Share, than: Share, least: int) -> bool:
+    """Return whether a share lies above another by more than chance; True where there is nothing to compare with.
+
+    The lower limit of the difference by the hybrid score method (Newcombe 1998, Stat. Med. 17:873-890, method 10).
+    """
+    if than[1] == 0:
+        return True
+    p, q = share[0] / share[1], than[0] / than[1]
+    z = critical(min(share[1], than[1]), least)
+    low, high = score_bounds(share, z)[0], score_bounds(than, z)[1]
+    return p - q - math.sqrt((p - low) ** 2 + (high - q) ** 2) > 0.0
+
+
+def ratio_at_most(share: Share, than: Share, least: int) -> float | None:
+    """Return the largest ratio of two shares that chance explains; None while there is too little to say.
+
+    The upper limit by the logarithm (Katz, Baptista, Azen and Pike 1978, Biometrics 34:469-474), with half a case
+    added to each count so that none of them is zero.
+    """
+    if min(share[1], than[1]) < least or than[0] == 0:
+        return None
+    (a, n), (b, m) = share, than
+    a_half, n_half, b_half, m_half = a + 0.5, n + 0.5, b + 0.5, m + 0.5
+    error = math.sqrt(max(0.0, 1 / a_half - 1 / n_half + 1 / b_half - 1 / m_half))
+    z = critical(min(n, m), least)
+    return (a_half / n_half) / (b_half / m_half) * math.exp(z * error)
+
+
+def counts_of(
+    digest: str, figures: Sequence[GatewayFigures], earlier: Sequence[GatewayFigures], bound_ms: int
+) -> Counts:
+    """Return a model's counters since the earlier readings, over all gateways.
+
+    A gateway that was started anew since counts from its start.
+    """
+    before = {(reading.instance, reading.started): reading for reading in earlier}
+    total = Counts()
+    for reading in figures:
+        old = before.get((reading.instance, reading.started))
+        now, then = _model(reading, digest), _model(old, digest)
+        total = Counts(
+            requests=total.requests + max(0, now.requests - then.requests),
+            errors=total.errors + max(0, now.errors - then.errors),
+            slow=total.slow + max(0, _slow(now, bound_ms) - _slow(then, bound_ms)),
+            shown=total.shown + max(0, now.shown - then.shown),
+            accepted=total.accepted + max(0, now.accepted - then.accepted),
+        )
+    return total
+
+
+def mirrored_of(digest: str, figures: Sequence[GatewayFigures], earlier: Sequence[GatewayFigures]) -> Counts:
+    """Return what became of the requests that a model was asked without anybody seeing its answer."""
+    before = {(reading.instance, reading.started): reading for reading in earlier}
+    requests = errors = 0
+    for reading in figures:
+        now, then = _model(reading, digest), _model(before.get((reading.instance, reading.started)), digest)
+        requests += max(0, now.shadow_requests - then.shadow_requests)
+        errors += max(0, now.shadow_errors - then.shadow_errors)
+    return Counts(requests=requests, errors=errors)
+
+
+def _model(reading: GatewayFigures | None, digest: str) -> ModelFigures:
+    for name, figures in reading.models.items() if reading is not None else ():
+        if bare(name) == bare(digest):
+            return figures
+    return ModelFigures()
+
+
+def _slow(figures: ModelFigures, bound_ms: int) -> int:
+    """Count the requests of all buckets that lie wholly beyond the bound."""
+    lower = (0, *LATENCY_BOUNDS_MS)
+    return sum(count for low, count in zip(lower, figures.latency_buckets, strict=False) if low >= bound_ms)

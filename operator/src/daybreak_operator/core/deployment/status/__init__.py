@@ -1,0 +1,1 @@
+"""A ModelDeployment's status: conditions and events, read and written."""

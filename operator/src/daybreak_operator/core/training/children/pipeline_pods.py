@@ -1,0 +1,86 @@
+"""What a run's pods on Kubeflow get besides what their pipeline was compiled with.
+
+Owns labels, the run's ``podTemplate`` and Spark's executors there, and the sentence for what Kubeflow cannot do; who
+puts the fields into the package is ``shell.kubeflow_package``.
+"""
+
+from __future__ import annotations
+
+from daybreak_contracts import names
+from daybreak_operator.core.plan import Finding, PipelinePods
+from daybreak_operator.core.training.children import executors, owned
+from daybreak_operator.core.training.children.pod_translation import (
+    Translation,
+    pull_secret,
+    translated,
+)
+from daybreak_operator.core.training.context import Scene
+
+MAX_MESSAGE = 4000
+EXECUTORS_PARAMETER = "executors"
+"""Of the tasks that Spark's executors work for."""
+
+
+def pods_of(scene: Scene, stage: str, number: int) -> tuple[PipelinePods, ...]:
+    """Return what the pods of an attempt get; by the labels the operator's own watch finds them."""
+    found = translated(scene.run.spec.training.pod_template)
+    metadata = dict(found.platform.get("podMetadata") or {})
+    own = owned.labels(scene, names.ROLE_PIPELINE, stage, number) | owned.queue_labels(scene)
+    metadata["labels"] = {**metadata.get("labels", {}), **own}
+    secrets = [
+        *map(pull_secret, scene.observed.settings.pull_secrets),
+        *found.platform.get("imagePullSecret", ()),
+    ]
+    images = {"imagePullSecret": secrets} if secrets else {}
+    every = PipelinePods({**found.platform, "podMetadata": metadata, **images}, found.container)
+    drivers = _drivers(scene, stage, number)
+    return (every, drivers) if drivers is not None else (every,)
+
+
+def cannot_be_on_kubeflow(scene: Scene) -> Finding | None:
+    """A part of the run's ``podTemplate`` does not reach the pods that Kubeflow makes."""
+    found = translated(scene.run.spec.training.pod_template)
+    said = [*_untold(found), *_elsewhere(scene, found)]
+    if not said:
+        return None
+    return Finding(
+        "NotOnKubeflow",
+        f"spec.training.podTemplate: {'; '.join(said)[:MAX_MESSAGE]}. Take it out, or let this run's pipelines be Jobs "
+        f"by the annotation {names.ANNOTATION_BACKEND}: Job",
+    )
+
+
+def _untold(found: Translation) -> list[str]:
+    if not found.refused:
+        return []
+    return [f"Kubeflow Pipelines has no way to give its pods {', '.join(dict.fromkeys(found.refused))}"]
+
+
+def _elsewhere(scene: Scene, found: Translation) -> list[str]:
+    """Tell what names an object of a namespace where the run's author need not have any rights."""
+    if not found.neighbours or scene.pipelines_namespace == scene.namespace:
+        return []
+    named, place = ", ".join(dict.fromkeys(found.neighbours)), scene.pipelines_namespace
+    return [
+        f"{named} would be looked for in {place}, where Kubeflow Pipelines runs the pods, not in {scene.namespace}"
+    ]
+
+
+def _drivers(scene: Scene, stage: str, number: int) -> PipelinePods | None:
+    """Return what a task that drives executors gets besides; None where the run has no executors."""
+    variables = executors.environment(scene, stage, number)
+    if not variables:
+        return None
+    platform: dict[str, object] = {
+        "fieldPathAsEnv": [
+            {"name": item["name"], "fieldPath": item["valueFrom"]["fieldRef"]["fieldPath"]}
+            for item in variables
+            if "valueFrom" in item
+        ]
+    }
+    claim = scene.observed.settings.shared_claim
+    if claim:
+        name = {"constant": claim, "pvcNameParameter": {"runtimeValue": {"constant": claim}}}
+        platform["pvcMount"] = [{**name, "mountPath": names.WORK_DIR}]
+    container = {"env": [dict(item) for item in variables if "value" in item]}
+    return PipelinePods(platform, container, EXECUTORS_PARAMETER)

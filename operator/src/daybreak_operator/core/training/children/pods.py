@@ -1,0 +1,110 @@
+"""The pods of a run: what is the same for a pipeline's pod and a training pod, under restricted pod security.
+
+Owns the pod template; placement and GPUs are added by the training stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from daybreak_contracts import handover, names
+from daybreak_operator.core.training.children import owned
+from daybreak_operator.core.training.children.pod_patch import patched_pod
+from daybreak_operator.core.training.context import Scene
+from daybreak_operator.settings import image_pull_secrets
+
+USER = 10001
+"""As in every image of ours; said here too, because an admission check reads it from the pod."""
+SETTINGS_FOLDER = "/etc/daybreak"
+CONTAINER = "pytorch"
+"""The training operator finds a PyTorchJob's container by this name (kubeflow/trainer 1.9, DefaultContainerName)."""
+PIPELINE_CONTAINER = "pipeline"
+
+
+@dataclass(frozen=True)
+class PodWish:
+    """What differs from pod to pod."""
+
+    stage: str
+    attempt: int
+    labels: Mapping[str, str]
+    container: str
+    image: str
+    command: Sequence[str]
+    arguments: str
+    """Name of the ConfigMap with the arguments."""
+    env: Sequence[Mapping[str, Any]] = ()
+    volumes: Sequence[Mapping[str, Any]] = ()
+    mounts: Sequence[Mapping[str, Any]] = ()
+    ports: Sequence[Mapping[str, Any]] = ()
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    affinity: Mapping[str, Any] = field(default_factory=dict)
+    scratch: Mapping[str, Any] = field(default_factory=lambda: {"emptyDir": {}})
+    """The volume that steps work on."""
+
+
+def template(scene: Scene, wish: PodWish) -> dict[str, Any]:
+    """Return a pod template, with the run's own patch laid over it."""
+    spec: dict[str, Any] = {
+        "serviceAccountName": scene.observed.settings.pipeline_service_account,
+        "restartPolicy": "Never",
+        "enableServiceLinks": False,
+        **image_pull_secrets(scene.observed.settings),
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(scene, wish)],
+        "volumes": [
+            {"name": "settings", "configMap": {"name": wish.arguments}},
+            {"name": "scratch", **wish.scratch},
+            *wish.volumes,
+        ],
+    }
+    if wish.affinity:
+        spec["affinity"] = dict(wish.affinity)
+    pod = {"metadata": {"labels": dict(wish.labels)}, "spec": spec}
+    return patched_pod(pod, scene.run.spec.training.pod_template)
+
+
+def _container(scene: Scene, wish: PodWish) -> dict[str, Any]:
+    secret = scene.observed.settings.storage_secret
+    container: dict[str, Any] = {
+        "name": wish.container,
+        "image": wish.image,
+        "command": list(wish.command),
+        "env": [
+            {"name": handover.HANDOVER, "value": owned.handover(scene, wish.stage, wish.attempt)},
+            {"name": "HOME", "value": names.WORK_DIR},
+            {"name": "TMPDIR", "value": names.WORK_DIR},
+            *wish.env,
+        ],
+        "volumeMounts": [
+            {"name": "settings", "mountPath": SETTINGS_FOLDER, "readOnly": True},
+            {"name": "scratch", "mountPath": names.WORK_DIR},
+            *wish.mounts,
+        ],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    if secret:
+        container["envFrom"] = [{"secretRef": {"name": secret}}]
+    if wish.ports:
+        container["ports"] = list(wish.ports)
+    if wish.resources:
+        container["resources"] = dict(wish.resources)
+    return container
+
+
+def tracking_env(scene: Scene) -> list[dict[str, Any]]:
+    """Return what Weights & Biases reads its key from; a key that is not there makes it log offline."""
+    secret = scene.run.spec.tracking.wandb.secret_ref
+    if not secret:
+        return []
+    source = {"secretKeyRef": {"name": secret, "key": "apiKey", "optional": True}}
+    return [{"name": "WANDB_API_KEY", "valueFrom": source}]

@@ -1,0 +1,84 @@
+"""The PyTorchJob of one attempt (``kubeflow.org/v1``) and the arguments that its pods read.
+
+Owns its shape. Restarts are ours: ``restartPolicy: Never``, and no ``backoffLimit``, because past it the training
+operator 1.9 removes pods, and with them what they say.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from daybreak_contracts import arguments, names
+from daybreak_operator.core.plan import Object
+from daybreak_operator.core.training import placement
+from daybreak_operator.core.training.children import owned, pods
+from daybreak_operator.core.training.context import Scene
+from daybreak_operator.core.training.placement import Place
+from daybreak_operator.core.training.status import step_table
+
+API_VERSION = "kubeflow.org/v1"
+PROGRESS_PORT = 8080
+"""Rank 0 answers ``GET /progress`` here."""
+
+
+def train_arguments(scene: Scene, number: int) -> Object:
+    """Return the ConfigMap with the arguments of training."""
+    place = arguments.Place(output=scene.run.spec.output.uri, work_dir=names.WORK_DIR)
+    args = arguments.train_args(scene.run, place, step_table.results(scene.steps))
+    text = json.dumps(args.model_dump(mode="json"), sort_keys=True)
+    own = owned.labels(scene, names.ROLE_ARGUMENTS, names.STAGE_TRAIN, number)
+    name = names.arguments_name(scene.name, names.STAGE_TRAIN, number)
+    return owned.config_map(scene, name, own, {owned.ARGUMENTS_FILE: text})
+
+
+def pytorch_job(scene: Scene, number: int, place: Place) -> Object:
+    """Return the job of an attempt: a master, and a worker for every further node."""
+    training = scene.run.spec.training
+    own = owned.labels(scene, names.ROLE_TRAINING, names.STAGE_TRAIN, number)
+    where = {names.LABEL_ZONE: place.zone, names.LABEL_MARKET: place.market}
+    own |= {key: value for key, value in where.items() if value is not None}
+    template = pods.template(scene, _wish(scene, number, place, own))
+    replicas = {"Master": _replicas(1, template)}
+    if training.nodes > 1:
+        replicas["Worker"] = _replicas(training.nodes - 1, template)
+    name = names.stage_child(scene.name, names.STAGE_TRAIN, number)
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "PyTorchJob",
+        "metadata": owned.metadata(scene, name, {**own, **owned.queue_labels(scene)}),
+        "spec": {
+            "runPolicy": {"cleanPodPolicy": "Running"},
+            "nprocPerNode": str(max(1, training.gpus_per_node)),
+            "pytorchReplicaSpecs": replicas,
+        },
+    }
+
+
+def _replicas(count: int, template: dict[str, Any]) -> dict[str, Any]:
+    return {"replicas": count, "restartPolicy": "Never", "template": template}
+
+
+def _wish(scene: Scene, number: int, place: Place, own: dict[str, str]) -> pods.PodWish:
+    training = scene.run.spec.training
+    gpus = {names.RESOURCE_GPU: str(training.gpus_per_node)}
+    together = {names.LABEL_OWNER_UID: scene.uid, names.LABEL_STAGE: names.STAGE_TRAIN}
+    return pods.PodWish(
+        stage=names.STAGE_TRAIN,
+        attempt=number,
+        labels=own,
+        container=pods.CONTAINER,
+        image=training.image or scene.images.train,
+        command=(
+            *("python", "-m", "daybreak_train.pod"),
+            *("--args-file", f"{pods.SETTINGS_FOLDER}/{owned.ARGUMENTS_FILE}"),
+        ),
+        arguments=names.arguments_name(scene.name, names.STAGE_TRAIN, number),
+        env=pods.tracking_env(scene),
+        # Data loaders and NCCL share memory; a container's own /dev/shm has 64 MB.
+        volumes=[{"name": "shared-memory", "emptyDir": {"medium": "Memory"}}],
+        mounts=[{"name": "shared-memory", "mountPath": "/dev/shm"}],
+        ports=[{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}],
+        resources={"limits": gpus, "requests": gpus} if training.gpus_per_node else {},
+        affinity=placement.affinity(training.placement, place, together, training.nodes),
+    )

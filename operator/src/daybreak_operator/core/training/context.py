@@ -1,0 +1,113 @@
+"""One look at one run: what was observed, the spec that counts, the status as stored, the time.
+
+Owns these values only; the rules that read them stand in the modules named after stages and failures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from daybreak_contracts import names
+from daybreak_contracts.resources import TrainingRun
+from daybreak_contracts.resources.run_status import MetricStatus, StepStatus, TrainingRunStatus
+from daybreak_operator.core.conditions import Condition
+from daybreak_operator.core.plan import Finding, Object, Ref, Submit
+from daybreak_operator.core.training.observed import objects
+from daybreak_operator.core.training.observed.observation import Observed
+from daybreak_operator.core.training.placement import Place
+from daybreak_operator.settings import Backend, Images
+
+STAGES = (names.STAGE_DATA, names.STAGE_TRAIN, names.STAGE_MODEL)
+STAGE_STEPS: Mapping[str, tuple[str, ...]] = {
+    names.STAGE_DATA: (
+        names.STEP_DOCUMENTS,
+        names.STEP_XRAY,
+        names.STEP_TOKENIZER,
+        names.STEP_SHARDS,
+    ),
+    names.STAGE_TRAIN: (names.STEP_TRAIN,),
+    names.STAGE_MODEL: (names.STEP_EXPORT, names.STEP_EVALUATE),
+}
+PIPELINES: Mapping[str, str] = {
+    names.STAGE_DATA: names.DATA_PIPELINE,
+    names.STAGE_MODEL: names.MODEL_PIPELINE,
+}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What all rules about an active run are given."""
+
+    observed: Observed
+    run: TrainingRun
+    """With the spec that it was started with, and the parts that may change as they are now."""
+    status: TrainingRunStatus
+    """As stored."""
+    steps: tuple[StepStatus, ...]
+    """All seven; as stored at first, then as the stages before this one left them."""
+    moment: datetime
+    """When this look is taken."""
+    images: Images
+    backend: Backend
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return self.run.metadata.name
+
+    @property
+    def namespace(self) -> str:
+        """Namespace of the run and of all that it owns."""
+        return self.run.metadata.namespace
+
+    @property
+    def pipelines_namespace(self) -> str:
+        """Namespace that the pods of the run's pipelines lie in."""
+        elsewhere = self.observed.settings.kubeflow_namespace
+        return elsewhere if elsewhere and self.backend == "KubeflowPipelines" else self.namespace
+
+    @property
+    def uid(self) -> str:
+        """Uid of the run."""
+        return objects.uid(self.observed.run)
+
+    def own(self, kind: str, stage: str) -> list[Object]:
+        """Return the run's own children of a kind and stage, oldest attempt first."""
+        return [
+            item
+            for item in objects.of_stage(self.observed.children, kind, stage)
+            if objects.label(item, names.LABEL_OWNER_UID) == self.uid
+        ]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at one stage found, and what it wants done."""
+
+    steps: tuple[StepStatus, ...]
+    apply: tuple[Object, ...] = ()
+    delete: tuple[Ref, ...] = ()
+    submit: tuple[Submit, ...] = ()
+    terminate: tuple[str, ...] = ()
+    failed: Finding | None = None
+    """The run fails of this."""
+    stalled: Finding | None = None
+    """What a person must mend before it can go on."""
+    waiting: Finding | None = None
+    """What it waits for that mends itself."""
+    capacity: Condition | None = None
+    restarts: int = 0
+    """Restarts to add, of any kind."""
+    counted: int = 0
+    """Restarts to add that count."""
+    place: Place | None = None
+    """Where training shall be tried from now on; None leaves it."""
+    metrics: tuple[MetricStatus, ...] = ()
+    share: float = 0.0
+    """How much of the step that goes on is done, 0 to 1."""
+    activity: str = ""
+    seconds_left: float | None = None
+    """Of the step that goes on, where it says so itself."""
+    look_again_s: float | None = None

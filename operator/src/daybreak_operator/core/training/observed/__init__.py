@@ -1,0 +1,1 @@
+"""What is known of a TrainingRun and its children, parsed for decisions."""

@@ -1,0 +1,163 @@
+"""The spec that a run was started with: kept in a ConfigMap, its digest in the status.
+
+Owns which parts are frozen and which are read live: ``suspend``, ``runPolicy`` and ``evaluation.gates`` as they are
+now, everything else as it was. Images are kept too: an upgrade of the operator changes no run halfway.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from daybreak_contracts import names
+from daybreak_contracts.manifests.problems import path_text
+from daybreak_contracts.resources import TrainingRun
+from daybreak_contracts.resources.fields import RULE_ERROR
+from daybreak_contracts.resources.run import FROZEN_ONCE_STARTED, TrainingRunSpec
+from daybreak_contracts.resources.run_status import TrainingRunStatus
+from daybreak_operator.core.plan import Finding, Object
+from daybreak_operator.core.training.observed import objects
+from daybreak_operator.core.training.observed.observation import Observed
+from daybreak_operator.settings import Backend, Images, Settings
+
+SNAPSHOT_FILE = "run.json"
+MAX_MESSAGE = 8000
+REMEMBERED = 2048
+"""Specs whose reading is remembered; what is remembered depends on the text alone."""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a run is decided by."""
+
+    run: TrainingRun
+    images: Images
+    backend: Backend
+    digest: str
+    """Of the frozen parts of the spec."""
+
+    def document(self) -> str:
+        """Return what is kept in the snapshot."""
+        spec = self.run.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+        kept = {"spec": spec, "digest": self.digest, "images": asdict(self.images)}
+        return json.dumps(kept, sort_keys=True)
+
+
+def basis(observed: Observed, status: TrainingRunStatus) -> Basis | Finding:
+    """Return what the run is decided by; a Finding when its spec is wrong or is not the one that it began with."""
+    started_with = status.snapshot
+    live = _validated(observed.run)
+    if isinstance(live, Finding):
+        return live
+    run, digest = live
+    backend = backend_of(observed.run, observed.settings)
+    fresh = Basis(run, observed.settings.images, backend, digest)
+    if started_with is None:
+        return fresh
+    kept = _kept(observed, fresh)
+    if kept is not None and kept.digest == started_with:
+        return kept
+    if fresh.digest == started_with:
+        return fresh
+    return Finding(
+        "SnapshotLost",
+        f"the spec is not the one that the run began with, and ConfigMap {names.snapshot_name(run.metadata.name)} "
+        "does not hold that one any more: put the spec back, or make a new TrainingRun",
+    )
+
+
+def digest_of(spec: TrainingRunSpec) -> str:
+    """Return the digest of the parts of a spec that a started run is made from.
+
+    Fields that say what they say by default do not count: a release that adds a field keeps the digests of old runs.
+    """
+    frozen = spec.model_dump(mode="json", include=set(FROZEN_ONCE_STARTED), exclude_defaults=True)
+    return f"sha256:{hashlib.sha256(json.dumps(frozen, sort_keys=True).encode()).hexdigest()}"
+
+
+def problems(error: ValidationError) -> str:
+    """Return everything that a validation found, on one line."""
+    found = []
+    for detail in error.errors(include_url=False):
+        place = path_text(tuple(detail["loc"]))
+        said = detail["ctx"]["sentences"] if detail["type"] == RULE_ERROR else detail["msg"]
+        found.append(f"{place}: {said}" if place else str(said))
+    return "; ".join(dict.fromkeys(found))[:MAX_MESSAGE]
+
+
+def _validated(run: Object) -> tuple[TrainingRun, str] | Finding:
+    metadata = {key: objects.metadata(run).get(key) for key in ("name", "namespace")}
+    return _validated_text(
+        json.dumps(
+            {
+                "apiVersion": run.get("apiVersion"),
+                "kind": run.get("kind"),
+                "metadata": {key: value for key, value in metadata.items() if value is not None},
+                "spec": run.get("spec"),
+            }
+        )
+    )
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _validated_text(text: str) -> tuple[TrainingRun, str] | Finding:
+    """Return the run that a text holds, and its digest. Remembered: it is read at every look and hardly changes."""
+    try:
+        run = TrainingRun.model_validate(json.loads(text))
+        return run, digest_of(run.spec)
+    except ValidationError as error:
+        return Finding("InvalidSpec", f"{problems(error)}: change the spec, or make a new TrainingRun")
+
+
+def backend_of(run: Object, settings: Settings) -> Backend:
+    """Return what runs a run's pipelines: what it began with, else what it asks for, else the installation's."""
+    began = (run.get("status") or {}).get("backend")
+    asked = (objects.metadata(run).get("annotations") or {}).get(names.ANNOTATION_BACKEND)
+    for said in (began, asked):
+        for known in get_args(Backend):
+            if said == known:
+                found: Backend = known
+                return found
+    return settings.backend
+
+
+def _kept(observed: Observed, fresh: Basis) -> Basis | None:
+    """Return what the snapshot holds, with the live parts of today's spec; None when it cannot be read."""
+    wanted = names.snapshot_name(fresh.run.metadata.name)
+    for item in observed.children:
+        if item.get("kind") == "ConfigMap" and objects.name(item) == wanted:
+            return _read(item, fresh)
+    return None
+
+
+def _read(item: Object, fresh: Basis) -> Basis | None:
+    text = (item.get("data") or {}).get(SNAPSHOT_FILE)
+    kept = _read_text(text) if isinstance(text, str) else None
+    if kept is None:
+        return None
+    spec, images, digest = kept
+    now = fresh.run.spec
+    changed: Mapping[str, Any] = {
+        "suspend": now.suspend,
+        "run_policy": now.run_policy,
+        "evaluation": spec.evaluation.model_copy(update={"gates": now.evaluation.gates}),
+    }
+    run = fresh.run.model_copy(update={"spec": spec.model_copy(update=changed)})
+    return Basis(run, images, fresh.backend, digest)
+
+
+@functools.lru_cache(maxsize=REMEMBERED)
+def _read_text(text: str) -> tuple[TrainingRunSpec, Images, str] | None:
+    try:
+        document = json.loads(text)
+        spec = TrainingRunSpec.model_validate(document["spec"])
+        images, digest = Images(**document["images"]), str(document["digest"])
+    except (ValidationError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return spec, images, digest

@@ -1,0 +1,271 @@
+"""How an attempt of training can fail, one function per way, and what the run's failure rules make of it.
+
+Owns the evidence and the rules' matching; ``restarts`` owns counting. Sources of thresholds stand beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from daybreak_contracts import names
+from daybreak_contracts.errors import EXIT_TRANSIENT, EXIT_USER, UserError, exit_code_of
+from daybreak_contracts.resources.run import FailureRule
+from daybreak_operator.core.plan import Finding, Object
+from daybreak_operator.core.times import instant
+from daybreak_operator.core.training.context import Scene
+from daybreak_operator.core.training.observed import objects, pod_state
+from daybreak_operator.core.training.observed.pod_state import ContainerFailure
+from daybreak_operator.core.training.stages.restarts import Action, Verdict
+from daybreak_operator.core.training.stages.results import Report
+from daybreak_operator.core.training.status import step_table
+
+RESULT_GRACE_S = 20.0
+"""A pod hands its result over before it ends, but the two reach our watches by different ways."""
+HEARTBEAT_S = 300.0
+"""Shortest silence that means death: collectives give up after 600 s at most, a checkpoint stall takes seconds."""
+HEARTBEAT_STEPS = 20.0
+"""And no shorter than this many steps at the run's own pace."""
+HANDED_HEARTBEAT_S = 900.0
+"""Where the trainer cannot be asked, the progress that it hands over (every 15 s) speaks for it, with more patience."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt of training as it is seen now."""
+
+    scene: Scene
+    number: int
+    job: Object | None
+    pods: tuple[Object, ...]
+    """All of the attempt's, those that are leaving too."""
+    report: Report
+    was_up: bool
+    """Whether all its pods were ready at once before."""
+
+    @property
+    def expected(self) -> int:
+        """Pods that an attempt has."""
+        return self.scene.run.spec.training.nodes
+
+    @property
+    def failures(self) -> list[ContainerFailure]:
+        """Containers that failed, the first one first."""
+        return pod_state.container_failures(self.pods)
+
+    @property
+    def error(self) -> Exception | None:
+        """What training said itself of its end."""
+        return self.report.errors.get(names.STEP_TRAIN)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the first pod or the whole job ended, so that the others may go."""
+        done = [pod for pod in self.pods if pod_state.phase(pod) == "Succeeded" and _is_master(pod)]
+        return bool(done) or (self.job is not None and objects.has_ended(self.job))
+
+
+def verdict(attempt: Attempt) -> Verdict | None:
+    """Return what an attempt's failure leads to; None while it has not failed."""
+    for rule in WAYS:
+        finding = rule(attempt)
+        if finding is not None:
+            return Verdict(action_for(attempt), finding)
+    return None
+
+
+def a_pod_was_disrupted(attempt: Attempt) -> Finding | None:
+    """The cluster took a pod from its node: preemption, eviction, a reclaimed or lost node."""
+    taken = [pod for pod in attempt.pods if pod_state.is_disrupted(pod)]
+    if not taken:
+        return None
+    held = objects.condition(taken[0], pod_state.DISRUPTED) or {}
+    said = str(held.get("message") or held.get("reason") or "it says no more")[:300]
+    return Finding("Disrupted", f"pod {objects.name(taken[0])} was taken from its node ({said})")
+
+
+def training_said_why(attempt: Attempt) -> Finding | None:
+    """Rank 0 handed its error over."""
+    error = attempt.error
+    if error is None:
+        return None
+    codes = {EXIT_USER: "StepFailed", EXIT_TRANSIENT: "StepInterrupted"}
+    reason = codes.get(exit_code_of(error), "StepCrashed")
+    return Finding(reason, f"step {names.STEP_TRAIN}: {error}"[:2000])
+
+
+def a_pod_failed(attempt: Attempt) -> Finding | None:
+    """A container left with an exit code."""
+    failures = attempt.failures
+    if failures:
+        return Finding("PodFailed", failures[0].sentence)
+    failed = [pod for pod in attempt.pods if pod_state.phase(pod) == "Failed"]
+    if not failed:
+        return None
+    status = failed[0].get("status") or {}
+    said = str(status.get("message") or status.get("reason") or "it says no more")[:300]
+    return Finding("PodFailed", f"pod {objects.name(failed[0])} failed ({said})")
+
+
+def a_pod_was_deleted(attempt: Attempt) -> Finding | None:
+    """Somebody deleted a pod: the training operator makes a new one, but the other ranks would wait for the old."""
+    gone = [pod for pod in attempt.pods if objects.is_leaving(pod)]
+    if attempt.is_over or not gone:
+        return None
+    return Finding("PodDeleted", f"pod {objects.name(gone[0])} was deleted")
+
+
+def a_pod_is_missing(attempt: Attempt) -> Finding | None:
+    """All pods were there, now one is not."""
+    if attempt.is_over or not attempt.was_up or len(attempt.pods) >= attempt.expected:
+        return None
+    return Finding("PodLost", f"{len(attempt.pods)} of {attempt.expected} training pods are left")
+
+
+def a_pod_was_replaced(attempt: Attempt) -> Finding | None:
+    """A pod is younger than the moment when all were up: the one before it is gone, and nobody told."""
+    up = _up_since(attempt.scene)
+    if attempt.is_over or not attempt.was_up or up is None:
+        return None
+    for pod in attempt.pods:
+        born = objects.created(pod)
+        if born is not None and born.timestamp() > up:
+            return Finding("PodReplaced", f"pod {objects.name(pod)} took the place of one that is gone")
+    return None
+
+
+def the_job_failed(attempt: Attempt) -> Finding | None:
+    """The training operator gave the job up."""
+    held = objects.condition(attempt.job, "Failed") if attempt.job is not None else None
+    if held is None:
+        return None
+    return Finding("JobFailed", f"the PyTorchJob failed: {str(held.get('message', ''))[:300]}")
+
+
+def the_job_is_gone(attempt: Attempt) -> Finding | None:
+    """Somebody deleted the PyTorchJob after all its pods were up."""
+    if attempt.job is not None or not attempt.was_up:
+        return None
+    return Finding("JobDeleted", "the PyTorchJob was deleted")
+
+
+def the_heartbeat_stopped(attempt: Attempt) -> Finding | None:
+    """Training answers, but its steps do not go on."""
+    silence, limit = _silence_s(attempt)
+    if attempt.is_over or silence is None or silence <= limit:
+        return None
+    # No number that rises: while an action is under way the sentence must stay what it is.
+    return Finding("HeartbeatStopped", f"training made no step for more than {limit:.0f} s")
+
+
+def no_result_was_handed_over(attempt: Attempt) -> Finding | None:
+    """Training ended well, but nobody got its result."""
+    ended = objects.ended_at(attempt.job) if attempt.job is not None else None
+    for pod in attempt.pods:
+        if ended is None and _is_master(pod) and pod_state.phase(pod) == "Succeeded":
+            ended = instant(pod_state.finished_at(pod))
+    if ended is None or (attempt.scene.moment - ended).total_seconds() < RESULT_GRACE_S:
+        return None
+    return Finding("ResultMissing", "training ended but handed on no result")
+
+
+WAYS: tuple[Callable[[Attempt], Finding | None], ...] = (
+    a_pod_was_disrupted,
+    training_said_why,
+    a_pod_failed,
+    a_pod_was_deleted,
+    the_job_failed,
+    the_job_is_gone,
+    a_pod_is_missing,
+    a_pod_was_replaced,
+    the_heartbeat_stopped,
+    no_result_was_handed_over,
+)
+"""In the order in which they explain a failure best; all evidence counts for the rules, whichever explains it."""
+
+
+def action_for(attempt: Attempt) -> Action:
+    """Return what the first rule that matches says; a failure that no rule names is a counted restart.
+
+    A pod or job that somebody took away is no failure of training: a rule that names neither condition nor exit
+    code does not count it.
+    """
+    conditions = {kind for pod in attempt.pods for kind in pod_state.conditions_held(pod)}
+    code = exit_code(attempt)
+    for rule in attempt.scene.run.spec.run_policy.failure_rules:
+        if matches(rule, conditions, code):
+            catches_all = rule.on_pod_condition is None and rule.on_exit_codes is None
+            if rule.action == "Restart" and catches_all and _was_taken_away(attempt):
+                return "RestartFree"
+            return rule.action
+    return "RestartFree" if _was_taken_away(attempt) else "Restart"
+
+
+def matches(rule: FailureRule, conditions: set[str], code: int | None) -> bool:
+    """Return whether a rule matches: everything that it names must be there."""
+    by_condition = rule.on_pod_condition is None or rule.on_pod_condition in conditions
+    by_code = rule.on_exit_codes is None or (code is not None and code in rule.on_exit_codes)
+    return by_condition and by_code
+
+
+def exit_code(attempt: Attempt) -> int | None:
+    """Return the exit code that rules are held against.
+
+    A user's error that training handed over is a 2 whichever pod fell first; else it is the code of the first
+    container that failed, because the others fall after it; else that of the error.
+    """
+    error, failures = attempt.error, attempt.failures
+    if isinstance(error, UserError):
+        return EXIT_USER
+    if failures:
+        return failures[0].exit_code
+    return exit_code_of(error) if error is not None else None
+
+
+def _was_taken_away(attempt: Attempt) -> bool:
+    """A pod was told to stop, or the job is gone: not one of the ways in which training itself fails.
+
+    A trainer that is told to stop saves its state and leaves with 75.
+    """
+    if attempt.is_over and attempt.job is not None:
+        return False
+    told = [pod for pod in attempt.pods if objects.is_leaving(pod)]
+    codes = {failure.exit_code for failure in attempt.failures}
+    explained = attempt.error is None or exit_code_of(attempt.error) == EXIT_TRANSIENT
+    if told:
+        return explained and codes <= {EXIT_TRANSIENT, 143}
+    silent = not codes and attempt.error is None
+    lost = a_pod_is_missing(attempt) or a_pod_was_replaced(attempt) or the_job_is_gone(attempt)
+    return silent and lost is not None
+
+
+def _up_since(scene: Scene) -> float | None:
+    for condition in scene.status.conditions:
+        if condition.type == "CapacityAvailable" and condition.status == "True":
+            moment = instant(condition.last_transition_time)
+            return moment.timestamp() if moment is not None else None
+    return None
+
+
+def _silence_s(attempt: Attempt) -> tuple[float | None, float]:
+    """Return how long training has shown no sign of life, and how long it may.
+
+    A sign from before the attempt began is an earlier attempt's, and says nothing.
+    """
+    scene, figures = attempt.scene, attempt.scene.observed.progress
+    began = instant(step_table.of_stage(scene.steps, names.STAGE_TRAIN)[0].start_time)
+    earliest = began.timestamp() if began is not None else 0.0
+    if figures is not None and figures.attempt in (0, attempt.number) and figures.updated >= earliest:
+        steps_left = figures.total_steps - figures.step
+        pace = figures.seconds_left / steps_left if figures.seconds_left and steps_left > 0 else 0.0
+        return scene.moment.timestamp() - figures.updated, max(HEARTBEAT_S, HEARTBEAT_STEPS * pace)
+    handed = attempt.report.updated if attempt.report.step == names.STEP_TRAIN else None
+    if figures is None and handed is not None and handed >= earliest:
+        return scene.moment.timestamp() - handed, HANDED_HEARTBEAT_S
+    return None, HEARTBEAT_S
+
+
+def _is_master(pod: Object) -> bool:
+    """Return whether a pod is the PyTorchJob's first: its label, else its name, as the training operator gives them."""
+    kind = objects.label(pod, "training.kubeflow.org/replica-type")
+    return kind.lower() == "master" if kind else objects.name(pod).endswith("-master-0")

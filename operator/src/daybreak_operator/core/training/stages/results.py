@@ -1,0 +1,157 @@
+"""What a stage's pods handed over: results, errors and progress, from the ConfigMap of one attempt.
+
+Owns the reading; whatever cannot be read becomes an error that says so. Believes nothing else of a step.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from daybreak_contracts import errors, handover, names
+from daybreak_contracts.manifests.problems import path_text
+from daybreak_contracts.resources.run_status import StepStatus
+from daybreak_contracts.steps import RESULT_TYPES, StepResult
+from daybreak_operator.core.times import timestamp
+from daybreak_operator.core.training.context import STAGE_STEPS, Scene
+from daybreak_operator.core.training.observed import objects
+from daybreak_operator.core.training.status import step_table
+
+MAX_URI, MAX_DIGEST = 1024, 128
+"""As in the status of a step."""
+StepError = errors.DaybreakError | RuntimeError
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one attempt of a stage handed over so far."""
+
+    results: Mapping[str, StepResult] = field(default_factory=dict)
+    errors: Mapping[str, StepError] = field(default_factory=dict)
+    step: str = ""
+    """The step that reported progress last."""
+    activity: str = ""
+    share: float = 0.0
+    updated: float | None = None
+    """Unix time of that progress."""
+
+
+def report_of(scene: Scene, stage: str, attempt: int) -> Report:
+    """Return what an attempt handed over; nothing when its ConfigMap is not there."""
+    wanted = names.stage_child(scene.name, stage, attempt)
+    found = [item for item in scene.own("ConfigMap", stage) if objects.name(item) == wanted]
+    return read(found[0].get("data") or {}, STAGE_STEPS[stage]) if found else Report()
+
+
+def read(data: Mapping[str, Any], steps: tuple[str, ...]) -> Report:
+    """Return what a results ConfigMap's data says about these steps."""
+    results: dict[str, StepResult] = {}
+    failures: dict[str, StepError] = {}
+    for step in steps:
+        text = data.get(handover.key_of(step))
+        if text is None:
+            continue
+        value = _handed_over(step, text)
+        if isinstance(value, StepResult):
+            results[step] = value
+        else:
+            failures[step] = value
+    state = _progress(data.get(handover.PROGRESS_KEY))
+    total, done = _number(state.get("total")) or 0.0, _number(state.get("done")) or 0.0
+    return Report(
+        results,
+        failures,
+        step=str(state.get("step", "")),
+        activity=str(state.get("activity", ""))[:200],
+        share=min(1.0, max(0.0, done / total)) if total > 0 else 0.0,
+        updated=_number(state.get("updated")),
+    )
+
+
+def _handed_over(step: str, text: Any) -> StepResult | StepError:
+    try:
+        document = json.loads(text)
+        if "error" in document:
+            return errors.read(document["error"])
+        result = RESULT_TYPES[step].model_validate(document["result"])
+        if not 0 < len(result.uri) <= MAX_URI or len(result.digest) > MAX_DIGEST:
+            raise ValueError(f"its uri has {len(result.uri)} characters, its digest {len(result.digest)}")
+        return result
+    except (ValidationError, ValueError, TypeError, KeyError, AttributeError) as error:
+        return RuntimeError(
+            f"what step {step} handed over cannot be read ({_in_short(error)}): are operator and images of one "
+            "release?"
+        )
+
+
+def _in_short(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{path_text(tuple(first['loc']))}: {first['msg']}"
+    return f"{type(error).__name__}: {error}"[:200]
+
+
+def _progress(text: Any) -> Mapping[str, Any]:
+    try:
+        state = json.loads(text) if isinstance(text, str) else {}
+    except ValueError:
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) < 1e18 else None
+
+
+def taken_in(steps: step_table.Steps, stage: str, report: Report, now: datetime) -> step_table.Steps:
+    """Return the steps with what the newest attempt handed over; times are those of the look that saw it."""
+    changed = []
+    for step in step_table.of_stage(steps, stage):
+        if step.name in report.results:
+            changed.append(_succeeded(step, report.results[step.name], now))
+        elif step.name in report.errors:
+            changed.append(_failed(step, report.errors[step.name], now))
+    table = step_table.replaced(steps, changed)
+    waiting = [
+        step for step in step_table.of_stage(table, stage) if step.state not in (*step_table.DONE, "Failed")
+    ]
+    if not waiting:
+        return table
+    going = next((step for step in waiting if step.name == report.step), waiting[0])
+    if going.state == "Running":
+        return table
+    running = going.model_copy(update={"state": "Running", "start_time": timestamp(now), "message": ""})
+    return step_table.replaced(table, [running])
+
+
+def _succeeded(step: StepStatus, result: StepResult, now: datetime) -> StepStatus:
+    if step.state in step_table.DONE and step.digest == result.digest:
+        return step
+    return step.model_copy(
+        update={
+            "state": "Skipped" if result.cached else "Succeeded",
+            "uri": result.uri,
+            "digest": result.digest,
+            "completion_time": timestamp(now),
+            "start_time": step.start_time or timestamp(now),
+            "message": "",
+        }
+    )
+
+
+def _failed(step: StepStatus, error: StepError, now: datetime) -> StepStatus:
+    if step.state == "Failed":
+        return step
+    return step.model_copy(
+        update={
+            "state": "Failed",
+            "completion_time": timestamp(now),
+            "message": str(error)[: step_table.MAX_MESSAGE],
+        }
+    )

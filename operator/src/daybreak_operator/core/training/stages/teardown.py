@@ -1,0 +1,114 @@
+"""A run that is over, or that is being deleted: nothing is made any more, only stopped and cleaned up.
+
+Owns the promise that a finished run never begins anything again, whatever is deleted or edited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from daybreak_contracts import names
+from daybreak_operator.core import conditions
+from daybreak_operator.core.plan import Event, Object, Plan, Ref
+from daybreak_operator.core.times import instant
+from daybreak_operator.core.training.observed import objects, pod_state
+from daybreak_operator.core.training.observed.observation import Observed
+from daybreak_operator.core.training.stages import pipeline_runs
+from daybreak_operator.core.training.status import codec
+
+GRACE_S = 60.0
+"""What jobs and pipelines have to end by themselves, so that pods stay for their logs, before they are stopped."""
+DEADLINE_EXCEEDED = "DeadlineExceeded"
+"""Such a run's jobs would go on: they get no grace."""
+GIVE_UP_S = 600.0
+"""A back end that cannot be asked this long after the run's deletion must not keep the run: an uninstall would hang."""
+LOOK_S = 10.0
+JOBS = ("Job", "PyTorchJob")
+
+
+def is_over(run: Object) -> bool:
+    """Return whether a run has ended, for ever."""
+    return conditions.is_true(codec.conditions(run.get("status")), "Finished")
+
+
+def finished(observed: Observed, now: datetime) -> Plan:
+    """Return what is left to do for a run that is over: remove what still runs, and itself when its time comes."""
+    status = dict(observed.run.get("status") or {})
+    generation = objects.metadata(observed.run).get("generation")
+    if generation is not None:
+        status["observedGeneration"] = generation
+    ended = instant(status.get("completionTime")) or now
+    since = (now - ended).total_seconds()
+    verdict = conditions.find(codec.conditions(status), "Finished") or {}
+    running = leftovers(observed)
+    waited = verdict.get("reason") == DEADLINE_EXCEEDED or since >= GRACE_S
+    remove = running if waited else ()
+    ttl = _time_to_live(observed.run)
+    waits = [GRACE_S - since] if running and not remove else []
+    waits += [ttl - since] if ttl is not None else []
+    waits += [LOOK_S] if running and remove else []
+    stop = pipeline_runs.to_stop(observed) if waited else ()
+    finalizer = pipeline_runs.may_run(observed)
+    waits += [LOOK_S] if finalizer else []
+    return Plan(
+        status=status,
+        delete=remove,
+        terminate=stop,
+        look_again_s=max(1.0, min(waits)) if waits else None,
+        finalizer=finalizer,
+        delete_self=ttl is not None and since >= ttl,
+    )
+
+
+def leftovers(observed: Observed) -> tuple[Ref, ...]:
+    """Return what of the run still runs: jobs, and pods whose job is gone already."""
+    uid = objects.uid(observed.run)
+    own = [item for item in observed.children if objects.label(item, names.LABEL_OWNER_UID) == uid]
+    jobs = [item for item in own if item.get("kind") in JOBS and not objects.is_leaving(item)]
+    running = [job for job in jobs if not objects.has_ended(job)]
+    held = {objects.uid(job) for job in running}
+    pods = [
+        pod
+        for pod in own
+        if pod.get("kind") == "Pod"
+        and not objects.label(pod, names.LABEL_KUBEFLOW_RUN)  # they end with their Kubeflow run
+        and not objects.is_leaving(pod)
+        and pod_state.phase(pod) not in ("Succeeded", "Failed")
+        and not _owners(pod) & held
+    ]
+    return tuple(objects.ref(item) for item in (*running, *pods))
+
+
+def deleted(observed: Observed, now: datetime) -> Plan:
+    """Return what to do for a run that is being deleted: stop what runs outside the cluster's own clean-up.
+
+    Jobs and pods go with the run, by their owner references; artifacts stay.
+    """
+    status: Mapping[str, Any] = observed.run.get("status") or {}
+    if not pipeline_runs.holds_finalizer(observed):
+        return Plan(status=status)
+    since = instant(objects.metadata(observed.run).get("deletionTimestamp")) or now
+    held = pipeline_runs.may_run(observed)
+    if held and (now - since).total_seconds() >= GIVE_UP_S:
+        told = Event(
+            "Warning",
+            "PipelineLeftRunning",
+            "Kubeflow Pipelines did not stop in ten minutes; look for runs of this TrainingRun there.",
+        )
+        return Plan(status=status, events=(told,), terminate=pipeline_runs.to_stop(observed))
+    if not held:
+        return Plan(status=status)
+    return Plan(status=status, terminate=pipeline_runs.to_stop(observed), look_again_s=LOOK_S, finalizer=True)
+
+
+def _owners(pod: Object) -> set[str]:
+    return {str(owner.get("uid", "")) for owner in objects.metadata(pod).get("ownerReferences") or ()}
+
+
+def _time_to_live(run: Object) -> int | None:
+    """Return ``ttlSecondsAfterFinished``, read from the object as it is: its spec need not be valid any more."""
+    policy = (run.get("spec") or {}).get("runPolicy") or {}
+    value = policy.get("ttlSecondsAfterFinished") if isinstance(policy, Mapping) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

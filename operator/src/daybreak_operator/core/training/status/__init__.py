@@ -1,0 +1,1 @@
+"""A TrainingRun's status: steps, conditions, progress and events, read and written."""
