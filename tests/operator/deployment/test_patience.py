@@ -72,6 +72,6 @@ def test_readiness_and_liveness_begin_only_once_the_start_is_over() -> None:
     (container,) = deployment(names.ROLE_ENGINE)["spec"]["template"]["spec"]["containers"]
     assert container["startupProbe"]["httpGet"] == container["readinessProbe"]["httpGet"]
     assert "livenessProbe" not in container
-    gateway = deployment(names.ROLE_GATEWAY)["spec"]["template"]["spec"]["containers"][0]
-    assert gateway["startupProbe"]["failureThreshold"] == gateway.STARTUP_PROBES
-    assert gateway["startupProbe"]["httpGet"]["path"] == "/livez", "an engine that loads is not waited for"
+    served = deployment(names.ROLE_GATEWAY)["spec"]["template"]["spec"]["containers"][0]
+    assert served["startupProbe"]["failureThreshold"] == gateway.STARTUP_PROBES
+    assert served["startupProbe"]["httpGet"]["path"] == "/livez", "an engine that loads is not waited for"
