@@ -57,13 +57,16 @@ generate: setup ## Write the CRDs, the schema, the reference page, the compiled 
 	$(UV) run --frozen python -m daybreak_pipelines.generate
 	$(UV) run --frozen python -m tests.packaging.render
 
+ROOMS := operator data train evaluate serve pipelines
+IMAGE_ARGS ?=
 .PHONY: images
-images: ## Build all container images with docker or buildah, as daybreak/NAME:TAG (TAG=dev)
+images: ## Build all container images with docker or buildah, as daybreak/ROOM:TAG (ROOMS="operator serve" TAG=dev IMAGE_ARGS="--build-arg ...")
 	@if docker info > /dev/null 2>&1; then build="docker build"; \
 	elif command -v buildah > /dev/null; then build="buildah build"; \
-	else echo "make images needs a running docker, or buildah (apt-get install buildah)" >&2; exit 1; fi; \
-	for file in components/*/Dockerfile pipelines/Dockerfile operator/Dockerfile; do \
-	  $$build --file $$file --tag daybreak/$$(basename $$(dirname $$file)):$(TAG) . || exit 1; \
+	else echo "make images needs a running docker, or buildah (apt-get install buildah)" >&2; exit 2; fi; \
+	for room in $(ROOMS); do \
+	  echo "images: daybreak/$$room:$(TAG)" >&2; \
+	  $$build $(IMAGE_ARGS) --build-arg ROOM=$$room --tag daybreak/$$room:$(TAG) . || exit 1; \
 	done
 
 .PHONY: bench

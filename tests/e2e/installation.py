@@ -44,7 +44,7 @@ PACKAGES = (
 
 
 def add_images(cluster: NodeCluster) -> None:
-    """Give the node the images of all components, with the entry point and user of their Dockerfiles."""
+    """Give the node the images of all components, with the entry point and user of the Dockerfile."""
     for component in COMPONENTS:
         cluster.add_image(IMAGE.format(component), ("python", "-m"), "10001")
 

@@ -16,20 +16,28 @@ import yaml
 
 from tests.packaging.render import CHART, ROOT
 
-CONTAINER_FILES = sorted([*ROOT.glob("components/*/Dockerfile"), *ROOT.glob("*/Dockerfile")])
-SYNC = re.compile(r"^RUN uv sync (.*)$", re.MULTILINE)
+CONTAINER_FILE = ROOT / "Dockerfile"
+ROOMS = ("operator", "data", "train", "evaluate", "serve", "pipelines")
+CASE = re.compile(r"^ {6}([a-z |]+)\) packages=\"([^\"]*)\"", re.MULTILINE)
 NEVER_INSTALLED = {"triton_python_backend_utils"}
 """Triton's own, there only inside of it."""
 ONE_MACHINE_ONLY = {"cli.py: daybreak_serve", "run.py: daybreak_serve"}
 """`daybreak serve` and `daybreak run` are for a machine with the whole workspace."""
 
 
+def packages_of(room: str) -> list[str]:
+    """Return the options by which the container file installs a room."""
+    (options,) = [
+        options for rooms, options in CASE.findall(CONTAINER_FILE.read_text()) if room in rooms.split(" | ")
+    ]
+    return str(options).replace("${ROOM}", room).split()
+
+
 @cache
-def installed_by(container_file: Path) -> frozenset[str]:
-    """Distributions that the file's ``uv sync`` brings, by the lock."""
-    (options,) = SYNC.findall(container_file.read_text())
-    wanted = [option for option in options.split() if option not in ("--no-editable", "--frozen")]
-    command = ["uv", "export", "--frozen", "--quiet", "--no-hashes", "--no-header", "--no-annotate", *wanted]
+def installed_by(room: str) -> frozenset[str]:
+    """Distributions that a room's image brings, by the lock."""
+    wanted = ["--frozen", "--quiet", "--no-dev", "--no-hashes", "--no-header", "--no-annotate"]
+    command = ["uv", "export", *wanted, *packages_of(room)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
     names = [
         re.split(r"[ =;<>\[]", line)[0] for line in done.stdout.splitlines() if not line.startswith("./")
@@ -44,8 +52,9 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def source_of(container_file: Path) -> Path:
-    return container_file.parent / "src"
+def source_of(room: str) -> Path:
+    (source,) = [path for path in [ROOT / room / "src", ROOT / "components" / room / "src"] if path.is_dir()]
+    return source
 
 
 def imports(folder: Path) -> Iterator[tuple[str, str]]:
@@ -58,16 +67,16 @@ def imports(folder: Path) -> Iterator[tuple[str, str]]:
                 yield from ((file.name, alias.name.split(".")[0]) for alias in node.names)
 
 
-by_image = pytest.mark.parametrize("container_file", CONTAINER_FILES, ids=lambda path: path.parent.name)
+by_image = pytest.mark.parametrize("room", ROOMS)
 
 
 @by_image
-def test_an_image_holds_what_its_program_imports(container_file: Path) -> None:
-    brought = installed_by(container_file)
+def test_an_image_holds_what_its_program_imports(room: str) -> None:
+    brought = installed_by(room)
     providers = importlib.metadata.packages_distributions()
     missing = {
         f"{file}: {module}"
-        for file, module in imports(source_of(container_file))
+        for file, module in imports(source_of(room))
         if module not in sys.stdlib_module_names | NEVER_INSTALLED
         and not {normal(name) for name in providers.get(module, [module])} & brought
     }
@@ -75,13 +84,30 @@ def test_an_image_holds_what_its_program_imports(container_file: Path) -> None:
 
 
 @by_image
-def test_an_image_is_named_as_the_chart_names_it(container_file: Path) -> None:
-    name = container_file.parent.name
-    assert f"-t daybreak/{name}:" in container_file.read_text()
-    assert name in (CHART / "values.schema.json").read_text()
+def test_an_image_is_named_as_the_chart_names_it(room: str) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    (rooms,) = re.findall(r"^ROOMS := (.*)$", makefile, re.MULTILINE)
+    assert room in rooms.split()
+    assert "--build-arg ROOM=$$room --tag daybreak/$$room:$(TAG)" in makefile
+    assert room in (CHART / "values.schema.json").read_text()
+
+
+def test_a_room_that_computes_nothing_installs_no_torch() -> None:
+    for room in ("operator", "data"):
+        assert {"torch", "nvidia-cudnn-cu12", "mosaicml-streaming"} & installed_by(room) == set()
 
 
 def test_images_carry_the_charts_version() -> None:
     version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
-    tags = {tag for file in CONTAINER_FILES for tag in re.findall(r"-t daybreak/\w+:(\S+)", file.read_text())}
+    tags = set(re.findall(r"daybreak/\w+:(\d\S+)", CONTAINER_FILE.read_text()))
     assert tags == {version}
+
+
+def test_the_container_file_names_every_member_of_the_workspace() -> None:
+    """`uv sync` reads each member's project file before anything of ours is copied."""
+    members = {
+        path.parent.relative_to(ROOT)
+        for path in [*ROOT.glob("components/*/pyproject.toml"), *ROOT.glob("*/pyproject.toml")]
+    }
+    copied = set(re.findall(r"^COPY (\S+)/pyproject.toml \1/$", CONTAINER_FILE.read_text(), re.MULTILINE))
+    assert copied == {str(member) for member in members}

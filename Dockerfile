@@ -1,0 +1,70 @@
+# Every image is made of this file; ROOM says which: operator, data, train, evaluate, serve or pipelines (docs/images.md).
+# From the root of the repository: make images, or docker build --build-arg ROOM=operator --tag daybreak/operator:0.1.0 .
+# A release pins the base by digest (PYTHON_DIGEST=@sha256:...); PYTHON_IMAGE may name a mirror's.
+ARG PYTHON_IMAGE=python
+ARG PYTHON_TAG=3.11-slim-bookworm
+ARG PYTHON_DIGEST=""
+
+FROM ${PYTHON_IMAGE}:${PYTHON_TAG}${PYTHON_DIGEST} AS build
+ENV UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never
+WORKDIR /app
+RUN pip install --no-cache-dir uv==0.13.9
+# What the lock says first: our own code changes more often, and is a small layer of its own.
+COPY pyproject.toml uv.lock ./
+COPY components/contracts/pyproject.toml components/contracts/
+COPY components/data/pyproject.toml components/data/
+COPY components/train/pyproject.toml components/train/
+COPY components/evaluate/pyproject.toml components/evaluate/
+COPY components/serve/pyproject.toml components/serve/
+COPY pipelines/pyproject.toml pipelines/
+COPY operator/pyproject.toml operator/
+ARG ROOM
+# An index that has torch without CUDA, for rooms that compute on CPUs only; empty: torch as locked, with CUDA.
+ARG TORCH_INDEX=""
+SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
+# hadolint ignore=SC2086
+RUN case "${ROOM}" in \
+      operator) packages="--package daybreak-operator" ;; \
+      serve) packages="--package daybreak-serve --extra local" ;; \
+      data | train | evaluate) packages="--package daybreak-${ROOM} --package daybreak-pipelines" ;; \
+      pipelines) packages="--package daybreak-data --package daybreak-train --package daybreak-evaluate --package daybreak-pipelines" ;; \
+      *) echo "ROOM must be operator, data, train, evaluate, serve or pipelines, not '${ROOM}'" >&2; exit 2 ;; \
+    esac; \
+    uv export --frozen --quiet --no-dev --no-editable --no-hashes --no-annotate --no-header ${packages} > all.txt; \
+    grep '^\./' all.txt > ours.txt; \
+    without=""; torch="$(grep '^torch==' all.txt | cut -d' ' -f1 || true)"; \
+    if [ -n "${TORCH_INDEX}" ] && [ -n "${torch}" ]; then \
+      without="$(sed -nE 's/^((torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+)==.*)$/--no-install-package \2/p' all.txt)"; \
+    fi; \
+    uv sync --frozen --no-dev --no-editable --no-install-workspace ${packages} ${without}; \
+    if [ -n "${without}" ]; then uv pip install --no-deps --index-url "${TORCH_INDEX}" "${torch}"; fi
+COPY components components
+COPY pipelines pipelines
+COPY operator operator
+# `docker run IMAGE` without arguments runs the room's own program. Of the pipelines the operator reads the compiled
+# packages only, as data: kfp stays out of its image.
+RUN uv pip install --no-deps --target /app/daybreak --requirements ours.txt; \
+    case "${ROOM}" in serve) module=daybreak_serve.pod ;; *) module="daybreak_${ROOM}" ;; esac; \
+    echo "import runpy; runpy.run_module('${module}', run_name='__main__', alter_sys=True)" > /app/daybreak/room.py; \
+    if [ "${ROOM}" = operator ]; then \
+      mkdir /app/daybreak/daybreak_pipelines; \
+      cp -r pipelines/src/daybreak_pipelines/compiled /app/daybreak/daybreak_pipelines/; \
+    fi
+
+FROM ${PYTHON_IMAGE}:${PYTHON_TAG}${PYTHON_DIGEST}
+ARG ROOM
+# hadolint ignore=DL3008
+RUN useradd --uid 10001 --create-home daybreak \
+    && case "${ROOM}" in data | pipelines) \
+      apt-get update \
+      && apt-get install --yes --no-install-recommends git openjdk-17-jre-headless tini \
+      && rm -rf /var/lib/apt/lists/* ;; \
+    esac
+COPY --from=build /app/.venv /app/.venv
+COPY --from=build /app/daybreak /app/daybreak
+ENV PATH=/app/.venv/bin:$PATH PYTHONPATH=/app/daybreak PYTHONUNBUFFERED=1
+USER 10001
+WORKDIR /home/daybreak
+# Pods name the module: python -m daybreak_operator, daybreak_serve.pod, ...
+ENTRYPOINT ["python", "-m"]
+CMD ["room"]
