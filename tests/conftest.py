@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = [
     "tests.plugins.needs",
+    "tests.plugins.profiles",
     "tests.plugins.fast",
     "tests.plugins.groups",
     "tests.cluster.fixtures",

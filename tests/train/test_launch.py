@@ -97,6 +97,7 @@ def test_help_is_quick_and_loads_no_torch() -> None:
     assert loaded.isdisjoint({"torch", "composer", "streaming", "transformers", "mlflow", "numpy"})
 
 
+@pytest.mark.needs("torchrun")
 @pytest.mark.slow
 def test_torchrun_trains_with_two_processes(made: Any, tmp_path: Path) -> None:
     args, result = tmp_path / "a.json", tmp_path / "r.json"

@@ -23,6 +23,7 @@ from daybreak_contracts.handover import ProgressPoster, handover_of
 from daybreak_train import figures_file, launch, pod, progress_server
 from daybreak_train.progress_relay import Relay
 from tests.contracts.api_server import Api, serve
+from tests.plugins.needs import starts
 
 WAIT_S = 240.0
 
@@ -299,6 +300,7 @@ class Nodes:
 
 
 @pytest.fixture
+@starts("torchrun")
 def nodes(api: Api, tmp_path: Path) -> Iterator[Nodes]:
     found = Nodes(api, tmp_path)
     yield found

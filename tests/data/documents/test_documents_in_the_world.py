@@ -25,7 +25,7 @@ import pytest
 
 from daybreak_contracts import artifacts
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.needs("jvm")]
 # Two packages of this environment: some megabytes of real code, enough for several pieces and parts.
 PACKAGES = {
     "name": "env",

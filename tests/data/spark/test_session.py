@@ -103,6 +103,7 @@ print(json.dumps([seen, java(), before == after, os.listdir(sys.argv[1])]))
 """
 
 
+@pytest.mark.needs("jvm")
 @pytest.mark.slow
 def test_a_session_leaves_no_process_no_file_and_no_variable_behind(tmp_path: Path) -> None:
     done = subprocess.run(

@@ -21,6 +21,7 @@ from daybreak_operator.core.times import timestamp
 from daybreak_operator.core.training.observed.observation import PipelineRun
 from daybreak_operator.settings import Settings
 from tests.operator.training.world import STAGE_OF, World
+from tests.plugins.profiles import share_of
 
 KUBEFLOW = Settings(backend="KubeflowPipelines", kubeflow_url="http://ml-pipeline")
 SPEC = {
@@ -265,7 +266,7 @@ ORDERS = st.lists(
     min_size=3,
     max_size=12,
 )
-NUM_SHORT, NUM_LONG = 900, 100
+NUM_SHORT, NUM_LONG = share_of(900), share_of(100)
 """Orders from each of the ten starts: short ones by seed, long ones by hypothesis, which shrinks what it finds."""
 
 

@@ -23,6 +23,7 @@ from daybreak_contracts.resources import TrainingRun
 from daybreak_pipelines.cli import main
 from daybreak_pipelines.local import job, processes
 from tests.contracts.api_server import Api, serve
+from tests.plugins.needs import starts
 
 NAMELESS = 12345
 """A user id without a name: a namespace may give its pods any."""
@@ -85,6 +86,7 @@ def api(tmp_path: Path) -> Iterator[Api]:
 
 
 @pytest.fixture
+@starts("jvm", "torchrun")
 def pod(tmp_path: Path, api: Api, run: TrainingRun) -> Pod:
     source = Path(sysconfig.get_path("stdlib")) / "json"
     shutil.copytree(source, tmp_path / "code", ignore=shutil.ignore_patterns("__pycache__"))

@@ -22,7 +22,7 @@ import yaml
 from daybreak_contracts import artifacts
 from daybreak_pipelines.local import processes
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.needs("jvm", "torchrun", "triton")]
 PACKAGES = (
     "json",
     "email",

@@ -85,6 +85,7 @@ def test_the_lines_of_an_error_are_found_in_a_log() -> None:
     assert triton.why("nothing of interest") == "nothing of interest"
 
 
+@pytest.mark.needs("triton")
 def test_a_model_that_does_not_load_is_told_with_the_end_of_the_log(
     model: ModelFolder, tmp_path: Path
 ) -> None:
@@ -98,6 +99,7 @@ def test_a_model_that_does_not_load_is_told_with_the_end_of_the_log(
     assert list(Path("/dev/shm").glob(f"daybreak_{os.getpid()}_*_{triton.TritonServer._serial}_*")) == []
 
 
+@pytest.mark.needs("triton")
 def test_a_port_that_was_taken_meanwhile_is_told(model: ModelFolder, tmp_path: Path) -> None:
     slow_repository(model, tmp_path)
     server = new_server(tmp_path)

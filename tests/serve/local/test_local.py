@@ -18,10 +18,12 @@ import pytest
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_serve.local import serving as local
 from daybreak_serve.local.serving import LocalServer, ServeSettings
+from tests.plugins.needs import starts
 from tests.serve.conftest import TEXTS, group_of, wait_for
 
 
 @pytest.fixture(scope="module")
+@starts("triton")
 def served(model_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalServer]:
     work_dir = tmp_path_factory.mktemp("local")
     with local.serve(model_uri, work_dir=work_dir, port=0) as server:
@@ -196,6 +198,7 @@ def processes_of(folder: Path) -> list[int]:
     return found
 
 
+@pytest.mark.needs("triton")
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda s: s.name)
 def test_whatever_ends_the_server_nothing_is_left(
@@ -224,6 +227,7 @@ def test_whatever_ends_the_server_nothing_is_left(
         assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.needs("triton")
 @pytest.mark.slow
 def test_a_model_that_answers_otherwise_than_its_golden_completion_is_refused(
     model_uri: str, tmp_path: Path
