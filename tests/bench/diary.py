@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from daybreak_contracts.errors import TransientError
-from daybreak_operator.shell.kube import Chosen, Kube
-from daybreak_operator.shell.resources import Resource
+from daybreak_operator.shell.kube.client import Chosen, Kube
+from daybreak_operator.shell.kube.resources import Resource
 
 Body = dict[str, Any]
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daybreak_contracts import handover, names
-from daybreak_operator.shell import kube as clients
-from daybreak_operator.shell.resources import PODS, PYTORCH_JOBS, RUNS
+from daybreak_operator.shell.kube import client as clients
+from daybreak_operator.shell.kube.resources import PODS, PYTORCH_JOBS, RUNS
 from tests.bench.beside import cluster_of
 from tests.bench.diary import Body, Diary
 from tests.bench.operator import operator

@@ -21,11 +21,11 @@ from typing import Any
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError
 from daybreak_contracts.figures import GatewayFigures
-from daybreak_operator.shell import kube as clients
-from daybreak_operator.shell.answers import ConflictError
-from daybreak_operator.shell.figures import GATEWAY_PORT, SILENT_EVERY_S
-from daybreak_operator.shell.kube import MERGE, Chosen, Kube
-from daybreak_operator.shell.resources import DEPLOYMENTS, PODS, resource_of
+from daybreak_operator.shell.kube import client as clients
+from daybreak_operator.shell.kube.answers import ConflictError
+from daybreak_operator.shell.kube.client import MERGE, Chosen, Kube
+from daybreak_operator.shell.kube.resources import DEPLOYMENTS, PODS, resource_of
+from daybreak_operator.shell.metrics.figures import GATEWAY_PORT, SILENT_EVERY_S
 from tests.bench.beside import cluster_of
 from tests.bench.operator import Running, idle, is_ready, operator, settled
 from tests.bench.row import Row

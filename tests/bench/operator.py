@@ -26,9 +26,9 @@ import yaml
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError
-from daybreak_operator.shell import kube as clients
-from daybreak_operator.shell.kube import MERGE, Chosen, Kube
-from daybreak_operator.shell.resources import DEPLOYMENTS, RUNS, Resource
+from daybreak_operator.shell.kube import client as clients
+from daybreak_operator.shell.kube.client import MERGE, Chosen, Kube
+from daybreak_operator.shell.kube.resources import DEPLOYMENTS, RUNS, Resource
 from tests.bench.beside import cluster_of
 from tests.bench.row import Row
 from tests.cluster import launcher

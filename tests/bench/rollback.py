@@ -22,9 +22,9 @@ import aiohttp
 import yaml
 
 from daybreak_contracts import names
-from daybreak_operator.shell import kube as clients
-from daybreak_operator.shell.figures import GATEWAY_PORT
-from daybreak_operator.shell.resources import DEPLOYMENTS, PODS
+from daybreak_operator.shell.kube import client as clients
+from daybreak_operator.shell.kube.resources import DEPLOYMENTS, PODS
+from daybreak_operator.shell.metrics.figures import GATEWAY_PORT
 from daybreak_serve.gateway.cluster.apiserver import Access
 from daybreak_serve.gateway.cluster.slices import Listed
 from tests.bench.beside import cluster_of

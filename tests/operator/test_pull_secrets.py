@@ -11,7 +11,7 @@ import pytest
 from daybreak_contracts import names
 from daybreak_data.spark.kubernetes import executors_from, pod_template
 from daybreak_operator.settings import Settings
-from daybreak_operator.shell import kubeflow_package
+from daybreak_operator.shell.kubeflow import package as kubeflow_package
 from tests.operator.deployment.world import World as Serving
 from tests.operator.training.world import SPEC, World
 

@@ -17,7 +17,7 @@ from daybreak_operator.core.deployment.children import gateway
 from daybreak_operator.core.deployment.children.identity import Identity
 from daybreak_operator.core.training.children.pytorch_job import PROGRESS_PORT
 from daybreak_operator.settings import Images, Settings, from_environment
-from daybreak_operator.shell import kubeflow
+from daybreak_operator.shell.kubeflow import back_end as kubeflow
 from tests.packaging import render
 from tests.packaging.render import CHART, NAMESPACE, Object, RenderError
 

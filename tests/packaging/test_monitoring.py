@@ -12,8 +12,8 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from daybreak_operator.shell.metrics import Metrics, Observations
-from daybreak_operator.shell.store import Store
+from daybreak_operator.shell.metrics.prometheus import Metrics, Observations
+from daybreak_operator.shell.watches.store import Store
 from daybreak_serve.gateway.events.metrics import GatewayMetrics
 from tests.packaging import render
 from tests.packaging.render import CHART

@@ -15,10 +15,10 @@ from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell import preflight, uninstall
-from daybreak_operator.shell.answers import RefusedError
-from daybreak_operator.shell.kube import Kube, connect
-from daybreak_operator.shell.kubeflow_pods import namespaces_of_pods, pods_of_runs
-from daybreak_operator.shell.resources import CHILDREN, PODS, SECRETS, resource_of
+from daybreak_operator.shell.kube.answers import RefusedError
+from daybreak_operator.shell.kube.client import Kube, connect
+from daybreak_operator.shell.kube.resources import CHILDREN, PODS, SECRETS, resource_of
+from daybreak_operator.shell.kubeflow.pods import namespaces_of_pods, pods_of_runs
 from tests.cluster.reach import KubectlError, Reach
 from tests.data.spark import test_kubernetes
 from tests.packaging import rbac, render

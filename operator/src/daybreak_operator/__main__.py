@@ -18,9 +18,10 @@ from daybreak_operator.core.deployment.decide import decide as decide_deployment
 from daybreak_operator.core.training.decide import decide as decide_training
 from daybreak_operator.core.training.stages.pipeline_runs import ids_to_ask
 from daybreak_operator.settings import Settings, from_environment
-from daybreak_operator.shell import kube, logs
-from daybreak_operator.shell.execute import Pipelines
-from daybreak_operator.shell.reconcile import Decisions
+from daybreak_operator.shell import logs
+from daybreak_operator.shell.kube import client as kube
+from daybreak_operator.shell.reconcile.reconciler import Decisions
+from daybreak_operator.shell.reconcile.work import Pipelines
 from daybreak_operator.shell.run import Installation, Operator
 
 DEFAULT_PORT = "8080"
@@ -33,7 +34,7 @@ def pipelines_of(settings: Settings, client: kube.Kube) -> Pipelines | None:
     """Return Kubeflow's back end, where the installation has one; kfp is imported for those only."""
     if not settings.kubeflow_url:
         return None
-    from daybreak_operator.shell.kubeflow import back_end
+    from daybreak_operator.shell.kubeflow.back_end import back_end
 
     return back_end(settings, client)
 

@@ -24,8 +24,8 @@ from daybreak_contracts.errors import UserError
 from daybreak_contracts.handover import ACCOUNT_FOLDER, Clock, handover_of
 from daybreak_operator.__main__ import DECISIONS
 from daybreak_operator.settings import Settings
-from daybreak_operator.shell.kube import connect
-from daybreak_operator.shell.kubeflow import back_end as kubeflow_at
+from daybreak_operator.shell.kube.client import connect
+from daybreak_operator.shell.kubeflow.back_end import back_end as kubeflow_at
 from daybreak_operator.shell.run import Installation, Operator
 from tests.cluster.reach import Reach, wait_for
 from tests.operator.kubeflow.stand_in import BackEnd, serve

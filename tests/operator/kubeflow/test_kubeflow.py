@@ -18,10 +18,11 @@ from daybreak_contracts.errors import TransientError, UserError
 from daybreak_operator.core.plan import PipelinePods, Submit
 from daybreak_operator.core.training.observed.observation import PipelineRun
 from daybreak_operator.settings import Images, Settings
-from daybreak_operator.shell import kubeflow, kubeflow_package
-from daybreak_operator.shell.kube import connect
-from daybreak_operator.shell.kubeflow import Choices, Kubeflow
-from daybreak_operator.shell.kubeflow_pods import pods_of_runs
+from daybreak_operator.shell.kube.client import connect
+from daybreak_operator.shell.kubeflow import back_end as kubeflow
+from daybreak_operator.shell.kubeflow import package as kubeflow_package
+from daybreak_operator.shell.kubeflow.back_end import Choices, Kubeflow
+from daybreak_operator.shell.kubeflow.pods import pods_of_runs
 from tests.cluster.reach import Reach
 from tests.operator.kubeflow.stand_in import ENDED_UNIX, ROOT, BackEnd, Fault, serve
 
@@ -376,7 +377,7 @@ def shape(value: Any, path: str = "") -> set[str]:
 
 
 def test_an_operator_without_kubeflow_loads_no_kfp() -> None:
-    code = "import sys, daybreak_operator.shell.kubeflow; print(*sys.modules)"
+    code = "import sys, daybreak_operator.shell.kubeflow.back_end; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert not {name for name in loaded if name.startswith(("kfp", "daybreak_pipelines"))}

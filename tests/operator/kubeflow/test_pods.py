@@ -20,7 +20,7 @@ from daybreak_operator.core.training.children import owned
 from daybreak_operator.core.training.children.pod_translation import translated
 from daybreak_operator.core.training.decide import decide
 from daybreak_operator.settings import Settings
-from daybreak_operator.shell import kubeflow_package
+from daybreak_operator.shell.kubeflow import package as kubeflow_package
 from tests.operator.training.world import World
 
 PROFILES = Settings(backend="KubeflowPipelines", kubeflow_url="http://ml-pipeline")

@@ -25,11 +25,11 @@ from daybreak_operator.core.conditions import Condition
 from daybreak_operator.core.plan import Event, Finding, Object, Plan
 from daybreak_operator.core.training.stages import blockers
 from daybreak_operator.settings import Settings
-from daybreak_operator.shell import kube
-from daybreak_operator.shell.lease import LeaseTimes
-from daybreak_operator.shell.queue import BackOff, Key
-from daybreak_operator.shell.reconcile import Decisions
+from daybreak_operator.shell.kube import client as kube
+from daybreak_operator.shell.lease.leadership import LeaseTimes
+from daybreak_operator.shell.reconcile.reconciler import Decisions
 from daybreak_operator.shell.run import Installation, Operator, Timing
+from daybreak_operator.shell.watches.queue import BackOff, Key
 
 QUICK = Timing(
     silence_s=3.0,

@@ -19,7 +19,8 @@ from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
 from daybreak_operator.core.plan import Plan
 from daybreak_operator.settings import Settings
-from daybreak_operator.shell import health, kube, preflight
+from daybreak_operator.shell import health, preflight
+from daybreak_operator.shell.kube import client as kube
 from tests.cluster.reach import Reach, wait_for
 from tests.operator.shell.proxy import Proxy
 from tests.operator.shell.replica import QUICK, SIMPLE, Replica, calm, config_map, one_child, one_child_of

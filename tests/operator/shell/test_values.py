@@ -21,12 +21,14 @@ from daybreak_contracts.figures import GatewayFigures, TrainerFigures
 from daybreak_operator.core.plan import Event
 from daybreak_operator.core.training.observed.observation import PipelineRun
 from daybreak_operator.settings import Settings
-from daybreak_operator.shell import answers, events, gather, health, logs
-from daybreak_operator.shell.figures import Readings, Target, targets
-from daybreak_operator.shell.metrics import Metrics, Observations
-from daybreak_operator.shell.queue import Key
-from daybreak_operator.shell.resources import NODES, PODS, RUNS, plural_in, resource_of
-from daybreak_operator.shell.store import Store
+from daybreak_operator.shell import health, logs
+from daybreak_operator.shell.kube import answers
+from daybreak_operator.shell.kube.resources import NODES, PODS, RUNS, plural_in, resource_of
+from daybreak_operator.shell.metrics.figures import Readings, Target, targets
+from daybreak_operator.shell.metrics.prometheus import Metrics, Observations
+from daybreak_operator.shell.reconcile import events, gather
+from daybreak_operator.shell.watches.queue import Key
+from daybreak_operator.shell.watches.store import Store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = Key(names.KIND_DEPLOYMENT, "here", "x")

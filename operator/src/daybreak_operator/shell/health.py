@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from daybreak_contracts.errors import UserError
-from daybreak_operator.shell.metrics import Metrics
+from daybreak_operator.shell.metrics.prometheus import Metrics
 
 LOG = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
 from daybreak_operator.settings import Settings
-from daybreak_operator.shell.kube import Kube
-from daybreak_operator.shell.resources import (
+from daybreak_operator.shell.kube.client import Kube
+from daybreak_operator.shell.kube.resources import (
     CHILDREN,
     LEASES,
     NODES,

@@ -21,18 +21,11 @@ from typing import Any
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError
 from daybreak_operator.settings import Settings
-from daybreak_operator.shell import health, preflight, triggers
-from daybreak_operator.shell.answers import ApiError
-from daybreak_operator.shell.execute import Executor, Pipelines
-from daybreak_operator.shell.figures import Poller, Readings
-from daybreak_operator.shell.gather import STOCKOUT_REASONS, Gather, Secrets
+from daybreak_operator.shell import health, preflight
 from daybreak_operator.shell.health import Pulse, Sign
-from daybreak_operator.shell.kube import REQUEST_S, Chosen, Kube
-from daybreak_operator.shell.lease import Leadership, LeaseTimes, LostLeadershipError
-from daybreak_operator.shell.metrics import Metrics, Observations
-from daybreak_operator.shell.queue import BackOff, Key, Schedule, Why, WorkQueue
-from daybreak_operator.shell.reconcile import TAKEN_S, Decisions, Reconciler, Threads
-from daybreak_operator.shell.resources import (
+from daybreak_operator.shell.kube.answers import ApiError
+from daybreak_operator.shell.kube.client import REQUEST_S, Chosen, Kube
+from daybreak_operator.shell.kube.resources import (
     CHILDREN,
     EVENTS,
     NODES,
@@ -42,8 +35,17 @@ from daybreak_operator.shell.resources import (
     ROUTES,
     Resource,
 )
-from daybreak_operator.shell.store import Listed, Store
-from daybreak_operator.shell.watch import ABSENT_S, SILENCE_S, Watch
+from daybreak_operator.shell.lease.leadership import Leadership, LeaseTimes, LostLeadershipError
+from daybreak_operator.shell.metrics.figures import Poller, Readings
+from daybreak_operator.shell.metrics.prometheus import Metrics, Observations
+from daybreak_operator.shell.reconcile.execute import Executor
+from daybreak_operator.shell.reconcile.gather import STOCKOUT_REASONS, Gather, Secrets
+from daybreak_operator.shell.reconcile.reconciler import TAKEN_S, Decisions, Reconciler, Threads
+from daybreak_operator.shell.reconcile.work import Pipelines
+from daybreak_operator.shell.watches import kopf_events
+from daybreak_operator.shell.watches.queue import BackOff, Key, Schedule, Why, WorkQueue
+from daybreak_operator.shell.watches.store import Listed, Store
+from daybreak_operator.shell.watches.watch import ABSENT_S, SILENCE_S, Watch
 
 LOG = logging.getLogger(__name__)
 Body = dict[str, Any]
@@ -247,7 +249,7 @@ class Operator:
 
     def _parts(self, stop: asyncio.Event) -> dict[str, Any]:
         made = self._with
-        feed = triggers.Feed(
+        feed = kopf_events.Feed(
             self.taken,
             self.kube.connection,
             made.settings.watch_namespaces,
@@ -255,7 +257,7 @@ class Operator:
             stop,
             lambda: made.take_signals(stop),
         )
-        kopf = triggers.run(feed)
+        kopf = kopf_events.run(feed)
         return {"kopf": kopf, "pulse": self._beat(), "life": self._live()}
 
     async def _end(self, parts: list[asyncio.Task[None]], stopping: asyncio.Task[Any]) -> None:
@@ -276,7 +278,7 @@ class Operator:
     async def _beat(self) -> None:
         while True:
             self.loop_pulse.beat()
-            if triggers.is_watching():
+            if kopf_events.is_watching():
                 self.kopf_pulse.beat()
             await asyncio.sleep(1.0)
 

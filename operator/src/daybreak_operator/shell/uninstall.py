@@ -15,10 +15,10 @@ from daybreak_contracts import names
 from daybreak_contracts.errors import DaybreakError, TransientError, exit_code_of
 from daybreak_operator.core.plan import Object
 from daybreak_operator.settings import Settings, from_environment
-from daybreak_operator.shell import kube as clients
-from daybreak_operator.shell.answers import ConflictError, NotFoundError
-from daybreak_operator.shell.kube import Kube
-from daybreak_operator.shell.resources import PODS, PRIMARIES, Resource, resource_for
+from daybreak_operator.shell.kube import client as clients
+from daybreak_operator.shell.kube.answers import ConflictError, NotFoundError
+from daybreak_operator.shell.kube.client import Kube
+from daybreak_operator.shell.kube.resources import PODS, PRIMARIES, Resource, resource_for
 
 DEPLOYMENT = "daybreak-operator"
 """As the chart names it."""

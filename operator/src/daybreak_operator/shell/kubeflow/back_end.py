@@ -19,9 +19,9 @@ from daybreak_contracts.errors import TransientError, UserError
 from daybreak_operator.core.plan import Submit
 from daybreak_operator.core.training.observed.observation import PipelineRun, PipelineState
 from daybreak_operator.settings import Images, Settings
-from daybreak_operator.shell import kubeflow_package
-from daybreak_operator.shell.kube import Kube
-from daybreak_operator.shell.kubeflow_pods import namespaces_of_pods, pods_of_runs
+from daybreak_operator.shell.kube.client import Kube
+from daybreak_operator.shell.kubeflow import package as kubeflow_package
+from daybreak_operator.shell.kubeflow.pods import namespaces_of_pods, pods_of_runs
 
 LOG = logging.getLogger(__name__)
 TOKEN_FILE = Path("/var/run/secrets/kubeflow/pipelines/token")

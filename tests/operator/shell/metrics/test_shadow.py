@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from daybreak_contracts import names
 from daybreak_contracts.figures import GatewayFigures
 from daybreak_operator.core.deployment.decide import decide
-from daybreak_operator.shell import gather
-from daybreak_operator.shell.figures import Readings, Target
-from daybreak_operator.shell.queue import Key
+from daybreak_operator.shell.metrics.figures import Readings, Target
+from daybreak_operator.shell.reconcile import gather
+from daybreak_operator.shell.watches.queue import Key
 from daybreak_serve.gateway.events.tallies import Tallies
 from tests.operator.deployment.world import M1, M2, World, model, serving_world
 

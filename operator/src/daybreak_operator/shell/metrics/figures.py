@@ -18,8 +18,8 @@ from pydantic import ValidationError
 from daybreak_contracts import names
 from daybreak_contracts.figures import Figures, GatewayFigures, TrainerFigures
 from daybreak_operator.core.plan import Object
-from daybreak_operator.shell.queue import Key
-from daybreak_operator.shell.store import Store
+from daybreak_operator.shell.watches.queue import Key
+from daybreak_operator.shell.watches.store import Store
 
 LOG = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from daybreak_contracts import names
 from daybreak_operator.settings import Settings
-from daybreak_operator.shell.answers import ApiError
-from daybreak_operator.shell.kube import Kube
-from daybreak_operator.shell.resources import PODS
+from daybreak_operator.shell.kube.answers import ApiError
+from daybreak_operator.shell.kube.client import Kube
+from daybreak_operator.shell.kube.resources import PODS
 
 
 def namespaces_of_pods(settings: Settings) -> tuple[str | None, ...]:

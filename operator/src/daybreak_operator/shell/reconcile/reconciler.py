@@ -19,12 +19,13 @@ from daybreak_contracts import names
 from daybreak_operator.core.deployment.observed.observation import Observed as DeploymentObserved
 from daybreak_operator.core.plan import Finding, Object, Plan
 from daybreak_operator.core.training.observed.observation import Observed as TrainingObserved
-from daybreak_operator.shell import drift
-from daybreak_operator.shell.execute import Executor, Memory, Pipelines, Result, Work, remaining
-from daybreak_operator.shell.gather import Asked, Gather, ask_pipelines, named_secrets
-from daybreak_operator.shell.metrics import Metrics
-from daybreak_operator.shell.queue import Done, Key
-from daybreak_operator.shell.store import Store, key_of
+from daybreak_operator.shell.metrics.prometheus import Metrics
+from daybreak_operator.shell.reconcile import drift
+from daybreak_operator.shell.reconcile.execute import Executor
+from daybreak_operator.shell.reconcile.gather import Asked, Gather, ask_pipelines, named_secrets
+from daybreak_operator.shell.reconcile.work import Memory, Pipelines, Result, Work, remaining
+from daybreak_operator.shell.watches.queue import Done, Key
+from daybreak_operator.shell.watches.store import Store, key_of
 
 LOG = logging.getLogger(__name__)
 P = ParamSpec("P")

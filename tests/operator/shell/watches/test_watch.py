@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from daybreak_contracts.errors import TransientError
-from daybreak_operator.shell.answers import ApiError, GoneError, NotFoundError, RefusedError
-from daybreak_operator.shell.queue import BackOff
-from daybreak_operator.shell.resources import PODS
-from daybreak_operator.shell.store import Listed
-from daybreak_operator.shell.watch import Watch
+from daybreak_operator.shell.kube.answers import ApiError, GoneError, NotFoundError, RefusedError
+from daybreak_operator.shell.kube.resources import PODS
+from daybreak_operator.shell.watches.queue import BackOff
+from daybreak_operator.shell.watches.store import Listed
+from daybreak_operator.shell.watches.watch import Watch
 
 
 class Script:

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daybreak_operator.shell.queue import HEAD_START_S, BackOff, Done, Key, Pace, Schedule, Why, WorkQueue
+from daybreak_operator.shell.watches.queue import (
+    HEAD_START_S,
+    BackOff,
+    Done,
+    Key,
+    Pace,
+    Schedule,
+    Why,
+    WorkQueue,
+)
 
 A, B, C = (Key("TrainingRun", "here", name) for name in "abc")
 

@@ -17,9 +17,9 @@ from prometheus_client.registry import Collector
 
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Object
-from daybreak_operator.shell.queue import Key
-from daybreak_operator.shell.store import Own, Store
-from daybreak_operator.shell.watch import Watch
+from daybreak_operator.shell.watches.queue import Key
+from daybreak_operator.shell.watches.store import Own, Store
+from daybreak_operator.shell.watches.watch import Watch
 
 SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 

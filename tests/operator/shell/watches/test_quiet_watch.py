@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from daybreak_contracts.errors import TransientError
-from daybreak_operator.shell import health, kube
-from daybreak_operator.shell.resources import EVENTS, PODS, Resource, resource_of
+from daybreak_operator.shell import health
+from daybreak_operator.shell.kube import client as kube
+from daybreak_operator.shell.kube.resources import EVENTS, PODS, Resource, resource_of
 from daybreak_operator.shell.run import Timing
-from daybreak_operator.shell.store import Listed
-from daybreak_operator.shell.watch import Watch
+from daybreak_operator.shell.watches.store import Listed
+from daybreak_operator.shell.watches.watch import Watch
 from tests.cluster.reach import Reach
 from tests.operator.shell.proxy import Proxy
 

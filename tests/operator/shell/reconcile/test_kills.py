@@ -14,12 +14,13 @@ from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_operator.core.plan import Event, Finding, Object, Plan, Ref, Submit
 from daybreak_operator.core.training.observed.observation import PipelineRun
-from daybreak_operator.shell import kube as clients
-from daybreak_operator.shell.execute import Executor, Memory, remaining
-from daybreak_operator.shell.kube import Kube
-from daybreak_operator.shell.queue import Key
-from daybreak_operator.shell.resources import CHILDREN, RUNS
-from daybreak_operator.shell.store import Listed, Store
+from daybreak_operator.shell.kube import client as clients
+from daybreak_operator.shell.kube.client import Kube
+from daybreak_operator.shell.kube.resources import CHILDREN, RUNS
+from daybreak_operator.shell.reconcile.execute import Executor
+from daybreak_operator.shell.reconcile.work import Memory, remaining
+from daybreak_operator.shell.watches.queue import Key
+from daybreak_operator.shell.watches.store import Listed, Store
 from tests.cluster.reach import Reach
 from tests.operator.shell.test_plays import RUN, make
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from daybreak_contracts import names
 from daybreak_contracts.resources.deployment import DeployedModel
 from daybreak_operator.core.deployment.rollout.target import target_of
-from daybreak_operator.shell.queue import Key, Why
-from daybreak_operator.shell.store import Listed, Store, has_notice
+from daybreak_operator.shell.watches.queue import Key, Why
+from daybreak_operator.shell.watches.store import Listed, Store, has_notice
 
 RUN = Key(names.KIND_RUN, "here", "run")
 FOLLOWING = DeployedModel.model_validate({"trainingRunRef": {"name": "run"}})

@@ -18,12 +18,12 @@ from daybreak_operator.core.plan import Object
 from daybreak_operator.core.training.observed import observation as training
 from daybreak_operator.core.training.observed.snapshot import backend_of
 from daybreak_operator.settings import Settings
-from daybreak_operator.shell.answers import ApiError
-from daybreak_operator.shell.execute import Memory, Pipelines
-from daybreak_operator.shell.figures import Readings
-from daybreak_operator.shell.kube import Kube
-from daybreak_operator.shell.resources import SECRETS
-from daybreak_operator.shell.store import Store, key_of
+from daybreak_operator.shell.kube.answers import ApiError
+from daybreak_operator.shell.kube.client import Kube
+from daybreak_operator.shell.kube.resources import SECRETS
+from daybreak_operator.shell.metrics.figures import Readings
+from daybreak_operator.shell.reconcile.work import Memory, Pipelines
+from daybreak_operator.shell.watches.store import Store, key_of
 
 SECRET_THERE_S = 300.0
 SECRET_MISSING_S = 15.0

@@ -20,8 +20,8 @@ from daybreak_contracts import kubernetes_access, names
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.kubernetes_access import Access
 from daybreak_operator.core.plan import Object, Ref
-from daybreak_operator.shell.answers import NotFoundError, error_of, watch_error
-from daybreak_operator.shell.resources import Resource, plural_in, resource_for, resource_of
+from daybreak_operator.shell.kube.answers import NotFoundError, error_of, watch_error
+from daybreak_operator.shell.kube.resources import Resource, plural_in, resource_for, resource_of
 
 REQUEST_S = 30.0
 CONNECT_S = 5.0

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from daybreak_operator.shell.queue import (
+from daybreak_operator.shell.watches.queue import (
     NUM_QUICK_REPEATS,
     BackOff,
     Done,

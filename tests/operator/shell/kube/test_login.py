@@ -12,10 +12,10 @@ import aiohttp
 import pytest
 
 from daybreak_contracts.errors import TransientError, UserError
-from daybreak_operator.shell.kube import Chosen, Kube, connect
-from daybreak_operator.shell.resources import resource_of
-from daybreak_operator.shell.triggers import login_of
-from tests.operator.shell.secure_server import OBJECT, Asked, secure_server
+from daybreak_operator.shell.kube.client import Chosen, Kube, connect
+from daybreak_operator.shell.kube.resources import resource_of
+from daybreak_operator.shell.watches.kopf_events import login_of
+from tests.operator.shell.kube.secure_server import OBJECT, Asked, secure_server
 
 CONFIG_MAPS = resource_of("v1", "ConfigMap")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Finding
-from daybreak_operator.shell import drift
+from daybreak_operator.shell.reconcile import drift
 
 OWNER = {
     "apiVersion": names.API_VERSION,

@@ -13,8 +13,8 @@ from typing import Any
 import kopf
 
 from daybreak_contracts import names
-from daybreak_operator.shell.kube import CONNECT_S, PAGE, REQUEST_S, Connection, stream_s
-from daybreak_operator.shell.resources import PRIMARIES
+from daybreak_operator.shell.kube.client import CONNECT_S, PAGE, REQUEST_S, Connection, stream_s
+from daybreak_operator.shell.kube.resources import PRIMARIES
 
 Taken = Callable[[str | None, dict[str, Any]], None]
 """Told of every event: its type (None: listed at the start) and the object."""

@@ -16,9 +16,9 @@ from typing import Any, Literal
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError
 from daybreak_operator.core.plan import Object
-from daybreak_operator.shell.answers import ApiError, ConflictError, NotFoundError
-from daybreak_operator.shell.kube import Kube
-from daybreak_operator.shell.resources import LEASES
+from daybreak_operator.shell.kube.answers import ApiError, ConflictError, NotFoundError
+from daybreak_operator.shell.kube.client import Kube
+from daybreak_operator.shell.kube.resources import LEASES
 
 LOG = logging.getLogger(__name__)
 

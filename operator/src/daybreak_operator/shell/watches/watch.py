@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from daybreak_contracts.errors import DaybreakError
-from daybreak_operator.shell.answers import GoneError, NotFoundError, RefusedError
-from daybreak_operator.shell.kube import OPENED, Chosen, Kube
-from daybreak_operator.shell.queue import BackOff
-from daybreak_operator.shell.resources import Resource
-from daybreak_operator.shell.store import Listed
+from daybreak_operator.shell.kube.answers import GoneError, NotFoundError, RefusedError
+from daybreak_operator.shell.kube.client import OPENED, Chosen, Kube
+from daybreak_operator.shell.kube.resources import Resource
+from daybreak_operator.shell.watches.queue import BackOff
+from daybreak_operator.shell.watches.store import Listed
 
 LOG = logging.getLogger(__name__)
 

@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daybreak_operator.shell.answers import ConflictError, NotFoundError
-from daybreak_operator.shell.lease import Leadership, LeaseTimes, Sighting, next_step, record, sight
+from daybreak_operator.shell.kube.answers import ConflictError, NotFoundError
+from daybreak_operator.shell.lease.leadership import (
+    Leadership,
+    LeaseTimes,
+    Sighting,
+    next_step,
+    record,
+    sight,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

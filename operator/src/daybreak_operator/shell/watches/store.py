@@ -13,7 +13,7 @@ from typing import Any
 
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Object
-from daybreak_operator.shell.queue import Key, Why
+from daybreak_operator.shell.watches.queue import Key, Why
 
 Body = dict[str, Any]
 ChildId = tuple[str, str, str, str]

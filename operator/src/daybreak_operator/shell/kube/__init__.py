@@ -1,0 +1,1 @@
+"""Requests to the Kubernetes API; ``client`` is the one file that imports a Kubernetes client."""

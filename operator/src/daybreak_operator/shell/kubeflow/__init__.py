@@ -1,0 +1,1 @@
+"""Kubeflow Pipelines as a back end: submitting packages, following runs and their pods."""

@@ -1,0 +1,1 @@
+"""Metrics that Prometheus scrapes, and those that gateways and trainers serve."""

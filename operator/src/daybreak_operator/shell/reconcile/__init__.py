@@ -1,0 +1,1 @@
+"""One pass over an object: gather, decide, execute."""
