@@ -20,7 +20,6 @@ LARGE_FOLDERS = {
     "operator/src/daybreak_operator/core/training",
     "operator/src/daybreak_operator/shell",
     "pipelines/src/daybreak_pipelines",
-    "tests/bench",
     "tests/operator/shell",
     "tests/serve",
 }

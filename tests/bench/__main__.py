@@ -22,23 +22,24 @@ from tests.bench.row import Row
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "benchmarks.md"
 ROOMS = {
-    "rules": "Filters, generated code, syntax",
-    "personal_data": "Personal data",
-    "duplicates": "Near-duplicates",
-    "tokenizer": "Tokenizer and shards",
-    "train": "Training",
-    "evaluate": "Judge",
-    "serve": "Gateway",
-    "rollout": "Rollout at the gateway",
-    "rollback": "Rollback after a breach",
-    "gang": "Gang restart",
-    "operator": "Operator",
-    "idle": "Operator at rest",
-    "watchdog": "Operator with frozen watches",
-    "capacity": "Placement on spot traces",
-    "zones": "Placement as it runs",
-    "whole": "The whole run",
+    "rules": ("Filters, generated code, syntax", "data.rules"),
+    "personal_data": ("Personal data", "data.personal_data"),
+    "duplicates": ("Near-duplicates", "data.duplicates"),
+    "tokenizer": ("Tokenizer and shards", "data.tokenizer"),
+    "train": ("Training", "train"),
+    "evaluate": ("Judge", "evaluate"),
+    "serve": ("Gateway", "serve.gateway"),
+    "rollout": ("Rollout at the gateway", "serve.rollout"),
+    "rollback": ("Rollback after a breach", "operator.rollback"),
+    "gang": ("Gang restart", "operator.gang"),
+    "operator": ("Operator", "operator.burst"),
+    "idle": ("Operator at rest", "operator.idle"),
+    "watchdog": ("Operator with frozen watches", "operator.watchdog"),
+    "capacity": ("Placement on spot traces", "operator.capacity"),
+    "zones": ("Placement as it runs", "operator.zones"),
+    "whole": ("The whole run", "whole"),
 }
+"""What can be named: the heading of its part of the page, and the module that measures it."""
 HEAD = """# Benchmarks
 
 Ours beside the peer, on the same machine in the same run; the peer's figure is what we measured here, not what it
@@ -66,7 +67,7 @@ def section(room: str, rows: Sequence[Row], seconds: float) -> str:
     memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     where = f"{platform.machine()}, {os.cpu_count()} cores, {memory_gb:.0f} GB, Python {platform.python_version()}"
     return (
-        f"<!-- {room} -->\n## {ROOMS[room]}\n`python -m tests.bench {room}` at `{commit}`, "
+        f"<!-- {room} -->\n## {ROOMS[room][0]}\n`python -m tests.bench {room}` at `{commit}`, "
         f"{time.strftime('%Y-%m-%d')}, {where}; took {seconds:.0f} s.\n\n{table(rows)}\n<!-- end {room} -->\n"
     )
 
@@ -87,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for room in options.rooms or ROOMS:
         print(f"bench: {room}", file=sys.stderr)
         began = time.monotonic()
-        rows = importlib.import_module(f"tests.bench.{room}").measure()
+        rows = importlib.import_module(f"tests.bench.{ROOMS[room][1]}").measure()
         page = PAGE.read_text() if PAGE.exists() else HEAD
         PAGE.write_text(replace(page, room, section(room, rows, time.monotonic() - began)))
         print(table(rows), file=sys.stderr)

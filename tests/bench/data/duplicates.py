@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from daybreak_data import duplicates
 from daybreak_data.spark.session import open_session
-from tests.bench.corpus import environment_code
+from tests.bench.data.corpus import environment_code
 from tests.bench.peer import run_peer
 from tests.bench.row import Row
 from tests.data.duplicates import test_signatures as quality

@@ -27,9 +27,9 @@ from daybreak_operator.shell.kube.resources import DEPLOYMENTS, PODS
 from daybreak_operator.shell.metrics.figures import GATEWAY_PORT
 from daybreak_serve.gateway.cluster.apiserver import Access
 from daybreak_serve.gateway.cluster.slices import Listed
-from tests.bench.beside import cluster_of
-from tests.bench.diary import Body, Diary
-from tests.bench.operator import operator
+from tests.bench.operator.beside import cluster_of
+from tests.bench.operator.burst import operator
+from tests.bench.operator.diary import Body, Diary
 from tests.bench.row import Row
 from tests.cluster import launcher
 from tests.cluster.nodes import NodeSpec
@@ -269,7 +269,7 @@ async def measured(scene: Scene, folder: Path) -> list[Rollback]:
 
 def measure() -> list[Row]:
     """Six models that fail."""
-    from tests.bench.serve import echo_model
+    from tests.bench.serve.gateway import echo_model
 
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from daybreak_contracts.resources.run import PersonalData
 from daybreak_data.personal_data import find_personal_data, redact
-from tests.bench.corpus import environment_code
+from tests.bench.data.corpus import environment_code
 from tests.bench.peer import run_peer
 from tests.bench.row import Row
 from tests.data.personal_data import test_quality as quality

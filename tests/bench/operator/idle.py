@@ -26,8 +26,8 @@ from daybreak_operator.shell.kube.answers import ConflictError
 from daybreak_operator.shell.kube.client import MERGE, Chosen, Kube
 from daybreak_operator.shell.kube.resources import DEPLOYMENTS, PODS, resource_of
 from daybreak_operator.shell.metrics.figures import GATEWAY_PORT, SILENT_EVERY_S
-from tests.bench.beside import cluster_of
-from tests.bench.operator import Running, idle, is_ready, operator, settled
+from tests.bench.operator.beside import cluster_of
+from tests.bench.operator.burst import Running, idle, is_ready, operator, settled
 from tests.bench.row import Row
 from tests.cluster import launcher
 from tests.cluster.reach import wait_for

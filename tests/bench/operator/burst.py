@@ -29,7 +29,7 @@ from daybreak_contracts.errors import TransientError
 from daybreak_operator.shell.kube import client as clients
 from daybreak_operator.shell.kube.client import MERGE, Chosen, Kube
 from daybreak_operator.shell.kube.resources import DEPLOYMENTS, RUNS, Resource
-from tests.bench.beside import cluster_of
+from tests.bench.operator.beside import cluster_of
 from tests.bench.row import Row
 from tests.cluster import launcher
 from tests.cluster.processes import free_ports

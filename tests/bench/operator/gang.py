@@ -17,9 +17,9 @@ from pathlib import Path
 from daybreak_contracts import handover, names
 from daybreak_operator.shell.kube import client as clients
 from daybreak_operator.shell.kube.resources import PODS, PYTORCH_JOBS, RUNS
-from tests.bench.beside import cluster_of
-from tests.bench.diary import Body, Diary
-from tests.bench.operator import operator
+from tests.bench.operator.beside import cluster_of
+from tests.bench.operator.burst import operator
+from tests.bench.operator.diary import Body, Diary
 from tests.bench.row import Row
 from tests.cluster import launcher
 from tests.cluster.nodes import NodeSpec

@@ -109,7 +109,7 @@ async def rows_of(folder: Path, model: ModelFolder) -> list[Row]:
 
 def measure() -> list[Row]:
     """Measure all of it."""
-    from tests.bench.serve import echo_model
+    from tests.bench.serve.gateway import echo_model
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.bench.beside import cluster_of
+from tests.bench.operator.beside import cluster_of
 from tests.bench.row import Row
 from tests.cluster import launcher
 from tests.cluster.reach import Reach, wait_for

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from tests.bench.beside import cluster_of
-from tests.bench.operator import EXAMPLES, Running, is_ready, operator
+from tests.bench.operator.beside import cluster_of
+from tests.bench.operator.burst import EXAMPLES, Running, is_ready, operator
 from tests.bench.row import Row
 from tests.cluster import launcher
 from tests.cluster.reach import Reach, wait_for

@@ -28,7 +28,7 @@ from daybreak_data.rules.languages import detect_language
 from daybreak_data.syntax import grammars
 from daybreak_data.syntax.check import check_syntax
 from daybreak_data.text.decode import Decoded, decode
-from tests.bench.corpus import environment_code
+from tests.bench.data.corpus import environment_code
 from tests.bench.peer import run_peer
 from tests.bench.row import Row
 
