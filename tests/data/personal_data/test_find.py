@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daybreak_data.personal_data import Finding, find_personal_data
+from daybreak_data.personal_data import Detection, find_personal_data
 from daybreak_data.personal_data.key_rules import KEY_RULES
 
 
@@ -15,8 +15,8 @@ def found(text: str, path: str = "app.py") -> list[tuple[str, str]]:
 def test_a_finding_has_character_offsets_behind_any_letters() -> None:
     text = "naïve 数据 😀 jane@acme.io, 93.184.216.34"
     assert find_personal_data(text, "a.py") == [
-        Finding("email", 11, 23, "email", "jane@acme.io"),
-        Finding("ipAddress", 25, 38, "ipv4", "93.184.216.34"),
+        Detection("email", 11, 23, "email", "jane@acme.io"),
+        Detection("ipAddress", 25, 38, "ipv4", "93.184.216.34"),
     ]
 
 

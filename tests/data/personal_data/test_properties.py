@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daybreak_contracts.resources.run import PersonalData
-from daybreak_data.personal_data import Finding, find_personal_data, must_drop, redact
+from daybreak_data.personal_data import Detection, find_personal_data, must_drop, redact
 
 TOKENS = (
     "jane@acme.io", "a.b@x-y.co.uk", "git@github.com:", "93.184.216.34", "8.8.8.8", "10.0.0.1", "172.16.0.1",
@@ -63,7 +63,7 @@ def test_redaction_changes_findings_only(text: str, handling: PersonalData) -> N
 def test_what_stands_around_it_does_not_move_an_email(before: str, after: str) -> None:
     text = f"{before} <jane@acme.io> {after}"
     start = len(before) + 2
-    assert Finding("email", start, start + 12, "email", "jane@acme.io") in find_personal_data(text, "a.py")
+    assert Detection("email", start, start + 12, "email", "jane@acme.io") in find_personal_data(text, "a.py")
 
 
 def test_the_same_value_has_the_same_replacement_and_another_one_another() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daybreak_data.rules.filters import Drop, Profile, check_filters, rules_of
-from daybreak_data.rules.measures import Document
+from daybreak_data.rules.filters import FilterDrop, Profile, check_filters, rules_of
+from daybreak_data.rules.measures import MeasuredText
 from daybreak_data.rules.opencoder import is_drawn
 
 LINE = "value = compute(value)\n"
@@ -133,7 +133,7 @@ def test_strict_adds_the_rules_of_opencoder(text: str, language: str, expected: 
 def test_a_go_test_is_kept_or_dropped_by_its_own_digest() -> None:
     texts = [GOOD.replace("fruits", f"fruits_{number}") for number in range(300)]
     dropped = [reason(text, "go", "a_test.go", "Strict") == "go-test" for text in texts]
-    assert dropped == [is_drawn(Document(text, "go", "b_test.go")) for text in texts]
+    assert dropped == [is_drawn(MeasuredText(text, "go", "b_test.go")) for text in texts]
     assert 210 < sum(dropped) < 270
     assert {reason(text, "go", "a.go", "Strict") for text in texts} == {None}
 
@@ -144,7 +144,7 @@ def test_the_profile_none_keeps_everything() -> None:
 
 
 def test_reasons_are_told_with_the_value_and_the_limit() -> None:
-    assert check_filters("a" * 1200, "c", "a.c", "StarCoder2") == Drop(
+    assert check_filters("a" * 1200, "c", "a.c", "StarCoder2") == FilterDrop(
         "long-line", "a line of 1200 characters, at most 1000"
     )
 

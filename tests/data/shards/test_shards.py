@@ -211,7 +211,7 @@ def test_only_missing_and_damaged_partitions_are_written(
     files = reading.files_of(uri, artifacts.load(uri), reading.DOCUMENTS)
     plan = dataclasses.replace(shards.read_plan(files, 0.1, 0), num_train=4, num_held_out=2)
     (tmp_path / "parts").mkdir()
-    job = writer.Job(tokenizer_json, "uint16", CONTEXT, str(tmp_path / "parts"), str(tmp_path), 20_000)
+    job = writer.ShardTask(tokenizer_json, "uint16", CONTEXT, str(tmp_path / "parts"), str(tmp_path), 20_000)
     every = list(range(plan.num_partitions))
     shards.write_missing(spark, files, plan, job, every, Progress("test"))
     folders = {part: tmp_path / "parts" / shards.folder_of(plan, part) for part in every}

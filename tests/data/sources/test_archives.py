@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import ArchivesSource
-from daybreak_data.sources import Entry, Refused, UnreadableError
-from daybreak_data.sources.archive_bounds import Bounds, member_path
+from daybreak_data.sources import Refused, SourceEntry, UnreadableError
+from daybreak_data.sources.archive_bounds import ArchiveBounds, member_path
 from daybreak_data.sources.archives import archive_names, list_archives, read_archives
 
 FILES = {"lib/a.py": b"x = 1\n", "lib/b.js": b"let y = 2;\n" * 50, "README": b""}
@@ -70,7 +70,7 @@ def deb_bytes(files: dict[str, bytes]) -> bytes:
     return b"!<arch>\n" + b"".join(ar_member(*member) for member in members)
 
 
-def read_all(path: Path, bounds: Bounds | None = None) -> tuple[dict[str, bytes], list[Refused]]:
+def read_all(path: Path, bounds: ArchiveBounds | None = None) -> tuple[dict[str, bytes], list[Refused]]:
     """Everything in an archive: contents by path, and what was refused."""
     contents = list_archives("s", ArchivesSource(uris=(str(path),))).expand()
     taken: dict[str, bytes] = {}
@@ -197,7 +197,7 @@ def test_a_bomb_ends_at_the_ratio(tmp_path: Path, suffix: str) -> None:
     data = zip_bytes(zeros) if suffix == "zip" else gzip.compress(tar_bytes(zeros))
     path = tmp_path / f"a.{suffix}"
     path.write_bytes(data)
-    taken, refused = read_all(path, Bounds(ratio_starts_bytes=5_000_000))
+    taken, refused = read_all(path, ArchiveBounds(ratio_starts_bytes=5_000_000))
     assert len(taken) < 8
     assert refused[-1].reason == "archive-bomb"
 
@@ -206,7 +206,7 @@ def test_too_many_members_end_the_archive(tmp_path: Path) -> None:
     many = {f"{index}.py": b"" for index in range(40)}
     for name, data in (("a.tar", tar_bytes(many)), ("a.zip", zip_bytes(many))):
         (tmp_path / name).write_bytes(data)
-        _, refused = read_all(tmp_path / name, Bounds(max_members=10))
+        _, refused = read_all(tmp_path / name, ArchiveBounds(max_members=10))
         assert [item.reason for item in refused] == ["archive-too-many-members"]
 
 
@@ -269,7 +269,7 @@ def test_reading_is_lazy(tmp_path: Path) -> None:
     """A member that nobody asks for is not unpacked: only its size is known."""
     (tmp_path / "a.zip").write_bytes(zip_bytes(FILES))
     refs = list_archives("s", ArchivesSource(uris=(str(tmp_path / "a.zip"),))).expand().refs
-    found = {item.path: item.size for item in read_archives(refs) if isinstance(item, Entry)}
+    found = {item.path: item.size for item in read_archives(refs) if isinstance(item, SourceEntry)}
     assert found == {name: len(data) for name, data in FILES.items()}
 
 

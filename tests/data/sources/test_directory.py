@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import DirectorySource
-from daybreak_data.sources import Entry, UnreadableError, read
+from daybreak_data.sources import SourceEntry, UnreadableError, read
 from daybreak_data.sources.directory import list_directory
 from daybreak_data.sources.entries import displayable, shortest_unique_names
 
@@ -28,7 +28,7 @@ def make(root: Path, *paths: str) -> Path:
 def found(root: Path) -> dict[tuple[str, str], bytes]:
     """Contents by repository and path."""
     refs = list_directory("s", DirectorySource(path=str(root))).expand().refs
-    return {(item.repository, item.path): item.load() for item in read(refs) if isinstance(item, Entry)}
+    return {(item.repository, item.path): item.load() for item in read(refs) if isinstance(item, SourceEntry)}
 
 
 def test_the_first_folder_is_the_repository_and_loose_files_have_the_source_name(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_file_that_goes_after_the_listing_is_unreadable(tmp_path: Path) -> Non
     make(tmp_path, "r/a.py")
     (item,) = read(list_directory("s", DirectorySource(path=str(tmp_path))).expand().refs)
     (tmp_path / "r" / "a.py").unlink()
-    assert isinstance(item, Entry)
+    assert isinstance(item, SourceEntry)
     with pytest.raises(UnreadableError, match="No such file") as caught:
         item.load()
     assert caught.value.reason == "unreadable"
@@ -90,7 +90,7 @@ def test_a_file_of_two_gigabytes_is_listed_and_never_read_whole(tmp_path: Path) 
     with (tmp_path / "r" / "big.py").open("wb") as file:
         file.truncate(2 << 30)
     (item,) = read(list_directory("s", DirectorySource(path=str(tmp_path))).expand().refs)
-    assert isinstance(item, Entry)
+    assert isinstance(item, SourceEntry)
     assert item.size == 2 << 30
     with pytest.raises(UnreadableError, match="more than 10000000 bytes"):
         item.load()

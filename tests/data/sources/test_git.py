@@ -10,7 +10,7 @@ import pytest
 
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import GitSource
-from daybreak_data.sources import Entry, UnreadableError, read
+from daybreak_data.sources import SourceEntry, UnreadableError, read
 from daybreak_data.sources.git import list_git
 
 
@@ -59,7 +59,7 @@ def found(source: GitSource, work_dir: Path) -> dict[tuple[str, str], bytes | st
         (item.repository, item.path): item.reason for item in contents.refused
     }
     for item in read(contents.refs):
-        assert isinstance(item, Entry)
+        assert isinstance(item, SourceEntry)
         try:
             taken[item.repository, item.path] = item.load()
         except UnreadableError as error:

@@ -9,7 +9,7 @@ import pytest
 
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import InstalledPackagesSource
-from daybreak_data.sources import Entry, read
+from daybreak_data.sources import SourceEntry, read
 from daybreak_data.sources.installed_packages import (
     current_folders,
     is_source,
@@ -122,5 +122,5 @@ def test_this_environment_has_python_headers_and_javascript() -> None:
     refs = list_installed_packages("env", wanted, current_folders()).expand().refs
     suffixes = {ref.path.rpartition(".")[2] for ref in refs}
     assert {"py", "h", "js"} <= suffixes
-    first = next(item for item in read(refs) if isinstance(item, Entry))
+    first = next(item for item in read(refs) if isinstance(item, SourceEntry))
     assert len(first.load()) == first.size

@@ -11,7 +11,7 @@ import pytest
 
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import ParquetSource
-from daybreak_data.sources import Entry, read
+from daybreak_data.sources import SourceEntry, read
 from daybreak_data.sources.parquet import list_parquet
 
 
@@ -41,7 +41,7 @@ def rows(source: ParquetSource) -> list[tuple[str, ...]]:
     """What a source gives: repository, path, licence, language, text; or the reason of a refusal."""
     found = []
     for item in read(list_parquet("s", source).expand().refs):
-        if isinstance(item, Entry):
+        if isinstance(item, SourceEntry):
             found.append((item.repository, item.path, item.licence, item.language, item.load().decode()))
         else:
             found.append((item.repository, item.path, item.reason))
@@ -93,7 +93,7 @@ def test_content_may_be_bytes_or_missing(tmp_path: Path) -> None:
     columns = {"content": pa.array([b"\xff\xfe", None], pa.binary()), "path": ["a.py", "b.py"]}
     path = write(tmp_path / "a.parquet", columns)
     first, second = read(list_parquet("s", ParquetSource(uri=str(path))).expand().refs)
-    assert isinstance(first, Entry)
+    assert isinstance(first, SourceEntry)
     assert first.load() == b"\xff\xfe"
     assert getattr(second, "reason", "") == "no-content"
 

@@ -17,7 +17,7 @@ import yaml
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
 from daybreak_data.spark import kubernetes
-from daybreak_data.spark.kubernetes import Executors
+from daybreak_data.spark.kubernetes import SparkExecutors
 from tests.cluster.reach import Reach, wait_for
 
 POD = {
@@ -29,7 +29,7 @@ POD = {
     "DAYBREAK_EXECUTOR_IMAGE": "r.example/data@sha256:1",
     "DAYBREAK_SHARED_CLAIM": "work",
 }
-EXECUTORS = Executors(
+EXECUTORS = SparkExecutors(
     count=3,
     namespace="team",
     driver_pod="first-data-1-x7k2p",
@@ -49,7 +49,9 @@ EXECUTORS = Executors(
         pytest.param(POD, 3, EXECUTORS, id="a-pod"),
     ],
 )
-def test_what_a_pod_knows_of_itself(environ: dict[str, str], count: int, expected: Executors | None) -> None:
+def test_what_a_pod_knows_of_itself(
+    environ: dict[str, str], count: int, expected: SparkExecutors | None
+) -> None:
     assert kubernetes.executors_from(environ, count) == expected
 
 

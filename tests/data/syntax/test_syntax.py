@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daybreak_data.syntax import grammars
-from daybreak_data.syntax.check import CAP_BYTES, Syntax, check_syntax
+from daybreak_data.syntax.check import CAP_BYTES, SyntaxResult, check_syntax
 
 PYTHON_2 = "import sys\n\ndef tell(name):\n    print 'hello', name\n    print >>sys.stderr, `name`\n"
 GOOD = {
@@ -79,105 +79,111 @@ def test_a_broken_text_of_each_language_is_an_error(language: str) -> None:
             "x = (\n",
             "python",
             "a.py",
-            Syntax("error", "cpython", "line 1: '(' was never closed"),
+            SyntaxResult("error", "cpython", "line 1: '(' was never closed"),
             id="an error names its line",
         ),
-        pytest.param("x = '\\d'\n", "python", "a.py", Syntax("ok", "cpython"), id="a warning is no error"),
+        pytest.param(
+            "x = '\\d'\n", "python", "a.py", SyntaxResult("ok", "cpython"), id="a warning is no error"
+        ),
         pytest.param(
             "def a():\n    return 1\n  b\n",
             "python",
             "a.py",
-            Syntax("error", "cpython", "line 3: unindent does not match any outer indentation level"),
+            SyntaxResult("error", "cpython", "line 3: unindent does not match any outer indentation level"),
             id="indentation counts",
         ),
         pytest.param(
             "x = 1\0\n",
             "python",
             "a.py",
-            Syntax("error", "cpython", "source code string cannot contain null bytes"),
+            SyntaxResult("error", "cpython", "source code string cannot contain null bytes"),
             id="NUL in Python",
         ),
         pytest.param(
             "x = 10 ** 10\nreturn x\n",
             "python",
             "a.py",
-            Syntax("ok", "cpython"),
+            SyntaxResult("ok", "cpython"),
             id="what only the compiler refuses",
         ),
         pytest.param(
             PYTHON_2,
             "python",
             "a.py",
-            Syntax("ok", "tree-sitter-python", "", ("python2",)),
+            SyntaxResult("ok", "tree-sitter-python", "", ("python2",)),
             id="Python 2 is tagged",
         ),
         pytest.param(
             "if x:\n\tprint(1)\n        print(2)\n",
             "python",
             "a.py",
-            Syntax("ok", "tree-sitter-python", "", ("python2",)),
+            SyntaxResult("ok", "tree-sitter-python", "", ("python2",)),
             id="tabs as Python 2 counts them",
         ),
         pytest.param(
             "a" + ".b" * 5000 + "\n",
             "python",
             "a.py",
-            Syntax("skipped", "cpython", "nested too deeply for CPython's parser"),
+            SyntaxResult("skipped", "cpython", "nested too deeply for CPython's parser"),
             id="what CPython finds too deep",
         ),
         pytest.param(
             "x",
             None,
             "a",
-            Syntax("skipped", "none", "no parser for an unknown language"),
+            SyntaxResult("skipped", "none", "no parser for an unknown language"),
             id="an unknown language",
         ),
         pytest.param(
             "x",
             "haskell",
             "a.hs",
-            Syntax("skipped", "none", "no parser for haskell"),
+            SyntaxResult("skipped", "none", "no parser for haskell"),
             id="a language without a parser",
         ),
         pytest.param(
             "#" * (CAP_BYTES + 1),
             "python",
             "a.py",
-            Syntax("skipped", "none", "1000001 bytes, parsed up to 1000000"),
+            SyntaxResult("skipped", "none", "1000001 bytes, parsed up to 1000000"),
             id="a text over the cap",
         ),
         pytest.param(
             "é" * 600_000,
             "python",
             "a.py",
-            Syntax("skipped", "none", "1200000 bytes, parsed up to 1000000"),
+            SyntaxResult("skipped", "none", "1200000 bytes, parsed up to 1000000"),
             id="the cap counts bytes",
         ),
-        pytest.param("1" * 5000, "json", "a.json", Syntax("ok", "json"), id="a number of 5,000 digits"),
+        pytest.param("1" * 5000, "json", "a.json", SyntaxResult("ok", "json"), id="a number of 5,000 digits"),
         pytest.param(
             "a = " + "1" * 5000, "toml", "a.toml", ("error", ()), id="a number that TOML cannot hold"
         ),
-        pytest.param('{"a": 1}\n\n{"a": 2}\n', "json", "a.jsonl", Syntax("ok", "json"), id="a value a line"),
+        pytest.param(
+            '{"a": 1}\n\n{"a": 2}\n', "json", "a.jsonl", SyntaxResult("ok", "json"), id="a value a line"
+        ),
         pytest.param(
             '{"a": 1}\n{"a": 2}\n',
             "json",
             "a.json",
-            Syntax("error", "json", "line 2: Extra data"),
+            SyntaxResult("error", "json", "line 2: Extra data"),
             id="two values in one text",
         ),
         pytest.param(
             '{"a": 1}\n{"a": \n',
             "json",
             "a.jsonl",
-            Syntax("error", "json", "line 2: line 1: Expecting value"),
+            SyntaxResult("error", "json", "line 2: line 1: Expecting value"),
             id="a broken line of many",
         ),
-        pytest.param("a: *b\n", "yaml", "a.yml", Syntax("ok", "libyaml"), id="an alias is not followed"),
+        pytest.param(
+            "a: *b\n", "yaml", "a.yml", SyntaxResult("ok", "libyaml"), id="an alias is not followed"
+        ),
         pytest.param(
             "a: !!python/object/apply:os.system [ls]\n",
             "yaml",
             "a.yml",
-            Syntax("ok", "libyaml"),
+            SyntaxResult("ok", "libyaml"),
             id="a tag is not constructed",
         ),
         pytest.param(
@@ -201,37 +207,39 @@ def test_a_broken_text_of_each_language_is_an_error(language: str) -> None:
             "template <typename T> class a : public b<T> { public: a(); };\n",
             "c",
             "a.h",
-            Syntax("ok", "tree-sitter-cpp"),
+            SyntaxResult("ok", "tree-sitter-cpp"),
             id="a header of C that is C++",
         ),
         pytest.param(
             '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>',
             "xml",
             "a.xml",
-            Syntax("skipped", "expat", "line 1: declares the entity 'b'; entities are refused"),
+            SyntaxResult("skipped", "expat", "line 1: declares the entity 'b'; entities are refused"),
             id="an entity is refused",
         ),
         pytest.param(
             "<a>&nbsp;</a>",
             "xml",
             "a.xml",
-            Syntax("error", "expat", "line 1: undefined entity"),
+            SyntaxResult("error", "expat", "line 1: undefined entity"),
             id="an entity that nobody declared",
         ),
         pytest.param(
             '<?xml version="1.0" encoding="utf-16"?><a>é</a>',
             "xml",
             "a.xml",
-            Syntax("ok", "expat"),
+            SyntaxResult("ok", "expat"),
             id="the declared encoding is history",
         ),
     ],
 )
 def test_a_text_is_judged_with_its_reason(
-    text: str, language: str | None, path: str, expected: Syntax | tuple[str, tuple[str, ...]]
+    text: str, language: str | None, path: str, expected: SyntaxResult | tuple[str, tuple[str, ...]]
 ) -> None:
     found = check_syntax(text, language, path)
-    assert found == expected if isinstance(expected, Syntax) else (found.verdict, found.tags) == expected
+    assert (
+        found == expected if isinstance(expected, SyntaxResult) else (found.verdict, found.tags) == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -272,7 +280,7 @@ def test_a_parse_is_given_up_when_its_time_is_over() -> None:
     found = check_syntax(
         "int add(int a, int b) { return a + b; }\n" * 5000, "c", "a.c", clock=lambda: next(now)
     )
-    assert found == Syntax("skipped", "tree-sitter-c", "takes too long to parse")
+    assert found == SyntaxResult("skipped", "tree-sitter-c", "takes too long to parse")
 
 
 LANGUAGES = sorted(GOOD)

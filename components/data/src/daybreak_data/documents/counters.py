@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclasses.dataclass
-class Report:
+class DocumentCounters:
     """What a task counted."""
 
     num_files: int = 0
@@ -22,7 +22,7 @@ class Report:
     fatal: list[str] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def of(cls, result: Mapping[str, Any]) -> Report:
+    def of(cls, result: Mapping[str, Any]) -> DocumentCounters:
         """Return what ``as_json`` wrote."""
         counters = {name: Counter(result[name]) for name in ("dropped", "languages")}
         return cls(**{**result, **counters})
@@ -45,7 +45,7 @@ class Report:
         self.num_documents += 1
         self.document_bytes += document_bytes
 
-    def add(self, other: Report) -> None:
+    def add(self, other: DocumentCounters) -> None:
         """Take over another task's counts."""
         self.num_files += other.num_files
         self.num_bytes += other.num_bytes

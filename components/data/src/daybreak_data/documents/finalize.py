@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daybreak_data.documents.counters import Report
+from daybreak_data.documents.counters import DocumentCounters
 from daybreak_data.duplicates.decontaminate import contaminations
-from daybreak_data.rules import assess
+from daybreak_data.rules import document_rules
 from daybreak_data.tables import reading, schemas, writing
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ IDENTITY = ("path_id", "source", "repository", "path")
 
 @dataclasses.dataclass(frozen=True)
 class Finish:
-    """What a finishing task has to know."""
+    """What a finalizing task has to know."""
 
-    options: assess.Options
+    options: document_rules.RuleOptions
     decontaminate: bool
     num_parts: int
     staging: str
@@ -41,7 +41,7 @@ def finish_partition(batches: Iterator[pa.RecordBatch], finish: Finish) -> Itera
     first = next(rows, None)
     if first is None:
         return
-    index, report = part_of(first[0]["path_id"], finish.num_parts), Report()
+    index, report = part_of(first[0]["path_id"], finish.num_parts), DocumentCounters()
     with contextlib.ExitStack() as stack:
         writer = _FinalWriter(index, finish, stack, report)
         for row, problem in itertools.chain([first], rows):
@@ -65,7 +65,9 @@ def part_of(path_id: int, num_parts: int) -> int:
 
 
 class _FinalWriter:
-    def __init__(self, index: int, finish: Finish, stack: contextlib.ExitStack, report: Report) -> None:
+    def __init__(
+        self, index: int, finish: Finish, stack: contextlib.ExitStack, report: DocumentCounters
+    ) -> None:
         folder, name = Path(finish.staging), schemas.part_name(index)
 
         def part(table: str, prefix: str, columns: Mapping[str, str]) -> writing.PartWriter:
@@ -83,7 +85,9 @@ class _FinalWriter:
             self._drop(row, "contamination", "evaluation-problem", problem)
             return
         identity = {name: row[name] for name in IDENTITY}
-        assessed = assess.assess_after_duplicates(row["path"], row["text"], row["language"], self._options)
+        assessed = document_rules.assess_after_duplicates(
+            row["path"], row["text"], row["language"], self._options
+        )
         for finding in assessed.findings:
             self._personal_data.add({**identity, **_columns_of(finding)})
         if assessed.drop is not None:
@@ -103,7 +107,7 @@ class _FinalWriter:
 
 def write_clusters(batches: Iterator[pa.RecordBatch], staging: str) -> Iterator[pa.RecordBatch]:
     """Write the clusters, which come one after another with the kept member first, and the drops they mean."""
-    report, folder, keeper = Report(), Path(staging), ""
+    report, folder, keeper = DocumentCounters(), Path(staging), ""
     with (
         writing.PartWriter(folder / reading.CLUSTERS / schemas.part_name(0), schemas.CLUSTERS) as clusters,
         writing.PartWriter(folder / reading.DROPS / "duplicates.parquet", schemas.DROPS) as drops,
@@ -121,7 +125,7 @@ def write_clusters(batches: Iterator[pa.RecordBatch], staging: str) -> Iterator[
     yield _reported(0, report)
 
 
-def _reported(part: int, report: Report) -> pa.RecordBatch:
+def _reported(part: int, report: DocumentCounters) -> pa.RecordBatch:
     import pyarrow as pa
 
     columns = [pa.array([part], pa.int64()), pa.array([pickle.dumps(report)], pa.binary())]

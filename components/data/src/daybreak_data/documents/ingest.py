@@ -21,11 +21,11 @@ from daybreak_contracts.progress import Progress
 from daybreak_contracts.resources.run import Source
 from daybreak_contracts.steps import DocumentsArgs
 from daybreak_data.documents import partition
-from daybreak_data.documents.counters import Report
-from daybreak_data.documents.selection import Selection, select
+from daybreak_data.documents.counters import DocumentCounters
+from daybreak_data.documents.sampling import Selection, select
 from daybreak_data.duplicates import signatures
-from daybreak_data.rules import assess
-from daybreak_data.sources import Contents, Entry, FileRef, Listing, Refused, UnreadableError, read
+from daybreak_data.rules import document_rules
+from daybreak_data.sources import Contents, FileRef, Listing, Refused, SourceEntry, UnreadableError, read
 from daybreak_data.sources.entries import CONTAINERS, MAX_FILE_BYTES
 from daybreak_data.spark.session import watched
 from daybreak_data.tables import schemas, writing
@@ -47,7 +47,7 @@ class Rules:
     """What a task has to know to judge a file of this source."""
 
     source: str
-    options: assess.Options
+    options: document_rules.RuleOptions
     selection: Selection
     threshold: float | None
     """Of near-duplicates; None writes no signatures."""
@@ -64,7 +64,7 @@ def digest_of(args: DocumentsArgs, source: Source, listing: Listing) -> str:
     return artifacts.digest_of(
         {
             "step": names.STEP_INGEST,
-            "codeVersions": [CODE_VERSION, assess.CODE_VERSION, signatures.CODE_VERSION],
+            "codeVersions": [CODE_VERSION, document_rules.CODE_VERSION, signatures.CODE_VERSION],
             "source": source.name,
             "listing": listing.fingerprint,
             "languages": sorted(args.data.languages),
@@ -101,7 +101,7 @@ def _write(
 ) -> dict[str, Any]:
     progress.report(f"listing {source.name}")
     contents = listing.expand()
-    options = assess.options_of(args.data)
+    options = document_rules.options_of(args.data)
     languages = frozenset(str(language) for language in args.data.languages)
     selection = select(contents.refs, languages, args.seed, source.max_bytes)
     rules = Rules(source.name, options, selection, threshold_of(args))
@@ -115,9 +115,9 @@ def _write(
     return report.as_json()
 
 
-def _choose(contents: Contents, selection: Selection) -> tuple[Report, list[FileRef]]:
+def _choose(contents: Contents, selection: Selection) -> tuple[DocumentCounters, list[FileRef]]:
     """Leave plain files out that the sample does not take; containers are chosen from inside the tasks."""
-    report, chosen = Report(), []
+    report, chosen = DocumentCounters(), []
     for ref in contents.refs:
         if ref.kind in CONTAINERS or selection.takes(ref.repository, ref.path, ref.size):
             chosen.append(ref)
@@ -126,8 +126,8 @@ def _choose(contents: Contents, selection: Selection) -> tuple[Report, list[File
     return report, chosen
 
 
-def _write_refused(source: str, refused: tuple[Refused, ...], staging: Path) -> Report:
-    report = Report()
+def _write_refused(source: str, refused: tuple[Refused, ...], staging: Path) -> DocumentCounters:
+    report = DocumentCounters()
     with writing.PartWriter(staging / DROPS / "listing.parquet", schemas.DROPS) as drops:
         for item in refused:
             write_refused(source, item, drops, report)
@@ -136,11 +136,11 @@ def _write_refused(source: str, refused: tuple[Refused, ...], staging: Path) -> 
 
 def _run(
     spark: SparkSession, pieces: list[partition.Piece], rules: Rules, staging: Path, progress: Progress
-) -> Report:
+) -> DocumentCounters:
     import pyarrow as pa
 
     if not pieces:
-        return Report()
+        return DocumentCounters()
     plans = [zlib.compress(pickle.dumps(piece), 1) for piece in pieces]
     table = pa.table({"piece": [piece.index for piece in pieces], "plan": pa.array(plans, pa.binary())})
     listed = spark.createDataFrame(table)
@@ -148,7 +148,7 @@ def _run(
     task = partial(ingest_pieces, rules=rules, staging=str(staging))
     with watched(spark, progress, f"reading {rules.source}"):
         rows = frame.mapInArrow(task, REPORT_SCHEMA).toArrow().to_pylist()
-    report = Report()
+    report = DocumentCounters()
     for row in sorted(rows, key=lambda row: int(row["piece"])):
         report.add(pickle.loads(row["report"]))  # made by our own task of this very run
     return report
@@ -166,7 +166,7 @@ def ingest_pieces(batches: Iterator[pa.RecordBatch], rules: Rules, staging: str)
             yield pa.RecordBatch.from_arrays(columns, names=["piece", "report"])
 
 
-def ingest_piece(piece: partition.Piece, rules: Rules, staging: Path) -> Report:
+def ingest_piece(piece: partition.Piece, rules: Rules, staging: Path) -> DocumentCounters:
     """Read and judge the files of a piece; write its documents, signatures and drops."""
     with contextlib.ExitStack() as stack:
         writer = PieceWriter(piece.index, rules, staging, stack)
@@ -189,9 +189,9 @@ class PieceWriter:
         if rules.threshold is not None:
             signed = stack.enter_context(writing.PartWriter(staging / SIGNATURES / name, SIGNATURE_COLUMNS))
             self._signatures = stack.enter_context(SignatureWriter(signed, rules.threshold))
-        self.report = Report()
+        self.report = DocumentCounters()
 
-    def take(self, item: Entry | Refused) -> None:
+    def take(self, item: SourceEntry | Refused) -> None:
         """Judge one file."""
         if isinstance(item, Refused):
             write_refused(self._rules.source, item, self._drops, self.report)
@@ -200,7 +200,7 @@ class PieceWriter:
         else:
             self._judge(item)
 
-    def _judge(self, item: Entry) -> None:
+    def _judge(self, item: SourceEntry) -> None:
         try:
             data = item.load() if item.size <= MAX_FILE_BYTES else b""
         except UnreadableError as error:
@@ -211,10 +211,10 @@ class PieceWriter:
             return write_refused(self._rules.source, refused, self._drops, self.report)
         # Rules about folders (node_modules/, Pods/) must see the one that became the repository's name, too.
         path = f"{item.repository}/{item.path}"
-        assessed = assess.assess_before_duplicates(path, data, self._rules.options, item.language)
+        assessed = document_rules.assess_before_duplicates(path, data, self._rules.options, item.language)
         return self._keep_or_drop(item, assessed)
 
-    def _keep_or_drop(self, item: Entry, assessed: assess.Assessed) -> None:
+    def _keep_or_drop(self, item: SourceEntry, assessed: document_rules.Assessed) -> None:
         row = identity(self._rules.source, item.repository, item.path)
         if assessed.drop is not None:
             about = {"language": assessed.language or "", "size_bytes": item.size}
@@ -276,7 +276,7 @@ def identity(source: str, repository: str, path: str) -> dict[str, Any]:
     return {"path_id": path_id, "source": source, "repository": repository, "path": path}
 
 
-def write_refused(source: str, item: Refused, drops: writing.PartWriter, report: Report) -> None:
+def write_refused(source: str, item: Refused, drops: writing.PartWriter, report: DocumentCounters) -> None:
     """Count and write a file that could not be read at all."""
     about = {
         "language": "",

@@ -1,7 +1,7 @@
 """The documents step: sources to clean, deduplicated documents, and an account of everything left out.
 
 Owns the order of the work (ingest per source; then duplicates, contamination, syntax and personal data over
-all) and the artifact's layout. The rules are ``assess`` and ``duplicates``; reading is ``sources``.
+all) and the artifact's layout. The rules are ``document_rules`` and ``duplicates``; reading is ``sources``.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from daybreak_contracts.resources.run import Source
 from daybreak_contracts.steps import DocumentsArgs, DocumentsResult
 from daybreak_data import duplicates
 from daybreak_data.documents import finalize, ingest
-from daybreak_data.documents.counters import Report
+from daybreak_data.documents.counters import DocumentCounters
 from daybreak_data.duplicates import decontaminate
-from daybreak_data.rules import assess
+from daybreak_data.rules import document_rules
 from daybreak_data.sources import Listing, list_source
 from daybreak_data.spark.session import open_session, watched
 from daybreak_data.tables import reading, schemas, writing
@@ -78,7 +78,7 @@ def _digest_of(args: DocumentsArgs, ingested: Ingested) -> str:
             "step": names.STEP_DOCUMENTS,
             "codeVersions": [
                 CODE_VERSION,
-                assess.CODE_VERSION,
+                document_rules.CODE_VERSION,
                 duplicates.CODE_VERSION,
                 decontaminate.CODE_VERSION,
             ],
@@ -124,16 +124,16 @@ def _result(uri: str, manifest: artifacts.Manifest, *, cached: bool) -> Document
 def _write(
     spark: SparkSession, args: DocumentsArgs, ingested: Ingested, staging: Path, progress: Progress
 ) -> dict[str, Any]:
-    total = Report()
+    total = DocumentCounters()
     for _, manifest in ingested.values():
-        total.add(Report.of(manifest.result))
+        total.add(DocumentCounters.of(manifest.result))
     _require_documents(args, total)
     _copy_drops(ingested, staging)
-    description = reading.read_parts(spark, _files(ingested, ingest.DOCUMENTS), DESCRIPTION).persist()
+    description = reading.read(spark, _files(ingested, ingest.DOCUMENTS), DESCRIPTION).persist()
     try:
         with watched(spark, progress, "finding duplicates"):
             clusters = _find_clusters(spark, args, ingested, description)
-            removed = _write_clusters(clusters, staging) if clusters is not None else Report()
+            removed = _write_clusters(clusters, staging) if clusters is not None else DocumentCounters()
         with watched(spark, progress, "checking syntax and personal data"):
             finished = _finish(spark, args, ingested, clusters, removed.dropped.total(), staging)
     finally:
@@ -153,7 +153,7 @@ def _write(
     }
 
 
-def _require_documents(args: DocumentsArgs, total: Report) -> None:
+def _require_documents(args: DocumentsArgs, total: DocumentCounters) -> None:
     if total.num_documents:
         return
     counts = ", ".join(f"{reason} {count}" for reason, count in total.dropped.most_common())
@@ -188,12 +188,12 @@ def _find_clusters(
     if scope == "Exact":
         return exact
     unique = description.join(exact.where("NOT kept").select("path_id"), "path_id", "left_anti")
-    signatures = reading.read_parts(spark, _files(ingested, ingest.SIGNATURES), ingest.SIGNATURE_COLUMNS)
+    signatures = reading.read(spark, _files(ingested, ingest.SIGNATURES), ingest.SIGNATURE_COLUMNS)
     near = duplicates.find_near_duplicates(signatures, unique, float(args.data.duplicates.threshold))
     return exact.unionByName(near).localCheckpoint(eager=True)
 
 
-def _write_clusters(clusters: DataFrame, staging: Path) -> Report:
+def _write_clusters(clusters: DataFrame, staging: Path) -> DocumentCounters:
     """Write the clusters and a drop for each member that is not kept: small tables beside the text, one task."""
     from pyspark.sql import functions as f
 
@@ -202,9 +202,9 @@ def _write_clusters(clusters: DataFrame, staging: Path) -> Report:
     return _sum(ordered.mapInArrow(partial(finalize.write_clusters, staging=str(staging)), REPORT_SCHEMA))
 
 
-def _sum(reports: DataFrame) -> Report:
+def _sum(reports: DataFrame) -> DocumentCounters:
     """Run the tasks and add up what they counted, in the order of their parts."""
-    total = Report()
+    total = DocumentCounters()
     for row in sorted(reports.toArrow().to_pylist(), key=lambda row: int(row["part"])):
         total.add(pickle.loads(row["report"]))  # made by our own task of this very run
     return total
@@ -217,13 +217,13 @@ def _finish(
     clusters: DataFrame | None,
     num_removed: int,
     staging: Path,
-) -> Report:
+) -> DocumentCounters:
     """Judge what is left and write the last parts: rows go to the part that their id says, in that order."""
     from pyspark.sql import functions as f
 
     num_bytes = sum(int(manifest.result["document_bytes"]) for _, manifest in ingested.values())
     num_parts = min(max(1, -(-num_bytes // PART_BYTES)), MAX_PARTS)
-    documents = reading.read_parts(spark, _files(ingested, ingest.DOCUMENTS), schemas.INGESTED)
+    documents = reading.read(spark, _files(ingested, ingest.DOCUMENTS), schemas.INGESTED)
     if clusters is not None and num_removed:
         removed = clusters.where("NOT kept").select("path_id")
         few = num_removed <= MAX_BROADCAST_ROWS
@@ -231,7 +231,7 @@ def _finish(
     part = f.pmod(f.col("path_id"), f.lit(num_parts)).cast("int")
     ordered = documents.repartitionById(num_parts, part).sortWithinPartitions("path_id")
     finish = finalize.Finish(
-        assess.options_of(args.data), "HumanEval" in args.data.decontaminate, num_parts, str(staging)
+        document_rules.options_of(args.data), "HumanEval" in args.data.decontaminate, num_parts, str(staging)
     )
     task = partial(finalize.finish_partition, finish=finish)
     return _sum(ordered.mapInArrow(task, REPORT_SCHEMA))

@@ -17,7 +17,7 @@ KINDS: tuple[Kind, ...] = ("key", "email", "ipAddress")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Detection:
     """One piece of personal data; ``text[start:end] == value``, offsets in characters."""
 
     kind: Kind
@@ -58,16 +58,16 @@ def without_overlaps(spans: Iterable[Span]) -> list[Span]:
     return merged
 
 
-def to_findings(text: str, data: bytes, spans: Iterable[Span]) -> list[Finding]:
+def to_findings(text: str, data: bytes, spans: Iterable[Span]) -> list[Detection]:
     """Turn sorted spans without overlaps into findings, in one pass over the bytes."""
     findings = []
     if len(data) == len(text):  # ASCII: bytes are characters
-        return [Finding(s.kind, s.start, s.end, s.rule, text[s.start : s.end]) for s in spans]
+        return [Detection(s.kind, s.start, s.end, s.rule, text[s.start : s.end]) for s in spans]
     chars = position = 0
     for span in spans:
         chars += len(data[position : span.start].decode("utf-8", "surrogatepass"))
         value = data[span.start : span.end].decode("utf-8", "surrogatepass")
-        findings.append(Finding(span.kind, chars, chars + len(value), span.rule, value))
+        findings.append(Detection(span.kind, chars, chars + len(value), span.rule, value))
         chars += len(value)
         position = span.end
     return findings

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from daybreak_contracts.resources.run import Handling, PersonalData
-from daybreak_data.personal_data.finding import Finding, Kind
+from daybreak_data.personal_data.finding import Detection, Kind
 
 EMAIL_TOKEN = "<EMAIL>"
 KEY_TOKEN = "<KEY>"
@@ -28,7 +28,7 @@ class Redacted:
     """The text after replacement and the findings (offsets in the original text) that were replaced."""
 
     text: str
-    findings: tuple[Finding, ...]
+    findings: tuple[Detection, ...]
 
 
 def handling_of(kind: Kind, handling: PersonalData) -> Handling:
@@ -38,12 +38,12 @@ def handling_of(kind: Kind, handling: PersonalData) -> Handling:
     return handling.ip_addresses if kind == "ipAddress" else handling.keys
 
 
-def must_drop(findings: Sequence[Finding], handling: PersonalData) -> bool:
+def must_drop(findings: Sequence[Detection], handling: PersonalData) -> bool:
     """Tell whether the manifest asks to drop the file for one of the findings."""
     return any(handling_of(finding.kind, handling) == "Drop" for finding in findings)
 
 
-def redact(text: str, findings: Sequence[Finding], handling: PersonalData) -> Redacted:
+def redact(text: str, findings: Sequence[Detection], handling: PersonalData) -> Redacted:
     """Replace what is to be redacted; findings of kinds that are kept stay as they are."""
     chosen = tuple(f for f in findings if handling_of(f.kind, handling) == "Redact")
     replacements: dict[tuple[Kind, str], str] = {}
@@ -62,7 +62,7 @@ def redact(text: str, findings: Sequence[Finding], handling: PersonalData) -> Re
     return Redacted("".join(pieces), chosen)
 
 
-def _replacement(finding: Finding, next_v4: Callable[[], str], next_v6: Callable[[], str]) -> str:
+def _replacement(finding: Detection, next_v4: Callable[[], str], next_v6: Callable[[], str]) -> str:
     if finding.kind == "email":
         return EMAIL_TOKEN
     if finding.kind == "key":

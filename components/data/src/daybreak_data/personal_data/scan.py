@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Iterator
 
 from daybreak_data.personal_data import addresses, assignments, emails
-from daybreak_data.personal_data.finding import Finding, Span, encode, to_findings, without_overlaps
+from daybreak_data.personal_data.finding import Detection, Span, encode, to_findings, without_overlaps
 from daybreak_data.personal_data.key_rules import KEY_RULES
 from daybreak_data.personal_data.keys import find_formed_keys
 from daybreak_data.personal_data.patterns import Gates
@@ -36,7 +36,7 @@ def _finders() -> tuple[Gates, tuple[Finder, ...]]:
     return Gates(heads), tuple(finders)
 
 
-def find_personal_data(text: str, path: str) -> list[Finding]:
+def find_personal_data(text: str, path: str) -> list[Detection]:
     """Return what is personal in ``text``: sorted, without overlaps, offsets in characters.
 
     ``path`` only tells the kind of file (a lock file is full of hashes, ``.env`` has values without quotes).

@@ -1,7 +1,7 @@
 """The comment text at the head of a file, for rules that must not read code or strings.
 
 Owns: how comments and strings look in the families of languages, as far as a head of 4 KB needs it.
-Does not own: what the text says (generated.py) and full lexing (strict.py counts with the same scanner).
+Does not own: what the text says (generated.py) and full lexing (opencoder.py counts with the same scanner).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which texts are good enough to learn from, and the rule that says no.
 
 Owns: StarCoder2's published rules as an ordered table, thresholds with their source beside them. Pure.
-Does not own: OpenCoder's rules of the profile Strict (strict.py) and generated code (generated.py).
+Does not own: OpenCoder's rules of the profile Strict (opencoder.py) and generated code (generated.py).
 
 Sources: StarCoder2 and The Stack v2 (arXiv 2402.19173, section 3 and appendix), bigcode-dataset/preprocessing,
 as collected in data.md A2.
@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any, Literal
 
 from daybreak_data.rules.languages import family_of
-from daybreak_data.rules.measures import Document
+from daybreak_data.rules.measures import MeasuredText
 
 Profile = Literal["None", "StarCoder2", "Strict"]
 
@@ -50,7 +50,7 @@ _INVISIBLE = rb"(?is)<(?:script|style)\b[^>]*>.*?</(?:script|style)\s*>|<!--.*?-
 
 
 @dataclass(frozen=True)
-class Drop:
+class FilterDrop:
     """``reason`` in kebab case, for counting; ``detail`` with the measured value, for a person."""
 
     reason: str
@@ -58,51 +58,51 @@ class Drop:
 
 
 @dataclass(frozen=True)
-class Rule:
+class FilterRule:
     """A sentence-named check, and the reason that is counted when it gives a detail."""
 
     reason: str
-    check: Callable[[Document], str | None]
+    check: Callable[[MeasuredText], str | None]
 
 
-def check_filters(text: str, language: str | None, path: str, profile: Profile) -> Drop | None:
+def check_filters(text: str, language: str | None, path: str, profile: Profile) -> FilterDrop | None:
     """The first rule of the profile that drops the text, or None."""
-    document = Document(text, language, path)
+    document = MeasuredText(text, language, path)
     for rule in rules_of(profile):
         detail = rule.check(document)
         if detail is not None:
-            return Drop(rule.reason, detail)
+            return FilterDrop(rule.reason, detail)
     return None
 
 
-def has_too_many_lines(document: Document) -> str | None:
+def has_too_many_lines(document: MeasuredText) -> str | None:
     """More than 100,000 lines."""
     count = len(document.lines)
     return f"{count} lines, at most {MOST_LINES}" if count > MOST_LINES else None
 
 
-def has_a_line_that_is_too_long(document: Document) -> str | None:
+def has_a_line_that_is_too_long(document: MeasuredText) -> str | None:
     """A line of more than 1,000 characters; 100,000 where prose or data stands on long lines."""
     limit = LONGEST_LINE_OF_PROSE if _is_long_lined(document) else LONGEST_LINE
     longest = document.longest_line
     return f"a line of {longest} characters, at most {limit}" if longest > limit else None
 
 
-def has_lines_that_are_long_on_average(document: Document) -> str | None:
+def has_lines_that_are_long_on_average(document: MeasuredText) -> str | None:
     """A mean of more than 100 characters, except where prose or data stands on long lines."""
     if _is_long_lined(document) or document.mean_line <= MEAN_LINE:
         return None
     return f"{document.mean_line:.1f} characters a line on average, at most {MEAN_LINE}"
 
 
-def has_too_few_letters(document: Document) -> str | None:
+def has_too_few_letters(document: MeasuredText) -> str | None:
     """Less than a quarter of the characters are letters (letters and digits in assembly)."""
     count = document.letters + (document.digits if document.language in DIGITS_COUNT else 0)
     share = document.share(count)
     return f"{share:.1%} letters, at least {LEAST_LETTERS:.0%}" if share < LEAST_LETTERS else None
 
 
-def holds_encoded_data(document: Document) -> str | None:
+def holds_encoded_data(document: MeasuredText) -> str | None:
     """Base64, hexadecimal bytes or Unicode escapes: one run over 1,024 characters or half of the file."""
     if not _has_encoded()(document.data):
         return None
@@ -116,7 +116,7 @@ def holds_encoded_data(document: Document) -> str | None:
     return None
 
 
-def is_a_data_file_with_too_many_lines(document: Document) -> str | None:
+def is_a_data_file_with_too_many_lines(document: MeasuredText) -> str | None:
     """Text, JSON, YAML, OWL or DOT of more than 512 lines."""
     count = len(document.lines)
     if _family(document) not in DATA_FORMATS or count <= MOST_DATA_LINES:
@@ -124,7 +124,7 @@ def is_a_data_file_with_too_many_lines(document: Document) -> str | None:
     return f"{count} lines of {document.language}, at most {MOST_DATA_LINES}"
 
 
-def is_a_data_file_of_unfit_size(document: Document) -> str | None:
+def is_a_data_file_of_unfit_size(document: MeasuredText) -> str | None:
     """JSON or YAML of less than 50 or more than 5,000 characters."""
     count = len(document.text)
     if _family(document) not in ("json", "yaml") or LEAST_DATA <= count <= MOST_DATA:
@@ -132,7 +132,7 @@ def is_a_data_file_of_unfit_size(document: Document) -> str | None:
     return f"{count} characters of {document.language}, from {LEAST_DATA} to {MOST_DATA}"
 
 
-def is_html_with_little_text(document: Document) -> str | None:
+def is_html_with_little_text(document: MeasuredText) -> str | None:
     """HTML whose visible text is under 100 characters or under a fifth of the file."""
     if document.language != "html":
         return None
@@ -145,7 +145,7 @@ def is_html_with_little_text(document: Document) -> str | None:
     )
 
 
-def is_xml_in_disguise(document: Document) -> str | None:
+def is_xml_in_disguise(document: MeasuredText) -> str | None:
     """An XML declaration in the first 100 characters of something that is called otherwise."""
     if _family(document) in XML_DIALECTS or "<?xml version=" not in document.text[:XML_HEAD]:
         return None
@@ -153,20 +153,20 @@ def is_xml_in_disguise(document: Document) -> str | None:
 
 
 STARCODER2 = (
-    Rule("too-many-lines", has_too_many_lines),
-    Rule("long-line", has_a_line_that_is_too_long),
-    Rule("long-mean-line", has_lines_that_are_long_on_average),
-    Rule("few-letters", has_too_few_letters),
-    Rule("xml-in-disguise", is_xml_in_disguise),
-    Rule("data-file-lines", is_a_data_file_with_too_many_lines),
-    Rule("data-file-size", is_a_data_file_of_unfit_size),
-    Rule("encoded-data", holds_encoded_data),
-    Rule("little-visible-text", is_html_with_little_text),
+    FilterRule("too-many-lines", has_too_many_lines),
+    FilterRule("long-line", has_a_line_that_is_too_long),
+    FilterRule("long-mean-line", has_lines_that_are_long_on_average),
+    FilterRule("few-letters", has_too_few_letters),
+    FilterRule("xml-in-disguise", is_xml_in_disguise),
+    FilterRule("data-file-lines", is_a_data_file_with_too_many_lines),
+    FilterRule("data-file-size", is_a_data_file_of_unfit_size),
+    FilterRule("encoded-data", holds_encoded_data),
+    FilterRule("little-visible-text", is_html_with_little_text),
 )
 
 
 @cache
-def rules_of(profile: Profile) -> tuple[Rule, ...]:
+def rules_of(profile: Profile) -> tuple[FilterRule, ...]:
     """The table of a profile; Strict adds to StarCoder2."""
     if profile == "None":
         return ()
@@ -177,11 +177,11 @@ def rules_of(profile: Profile) -> tuple[Rule, ...]:
     return STARCODER2 + OPENCODER
 
 
-def _is_long_lined(document: Document) -> bool:
+def _is_long_lined(document: MeasuredText) -> bool:
     return _family(document) in LONG_LINED
 
 
-def _family(document: Document) -> str:
+def _family(document: MeasuredText) -> str:
     return family_of(document.language) if document.language else ""
 
 

@@ -1,7 +1,7 @@
 """Whether a file was written by a program, and which rule says so.
 
 Owns: linguist's predicates (data in rules/generated.json, logic here) and the phrases that real generators
-leave in comments. Pure. Does not own: what is dropped for it (assess.py).
+leave in comments. Pure. Does not own: what is dropped for it (document_rules.py).
 
 OpenCoder drops every file with "generate" in its first 200 characters, hence ``def generate_report``; here a
 phrase counts only as comment text in the first 40 lines and 4 KB, with word bounds.

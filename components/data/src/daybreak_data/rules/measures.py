@@ -1,7 +1,7 @@
 """What the filters look at: a text and its measures, each computed once and only if a rule asks.
 
 Owns the measuring, in bytes and built-in string methods (no loop over characters in Python).
-Does not own thresholds; they stand in filters.py and strict.py.
+Does not own thresholds; they stand in filters.py and opencoder.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _ASCII = bytes(range(128))
 _WHITE = b" \t\n\r\v\f"
 
 
-class Document:
+class MeasuredText:
     """A file's text, language key and path; ``None`` where the language is not known."""
 
     def __init__(self, text: str, language: str | None, path: str) -> None:

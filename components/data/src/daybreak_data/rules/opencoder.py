@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from daybreak_data.rules.comments import comment_and_string_chars
-from daybreak_data.rules.filters import Rule
-from daybreak_data.rules.measures import Document
+from daybreak_data.rules.filters import FilterRule
+from daybreak_data.rules.measures import MeasuredText
 
 MOST_BYTES = 3_000_000
 LEAST_CHARS, LEAST_WORDS, LEAST_LINES = 50, 30, 10
@@ -57,7 +57,7 @@ _NO_LOGIC = re.compile(
 _ONE_LINER = re.compile(r"^([ \t]*)def [^\n]*:\n\1[ \t]+return\b[^\n]*\n(?!\1[ \t])", re.MULTILINE)
 
 
-def is_too_big_or_too_small(document: Document) -> str | None:
+def is_too_big_or_too_small(document: MeasuredText) -> str | None:
     """Over 3 MB, or under 50 characters, 30 words or 10 lines."""
     if len(document.data) > MOST_BYTES:
         return f"{len(document.data)} bytes, at most {MOST_BYTES}"
@@ -71,7 +71,7 @@ def is_too_big_or_too_small(document: Document) -> str | None:
     return None
 
 
-def has_words_of_unlikely_length(document: Document) -> str | None:
+def has_words_of_unlikely_length(document: MeasuredText) -> str | None:
     """A mean word of under 2 or over 10 characters, or two fifths of the text in words over 20."""
     words = _WORD.findall(document.text)
     if not words:
@@ -83,13 +83,13 @@ def has_words_of_unlikely_length(document: Document) -> str | None:
     return _over(long, MOST_LONG_WORDS, "in long words")
 
 
-def has_lines_that_are_short_on_average(document: Document) -> str | None:
+def has_lines_that_are_short_on_average(document: MeasuredText) -> str | None:
     """A mean of less than five characters."""
     mean = document.mean_line
     return f"{mean:.1f} characters a line, at least {LEAST_MEAN_LINE}" if mean < LEAST_MEAN_LINE else None
 
 
-def is_not_mostly_letters(document: Document) -> str | None:
+def is_not_mostly_letters(document: MeasuredText) -> str | None:
     """Under half of the visible characters are letters, or over a fifth of all digits (SQL: 0.3)."""
     visible = len(document.text) - document.white
     if visible and document.letters / visible < LEAST_LETTERS:
@@ -98,14 +98,14 @@ def is_not_mostly_letters(document: Document) -> str | None:
     return _over(document.share(document.digits), most, "digits")
 
 
-def is_mostly_white_or_broken(document: Document) -> str | None:
+def is_mostly_white_or_broken(document: MeasuredText) -> str | None:
     """Over half white space, or over 1 % replacement characters."""
     white = _over(document.share(document.white), MOST_WHITE, "white space")
     broken = document.share(document.text.count("\ufffd"))
     return white or _over(broken, MOST_REPLACEMENTS, "replacement characters")
 
 
-def is_mostly_comments_or_strings(document: Document) -> str | None:
+def is_mostly_comments_or_strings(document: MeasuredText) -> str | None:
     """Over 0.8 comments, or over 0.6 strings (strings do not count in data and markup)."""
     comments, strings = comment_and_string_chars(document.text, document.language)
     if document.language in DATA:
@@ -114,14 +114,14 @@ def is_mostly_comments_or_strings(document: Document) -> str | None:
     return found or _over(document.share(strings), MOST_STRINGS, "strings")
 
 
-def is_mostly_hexadecimal(document: Document) -> str | None:
+def is_mostly_hexadecimal(document: MeasuredText) -> str | None:
     """Over two fifths of the characters stand in hexadecimal words that hold a digit."""
     words = _HEX_WORD.findall(document.text)
     count = sum(len(word) for word in words if any(map(str.isdigit, word)))
     return _over(document.share(count), MOST_HEX_WORDS, "hexadecimal words")
 
 
-def repeats_itself(document: Document) -> str | None:
+def repeats_itself(document: MeasuredText) -> str | None:
     """Too many equal lines, or word n-grams that cover too much of the text."""
     filled = [line.strip() for line in document.lines if line.strip()]
     if filled:
@@ -140,7 +140,7 @@ def repeats_itself(document: Document) -> str | None:
     return None
 
 
-def is_an_exercise_or_all_asserts(document: Document) -> str | None:
+def is_an_exercise_or_all_asserts(document: MeasuredText) -> str | None:
     """Over 1 % of lines with TODO, FIXME or "your code here", or over 0.4 asserts."""
     if document.language in DATA or not document.lines:
         return None
@@ -152,7 +152,7 @@ def is_an_exercise_or_all_asserts(document: Document) -> str | None:
     )
 
 
-def is_python_without_substance(document: Document) -> str | None:
+def is_python_without_substance(document: MeasuredText) -> str | None:
     """Too many lines that pass, import, print, define or only return, or too few with logic."""
     if document.language != "python":
         return None
@@ -179,7 +179,7 @@ def is_python_without_substance(document: Document) -> str | None:
     return None
 
 
-def is_c_without_substance(document: Document) -> str | None:
+def is_c_without_substance(document: MeasuredText) -> str | None:
     """C or C++ with more than one ``main``, or over 0.8 preprocessor lines."""
     if document.language not in ("c", "cpp"):
         return None
@@ -191,32 +191,32 @@ def is_c_without_substance(document: Document) -> str | None:
     return _over(directives / max(len(filled), 1), MOST_PREPROCESSOR, "preprocessor lines")
 
 
-def is_a_go_test(document: Document) -> str | None:
+def is_a_go_test(document: MeasuredText) -> str | None:
     """A ``_test.go`` file; one of five is kept."""
     if document.language != "go" or not document.path.endswith("_test.go"):
         return None
     return f"a Go test; {1 - DROPPED_OF_DRAWN:.0%} of them are kept" if is_drawn(document) else None
 
 
-def is_drawn(document: Document) -> bool:
+def is_drawn(document: MeasuredText) -> bool:
     """True for four of five texts, by the text's own digest."""
     digest = hashlib.sha256(document.data).digest()
     return int.from_bytes(digest[:8], "big") < DROPPED_OF_DRAWN * 2**64
 
 
 OPENCODER = (
-    Rule("unfit-size", is_too_big_or_too_small),
-    Rule("unlikely-words", has_words_of_unlikely_length),
-    Rule("short-mean-line", has_lines_that_are_short_on_average),
-    Rule("not-mostly-letters", is_not_mostly_letters),
-    Rule("mostly-white-or-broken", is_mostly_white_or_broken),
-    Rule("mostly-comments-or-strings", is_mostly_comments_or_strings),
-    Rule("hexadecimal", is_mostly_hexadecimal),
-    Rule("exercise-or-asserts", is_an_exercise_or_all_asserts),
-    Rule("python-without-substance", is_python_without_substance),
-    Rule("c-without-substance", is_c_without_substance),
-    Rule("go-test", is_a_go_test),
-    Rule("repetition", repeats_itself),
+    FilterRule("unfit-size", is_too_big_or_too_small),
+    FilterRule("unlikely-words", has_words_of_unlikely_length),
+    FilterRule("short-mean-line", has_lines_that_are_short_on_average),
+    FilterRule("not-mostly-letters", is_not_mostly_letters),
+    FilterRule("mostly-white-or-broken", is_mostly_white_or_broken),
+    FilterRule("mostly-comments-or-strings", is_mostly_comments_or_strings),
+    FilterRule("hexadecimal", is_mostly_hexadecimal),
+    FilterRule("exercise-or-asserts", is_an_exercise_or_all_asserts),
+    FilterRule("python-without-substance", is_python_without_substance),
+    FilterRule("c-without-substance", is_c_without_substance),
+    FilterRule("go-test", is_a_go_test),
+    FilterRule("repetition", repeats_itself),
 )
 
 

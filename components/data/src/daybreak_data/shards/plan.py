@@ -47,7 +47,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ShardPlan:
     """The split, and how many partitions each side has. Partitions of ``held_out`` come after those of ``train``."""
 
     split: Split
@@ -121,7 +121,9 @@ def choose_split(units: Hashes, sizes: Longs, share: float) -> tuple[int, tuple[
     return int(cut), tuple(int(value) for value in np.sort(never))
 
 
-def make_plan(repositories: Sequence[str], path_ids: Longs, sizes: Longs, share: float, seed: int) -> Plan:
+def make_plan(
+    repositories: Sequence[str], path_ids: Longs, sizes: Longs, share: float, seed: int
+) -> ShardPlan:
     """Return the plan for these documents; fewer than two of them cannot be split, which is a UserError.
 
     One repository alone is split by file: a person may well train on a single one, and a held-out part that shares
@@ -144,7 +146,7 @@ def make_plan(repositories: Sequence[str], path_ids: Longs, sizes: Longs, share:
     totals = np.bincount(inverse, weights=sizes).astype(np.int64)
     split = Split(unit, *choose_split(distinct, totals, share), note)
     held_out = split.held_out(hashes)
-    return Plan(
+    return ShardPlan(
         split,
         seed,
         num_train=num_partitions(int(sizes[~held_out].sum())),

@@ -1,7 +1,7 @@
 """The shards step: documents and a tokenizer to packed token samples, training and held-out apart.
 
-Owns the order of the work (plan, write what is missing, join) and the artifact's layout; ``shard_plan`` decides,
-``shard_writer`` writes one partition. Killed at any moment, the finished partitions are used again.
+Owns the order of the work (plan, write what is missing, join) and the artifact's layout; ``plan`` decides,
+``writer`` writes one partition. Killed at any moment, the finished partitions are used again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from daybreak_contracts.errors import UserError
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import ShardArgs, ShardResult
 from daybreak_data.shards import mds, writer
-from daybreak_data.shards.plan import HELD_OUT, TRAIN, Plan, make_plan
+from daybreak_data.shards.plan import HELD_OUT, TRAIN, ShardPlan, make_plan
 from daybreak_data.spark.session import open_session, watched
 from daybreak_data.tables import reading
 from daybreak_data.tokenizer.step import TOKENIZER_FILE, vocabulary_size
@@ -86,7 +86,7 @@ def _write(
     dtype = "uint16" if vocabulary_size(tokenizer_json) <= 1 << 16 else "uint32"
     work_dir = Path(args.work_dir)
     work_dir.mkdir(parents=True, exist_ok=True)
-    job = writer.Job(tokenizer_json, dtype, args.context_length, parts, str(work_dir.absolute()))
+    job = writer.ShardTask(tokenizer_json, dtype, args.context_length, parts, str(work_dir.absolute()))
     missing = [
         part for part in range(plan.num_partitions) if writer.finished(parts, folder_of(plan, part)) is None
     ]
@@ -96,12 +96,12 @@ def _write(
     return join(plan, job, staging)
 
 
-def folder_of(plan: Plan, part: int) -> str:
+def folder_of(plan: ShardPlan, part: int) -> str:
     """Return the folder of a partition below the folder of finished ones."""
     return "-".join(plan.name(part))
 
 
-def read_plan(files: list[str], share: float, seed: int) -> Plan:
+def read_plan(files: list[str], share: float, seed: int) -> ShardPlan:
     """Return the plan for the documents in these files."""
     repositories: list[str] = []
     path_ids, sizes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
@@ -115,8 +115,8 @@ def read_plan(files: list[str], share: float, seed: int) -> Plan:
 def write_missing(
     session: SparkSession,
     files: list[str],
-    plan: Plan,
-    job: writer.Job,
+    plan: ShardPlan,
+    job: writer.ShardTask,
     missing: list[int],
     progress: Progress,
 ) -> None:
@@ -133,7 +133,7 @@ def write_missing(
         ordered.mapInArrow(write, "part int").collect()
 
 
-def placed(session: SparkSession, files: list[str], plan: Plan, wanted: frozenset[int]) -> DataFrame:
+def placed(session: SparkSession, files: list[str], plan: ShardPlan, wanted: frozenset[int]) -> DataFrame:
     """Return the documents of the wanted partitions, each with its partition and its place in it."""
 
     def place(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -148,7 +148,7 @@ def placed(session: SparkSession, files: list[str], plan: Plan, wanted: frozense
     return reading.read_through(session, files, COLUMNS, place, SORTED)
 
 
-def join(plan: Plan, job: writer.Job, staging: Path) -> dict[str, Any]:
+def join(plan: ShardPlan, job: writer.ShardTask, staging: Path) -> dict[str, Any]:
     """Lay the finished partitions out as the artifact, with one index a side, and return the step's result."""
     told: dict[str, list[dict[str, Any]]] = {TRAIN: [], HELD_OUT: []}
     indexes: dict[str, list[dict[str, Any]]] = {TRAIN: [], HELD_OUT: []}

@@ -35,7 +35,7 @@ PROVENANCE = ("path_id", "source", "repository", "path", "language", "licence")
 
 
 @dataclass(frozen=True)
-class Job:
+class ShardTask:
     """What every partition of a run needs; small enough to travel with each task, but for the tokenizer."""
 
     tokenizer_json: str = field(repr=False)
@@ -56,13 +56,13 @@ def _encoder(tokenizer_json: str) -> encoding.Encoder:
 class PartitionWriter:
     """Packs the documents of one partition, in the order in which they come."""
 
-    def __init__(self, job: Job, name: str) -> None:
-        self._job = job
+    def __init__(self, task: ShardTask, name: str) -> None:
+        self._task = task
         self._name = name
         self._encoder: encoding.Encoder | None = None
-        self._folder = _scratch(job, name)
-        self._mds = mds.MdsWriter(self._folder, job.dtype, job.context_length, job.size_limit)
-        self._rest = np.empty(0, job.dtype)
+        self._folder = _scratch(task, name)
+        self._mds = mds.MdsWriter(self._folder, task.dtype, task.context_length, task.size_limit)
+        self._rest = np.empty(0, task.dtype)
         self._num_tokens = 0
         self._num_bytes = 0
         self._rows: list[pa.Table] = []
@@ -72,7 +72,7 @@ class PartitionWriter:
         texts: list[str] = batch.column("text").to_pylist()
         if self._encoder is None:
             self._encoder = encoding.check_parity(
-                _encoder(self._job.tokenizer_json), texts[:PARITY_DOCUMENTS]
+                _encoder(self._task.tokenizer_json), texts[:PARITY_DOCUMENTS]
             )
         lengths: list[int] = []
         for some in _slices(texts):
@@ -83,12 +83,12 @@ class PartitionWriter:
         self._num_bytes += sum(len(text.encode()) for text in texts)
 
     def _pack(self, encoded: Sequence[encoding.Ids]) -> None:
-        end = np.array([names.SPECIAL_TOKENS.index(names.END_OF_TEXT)], self._job.dtype)
+        end = np.array([names.SPECIAL_TOKENS.index(names.END_OF_TEXT)], self._task.dtype)
         pieces = [self._rest]
         for ids in encoded:
-            pieces += [ids.astype(self._job.dtype), end]
+            pieces += [ids.astype(self._task.dtype), end]
         stream = np.concatenate(pieces)
-        length = self._job.context_length
+        length = self._task.context_length
         whole = len(stream) // length * length
         self._rest = stream[whole:]
         if whole:
@@ -111,10 +111,10 @@ class PartitionWriter:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        padding = -self._num_tokens % self._job.context_length
+        padding = -self._num_tokens % self._task.context_length
         pad = names.SPECIAL_TOKENS.index(names.FIM_PAD)
         if padding:
-            filled = np.concatenate([self._rest, np.full(padding, pad, self._job.dtype)])
+            filled = np.concatenate([self._rest, np.full(padding, pad, self._task.dtype)])
             self._mds.write(filled.reshape(1, -1))
         shards = self._mds.finish()
         rows = pa.concat_tables(self._rows)
@@ -128,7 +128,7 @@ class PartitionWriter:
             "shards": shards,
             "files": _files(self._folder),
         }
-        _publish(self._folder, storage.join(self._job.parts, self._name), state)
+        _publish(self._folder, storage.join(self._task.parts, self._name), state)
 
     def discard(self) -> None:
         """Remove what was written and not finished."""
@@ -149,9 +149,9 @@ def _slices(texts: list[str]) -> Iterator[list[str]]:
         yield run
 
 
-def _scratch(job: Job, name: str) -> Path:
+def _scratch(task: ShardTask, name: str) -> Path:
     """Return a fresh folder: beside the target when that is local, so that a rename publishes it."""
-    parent = Path(job.work_dir) if storage.is_remote(job.parts) else storage.local_path(job.parts)
+    parent = Path(task.work_dir) if storage.is_remote(task.parts) else storage.local_path(task.parts)
     folder = parent / f".{name}.{uuid.uuid4().hex}"
     folder.mkdir(parents=True)
     return folder
@@ -193,7 +193,7 @@ def finished(parts: str, name: str) -> dict[str, Any] | None:
 
 
 def write_partitions(
-    batches: Iterator[pa.RecordBatch], job: Job, folders: Sequence[str]
+    batches: Iterator[pa.RecordBatch], task: ShardTask, folders: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
     """Write the partitions whose documents come in ``batches``, sorted by their column ``part``; yield their numbers.
 
@@ -208,7 +208,7 @@ def write_partitions(
                 if part != current or writer is None:
                     if writer is not None:
                         writer.finish()
-                    writer, current = PartitionWriter(job, folders[part]), part
+                    writer, current = PartitionWriter(task, folders[part]), part
                 writer.add(rows)
         if writer is not None:
             writer.finish()

@@ -8,7 +8,15 @@ from collections.abc import Iterable, Iterator
 from daybreak_contracts.resources.run import Source
 from daybreak_data.sources.archives import list_archives, read_archives
 from daybreak_data.sources.directory import list_directory, read_files
-from daybreak_data.sources.entries import Contents, Entry, FileRef, Listing, Reader, Refused, UnreadableError
+from daybreak_data.sources.entries import (
+    Contents,
+    FileRef,
+    Listing,
+    Reader,
+    Refused,
+    SourceEntry,
+    UnreadableError,
+)
 from daybreak_data.sources.git import list_git, read_blobs
 from daybreak_data.sources.installed_packages import current_folders, list_installed_packages
 from daybreak_data.sources.parquet import list_parquet, read_rows
@@ -35,7 +43,7 @@ def list_source(source: Source, work_dir: str) -> Listing:
     return list_installed_packages(source.name, source.installed_packages, current_folders())
 
 
-def read(refs: Iterable[FileRef]) -> Iterator[Entry | Refused]:
+def read(refs: Iterable[FileRef]) -> Iterator[SourceEntry | Refused]:
     """Yield everything inside these references, in their order."""
     for kind, group in itertools.groupby(refs, key=lambda ref: ref.kind):
         yield from READERS[kind](group)

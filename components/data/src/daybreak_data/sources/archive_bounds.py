@@ -22,7 +22,7 @@ MAX_HEADER_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Bounds:
+class ArchiveBounds:
     """The bounds of one archive; tests make them small."""
 
     max_members: int = MAX_MEMBERS
@@ -40,7 +40,7 @@ class BombError(Exception):
         self.detail = detail
 
 
-def check_expansion(bounds: Bounds, packed: int, unpacked: int) -> None:
+def check_expansion(bounds: ArchiveBounds, packed: int, unpacked: int) -> None:
     """Raise BombError when an archive of ``packed`` bytes has given too many ``unpacked`` ones."""
     if unpacked > bounds.max_total_bytes:
         raise BombError("archive-too-large", f"unpacks to more than {bounds.max_total_bytes} bytes")
@@ -48,7 +48,7 @@ def check_expansion(bounds: Bounds, packed: int, unpacked: int) -> None:
         raise BombError("archive-bomb", f"unpacks to more than {bounds.max_ratio} times its size")
 
 
-def check_members(bounds: Bounds, members: int) -> None:
+def check_members(bounds: ArchiveBounds, members: int) -> None:
     """Raise BombError when there are too many members."""
     if members > bounds.max_members:
         raise BombError("archive-too-many-members", f"more than {bounds.max_members} members")
@@ -73,7 +73,7 @@ def rest_of(archive: str, error: BombError) -> Refused:
 class BoundedReader:
     """A stream of decompressed bytes that stops at the bounds; ``source`` tells how many packed ones it took."""
 
-    def __init__(self, stream: BinaryIO, size: int, bounds: Bounds) -> None:
+    def __init__(self, stream: BinaryIO, size: int, bounds: ArchiveBounds) -> None:
         self._stream = stream
         self._size = size
         self._bounds = bounds

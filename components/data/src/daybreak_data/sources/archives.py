@@ -19,13 +19,13 @@ from daybreak_contracts import storage
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import ArchivesSource
 from daybreak_data.sources import tar_members, zip_members
-from daybreak_data.sources.archive_bounds import BombError, BoundedReader, Bounds, rest_of
+from daybreak_data.sources.archive_bounds import ArchiveBounds, BombError, BoundedReader, rest_of
 from daybreak_data.sources.entries import (
     Contents,
-    Entry,
     FileRef,
     Listing,
     Refused,
+    SourceEntry,
     UnreadableError,
     shortest_unique_names,
 )
@@ -109,13 +109,15 @@ def format_of(head: bytes) -> str:
     return "tar" if tar_members.is_header(head) else ""
 
 
-def read_archives(refs: Iterable[FileRef], bounds: Bounds | None = None) -> Iterator[Entry | Refused]:
+def read_archives(
+    refs: Iterable[FileRef], bounds: ArchiveBounds | None = None
+) -> Iterator[SourceEntry | Refused]:
     """Yield the members of archives in the order in which they lie there, each path once."""
     for ref in refs:
-        yield from _read(ref, bounds or Bounds())
+        yield from _read(ref, bounds or ArchiveBounds())
 
 
-def _read(ref: FileRef, bounds: Bounds) -> Iterator[Entry | Refused]:
+def _read(ref: FileRef, bounds: ArchiveBounds) -> Iterator[SourceEntry | Refused]:
     fs, path = storage.filesystem(ref.location)
     try:
         with fs.open(path, "rb") as file:
@@ -132,7 +134,7 @@ def _read(ref: FileRef, bounds: Bounds) -> Iterator[Entry | Refused]:
         )
 
 
-def _guarded(items: Iterator[Entry | Refused]) -> Iterator[Entry | Refused]:
+def _guarded(items: Iterator[SourceEntry | Refused]) -> Iterator[SourceEntry | Refused]:
     """Refuse a path that comes a second time, and raise here what went wrong while a member was loaded."""
     seen: set[str] = set()
     failures: list[Exception] = []
@@ -159,7 +161,7 @@ def _noting(load: Callable[[], bytes], failures: list[Exception]) -> Callable[[]
     return noting
 
 
-def _members(file: BinaryIO, ref: FileRef, bounds: Bounds) -> Iterator[Entry | Refused]:
+def _members(file: BinaryIO, ref: FileRef, bounds: ArchiveBounds) -> Iterator[SourceEntry | Refused]:
     kind = format_of(file.read(512))
     file.seek(0)
     if kind == "zip":

@@ -10,10 +10,10 @@ from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import DirectorySource
 from daybreak_data.sources.entries import (
     Contents,
-    Entry,
     FileRef,
     Listing,
     Refused,
+    SourceEntry,
     displayable,
     fingerprint_of,
     read_capped,
@@ -78,10 +78,10 @@ def _refused(loose: str, item: Found) -> Refused:
     return Refused(repository, path, item.size, item.problem, item.detail)
 
 
-def read_files(refs: Iterable[FileRef]) -> Iterator[Entry | Refused]:
+def read_files(refs: Iterable[FileRef]) -> Iterator[SourceEntry | Refused]:
     """Yield plain local files."""
     for ref in refs:
-        yield Entry(ref.repository, ref.path, ref.licence, ref.size, _loader(Path(ref.location)))
+        yield SourceEntry(ref.repository, ref.path, ref.licence, ref.size, _loader(Path(ref.location)))
 
 
 def _loader(path: Path):  # type: ignore[no-untyped-def]

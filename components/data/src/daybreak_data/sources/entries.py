@@ -45,7 +45,7 @@ class FileRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SourceEntry:
     """One file that was found; ``load`` returns its bytes and must be called before the next entry is taken."""
 
     repository: str
@@ -130,4 +130,4 @@ def shortest_unique_names(locations: Iterable[str]) -> list[str]:
     return names
 
 
-Reader = Callable[[Iterable[FileRef]], Iterator[Entry | Refused]]
+Reader = Callable[[Iterable[FileRef]], Iterator[SourceEntry | Refused]]

@@ -21,10 +21,10 @@ from daybreak_data.sources.entries import (
     MAX_FILE_BYTES,
     VERSION_CONTROL_AND_CACHES,
     Contents,
-    Entry,
     FileRef,
     Listing,
     Refused,
+    SourceEntry,
     UnreadableError,
     displayable,
     shortest_unique_names,
@@ -197,7 +197,7 @@ def _tree(name: str, repository: str, clone: Path, commit: str) -> Iterator[File
             yield FileRef("blob", name, repository, path, "", int(size), digest, str(clone))
 
 
-def read_blobs(refs: Iterable[FileRef]) -> Iterator[Entry | Refused]:
+def read_blobs(refs: Iterable[FileRef]) -> Iterator[SourceEntry | Refused]:
     """Yield git objects; one ``git cat-file`` serves all neighbours of one clone."""
     for clone, group in itertools.groupby(refs, key=lambda ref: ref.location):
         command = ["git", *HARDENED, f"--git-dir={clone}", "cat-file", "--batch"]
@@ -212,7 +212,7 @@ def read_blobs(refs: Iterable[FileRef]) -> Iterator[Entry | Refused]:
             assert process.stdout is not None
             for ref in group:
                 load = _loader(process.stdin, process.stdout, ref)
-                yield Entry(ref.repository, ref.path, ref.licence, ref.size, load)
+                yield SourceEntry(ref.repository, ref.path, ref.licence, ref.size, load)
             process.stdin.close()
 
 

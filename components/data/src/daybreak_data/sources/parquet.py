@@ -17,10 +17,10 @@ from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import ParquetSource
 from daybreak_data.sources.entries import (
     Contents,
-    Entry,
     FileRef,
     Listing,
     Refused,
+    SourceEntry,
     displayable,
     fingerprint_of,
 )
@@ -156,7 +156,7 @@ def _rows(ref: FileRef, names: dict[str, str]) -> Iterator[tuple[int, dict[str, 
                 row += 1
 
 
-def read_rows(refs: Iterable[FileRef]) -> Iterator[Entry | Refused]:
+def read_rows(refs: Iterable[FileRef]) -> Iterator[SourceEntry | Refused]:
     """Yield the rows of row groups."""
     for ref in refs:
         repeated = set(json.loads(ref.details.get("repeated", "[]")))
@@ -171,7 +171,9 @@ def read_rows(refs: Iterable[FileRef]) -> Iterator[Entry | Refused]:
                 yield Refused(repository, path, 0, "no-content")
             else:
                 licence = _text(values.get("licence"))
-                yield Entry(repository, path, licence, size, _constant(data), _text(values.get("language")))
+                yield SourceEntry(
+                    repository, path, licence, size, _constant(data), _text(values.get("language"))
+                )
 
 
 def _text(value: Any) -> str:

@@ -15,7 +15,7 @@ EVERYTHING = (1 << 64) - 1
 
 
 @dataclass(frozen=True)
-class Sample:
+class HashSample:
     """Which files are in: those whose key is not above ``limit``."""
 
     seed: int
@@ -31,17 +31,17 @@ def sample_key(seed: int, repository: str, path: str) -> int:
     return xxhash.xxh3_64_intdigest(f"{repository}\0{path}".encode(), seed=seed)
 
 
-def draw(files: Iterable[tuple[str, str, int]], seed: int, max_bytes: int) -> Sample:
+def draw(files: Iterable[tuple[str, str, int]], seed: int, max_bytes: int) -> HashSample:
     """Return the sample of ``(repository, path, size)`` that fits into ``max_bytes``; one file at least."""
     keys, sizes = [], []
     for repository, path, size in files:
         keys.append(sample_key(seed, repository, path))
         sizes.append(size)
     if not keys:
-        return Sample(seed)
+        return HashSample(seed)
     key_array, size_array = np.array(keys, dtype=np.uint64), np.array(sizes, dtype=np.int64)
     order = np.argsort(key_array, kind="stable")
     fitting = int(np.searchsorted(np.cumsum(size_array[order]), max_bytes, side="right"))
     if fitting == len(order):
-        return Sample(seed)
-    return Sample(seed, int(key_array[order[max(fitting, 1) - 1]]))
+        return HashSample(seed)
+    return HashSample(seed, int(key_array[order[max(fitting, 1) - 1]]))

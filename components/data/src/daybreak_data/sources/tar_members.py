@@ -12,12 +12,12 @@ from typing import Any, BinaryIO, cast
 
 from daybreak_data.sources.archive_bounds import (
     MAX_HEADER_BYTES,
+    ArchiveBounds,
     BoundedReader,
-    Bounds,
     check_members,
     member_path,
 )
-from daybreak_data.sources.entries import MAX_FILE_BYTES, Entry, Refused, UnreadableError, displayable
+from daybreak_data.sources.entries import MAX_FILE_BYTES, Refused, SourceEntry, UnreadableError, displayable
 
 TarError = tarfile.TarError
 AR_HEADER_BYTES = 60
@@ -56,7 +56,7 @@ def is_header(head: bytes) -> bool:
     return True
 
 
-def read(stream: BoundedReader, repository: str, bounds: Bounds) -> Iterator[Entry | Refused]:
+def read(stream: BoundedReader, repository: str, bounds: ArchiveBounds) -> Iterator[SourceEntry | Refused]:
     """Yield regular files; links, devices and paths that lead out are refused."""
     options: dict[str, Any] = {"tarinfo": _BoundedInfo, "errorlevel": 2, "bufsize": BLOCK_BYTES}
     with tarfile.open(fileobj=stream, mode="r|", **options) as archive:  # type: ignore[call-overload]
@@ -67,7 +67,7 @@ def read(stream: BoundedReader, repository: str, bounds: Bounds) -> Iterator[Ent
                 yield _entry(archive, member, repository)
 
 
-def _entry(archive: tarfile.TarFile, member: tarfile.TarInfo, repository: str) -> Entry | Refused:
+def _entry(archive: tarfile.TarFile, member: tarfile.TarInfo, repository: str) -> SourceEntry | Refused:
     path = member_path(member.name)
     if path is None:
         return Refused(repository, displayable(member.name), member.size, "path-outside-archive")
@@ -76,7 +76,7 @@ def _entry(archive: tarfile.TarFile, member: tarfile.TarInfo, repository: str) -
         return Refused(repository, shown, 0, "link-in-archive", displayable(member.linkname))
     if not member.isreg() or member.issparse():
         return Refused(repository, shown, 0, "special-file")
-    return Entry(repository, shown, "", member.size, _loader(archive, member))
+    return SourceEntry(repository, shown, "", member.size, _loader(archive, member))
 
 
 def _loader(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Callable[[], bytes]:

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from daybreak_data.sources.archive_bounds import (
-    Bounds,
+    ArchiveBounds,
     check_expansion,
     check_members,
     member_path,
 )
-from daybreak_data.sources.entries import MAX_FILE_BYTES, Entry, Refused, UnreadableError, displayable
+from daybreak_data.sources.entries import MAX_FILE_BYTES, Refused, SourceEntry, UnreadableError, displayable
 
 ZipError = zipfile.BadZipFile
 ENCRYPTED = 0x1
@@ -32,7 +32,9 @@ CHUNK_BYTES = 4096
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
 
-def read(file: BinaryIO, repository: str, size: int, bounds: Bounds) -> Iterator[Entry | Refused]:
+def read(
+    file: BinaryIO, repository: str, size: int, bounds: ArchiveBounds
+) -> Iterator[SourceEntry | Refused]:
     """Yield regular files; ``size`` is the archive's own."""
     check_members(bounds, _num_members(file, size))
     meter = _Meter(bounds, size)
@@ -61,7 +63,7 @@ def _num_members(file: BinaryIO, size: int) -> int:
 class _Meter:
     """Counts what one archive gave; overlapping members (a zip of 10 MB can claim 281 TB) end here."""
 
-    def __init__(self, bounds: Bounds, size: int) -> None:
+    def __init__(self, bounds: ArchiveBounds, size: int) -> None:
         self._bounds = bounds
         self._size = size
         self._unpacked = 0
@@ -73,7 +75,7 @@ class _Meter:
 
 def _entry(
     archive: zipfile.ZipFile, info: zipfile.ZipInfo, repository: str, meter: _Meter
-) -> Entry | Refused:
+) -> SourceEntry | Refused:
     path = member_path(info.filename)
     if path is None:
         return Refused(repository, displayable(info.filename), info.file_size, "path-outside-archive")
@@ -87,7 +89,7 @@ def _entry(
         return Refused(repository, shown, info.file_size, "encrypted")
     if info.compress_type not in METHODS:
         return Refused(repository, shown, info.file_size, "unknown-compression", str(info.compress_type))
-    return Entry(repository, shown, "", info.file_size, _loader(archive, info, meter))
+    return SourceEntry(repository, shown, "", info.file_size, _loader(archive, info, meter))
 
 
 def _loader(archive: zipfile.ZipFile, info: zipfile.ZipInfo, meter: _Meter) -> Callable[[], bytes]:

@@ -26,7 +26,7 @@ NEEDED = (names.ENV_POD_NAME, names.ENV_POD_NAMESPACE, names.ENV_POD_IP, names.E
 
 
 @dataclass(frozen=True)
-class Executors:
+class SparkExecutors:
     """How many executors there are, and all that they and their driver must know of each other."""
 
     count: int
@@ -47,7 +47,7 @@ class Executors:
     """Secrets with registry credentials."""
 
 
-def executors_from(environ: Mapping[str, str], count: int) -> Executors | None:
+def executors_from(environ: Mapping[str, str], count: int) -> SparkExecutors | None:
     """Return what the environment says of executors; None for none, and outside of a pod: there Spark is local.
 
     A pod that lacks one of the variables is a UserError that names it.
@@ -62,7 +62,7 @@ def executors_from(environ: Mapping[str, str], count: int) -> Executors | None:
             "volume that the installation names (executors.sharedClaim of the chart); or set the count to 0"
         )
     port = environ.get("KUBERNETES_SERVICE_PORT_HTTPS") or environ.get("KUBERNETES_SERVICE_PORT", "443")
-    return Executors(
+    return SparkExecutors(
         count=count,
         namespace=environ[names.ENV_POD_NAMESPACE],
         driver_pod=environ[names.ENV_POD_NAME],
@@ -79,7 +79,7 @@ def executors_from(environ: Mapping[str, str], count: int) -> Executors | None:
     )
 
 
-def settings(executors: Executors, template: Path) -> dict[str, str]:
+def settings(executors: SparkExecutors, template: Path) -> dict[str, str]:
     """Return what differs from a session on one machine. ``template`` is where the executors' pod lies."""
     kubernetes = {
         "namespace": executors.namespace,
@@ -111,7 +111,7 @@ def settings(executors: Executors, template: Path) -> dict[str, str]:
     }
 
 
-def pod_template(executors: Executors, work_dir: str) -> dict[str, Any]:
+def pod_template(executors: SparkExecutors, work_dir: str) -> dict[str, Any]:
     """Return the executors' pod: this component as its command, the shared volume, restricted as any of our pods."""
     container = {
         "name": CONTAINER,

@@ -1,7 +1,7 @@
 """Whether a text is a program of its language: the native parser where there is one, else tree-sitter.
 
 Owns: which parser reads which language, the caps, and what a header or a template is excused.
-Does not own: the parsers (native_parsers.py, grammars.py) and what is dropped for an error (assess.py).
+Does not own: the parsers (native_parsers.py, grammars.py) and what is dropped for an error (document_rules.py).
 
 Native, because tree-sitter alone finds 0.84 of the truncated Python files that CPython's parser finds
 (data.md A5).
@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 
 from daybreak_data.syntax import grammars, native_parsers
-from daybreak_data.syntax.result import Syntax
+from daybreak_data.syntax.result import SyntaxResult
 
-__all__ = ["CAP_BYTES", "Syntax", "check_syntax"]
+__all__ = ["CAP_BYTES", "SyntaxResult", "check_syntax"]
 
 CAP_BYTES = 1_000_000
 CAP_SECONDS = 5.0
@@ -29,7 +29,7 @@ _TEMPLATE_NAME = re.compile(
 _TEMPLATE_MARK = re.compile(
     r"\{%-?\s*\w+|\{\{-?\s*[\w.$][\w.$]*(?:\s*\|[^{}\n]*)?\s*-?\}\}|<%[=@!-]?\s|\$\{\{|@@?[A-Z][A-Z0-9_]+@"
 )
-_NATIVE: dict[str, Callable[[str, str], Syntax]] = {
+_NATIVE: dict[str, Callable[[str, str], SyntaxResult]] = {
     "python": native_parsers.check_python,
     "json": native_parsers.check_json,
     "jupyter-notebook": native_parsers.check_json,
@@ -49,17 +49,17 @@ _NATIVE: dict[str, Callable[[str, str], Syntax]] = {
 
 def check_syntax(
     text: str, language: str | None, path: str, clock: Callable[[], float] = time.process_time
-) -> Syntax:
+) -> SyntaxResult:
     """The verdict of the language's parser: ok, error or skipped.
 
     A header or a template with errors is skipped and tagged, never called an error: without the macros
     and the values it is written for, nobody can tell. Python 2 is ok and tagged ``python2``.
     """
     if language is None or (language not in _NATIVE and not grammars.knows(language)):
-        return Syntax("skipped", "none", f"no parser for {language or 'an unknown language'}")
+        return SyntaxResult("skipped", "none", f"no parser for {language or 'an unknown language'}")
     size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
     if size > CAP_BYTES:
-        return Syntax("skipped", "none", f"{size} bytes, parsed up to {CAP_BYTES}")
+        return SyntaxResult("skipped", "none", f"{size} bytes, parsed up to {CAP_BYTES}")
     native = _NATIVE.get(language)
     found = native(text, path) if native else grammars.check(text, language, path, _Deadline(clock))
     return _excused(found, text, path, language) if found.verdict == "error" else found
@@ -79,10 +79,10 @@ class _Deadline:
         return self._clock() > self._end
 
 
-def _excused(found: Syntax, text: str, path: str, language: str) -> Syntax:
+def _excused(found: SyntaxResult, text: str, path: str, language: str) -> SyntaxResult:
     """An error in a header or a template, turned into a tag."""
     if _HEADER.search(path):
-        return Syntax("skipped", found.parser, f"header: {found.detail}", ("header",))
+        return SyntaxResult("skipped", found.parser, f"header: {found.detail}", ("header",))
     if _TEMPLATE_NAME.search(path) or _TEMPLATE_MARK.search(text) or ("<?php" in text and language != "php"):
-        return Syntax("skipped", found.parser, f"template: {found.detail}", ("templated",))
+        return SyntaxResult("skipped", found.parser, f"template: {found.detail}", ("templated",))
     return found

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from daybreak_data.syntax.result import Syntax, error, skipped
+from daybreak_data.syntax.result import SyntaxResult, error, skipped
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser, Tree
@@ -68,7 +68,7 @@ def is_clean(text: str, language: str) -> bool:
     return tree is not None and not tree.root_node.has_error
 
 
-def check(text: str, language: str, path: str, is_late: Callable[[], bool]) -> Syntax:
+def check(text: str, language: str, path: str, is_late: Callable[[], bool]) -> SyntaxResult:
     """Error if over 1 % of the bytes are in error, if one error spans the file, or if it ends half-way.
 
     A C header that is no C is read as C++ before it is judged: nothing in ``x.h`` says which it is.
@@ -81,7 +81,7 @@ def check(text: str, language: str, path: str, is_late: Callable[[], bool]) -> S
     return found
 
 
-def _judge(data: bytes, language: str, is_late: Callable[[], bool]) -> Syntax:
+def _judge(data: bytes, language: str, is_late: Callable[[], bool]) -> SyntaxResult:
     parser = f"tree-sitter-{language}"
     unfit = _unfit(data, language)
     if unfit:
@@ -91,7 +91,7 @@ def _judge(data: bytes, language: str, is_late: Callable[[], bool]) -> Syntax:
         return skipped(parser, "takes too long to parse")
     root = tree.root_node
     if not root.has_error:
-        return Syntax("ok", parser)
+        return SyntaxResult("ok", parser)
     faults = _faults(root)
     line = faults[0].start_point[0] + 1 if faults else root.start_point[0] + 1
     whole = root.is_error or any(fault.is_error and _spans(fault, root) for fault in faults)
@@ -102,7 +102,7 @@ def _judge(data: bytes, language: str, is_late: Callable[[], bool]) -> Syntax:
         return error(parser, line, f"{share:.1%} of the bytes do not fit the grammar")
     if any(fault.is_missing and not data[fault.end_byte :].strip() for fault in faults):
         return error(parser, line, "ends half-way")
-    return Syntax("ok", parser, f"line {line}: {share:.2%} of the bytes do not fit the grammar")
+    return SyntaxResult("ok", parser, f"line {line}: {share:.2%} of the bytes do not fit the grammar")
 
 
 def _unfit(data: bytes, language: str) -> str | None:

@@ -13,7 +13,7 @@ import tomllib
 import warnings
 
 from daybreak_data.syntax import grammars
-from daybreak_data.syntax.result import Syntax, error, skipped
+from daybreak_data.syntax.result import SyntaxResult, error, skipped
 
 DEEPEST_FLOW = 500
 """libyaml takes quadratic time for nested brackets: 100,000 of them 54 s (measured); files have under 50."""
@@ -32,7 +32,7 @@ _COMMENT_OR_STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|//[^\n]*|/\*.*?\*/", re.D
 _TRAILING_COMMA = re.compile(r"\"(?:\\.|[^\"\\])*\"|,(?=\s*[}\]])", re.DOTALL)
 
 
-def check_python(text: str, path: str) -> Syntax:
+def check_python(text: str, path: str) -> SyntaxResult:
     """CPython's own parser and symbol pass (``symtable``: what ``ast`` refuses and more, 6 times faster).
 
     Python 2: ok with the tag ``python2`` if the refused line shows a construct of Python 2 only and
@@ -44,13 +44,13 @@ def check_python(text: str, path: str) -> Syntax:
             symtable.symtable(text, path.rsplit("/", 1)[-1] or "text", "exec")
     except SyntaxError as fault:
         if _is_python_2(text, fault):
-            return Syntax("ok", "tree-sitter-python", tags=("python2",))
+            return SyntaxResult("ok", "tree-sitter-python", tags=("python2",))
         return error("cpython", fault.lineno, fault.msg)
     except ValueError as fault:  # NUL bytes, lone surrogates
         return error("cpython", None, str(fault))
     except (RecursionError, MemoryError):  # CPython's parser says "too complex" with either
         return skipped("cpython", "nested too deeply for CPython's parser")
-    return Syntax("ok", "cpython")
+    return SyntaxResult("ok", "cpython")
 
 
 def _is_python_2(text: str, fault: SyntaxError) -> bool:
@@ -63,18 +63,18 @@ def _is_python_2(text: str, fault: SyntaxError) -> bool:
     return grammars.is_clean(text, "python")
 
 
-def check_json(text: str, path: str) -> Syntax:
+def check_json(text: str, path: str) -> SyntaxResult:
     """One JSON value, or one a line where the name says so."""
     if path.endswith((".jsonl", ".ndjson", ".jsonlines")):
         for number, line in enumerate(text.splitlines(), 1):
             found = _one_json(line) if line.strip() else None
             if found is not None and found.verdict != "ok":
                 return error("json", number, found.detail) if found.verdict == "error" else found
-        return Syntax("ok", "json")
+        return SyntaxResult("ok", "json")
     return _one_json(text)
 
 
-def check_json_with_comments(text: str, _path: str) -> Syntax:
+def check_json_with_comments(text: str, _path: str) -> SyntaxResult:
     """JSON after comments and trailing commas are blanked out (lines stay where they are)."""
     without = _COMMENT_OR_STRING.sub(_blank_comment, text)
     return _one_json(
@@ -87,17 +87,17 @@ def _blank_comment(match: re.Match[str]) -> str:
     return found if found.startswith('"') else "\n" * found.count("\n") + " "
 
 
-def _one_json(text: str) -> Syntax:
+def _one_json(text: str) -> SyntaxResult:
     try:
         json.loads(text, parse_int=float)  # an int of more than 4,300 digits would raise
     except json.JSONDecodeError as fault:
         return error("json", fault.lineno, fault.msg)
     except RecursionError:
         return skipped("json", "nested too deeply")
-    return Syntax("ok", "json")
+    return SyntaxResult("ok", "json")
 
 
-def check_toml(text: str, _path: str) -> Syntax:
+def check_toml(text: str, _path: str) -> SyntaxResult:
     """TOML 1.0."""
     if max((line.count(".") for line in text.splitlines()), default=0) > MOST_DOTS:
         return skipped("tomllib", f"a line with more than {MOST_DOTS} dots")
@@ -110,10 +110,10 @@ def check_toml(text: str, _path: str) -> Syntax:
         return skipped("tomllib", "nested too deeply")
     except ValueError as fault:  # an integer of more than 4,300 digits, a day that is not in the calendar
         return error("tomllib", None, str(fault))
-    return Syntax("ok", "tomllib")
+    return SyntaxResult("ok", "tomllib")
 
 
-def check_yaml(text: str, _path: str) -> Syntax:
+def check_yaml(text: str, _path: str) -> SyntaxResult:
     """YAML 1.1 as events: no tag is constructed, no alias followed."""
     import yaml
 
@@ -127,14 +127,14 @@ def check_yaml(text: str, _path: str) -> Syntax:
         return error("libyaml", mark.line + 1 if mark else None, fault.problem or fault.context or "not YAML")
     except (yaml.YAMLError, UnicodeError) as fault:  # control characters, lone surrogates
         return error("libyaml", None, str(fault))
-    return Syntax("ok", "libyaml")
+    return SyntaxResult("ok", "libyaml")
 
 
 class _EntityDeclaredError(Exception):
     """Raised out of expat at the first entity declaration."""
 
 
-def check_xml(text: str, _path: str) -> Syntax:
+def check_xml(text: str, _path: str) -> SyntaxResult:
     """Well-formed XML; a text that declares entities is not read further (they may multiply)."""
     from xml.parsers import expat
 
@@ -152,4 +152,4 @@ def check_xml(text: str, _path: str) -> Syntax:
     except _EntityDeclaredError as fault:
         line = parser.CurrentLineNumber
         return skipped("expat", f"line {line}: declares the entity {str(fault)[:40]!r}; entities are refused")
-    return Syntax("ok", "expat")
+    return SyntaxResult("ok", "expat")

@@ -9,7 +9,7 @@ Verdict = Literal["ok", "error", "skipped"]
 
 
 @dataclass(frozen=True)
-class Syntax:
+class SyntaxResult:
     """``detail`` is "line 3: message" for an error, the reason for skipped.
 
     ``tags`` holds ``header``, ``templated`` or ``python2``.
@@ -21,12 +21,12 @@ class Syntax:
     tags: tuple[str, ...] = ()
 
 
-def error(parser: str, line: int | None, message: str) -> Syntax:
+def error(parser: str, line: int | None, message: str) -> SyntaxResult:
     """An error at a line (counted from 1), with a message of one line."""
     place = f"line {line}: " if line else ""
-    return Syntax("error", parser, place + " ".join(str(message).split())[:200])
+    return SyntaxResult("error", parser, place + " ".join(str(message).split())[:200])
 
 
-def skipped(parser: str, reason: str) -> Syntax:
+def skipped(parser: str, reason: str) -> SyntaxResult:
     """The parser could not say."""
-    return Syntax("skipped", parser, reason)
+    return SyntaxResult("skipped", parser, reason)

@@ -25,17 +25,6 @@ CLUSTERS = "clusters"
 BATCH_ROWS = 512
 """Rows a batch: documents are at most 10 MB and 10 kB on average, so a batch stays near 5 MB."""
 
-# Spark's names of the columns' types (docs/artifacts.md).
-COLUMN_TYPES = {
-    "path_id": "long",
-    "cluster_id": "long",
-    "size_bytes": "long",
-    "num_redactions": "int",
-    "start": "int",
-    "end": "int",
-    "kept": "boolean",
-}
-
 
 def files_of(uri: str, manifest: artifacts.Manifest, table: str) -> list[str]:
     """Return the URIs of a table's Parquet files, sorted."""
@@ -66,10 +55,14 @@ def _require(file: str, columns: list[str], found: list[str]) -> None:
         raise ArtifactError(f"{file}: has no column {', '.join(missing)}, run the documents step again")
 
 
-def read(session: SparkSession, files: list[str], columns: list[str]) -> DataFrame:
+def read(session: SparkSession, files: list[str], columns: Mapping[str, str]) -> DataFrame:
     """Return the files' rows as a DataFrame; each file is read in one task, where the task runs."""
-    schema = ", ".join(f"`{name}` {COLUMN_TYPES.get(name, 'string')}" for name in columns)
-    return read_through(session, files, columns, _as_declared, schema)
+    cast = functools.partial(_cast, columns=dict(columns))
+    return read_through(session, files, [*columns], cast, schemas.spark_schema(columns))
+
+
+def _cast(batch: pa.RecordBatch, columns: dict[str, str]) -> pa.RecordBatch:
+    return batch.cast(schemas.arrow_schema(columns))
 
 
 def read_through(
@@ -93,32 +86,3 @@ def read_through(
     )
     placed = listing.repartitionById(len(files), listing.id.cast("int")).select("file")
     return placed.mapInArrow(read_files, schema)
-
-
-def _as_declared(batch: pa.RecordBatch) -> pa.RecordBatch:
-    import pyarrow as pa
-
-    types = {"long": pa.int64(), "int": pa.int32(), "boolean": pa.bool_(), "string": pa.string()}
-    names = batch.schema.names
-    wanted = pa.schema([(name, types[COLUMN_TYPES.get(name, "string")]) for name in names])
-    cast = [batch.column(name).cast(wanted.field(name).type) for name in names]
-    return pa.RecordBatch.from_arrays(cast, schema=wanted)
-
-
-def read_parts(session: SparkSession, files: list[str], columns: Mapping[str, str]) -> DataFrame:
-    """Return the rows of parts at any URI as a DataFrame; each part is read in a task of its own."""
-    import pyarrow as pa
-
-    schema = schemas.spark_schema(columns)
-    if not files:
-        return session.createDataFrame([], schema)
-    listing = session.createDataFrame(pa.table({"part": range(len(files)), "file": files}))
-    spread = listing.repartitionById(len(files), listing.part.cast("int")).select("file")
-    return spread.mapInArrow(functools.partial(_read_with_schema, columns=dict(columns)), schema)
-
-
-def _read_with_schema(batches: Iterator[pa.RecordBatch], columns: dict[str, str]) -> Iterator[pa.RecordBatch]:
-    schema = schemas.arrow_schema(columns)
-    for batch in batches:
-        for found in scan(batch.column("file").to_pylist(), [*columns]):
-            yield found.select([*columns]).cast(schema)

@@ -59,7 +59,7 @@ _MARKS = "©®°·«»§±µ–—‘’“”…€£×²³½™•¿¡¹ºª¶
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CharsetCandidate:
     """A codec, the table that prices its characters and what is added before the first of them."""
 
     codec: str
@@ -68,21 +68,21 @@ class Candidate:
 
 
 CANDIDATES = (
-    Candidate("cp1252", "western"),
-    Candidate("gb18030", "simplified"),
-    Candidate("big5hkscs", "traditional", 1.0),
-    Candidate("cp932", "japanese"),
-    Candidate("euc_jp", "japanese"),
-    Candidate("euc_kr", "korean", 1.0),
-    Candidate("cp949", "korean", 1.5),
-    Candidate("cp1251", "cyrillic"),
-    Candidate("koi8_r", "cyrillic"),
-    Candidate("cp1250", "central", 2.5),
-    Candidate("iso8859_2", "central", 3.0),
-    Candidate("johab", "korean", 2.0),
-    Candidate("euc_jis_2004", "japanese", 6.0),
-    Candidate("shift_jis_2004", "japanese", 6.0),
-    Candidate("latin_1", "western", 2.0),
+    CharsetCandidate("cp1252", "western"),
+    CharsetCandidate("gb18030", "simplified"),
+    CharsetCandidate("big5hkscs", "traditional", 1.0),
+    CharsetCandidate("cp932", "japanese"),
+    CharsetCandidate("euc_jp", "japanese"),
+    CharsetCandidate("euc_kr", "korean", 1.0),
+    CharsetCandidate("cp949", "korean", 1.5),
+    CharsetCandidate("cp1251", "cyrillic"),
+    CharsetCandidate("koi8_r", "cyrillic"),
+    CharsetCandidate("cp1250", "central", 2.5),
+    CharsetCandidate("iso8859_2", "central", 3.0),
+    CharsetCandidate("johab", "korean", 2.0),
+    CharsetCandidate("euc_jis_2004", "japanese", 6.0),
+    CharsetCandidate("shift_jis_2004", "japanese", 6.0),
+    CharsetCandidate("latin_1", "western", 2.0),
 )
 _TOO_DEAR = 10.0
 """Nats a character above which no candidate is believed."""

@@ -33,7 +33,7 @@ class Index:
 
 
 @dataclass(frozen=True)
-class Sample:
+class TokenizerSample:
     """Sorted path ids: what is learned from and what is measured. They share none."""
 
     learned: Longs
@@ -73,7 +73,7 @@ def language_caps(available: Mapping[str, int], sample_bytes: int) -> dict[str, 
     return caps
 
 
-def plan_sample(index: Index, names: list[str], sample_bytes: int, seed: int) -> Sample:
+def plan_sample(index: Index, names: list[str], sample_bytes: int, seed: int) -> TokenizerSample:
     """Return the sample. It depends on the documents, the seed and the size, not on the order of the documents."""
     order = np.lexsort((index.path_ids, scrambled(index.path_ids, seed)))
     learned, measured, queues = [], [], {}
@@ -88,7 +88,7 @@ def plan_sample(index: Index, names: list[str], sample_bytes: int, seed: int) ->
     for name, queue in queues.items():
         before = np.cumsum(index.sizes[queue]) - index.sizes[queue]
         learned.append(queue[before < caps[name]])
-    return Sample(_ids(index, learned), _ids(index, measured))
+    return TokenizerSample(_ids(index, learned), _ids(index, measured))
 
 
 def _held_out(sizes: Longs) -> int:

@@ -1,7 +1,7 @@
 """The tokenizer step: a byte-level BPE learned from a sample of the run's own documents, or one that is re-used.
 
 Owns what the tokenizer is (split pattern, alphabet, special tokens, padding of the vocabulary) and its files.
-``tokenizer_sample`` decides what it learns from, ``encoding`` uses it.
+``sample`` decides what it learns from, ``encoding`` uses it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import TokenizerArgs, TokenizerResult
 from daybreak_data.tables import reading
 from daybreak_data.tokenizer import encoding
-from daybreak_data.tokenizer.sample import Index, Sample, plan_sample
+from daybreak_data.tokenizer.sample import Index, TokenizerSample, plan_sample
 
 CODE_VERSION = 1
 
@@ -167,7 +167,9 @@ def _endless() -> tuple[Any, Any]:
     return re2.compile(maybe, options), regex.compile(rf"\p{{L}}{many}|[^\s\p{{L}}\p{{N}}]{many}|\s{many}")
 
 
-def _train(args: TokenizerArgs, files: list[str], index: Index, sample: Sample, progress: Progress) -> str:
+def _train(
+    args: TokenizerArgs, files: list[str], index: Index, sample: TokenizerSample, progress: Progress
+) -> str:
     assert args.tokenizer.train is not None
     total = int(index.sizes[np.isin(index.path_ids, sample.learned, assume_unique=True)].sum())
 
@@ -254,7 +256,7 @@ def _additional() -> list[str]:
     return [token for token in names.SPECIAL_TOKENS if token not in (names.END_OF_TEXT, names.FIM_PAD)]
 
 
-def measure(text: str, files: list[str], sample: Sample, progress: Progress) -> dict[str, float]:
+def measure(text: str, files: list[str], sample: TokenizerSample, progress: Progress) -> dict[str, float]:
     """Return UTF-8 bytes per token of each language on the documents that were held out, to four digits."""
     encoder = encoding.load_encoder(text)
     num_bytes: dict[str, int] = defaultdict(int)

@@ -145,7 +145,7 @@ def _stack(place: int, title: str, total: float, series: Sequence[Series], step:
 
 
 def ribbon(parts: Sequence[tuple[str, str, float]], caption: str) -> Markup:
-    """Return one wide bar cut by share; ``parts`` are name, CSS class and value, in the order drawn."""
+    """Return one wide bar cut by share; ``tables`` are name, CSS class and value, in the order drawn."""
     total = sum(value for _, _, value in parts) or 1
     x, rects = 0.0, []
     for name, css, value in parts:

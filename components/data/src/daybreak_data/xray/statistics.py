@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from daybreak_contracts import artifacts
-from daybreak_data.tables import reading
+from daybreak_data.tables import reading, schemas
 from daybreak_data.xray import measures
 
 if TYPE_CHECKING:
@@ -23,10 +23,8 @@ EXAMPLES_PER_REASON = 5
 TOP_CLUSTERS = 20
 MEMBERS_PER_CLUSTER = 10
 
-PLACE = ["path_id", "source", "repository", "path"]
-DROP_COLUMNS = [*PLACE, "language", "size_bytes", "stage", "reason", "detail"]
-CLUSTER_COLUMNS = ["cluster_id", "kind", *PLACE, "language", "size_bytes", "kept"]
-PERSONAL_DATA_COLUMNS = ["path_id", "source", "kind", "rule"]
+PLACE = ("path_id", "source", "repository", "path")
+PERSONAL_DATA = {name: schemas.PERSONAL_DATA[name] for name in ("path_id", "source", "kind", "rule")}
 
 
 def compute(session: SparkSession, uri: str, manifest: artifacts.Manifest) -> dict[str, pa.Table]:
@@ -38,9 +36,9 @@ def compute(session: SparkSession, uri: str, manifest: artifacts.Manifest) -> di
     documents = reading.read_through(
         session, files(reading.DOCUMENTS), measures.COLUMNS, measures.measure, measures.SCHEMA
     ).persist()
-    drops = reading.read(session, files(reading.DROPS), DROP_COLUMNS).persist()
-    clusters = reading.read(session, files(reading.CLUSTERS), CLUSTER_COLUMNS).persist()
-    personal = reading.read(session, files(reading.PERSONAL_DATA), PERSONAL_DATA_COLUMNS)
+    drops = reading.read(session, files(reading.DROPS), schemas.DROPS).persist()
+    clusters = reading.read(session, files(reading.CLUSTERS), schemas.CLUSTERS).persist()
+    personal = reading.read(session, files(reading.PERSONAL_DATA), PERSONAL_DATA)
     frames = {
         "languages": summary(documents, "language"),
         "sources": summary(documents, "source"),

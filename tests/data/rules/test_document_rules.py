@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daybreak_contracts.resources.run import PersonalData
-from daybreak_data.rules.assess import (
+from daybreak_data.rules.document_rules import (
     Drop,
-    Options,
+    RuleOptions,
     assess_after_duplicates,
     assess_before_duplicates,
     dialect_of,
@@ -20,8 +20,8 @@ CODE = "def add(left, right):\n    return left + right\n"
 MAIL = "# ask jane.doe@mail-server.org for the key\n"
 
 
-def options(*languages: str, profile: Profile = "StarCoder2", emails: str = "Redact") -> Options:
-    return Options(languages, profile, PersonalData.model_validate({"emails": emails}))
+def options(*languages: str, profile: Profile = "StarCoder2", emails: str = "Redact") -> RuleOptions:
+    return RuleOptions(languages, profile, PersonalData.model_validate({"emails": emails}))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def options(*languages: str, profile: Profile = "StarCoder2", emails: str = "Red
     ],
 )
 def test_the_first_stage_that_objects_decides(
-    path: str, data: bytes, wanted: Options, drop: Drop | None
+    path: str, data: bytes, wanted: RuleOptions, drop: Drop | None
 ) -> None:
     assert assess_before_duplicates(path, data, wanted).drop == drop
 

@@ -15,16 +15,18 @@ from typing import Any
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import PersonalData
 from daybreak_data.personal_data import find_personal_data
-from daybreak_data.rules import assess, filters, generated
+from daybreak_data.rules import document_rules, filters, generated
 from daybreak_data.sources import tree
-from daybreak_data.syntax.check import Syntax, check_syntax
+from daybreak_data.syntax.check import SyntaxResult, check_syntax
 from daybreak_data.text.decode import LIMIT_BYTES
 
-DEFAULTS = assess.Options(languages=(), profile="StarCoder2", personal_data=PersonalData())
+DEFAULTS = document_rules.RuleOptions(languages=(), profile="StarCoder2", personal_data=PersonalData())
 """A manifest's defaults, with every language wanted."""
 
 
-def inspect_paths(paths: Iterable[Path], options: assess.Options = DEFAULTS) -> Iterator[dict[str, Any]]:
+def explain_paths(
+    paths: Iterable[Path], options: document_rules.RuleOptions = DEFAULTS
+) -> Iterator[dict[str, Any]]:
     """Yield one answer per file, folders walked in sorted order as a directory source is.
 
     A path that is not there is a UserError, and so is it before anything is read.
@@ -35,21 +37,23 @@ def inspect_paths(paths: Iterable[Path], options: assess.Options = DEFAULTS) -> 
             raise UserError(f"{path}: not found, name a file or a folder")
     for path in named:
         if not path.is_dir():
-            yield inspect_file(path, options)
+            yield explain_file(path, options)
             continue
         for found in tree.walk(path):
-            yield _inspect_found(path, found, options)
+            yield _explain_found(path, found, options)
 
 
-def _inspect_found(root: Path, found: tree.Found, options: assess.Options) -> dict[str, Any]:
+def _explain_found(root: Path, found: tree.Found, options: document_rules.RuleOptions) -> dict[str, Any]:
     """What was found below a folder; the rules see its path below the folder, as in the pipeline."""
     file = root if found.path == "." else root / found.path
     if found.problem:
         return _answer(file, decision=f"drop: ingest/{found.problem}")
-    return inspect_file(file, options, found.path)
+    return explain_file(file, options, found.path)
 
 
-def inspect_file(path: Path, options: assess.Options = DEFAULTS, name: str = "") -> dict[str, Any]:
+def explain_file(
+    path: Path, options: document_rules.RuleOptions = DEFAULTS, name: str = ""
+) -> dict[str, Any]:
     """Return the answer for one file; whatever it is, nothing is raised.
 
     ``name`` is the path that rules about folders see; the file's own path where it is empty. A symbolic
@@ -59,13 +63,13 @@ def inspect_file(path: Path, options: assess.Options = DEFAULTS, name: str = "")
     if data is None:
         return _answer(path, decision=f"drop: ingest/{refused}")
     name = name or path.as_posix()
-    before = assess.assess_before_duplicates(name, data, options)
+    before = document_rules.assess_before_duplicates(name, data, options)
     if not before.text:
         return _answer(path, decision=_decision(before.drop))
     text, language = before.text, before.language
-    drop = before.drop or assess.assess_after_duplicates(name, text, language, options).drop
+    drop = before.drop or document_rules.assess_after_duplicates(name, text, language, options).drop
     filtered = filters.check_filters(text, language, name, options.profile)
-    parsed = check_syntax(text, assess.dialect_of(name, text, language), name)
+    parsed = check_syntax(text, document_rules.dialect_of(name, text, language), name)
     return _answer(
         path,
         language=language,
@@ -81,7 +85,7 @@ def inspect_file(path: Path, options: assess.Options = DEFAULTS, name: str = "")
     )
 
 
-def _decision(drop: assess.Drop | None) -> str:
+def _decision(drop: document_rules.Drop | None) -> str:
     return f"drop: {drop.stage}/{drop.reason}" if drop else "keep"
 
 
@@ -99,7 +103,7 @@ def _read(path: Path) -> tuple[bytes | None, str]:
         return None, "unreadable"
 
 
-def _syntax_in_words(found: Syntax) -> str:
+def _syntax_in_words(found: SyntaxResult) -> str:
     if found.verdict == "ok":
         return f"ok: {', '.join(found.tags)}" if found.tags else "ok"
     return f"{found.verdict}: {found.detail}"

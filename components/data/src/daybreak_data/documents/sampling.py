@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from daybreak_data.rules.languages import family_of, key_of
 from daybreak_data.rules.patterns import rule_file
-from daybreak_data.sources import Entry, FileRef, read
+from daybreak_data.sources import FileRef, SourceEntry, read
 from daybreak_data.sources.entries import MAX_FILE_BYTES
-from daybreak_data.sources.sampling import Sample, draw
+from daybreak_data.sources.sampling import HashSample, draw
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Selection:
     """What a task takes: ``sample`` None means everything."""
 
     languages: frozenset[str]
-    sample: Sample | None = None
+    sample: HashSample | None = None
 
     def takes(self, repository: str, path: str, size: int) -> bool:
         """Tell whether a file is looked at; files that are too large are, to be counted as what they are."""
@@ -58,6 +58,6 @@ def select(refs: Iterable[FileRef], languages: frozenset[str], seed: int, max_by
     found = (
         (item.repository, item.path, item.size)
         for item in read(refs)
-        if isinstance(item, Entry) and item.size <= MAX_FILE_BYTES and is_likely(item.path, languages)
+        if isinstance(item, SourceEntry) and item.size <= MAX_FILE_BYTES and is_likely(item.path, languages)
     )
     return Selection(languages, draw(found, seed, max_bytes))

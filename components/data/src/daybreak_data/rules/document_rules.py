@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from daybreak_contracts.resources.run import Data, PersonalData
-from daybreak_data.personal_data import Finding, find_personal_data, must_drop, redact
+from daybreak_data.personal_data import Detection, find_personal_data, must_drop, redact
 from daybreak_data.rules import filters, generated
 from daybreak_data.rules.languages import detect_language, family_of, stated_language
 from daybreak_data.syntax.check import check_syntax
@@ -20,7 +20,7 @@ CODE_VERSION = 3
 
 
 @dataclass(frozen=True)
-class Options:
+class RuleOptions:
     """What the rules have to know of the manifest."""
 
     languages: tuple[str, ...]
@@ -53,15 +53,15 @@ class Finished:
     """A document after duplicates: its text with replacements, what was found, why it is dropped if it is."""
 
     text: str
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Detection, ...] = ()
     num_redactions: int = 0
     drop: Drop | None = None
 
 
-def options_of(data: Data) -> Options:
+def options_of(data: Data) -> RuleOptions:
     """Return what the rules have to know of a run's data."""
     languages = tuple(language.value for language in data.languages)
-    return Options(languages, data.filters.profile, data.personal_data)
+    return RuleOptions(languages, data.filters.profile, data.personal_data)
 
 
 def language_of(path: str, text: str) -> str | None:
@@ -76,7 +76,7 @@ def dialect_of(path: str, text: str, language: str | None) -> str | None:
     return found if found is not None and family_of(found) == language else language
 
 
-def assess_before_duplicates(path: str, data: bytes, options: Options, stated: str = "") -> Assessed:
+def assess_before_duplicates(path: str, data: bytes, options: RuleOptions, stated: str = "") -> Assessed:
     """Decode a file and ask the rules that need no other file: language, filters, generated code.
 
     ``stated`` is the language that the source says it is; one that nobody knows counts as not said.
@@ -90,7 +90,7 @@ def assess_before_duplicates(path: str, data: bytes, options: Options, stated: s
     return Assessed(text, decoded.encoding, language, _first_drop(path, text, language, options))
 
 
-def _first_drop(path: str, text: str, language: str | None, options: Options) -> Drop | None:
+def _first_drop(path: str, text: str, language: str | None, options: RuleOptions) -> Drop | None:
     unwanted = unwanted_language(language, options)
     if unwanted is not None:
         return unwanted
@@ -101,7 +101,7 @@ def _first_drop(path: str, text: str, language: str | None, options: Options) ->
     return Drop("generated", "generated", rule) if rule is not None else None
 
 
-def unwanted_language(language: str | None, options: Options) -> Drop | None:
+def unwanted_language(language: str | None, options: RuleOptions) -> Drop | None:
     """Drop a file in no known language, or in one that the manifest does not name."""
     if language is None:
         return Drop("language", "unknown-language", "")
@@ -110,7 +110,7 @@ def unwanted_language(language: str | None, options: Options) -> Drop | None:
     return Drop("language", "other-language", language)
 
 
-def assess_after_duplicates(path: str, text: str, language: str | None, options: Options) -> Finished:
+def assess_after_duplicates(path: str, text: str, language: str | None, options: RuleOptions) -> Finished:
     """Parse, find personal data, replace it, and parse again where something was replaced."""
     dialect = dialect_of(path, text, language)
     parsed = check_syntax(text, dialect, path)

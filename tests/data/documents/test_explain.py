@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from daybreak_contracts.errors import UserError
-from daybreak_data.documents.inspect import inspect_paths, render_for_person
+from daybreak_data.documents.explain import explain_paths, render_for_person
 
 CODE = "def add(left, right):\n    return left + right\n"
 KEYS = ["path", "language", "encoding", "generated", "filter", "syntax", "personalData", "decision"]
 
 
 def look(*paths: Path) -> dict[str, dict[str, Any]]:
-    answers = list(inspect_paths(paths))
+    answers = list(explain_paths(paths))
     assert all(list(answer) == KEYS for answer in answers)
     assert all(json.loads(json.dumps(answer)) == answer for answer in answers)
     assert all(render_for_person(answer) for answer in answers)
@@ -86,14 +86,14 @@ def test_a_link_that_a_person_names_is_followed(tmp_path: Path) -> None:
 def test_devices_and_endless_files_are_answered(tmp_path: Path) -> None:
     answers = [
         answer["decision"]
-        for answer in inspect_paths([Path("/dev/zero"), Path("/proc/self/cmdline"), tmp_path])
+        for answer in explain_paths([Path("/dev/zero"), Path("/proc/self/cmdline"), tmp_path])
     ]
     assert answers == ["drop: ingest/special-file", "drop: ingest/binary"]
 
 
 def test_file_names_that_are_no_text_are_answered(tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\n.py")).write_text(CODE)
-    answers = list(inspect_paths([tmp_path]))
+    answers = list(explain_paths([tmp_path]))
     assert [answer["decision"] for answer in answers] == ["keep"]
     assert json.dumps(answers).encode("utf-8")
 
@@ -106,10 +106,10 @@ def test_folders_are_walked_in_order_and_deeply(tmp_path: Path) -> None:
     (deep / "z.py").write_text(CODE)
     (tmp_path / "b.py").write_text(CODE)
     (tmp_path / "B.py").write_text(CODE)
-    assert [Path(answer["path"]).name for answer in inspect_paths([tmp_path])] == ["B.py", "b.py", "z.py"]
+    assert [Path(answer["path"]).name for answer in explain_paths([tmp_path])] == ["B.py", "b.py", "z.py"]
 
 
 def test_a_path_that_is_not_there_is_an_error_before_anything_is_answered(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(CODE)
     with pytest.raises(UserError, match="gone: not found"):
-        next(inspect_paths([tmp_path, tmp_path / "gone"]))
+        next(explain_paths([tmp_path, tmp_path / "gone"]))

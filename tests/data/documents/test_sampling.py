@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daybreak_data.documents.partition import FILE_COST_BYTES, cut
-from daybreak_data.documents.selection import Selection, is_likely
+from daybreak_data.documents.sampling import Selection, is_likely
 from daybreak_data.sources import FileRef
-from daybreak_data.sources.sampling import Sample, draw
+from daybreak_data.sources.sampling import HashSample, draw
 
 SIZES = st.lists(st.integers(0, 1000), min_size=1, max_size=60)
 
@@ -51,11 +51,11 @@ def test_seeds_draw_different_samples() -> None:
 
 
 def test_no_files_make_a_sample_of_everything() -> None:
-    assert draw([], 0, 10) == Sample(0)
+    assert draw([], 0, 10) == HashSample(0)
 
 
 def test_a_sample_is_drawn_among_likely_names_and_large_files_stay_to_be_counted() -> None:
-    selection = Selection(frozenset({"python"}), Sample(0))
+    selection = Selection(frozenset({"python"}), HashSample(0))
     assert selection.takes("r", "a.py", 10)
     assert not selection.takes("r", "a.txt", 10)
     assert selection.takes("r", "model.bin", 11_000_000)
