@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daybreak_data.xray import page, plots
+from daybreak_data.xray import page, totals
 
 VOID = {"meta", "wbr", "br", "img", "link", "input", "hr"}
 
@@ -157,7 +157,7 @@ def test_files_that_were_never_opened_are_told_apart() -> None:
         "Besides, 7,002 files (1.1 GB) were set aside without being read: 7,000 for “sample”, 2 too large. "
         "A source's maxBytes takes a seeded sample of it."
     ) in said
-    metrics = page.metrics_of(found)
+    metrics = totals.metrics_of(found)
     assert (metrics["num_files"], metrics["read_files"], metrics["dropped/unread/sample"]) == (7017, 15, 7000)
 
 
@@ -220,21 +220,7 @@ def test_stages_keep_their_colour_on_every_page() -> None:
 
 def test_metrics_count_files_by_reason_over_sources() -> None:
     drops = [{**row, "source": source} for row in statistics()["drops"] for source in ("a", "b")]
-    metrics = page.metrics_of(statistics(drops=drops))
+    metrics = totals.metrics_of(statistics(drops=drops))
     assert metrics["dropped/duplicate/plain"] == 6
     assert (metrics["num_files"], metrics["num_documents"]) == (19, 11)
     assert metrics["kept_bytes_share"] == pytest.approx(4000 / 5014, abs=1e-6)
-
-
-@settings(deadline=None)
-@given(st.lists(st.lists(st.integers(0, 10**6), min_size=3, max_size=3), min_size=1, max_size=4))
-def test_a_histogram_stays_inside_its_frame(values: list[list[int]]) -> None:
-    series = [
-        plots.Series(f"l{place}", f"s{place}", tuple(map(float, row))) for place, row in enumerate(values)
-    ]
-    bins = plots.Bins(("a", "b", "c"), ((0, "0"), (3, "3")))
-    svg = plots.histogram(bins, series, "caption")
-    parse(str(svg))
-    tops = [float(found) for found in re.findall(r'<rect [^>]*y="([\d.-]+)"', svg)]
-    assert all(top >= plots.TOP - 0.01 for top in tops)
-    assert len(tops) == sum(value > 0 for row in values for value in row)

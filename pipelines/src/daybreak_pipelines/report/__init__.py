@@ -1,1 +1,1 @@
-"""The report of a run: the page, its charts, the arithmetic of what a larger run needs."""
+"""The report of a run: the page, the arithmetic of what a larger run needs."""

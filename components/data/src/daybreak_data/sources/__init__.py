@@ -49,4 +49,13 @@ def read(refs: Iterable[FileRef]) -> Iterator[SourceEntry | Refused]:
         yield from READERS[kind](group)
 
 
-__all__ = ["Contents", "Entry", "FileRef", "Listing", "Refused", "UnreadableError", "list_source", "read"]
+__all__ = [
+    "Contents",
+    "FileRef",
+    "Listing",
+    "Refused",
+    "SourceEntry",
+    "UnreadableError",
+    "list_source",
+    "read",
+]

@@ -14,8 +14,9 @@ from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import XrayArgs, XrayResult
 from daybreak_data.spark.session import open_session, watched
 from daybreak_data.xray import page, statistics, tracking
+from daybreak_data.xray.totals import metrics_of
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 PAGE_FILE = "xray.html"
 JSON_FILE = "xray.json"
 STATISTICS = "statistics"
@@ -66,7 +67,7 @@ def _write(
     for name, table in found.items():
         pq.write_table(table, staging / STATISTICS / f"{name}.parquet", compression="zstd")
     rows = statistics.as_json(found)
-    metrics = page.metrics_of(rows)
+    metrics = metrics_of(rows)
     text = page.render(args.title, documents.digest, rows)
     storage.write_bytes(str(staging / PAGE_FILE), text.encode())
     summary = {"title": args.title, "documents": documents.digest, "metrics": metrics, "statistics": rows}
