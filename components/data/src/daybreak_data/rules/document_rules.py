@@ -2,7 +2,7 @@
 
 Owns the order and the stages' names. Does not own: the rules (decode, languages, filters, generated, syntax,
 personal_data), duplicates, or where documents come from. Cheap rules first; personal data last, so that
-signatures are of the original text, and the syntax is looked at again after a redaction (data.md (b) 5).
+signatures are of the original text, and the syntax is looked at again after a redaction (docs/thresholds.md).
 """
 
 from __future__ import annotations

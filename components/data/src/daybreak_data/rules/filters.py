@@ -4,7 +4,7 @@ Owns: StarCoder2's published rules as an ordered table, thresholds with their so
 Does not own: OpenCoder's rules of the profile Strict (opencoder.py) and generated code (generated.py).
 
 Sources: StarCoder2 and The Stack v2 (arXiv 2402.19173, section 3 and appendix), bigcode-dataset/preprocessing,
-as collected in data.md A2.
+as docs/thresholds.md lists them.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from daybreak_data.rules.patterns import Matcher, matcher, rule_file
 HEAD_LINES, HEAD_CHARS = 40, 4096
 """Go's convention is searched in 40 lines by linguist; 4 KB bound minified one-liners."""
 WEAK_LINES = 5
-"""The Stack v2 searches its five phrases in the first five lines (data.md A4)."""
+"""The Stack v2 searches its five phrases in the first five lines (docs/thresholds.md)."""
 MINIFIED_MEAN = 110
 """linguist/generated.rb, minified_files?: mean length of a line of .js and .css."""
 COFFEE_SCORE = 3

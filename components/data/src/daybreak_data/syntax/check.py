@@ -4,7 +4,7 @@ Owns: which parser reads which language, the caps, and what a header or a templa
 Does not own: the parsers (native_parsers.py, grammars.py) and what is dropped for an error (document_rules.py).
 
 Native, because tree-sitter alone finds 0.84 of the truncated Python files that CPython's parser finds
-(data.md A5).
+(docs/thresholds.md).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["CAP_BYTES", "SyntaxResult", "check_syntax"]
 
 CAP_BYTES = 1_000_000
 CAP_SECONDS = 5.0
-"""data.md (b) 9: above 1 MB, or after 5 s of processor time, a file is kept unread."""
+"""docs/thresholds.md: above 1 MB, or after 5 s of processor time, a file is kept unread."""
 
 _HEADER = re.compile(r"\.(?:h|hh|hpp|hxx|h\+\+|inl|ipp|tpp|txx|tcc|inc|def)$", re.IGNORECASE)
 _TEMPLATE_NAME = re.compile(

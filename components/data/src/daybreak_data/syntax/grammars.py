@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tree_sitter import Node, Parser, Tree
 
 MOST_IN_ERROR = 0.01
-"""data.md (b) 9: ERROR or MISSING on more than 1 % of the bytes."""
+"""docs/thresholds.md: ERROR or MISSING on more than 1 % of the bytes."""
 STEPS_PER_BYTE, FREE_STEPS = 0.1, 2000
 """Steps of 100 parser operations that a file may take. Code takes at most 0.024 a byte (measured); text made to
 multiply the parser's stacks takes any number. Counting steps, not seconds: the same verdict on every machine."""

@@ -2,7 +2,7 @@
 
 Owns: the size limit and the order in which encodings are tried. Pure, and never raises for any bytes.
 Does not own: how plausible a legacy character set is (charsets.py), line ends and repair of mojibake
-(neither is done: a published repair step changed 3 of 1,907 valid files, see data.md (b) 2).
+(neither is done: a published repair step changed 3 of 1,907 valid files, see docs/thresholds.md).
 """
 
 from __future__ import annotations
