@@ -22,7 +22,7 @@ from daybreak_operator.shell import logs
 from daybreak_operator.shell.kube import client as kube
 from daybreak_operator.shell.reconcile.reconciler import Decisions
 from daybreak_operator.shell.reconcile.work import Pipelines
-from daybreak_operator.shell.run import Installation, Operator
+from daybreak_operator.shell.run import Operator, OperatorConfig
 
 DEFAULT_PORT = "8080"
 
@@ -39,14 +39,14 @@ def pipelines_of(settings: Settings, client: kube.Kube) -> Pipelines | None:
     return back_end(settings, client)
 
 
-def installation(environment: Mapping[str, str]) -> Installation:
+def installation(environment: Mapping[str, str]) -> OperatorConfig:
     """Return what the environment asks for; UserError for a value that can't be."""
     settings = from_environment(environment)
     port = environment.get("DAYBREAK_PORT", DEFAULT_PORT)
     if not port.isdigit():
         raise UserError(f"DAYBREAK_PORT must be a port number, got {port!r}")
     client = kube.connect(environment)
-    return Installation(
+    return OperatorConfig(
         kube=client,
         settings=settings,
         decisions=DECISIONS,
@@ -64,7 +64,7 @@ def take_signals(stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, stop.set)
 
 
-async def operate(wanted: Installation) -> None:
+async def operate(wanted: OperatorConfig) -> None:
     """Run until a signal asks to stop."""
     stop = asyncio.Event()
     take_signals(stop)

@@ -27,8 +27,8 @@ import yaml
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError
 from daybreak_operator.shell.kube import client as clients
-from daybreak_operator.shell.kube.client import MERGE, Chosen, Kube
-from daybreak_operator.shell.kube.resources import DEPLOYMENTS, RUNS, Resource
+from daybreak_operator.shell.kube.client import MERGE, Kube, Selector
+from daybreak_operator.shell.kube.resources import DEPLOYMENTS, RUNS, ApiResource
 from tests.bench.operator.beside import cluster_of
 from tests.bench.row import Row
 from tests.cluster import launcher
@@ -56,16 +56,16 @@ class Clock:
     reached: dict[Name, dict[int, float]] = field(default_factory=dict)
     version: dict[str, str] = field(default_factory=dict)
 
-    def start(self, resource: Resource, namespace: str) -> None:
+    def start(self, resource: ApiResource, namespace: str) -> None:
         """Follow a kind until this process ends."""
         follow = threading.Thread(target=self._follow, args=(resource, namespace), daemon=True)
         follow.start()
 
-    def _follow(self, resource: Resource, namespace: str) -> None:
+    def _follow(self, resource: ApiResource, namespace: str) -> None:
         version = "0"
         while True:
             try:
-                for kind, body in self.kube.watch(resource, namespace, Chosen(), version, 120.0):
+                for kind, body in self.kube.watch(resource, namespace, Selector(), version, 120.0):
                     version = body["metadata"]["resourceVersion"]
                     if kind != "BOOKMARK":
                         self._see(body)

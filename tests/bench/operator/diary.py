@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from daybreak_contracts.errors import TransientError
-from daybreak_operator.shell.kube.client import Chosen, Kube
-from daybreak_operator.shell.kube.resources import Resource
+from daybreak_operator.shell.kube.client import Kube, Selector
+from daybreak_operator.shell.kube.resources import ApiResource
 
 Body = dict[str, Any]
 
@@ -23,16 +23,16 @@ class Diary:
     namespace: str
     lines: list[tuple[float, str, Body]] = field(default_factory=list)
 
-    def follow(self, *resources: Resource) -> None:
+    def follow(self, *resources: ApiResource) -> None:
         """Write until this process ends."""
         for resource in resources:
             threading.Thread(target=self._write, args=(resource,), daemon=True).start()
 
-    def _write(self, resource: Resource) -> None:
+    def _write(self, resource: ApiResource) -> None:
         version = "0"
         while True:
             try:
-                for how, body in self.kube.watch(resource, self.namespace, Chosen(), version, 120.0):
+                for how, body in self.kube.watch(resource, self.namespace, Selector(), version, 120.0):
                     version = body.get("metadata", {}).get("resourceVersion", version)
                     if how not in ("BOOKMARK", "OPENED"):
                         self.lines.append((time.monotonic(), how, body))

@@ -23,9 +23,9 @@ from daybreak_contracts.errors import TransientError
 from daybreak_contracts.figures import GatewayFigures
 from daybreak_operator.shell.kube import client as clients
 from daybreak_operator.shell.kube.answers import ConflictError
-from daybreak_operator.shell.kube.client import MERGE, Chosen, Kube
+from daybreak_operator.shell.kube.client import MERGE, Kube, Selector
 from daybreak_operator.shell.kube.resources import DEPLOYMENTS, PODS, resource_of
-from daybreak_operator.shell.metrics.figures import GATEWAY_PORT, SILENT_EVERY_S
+from daybreak_operator.shell.metrics.snapshots import GATEWAY_PORT, SILENT_EVERY_S
 from tests.bench.operator.beside import cluster_of
 from tests.bench.operator.burst import Running, idle, is_ready, operator, settled
 from tests.bench.row import Row
@@ -92,7 +92,7 @@ class Controllers:
         version = "0"
         while True:
             try:
-                for kind, body in self.kube.watch(APPS, self.namespace, Chosen(), version, 120.0):
+                for kind, body in self.kube.watch(APPS, self.namespace, Selector(), version, 120.0):
                     version = body["metadata"]["resourceVersion"]
                     if kind in ("ADDED", "MODIFIED") and body["spec"].get("replicas", 1):
                         self._take(body)

@@ -24,7 +24,7 @@ import yaml
 from daybreak_contracts import names
 from daybreak_operator.shell.kube import client as clients
 from daybreak_operator.shell.kube.resources import DEPLOYMENTS, PODS
-from daybreak_operator.shell.metrics.figures import GATEWAY_PORT
+from daybreak_operator.shell.metrics.snapshots import GATEWAY_PORT
 from daybreak_serve.gateway.cluster.apiserver import Access
 from daybreak_serve.gateway.cluster.slices import Listed
 from tests.bench.operator.beside import cluster_of

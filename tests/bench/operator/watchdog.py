@@ -58,7 +58,7 @@ def ready(running: Running) -> None:
 def troubles(log: Path) -> str:
     """Return what the watchdog said at last."""
     said = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-    found = [line["troubles"] for line in said if line.get("message") == "stuck, ending"]
+    found = [line["failed"] for line in said if line.get("message") == "liveness check failed, exiting"]
     return "; ".join(found[-1]) if found else "it did not say why"
 
 

@@ -26,7 +26,7 @@ from daybreak_operator.__main__ import DECISIONS
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell.kube.client import connect
 from daybreak_operator.shell.kubeflow.back_end import back_end as kubeflow_at
-from daybreak_operator.shell.run import Installation, Operator
+from daybreak_operator.shell.run import Operator, OperatorConfig
 from tests.cluster.reach import Reach, wait_for
 from tests.operator.kubeflow.stand_in import BackEnd, serve
 from tests.operator.shell.replica import QUICK
@@ -76,7 +76,7 @@ def place(cluster: Reach, back_end: BackEnd, tmp_path: Path) -> Iterator[Place]:
 def operating(place: Place) -> Iterator[None]:
     """Run the operator, with its own decisions and its own account, until the body ends."""
     client = connect({}, str(place.kubeconfig))
-    made = Installation(
+    made = OperatorConfig(
         kube=client,
         settings=place.settings,
         decisions=DECISIONS,

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 from daybreak_contracts import names
-from daybreak_operator.shell.metrics.figures import GATEWAY_PORT
+from daybreak_operator.shell.metrics.snapshots import GATEWAY_PORT
 from daybreak_serve.gateway.events.tallies import Tallies
 from tests.cluster.reach import Reach
 

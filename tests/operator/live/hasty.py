@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
+from daybreak_contracts.list_watch import BackOff
 from daybreak_operator.__main__ import DECISIONS as REAL
 from daybreak_operator.core.capacity.placement.layout import Tuning
 from daybreak_operator.core.capacity.placement.offerings import Patience
 from daybreak_operator.shell.lease.leadership import LeaseTimes
 from daybreak_operator.shell.reconcile.reconciler import Decisions
 from daybreak_operator.shell.run import Timing
-from daybreak_operator.shell.watches.queue import BackOff
 
 HASTY = Tuning(
     lead_s=2.0,

@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any
 
 from daybreak_contracts import names
+from daybreak_contracts.list_watch import BackOff
 from daybreak_operator.core import conditions
 from daybreak_operator.core.conditions import Condition
 from daybreak_operator.core.plan import Event, Finding, Object, Plan
@@ -28,15 +29,15 @@ from daybreak_operator.settings import Settings
 from daybreak_operator.shell.kube import client as kube
 from daybreak_operator.shell.lease.leadership import LeaseTimes
 from daybreak_operator.shell.reconcile.reconciler import Decisions
-from daybreak_operator.shell.run import Installation, Operator, Timing
-from daybreak_operator.shell.watches.queue import BackOff, Key
+from daybreak_operator.shell.run import Operator, OperatorConfig, Timing
+from daybreak_operator.shell.watches.keys import ObjectKey
 
 QUICK = Timing(
     silence_s=3.0,
     margin_s=60.0,
     absent_s=2.0,
     request_s=3.0,
-    taken_s=0.5,
+    conflict_recheck_s=0.5,
     lease=LeaseTimes(duration_s=4.0, deadline_s=3.0, renew_s=0.5, retry_s=0.3, request_s=1.0),
     back_off=BackOff(0.1, 1.0),
 )
@@ -99,7 +100,7 @@ class Replica:
         client = kube.connect({}, self.kubeconfig)
         self.ended_with: list[int] = []
         self.operator = Operator(
-            Installation(
+            OperatorConfig(
                 kube=client,
                 settings=Settings(namespace=self.namespace, watch_namespaces=(self.namespace,)),
                 decisions=self.decisions,
@@ -133,7 +134,7 @@ class Replica:
 
     def wake(self, kind: str, namespace: str, name: str) -> None:
         """Let the operator look at an object."""
-        self._loop.call_soon_threadsafe(self.operator.queue.add, Key(kind, namespace, name))
+        self._loop.call_soon_threadsafe(self.operator.queue.add, ObjectKey(kind, namespace, name))
 
     def wait(self) -> None:
         """Wait until the operator ends by itself; raises what it ended with."""

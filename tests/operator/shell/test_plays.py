@@ -327,7 +327,7 @@ class TestTroubles:
             wait_for("the caches", lambda: running.operator.synced)
             with cluster.freeze_apiserver():
                 wait_for("the end", lambda: running.ended_with)
-                assert health.troubles(running.operator.signs())
+                assert health.failed_checks(running.operator.signs())
         assert running.ended_with == [health.EXIT_STUCK]
 
     def test_an_idle_operator_writes_nothing_and_asks_next_to_nothing(

@@ -96,7 +96,7 @@ def test_it_decides_answers_probes_and_gives_the_lease_back(
             name = body["metadata"]["name"]
             wait_for(f"{kind}", lambda k=kind, n=name: conditions(cluster, k, n, namespace))
         wait_for("the data job", lambda: cluster.kubectl("get", "jobs", "-n", namespace, "-o", "name"))
-        assert answer(port, "/healthz") == (200, '{"troubles": []}')
+        assert answer(port, "/healthz") == (200, '{"failed": []}')
         metrics = answer(port, "/metrics")[1]
         for name in (
             'daybreak_reconcile_seconds_count{kind="TrainingRun",result="ok"}',

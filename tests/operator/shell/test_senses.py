@@ -16,7 +16,7 @@ import pytest
 from daybreak_contracts import names
 from daybreak_contracts.figures import GatewayFigures, TrainerFigures
 from daybreak_operator.core.plan import Plan
-from daybreak_operator.shell.metrics.figures import GATEWAY_PORT, TRAINER_PORT
+from daybreak_operator.shell.metrics.snapshots import GATEWAY_PORT, TRAINER_PORT
 from tests.cluster.reach import Reach, wait_for
 from tests.operator.shell.replica import SIMPLE, Replica, calm
 from tests.operator.shell.test_plays import DEPLOYMENT, RUN, make

@@ -24,14 +24,14 @@ from daybreak_operator.settings import Settings
 from daybreak_operator.shell import health, logs
 from daybreak_operator.shell.kube import answers
 from daybreak_operator.shell.kube.resources import NODES, PODS, RUNS, plural_in, resource_of
-from daybreak_operator.shell.metrics.figures import Readings, Target, targets
 from daybreak_operator.shell.metrics.prometheus import Metrics, Observations
+from daybreak_operator.shell.metrics.snapshots import Readings, ScrapeTarget, targets
 from daybreak_operator.shell.reconcile import events, gather
-from daybreak_operator.shell.watches.queue import Key
+from daybreak_operator.shell.watches.keys import ObjectKey
 from daybreak_operator.shell.watches.store import Store
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-KEY = Key(names.KIND_DEPLOYMENT, "here", "x")
+KEY = ObjectKey(names.KIND_DEPLOYMENT, "here", "x")
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ CHANGES = st.one_of(
 
 @given(st.lists(CHANGES, max_size=12))
 def test_whoever_is_to_be_asked_anew_the_cache_says_that_something_changed(changes: list[Any]) -> None:
-    store, before = Store(), (0, list[Target]())
+    store, before = Store(), (0, list[ScrapeTarget]())
     for version, (what, uid, value) in enumerate(changes, 1):
         metadata = {"name": "x", "namespace": "here", "uid": uid, "resourceVersion": str(version)}
         own = {"apiVersion": "", "kind": KEY.kind, "metadata": metadata}
@@ -155,8 +155,8 @@ def test_whoever_is_to_be_asked_anew_the_cache_says_that_something_changed(chang
         before = after
 
 
-def target(uid: str = "p", key: Key = KEY) -> Target:
-    return Target(key, uid, uid, "http://x", "gateway", 5.0)
+def target(uid: str = "p", key: ObjectKey = KEY) -> ScrapeTarget:
+    return ScrapeTarget(key, uid, uid, "http://x", "gateway", 5.0)
 
 
 def reading(arrivals: int, started: float = 1.0, instance: str = "one") -> GatewayFigures:
@@ -237,7 +237,7 @@ class TestReadings:
         found = readings.progress(KEY)
         assert found is not None
         assert found.attempt == 2
-        assert readings.progress(Key("TrainingRun", "here", "other")) is None
+        assert readings.progress(ObjectKey("TrainingRun", "here", "other")) is None
 
     def test_guardrails_compare_with_the_windows_first_readings(self) -> None:
         readings, _ = self.make()
@@ -293,7 +293,7 @@ class TestMetrics:
         store, metrics = self.store(), Metrics()
         metrics.observe(Observations([], lambda: (0, 0.0), lambda: True), store)
         metrics.text()
-        run = store.get(Key(names.KIND_RUN, "here", "x")) or {}
+        run = store.get(ObjectKey(names.KIND_RUN, "here", "x")) or {}
         store.put({**run, "metadata": {**run["metadata"], "resourceVersion": "2"}, "status": {"restarts": 3}})
         store.drop(store.get(KEY) or {})
         found = self.samples(metrics)
@@ -389,8 +389,8 @@ class TestGathered:
 
         down: Any = Down()
         assert gather.ask_pipelines(down, ("a",)).pipelines == {"a": PipelineRun("Running")}
-        assert gather.ask_pipelines(down, ("a", "b")) == gather.Asked({}, "away")
-        assert gather.ask_pipelines(None, ()) == gather.Asked()
+        assert gather.ask_pipelines(down, ("a", "b")) == gather.ExternalState({}, "away")
+        assert gather.ask_pipelines(None, ()) == gather.ExternalState()
         assert "DAYBREAK_KUBEFLOW_URL" in str(gather.ask_pipelines(None, ("a",)).backend_error)
 
 
@@ -411,11 +411,11 @@ def test_signs_of_life_that_are_too_old_are_named() -> None:
     pulse = health.Pulse(lambda: now[0])
     signs = [health.Sign("loop", pulse.age_s, 60.0), health.Sign("work", lambda: 5.0, 10.0)]
     now[0] = 60.0
-    assert health.troubles(signs) == []
+    assert health.failed_checks(signs) == []
     now[0] = 61.0
-    assert health.troubles(signs) == ["loop: 61 s > 60 s"]
+    assert health.failed_checks(signs) == ["loop: 61 s > 60 s"]
     pulse.beat()
-    assert health.troubles(signs) == []
+    assert health.failed_checks(signs) == []
 
 
 async def test_a_port_that_is_taken_is_named() -> None:

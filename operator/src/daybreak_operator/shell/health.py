@@ -31,7 +31,7 @@ class Sign:
     age_s: Callable[[], float]
     limit_s: float
 
-    def trouble(self) -> str | None:
+    def failure(self) -> str | None:
         """Return what is wrong, or None."""
         age = self.age_s()
         return None if age <= self.limit_s else f"{self.name}: {age:.0f} s > {self.limit_s:.0f} s"
@@ -53,9 +53,9 @@ class Pulse:
         return self._clock() - self._at
 
 
-def troubles(signs: Iterable[Sign]) -> list[str]:
+def failed_checks(signs: Iterable[Sign]) -> list[str]:
     """Return what is wrong now."""
-    return [said for sign in signs if (said := sign.trouble()) is not None]
+    return [said for sign in signs if (said := sign.failure()) is not None]
 
 
 def watch_over(signs: Iterable[Sign], over: threading.Event, end: Callable[[int], object]) -> None:
@@ -64,8 +64,8 @@ def watch_over(signs: Iterable[Sign], over: threading.Event, end: Callable[[int]
 
     def look() -> None:
         while not over.wait(LOOK_EVERY_S):
-            if found := troubles(kept):
-                LOG.critical("stuck, ending", extra={"troubles": found})
+            if found := failed_checks(kept):
+                LOG.critical("liveness check failed, exiting", extra={"failed": found})
                 end(EXIT_STUCK)
                 return
 
@@ -79,8 +79,8 @@ async def serve(
     kept = tuple(signs)
 
     async def healthz(_: web.Request) -> web.Response:
-        found = troubles(kept)
-        return web.json_response({"troubles": found}, status=503 if found else 200)
+        found = failed_checks(kept)
+        return web.json_response({"failed": found}, status=503 if found else 200)
 
     async def readyz(_: web.Request) -> web.Response:
         is_ready = ready()

@@ -17,7 +17,7 @@ from daybreak_operator.shell.kube.resources import (
     PRIMARIES,
     PYTORCH_JOBS,
     ROUTES,
-    Resource,
+    ApiResource,
 )
 
 OPTIONAL = (PYTORCH_JOBS, ROUTES)
@@ -50,10 +50,10 @@ def pods_elsewhere(settings: Settings) -> tuple[str, ...]:
     return (place,) if settings.kubeflow_url and place and watched and place not in watched else ()
 
 
-def _needs(settings: Settings) -> list[tuple[str, Resource, str, str | None]]:
+def _needs(settings: Settings) -> list[tuple[str, ApiResource, str, str | None]]:
     places: tuple[str | None, ...] = settings.watch_namespaces or (None,)
     own = [("list", ""), ("watch", ""), ("patch", ""), ("update", "status")]
-    needs: list[tuple[str, Resource, str, str | None]] = []
+    needs: list[tuple[str, ApiResource, str, str | None]] = []
     for place in places:
         needs += [(verb, resource, sub, place) for resource in PRIMARIES for verb, sub in own]
         needs += [(v, r, "", place) for r in CHILDREN if r not in OPTIONAL for v in CHILD_VERBS]

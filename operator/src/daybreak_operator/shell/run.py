@@ -20,11 +20,12 @@ from typing import Any
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError
+from daybreak_contracts.list_watch import BackOff
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell import health, preflight
 from daybreak_operator.shell.health import Pulse, Sign
 from daybreak_operator.shell.kube.answers import ApiError
-from daybreak_operator.shell.kube.client import REQUEST_S, Chosen, Kube
+from daybreak_operator.shell.kube.client import REQUEST_S, Kube, Selector
 from daybreak_operator.shell.kube.resources import (
     CHILDREN,
     EVENTS,
@@ -33,26 +34,27 @@ from daybreak_operator.shell.kube.resources import (
     PRIMARIES,
     PYTORCH_JOBS,
     ROUTES,
-    Resource,
+    ApiResource,
 )
 from daybreak_operator.shell.lease.leadership import Leadership, LeaseTimes, LostLeadershipError
-from daybreak_operator.shell.metrics.figures import Poller, Readings
 from daybreak_operator.shell.metrics.prometheus import Metrics, Observations
+from daybreak_operator.shell.metrics.snapshots import Poller, Readings
 from daybreak_operator.shell.reconcile.execute import Executor
 from daybreak_operator.shell.reconcile.gather import STOCKOUT_REASONS, Gather, Secrets
-from daybreak_operator.shell.reconcile.reconciler import TAKEN_S, Decisions, Reconciler, Threads
+from daybreak_operator.shell.reconcile.queue import Schedule, WorkQueue
+from daybreak_operator.shell.reconcile.reconciler import CONFLICT_RECHECK_S, Decisions, Reconciler, Threads
 from daybreak_operator.shell.reconcile.work import Pipelines
 from daybreak_operator.shell.watches import kopf_events
-from daybreak_operator.shell.watches.queue import BackOff, Key, Schedule, Why, WorkQueue
-from daybreak_operator.shell.watches.store import Listed, Store
-from daybreak_operator.shell.watches.watch import ABSENT_S, SILENCE_S, Watch
+from daybreak_operator.shell.watches.keys import ObjectKey, Priority
+from daybreak_operator.shell.watches.reflector import ABSENT_S, SILENCE_S, Reflector
+from daybreak_operator.shell.watches.store import ListResult, Store
 
 LOG = logging.getLogger(__name__)
 Body = dict[str, Any]
 
 NUM_WORKERS = 16
 OPTIONAL = (PYTORCH_JOBS, ROUTES, EVENTS)
-TOLD = (
+EVENT_FILTERS = (
     "involvedObject.kind=Job,type=Warning",
     "involvedObject.kind=PyTorchJob,type=Warning",
     *(f"involvedObject.kind=Pod,reason={reason}" for reason in STOCKOUT_REASONS),
@@ -77,7 +79,7 @@ class Timing:
     loop_s: float = 60.0
     """The event loop may be busy without a pause for so long."""
     absent_s: float = ABSENT_S
-    taken_s: float = TAKEN_S
+    conflict_recheck_s: float = CONFLICT_RECHECK_S
     resync_s: float = 600.0
     """How often both kinds are listed anew, in case kopf lost an event."""
     sync_s: float = 120.0
@@ -89,7 +91,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Installation:
+class OperatorConfig:
     """What a process is started with."""
 
     kube: Kube
@@ -110,7 +112,7 @@ class Installation:
 class Operator:
     """One replica."""
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: OperatorConfig) -> None:
         self._with = installation
         self._timing = installation.timing
         self.metrics = Metrics()
@@ -142,20 +144,20 @@ class Operator:
 
     # Taking in -------------------------------------------------------------------------------------------------
 
-    def taken(self, kind: str | None, body: Body) -> None:
+    def on_event(self, kind: str | None, body: Body) -> None:
         """Take in an event of one of our own kinds."""
         for key in self.store.drop(body) if kind == "DELETED" else self.store.put(body):
-            self.queue.add(key, self.store.why(key, is_echo=True))
+            self.queue.add(key, self.store.priority(key, is_echo=True))
 
-    def listed(self, resource: Resource, listed: Listed) -> None:
+    def listed(self, resource: ApiResource, listed: ListResult) -> None:
         """Take in a fresh list (called by a watch's thread)."""
         self._in_loop(self._listed, resource, listed)
 
-    def event(self, resource: Resource, kind: str, body: Body) -> None:
+    def event(self, resource: ApiResource, kind: str, body: Body) -> None:
         """Take in an event (called by a watch's thread)."""
         self._in_loop(self._event, resource, kind, body)
 
-    def _listed(self, resource: Resource, listed: Listed) -> None:
+    def _listed(self, resource: ApiResource, listed: ListResult) -> None:
         if resource == NODES:
             self._wake(self.store.replace_nodes(listed.bodies))
             return
@@ -165,7 +167,7 @@ class Operator:
             return
         self._wake(self.store.replace_children(resource.api_version, resource.kind, listed))
 
-    def _event(self, resource: Resource, kind: str, body: Body) -> None:
+    def _event(self, resource: ApiResource, kind: str, body: Body) -> None:
         store, is_gone = self.store, kind == "DELETED"
         if resource == NODES:
             self._wake(store.drop_node(body) if is_gone else store.put_node(body))
@@ -180,27 +182,27 @@ class Operator:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(function, *args)
 
-    def _wake(self, keys: Iterable[Key]) -> None:
+    def _wake(self, keys: Iterable[ObjectKey]) -> None:
         for key in keys:
-            self.queue.add(key, self.store.why(key))
+            self.queue.add(key, self.store.priority(key))
 
-    def _was_read(self, key: Key) -> None:
-        self.queue.add(key, Why.LATER)
+    def _was_read(self, key: ObjectKey) -> None:
+        self.queue.add(key, Priority.LATER)
 
-    def _make_watches(self) -> list[Watch]:
-        made = [self._watch(NODES, None, Chosen())]
+    def _make_watches(self) -> list[Reflector]:
+        made = [self._watch(NODES, None, Selector())]
         for namespace in self._with.settings.watch_namespaces or (None,):
-            ours = Chosen(labels=names.LABEL_OWNER_KIND)
+            ours = Selector(labels=names.LABEL_OWNER_KIND)
             made += [self._watch(resource, namespace, ours) for resource in CHILDREN]
-            made += [self._watch(EVENTS, namespace, Chosen(fields=fields)) for fields in TOLD]
+            made += [self._watch(EVENTS, namespace, Selector(fields=fields)) for fields in EVENT_FILTERS]
         made += [
-            self._watch(PODS, namespace, Chosen(labels=names.LABEL_OWNER_KIND))
+            self._watch(PODS, namespace, Selector(labels=names.LABEL_OWNER_KIND))
             for namespace in preflight.pods_elsewhere(self._with.settings)
         ]
         return made
 
-    def _watch(self, resource: Resource, namespace: str | None, chosen: Chosen) -> Watch:
-        return Watch(
+    def _watch(self, resource: ApiResource, namespace: str | None, chosen: Selector) -> Reflector:
+        return Reflector(
             self.kube,
             resource,
             self,
@@ -250,7 +252,7 @@ class Operator:
     def _parts(self, stop: asyncio.Event) -> dict[str, Any]:
         made = self._with
         feed = kopf_events.Feed(
-            self.taken,
+            self.on_event,
             self.kube.connection,
             made.settings.watch_namespaces,
             self._timing.silence_s,
@@ -307,12 +309,12 @@ class Operator:
         deadline = time.monotonic() + self._timing.sync_s
         while not all(watch.synced.is_set() for watch in self.watches):
             if time.monotonic() > deadline:
-                late = {w.resource.kind: w.trouble for w in self.watches if not w.synced.is_set()}
+                late = {w.resource.kind: w.last_error for w in self.watches if not w.synced.is_set()}
                 raise TransientError(f"the first lists did not come in time: {late}")
             await asyncio.sleep(0.05)
         await asyncio.sleep(0)  # lists were handed over before the events were set: let the loop take them in
         self.synced = True
-        LOG.info("caches filled", extra={"objects": len(self.store.known())})
+        LOG.info("caches synced", extra={"objects": len(self.store.known())})
 
     async def _relist(self) -> None:
         for resource in PRIMARIES:
@@ -326,7 +328,7 @@ class Operator:
             try:
                 await self._relist()
             except (ApiError, TransientError) as error:
-                LOG.warning("not listed anew", extra={"error": str(error)})
+                LOG.warning("relist failed", extra={"error": str(error)})
 
     def _reconciler(self) -> Reconciler:
         made = self._with
@@ -342,7 +344,7 @@ class Operator:
             enqueue=self.queue.add,
             now=lambda: datetime.now(UTC),
             clock=time.monotonic,
-            taken_s=self._timing.taken_s,
+            conflict_recheck_s=self._timing.conflict_recheck_s,
         )
 
     def _has_gateway_api(self) -> bool:
@@ -352,6 +354,6 @@ class Operator:
         return self.queue.schedule.depth(), self.queue.age_s()
 
 
-def _whole(kube: Kube, resource: Resource, namespace: str | None) -> Listed:
+def _whole(kube: Kube, resource: ApiResource, namespace: str | None) -> ListResult:
     pages = list(kube.pages(resource, namespace, ""))
-    return Listed([body for page, _ in pages for body in page], pages[-1][1], namespace)
+    return ListResult([body for page, _ in pages for body in page], pages[-1][1], namespace)

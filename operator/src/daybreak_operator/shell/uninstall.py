@@ -18,7 +18,7 @@ from daybreak_operator.settings import Settings, from_environment
 from daybreak_operator.shell.kube import client as clients
 from daybreak_operator.shell.kube.answers import ConflictError, NotFoundError
 from daybreak_operator.shell.kube.client import Kube
-from daybreak_operator.shell.kube.resources import PODS, PRIMARIES, Resource, resource_for
+from daybreak_operator.shell.kube.resources import PODS, PRIMARIES, ApiResource, resource_for
 
 DEPLOYMENT = "daybreak-operator"
 """As the chart names it."""
@@ -58,7 +58,7 @@ def let_go(kube: Kube, settings: Settings) -> int:
     return len(held)
 
 
-def _all(kube: Kube, resource: Resource, namespace: str | None, selector: str) -> list[Object]:
+def _all(kube: Kube, resource: ApiResource, namespace: str | None, selector: str) -> list[Object]:
     try:
         return [thing for page, _ in kube.pages(resource, namespace, selector) for thing in page]
     except NotFoundError:

@@ -22,6 +22,7 @@ OBJECT = {
     "kind": "ConfigMap",
     "metadata": {"namespace": "team", "name": "settings", "uid": "u", "resourceVersion": "7"},
 }
+PLAIN = json.dumps(OBJECT).encode()
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Asked:
     client: tuple[Path, Path]
     """A certificate that the same authority signed, and its key."""
     requests: list[Request] = field(default_factory=list)
+    stream: bytes = json.dumps({"type": "ADDED", "object": OBJECT}).encode() + b"\n"
+    """What a watch is answered with."""
 
     @property
     def url(self) -> str:
@@ -103,12 +106,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         is_watch = "watch=true" in self.path
         self._note("WATCH" if is_watch else "GET")
-        self._say({"type": "ADDED", "object": OBJECT} if is_watch else OBJECT)
+        self._say(self.server.asked.stream if is_watch else PLAIN)
 
     def do_PATCH(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self._note("PATCH")
-        self._say(OBJECT)
+        self._say(PLAIN)
 
     def _note(self, verb: str) -> None:
         connection: Any = self.connection
@@ -117,8 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
         request = Request(verb, self.headers["Authorization"], subject.get("commonName", ""))
         self.server.asked.requests.append(request)
 
-    def _say(self, document: dict[str, Any]) -> None:
-        body = json.dumps(document).encode() + b"\n"
+    def _say(self, body: bytes) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 
 from daybreak_contracts.errors import TransientError, UserError
-from daybreak_operator.shell.kube.client import Chosen, Kube, connect
+from daybreak_operator.shell.kube.answers import GoneError
+from daybreak_operator.shell.kube.client import Kube, Selector, connect
 from daybreak_operator.shell.kube.resources import resource_of
 from daybreak_operator.shell.watches.kopf_events import login_of
 from tests.operator.shell.kube.secure_server import OBJECT, Asked, secure_server
@@ -62,7 +63,7 @@ def use(kube: Kube) -> None:
     assert kube.get(CONFIG_MAPS, "team", "settings") == OBJECT
     kube.may_write = lambda: True
     assert kube.apply(OBJECT, force=True) == OBJECT
-    events = list(kube.watch(CONFIG_MAPS, "team", Chosen(), "1", 5.0))
+    events = list(kube.watch(CONFIG_MAPS, "team", Selector(), "1", 5.0))
     assert [kind for kind, _ in events] == ["OPENED", "ADDED"]
 
 
@@ -184,6 +185,22 @@ async def test_a_kubeconfigs_name_and_password_are_sent(server: Asked, tmp_path:
     assert server.headers() == each("Basic bWU6c2VjcmV0")
     await asks_by_kopf(kube, server)
     assert server.headers() == [("GET", "Basic bWU6c2VjcmV0")]
+
+
+@pytest.mark.parametrize(
+    ("stream", "error"),
+    [
+        pytest.param(b'{"type": "ERROR", "object": {"code": 410}}\n', GoneError, id="too old"),
+        pytest.param(b'{"type": "ERROR", "object": {"code": 500}}\n', TransientError, id="an outage"),
+        pytest.param(b"<html>a proxy that is lost</html>\n", TransientError, id="no event"),
+    ],
+)
+def test_a_stream_that_breaks_can_be_taken_up_again(
+    server: Asked, tmp_path: Path, stream: bytes, error: type[Exception]
+) -> None:
+    server.stream = stream
+    with pytest.raises(error):
+        list(connect(pod_of(server, tmp_path)).watch(CONFIG_MAPS, "team", Selector(), "1", 5.0))
 
 
 def test_neither_a_pod_nor_a_kubeconfig_is_told_so(tmp_path: Path) -> None:

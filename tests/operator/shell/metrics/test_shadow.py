@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from daybreak_contracts import names
 from daybreak_contracts.figures import GatewayFigures
 from daybreak_operator.core.deployment.decide import decide
-from daybreak_operator.shell.metrics.figures import Readings, Target
+from daybreak_operator.shell.metrics.snapshots import Readings, ScrapeTarget
 from daybreak_operator.shell.reconcile import gather
-from daybreak_operator.shell.watches.queue import Key
+from daybreak_operator.shell.watches.keys import ObjectKey
 from daybreak_serve.gateway.events.tallies import Tallies
 from tests.operator.deployment.world import M1, M2, World, model, serving_world
 
-KEY = Key(names.KIND_DEPLOYMENT, "team", "completions")
+KEY = ObjectKey(names.KIND_DEPLOYMENT, "team", "completions")
 EVERY_S = 5.0
-GATEWAY = Target(KEY, "u-gateway", "gateway-0", "http://gateway-0:9090/figures", "gateway", EVERY_S)
+GATEWAY = ScrapeTarget(KEY, "u-gateway", "gateway-0", "http://gateway-0:9090/figures", "gateway", EVERY_S)
 
 
 @dataclass

@@ -18,9 +18,9 @@ from daybreak_operator.shell.kube import client as clients
 from daybreak_operator.shell.kube.client import Kube
 from daybreak_operator.shell.kube.resources import CHILDREN, RUNS
 from daybreak_operator.shell.reconcile.execute import Executor
-from daybreak_operator.shell.reconcile.work import Memory, remaining
-from daybreak_operator.shell.watches.queue import Key
-from daybreak_operator.shell.watches.store import Listed, Store
+from daybreak_operator.shell.reconcile.work import ReconcileCache, remaining
+from daybreak_operator.shell.watches.keys import ObjectKey
+from daybreak_operator.shell.watches.store import ListResult, Store
 from tests.cluster.reach import Reach
 from tests.operator.shell.test_plays import RUN, make
 
@@ -117,26 +117,26 @@ def meta(body: Object) -> dict[str, Any]:
     return dict(body["metadata"])
 
 
-def live(kube: Kube, key: Key, backend: Backend) -> None:
+def live(kube: Kube, key: ObjectKey, backend: Backend) -> None:
     """One process, from fresh caches until nothing is left to do."""
-    store, memory = Store(), Memory()
+    store, cache = Store(), ReconcileCache()
     executor = Executor(kube, backend, lambda: datetime.now(UTC))
     for _ in range(MOST_PASSES):
         store.put(kube.get(RUNS, key.namespace, key.name))
         for page, version in kube.pages(CONFIG_MAPS, key.namespace, names.LABEL_OWNER_KIND):
-            store.replace_children("v1", "ConfigMap", Listed(page, version))
+            store.replace_children("v1", "ConfigMap", ListResult(page, version))
         run = store.get(key)
         assert run is not None
         children = store.children_of(run["metadata"]["uid"])
         plan = decide(run, list(children.values()), backend.runs)
-        result = executor.carry_out(remaining(plan, run, children, memory), memory)
+        result = executor.carry_out(remaining(plan, run, children, cache), cache)
         assert not result.errors
         if not result.wrote:
             return
     raise AssertionError("it never settles")
 
 
-def end_of(kube: Kube, key: Key, backend: Backend) -> Any:
+def end_of(kube: Kube, key: ObjectKey, backend: Backend) -> Any:
     """What is there in the end, without what differs between any two runs."""
     run = kube.get(RUNS, key.namespace, key.name)
     pages = kube.pages(CONFIG_MAPS, key.namespace, f"{names.LABEL_OWNER}={key.name}")
@@ -150,7 +150,7 @@ def test_it_ends_as_if_nothing_had_happened(cluster: Reach) -> None:
     kube, namespace = clients.connect({}, str(cluster.kubeconfig)), cluster.namespace()
     ends = []
     for after in count(1):
-        key, backend = Key(names.KIND_RUN, namespace, f"killed-{after}"), Backend()
+        key, backend = ObjectKey(names.KIND_RUN, namespace, f"killed-{after}"), Backend()
         kube.create({**RUN, "metadata": {"name": key.name, "namespace": namespace}})
         backend.called = Dying(after)
         try:
@@ -179,7 +179,7 @@ def test_without_a_back_end_nothing_is_submitted_and_all_else_goes_on(cluster: R
     )
     run = kube.get(RUNS, namespace, "first")
     executor = Executor(kube, None, lambda: datetime.now(UTC))
-    result = executor.carry_out(remaining(decide(run, [], {}), run, {}, Memory()), Memory())
+    result = executor.carry_out(remaining(decide(run, [], {}), run, {}, ReconcileCache()), ReconcileCache())
     assert result.errors == ["no Kubeflow back end is set up: set DAYBREAK_KUBEFLOW_URL"]
     assert [item["metadata"]["name"] for item in result.children] == ["first-train-1"]
 
@@ -196,9 +196,9 @@ def test_a_pipeline_that_kubeflow_refuses_is_told_and_all_else_goes_on(cluster: 
         *("patch", "trainingrun", "first", "-n", namespace, "--subresource=status", "--type=merge"),
         *("-p", '{"status": {"attempt": 1}}'),
     )
-    run, memory = kube.get(RUNS, namespace, "first"), Memory()
+    run, cache = kube.get(RUNS, namespace, "first"), ReconcileCache()
     executor = Executor(kube, Strict(), lambda: datetime.now(UTC))
-    result = executor.carry_out(remaining(decide(run, [], {}), run, {}, memory), memory)
+    result = executor.carry_out(remaining(decide(run, [], {}), run, {}, cache), cache)
     assert result.errors == []
     told = list(result.refused.values())
     assert told == [Finding("PipelineRefused", "parameter cores must be a number")]
@@ -211,7 +211,7 @@ def test_one_that_does_not_lead_writes_nothing(cluster: Reach) -> None:
     namespace = cluster.namespace()
     run = make(cluster, namespace)
     executor = Executor(kube, Backend(), lambda: datetime.now(UTC))
-    result = executor.carry_out(remaining(decide(run, [], {}), run, {}, Memory()), Memory())
+    result = executor.carry_out(remaining(decide(run, [], {}), run, {}, ReconcileCache()), ReconcileCache())
     assert result.errors == ["not the leader: nothing is written"]
     with pytest.raises(TransientError, match="not the leader"):
         kube.apply(child(run, 1), force=False)
@@ -227,7 +227,7 @@ def test_a_decision_on_an_old_object_changes_no_counter(cluster: Reach) -> None:
     old = make(cluster, namespace)
     cluster.kubectl("label", "trainingrun", "first", "-n", namespace, "color=red")
     executor = Executor(kube, Backend(), lambda: datetime.now(UTC))
-    result = executor.carry_out(remaining(decide(old, [], {}), old, {}, Memory()), Memory())
+    result = executor.carry_out(remaining(decide(old, [], {}), old, {}, ReconcileCache()), ReconcileCache())
     assert result.errors == ["changed since it was read"]
     assert result.own is not None
     assert result.own["metadata"]["labels"] == {"color": "red"}
@@ -239,7 +239,7 @@ def test_an_object_that_nobody_has_looked_at_is_acknowledged_first(cluster: Reac
     kube = clients.connect({}, str(cluster.kubeconfig))
     run = make(cluster, cluster.namespace())
     executor = Executor(kube, Backend(), lambda: datetime.now(UTC))
-    result = executor.carry_out(remaining(decide(run, [], {}), run, {}, Memory()), Memory())
+    result = executor.carry_out(remaining(decide(run, [], {}), run, {}, ReconcileCache()), ReconcileCache())
     assert result.own is not None
     assert (result.own["status"]["attempt"], result.said, result.again) == (1, True, True)
     assert result.children == []

@@ -10,17 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from daybreak_operator.shell.watches.queue import (
-    NUM_QUICK_REPEATS,
-    BackOff,
-    Done,
-    Key,
-    Schedule,
-    Why,
-    WorkQueue,
-)
+from daybreak_contracts.list_watch import BackOff
+from daybreak_operator.shell.reconcile.queue import NUM_QUICK_REPEATS, Done, Schedule, WorkQueue
+from daybreak_operator.shell.watches.keys import ObjectKey, Priority
 
-A, B, C = (Key("TrainingRun", "here", name) for name in "abc")
+A, B, C = (ObjectKey("TrainingRun", "here", name) for name in "abc")
 KEYS = st.sampled_from([A, B, C])
 
 
@@ -141,16 +135,16 @@ class AnyOrder(RuleBasedStateMachine):
         super().__init__()
         self.queue = schedule()
         self.now = 0.0
-        self.active: set[Key] = set()
-        self.owed: set[Key] = set()
+        self.active: set[ObjectKey] = set()
+        self.owed: set[ObjectKey] = set()
 
-    @rule(key=KEYS, why=st.sampled_from(Why))
-    def happens(self, key: Key, why: Why) -> None:
-        self.queue.add(key, self.now, why)
+    @rule(key=KEYS, priority=st.sampled_from(Priority))
+    def happens(self, key: ObjectKey, priority: Priority) -> None:
+        self.queue.add(key, self.now, priority)
         self.owed.add(key)
 
     @rule(key=KEYS, later=st.floats(0, 100))
-    def is_planned(self, key: Key, later: float) -> None:
+    def is_planned(self, key: ObjectKey, later: float) -> None:
         self.queue.add_at(key, self.now + later)
         self.owed.add(key)
 
@@ -193,7 +187,7 @@ TestAnyOrder = AnyOrder.TestCase
 
 
 class TestWorkers:
-    async def run(self, keys: list[Key], num_workers: int, work: Any) -> None:
+    async def run(self, keys: list[ObjectKey], num_workers: int, work: Any) -> None:
         queue = WorkQueue(schedule(), asyncio.get_running_loop().time)
         for key in keys:
             queue.add(key)
@@ -206,7 +200,7 @@ class TestWorkers:
     async def test_no_more_work_at_once_than_allowed(self) -> None:
         busy, most = 0, 0
 
-        async def work(key: Key) -> Done:
+        async def work(key: ObjectKey) -> Done:
             nonlocal busy, most
             busy += 1
             most = max(most, busy)
@@ -214,13 +208,13 @@ class TestWorkers:
             busy -= 1
             return Done()
 
-        await self.run([Key("TrainingRun", "here", str(number)) for number in range(9)], 3, work)
+        await self.run([ObjectKey("TrainingRun", "here", str(number)) for number in range(9)], 3, work)
         assert most == 3
 
     async def test_planned_looks_happen(self) -> None:
-        seen: list[Key] = []
+        seen: list[ObjectKey] = []
 
-        async def work(key: Key) -> Done:
+        async def work(key: ObjectKey) -> Done:
             seen.append(key)
             return Done(look_again_s=0.001)
 
@@ -233,7 +227,7 @@ async def test_a_pass_that_is_cancelled_is_made_up_for(outcome: Done) -> None:
     queue = WorkQueue(schedule(), lambda: 0.0)
     queue.add(A)
 
-    async def work(key: Key) -> Done:
+    async def work(key: ObjectKey) -> Done:
         await asyncio.Event().wait()
         return outcome
 

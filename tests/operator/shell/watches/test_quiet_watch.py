@@ -13,10 +13,10 @@ import pytest
 from daybreak_contracts.errors import TransientError
 from daybreak_operator.shell import health
 from daybreak_operator.shell.kube import client as kube
-from daybreak_operator.shell.kube.resources import EVENTS, PODS, Resource, resource_of
+from daybreak_operator.shell.kube.resources import EVENTS, PODS, ApiResource, resource_of
 from daybreak_operator.shell.run import Timing
-from daybreak_operator.shell.watches.store import Listed
-from daybreak_operator.shell.watches.watch import Watch
+from daybreak_operator.shell.watches.reflector import Reflector
+from daybreak_operator.shell.watches.store import ListResult
 from tests.cluster.reach import Reach
 from tests.operator.shell.proxy import Proxy
 
@@ -26,23 +26,23 @@ SILENCE_S = 2.0
 class Nobody:
     """A sink that takes in nothing."""
 
-    def listed(self, resource: Resource, listed: Listed) -> None: ...
+    def listed(self, resource: ApiResource, listed: ListResult) -> None: ...
 
-    def event(self, resource: Resource, kind: str, body: dict[str, Any]) -> None: ...
+    def event(self, resource: ApiResource, kind: str, body: dict[str, Any]) -> None: ...
 
 
 @pytest.mark.parametrize(
     "resource", [EVENTS, resource_of("batch/v1", "Job")], ids=["a kind without bookmarks", "one with them"]
 )
-def test_a_quiet_watch_shows_signs_of_life_without_an_event(cluster: Reach, resource: Resource) -> None:
+def test_a_quiet_watch_shows_signs_of_life_without_an_event(cluster: Reach, resource: ApiResource) -> None:
     client = kube.connect({}, str(cluster.kubeconfig))
-    watch = Watch(client, resource, Nobody(), namespace=cluster.namespace(), silence_s=SILENCE_S)
+    watch = Reflector(client, resource, Nobody(), namespace=cluster.namespace(), silence_s=SILENCE_S)
     watch.start()
     assert watch.synced.wait(60)
     began = watch.heard
     deadline = time.monotonic() + 60
     while watch.heard < began + 3 * SILENCE_S:
-        assert time.monotonic() < deadline, f"last heard {watch.age_s():.0f} s ago: {watch.trouble}"
+        assert time.monotonic() < deadline, f"last heard {watch.age_s():.0f} s ago: {watch.last_error}"
         time.sleep(0.1)
     watch.stop()
     assert watch.restarts == 0

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from daybreak_contracts import names
 from daybreak_contracts.resources.deployment import DeployedModel
 from daybreak_operator.core.deployment.rollout.target import target_of
-from daybreak_operator.shell.watches.queue import Key, Why
-from daybreak_operator.shell.watches.store import Listed, Store, has_notice
+from daybreak_operator.shell.watches.keys import ObjectKey, Priority
+from daybreak_operator.shell.watches.store import ListResult, Store, has_notice
 
-RUN = Key(names.KIND_RUN, "here", "run")
+RUN = ObjectKey(names.KIND_RUN, "here", "run")
 FOLLOWING = DeployedModel.model_validate({"trainingRunRef": {"name": "run"}})
-FOLLOWER = Key(names.KIND_DEPLOYMENT, "here", "follower")
+FOLLOWER = ObjectKey(names.KIND_DEPLOYMENT, "here", "follower")
 
 
 def run(version: int = 1, uid: str = "u", name: str = "run") -> dict[str, Any]:
@@ -59,29 +59,31 @@ class TestOwn:
     @pytest.mark.parametrize(
         ("metadata", "status", "expected"),
         [
-            pytest.param({"generation": 1}, {}, Why.NEW, id="nothing-was-ever-said-of-it"),
-            pytest.param({"generation": 2}, {"observedGeneration": 1}, Why.CHANGED, id="a-new-generation"),
-            pytest.param({"generation": 2}, {"phase": "x"}, Why.CHANGED, id="a-status-of-others"),
-            pytest.param({"generation": 2}, {"observedGeneration": 2}, Why.EVENT, id="an-answered-one"),
+            pytest.param({"generation": 1}, {}, Priority.NEW, id="nothing-was-ever-said-of-it"),
+            pytest.param(
+                {"generation": 2}, {"observedGeneration": 1}, Priority.CHANGED, id="a-new-generation"
+            ),
+            pytest.param({"generation": 2}, {"phase": "x"}, Priority.CHANGED, id="a-status-of-others"),
+            pytest.param({"generation": 2}, {"observedGeneration": 2}, Priority.EVENT, id="an-answered-one"),
             pytest.param(
                 {"generation": 2, "deletionTimestamp": "t"},
                 {"observedGeneration": 2},
-                Why.CHANGED,
+                Priority.CHANGED,
                 id="one-that-is-being-deleted",
             ),
         ],
     )
     def test_whoever_waits_for_an_answer_is_told_from_the_rest(
-        self, metadata: dict[str, Any], status: dict[str, Any], expected: Why
+        self, metadata: dict[str, Any], status: dict[str, Any], expected: Priority
     ) -> None:
         store, body = Store(), run(1)
         store.put({**body, "metadata": {**body["metadata"], **metadata}, "status": status})
-        assert store.why(RUN) is expected
-        echo = Why.LATER if expected is Why.EVENT else expected
-        assert store.why(RUN, is_echo=True) is echo, "our own writing wakes nobody before those who wait"
+        assert store.priority(RUN) is expected
+        echo = Priority.LATER if expected is Priority.EVENT else expected
+        assert store.priority(RUN, is_echo=True) is echo, "our own writing wakes nobody before those who wait"
 
     def test_one_that_is_gone_is_only_cleaned_up_after(self) -> None:
-        assert Store().why(RUN) is Why.EVENT
+        assert Store().priority(RUN) is Priority.EVENT
 
     def test_a_namesake_made_anew_is_news_with_any_version(self) -> None:
         store = Store()
@@ -133,8 +135,8 @@ class TestOwn:
         store = Store()
         store.put(run())
         store.put(follower())
-        assert store.replace(names.KIND_RUN, Listed([], "9", "elsewhere")) == set()
-        assert store.replace(names.KIND_RUN, Listed([], "9", "here")) == {RUN, FOLLOWER}
+        assert store.replace(names.KIND_RUN, ListResult([], "9", "elsewhere")) == set()
+        assert store.replace(names.KIND_RUN, ListResult([], "9", "here")) == {RUN, FOLLOWER}
         assert store.known() == [FOLLOWER]
 
 
@@ -155,7 +157,7 @@ class TestChildren:
         store.put(run())
         store.put(run(1, "v", "second"))
         store.put_child(pod(1))
-        assert store.put_child(pod(2, owner="v")) == {RUN, Key(names.KIND_RUN, "here", "second")}
+        assert store.put_child(pod(2, owner="v")) == {RUN, ObjectKey(names.KIND_RUN, "here", "second")}
         assert dict(store.children_of("u")) == {}
 
     def test_a_child_of_nobody_we_know_concerns_nobody(self) -> None:
@@ -165,18 +167,18 @@ class TestChildren:
         store = Store()
         store.put(run())
         store.put_child(pod())
-        assert store.replace_children("v1", "ConfigMap", Listed([], "9")) == set()
-        assert store.replace_children("v1", "Pod", Listed([], "9", "elsewhere")) == set()
-        assert store.replace_children("v1", "Pod", Listed([], "9")) == {RUN}
+        assert store.replace_children("v1", "ConfigMap", ListResult([], "9")) == set()
+        assert store.replace_children("v1", "Pod", ListResult([], "9", "elsewhere")) == set()
+        assert store.replace_children("v1", "Pod", ListResult([], "9")) == {RUN}
 
     def test_a_list_says_nothing_of_what_is_newer(self) -> None:
         store = Store()
         store.put(run(7))
         store.put_child(pod(7))
-        assert store.replace(names.KIND_RUN, Listed([], "6")) == set()
-        assert store.replace_children("v1", "Pod", Listed([], "6")) == set()
+        assert store.replace(names.KIND_RUN, ListResult([], "6")) == set()
+        assert store.replace_children("v1", "Pod", ListResult([], "6")) == set()
         assert len(store.children_of("u")) == 1
-        assert store.replace_children("v1", "Pod", Listed([], "")) == {RUN}
+        assert store.replace_children("v1", "Pod", ListResult([], "")) == {RUN}
 
     @given(st.permutations([1, 2, 3, 4, 5]))
     def test_the_newest_is_kept_in_any_order(self, order: list[int]) -> None:
@@ -260,7 +262,7 @@ def test_what_is_read_is_the_newest_however_often_it_was_read_before() -> None:
     for version in (1, 2):
         store.put(run(version))
         for number in range(200):
-            assert store.get(Key(names.KIND_RUN, "here", f"run-{number}")) is not None
+            assert store.get(ObjectKey(names.KIND_RUN, "here", f"run-{number}")) is not None
         found = store.get(RUN)
         assert found is not None
         assert found["metadata"]["resourceVersion"] == str(version)

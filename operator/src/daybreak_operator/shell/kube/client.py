@@ -19,9 +19,10 @@ from kubernetes.config import ConfigException, load_kube_config
 from daybreak_contracts import kubernetes_access, names
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.kubernetes_access import Access
+from daybreak_contracts.list_watch import WatchError, parse_event, watch_query
 from daybreak_operator.core.plan import Object, Ref
 from daybreak_operator.shell.kube.answers import NotFoundError, error_of, watch_error
-from daybreak_operator.shell.kube.resources import Resource, plural_in, resource_for, resource_of
+from daybreak_operator.shell.kube.resources import ApiResource, plural_in, resource_for, resource_of
 
 REQUEST_S = 30.0
 CONNECT_S = 5.0
@@ -45,7 +46,7 @@ Seen = Callable[[str, str, int], None]
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Selector:
     """Which objects of a collection, as the API spells it; empty: all."""
 
     labels: str = ""
@@ -107,12 +108,12 @@ class Kube:
     # Reading -------------------------------------------------------------------------------------------------
 
     def get(
-        self, resource: Resource, namespace: str | None, name: str, within_s: float | None = None
+        self, resource: ApiResource, namespace: str | None, name: str, within_s: float | None = None
     ) -> dict[str, Any]:
         """Return an object; NotFoundError where there is none."""
         return self._call("GET", resource.path(namespace, name), within_s=within_s)
 
-    def exists(self, resource: Resource, namespace: str, name: str) -> bool:
+    def exists(self, resource: ApiResource, namespace: str, name: str) -> bool:
         """Return whether there is such an object, without its content ever coming here."""
         try:
             self._call("GET", resource.path(namespace, name), accept=METADATA_ONLY)
@@ -120,7 +121,7 @@ class Kube:
             return False
         return True
 
-    def find(self, resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:
+    def find(self, resource: ApiResource, namespace: str, name: str) -> dict[str, Any] | None:
         """Return an object or None, by the right to list: the operator may not get everything that it makes."""
         for page, _ in self.pages(resource, namespace, "", f"metadata.name={name}"):
             if page:
@@ -128,12 +129,12 @@ class Kube:
         return None
 
     def pages(
-        self, resource: Resource, namespace: str | None, labels: str, fields: str = ""
+        self, resource: ApiResource, namespace: str | None, labels: str, fields: str = ""
     ) -> Iterator[tuple[list[dict[str, Any]], str]]:
         """Yield the objects of a collection page by page, each page with the resource version of the whole."""
         token = ""
         while True:
-            query = {"limit": str(PAGE), "continue": token, **Chosen(labels, fields).query()}
+            query = {"limit": str(PAGE), "continue": token, **Selector(labels, fields).query()}
             page = self._call("GET", resource.path(namespace), query)
             kind = {"apiVersion": resource.api_version, "kind": resource.kind}
             yield [{**kind, **item} for item in page["items"]], page["metadata"]["resourceVersion"]
@@ -142,7 +143,7 @@ class Kube:
                 return
 
     def watch(
-        self, resource: Resource, namespace: str | None, chosen: Chosen, version: str, silence_s: float
+        self, resource: ApiResource, namespace: str | None, selector: Selector, version: str, silence_s: float
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield events (type, object), bookmarks among them, until the server ends the stream.
 
@@ -150,23 +151,24 @@ class Kube:
         ``silence_s`` is over: some kinds (events) get no bookmarks, and a quiet stream must not look like a dead one.
         A stream that says nothing for ``silence_s`` is a TransientError; a version too old is a GoneError.
         """
-        query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version}
-        query |= {"timeoutSeconds": str(stream_s(silence_s)), **chosen.query()}
+        query = watch_query(version, stream_s(silence_s)) | selector.query()
         answer = self._send("GET", resource.path(namespace), query, read_s=silence_s, preload=False)
         try:
             yield OPENED, {"metadata": {"resourceVersion": version}}
             for line in _lines(answer):
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    raise watch_error(event["object"])
-                yield event["type"], event["object"]
+                event = parse_event(line)
+                yield event.kind, event.body
+        except WatchError as error:
+            raise watch_error(error.status) from error
+        except ValueError as error:
+            raise TransientError(f"the watch of {resource.plural} broke: {error}") from error
         except urllib3.exceptions.HTTPError as error:
             self._doubt(error)
             raise TransientError(f"the watch of {resource.plural} broke: {error}") from error
         finally:
             answer.close()
 
-    def serves(self, resource: Resource) -> bool:
+    def serves(self, resource: ApiResource) -> bool:
         """Return whether the API server knows this kind."""
         group = "/api/v1" if resource.api_version == "v1" else f"/apis/{resource.api_version}"
         try:
@@ -175,7 +177,7 @@ class Kube:
             return False
         return any(entry["name"] == resource.plural for entry in found["resources"])
 
-    def may(self, verb: str, resource: Resource, subresource: str, namespace: str | None) -> bool:
+    def may(self, verb: str, resource: ApiResource, subresource: str, namespace: str | None) -> bool:
         """Return whether our account may do this (everywhere: None)."""
         group, _, _ = resource.api_version.rpartition("/")
         wanted = {"verb": verb, "group": group, "resource": resource.plural}

@@ -12,7 +12,7 @@ from daybreak_operator.core.plan import Object
 
 
 @dataclass(frozen=True)
-class Resource:
+class ApiResource:
     """One kind as its API serves it."""
 
     api_version: str
@@ -30,29 +30,29 @@ class Resource:
         return "/".join(parts)
 
 
-RUNS = Resource(names.API_VERSION, names.KIND_RUN, names.PLURAL_RUN)
-DEPLOYMENTS = Resource(names.API_VERSION, names.KIND_DEPLOYMENT, names.PLURAL_DEPLOYMENT)
+RUNS = ApiResource(names.API_VERSION, names.KIND_RUN, names.PLURAL_RUN)
+DEPLOYMENTS = ApiResource(names.API_VERSION, names.KIND_DEPLOYMENT, names.PLURAL_DEPLOYMENT)
 PRIMARIES = (RUNS, DEPLOYMENTS)
 
-PODS = Resource("v1", "Pod", "pods")
-NODES = Resource("v1", "Node", "nodes", namespaced=False)
-SECRETS = Resource("v1", "Secret", "secrets")
-EVENTS = Resource("v1", "Event", "events")
-LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
-ROUTES = Resource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
-PYTORCH_JOBS = Resource("kubeflow.org/v1", "PyTorchJob", "pytorchjobs")
+PODS = ApiResource("v1", "Pod", "pods")
+NODES = ApiResource("v1", "Node", "nodes", namespaced=False)
+SECRETS = ApiResource("v1", "Secret", "secrets")
+EVENTS = ApiResource("v1", "Event", "events")
+LEASES = ApiResource("coordination.k8s.io/v1", "Lease", "leases")
+ROUTES = ApiResource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
+PYTORCH_JOBS = ApiResource("kubeflow.org/v1", "PyTorchJob", "pytorchjobs")
 
 CHILDREN = (
     PODS,
-    Resource("v1", "ConfigMap", "configmaps"),
-    Resource("v1", "Service", "services"),
-    Resource("v1", "ServiceAccount", "serviceaccounts"),
-    Resource("batch/v1", "Job", "jobs"),
-    Resource("apps/v1", "Deployment", "deployments"),
-    Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
-    Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
-    Resource("rbac.authorization.k8s.io/v1", "Role", "roles"),
-    Resource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings"),
+    ApiResource("v1", "ConfigMap", "configmaps"),
+    ApiResource("v1", "Service", "services"),
+    ApiResource("v1", "ServiceAccount", "serviceaccounts"),
+    ApiResource("batch/v1", "Job", "jobs"),
+    ApiResource("apps/v1", "Deployment", "deployments"),
+    ApiResource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+    ApiResource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+    ApiResource("rbac.authorization.k8s.io/v1", "Role", "roles"),
+    ApiResource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings"),
     PYTORCH_JOBS,
     ROUTES,
 )
@@ -73,11 +73,11 @@ def plural_in(path: str) -> str:
     return rest[0] if rest else ""
 
 
-def resource_of(api_version: str, kind: str) -> Resource:
+def resource_of(api_version: str, kind: str) -> ApiResource:
     """Return the resource of a kind; KeyError for one that the operator doesn't know."""
     return _BY_KIND[api_version, kind]
 
 
-def resource_for(body: Object) -> Resource:
+def resource_for(body: Object) -> ApiResource:
     """Return the resource that an object belongs to."""
     return resource_of(body["apiVersion"], body["kind"])

@@ -100,7 +100,7 @@ class NoAnswerError(Exception):
 
 
 @dataclass(frozen=True)
-class Experiment:
+class KubeflowExperiment:
     """What runs are filed under; its namespace is where Kubeflow with profiles makes their pods, else empty."""
 
     name: str
@@ -112,10 +112,10 @@ class UnclearError(TransientError):
 
 
 @dataclass
-class Memory:
+class SubmissionCache:
     """What is remembered between calls; losing it costs a request or a moment, never a second run."""
 
-    experiments: dict[Experiment, str] = field(default_factory=dict)
+    experiments: dict[KubeflowExperiment, str] = field(default_factory=dict)
     """To its id."""
     podless: dict[str, float] = field(default_factory=dict)
     """Running run to when it was first seen without pods."""
@@ -138,7 +138,7 @@ class Kubeflow:
         self._runs: Api = kfp_server_api.RunServiceApi(self._client)
         self._experiments = kfp_server_api.ExperimentServiceApi(self._client)
         self._url = url
-        self._memory = Memory()
+        self._memory = SubmissionCache()
 
     @property
     def has_pods(self) -> Callable[[str], bool] | None:
@@ -265,14 +265,14 @@ class Kubeflow:
             choices.sleep(SETTLE_PAUSE_S)
         raise UnclearError(f"Kubeflow run {run_id}: it is not clear whether it was started: {why}")
 
-    def _experiment(self, wanted: Experiment) -> str:
+    def _experiment(self, wanted: KubeflowExperiment) -> str:
         """Return the id of an experiment, made when there is none of that name."""
         if wanted not in self._memory.experiments:
             found = self._find_experiment(wanted) or self._make_experiment(wanted)
             self._memory.experiments[wanted] = found
         return self._memory.experiments[wanted]
 
-    def _find_experiment(self, wanted: Experiment) -> str | None:
+    def _find_experiment(self, wanted: KubeflowExperiment) -> str | None:
         predicate = {"operation": 1, "key": "display_name", "stringValue": wanted.name}
         with self._asking(f"experiment {wanted.name}"):
             answer = self._experiments.experiment_service_list_experiments(
@@ -282,7 +282,7 @@ class Kubeflow:
             )
         return str(answer.experiments[0].experiment_id) if answer.experiments else None
 
-    def _make_experiment(self, wanted: Experiment) -> str:
+    def _make_experiment(self, wanted: KubeflowExperiment) -> str:
         import kfp_server_api
 
         body = kfp_server_api.V2beta1Experiment(display_name=wanted.name, namespace=wanted.namespace)
@@ -341,9 +341,9 @@ def _answered() -> Iterator[None]:
         raise NoAnswerError(str(error.__context__.reason), was_sent=True) from error
 
 
-def experiment_of(request: Submit) -> Experiment:
+def experiment_of(request: Submit) -> KubeflowExperiment:
     """Return what a run is filed under."""
-    return Experiment(request.experiment, request.namespace)
+    return KubeflowExperiment(request.experiment, request.namespace)
 
 
 def pipeline_run(run: Any) -> PipelineRun:

@@ -152,14 +152,14 @@ class Leadership:
                 body = record(lease, self._namespace, "", self._now(), self._times)
                 self._kube.replace_unfenced(body, self._times.request_s)
         except (ApiError, TransientError) as error:
-            LOG.warning("lease not given back", extra={"error": str(error)})
+            LOG.warning("lease not released", extra={"error": str(error)})
 
     async def acquire(self, call: Callable[[Callable[[], bool]], Awaitable[bool]]) -> None:
         """Wait until we lead."""
         while True:
             try:
                 if await call(self.try_once):
-                    LOG.info("leading", extra={"holder": self.me})
+                    LOG.info("became leader", extra={"holder": self.me})
                     return
             except TransientError as error:
                 LOG.warning("lease not read", extra={"error": str(error)})

@@ -17,9 +17,9 @@ from prometheus_client.registry import Collector
 
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Object
-from daybreak_operator.shell.watches.queue import Key
+from daybreak_operator.shell.watches.keys import ObjectKey
+from daybreak_operator.shell.watches.reflector import Reflector
 from daybreak_operator.shell.watches.store import Own, Store
-from daybreak_operator.shell.watches.watch import Watch
 
 SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
@@ -32,7 +32,7 @@ class Metrics:
         self._objects: Objects | None = None
         self._reconcile = Histogram(
             "daybreak_reconcile_seconds",
-            "Duration of a pass over one object.",
+            "Duration of one reconcile.",
             ["kind", "result"],
             buckets=SECONDS,
             registry=self.registry,
@@ -68,7 +68,7 @@ class Observations(Collector):
 
     def __init__(
         self,
-        watches: Iterable[Watch],
+        watches: Iterable[Reflector],
         queue: Callable[[], tuple[int, float]],
         leads: Callable[[], bool],
     ) -> None:
@@ -86,9 +86,11 @@ class Observations(Collector):
 
     def _of_watches(self) -> Iterator[Metric]:
         age = GaugeMetricFamily(
-            "daybreak_watch_age_seconds", "Since the last event or bookmark.", labels=["kind"]
+            "daybreak_watch_age_seconds", "Seconds since the last event or bookmark.", labels=["kind"]
         )
-        restarts = CounterMetricFamily("daybreak_watch_restarts", "Watches taken up again.", labels=["kind"])
+        restarts = CounterMetricFamily(
+            "daybreak_watch_restarts", "Watches restarted after an error.", labels=["kind"]
+        )
         for kind in sorted({watch.resource.kind for watch in self._watches}):
             same = [watch for watch in self._watches if watch.resource.kind == kind]
             age.add_metric([kind], max(watch.age_s() for watch in same))
@@ -98,7 +100,7 @@ class Observations(Collector):
 
 
 @dataclass(frozen=True)
-class Family:
+class GaugeFamily:
     """A gauge of each object."""
 
     name: str
@@ -107,18 +109,18 @@ class Family:
 
 
 WHERE = ("namespace", "name")
-STAGE = Family("daybreak_rollout_stage", "1 for the stage it is in.", (*WHERE, "stage"))
-WEIGHT = Family("daybreak_rollout_weight", "Percent of users.", WHERE)
-COST = Family("daybreak_cost_per_hour", "Price of what runs now.", WHERE)
-READY = Family("daybreak_ready_replicas", "Replicas that answer.", WHERE)
-ZONES = Family("daybreak_zone_backing_off", "1 while the zone is not asked.", (*WHERE, "pool", "zone"))
-RESTARTS = Family("daybreak_run_restarts", "Restarts of a stage.", WHERE)
-PROGRESS = Family("daybreak_run_progress_percent", "How much is done.", WHERE)
-STALLED = Family("daybreak_stalled", "1 when a person has to act.", ("kind", *WHERE))
+STAGE = GaugeFamily("daybreak_rollout_stage", "1 for the stage it is in.", (*WHERE, "stage"))
+WEIGHT = GaugeFamily("daybreak_rollout_weight", "Percent of users.", WHERE)
+COST = GaugeFamily("daybreak_cost_per_hour", "Price of what runs now.", WHERE)
+READY = GaugeFamily("daybreak_ready_replicas", "Ready replicas.", WHERE)
+ZONES = GaugeFamily("daybreak_zone_backing_off", "1 while the zone is not asked.", (*WHERE, "pool", "zone"))
+RESTARTS = GaugeFamily("daybreak_run_restarts", "Restarts of a stage.", WHERE)
+PROGRESS = GaugeFamily("daybreak_run_progress_percent", "How much is done.", WHERE)
+STALLED = GaugeFamily("daybreak_stalled", "1 when manual action is required.", ("kind", *WHERE))
 FAMILIES = (STAGE, WEIGHT, COST, READY, ZONES, RESTARTS, PROGRESS, STALLED)
 
 
-def gauges(body: Object) -> Iterator[tuple[Family, tuple[str, ...], float]]:
+def gauges(body: Object) -> Iterator[tuple[GaugeFamily, tuple[str, ...], float]]:
     """Yield what there is to tell of one of our own objects: family, values of its labels, value."""
     status: Mapping[str, Any] = body.get("status") or {}
     at = (body["metadata"]["namespace"], body["metadata"]["name"])
@@ -137,7 +139,7 @@ def gauges(body: Object) -> Iterator[tuple[Family, tuple[str, ...], float]]:
     yield STALLED, (body["kind"], *at), float(said.get("Stalled") == "True")
 
 
-def line(family: Family, values: Iterable[str], value: float) -> str:
+def line(family: GaugeFamily, values: Iterable[str], value: float) -> str:
     """Return one sample in Prometheus' text format."""
     pairs = sorted(zip(family.labels, values, strict=True))
     said = ",".join(f'{label}="{escaped(text)}"' for label, text in pairs)
@@ -154,7 +156,7 @@ class Objects:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._lines: dict[Key, tuple[Own, dict[Family, str]]] = {}
+        self._lines: dict[ObjectKey, tuple[Own, dict[GaugeFamily, str]]] = {}
         self._lock = threading.Lock()
 
     def text(self) -> str:
@@ -168,11 +170,11 @@ class Objects:
             parts += [lines[family] for _, lines in now.values() if family in lines]
         return "".join(parts)
 
-    def _of(self, key: Key, own: Own) -> dict[Family, str]:
+    def _of(self, key: ObjectKey, own: Own) -> dict[GaugeFamily, str]:
         known = self._lines.get(key)
         if known is not None and known[0] is own:
             return known[1]
-        lines: dict[Family, str] = {}
+        lines: dict[GaugeFamily, str] = {}
         for family, values, value in gauges(own.body):
             lines[family] = lines.get(family, "") + line(family, values, value)
         return lines

@@ -25,7 +25,7 @@ from daybreak_operator.shell.kube.answers import (
 from daybreak_operator.shell.kube.client import Kube
 from daybreak_operator.shell.kube.resources import resource_for
 from daybreak_operator.shell.reconcile import drift, events
-from daybreak_operator.shell.reconcile.work import Memory, Pipelines, Result, Work, status_is
+from daybreak_operator.shell.reconcile.work import Pipelines, ReconcileCache, Result, Work, status_is
 from daybreak_operator.shell.watches.store import child_id, lean
 
 LOG = logging.getLogger(__name__)
@@ -42,11 +42,11 @@ class Executor:
     pipelines: Pipelines | None
     now: Callable[[], datetime]
 
-    def carry_out(self, work: Work, memory: Memory) -> Result:
+    def carry_out(self, work: Work, cache: ReconcileCache) -> Result:
         """Do what is to do. Refusals become findings, outages become errors: the caller tries again later."""
         result = Result(own=work.body)
         try:
-            self._run(work, memory, result)
+            self._run(work, cache, result)
         except ConflictError:
             self._refresh(result)
         except NotFoundError:
@@ -55,12 +55,12 @@ class Executor:
             _note(result, error)
         return result
 
-    def _run(self, work: Work, memory: Memory, result: Result) -> None:
+    def _run(self, work: Work, cache: ReconcileCache, result: Result) -> None:
         plan = work.plan
         if work.finalizers is not None and plan.finalizer:
             self._set_finalizers(work.finalizers, result)
         if plan.status_first or is_new(work.body):
-            self._write_status(plan.status, memory.finding, memory, result)
+            self._write_status(plan.status, cache.finding, cache, result)
         if is_new(work.body):
             # Many objects at once: each is acknowledged before the first one's children are made.
             self._send_events(plan.events, result)
@@ -68,28 +68,28 @@ class Executor:
             return
         stopped = self._pipelines_stopped(plan, result)
         self._delete(work.delete, result)
-        self._apply(work.apply, memory, result)
-        if self._is_news(memory, result):
+        self._apply(work.apply, cache, result)
+        if self._is_news(cache, result):
             return
         self._submit(plan, result)
-        self._write_status(plan.status, memory.finding, memory, result)
+        self._write_status(plan.status, cache.finding, cache, result)
         self._send_events(plan.events, result)
         if work.finalizers is not None and not plan.finalizer and stopped and not result.errors:
             self._set_finalizers(work.finalizers, result)
         if plan.delete_self and not result.errors:
             self._delete_self(result)
 
-    def _is_news(self, memory: Memory, result: Result) -> bool:
+    def _is_news(self, cache: ReconcileCache, result: Result) -> bool:
         """Keep what was refused for the next decision; return whether this one did not know it."""
         ids = frozenset(result.refused)
-        result.again = result.again or bool(ids - memory.refused_ids)
-        memory.refused_ids = ids
-        memory.refused = tuple(finding.message for finding in result.refused.values())
-        memory.finding = next(iter(result.refused.values()), _name_taken(memory))
+        result.again = result.again or bool(ids - cache.refused_ids)
+        cache.refused_ids = ids
+        cache.refused = tuple(finding.message for finding in result.refused.values())
+        cache.finding = next(iter(result.refused.values()), _name_conflict(cache))
         return result.again
 
     def _write_status(
-        self, status: Mapping[str, Any], finding: Finding | None, memory: Memory, result: Result
+        self, status: Mapping[str, Any], finding: Finding | None, cache: ReconcileCache, result: Result
     ) -> None:
         own = result.own
         if own is None:
@@ -97,12 +97,12 @@ class Executor:
         stored = own.get("status") or {}
         generation = int(own["metadata"].get("generation", 0))
         said = drift.overlaid(status, stored, finding, generation, self.now())
-        if status_is(said, stored, memory):
+        if status_is(said, stored, cache):
             return
         result.own = self.kube.replace_status({**own, "status": drift.plain(said)})
         result.wrote = result.said = True
         kept = result.own.get("status") or {}
-        memory.status = (drift.digest(drift.plain(said)), drift.digest(drift.plain(kept)))
+        cache.status = (drift.digest(drift.plain(said)), drift.digest(drift.plain(kept)))
 
     def _set_finalizers(self, finalizers: list[str], result: Result) -> None:
         if result.own is not None:
@@ -144,34 +144,34 @@ class Executor:
             else:
                 result.children.append(left)
 
-    def _apply(self, children: tuple[tuple[Body, bool], ...], memory: Memory, result: Result) -> None:
+    def _apply(self, children: tuple[tuple[Body, bool], ...], cache: ReconcileCache, result: Result) -> None:
         for child, is_ours in children:
             try:
-                if not is_ours and drift.says_nothing(child) and self._is_taken(child, memory, result):
+                if not is_ours and drift.says_nothing(child) and self._has_conflict(child, cache, result):
                     continue
                 made = self.kube.apply(child, force=is_ours)
             except NotFoundError as error:
                 result.refused[child_id(child)] = _absent(child, error)
             except ConflictError as error:
-                self._conflict(child, error, memory, result)
+                self._conflict(child, error, cache, result)
             except RefusedError as error:
-                if not ("Controller" in str(error) and self._is_taken(child, memory, result)):
+                if not ("Controller" in str(error) and self._has_conflict(child, cache, result)):
                     result.refused[child_id(child)] = _finding(child, error)
             except (ApiError, TransientError) as error:
                 _note(result, error)
             else:
                 result.children.append(made)
                 result.wrote = True
-                memory.applied[child_id(child)] = drift.differences(child, made)
+                cache.applied[child_id(child)] = drift.differences(child, made)
 
-    def _conflict(self, child: Body, error: ConflictError, memory: Memory, result: Result) -> None:
+    def _conflict(self, child: Body, error: ConflictError, cache: ReconcileCache, result: Result) -> None:
         try:
-            if not self._is_taken(child, memory, result):
+            if not self._has_conflict(child, cache, result):
                 _note(result, error)
         except (ApiError, TransientError) as trouble:
             _note(result, trouble)
 
-    def _is_taken(self, child: Body, memory: Memory, result: Result) -> bool:
+    def _has_conflict(self, child: Body, cache: ReconcileCache, result: Result) -> bool:
         """Look whether an object of the child's name belongs to somebody else; one of ours is just news to us."""
         metadata = child["metadata"]
         found = self.kube.find(resource_for(child), metadata["namespace"], metadata["name"])
@@ -180,20 +180,20 @@ class Executor:
         if is_same_owner(found, child):
             result.children.append(found)
             return False
-        memory.taken[child_id(child)] = lean(found)
+        cache.name_conflicts[child_id(child)] = lean(found)
         result.again = True
         return True
 
-    def look_at_taken(self, memory: Memory) -> None:
+    def recheck_conflicts(self, cache: ReconcileCache) -> None:
         """Forget those that are gone, or ours by now."""
-        for identity, theirs in list(memory.taken.items()):
+        for identity, theirs in list(cache.name_conflicts.items()):
             metadata = theirs["metadata"]
             try:
                 found = self.kube.find(resource_for(theirs), metadata["namespace"], metadata["name"])
             except (ApiError, TransientError):
                 continue
             if found is None or found["metadata"]["uid"] != metadata["uid"]:
-                del memory.taken[identity]
+                del cache.name_conflicts[identity]
 
     def _send_events(self, wanted: tuple[Event, ...], result: Result) -> None:
         for event in wanted if result.said else ():
@@ -255,11 +255,11 @@ def _finding(child: Object, error: ApiError) -> Finding:
     return Finding("ApplyFailed", f"{name} was refused: {error}")
 
 
-def _name_taken(memory: Memory) -> Finding | None:
+def _name_conflict(cache: ReconcileCache) -> Finding | None:
     said = [
         f"{theirs['kind']} {theirs['metadata']['name']} is there and belongs to others: delete or rename it, "
         "or give this object another name"
-        for theirs in memory.taken.values()
+        for theirs in cache.name_conflicts.values()
     ]
     return Finding("NameTaken", "; ".join(said)) if said else None
 

@@ -21,8 +21,8 @@ from daybreak_operator.settings import Settings
 from daybreak_operator.shell.kube.answers import ApiError
 from daybreak_operator.shell.kube.client import Kube
 from daybreak_operator.shell.kube.resources import SECRETS
-from daybreak_operator.shell.metrics.figures import Readings
-from daybreak_operator.shell.reconcile.work import Memory, Pipelines
+from daybreak_operator.shell.metrics.snapshots import Readings
+from daybreak_operator.shell.reconcile.work import Pipelines, ReconcileCache
 from daybreak_operator.shell.watches.store import Store, key_of
 
 SECRET_THERE_S = 300.0
@@ -97,23 +97,23 @@ class Secrets:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ExternalState:
     """What had to be asked for outside the caches."""
 
     pipelines: Mapping[str, training.PipelineRun] = field(default_factory=dict)
     backend_error: str | None = None
 
 
-def ask_pipelines(pipelines: Pipelines | None, run_ids: tuple[str, ...]) -> Asked:
+def ask_pipelines(pipelines: Pipelines | None, run_ids: tuple[str, ...]) -> ExternalState:
     """Ask Kubeflow how runs stand; blocks. Once it does not answer, nothing is concluded of any."""
     if not run_ids:
-        return Asked()
+        return ExternalState()
     if pipelines is None:
-        return Asked(backend_error="no Kubeflow back end is set up: set DAYBREAK_KUBEFLOW_URL")
+        return ExternalState(backend_error="no Kubeflow back end is set up: set DAYBREAK_KUBEFLOW_URL")
     try:
-        return Asked({run_id: pipelines.get(run_id) for run_id in run_ids})
+        return ExternalState({run_id: pipelines.get(run_id) for run_id in run_ids})
     except TransientError as error:
-        return Asked(backend_error=str(error))
+        return ExternalState(backend_error=str(error))
 
 
 @dataclass
@@ -126,15 +126,15 @@ class Gather:
     settings: Settings
     has_gateway_api: Callable[[], bool]
 
-    def training(self, run: Object, asked: Asked, memory: Memory) -> training.Observed:
+    def training(self, run: Object, asked: ExternalState, cache: ReconcileCache) -> training.Observed:
         """Return all that a decision about a TrainingRun may know."""
         children = tuple(self.store.children_of(run["metadata"]["uid"]).values())
         jobs = [child for child in children if child["kind"] in JOBS]
         return training.Observed(
             run=run,
-            children=(*children, *memory.taken.values()),
+            children=(*children, *cache.name_conflicts.values()),
             events=tuple(event for job in jobs for event in self.store.told_of(job).values()),
-            refused=memory.refused,
+            refused=cache.refused,
             pipelines=asked.pipelines,
             backend_error=asked.backend_error,
             progress=self.readings.progress(key_of(dict(run))),

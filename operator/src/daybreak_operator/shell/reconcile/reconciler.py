@@ -22,16 +22,17 @@ from daybreak_operator.core.training.observed.observation import Observed as Tra
 from daybreak_operator.shell.metrics.prometheus import Metrics
 from daybreak_operator.shell.reconcile import drift
 from daybreak_operator.shell.reconcile.execute import Executor
-from daybreak_operator.shell.reconcile.gather import Asked, Gather, ask_pipelines, named_secrets
-from daybreak_operator.shell.reconcile.work import Memory, Pipelines, Result, Work, remaining
-from daybreak_operator.shell.watches.queue import Done, Key
+from daybreak_operator.shell.reconcile.gather import ExternalState, Gather, ask_pipelines, named_secrets
+from daybreak_operator.shell.reconcile.queue import Done
+from daybreak_operator.shell.reconcile.work import Pipelines, ReconcileCache, Result, Work, remaining
+from daybreak_operator.shell.watches.keys import ObjectKey
 from daybreak_operator.shell.watches.store import Store, key_of
 
 LOG = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-TAKEN_S = 15.0
+CONFLICT_RECHECK_S = 15.0
 """How often it is looked whether a name that others have is free again."""
 
 
@@ -72,13 +73,13 @@ class Reconciler:
     pipelines: Pipelines | None
     threads: Threads
     metrics: Metrics
-    enqueue: Callable[[Key], None]
+    enqueue: Callable[[ObjectKey], None]
     now: Callable[[], datetime]
     clock: Callable[[], float]
-    taken_s: float = TAKEN_S
-    _memories: dict[Key, tuple[str, Memory]] = field(default_factory=dict)
+    conflict_recheck_s: float = CONFLICT_RECHECK_S
+    _caches: dict[ObjectKey, tuple[str, ReconcileCache]] = field(default_factory=dict)
 
-    async def work(self, key: Key) -> Done:
+    async def work(self, key: ObjectKey) -> Done:
         """Make one pass; whatever happens, it ends with an answer to the queue."""
         began = time.perf_counter()
         try:
@@ -86,28 +87,27 @@ class Reconciler:
             how = "failed" if done.failed else "ok"
         except Exception as error:
             # The one place that catches everything: a bug that one object shows must not stop the others.
-            LOG.exception("a fault of ours", extra=_named(key))
-            done, how = await self._confess(key, error), "bug"
+            LOG.exception("unhandled error in reconcile", extra=_named(key))
+            done, how = await self._report_internal_error(key, error), "bug"
         self.metrics.reconciled(key.kind, how, time.perf_counter() - began)
         return done
 
-    async def _pass(self, key: Key) -> Done:
+    async def _pass(self, key: ObjectKey) -> Done:
         asked = await self._ask(key)
         body = self.store.get(key)
         if body is None:
             self._forget(key)
             return Done()
-        memory = self._memory(key, body)
-        await self._look_at_taken(memory)
-        plan = self._decide(body, asked, memory)
-        work = remaining(plan, body, self.store.children_of(body["metadata"]["uid"]), memory)
-        waits = [
-            wait for wait in (plan.look_again_s, self.taken_s if memory.taken else None) if wait is not None
-        ]
+        cache = self._cache(key, body)
+        await self._recheck_conflicts(cache)
+        plan = self._decide(body, asked, cache)
+        work = remaining(plan, body, self.store.children_of(body["metadata"]["uid"]), cache)
+        recheck_s = self.conflict_recheck_s if cache.name_conflicts else None
+        waits = [wait for wait in (plan.look_again_s, recheck_s) if wait is not None]
         if work.is_empty:
             # A child that was refused would still be to apply, so nothing is refused any more.
             return Done(look_again_s=min(waits, default=None))
-        result = await self.threads.call(self.executor.carry_out, work, memory)
+        result = await self.threads.call(self.executor.carry_out, work, cache)
         self._take(result)
         _log(key, work, result)
         return Done(
@@ -117,47 +117,47 @@ class Reconciler:
             retry_after_s=result.retry_after_s,
         )
 
-    async def _ask(self, key: Key) -> Asked:
+    async def _ask(self, key: ObjectKey) -> ExternalState:
         body = self.store.get(key)
         if body is None:
-            return Asked()
+            return ExternalState()
         stale = self.gather.secrets.stale(named_secrets(body, self.gather.settings))
         if stale:
             await self.threads.call(self.gather.secrets.ask, stale)
         if key.kind != names.KIND_RUN:
-            return Asked()
+            return ExternalState()
         run_ids = self.decisions.pipeline_ids(body, self.gather.settings)
         if not run_ids:
-            return Asked()
+            return ExternalState()
         return await self.threads.call(ask_pipelines, self.pipelines, run_ids)
 
-    async def _look_at_taken(self, memory: Memory) -> None:
-        if memory.taken and self.clock() - memory.looked_at >= self.taken_s:
-            memory.looked_at = self.clock()
-            await self.threads.call(self.executor.look_at_taken, memory)
+    async def _recheck_conflicts(self, cache: ReconcileCache) -> None:
+        if cache.name_conflicts and self.clock() - cache.conflicts_checked_at >= self.conflict_recheck_s:
+            cache.conflicts_checked_at = self.clock()
+            await self.threads.call(self.executor.recheck_conflicts, cache)
 
-    def _decide(self, body: Object, asked: Asked, memory: Memory) -> Plan:
+    def _decide(self, body: Object, asked: ExternalState, cache: ReconcileCache) -> Plan:
         now = self.now()
         if body["kind"] == names.KIND_RUN:
-            return self.decisions.training(self.gather.training(body, asked, memory), now)
+            return self.decisions.training(self.gather.training(body, asked, cache), now)
         return self.decisions.deployment(self.gather.deployment(body, now), now)
 
-    async def _confess(self, key: Key, error: Exception) -> Done:
+    async def _report_internal_error(self, key: ObjectKey, error: Exception) -> Done:
         """Tell in the object's status that we failed at it, as far as that can be told."""
         body = self.store.get(key)
         if body is None:
             return Done(failed=True)
-        said = f"{type(error).__name__}: {error}; this is a fault of the operator, its log tells where"
+        said = f"{type(error).__name__}: {error}; this is a bug of the operator, see its log"
         stored = body.get("status") or {}
         finding = Finding("InternalError", said[:1024])
         status = drift.overlaid(stored, stored, finding, body["metadata"].get("generation", 0), self.now())
         work = Work(body, Plan(status=status), status=True)
-        self._take(await self.threads.call(self.executor.carry_out, work, self._memory(key, body)))
+        self._take(await self.threads.call(self.executor.carry_out, work, self._cache(key, body)))
         return Done(failed=True)
 
     def _take(self, result: Result) -> None:
         """Let the cache know what we wrote before the watches bring it back: the next pass must see it."""
-        concerned: set[Key] = set()
+        concerned: set[ObjectKey] = set()
         if result.own is not None:
             concerned |= self.store.put(result.own)
             if result.wrote and not result.errors:
@@ -171,26 +171,26 @@ class Reconciler:
         for key in concerned:
             self.enqueue(key)
 
-    def _memory(self, key: Key, body: Object) -> Memory:
+    def _cache(self, key: ObjectKey, body: Object) -> ReconcileCache:
         uid = body["metadata"]["uid"]
-        known = self._memories.get(key)
+        known = self._caches.get(key)
         if known is None or known[0] != uid:
-            known = self._memories[key] = (uid, Memory())
+            known = self._caches[key] = (uid, ReconcileCache())
         return known[1]
 
-    def _forget(self, key: Key) -> None:
-        self._memories.pop(key, None)
+    def _forget(self, key: ObjectKey) -> None:
+        self._caches.pop(key, None)
         self.gather.readings.drop(key)
 
 
-def _named(key: Key) -> dict[str, Any]:
+def _named(key: ObjectKey) -> dict[str, Any]:
     return {"kind": key.kind, "namespace": key.namespace, "object": key.name}
 
 
-def _log(key: Key, work: Work, result: Result) -> None:
+def _log(key: ObjectKey, work: Work, result: Result) -> None:
     if result.errors or result.refused:
-        why = [*result.errors, *(finding.message for finding in result.refused.values())]
-        LOG.warning("not all done", extra={**_named(key), "why": why})
+        errors = [*result.errors, *(finding.message for finding in result.refused.values())]
+        LOG.warning("reconcile incomplete", extra={**_named(key), "errors": errors})
     if result.wrote:
         did = {
             "applied": [f"{child['kind']}/{child['metadata']['name']}" for child, _ in work.apply],

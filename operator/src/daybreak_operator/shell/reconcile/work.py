@@ -32,12 +32,12 @@ class Pipelines(Protocol):
 
 
 @dataclass
-class Memory:
+class ReconcileCache:
     """What is remembered of one object between passes; losing it costs a request, never a mistake."""
 
     applied: dict[ChildId, frozenset[str]] = field(default_factory=dict)
     """Differences that the API server makes of our own children (quantities it spells its own way)."""
-    alike: dict[ChildId, tuple[str, str]] = field(default_factory=dict)
+    unchanged: dict[ChildId, tuple[str, str]] = field(default_factory=dict)
     """Stamp and version of children that were found to be as wanted: they are not compared again."""
     status: tuple[str, str] | None = None
     """Digests of the status as sent, and as the server keeps it (with its defaults)."""
@@ -46,9 +46,9 @@ class Memory:
     refused: tuple[str, ...] = ()
     """The same in the API server's words, one sentence a child."""
     refused_ids: frozenset[ChildId] = frozenset()
-    taken: dict[ChildId, Body] = field(default_factory=dict)
+    name_conflicts: dict[ChildId, Body] = field(default_factory=dict)
     """Objects that have a child's name and belong to others: they are left alone."""
-    looked_at: float = 0.0
+    conflicts_checked_at: float = 0.0
     """When those were last looked at."""
 
 
@@ -92,47 +92,47 @@ class Result:
     """Something came to light that the decision did not know: decide anew, before the status says half of it."""
 
 
-def remaining(plan: Plan, body: Body, children: Mapping[ChildId, Body], memory: Memory) -> Work:
+def remaining(plan: Plan, body: Body, children: Mapping[ChildId, Body], cache: ReconcileCache) -> Work:
     """Return what of the plan is not so yet."""
     return Work(
         body,
         plan,
-        tuple(_to_apply(plan, body, children, memory)),
+        tuple(_to_apply(plan, body, children, cache)),
         tuple(ref for ref in plan.delete if not _is_going(ref, children)),
         # What was refused is laid over the status when it is written.
-        memory.finding is not None or not status_is(plan.status, body.get("status") or {}, memory),
+        cache.finding is not None or not status_is(plan.status, body.get("status") or {}, cache),
         _finalizers(body, plan.finalizer),
     )
 
 
-def status_is(wanted: Mapping[str, Any], stored: Mapping[str, Any], memory: Memory) -> bool:
+def status_is(wanted: Mapping[str, Any], stored: Mapping[str, Any], cache: ReconcileCache) -> bool:
     """Return whether the stored status says what is wanted; what the server adds by default counts as said."""
     sent, kept = drift.plain(wanted), drift.plain(stored)
-    return bool(sent == kept or memory.status == (drift.digest(sent), drift.digest(kept)))
+    return bool(sent == kept or cache.status == (drift.digest(sent), drift.digest(kept)))
 
 
 def _to_apply(
-    plan: Plan, body: Body, children: Mapping[ChildId, Body], memory: Memory
+    plan: Plan, body: Body, children: Mapping[ChildId, Body], cache: ReconcileCache
 ) -> list[tuple[Body, bool]]:
     chosen = []
     for child in plan.apply:
         wanted = drift.stamped(child, body)
         identity = child_id(wanted)
-        if identity in memory.taken:
+        if identity in cache.name_conflicts:
             continue
         found = children.get(identity)
         if found is None:
-            memory.applied.pop(identity, None)
+            cache.applied.pop(identity, None)
             chosen.append((wanted, False))
             continue
-        stamp, usual = drift.stamp_of(wanted), memory.applied.get(identity, frozenset())
+        stamp, usual = drift.stamp_of(wanted), cache.applied.get(identity, frozenset())
         seen = (stamp, found["metadata"]["resourceVersion"])
-        if memory.alike.get(identity) == seen:
+        if cache.unchanged.get(identity) == seen:
             continue
         if drift.stamp_of(found) != stamp or drift.differences(wanted, found) - usual:
             chosen.append((wanted, True))
         else:
-            memory.alike[identity] = seen
+            cache.unchanged[identity] = seen
     return chosen
 
 

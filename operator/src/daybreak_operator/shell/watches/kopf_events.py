@@ -16,7 +16,7 @@ from daybreak_contracts import names
 from daybreak_operator.shell.kube.client import CONNECT_S, PAGE, REQUEST_S, Connection, stream_s
 from daybreak_operator.shell.kube.resources import PRIMARIES
 
-Taken = Callable[[str | None, dict[str, Any]], None]
+OnEvent = Callable[[str | None, dict[str, Any]], None]
 """Told of every event: its type (None: listed at the start) and the object."""
 
 
@@ -67,18 +67,18 @@ def login_of(found: Connection) -> kopf.ConnectionInfo:
     )
 
 
-def registry_for(taken: Taken, connection: Callable[[], Connection]) -> kopf.OperatorRegistry:
+def registry_for(on_event: OnEvent, connection: Callable[[], Connection]) -> kopf.OperatorRegistry:
     """Return kopf's registry: our login, and one handler for the events of both kinds."""
     registry = kopf.OperatorRegistry()
 
-    async def on_event(event: Any, **_: Any) -> None:
-        taken(event["type"], event["object"])
+    async def handle(event: Any, **_: Any) -> None:
+        on_event(event["type"], event["object"])
 
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return login_of(connection())
 
     for resource in PRIMARIES:
-        kopf.on.event(names.GROUP, names.VERSION, resource.plural, registry=registry)(on_event)
+        kopf.on.event(names.GROUP, names.VERSION, resource.plural, registry=registry)(handle)
     kopf.on.login(registry=registry)(login)
     return registry
 
@@ -106,7 +106,7 @@ def settings_for(silence_s: float) -> kopf.OperatorSettings:
 class Feed:
     """How kopf is run."""
 
-    taken: Taken
+    on_event: OnEvent
     connection: Callable[[], Connection]
     namespaces: tuple[str, ...]
     """Empty: all."""
@@ -120,7 +120,7 @@ async def run(feed: Feed) -> None:
     """Feed events until asked to stop."""
     ours = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
-        registry=registry_for(feed.taken, feed.connection),
+        registry=registry_for(feed.on_event, feed.connection),
         settings=settings_for(feed.silence_s),
         standalone=True,
         clusterwide=not feed.namespaces,

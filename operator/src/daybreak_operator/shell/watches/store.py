@@ -13,7 +13,7 @@ from typing import Any
 
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Object
-from daybreak_operator.shell.watches.queue import Key, Why
+from daybreak_operator.shell.watches.keys import ObjectKey, Priority
 
 Body = dict[str, Any]
 ChildId = tuple[str, str, str, str]
@@ -41,9 +41,9 @@ NOTICE_CONDITIONS = frozenset({"Reclaimed", "SpotInterruption", "VMEventSchedule
 """Condition types, true when the machine was given notice (AKS's node problem detector sets the latter two)."""
 
 
-def key_of(body: Object) -> Key:
+def key_of(body: Object) -> ObjectKey:
     """Return the key of one of our own kinds."""
-    return Key(body["kind"], body["metadata"]["namespace"], body["metadata"]["name"])
+    return ObjectKey(body["kind"], body["metadata"]["namespace"], body["metadata"]["name"])
 
 
 def child_id(body: Object) -> ChildId:
@@ -66,13 +66,13 @@ def lean(body: Body) -> Body:
     return {**body, "metadata": metadata}
 
 
-def why(body: Object) -> Why:
-    """Return why one of our own objects is to be seen when an event about it came."""
+def priority_of(body: Object) -> Priority:
+    """Return how soon one of our own objects is to be seen when an event about it came."""
     metadata, status = body["metadata"], body.get("status")
     if not status:
-        return Why.NEW
+        return Priority.NEW
     is_answered = status.get("observedGeneration") == metadata.get("generation")
-    return Why.EVENT if is_answered and "deletionTimestamp" not in metadata else Why.CHANGED
+    return Priority.EVENT if is_answered and "deletionTimestamp" not in metadata else Priority.CHANGED
 
 
 def tells(body: Object) -> int:
@@ -93,7 +93,7 @@ def _version(body: Object) -> int:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListResult:
     """A list as the API gave it at one moment."""
 
     bodies: list[Body]
@@ -137,11 +137,11 @@ class Kept:
 class Own(Kept):
     """One of our own objects, with what is asked of it at every event: its text need not be read for that."""
 
-    __slots__ = ("every_s", "followed", "tells", "why")
+    __slots__ = ("every_s", "followed", "priority", "tells")
 
     def __init__(self, body: Body) -> None:
         super().__init__(body)
-        self.why = why(body)
+        self.priority = priority_of(body)
         scaling = (body.get("spec") or {}).get("scaling") or {}
         self.every_s = float(scaling.get("intervalSeconds") or DEFAULT_INTERVAL_S)
         self.followed = _followed(body)
@@ -152,22 +152,22 @@ class Store:
     """The cache. Methods that take something in return the keys that it concerns; nothing new concerns nobody."""
 
     def __init__(self) -> None:
-        self._own: dict[Key, Own] = {}
-        self._key_of_uid: dict[str, Key] = {}
+        self._own: dict[ObjectKey, Own] = {}
+        self._key_of_uid: dict[str, ObjectKey] = {}
         self._children: defaultdict[str, dict[ChildId, Kept]] = defaultdict(dict)
         self._owner_of: dict[ChildId, str] = {}
         self._pods: dict[ChildId, None] = {}
         """In the order of their coming; a set would do."""
         self.generation = 0
         """Rises whenever `pods` or `every_s` may answer otherwise: who asks often need not look through all of them."""
-        self._followers: defaultdict[Key, set[Key]] = defaultdict(set)
+        self._followers: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
         self._noticed: set[str] = set()
         self._told: OrderedDict[str, dict[str, Body]] = OrderedDict()
         self._read: OrderedDict[Kept, Body] = OrderedDict()
 
     # Our own kinds --------------------------------------------------------------------------------------------
 
-    def put(self, body: Body) -> set[Key]:
+    def put(self, body: Body) -> set[ObjectKey]:
         """Take in one of our own objects."""
         key = key_of(body)
         old = self._own.get(key)
@@ -181,7 +181,7 @@ class Store:
         is_told = old is None or (old.uid, old.tells) != (new.uid, new.tells)
         return {key, *self._followers.get(key, ())} if is_told else {key}
 
-    def drop(self, body: Body) -> set[Key]:
+    def drop(self, body: Body) -> set[ObjectKey]:
         """One of our own objects is gone; a namesake made since stays."""
         key = key_of(body)
         old = self._own.get(key)
@@ -193,10 +193,10 @@ class Store:
         self._key_of_uid.pop(old.uid, None)
         return {key, *self._followers.get(key, ())}
 
-    def replace(self, kind: str, listed: Listed) -> set[Key]:
+    def replace(self, kind: str, listed: ListResult) -> set[ObjectKey]:
         """A fresh list of one of our kinds: take it in, drop what is not in it and no newer."""
         there = {key_of(body) for body in listed.bodies}
-        concerned: set[Key] = set()
+        concerned: set[ObjectKey] = set()
         for key, old in list(self._own.items()):
             if key.kind == kind and key not in there and listed.should_hold(old.body):
                 concerned |= self.drop(old.body)
@@ -204,31 +204,31 @@ class Store:
             concerned |= self.put(body)
         return concerned
 
-    def get(self, key: Key) -> Body | None:
+    def get(self, key: ObjectKey) -> Body | None:
         """Return one of our own objects as last seen."""
         kept = self._own.get(key)
         return None if kept is None else self._body(kept)
 
-    def kept(self) -> list[tuple[Key, Own]]:
+    def kept(self) -> list[tuple[ObjectKey, Own]]:
         """Return our own objects unread. May be called, and they be read, in any thread."""
         return list(self._own.items())
 
-    def why(self, key: Key, is_echo: bool = False) -> Why:
-        """Return why a key is to be seen that an event concerns; one that is gone is cleaned up after.
+    def priority(self, key: ObjectKey, is_echo: bool = False) -> Priority:
+        """Return how soon a key is to be seen that an event concerns; one that is gone is cleaned up after.
 
         ``is_echo``: the event is about one of our own objects. Once it is answered that is mostly what we wrote
         ourselves, and can wait: in a burst each first status would else wake its object before the next one's turn.
         """
         kept = self._own.get(key)
-        why = Why.EVENT if kept is None else kept.why
-        return Why.LATER if is_echo and why is Why.EVENT else why
+        priority = Priority.EVENT if kept is None else kept.priority
+        return Priority.LATER if is_echo and priority is Priority.EVENT else priority
 
-    def every_s(self, key: Key) -> float:
+    def every_s(self, key: ObjectKey) -> float:
         """Return how often an object wants its figures."""
         kept = self._own.get(key)
         return DEFAULT_INTERVAL_S if kept is None else kept.every_s
 
-    def known(self) -> list[Key]:
+    def known(self) -> list[ObjectKey]:
         """All of our own objects."""
         return list(self._own)
 
@@ -239,7 +239,7 @@ class Store:
 
     # Children -------------------------------------------------------------------------------------------------
 
-    def put_child(self, body: Body) -> set[Key]:
+    def put_child(self, body: Body) -> set[ObjectKey]:
         """Take in an object that carries our owner label."""
         owner = body["metadata"].get("labels", {}).get(names.LABEL_OWNER_UID, "")
         identity = child_id(body)
@@ -256,7 +256,7 @@ class Store:
         self._children[owner][identity] = Kept(body)
         return self._owners(before, owner)
 
-    def drop_child(self, body: Body) -> set[Key]:
+    def drop_child(self, body: Body) -> set[ObjectKey]:
         """An object with our owner label is gone, or lost the label."""
         identity = child_id(body)
         owner = self._owner_of.get(identity)
@@ -265,10 +265,10 @@ class Store:
         self._forget(identity)
         return self._owners(owner)
 
-    def replace_children(self, api_version: str, kind: str, listed: Listed) -> set[Key]:
+    def replace_children(self, api_version: str, kind: str, listed: ListResult) -> set[ObjectKey]:
         """A fresh list of one kind of children: take it in, drop what is not in it and no newer."""
         there = {child_id(body) for body in listed.bodies}
-        concerned: set[Key] = set()
+        concerned: set[ObjectKey] = set()
         for identity, owner in list(self._owner_of.items()):
             if identity[:2] != (api_version, kind) or identity in there:
                 continue
@@ -283,7 +283,7 @@ class Store:
         """Return the children of an object by the uid in their label."""
         return {identity: self._body(kept) for identity, kept in self._children.get(uid, {}).items()}
 
-    def pods(self) -> Iterator[tuple[Key, Body]]:
+    def pods(self) -> Iterator[tuple[ObjectKey, Body]]:
         """Every pod with the key of its owner, where the owner is known."""
         for identity in self._pods:
             owner = self._owner_of[identity]
@@ -293,7 +293,7 @@ class Store:
 
     # Events about children -------------------------------------------------------------------------------------
 
-    def put_event(self, body: Body) -> set[Key]:
+    def put_event(self, body: Body) -> set[ObjectKey]:
         """Take in an event; the newest of each reason about an object is kept."""
         about = body.get("involvedObject") or {}
         uid = str(about.get("uid", ""))
@@ -308,7 +308,7 @@ class Store:
         identity = (about.get("apiVersion", ""), about.get("kind", ""), about.get("namespace", ""))
         return self._owners(self._owner_of.get((*identity, about.get("name", ""))))
 
-    def drop_event(self, body: Body) -> set[Key]:
+    def drop_event(self, body: Body) -> set[ObjectKey]:
         """An event ran out; what it said stays true until somebody says otherwise."""
         uid = str((body.get("involvedObject") or {}).get("uid", ""))
         told = self._told.get(uid, {})
@@ -323,7 +323,7 @@ class Store:
 
     # Nodes ----------------------------------------------------------------------------------------------------
 
-    def put_node(self, body: Body) -> set[Key]:
+    def put_node(self, body: Body) -> set[ObjectKey]:
         """Take in a node: only whether it was given notice is kept."""
         name, noticed = body["metadata"]["name"], has_notice(body)
         if noticed == (name in self._noticed):
@@ -331,18 +331,18 @@ class Store:
         (self._noticed.add if noticed else self._noticed.discard)(name)
         return self._on_node(name)
 
-    def drop_node(self, body: Body) -> set[Key]:
+    def drop_node(self, body: Body) -> set[ObjectKey]:
         """A node is gone: its pods answer nobody, though they say so until somebody collects them a minute later."""
         name = body["metadata"]["name"]
         concerned = self._on_node(name)
         (self._noticed.add if concerned else self._noticed.discard)(name)
         return concerned
 
-    def replace_nodes(self, bodies: Iterable[Body]) -> set[Key]:
+    def replace_nodes(self, bodies: Iterable[Body]) -> set[ObjectKey]:
         """A fresh list of the nodes."""
         listed = {body["metadata"]["name"]: body for body in bodies}
         self._noticed = {name for name in self._noticed if name in listed or self._on_node(name)}
-        concerned: set[Key] = set()
+        concerned: set[ObjectKey] = set()
         for body in listed.values():
             concerned |= self.put_node(body)
         return concerned
@@ -351,7 +351,7 @@ class Store:
         """Return whether the node was given notice, or is gone."""
         return node in self._noticed
 
-    def _on_node(self, name: str) -> set[Key]:
+    def _on_node(self, name: str) -> set[ObjectKey]:
         return {key for key, child in self.pods() if child.get("spec", {}).get("nodeName") == name}
 
     # -----------------------------------------------------------------------------------------------------------
@@ -364,7 +364,7 @@ class Store:
                 self._read.popitem(last=False)
         return body
 
-    def _owners(self, *uids: str | None) -> set[Key]:
+    def _owners(self, *uids: str | None) -> set[ObjectKey]:
         return {self._key_of_uid[uid] for uid in uids if uid in self._key_of_uid}
 
     def _forget(self, identity: ChildId) -> None:
@@ -376,7 +376,7 @@ class Store:
         if not self._children[owner]:
             del self._children[owner]
 
-    def _follow(self, key: Key, old: Own | None, new: Own | None) -> None:
+    def _follow(self, key: ObjectKey, old: Own | None, new: Own | None) -> None:
         before, after = None if old is None else old.followed, None if new is None else new.followed
         if before is not None and before != after:
             self._followers[before].discard(key)
@@ -384,8 +384,8 @@ class Store:
             self._followers[after].add(key)
 
 
-def _followed(body: Object) -> Key | None:
+def _followed(body: Object) -> ObjectKey | None:
     if body["kind"] != names.KIND_DEPLOYMENT:
         return None
     run = body.get("spec", {}).get("model", {}).get("trainingRunRef", {}).get("name")
-    return None if run is None else Key(names.KIND_RUN, body["metadata"]["namespace"], run)
+    return None if run is None else ObjectKey(names.KIND_RUN, body["metadata"]["namespace"], run)

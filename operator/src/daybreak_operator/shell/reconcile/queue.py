@@ -7,41 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import heapq
 import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from daybreak_contracts.list_watch import BackOff
+from daybreak_operator.shell.watches.keys import ObjectKey, Priority
+
 NUM_QUICK_REPEATS = 5
 """So often in a row a key may ask to be seen again at once; then it waits as if it had failed."""
 
 
-class Key(NamedTuple):
-    """One object that is reconciled."""
-
-    kind: str
-    namespace: str
-    name: str
-
-
-class Why(enum.IntEnum):
-    """Why a key is to be seen; of two reasons the lesser one counts."""
-
-    NEW = 0
-    """Nothing was ever said of it: whoever made it waits for an answer."""
-    CHANGED = 1
-    """A new generation, or a deletion: whoever did that waits for an answer."""
-    EVENT = 2
-    """Something happened: to a child, to an object that it follows, or by our own last pass."""
-    LATER = 3
-    """Work that can wait: a reading came in, a failure is tried again, a new object gets its children."""
-    LOOK = 4
-    """Nothing happened but that time went by. Only these are paced."""
-
-
-HEAD_START_S = {Why.NEW: 30.0, Why.CHANGED: 30.0, Why.EVENT: 20.0, Why.LATER: 0.0, Why.LOOK: 0.0}
+HEAD_START_S = {
+    Priority.NEW: 30.0,
+    Priority.CHANGED: 30.0,
+    Priority.EVENT: 20.0,
+    Priority.LATER: 0.0,
+    Priority.REQUEUE: 0.0,
+}
 """A key goes before one of another reason that came this much earlier (the difference of the two).
 
 Not strict classes: earliest deadline first starves nobody. 30 s outlast a burst of 2,000 objects at the rate that we
@@ -72,30 +57,17 @@ class Pace:
         self._full_at = max(self._full_at, now) + 1.0 / self.per_s
 
 
-class Waiting(NamedTuple):
+class QueuedKey(NamedTuple):
     """A key's place in the queue."""
 
     deadline: float
     """What the order goes by: smaller first."""
     since: float
-    why: Why
+    priority: Priority
 
 
-Entry = tuple[float, int, Key]
+Entry = tuple[float, int, ObjectKey]
 """When, which came first, what."""
-
-
-@dataclass(frozen=True)
-class BackOff:
-    """Exponential, with jitter: the n-th delay lies between half of it and all of base * 2^(n-1), at most cap."""
-
-    base_s: float = 0.5
-    cap_s: float = 60.0
-
-    def delay_s(self, attempt: int, chance: float) -> float:
-        """Return the delay after ``attempt`` failures in a row (from 1); ``chance`` lies in [0, 1)."""
-        whole = min(self.cap_s, self.base_s * 2.0 ** min(attempt - 1, 30))
-        return whole * (0.5 + chance / 2)
 
 
 @dataclass(frozen=True)
@@ -117,39 +89,39 @@ class Schedule:
     chance: Callable[[], float]
     back_off: BackOff = field(default_factory=BackOff)
     pace: Pace = field(default_factory=Pace)
-    _waiting: dict[Key, Waiting] = field(default_factory=dict)
+    _waiting: dict[ObjectKey, QueuedKey] = field(default_factory=dict)
     _order: tuple[list[Entry], list[Entry]] = field(default_factory=lambda: ([], []))
     """Deadlines of all but looks, and of looks; an entry whose key waits otherwise, or no more, is stale."""
     _due: list[Entry] = field(default_factory=list)
-    _when: dict[Key, tuple[float, Why]] = field(default_factory=dict)
+    _when: dict[ObjectKey, tuple[float, Priority]] = field(default_factory=dict)
     """The one time that counts for a key; entries of the heap with another time are stale."""
-    _active: dict[Key, tuple[float, Why]] = field(default_factory=dict)
-    _dirty: dict[Key, Why] = field(default_factory=dict)
-    _in_a_row: dict[Key, int] = field(default_factory=dict)
+    _active: dict[ObjectKey, tuple[float, Priority]] = field(default_factory=dict)
+    _dirty: dict[ObjectKey, Priority] = field(default_factory=dict)
+    _in_a_row: dict[ObjectKey, int] = field(default_factory=dict)
     _count: itertools.count[int] = field(default_factory=itertools.count)
     _ended: float = float("-inf")
     """When a pass last ended."""
 
-    def add(self, key: Key, now: float, why: Why = Why.EVENT) -> None:
+    def add(self, key: ObjectKey, now: float, priority: Priority = Priority.EVENT) -> None:
         """Something happened to the key: see it as soon as a worker is free; while one is at it, see it again."""
         if key in self._active:
-            self._dirty[key] = min(why, self._dirty.get(key, why))
+            self._dirty[key] = min(priority, self._dirty.get(key, priority))
             return
         self._when.pop(key, None)
         known = self._waiting.get(key)
-        wanted = Waiting(now - HEAD_START_S[why], now if known is None else known.since, why)
-        if known is None or (wanted.deadline, why) < (known.deadline, known.why):
+        wanted = QueuedKey(now - HEAD_START_S[priority], now if known is None else known.since, priority)
+        if known is None or (wanted.deadline, priority) < (known.deadline, known.priority):
             self._waiting[key] = wanted
-            heapq.heappush(self._heap(why), (wanted.deadline, next(self._count), key))
+            heapq.heappush(self._heap(priority), (wanted.deadline, next(self._count), key))
 
-    def add_at(self, key: Key, when: float, why: Why = Why.LOOK) -> None:
+    def add_at(self, key: ObjectKey, when: float, priority: Priority = Priority.REQUEUE) -> None:
         """See the key at a time, or earlier if it is already planned or waiting so."""
-        if key in self._waiting or self._when.get(key, (float("inf"), why))[0] <= when:
+        if key in self._waiting or self._when.get(key, (float("inf"), priority))[0] <= when:
             return
-        self._when[key] = (when, why)
+        self._when[key] = (when, priority)
         heapq.heappush(self._due, (when, next(self._count), key))
 
-    def take(self, now: float) -> Key | None:
+    def take(self, now: float) -> ObjectKey | None:
         """Return the key to work at now, or None; it is worked at until ``done``."""
         self._ripen(now)
         work, look = (self._first(heap) for heap in self._order)
@@ -160,14 +132,14 @@ class Schedule:
             return None
         _, _, key = chosen
         waiting = self._waiting.pop(key)
-        if waiting.why is Why.LOOK:
+        if waiting.priority is Priority.REQUEUE:
             self.pace.took(now)
-        self._active[key] = (now, waiting.why)
+        self._active[key] = (now, waiting.priority)
         return key
 
-    def done(self, key: Key, outcome: Done, now: float) -> None:
+    def done(self, key: ObjectKey, outcome: Done, now: float) -> None:
         """A worker ended its pass over the key."""
-        _, why = self._active.pop(key)
+        _, priority = self._active.pop(key)
         self._ended = now
         dirty = self._dirty.pop(key, None)
         in_a_row = self._in_a_row.pop(key, 0) + 1
@@ -177,16 +149,16 @@ class Schedule:
         if waits:
             attempt = in_a_row if outcome.failed else in_a_row - NUM_QUICK_REPEATS
             delay = max(self.back_off.delay_s(attempt, self.chance()), outcome.retry_after_s)
-            self.add_at(key, now + delay, Why.LATER)
+            self.add_at(key, now + delay, Priority.LATER)
         if outcome.look_again_s is not None:
             self.add_at(key, now + outcome.look_again_s)
         if dirty is not None:
             self.add(key, now, dirty)
         if outcome.again and not waits:
             # A new object has had its answer: what else there is to do comes after the other new ones' answers.
-            self.add(key, now, Why.LATER if why is Why.NEW else Why.EVENT)
+            self.add(key, now, Priority.LATER if priority is Priority.NEW else Priority.EVENT)
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: ObjectKey) -> None:
         """The object is gone: nothing is planned for it any more."""
         self._waiting.pop(key, None)
         self._when.pop(key, None)
@@ -204,7 +176,7 @@ class Schedule:
 
     def depth(self) -> int:
         """Keys that wait for a worker, but for looks: these wait on purpose. May be called in any thread."""
-        return sum(one.why is not Why.LOOK for one in list(self._waiting.values()))
+        return sum(one.priority is not Priority.REQUEUE for one in list(self._waiting.values()))
 
     def num_active(self) -> int:
         """Keys that are worked at."""
@@ -212,7 +184,7 @@ class Schedule:
 
     def age_s(self, now: float) -> float:
         """How long the oldest waiting key waits (but for looks), or the longest pass lasts. For any thread."""
-        waiting = [one.since for one in list(self._waiting.values()) if one.why is not Why.LOOK]
+        waiting = [one.since for one in list(self._waiting.values()) if one.priority is not Priority.REQUEUE]
         active = [began for began, _ in list(self._active.values())]
         return now - min([*waiting, *active], default=now)
 
@@ -223,14 +195,14 @@ class Schedule:
         """
         return min(self.age_s(now), now - self._ended)
 
-    def _heap(self, why: Why) -> list[Entry]:
-        return self._order[why is Why.LOOK]
+    def _heap(self, priority: Priority) -> list[Entry]:
+        return self._order[priority is Priority.REQUEUE]
 
     def _first(self, heap: list[Entry]) -> Entry | None:
         while heap:
             deadline, _, key = heap[0]
             waiting = self._waiting.get(key)
-            if waiting is not None and waiting.deadline == deadline and self._heap(waiting.why) is heap:
+            if waiting is not None and waiting.deadline == deadline and self._heap(waiting.priority) is heap:
                 return heap[0]
             heapq.heappop(heap)
         return None
@@ -252,9 +224,9 @@ class WorkQueue:
         self._clock = clock
         self._wake = asyncio.Event()
 
-    def add(self, key: Key, why: Why = Why.EVENT) -> None:
+    def add(self, key: ObjectKey, priority: Priority = Priority.EVENT) -> None:
         """See the key soon."""
-        self.schedule.add(key, self._clock(), why)
+        self.schedule.add(key, self._clock(), priority)
         self._wake.set()
 
     def age_s(self) -> float:
@@ -265,7 +237,7 @@ class WorkQueue:
         """How long nothing was done although there is work."""
         return self.schedule.without_progress_s(self._clock())
 
-    async def work(self, work: Callable[[Key], Awaitable[Done]], num_workers: int) -> None:
+    async def work(self, work: Callable[[ObjectKey], Awaitable[Done]], num_workers: int) -> None:
         """Work for ever, at ``num_workers`` keys at most at the same time. ``work`` answers for its own errors."""
         async with asyncio.TaskGroup() as passes:
             while True:
@@ -278,7 +250,7 @@ class WorkQueue:
                         continue
                 await self._woken(is_full)  # when all workers are busy, the next one that ends wakes us
 
-    async def _one(self, key: Key, work: Callable[[Key], Awaitable[Done]]) -> None:
+    async def _one(self, key: ObjectKey, work: Callable[[ObjectKey], Awaitable[Done]]) -> None:
         outcome = Done(failed=True)  # what counts when the pass is cancelled
         try:
             outcome = await work(key)

@@ -1,7 +1,7 @@
 """One watch: list, follow, and never fall silent. A thread of its own, because the client blocks.
 
-Owns reconnecting and the watch's sign of life; what an event means is the ``Sink``'s. A stream without an event or
-bookmark for ``silence_s`` is dropped and taken up again where it was; a version too old means a new list.
+Owns reconnecting and the watch's sign of life; what an event means is the ``WatchHandler``'s. A stream without an
+event or bookmark for ``silence_s`` is dropped and taken up again where it was; a version too old means a new list.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from daybreak_contracts.errors import DaybreakError
+from daybreak_contracts.list_watch import BOOKMARK, GONE, BackOff, Position
 from daybreak_operator.shell.kube.answers import GoneError, NotFoundError, RefusedError
-from daybreak_operator.shell.kube.client import OPENED, Chosen, Kube
-from daybreak_operator.shell.kube.resources import Resource
-from daybreak_operator.shell.watches.queue import BackOff
-from daybreak_operator.shell.watches.store import Listed
+from daybreak_operator.shell.kube.client import OPENED, Kube, Selector
+from daybreak_operator.shell.kube.resources import ApiResource
+from daybreak_operator.shell.watches.store import ListResult
 
 LOG = logging.getLogger(__name__)
 
@@ -35,24 +35,24 @@ ABSENT_S = 60.0
 """How often a kind that the API server doesn't know is asked for again."""
 
 
-class Sink(Protocol):
+class WatchHandler(Protocol):
     """Who takes in what a watch sees; called in the watch's thread."""
 
-    def listed(self, resource: Resource, listed: Listed) -> None:
+    def listed(self, resource: ApiResource, listed: ListResult) -> None:
         """A fresh list of everything."""
 
-    def event(self, resource: Resource, kind: str, body: dict[str, Any]) -> None:
+    def event(self, resource: ApiResource, kind: str, body: dict[str, Any]) -> None:
         """ADDED, MODIFIED or DELETED."""
 
 
 @dataclass
-class Watch:
+class Reflector:
     """A watch of one collection, from ``start`` to ``stop``."""
 
     kube: Kube
-    resource: Resource
-    sink: Sink
-    chosen: Chosen = field(default_factory=Chosen)
+    resource: ApiResource
+    sink: WatchHandler
+    selector: Selector = field(default_factory=Selector)
     namespace: str | None = None
     optional: bool = False
     """The kind may be unknown to the API server, or not ours to see: then it is asked for from time to time."""
@@ -66,9 +66,9 @@ class Watch:
     restarts: int = 0
     heard: float = 0.0
     """When it last showed a sign of life."""
-    trouble: str = ""
+    last_error: str = ""
     """The newest error, until the next sign of life."""
-    _version: str = ""
+    _position: Position = field(default_factory=Position)
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def stop(self) -> None:
@@ -85,67 +85,64 @@ class Watch:
         return 0.0 if self.absent else self.clock() - self.heard
 
     def _run(self) -> None:
-        failures = 0
         while not self._stopped.is_set():
             try:
                 self._once()
-                failures = 0
+                self._position.answered()
                 self._stopped.wait(REOPEN_S)
             except DaybreakError as error:
                 if self.optional and isinstance(error, (NotFoundError, RefusedError)):
                     self._is_absent(error)
                 else:
-                    failures = self._failed(error, failures)
+                    self._failed(error)
 
     def _once(self) -> None:
-        if not self._version:
+        if self._position.must_list:
             self._list()
         try:
             stream = self.kube.watch(
-                self.resource, self.namespace, self.chosen, self._version, self.silence_s
+                self.resource, self.namespace, self.selector, self._position.version, self.silence_s
             )
             for kind, body in stream:
                 if self._stopped.is_set():
                     return
                 self._alive(body["metadata"]["resourceVersion"])
-                if kind not in ("BOOKMARK", OPENED):
+                if kind not in (BOOKMARK, OPENED):
                     self.sink.event(self.resource, kind, body)
-        except (GoneError, NotFoundError):
-            self._version = ""
+        except NotFoundError:  # the kind was removed, and may come back with other objects
+            self._position.reached("")
             raise
 
     def _list(self) -> None:
         bodies: list[dict[str, Any]] = []
         newest = ""
         for page, version in self.kube.pages(
-            self.resource, self.namespace, self.chosen.labels, self.chosen.fields
+            self.resource, self.namespace, self.selector.labels, self.selector.fields
         ):
             bodies += page
             newest = version
             self._alive("")
-        self.sink.listed(self.resource, Listed(bodies, newest, self.namespace))
-        self._version = newest
+        self.sink.listed(self.resource, ListResult(bodies, newest, self.namespace))
+        self._position.reached(newest)
         self.absent = False
         self.synced.set()
 
     def _alive(self, version: str) -> None:
-        self._version = version
+        self._position.reached(version)
         self.heard = self.clock()
-        self.trouble = ""
+        self.last_error = ""
 
     def _is_absent(self, error: DaybreakError) -> None:
         if not self.absent:
-            LOG.info("not watched", extra={"kind": self.resource.kind, "error": str(error)})
-            self.sink.listed(self.resource, Listed([], "", self.namespace))
+            LOG.info("resource kind not served", extra={"kind": self.resource.kind, "error": str(error)})
+            self.sink.listed(self.resource, ListResult([], "", self.namespace))
         self.absent = True
         self.synced.set()
         self._stopped.wait(self.absent_s)
 
-    def _failed(self, error: DaybreakError, failures: int) -> int:
-        if isinstance(error, GoneError):
-            self._version = ""
+    def _failed(self, error: DaybreakError) -> None:
+        self._position.failed(GONE if isinstance(error, GoneError) else None)
         self.restarts += 1
-        self.trouble = str(error)
-        LOG.warning("watch restarts", extra={"kind": self.resource.kind, "error": str(error)})
-        self._stopped.wait(self.back_off.delay_s(failures + 1, random.random()))
-        return failures + 1
+        self.last_error = str(error)
+        LOG.warning("watch restarted", extra={"kind": self.resource.kind, "error": str(error)})
+        self._stopped.wait(self._position.pause_s(self.back_off, random.random()))

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from daybreak_contracts import names
 from daybreak_contracts.figures import Figures, GatewayFigures, TrainerFigures
 from daybreak_operator.core.plan import Object
-from daybreak_operator.shell.watches.queue import Key
+from daybreak_operator.shell.watches.keys import ObjectKey
 from daybreak_operator.shell.watches.store import Store
 
 LOG = logging.getLogger(__name__)
@@ -38,10 +38,10 @@ REPLICA_TYPE = "training.kubeflow.org/replica-type"
 
 
 @dataclass(frozen=True)
-class Target:
+class ScrapeTarget:
     """One pod to ask."""
 
-    key: Key
+    key: ObjectKey
     uid: str
     pod: str
     url: str
@@ -49,7 +49,7 @@ class Target:
     every_s: float
 
 
-def targets(store: Store) -> Iterator[Target]:
+def targets(store: Store) -> Iterator[ScrapeTarget]:
     """Yield the pods that have something to tell: the first trainer of each run, every gateway."""
     for key, child in store.pods():
         if not _is_up(child):
@@ -59,10 +59,12 @@ def targets(store: Store) -> Iterator[Target]:
         host = f"[{address}]" if ":" in address else address
         uid, pod = child["metadata"]["uid"], child["metadata"]["name"]
         if role == names.ROLE_TRAINING and _is_first(child):
-            yield Target(key, uid, pod, f"http://{host}:{TRAINER_PORT}/progress", "trainer", TRAINER_EVERY_S)
+            yield ScrapeTarget(
+                key, uid, pod, f"http://{host}:{TRAINER_PORT}/progress", "trainer", TRAINER_EVERY_S
+            )
         elif role == names.ROLE_GATEWAY:
             url = f"http://{host}:{GATEWAY_PORT}/figures"
-            yield Target(key, uid, pod, url, "gateway", store.every_s(key))
+            yield ScrapeTarget(key, uid, pod, url, "gateway", store.every_s(key))
 
 
 def _is_up(pod: Object) -> bool:
@@ -82,11 +84,11 @@ class Readings:
     clock: Callable[[], float]
     _asked: dict[str, float] = field(default_factory=dict)
     _misses: dict[str, int] = field(default_factory=dict)
-    _newest: dict[str, tuple[Target, float, Figures]] = field(default_factory=dict)
-    _by_key: dict[Key, set[str]] = field(default_factory=dict)
-    _earlier: dict[Key, tuple[Any, dict[str, GatewayFigures]]] = field(default_factory=dict)
+    _newest: dict[str, tuple[ScrapeTarget, float, Figures]] = field(default_factory=dict)
+    _by_key: dict[ObjectKey, set[str]] = field(default_factory=dict)
+    _earlier: dict[ObjectKey, tuple[Any, dict[str, GatewayFigures]]] = field(default_factory=dict)
 
-    def due(self, found: Iterable[Target]) -> list[Target]:
+    def due(self, found: Iterable[ScrapeTarget]) -> list[ScrapeTarget]:
         """Return the targets to ask now; forget pods that are not among them any more."""
         now = self.clock()
         known = {target.uid: target for target in found}
@@ -100,7 +102,7 @@ class Readings:
             self._asked[target.uid] = now
         return chosen
 
-    def take(self, target: Target, figures: Figures) -> bool:
+    def take(self, target: ScrapeTarget, figures: Figures) -> bool:
         """Keep a reading; return whether it says anything new: nobody need look at an idle gateway's next one."""
         now, known = self.clock(), self._newest.get(target.uid)
         self._misses.pop(target.uid, None)
@@ -108,7 +110,7 @@ class Readings:
         self._by_key.setdefault(target.key, set()).add(target.uid)
         return known is None or not _is_fresh(known[0], known[1], now) or not same(known[2], figures)
 
-    def missed(self, target: Target) -> bool:
+    def missed(self, target: ScrapeTarget) -> bool:
         """A pod did not answer; return whether what it said before is too old since."""
         self._misses[target.uid] = self._misses.get(target.uid, 0) + 1
         known = self._newest.get(target.uid)
@@ -117,17 +119,17 @@ class Readings:
         self._drop_reading(target.uid)
         return True
 
-    def progress(self, key: Key) -> TrainerFigures | None:
+    def progress(self, key: ObjectKey) -> TrainerFigures | None:
         """Return the fresh figures of the run's newest attempt."""
         found = [figures for figures in self._fresh(key) if isinstance(figures, TrainerFigures)]
         return max(found, key=lambda figures: (figures.attempt, figures.updated), default=None)
 
-    def gateways(self, key: Key) -> tuple[GatewayFigures, ...]:
+    def gateways(self, key: ObjectKey) -> tuple[GatewayFigures, ...]:
         """Return the fresh figures of the deployment's gateways, by name."""
         found = [figures for figures in self._fresh(key) if isinstance(figures, GatewayFigures)]
         return tuple(sorted(found, key=lambda figures: figures.instance))
 
-    def earlier(self, key: Key, window: Any) -> tuple[GatewayFigures, ...]:
+    def earlier(self, key: ObjectKey, window: Any) -> tuple[GatewayFigures, ...]:
         """Return the readings at the start of the window: the first ones seen since it is this window.
 
         A gateway that came later counts from its own first reading in it.
@@ -142,16 +144,16 @@ class Readings:
         self._earlier[key] = (window, kept)
         return tuple(kept[name] for name in sorted(kept))
 
-    def drop(self, key: Key) -> None:
+    def drop(self, key: ObjectKey) -> None:
         """The object is gone."""
         self._earlier.pop(key, None)
 
-    def _pause_s(self, target: Target) -> float:
+    def _pause_s(self, target: ScrapeTarget) -> float:
         beyond = self._misses.get(target.uid, 0) + 1 - PATIENT_MISSES
         slower = target.every_s * 2.0 ** min(beyond, 10) if beyond > 0 else 0.0
         return max(target.every_s, min(slower, SILENT_EVERY_S))
 
-    def _fresh(self, key: Key) -> Iterator[Figures]:
+    def _fresh(self, key: ObjectKey) -> Iterator[Figures]:
         now = self.clock()
         for uid in self._by_key.get(key, ()):
             target, at, figures = self._newest[uid]
@@ -172,7 +174,7 @@ class Readings:
                 del self._by_key[key]
 
 
-def _is_fresh(target: Target, at: float, now: float) -> bool:
+def _is_fresh(target: ScrapeTarget, at: float, now: float) -> bool:
     return now - at <= FRESH_INTERVALS * target.every_s
 
 
@@ -189,10 +191,10 @@ class Poller:
 
     store: Store
     readings: Readings
-    enqueue: Callable[[Key], None]
+    enqueue: Callable[[ObjectKey], None]
     tick_s: float = 1.0
     _at_work: set[str] = field(default_factory=set)
-    _found: tuple[int, list[Target]] = (-1, [])
+    _found: tuple[int, list[ScrapeTarget]] = (-1, [])
     """The targets, and the store's generation that they are of."""
 
     async def run(self) -> None:
@@ -210,12 +212,12 @@ class Poller:
                         tasks.create_task(self._ask(session, target))
                 await asyncio.sleep(self.tick_s)
 
-    def _targets(self) -> list[Target]:
+    def _targets(self) -> list[ScrapeTarget]:
         if self._found[0] != self.store.generation:
             self._found = self.store.generation, list(targets(self.store))
         return self._found[1]
 
-    async def _ask(self, session: aiohttp.ClientSession, target: Target) -> None:
+    async def _ask(self, session: aiohttp.ClientSession, target: ScrapeTarget) -> None:
         is_news = False
         try:
             async with session.get(target.url) as answer:
@@ -224,7 +226,7 @@ class Poller:
             made = TrainerFigures if target.kind == "trainer" else GatewayFigures
             is_news = self.readings.take(target, made.model_validate_json(text))
         except (aiohttp.ClientError, TimeoutError, ValidationError) as error:
-            LOG.debug("no figures", extra={"pod": target.pod, "error": str(error)})
+            LOG.debug("metrics snapshot not fetched", extra={"pod": target.pod, "error": str(error)})
             is_news = self.readings.missed(target)
         finally:
             self._at_work.discard(target.uid)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from daybreak_contracts.errors import TransientError
+from daybreak_contracts.list_watch import BackOff
 from daybreak_operator.shell.kube.answers import ApiError, GoneError, NotFoundError, RefusedError
 from daybreak_operator.shell.kube.resources import PODS
-from daybreak_operator.shell.watches.queue import BackOff
-from daybreak_operator.shell.watches.store import Listed
-from daybreak_operator.shell.watches.watch import Watch
+from daybreak_operator.shell.watches.reflector import Reflector
+from daybreak_operator.shell.watches.store import ListResult
 
 
 class Script:
@@ -23,7 +23,7 @@ class Script:
         self.streams = list(streams)
         self.lists = list(lists)
         self.asked: list[str] = []
-        self.watch: Watch | None = None
+        self.watch: Reflector | None = None
 
     def pages(self, *_: Any) -> Iterator[tuple[list[dict[str, Any]], str]]:
         version = self.lists.pop(0) if len(self.lists) > 1 else self.lists[0]
@@ -53,7 +53,7 @@ class Sink:
     def __init__(self) -> None:
         self.told: list[Any] = []
 
-    def listed(self, resource: Any, listed: Listed) -> None:
+    def listed(self, resource: Any, listed: ListResult) -> None:
         self.told.append([body["metadata"]["resourceVersion"] for body in listed.bodies])
 
     def event(self, resource: Any, kind: str, body: dict[str, Any]) -> None:
@@ -64,10 +64,10 @@ def thing(version: str) -> dict[str, Any]:
     return {"metadata": {"name": "x", "resourceVersion": version}}
 
 
-def play(script: Script, *, optional: bool = False) -> tuple[Watch, list[Any]]:
+def play(script: Script, *, optional: bool = False) -> tuple[Reflector, list[Any]]:
     """Run a watch to the script's end."""
     sink, kube = Sink(), Client(script)
-    watch = Watch(kube, PODS, sink, optional=optional, absent_s=0.0, back_off=BackOff(0.0, 0.0))  # type: ignore[arg-type]
+    watch = Reflector(kube, PODS, sink, optional=optional, absent_s=0.0, back_off=BackOff(0.0, 0.0))  # type: ignore[arg-type]
     script.watch = watch
     others = set(threading.enumerate())  # the last ones of an operator that another test ended may still wait
     watch.start()
@@ -112,7 +112,7 @@ def test_trouble_is_counted_and_told_until_it_is_over() -> None:
     script = Script(lists=(TransientError("down"), TransientError("down"), "1"))
     watch, told = play(script)
     assert (watch.restarts, told) == (2, [["1"]])
-    assert watch.trouble == ""
+    assert watch.last_error == ""
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_kind_that_must_be_there_is_trouble() -> None:
 
 def test_its_age_is_the_time_since_the_last_sign() -> None:
     now = [0.0]
-    watch = Watch(Client(Script()), PODS, Sink(), clock=lambda: now[0])  # type: ignore[arg-type]
+    watch = Reflector(Client(Script()), PODS, Sink(), clock=lambda: now[0])  # type: ignore[arg-type]
     watch.heard = 5.0
     now[0] = 20.0
     assert watch.age_s() == 15.0

@@ -1,0 +1,29 @@
+"""What is reconciled, and how urgently: the words that cache, watches and queue share."""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+
+class ObjectKey(NamedTuple):
+    """One object that is reconciled."""
+
+    kind: str
+    namespace: str
+    name: str
+
+
+class Priority(enum.IntEnum):
+    """How soon a key is to be seen, by what happened; of two the lesser one counts."""
+
+    NEW = 0
+    """Nothing was ever said of it: whoever made it waits for an answer."""
+    CHANGED = 1
+    """A new generation, or a deletion: whoever did that waits for an answer."""
+    EVENT = 2
+    """Something happened: to a child, to an object that it follows, or by our own last pass."""
+    LATER = 3
+    """Work that can wait: a reading came in, a failure is tried again, a new object gets its children."""
+    REQUEUE = 4
+    """Nothing happened but that time went by. Only these are paced."""
