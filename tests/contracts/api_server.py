@@ -156,7 +156,7 @@ def serve(folder: Path) -> Iterator[Api]:
         "KUBERNETES_SERVICE_HOST": "127.0.0.1",
         "KUBERNETES_SERVICE_PORT": str(server.server_address[1]),
         "DAYBREAK_ACCOUNT_FOLDER": str(folder),
-        "DAYBREAK_HANDOVER": "team/results",
+        "DAYBREAK_RESULTS_CONFIGMAP": "team/results",
     }
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from daybreak_contracts import names
-from daybreak_contracts.figures import GatewayFigures, TrainerFigures
+from daybreak_contracts.metrics_snapshot import GatewaySnapshot, TrainerSnapshot
 from tests.e2e import installation
 from tests.e2e.cluster import NODE, ZONE, NodeCluster
 from tests.e2e.installation import ACCELERATOR, OperatorProcess
@@ -61,7 +61,7 @@ class Play:
         text = self.cluster.kubectl("get", "pods", "-n", self.namespace, "-l", selector, "-o", "json")
         return [pod for pod in json.loads(text)["items"] if not pod["metadata"].get("deletionTimestamp")]
 
-    def trainer(self) -> TrainerFigures | None:
+    def trainer(self) -> TrainerSnapshot | None:
         """Return what the newest attempt's first trainer tells of its progress; None when none answers."""
         role = "training.kubeflow.org/replica-type"
         found = [
@@ -69,14 +69,14 @@ class Play:
         ]
         newest = max(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default={})
         try:
-            return TrainerFigures.model_validate_json(told(newest, ":8080/progress"))
+            return TrainerSnapshot.model_validate_json(told(newest, ":8080/progress"))
         except (OSError, ValueError):
             return None
 
-    def gateway(self) -> GatewayFigures:
+    def gateway(self) -> GatewaySnapshot:
         """Return what the gateway counts."""
         (pod,) = self.pods(names.ROLE_GATEWAY)
-        return GatewayFigures.model_validate_json(told(pod, ":9090/figures"))
+        return GatewaySnapshot.model_validate_json(told(pod, ":9090/snapshot"))
 
     def apply(self, thing: dict[str, Any]) -> None:
         """Create or change an object in the team's namespace."""

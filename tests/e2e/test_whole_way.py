@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from daybreak_contracts import names
-from daybreak_contracts.figures import TrainerFigures
+from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from tests.cluster.reach import wait_for
 from tests.e2e.installation import PACKAGES
 from tests.e2e.plays import WITHIN_S, Play, deployment_of
@@ -67,12 +67,12 @@ def digest_of(play: Play, run: str) -> str:
 def test_a_run_comes_to_its_end_though_a_training_pod_and_the_operator_are_killed(play: Play) -> None:
     play.apply(run_named("tiny", 2_000_000))
 
-    def trains() -> TrainerFigures | None:
+    def trains() -> TrainerSnapshot | None:
         finished(play, "tiny")()
-        figures = play.trainer()
+        snapshot = play.trainer()
         is_seen = any(metric["name"] == "loss" for metric in play.status("tr", "tiny").get("metrics") or [])
-        is_kept = figures is not None and figures.checkpoint_step > 0
-        return figures if is_seen and is_kept and len(play.pods(names.ROLE_TRAINING)) == 2 else None
+        is_kept = snapshot is not None and snapshot.checkpoint_step > 0
+        return snapshot if is_seen and is_kept and len(play.pods(names.ROLE_TRAINING)) == 2 else None
 
     kept = wait_for(
         "two pods that train, a loss in the status, a checkpoint", trains, WITHIN_S
@@ -85,10 +85,10 @@ def test_a_run_comes_to_its_end_though_a_training_pod_and_the_operator_are_kille
     )
     play.operator.start()
 
-    def goes_on() -> TrainerFigures | None:
+    def goes_on() -> TrainerSnapshot | None:
         finished(play, "tiny")()
-        figures = play.trainer()
-        return figures if figures is not None and figures.attempt > 1 and figures.step > 0 else None
+        snapshot = play.trainer()
+        return snapshot if snapshot is not None and snapshot.attempt > 1 and snapshot.step > 0 else None
 
     first = wait_for("the second attempt's steps", goes_on, WITHIN_S)
     print(f"trains again {time.monotonic() - began:.1f} s after the kill, at step {first.step}, kept: {kept}")

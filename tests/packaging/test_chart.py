@@ -322,7 +322,7 @@ class TestWhatTheOperatorsPodsLookLike:
     gateway: ClassVar = gateway.gateway_container(Identity("ours", "default", "uid"), Settings())
     ports: ClassVar = {port["name"]: port["containerPort"] for port in gateway["ports"]}
 
-    def test_the_network_policy_lets_figures_be_asked_for(self) -> None:
+    def test_the_network_policy_lets_metrics_be_asked_for(self) -> None:
         policy = only(render.chart(), "NetworkPolicy", "daybreak-operator")
         opened = {
             peer["podSelector"]["matchLabels"][names.LABEL_ROLE]: [port["port"] for port in rule["ports"]]

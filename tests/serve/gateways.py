@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-from daybreak_contracts.figures import GatewayFigures
+from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_serve.card import ModelCard, card_of
 from daybreak_serve.engine.triton import free_port
 from daybreak_serve.gateway.cluster.apiserver import Access
@@ -76,7 +76,7 @@ class RunningGateway:
     """A gateway that answers, and what it logged."""
 
     port: int
-    figures_url: str
+    metrics_url: str
     client: httpx.AsyncClient
     lines: list[str]
 
@@ -100,9 +100,9 @@ class RunningGateway:
         response = await self.ask()
         return response.status_code == 200 and str(response.json()["choices"][0]["text"]).strip() == name
 
-    async def figures(self) -> GatewayFigures:
-        response = await self.client.get(f"{self.figures_url}/figures")
-        return GatewayFigures.model_validate_json(response.content)
+    async def snapshot(self) -> GatewaySnapshot:
+        response = await self.client.get(f"{self.metrics_url}/snapshot")
+        return GatewaySnapshot.model_validate_json(response.content)
 
     async def ready(self, status: int = 200) -> str:
         """Wait until the gateway says that it is (not) ready; return the reason."""
@@ -129,16 +129,16 @@ async def running_gateway(
     locate: Callable[[Listed], Listed] = as_listed,
     *,
     host: str = "127.0.0.1",
-    figures_port: int = 0,
+    metrics_port: int = 0,
 ) -> AsyncIterator[RunningGateway]:
-    """Run a gateway that follows a ModelDeployment; its figures are at a free port unless one is named."""
+    """Run a gateway that follows a ModelDeployment; its metrics are at a free port unless one is named."""
     settings = GatewaySettings(host=host, port=free_port(), probe_interval_s=0.05)
     args = GatewayArgs(
         namespace=namespace,
         deployment=name,
         access=access,
         settings=settings,
-        figures_port=figures_port or free_port(),
+        metrics_port=metrics_port or free_port(),
         linger_s=0,
         address=host,
         locate=locate,
@@ -160,6 +160,6 @@ async def running_gateway(
         while not server.started:
             assert not serving.done()
             await asyncio.sleep(0.01)
-        yield RunningGateway(settings.port, f"http://{host}:{args.figures_port}", client, lines)
+        yield RunningGateway(settings.port, f"http://{host}:{args.metrics_port}", client, lines)
     server.should_exit = True
     await serving

@@ -1,4 +1,4 @@
-"""A training pod: who hands what over, who answers for progress, what a stop and a silent death come to."""
+"""A training pod: who reports what, who answers for progress, what a stop and a silent death come to."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from daybreak_contracts.errors import UserError
-from daybreak_contracts.figures import TrainerFigures
-from daybreak_contracts.handover import ProgressPoster, handover_of
-from daybreak_train import figures_file, launch, pod, progress_server
+from daybreak_contracts.metrics_snapshot import TrainerSnapshot
+from daybreak_contracts.result_reporter import ProgressPoster, reporter_from
+from daybreak_train import launch, metrics_file, pod, progress_server
 from daybreak_train.progress_relay import Relay
 from tests.contracts.api_server import Api, serve
 from tests.plugins.needs import starts
@@ -32,7 +32,7 @@ WAIT_S = 240.0
 def api(tmp_path: Path) -> Iterator[Api]:
     with serve(tmp_path / "account") as api:
         api.config_maps = {"team/run-train-3": {}}
-        api.environment["DAYBREAK_HANDOVER"] = "team/run-train-3"
+        api.environment["DAYBREAK_RESULTS_CONFIGMAP"] = "team/run-train-3"
         yield api
 
 
@@ -54,7 +54,7 @@ result, said, code = sys.argv[1:]
 if "DAYBREAK_PROGRESS_FILE" in os.environ:
     state = {"step": "train", "activity": "loss 2.0", "done": 1, "total": 4, "seconds": 1}
     open(os.environ["DAYBREAK_PROGRESS_FILE"], "w").write(json.dumps(state))
-assert "DAYBREAK_HANDOVER" not in os.environ
+assert "DAYBREAK_RESULTS_CONFIGMAP" not in os.environ
 assert os.environ["HOME"] and os.environ["USER"]
 if said:
     open(result, "w").write(said)
@@ -76,7 +76,7 @@ def failure(code: int, message: str) -> dict[str, Any]:
     return {"error": {"exitCode": code, "kind": "E", "message": message, "traceback": ""}}
 
 
-class TestHandover:
+class TestReporting:
     """A trainer of a few lines in torchrun's place."""
 
     @pytest.fixture(autouse=True)
@@ -171,46 +171,46 @@ class TestProgress:
         now = [1000.0]
         source = progress_server.Source(tmp_path / "none", 2, lambda: now[0])
         now[0] = 1100.0
-        assert source.read() == TrainerFigures(attempt=2, updated=1100.0)
+        assert source.read() == TrainerSnapshot(attempt=2, updated=1100.0)
         now[0] = 9000.0
         assert source.read().updated == 1000.0 + progress_server.LOADING_S
 
     def test_between_steps_the_last_one_is(self, tmp_path: Path) -> None:
         file = tmp_path / "f.json"
-        written = TrainerFigures(step=3, total_steps=9, loss=2.5, updated=500.0, checkpoint_step=2)
-        figures_file.FiguresFile(file).write(written)
+        written = TrainerSnapshot(step=3, total_steps=9, loss=2.5, updated=500.0, checkpoint_step=2)
+        metrics_file.MetricsFile(file).write(written)
         now = [1000.0]
         source = progress_server.Source(file, 4, lambda: now[0])
         assert source.read() == written.model_copy(update={"attempt": 4})
 
     def test_after_the_last_step_the_result_is_committed(self, tmp_path: Path) -> None:
         file = tmp_path / "f.json"
-        figures_file.FiguresFile(file).write(TrainerFigures(step=9, total_steps=9, updated=500.0))
+        metrics_file.MetricsFile(file).write(TrainerSnapshot(step=9, total_steps=9, updated=500.0))
         assert progress_server.Source(file, 0, lambda: 1000.0).read().updated == 1000.0
 
-    def test_figures_are_written_once_a_second_and_at_the_end(self, tmp_path: Path) -> None:
+    def test_metrics_are_written_once_a_second_and_at_the_end(self, tmp_path: Path) -> None:
         now = [0.0]
-        file = figures_file.FiguresFile(tmp_path / "f.json", lambda: now[0])
+        file = metrics_file.MetricsFile(tmp_path / "f.json", lambda: now[0])
         for step in range(1, 10):
             now[0] = step * 0.3
-            file.write(TrainerFigures(step=step, total_steps=10, updated=0))
-            found = figures_file.read(tmp_path / "f.json")
+            file.write(TrainerSnapshot(step=step, total_steps=10, updated=0))
+            found = metrics_file.read(tmp_path / "f.json")
             assert found is not None
             assert found.step == {1: 1, 2: 1, 3: 1, 4: 1}.get(step, 5 if step < 9 else 9)
-        file.write(TrainerFigures(step=10, total_steps=10, updated=0))
-        last = figures_file.read(tmp_path / "f.json")
+        file.write(TrainerSnapshot(step=10, total_steps=10, updated=0))
+        last = metrics_file.read(tmp_path / "f.json")
         assert last is not None
         assert last.step == 10
 
     def test_a_request_is_answered_by_name_and_by_address(self, tmp_path: Path) -> None:
         source = progress_server.Source(tmp_path / "none", 2, lambda: 7.0)
         with progress_server.serving(source, {"DAYBREAK_PROGRESS_PORT": "0"}) as port:
-            answer = TrainerFigures.model_validate_json(get(port, "/progress"))
-            assert answer == TrainerFigures(attempt=2, updated=7.0)
+            answer = TrainerSnapshot.model_validate_json(get(port, "/progress"))
+            assert answer == TrainerSnapshot(attempt=2, updated=7.0)
             with pytest.raises(urllib.error.HTTPError, match="404"):
                 get(port, "/other")
 
-    def test_a_port_that_is_taken_costs_the_figures_only(self, tmp_path: Path, capsys: Any) -> None:
+    def test_a_port_that_is_taken_costs_the_metrics_only(self, tmp_path: Path, capsys: Any) -> None:
         source = progress_server.Source(tmp_path / "none", 2)
         with (
             progress_server.serving(source, {"DAYBREAK_PROGRESS_PORT": "0"}) as port,
@@ -224,7 +224,7 @@ class TestProgress:
             progress_server.port_of({"DAYBREAK_PROGRESS_PORT": "http"})
 
     def test_what_did_not_change_is_not_passed_on(self, api: Api, tmp_path: Path, capsys: Any) -> None:
-        way = handover_of(api.environment)
+        way = reporter_from(api.environment)
         assert way is not None
         file, now = tmp_path / "p.json", [0.0]
         relay = Relay(file, sys.stdout, ProgressPoster(way, interval_s=0.01), lambda: now[0])
@@ -281,15 +281,15 @@ class Nodes:
                 subprocess.Popen(command, env={**self.environment, **mine}, stdout=log, stderr=log)
             )
 
-    def figures(self) -> TrainerFigures | None:
+    def snapshot(self) -> TrainerSnapshot | None:
         try:
-            return TrainerFigures.model_validate_json(get(self.progress, "/progress"))
+            return TrainerSnapshot.model_validate_json(get(self.progress, "/progress"))
         except (urllib.error.URLError, ConnectionError):
             assert self.pods[0].poll() is None, self.log()
             return None
 
     def steps(self) -> int:
-        found = self.figures()
+        found = self.snapshot()
         return 0 if found is None else found.step
 
     def wait(self) -> list[int]:
@@ -314,15 +314,15 @@ def nodes(api: Api, tmp_path: Path) -> Iterator[Nodes]:
 def test_two_nodes_train_and_one_speaks(api: Api, nodes: Nodes, made: Any, tmp_path: Path) -> None:
     for node in (0, 1):
         nodes.start(node, args_file(made, tmp_path / f"node-{node}", tmp_path / "out", tokens=16_384))
-    until(lambda: nodes.figures() is not None)
+    until(lambda: nodes.snapshot() is not None)
     assert nodes.wait() == [0, 0], nodes.log()
     result = held(api)["result"]
     assert (result["steps"], result["stopped_by"]) == (4, "Tokens")
     assert held(api, "progress.json")["step"] == "train"
-    figures = figures_file.read(tmp_path / "node-0" / "scratch" / "pod" / "figures.json")
-    assert figures is not None
-    assert (figures.step, figures.total_steps, figures.seconds_left) == (4, 4, 0.0)
-    assert not (tmp_path / "node-1" / "scratch" / "pod" / "figures.json").exists()
+    snapshot = metrics_file.read(tmp_path / "node-0" / "scratch" / "pod" / "metrics.json")
+    assert snapshot is not None
+    assert (snapshot.step, snapshot.total_steps, snapshot.seconds_left) == (4, 4, 0.0)
+    assert not (tmp_path / "node-1" / "scratch" / "pod" / "metrics.json").exists()
 
 
 @pytest.mark.slow
@@ -332,10 +332,10 @@ def test_a_node_that_is_told_to_stop_stops_all_and_saves(
     for node in (0, 1):
         nodes.start(node, args_file(made, tmp_path / f"node-{node}", tmp_path / "out", tokens=40_960_000))
     until(lambda: nodes.steps() >= 1)
-    figures = nodes.figures()
-    assert figures is not None
-    assert (figures.attempt, figures.total_steps) == (3, 10_000)
-    assert figures.loss is not None
+    snapshot = nodes.snapshot()
+    assert snapshot is not None
+    assert (snapshot.attempt, snapshot.total_steps) == (3, 10_000)
+    assert snapshot.loss is not None
     nodes.pods[1].send_signal(signal.SIGTERM)
     assert nodes.wait() == [75, 75], nodes.log()
     error = held(api)["error"]

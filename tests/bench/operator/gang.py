@@ -1,7 +1,7 @@
 """How soon a gang of trainers is begun anew after one of its pods fell: left with a code, was evicted, was deleted.
 
 The control plane, the training operator and the operator are the real ones; KWOK plays nodes and pods, so what a pod
-would take to start is not in here, and the data's results are handed over as a step does it.
+would take to start is not in here, and the data's results are reported as a step does it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from daybreak_contracts import handover, names
+from daybreak_contracts import names, result_reporter
 from daybreak_operator.shell.kube import client as clients
 from daybreak_operator.shell.kube.resources import PODS, PYTORCH_JOBS, RUNS
 from tests.bench.operator.beside import cluster_of
@@ -49,7 +49,7 @@ def hand_over_data(cluster: Reach, run: str, namespace: str) -> None:
     name = names.stage_child(run, names.STAGE_DATA, 1)
     wait_for(f"the place for {run}'s results", lambda: cluster.get("configmap", name, namespace), WITHIN_S)
     data = {
-        handover.key_of(step): json.dumps(
+        result_reporter.key_of(step): json.dumps(
             {
                 "result": {
                     "uri": f"s3://o/{step}",

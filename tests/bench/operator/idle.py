@@ -20,7 +20,7 @@ from typing import Any
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError
-from daybreak_contracts.figures import GatewayFigures
+from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_operator.shell.kube import client as clients
 from daybreak_operator.shell.kube.answers import ConflictError
 from daybreak_operator.shell.kube.client import MERGE, Kube, Selector
@@ -130,7 +130,7 @@ def gateway() -> Iterator[None]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            figures = GatewayFigures(
+            figures = GatewaySnapshot(
                 instance="gateway", started=1.0, at=time.time(), routing_version=1_000_000, arrivals=7
             )
             text = figures.model_dump_json().encode()

@@ -205,10 +205,10 @@ class TestSingleDecisions:
         assert decision.needed == 3
         assert "PoolsTooSmall" in [finding.reason for finding in decision.findings]
 
-    def test_stale_figures_are_said(self) -> None:
+    def test_stale_metrics_are_said(self) -> None:
         held = [ready("od", zone, 2) for zone in ZONES]
         decision = decide(held, pools=(on_demand(),), replicas=None, memory=Memory(needed=6))
-        assert [finding.reason for finding in decision.findings] == ["StaleFigures"]
+        assert [finding.reason for finding in decision.findings] == ["StaleMetrics"]
         assert sum(decision.desired.values()) == 6
 
 

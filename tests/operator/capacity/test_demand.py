@@ -1,4 +1,4 @@
-"""From the gateways' figures to the number of replicas, and how slowly that goes down."""
+"""From the gateways' metrics to the number of replicas, and how slowly that goes down."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daybreak_contracts.figures import GatewayFigures, ModelFigures
+from daybreak_contracts.metrics_snapshot import GatewaySnapshot, ModelCounters
 from daybreak_operator.core.capacity.demand import (
     Bounds,
     arrival_rate,
@@ -99,7 +99,7 @@ class TestSettling:
         st.lists(st.integers(0, 2000), min_size=1, max_size=20),
         st.floats(0, 200),
     )
-    def test_stale_figures_never_scale_down(
+    def test_stale_metrics_never_scale_down(
         self, age: float | None, needed: int, waits: list[int], inflight: float
     ) -> None:
         memory = Memory(needed=needed, low_since=NOW - 10_000)
@@ -116,13 +116,13 @@ class TestSettling:
         memory = settle(load(inflight=500.0), fixed, BOUNDS, ready=9, memory=Memory(needed=9), now=NOW)
         assert memory == Memory(needed=min(fixed, 20))
 
-    def test_after_a_restart_without_figures_what_is_ready_stays(self) -> None:
+    def test_after_a_restart_without_metrics_what_is_ready_stays(self) -> None:
         assert settle(Demand(), None, BOUNDS, ready=6, memory=Memory(), now=NOW).needed == 6
 
 
-def figures(name: str, at: float, arrivals: tuple[int, ...], requests: int = 10) -> GatewayFigures:
-    model = ModelFigures(requests=100 * requests, seconds=1000.0 * requests)
-    return GatewayFigures(
+def snapshots(name: str, at: float, arrivals: tuple[int, ...], requests: int = 10) -> GatewaySnapshot:
+    model = ModelCounters(requests=100 * requests, seconds=1000.0 * requests)
+    return GatewaySnapshot(
         instance=name,
         started=0.0,
         at=at,
@@ -137,18 +137,18 @@ def figures(name: str, at: float, arrivals: tuple[int, ...], requests: int = 10)
 
 class TestSumming:
     def test_gateways_are_added_up_second_by_second(self) -> None:
-        readings = (figures("a", NOW - 2, (1, 2, 3)), figures("b", NOW - 7, (10, 20)))
+        readings = (snapshots("a", NOW - 2, (1, 2, 3)), snapshots("b", NOW - 7, (10, 20)))
         demand = demand_of(readings, gateways=2, slots=8, floor=1, now=NOW)
         assert demand == Demand((1.0, 12.0, 23.0), 0.2, 6.0, 2.0, 0.0, 7.0, 8, 1)
 
     def test_an_answer_takes_as_long_as_the_last_ones_not_as_in_the_gateways_whole_life(self) -> None:
-        quick, slow = figures("a", NOW, (), requests=30), figures("b", NOW, (), requests=10)
+        quick, slow = snapshots("a", NOW, (), requests=30), snapshots("b", NOW, (), requests=10)
         slow = slow.model_copy(update={"recent_seconds": 10.0})
         demand = demand_of((quick, slow), gateways=2, slots=8, floor=1, now=NOW)
         assert demand.service_s == pytest.approx((30 * 0.2 + 10 * 1.0) / 40)
 
-    def test_a_gateway_that_does_not_answer_makes_the_figures_stale(self) -> None:
-        assert demand_of((figures("a", NOW, (1,)),), gateways=2, slots=8, floor=1, now=NOW).age_s is None
+    def test_a_gateway_that_does_not_answer_makes_the_metrics_stale(self) -> None:
+        assert demand_of((snapshots("a", NOW, (1,)),), gateways=2, slots=8, floor=1, now=NOW).age_s is None
 
     def test_no_gateway_at_all_is_stale(self) -> None:
         assert demand_of((), gateways=0, slots=8, floor=1, now=NOW) == Demand(slots=8, floor=1)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daybreak_contracts.figures import LATENCY_BOUNDS_MS, GatewayFigures, ModelFigures
+from daybreak_contracts.metrics_snapshot import LATENCY_BOUNDS_MS, GatewaySnapshot, ModelCounters
 from daybreak_contracts.resources.deployment import Guardrails
 from daybreak_operator.core.deployment.rollout.guardrails import (
     Counts,
@@ -151,7 +151,7 @@ def test_a_bad_candidate_is_found(worse: dict[str, Any], within: int) -> None:
 
 
 @given(st.integers(1, 500), st.data())
-def test_the_same_figures_are_never_worse(requests: int, data: st.DataObject) -> None:
+def test_the_same_metrics_are_never_worse(requests: int, data: st.DataObject) -> None:
     errors = data.draw(st.integers(0, requests))
     assert not is_worse((errors, requests), (errors, requests), 200)
 
@@ -163,8 +163,8 @@ def test_more_errors_never_mend_a_verdict(errors: int, extra: int) -> None:
     assert (few.state, many.state) != ("Broken", "Within")
 
 
-def reading(instance: str, started: float, **models: ModelFigures) -> GatewayFigures:
-    return GatewayFigures(instance=instance, started=started, at=100.0, models=models)
+def reading(instance: str, started: float, **models: ModelCounters) -> GatewaySnapshot:
+    return GatewaySnapshot(instance=instance, started=started, at=100.0, models=models)
 
 
 def buckets(**by_bound: int) -> tuple[int, ...]:
@@ -172,26 +172,28 @@ def buckets(**by_bound: int) -> tuple[int, ...]:
     return tuple(by_bound.get(bound, 0) for bound in bounds)
 
 
-def test_figures_are_differences_since_the_stage_began_over_all_gateways() -> None:
-    earlier = [reading("a", 1.0, m=ModelFigures(requests=100, errors=5, latency_buckets=buckets(to_750=7)))]
+def test_metrics_are_differences_since_the_stage_began_over_all_gateways() -> None:
+    earlier = [reading("a", 1.0, m=ModelCounters(requests=100, errors=5, latency_buckets=buckets(to_750=7)))]
     now = [
         reading(
-            "a", 1.0, m=ModelFigures(requests=150, errors=6, latency_buckets=buckets(to_750=9, to_500=40))
+            "a", 1.0, m=ModelCounters(requests=150, errors=6, latency_buckets=buckets(to_750=9, to_500=40))
         ),
         reading(
-            "b", 1.0, m=ModelFigures(requests=30, shown=20, accepted=4, latency_buckets=buckets(beyond=1))
+            "b", 1.0, m=ModelCounters(requests=30, shown=20, accepted=4, latency_buckets=buckets(beyond=1))
         ),
     ]
     assert counts_of("m", now, earlier, 500) == Counts(requests=80, errors=1, slow=3, shown=20, accepted=4)
 
 
 def test_a_gateway_that_was_started_anew_counts_from_its_start() -> None:
-    earlier = [reading("a", 1.0, m=ModelFigures(requests=100, errors=50))]
-    now = [reading("a", 2.0, m=ModelFigures(requests=10, errors=1))]
+    earlier = [reading("a", 1.0, m=ModelCounters(requests=100, errors=50))]
+    now = [reading("a", 2.0, m=ModelCounters(requests=10, errors=1))]
     assert counts_of("m", now, earlier, 500) == Counts(requests=10, errors=1)
 
 
 def test_a_digest_is_found_with_or_without_its_algorithm() -> None:
-    now = [GatewayFigures(instance="a", started=1.0, at=2.0, models={"sha256:ab": ModelFigures(requests=3)})]
+    now = [
+        GatewaySnapshot(instance="a", started=1.0, at=2.0, models={"sha256:ab": ModelCounters(requests=3)})
+    ]
     assert counts_of("ab", now, [], 500).requests == 3
     assert counts_of("cd", now, [], 500) == Counts()

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from daybreak_contracts import names
-from daybreak_contracts.figures import LATENCY_BOUNDS_MS, GatewayFigures, ModelFigures
+from daybreak_contracts.metrics_snapshot import LATENCY_BOUNDS_MS, GatewaySnapshot, ModelCounters
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec
 from daybreak_contracts.routing import NUM_BUCKETS, Routing, bucket_of, choose
 from daybreak_operator.core.deployment.decide import decide, verdict_of
@@ -139,7 +139,7 @@ class Play:
     counters: dict[str, tuple[int, int]] = field(default_factory=dict)
     mirrored: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Requests and errors that nobody saw."""
-    window: tuple[Any, tuple[GatewayFigures, ...]] = (None, ())
+    window: tuple[Any, tuple[GatewaySnapshot, ...]] = (None, ())
 
     @property
     def stage(self) -> str:
@@ -197,12 +197,12 @@ class Play:
             self.status = {}
 
     # What the operator does ---------------------------------------------------------------------------------------
-    def figures(self) -> tuple[GatewayFigures, ...]:
+    def snapshots(self) -> tuple[GatewaySnapshot, ...]:
         models = {}
         for digest in (*self.counters, *self.mirrored):
             requests, errors = self.counters.get(digest, (0, 0))
             mirrored, unseen = self.mirrored.get(digest, (0, 0))
-            models[digest] = ModelFigures(
+            models[digest] = ModelCounters(
                 requests=requests,
                 errors=errors,
                 latency_buckets=(requests, *(0,) * len(LATENCY_BOUNDS_MS)),
@@ -210,7 +210,7 @@ class Play:
                 shadow_errors=unseen,
             )
         version = self.routings[-1].version if self.routings else 0
-        reading = GatewayFigures(
+        reading = GatewaySnapshot(
             instance="g", started=BEGAN, at=self.at, models=models, routing_version=version
         )
         return (reading,)
@@ -229,18 +229,18 @@ class Play:
     def look(self, *, killed: bool) -> None:
         """One pass as ``decide.pursue`` makes it, from a stored status to the next; killed before it is written."""
         spec, _ = spec_of(self.wish)
-        fleet, figures = self.fleet(), self.figures()
+        fleet, snapshots = self.fleet(), self.snapshots()
         stored = self.status.get("candidate") or {}
         window = tuple(stored.get(part) for part in ("digest", "weight", "since"))
         if self.window[0] != window:
-            self.window = (window, figures)
-        observed = Observed(deployment={}, figures=figures, earlier=self.window[1])
+            self.window = (window, snapshots)
+        observed = Observed(deployment={}, snapshots=snapshots, earlier=self.window[1])
         before = codec.read(self.status)
         state = steps.begin(before, spec, self.target(), self.at)
         verdict = verdict_of(observed, spec, state, self.at)
         scene = steps.Scene(spec.rollout, fleet, self.at, verdict, self.enough, self.starved)
         state = steps.advance(state, scene)
-        state = replace(state, routing=route(state, spec, fleet, figures))
+        state = replace(state, routing=route(state, spec, fleet, snapshots))
         if killed:
             return
         check_step(before, state, scene)
@@ -307,7 +307,7 @@ def check_deleted(play: Play) -> None:
     }
     spec = a_spec(rollout={"everyone": play.wish.everyone})
     body = {"metadata": metadata, "spec": spec, "status": play.status}
-    plan = decide(Observed(deployment=body, figures=play.figures()), START)
+    plan = decide(Observed(deployment=body, snapshots=play.snapshots()), START)
     assert (plan.apply, plan.delete, plan.events, plan.status) == ((), (), (), play.status)
 
 

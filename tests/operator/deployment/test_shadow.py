@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from daybreak_contracts.figures import GatewayFigures, ModelFigures
+from daybreak_contracts.metrics_snapshot import GatewaySnapshot, ModelCounters
 from daybreak_contracts.resources.deployment import Guardrails
 from daybreak_contracts.routing import choose
 from daybreak_operator.core.deployment.rollout.guardrails import Counts, judge_mirrored, mirrored_of
@@ -210,9 +210,9 @@ def test_a_verdict_on_mirrored_requests(candidate: Counts, stable: Counts, expec
     assert verdict.finding.message.startswith("of mirrored requests: ")
 
 
-def reading(instance: str, started: float, requests: int, errors: int) -> GatewayFigures:
-    models = {"m": ModelFigures(requests=900, errors=900, shadow_requests=requests, shadow_errors=errors)}
-    return GatewayFigures(instance=instance, started=started, at=100.0, models=models)
+def reading(instance: str, started: float, requests: int, errors: int) -> GatewaySnapshot:
+    models = {"m": ModelCounters(requests=900, errors=900, shadow_requests=requests, shadow_errors=errors)}
+    return GatewaySnapshot(instance=instance, started=started, at=100.0, models=models)
 
 
 def test_mirrored_requests_are_counted_since_the_stage_began_over_all_gateways() -> None:

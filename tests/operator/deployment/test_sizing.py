@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from daybreak_contracts import names
-from daybreak_contracts.figures import GatewayFigures, ModelFigures
+from daybreak_contracts.metrics_snapshot import GatewaySnapshot, ModelCounters
 from daybreak_contracts.resources.deployment import Pool
 from daybreak_contracts.routing import Routing
 from daybreak_operator.core.capacity.values import CapacityDecision, Held, Learned, Memory, Pending
@@ -86,8 +86,8 @@ def a_load(*, asked: int = 1, ready: int = 1, inflight: int = 0, now: float = 10
     fleet = fleet_of(
         [child("Deployment", "d", spec={"replicas": asked}), *pods], reclaimed=(), stockouts=(), now=now
     )
-    models = {M2: ModelFigures(inflight=inflight)}
-    return Load(spec, fleet, (GatewayFigures(instance="g", started=0.0, at=now, models=models),), now)
+    models = {M2: ModelCounters(inflight=inflight)}
+    return Load(spec, fleet, (GatewaySnapshot(instance="g", started=0.0, at=now, models=models),), now)
 
 
 def a_state(weight: int, *, staff: bool = False, since: float = 0.0, stage: Any = "Ramp") -> State:

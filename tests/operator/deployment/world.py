@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from daybreak_contracts import names
-from daybreak_contracts.figures import LATENCY_BOUNDS_MS, GatewayFigures, ModelFigures
+from daybreak_contracts.metrics_snapshot import LATENCY_BOUNDS_MS, GatewaySnapshot, ModelCounters
 from daybreak_contracts.resources.deployment_status import ModelDeploymentStatus
 from daybreak_contracts.routing import Routing
 from daybreak_operator.core.deployment.decide import decide
@@ -92,8 +92,8 @@ class World:
         self.writes = 0
         self._serial = 0
         self.inflight = 0
-        self._counters: dict[str, ModelFigures] = {}
-        self._earlier: tuple[Any, tuple[GatewayFigures, ...]] = (None, ())
+        self._counters: dict[str, ModelCounters] = {}
+        self._earlier: tuple[Any, tuple[GatewaySnapshot, ...]] = (None, ())
 
     # What a person does -----------------------------------------------------------------------------------------
     def change(self, **parts: Any) -> None:
@@ -128,14 +128,14 @@ class World:
     def observed(self) -> Observed:
         candidate = self.status.get("candidate") or {}
         window = tuple(candidate.get(part) for part in ("digest", "weight", "since"))
-        figures = self.figures()
+        snapshots = self.snapshots()
         if self._earlier[0] != window:
-            self._earlier = (window, figures)
+            self._earlier = (window, snapshots)
         return Observed(
             deployment=self.deployment(),
             followed=self.followed,
             children=tuple(self.children.values()),
-            figures=figures,
+            snapshots=snapshots,
             earlier=self._earlier[1],
             reclaimed=tuple(sorted(self.reclaimed)),
             missing=self.missing,
@@ -145,10 +145,10 @@ class World:
             settings=self.settings,
         )
 
-    def figures(self) -> tuple[GatewayFigures, ...]:
+    def snapshots(self) -> tuple[GatewaySnapshot, ...]:
         at = self.now.timestamp()
         version = 0 if self.behind or not self.routings else self.routings[-1].version
-        reading = GatewayFigures(
+        reading = GatewaySnapshot(
             instance="gateway-0",
             started=START.timestamp(),
             at=at,
@@ -229,7 +229,7 @@ class World:
         self._controllers()
 
     def _count(self, digest: str, traffic: Traffic, seconds: int) -> None:
-        old = self._counters.get(digest, ModelFigures())
+        old = self._counters.get(digest, ModelCounters())
         buckets = list(old.latency_buckets)
         buckets[3] += (traffic.requests - traffic.slow) * seconds
         buckets[len(LATENCY_BOUNDS_MS)] += traffic.slow * seconds
@@ -247,7 +247,7 @@ class World:
         routing = self.routings[-1] if self.routings else None
         if routing is None or routing.candidate is None or not routing.shadow_percent:
             return
-        old = self._counters.get(routing.candidate, ModelFigures())
+        old = self._counters.get(routing.candidate, ModelCounters())
         requests, errors = self.mirrored.requests * seconds, self.mirrored.errors * seconds
         counted = {
             "shadow_requests": old.shadow_requests + requests,

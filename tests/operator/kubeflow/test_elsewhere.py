@@ -21,7 +21,7 @@ import pytest
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
-from daybreak_contracts.handover import ACCOUNT_FOLDER, Clock, handover_of
+from daybreak_contracts.result_reporter import ACCOUNT_FOLDER, RetryClock, reporter_from
 from daybreak_operator.__main__ import DECISIONS
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell.kube.client import connect
@@ -113,7 +113,7 @@ def stalled(place: Place) -> dict[str, str]:
 
 
 def step(place: Place, folder: Path, namespace: str) -> Any:
-    """What a step of Kubeflow's pod hands its result over with, as the account of a namespace."""
+    """What a step of Kubeflow's pod reports its result with, as the account of a namespace."""
     account = folder / namespace
     account.mkdir()
     token = place.cluster.kubectl("create", "token", "daybreak-pipeline", "-n", namespace).strip()
@@ -128,7 +128,7 @@ def step(place: Place, folder: Path, namespace: str) -> Any:
         "KUBERNETES_SERVICE_PORT_HTTPS": str(address.port or 443),
         ACCOUNT_FOLDER: str(account),
     }
-    found = handover_of(environment, f"{place.team}/first-data-1", Clock(sleep=lambda seconds: None))
+    found = reporter_from(environment, f"{place.team}/first-data-1", RetryClock(sleep=lambda seconds: None))
     assert found is not None
     return found
 

@@ -27,7 +27,12 @@ from tests.cluster.reach import Reach
 from tests.operator.kubeflow.stand_in import ENDED_UNIX, ROOT, BackEnd, Fault, serve
 
 RUN_ID = "0b5c1b63-7a4f-4b52-9a3c-6f6a7b8c9d0e-data-1"
-PARAMETERS = {"data": "{}", "tokenizer": "{}", "output": "s3://models/first", "handover": "team/first-data-1"}
+PARAMETERS = {
+    "data": "{}",
+    "tokenizer": "{}",
+    "output": "s3://models/first",
+    "results_configmap": "team/first-data-1",
+}
 REQUEST = Submit(
     run_id=RUN_ID,
     pipeline=names.DATA_PIPELINE,

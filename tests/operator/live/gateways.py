@@ -1,6 +1,6 @@
 """Gateways that no container runs: KWOK's pods answer nobody, so each gateway pod gets an address of this machine.
 
-At that address a server tells ``GET /figures`` as a gateway does. Counting is the gateway's own (`Tallies`); what is
+At that address a server tells ``GET /snapshot`` as a gateway does. Counting is the gateway's own (`Tallies`); what is
 made up is the load: arrivals at an even rate that are all answered after the same time. Owns what a kubelet would say
 of these pods (their IP), and nothing of engines.
 """
@@ -52,9 +52,9 @@ class StandIn:
         self._thread.join()
         self._server.server_close()
 
-    def _figures(self) -> bytes:
+    def _snapshot(self) -> bytes:
         working = round(self.rate * self.service_s)
-        return self.tallies.figures(1, {self._digest: working}, 0).model_dump_json().encode()
+        return self.tallies.snapshot(1, {self._digest: working}, 0).model_dump_json().encode()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         gateway = self
@@ -64,7 +64,7 @@ class StandIn:
                 self.send_response(503 if gateway.is_silent else 200)
                 self.end_headers()
                 if not gateway.is_silent:
-                    self.wfile.write(gateway._figures())
+                    self.wfile.write(gateway._snapshot())
 
             def log_message(self, *_: Any) -> None:
                 pass

@@ -120,7 +120,7 @@ def test_it_follows_the_load_up_at_once_and_down_slowly_and_never_down_blindly(s
     wait_for("more replicas", lambda: needed(stage) >= 6)
     stage.wait("six", lambda ready: sum(ready.values()) >= 6)
     stage.gateways.fall_silent()
-    wait_for("stale figures", lambda: "StaleFigures" in stage.reasons())
+    wait_for("stale metrics", lambda: "StaleMetrics" in stage.reasons())
     stage.gateways.load(0.0)
     blind = time.monotonic()
     stage.wait_passes(8)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from daybreak_contracts import names
-from daybreak_contracts.figures import GatewayFigures, TrainerFigures
+from daybreak_contracts.metrics_snapshot import GatewaySnapshot, TrainerSnapshot
 from daybreak_operator.core.plan import Plan
 from daybreak_operator.shell.metrics.snapshots import GATEWAY_PORT, TRAINER_PORT
 from tests.cluster.reach import Reach, wait_for
@@ -81,15 +81,15 @@ def namespace(cluster: Reach) -> str:
 RUNNING = {"phase": "Running", "podIP": HOST, "podIPs": [{"ip": HOST}]}
 
 
-def test_a_gateways_figures_are_decided_by(cluster: Reach, namespace: str) -> None:
+def test_a_gateways_metrics_are_decided_by(cluster: Reach, namespace: str) -> None:
     def decide(observed: Any, now: datetime) -> Plan:
-        arrivals = [figures.arrivals for figures in observed.figures]
+        arrivals = [snapshot.arrivals for snapshot in observed.snapshots]
         return Plan(status={**calm(observed, now), "url": f"{arrivals} {len(observed.earlier)}"})
 
     own = make(cluster, namespace, DEPLOYMENT)
-    figures = GatewayFigures(instance="gate", started=1.0, at=2.0, arrivals=42).model_dump_json()
+    snapshot = GatewaySnapshot(instance="gate", started=1.0, at=2.0, arrivals=42).model_dump_json()
     with (
-        answering(GATEWAY_PORT, "/figures", figures),
+        answering(GATEWAY_PORT, "/snapshot", snapshot),
         Replica(str(cluster.kubeconfig), namespace, replace(SIMPLE, deployment=decide)),
     ):
         wait_for("nothing yet", lambda: said(cluster, "modeldeployment", namespace) == "[] 0")
@@ -100,8 +100,8 @@ def test_a_gateways_figures_are_decided_by(cluster: Reach, namespace: str) -> No
 @pytest.mark.parametrize(
     ("text", "step"),
     [
-        pytest.param(TrainerFigures(step=7, updated=1.0).model_dump_json(), "7", id="figures"),
-        pytest.param("<html>", "None", id="what is no figure is as no answer"),
+        pytest.param(TrainerSnapshot(step=7, updated=1.0).model_dump_json(), "7", id="metrics"),
+        pytest.param("<html>", "None", id="what is no snapshot is as no answer"),
     ],
 )
 def test_a_trainers_progress_is_decided_by(cluster: Reach, namespace: str, text: str, step: str) -> None:

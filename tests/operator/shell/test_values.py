@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError, UserError
-from daybreak_contracts.figures import GatewayFigures, TrainerFigures
+from daybreak_contracts.metrics_snapshot import GatewaySnapshot, TrainerSnapshot
 from daybreak_operator.core.plan import Event
 from daybreak_operator.core.training.observed.observation import PipelineRun
 from daybreak_operator.settings import Settings
@@ -103,8 +103,8 @@ MASTER = {"training.kubeflow.org/replica-type": "Master"}
 @pytest.mark.parametrize(
     ("child", "urls"),
     [
-        pytest.param(pod("gateway"), ["http://10.0.0.1:9090/figures"], id="a-gateway"),
-        pytest.param(pod("gateway", status={"podIP": "fd::1"}), ["http://[fd::1]:9090/figures"], id="ipv6"),
+        pytest.param(pod("gateway"), ["http://10.0.0.1:9090/snapshot"], id="a-gateway"),
+        pytest.param(pod("gateway", status={"podIP": "fd::1"}), ["http://[fd::1]:9090/snapshot"], id="ipv6"),
         pytest.param(
             pod("training", labels=MASTER), ["http://10.0.0.1:8080/progress"], id="the-first-trainer"
         ),
@@ -114,7 +114,7 @@ MASTER = {"training.kubeflow.org/replica-type": "Master"}
         pytest.param(pod("gateway", deletionTimestamp="2026-01-01T00:00:00Z"), [], id="going"),
     ],
 )
-def test_who_is_asked_for_figures(child: dict[str, Any], urls: list[str]) -> None:
+def test_who_is_asked_for_metrics(child: dict[str, Any], urls: list[str]) -> None:
     store = Store()
     metadata = {"name": "x", "namespace": "here", "uid": "u", "resourceVersion": "1"}
     scaling = {"intervalSeconds": 7}
@@ -159,8 +159,8 @@ def target(uid: str = "p", key: ObjectKey = KEY) -> ScrapeTarget:
     return ScrapeTarget(key, uid, uid, "http://x", "gateway", 5.0)
 
 
-def reading(arrivals: int, started: float = 1.0, instance: str = "one") -> GatewayFigures:
-    return GatewayFigures(instance=instance, started=started, at=0.0, arrivals=arrivals)
+def reading(arrivals: int, started: float = 1.0, instance: str = "one") -> GatewaySnapshot:
+    return GatewaySnapshot(instance=instance, started=started, at=0.0, arrivals=arrivals)
 
 
 class TestReadings:
@@ -197,7 +197,7 @@ class TestReadings:
             pytest.param(16.0, reading(1), True, id="the-same-after-the-last-one-was-too-old"),
         ],
     )
-    def test_a_reading_is_news(self, later: float, next_reading: GatewayFigures, is_news: bool) -> None:
+    def test_a_reading_is_news(self, later: float, next_reading: GatewaySnapshot, is_news: bool) -> None:
         readings, now = self.make()
         assert readings.take(target(), reading(1))
         now[0] = later
@@ -207,7 +207,7 @@ class TestReadings:
     def test_a_trainers_heartbeat_is_news(self) -> None:
         readings, _ = self.make()
         for updated in (1.0, 2.0):
-            assert readings.take(target(), TrainerFigures(updated=updated))
+            assert readings.take(target(), TrainerSnapshot(updated=updated))
 
     def test_a_pod_that_does_not_answer_is_news_once_when_its_reading_gets_too_old(self) -> None:
         readings, now = self.make()
@@ -233,7 +233,7 @@ class TestReadings:
     def test_the_newest_attempts_progress_counts(self) -> None:
         readings, _ = self.make()
         for uid, attempt in (("a", 2), ("b", 1)):
-            readings.take(target(uid), TrainerFigures(attempt=attempt, updated=9.0 - attempt))
+            readings.take(target(uid), TrainerSnapshot(attempt=attempt, updated=9.0 - attempt))
         found = readings.progress(KEY)
         assert found is not None
         assert found.attempt == 2
@@ -243,11 +243,11 @@ class TestReadings:
         readings, _ = self.make()
         for arrivals, window, before in [(1, "A", 1), (5, "A", 1), (9, "B", 9), (12, "B", 9)]:
             readings.take(target(), reading(arrivals))
-            assert [figures.arrivals for figures in readings.earlier(KEY, window)] == [before]
+            assert [snapshot.arrivals for snapshot in readings.earlier(KEY, window)] == [before]
         readings.take(target("other"), reading(100, instance="two"))
-        assert [figures.arrivals for figures in readings.earlier(KEY, "B")] == [9, 100]
+        assert [snapshot.arrivals for snapshot in readings.earlier(KEY, "B")] == [9, 100]
         readings.take(target(), reading(2, started=50.0))
-        assert [figures.arrivals for figures in readings.earlier(KEY, "B")] == [2, 100]
+        assert [snapshot.arrivals for snapshot in readings.earlier(KEY, "B")] == [2, 100]
 
 
 class TestMetrics:

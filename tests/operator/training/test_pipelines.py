@@ -104,7 +104,7 @@ def test_the_users_fault_ends_the_run_with_the_steps_sentence() -> None:
     assert world.condition("DataReady") == ("False", "Failed")
 
 
-def test_exit_code_2_without_a_handover_ends_the_run_too() -> None:
+def test_exit_code_2_without_a_result_ends_the_run_too() -> None:
     world = by_jobs()
     world.pod_fails("first-light-data-1-x", 2, "may not patch it (forbidden)")
     world.job_ends("Job", "Failed")
@@ -188,7 +188,7 @@ class TestKubeflow:
         plan = world.look()
         (submit,) = plan.submit
         assert (submit.run_id, submit.pipeline) == (FIRST, names.DATA_PIPELINE)
-        assert submit.parameters["handover"] == "ml/first-light-data-1"
+        assert submit.parameters["results_configmap"] == "ml/first-light-data-1"
         assert submit.parameters["output"] == "s3://models/first-light"
         assert submit.display_name == "ml/first-light-data-1"
         assert plan.finalizer

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daybreak_contracts import names
-from daybreak_contracts.figures import TrainerFigures
+from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from daybreak_operator.core.times import timestamp
 from daybreak_operator.core.training.observed.observation import PipelineRun
 from daybreak_operator.settings import Settings
@@ -150,7 +150,7 @@ def secret_goes(world: World, number: int) -> None:
 
 def trainer_speaks(world: World, number: int) -> None:
     age = nth([0, 100, 1000], number)
-    world.progress = TrainerFigures(
+    world.progress = TrainerSnapshot(
         attempt=0, step=number, total_steps=8, loss=2.0, updated=world.now.timestamp() - age
     )
 

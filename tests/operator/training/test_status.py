@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from daybreak_contracts.figures import TrainerFigures
+from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from daybreak_operator.core.training.decide import decide
 from daybreak_operator.core.training.stages import results
 from daybreak_operator.core.training.status import events
@@ -28,7 +28,7 @@ def training(**spec: Any) -> World:
 
 
 def speak(world: World, step: int, **more: Any) -> None:
-    world.progress = TrainerFigures(step=step, total_steps=1000, updated=world.now.timestamp(), **more)
+    world.progress = TrainerSnapshot(step=step, total_steps=1000, updated=world.now.timestamp(), **more)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ class TestProgress:
         world.look()
         assert world.status["progressPercent"] > percent
 
-    def test_tells_the_trainers_own_figures(self) -> None:
+    def test_tells_the_trainers_own_metrics(self) -> None:
         world = training()
         speak(world, 500, loss=2.34567, tokens_per_second=123456.7, mfu=0.4321, seconds_left=3600.0)
         world.wait(31)
@@ -186,4 +186,4 @@ class TestReports:
     )
     def test_of_a_result_that_cannot_be_read_are_bugs_that_say_so(self, text: str) -> None:
         error = results.read({"export.json": text}, ("export",)).errors["export"]
-        assert str(error).startswith("what step export handed over cannot be read (")
+        assert str(error).startswith("what step export reported cannot be read (")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from daybreak_contracts.figures import TrainerFigures
+from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from daybreak_operator.core.training.stages.restarts import pause_s
 from tests.operator.training.world import World
 
@@ -44,7 +44,7 @@ def end_without_result(world: World) -> None:
 
 
 def fall_silent(world: World) -> None:
-    world.progress = TrainerFigures(step=3, total_steps=9, updated=world.now.timestamp())
+    world.progress = TrainerSnapshot(step=3, total_steps=9, updated=world.now.timestamp())
     world.wait(301)
 
 
@@ -83,11 +83,9 @@ FAILURES = [
     ),
     pytest.param(end_without_result, (1, 1), "ResultMissing", id="an end without a result is a failure"),
     pytest.param(fall_silent, (1, 1), "HeartbeatStopped", id="a heartbeat that stopped is a failure"),
+    pytest.param(lambda w: w.hand_error("train", 1), (1, 1), "StepCrashed", id="a bug reported is counted"),
     pytest.param(
-        lambda w: w.hand_error("train", 1), (1, 1), "StepCrashed", id="a bug handed over is counted"
-    ),
-    pytest.param(
-        lambda w: w.hand_error("train", 75), (1, 1), "StepInterrupted", id="a 75 handed over is counted"
+        lambda w: w.hand_error("train", 75), (1, 1), "StepInterrupted", id="a 75 reported is counted"
     ),
 ]
 
@@ -116,7 +114,7 @@ def test_any_failure_restarts_the_whole_gang(
     "happens",
     [
         pytest.param(lambda w: w.pod_fails(MASTER, 2, "deep\nno such shards"), id="exit code 2"),
-        pytest.param(lambda w: w.hand_error("train", 2, "no such shards"), id="a user's error handed over"),
+        pytest.param(lambda w: w.hand_error("train", 2, "no such shards"), id="a user's error reported"),
     ],
 )
 def test_the_users_fault_ends_the_run_with_its_sentence(happens: Callable[[World], None]) -> None:
@@ -369,7 +367,7 @@ class TestWhatIsLeftOfAnAttempt:
 
 class TestHeartbeat:
     @pytest.mark.parametrize(
-        ("figures", "silence", "fails"),
+        ("metrics", "silence", "fails"),
         [
             pytest.param({"step": 1, "total_steps": 9}, 299, False, id="five minutes are allowed"),
             pytest.param({"step": 1, "total_steps": 9}, 301, True, id="not more"),
@@ -389,13 +387,13 @@ class TestHeartbeat:
                 {"step": 1, "total_steps": 9, "attempt": 7},
                 5000,
                 False,
-                id="another attempt's figures say nothing",
+                id="another attempt's metrics say nothing",
             ),
         ],
     )
-    def test_of_the_trainers_own_figures(self, figures: dict[str, Any], silence: float, fails: bool) -> None:
+    def test_of_the_trainers_own_metrics(self, metrics: dict[str, Any], silence: float, fails: bool) -> None:
         world = training()
-        world.progress = TrainerFigures(updated=world.now.timestamp(), **figures)
+        world.progress = TrainerSnapshot(updated=world.now.timestamp(), **metrics)
         world.wait(silence)
         world.look()
         assert (world.status["restarts"] == 1) == fails

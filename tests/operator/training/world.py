@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from daybreak_contracts import names
-from daybreak_contracts.figures import TrainerFigures
+from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from daybreak_contracts.resources.run_status import TrainingRunStatus
 from daybreak_operator.core.plan import Event, Plan, Ref
 from daybreak_operator.core.times import timestamp
@@ -74,7 +74,7 @@ class World:
         self.children: dict[Key, dict[str, Any]] = {}
         self.pipelines: dict[str, PipelineRun] = {}
         self.backend_error: str | None = None
-        self.progress: TrainerFigures | None = None
+        self.progress: TrainerSnapshot | None = None
         self.missing: tuple[str, ...] = ()
         self.refused: tuple[str, ...] = ()
         self.warnings: tuple[dict[str, Any], ...] = ()

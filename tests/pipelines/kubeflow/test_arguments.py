@@ -44,12 +44,12 @@ def test_every_parameter_of_the_model_pipeline_is_given(run: TrainingRun) -> Non
 
 
 def test_on_kubeflow_the_parameters_say_where_results_go_and_who_may_read(run: TrainingRun) -> None:
-    place = replace(PLACE, handover="team/first-data-1", storage_secret="s3")
+    place = replace(PLACE, results_configmap="team/first-data-1", storage_secret="s3")
     for parameters in (
         arguments.data_parameters(run, place),
         arguments.model_parameters(run, place, RESULTS),
     ):
-        assert (parameters["handover"], parameters["storage_secret"]) == ("team/first-data-1", "s3")
+        assert (parameters["results_configmap"], parameters["storage_secret"]) == ("team/first-data-1", "s3")
     assert arguments.data_parameters(run, PLACE)["storage_secret"] == "daybreak-no-secret"
 
 

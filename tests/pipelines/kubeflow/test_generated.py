@@ -50,7 +50,9 @@ def test_no_step_is_skipped_by_kubeflow(name: str) -> None:
 @pytest.mark.parametrize("name", PIPELINES)
 def test_every_step_is_told_where_its_result_goes(name: str) -> None:
     for task in package(name)[0]["root"]["dag"]["tasks"].values():
-        assert task["inputs"]["parameters"]["handover"] == {"componentInputParameter": "handover"}
+        assert task["inputs"]["parameters"]["results_configmap"] == {
+            "componentInputParameter": "results_configmap"
+        }
 
 
 @pytest.mark.parametrize("name", PIPELINES)

@@ -22,7 +22,7 @@ class Place:
     output: str
     work_dir: str
     cores: int = 0
-    handover: str = ""
+    results_configmap: str = ""
     """On Kubeflow: ``<namespace>/<ConfigMap>`` that takes the steps' results; else the environment names it."""
     storage_secret: str = ""
     """On Kubeflow: Secret with credentials for object storage (``names.STORAGE_SECRET_KEYS``)."""
@@ -42,7 +42,7 @@ def data_parameters(run: TrainingRun, place: Place) -> dict[str, Any]:
         "seed": spec.seed,
         "cores": place.cores,
         "executors": spec.data.executors.count,
-        "handover": place.handover,
+        "results_configmap": place.results_configmap,
         "storage_secret": place.storage_secret or names.NO_SECRET,
     }
 
@@ -84,7 +84,7 @@ def model_parameters(run: TrainingRun, place: Place, results: Mapping[str, StepR
         "work_dir": place.work_dir,
         "seed": spec.seed,
         "cores": place.cores,
-        "handover": place.handover,
+        "results_configmap": place.results_configmap,
         "storage_secret": place.storage_secret or names.NO_SECRET,
     }
 

@@ -1,7 +1,7 @@
 """How a launcher and the step it launched know of each other: files named by the environment, and one pid.
 
 The launcher (``daybreak run``, a pod's ``job``) names a folder for results and a file for progress; the operator
-names a ConfigMap (``handover`` owns how it is reached). A step whose launcher is gone ends itself and all it
+names a ConfigMap (``result_reporter`` owns how it is reached). A step whose launcher is gone ends itself and all it
 started: nothing is left running after a ``kill -9``.
 """
 
@@ -20,8 +20,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from daybreak_contracts import errors, storage
-from daybreak_contracts.handover import Handover, ProgressPoster, handover_of
 from daybreak_contracts.progress import Progress
+from daybreak_contracts.result_reporter import ProgressPoster, StepResultReporter, reporter_from
 
 PROGRESS_FILE = "DAYBREAK_PROGRESS_FILE"
 RESULTS_FOLDER = "DAYBREAK_RESULTS_FOLDER"
@@ -64,18 +64,18 @@ def watch_launcher(environment: Mapping[str, str]) -> None:
 
 @dataclass(frozen=True)
 class Reply:
-    """How a step answers its launcher: by file, by handover, by the pod's termination message; each where wanted."""
+    """How a step answers its launcher: by file, by ConfigMap, by the pod's termination message; each where wanted."""
 
     step: str
     file: Path | None = None
-    handover: Handover | None = None
+    reporter: StepResultReporter | None = None
     termination_log: Path = TERMINATION_LOG
 
     def result(self, result: Mapping[str, Any]) -> None:
         """Leave a result. One that nobody can be told of is an error of the step."""
-        if self.handover is not None:
+        if self.reporter is not None:
             try:
-                self.handover.result(self.step, result)
+                self.reporter.result(self.step, result)
             except errors.DaybreakError as error:
                 self._leave(error)
                 raise
@@ -85,8 +85,8 @@ class Reply:
     def error(self, error: BaseException) -> None:
         """Leave an error; never raises one of its own for want of an API server."""
         self._leave(error)
-        if self.handover is not None:
-            self.handover.error(self.step, error)
+        if self.reporter is not None:
+            self.reporter.error(self.step, error)
 
     def _leave(self, error: BaseException) -> None:
         if self.file is not None:
@@ -95,10 +95,12 @@ class Reply:
         say_at_the_end(f"{self.step}: {message}", self.termination_log)
 
 
-def reply_of(step: str, file: Path | None, environment: Mapping[str, str], handover: str = "") -> Reply:
-    """Return where a step answers; a wrong handover is a UserError, left in the file."""
+def reply_of(
+    step: str, file: Path | None, environment: Mapping[str, str], results_configmap: str = ""
+) -> Reply:
+    """Return where a step answers; a wrong name is a UserError, left in the file."""
     try:
-        return Reply(step, file, handover_of(environment, handover))
+        return Reply(step, file, reporter_from(environment, results_configmap))
     except errors.UserError as error:
         Reply(step, file).error(error)
         raise
@@ -128,7 +130,7 @@ def progress_of(
 @contextlib.contextmanager
 def reporting(reply: Reply, environment: Mapping[str, str]) -> Iterator[Progress]:
     """Yield the step's progress reporter; an error inside is left for the launcher and rises."""
-    poster = ProgressPoster(reply.handover) if reply.handover is not None else None
+    poster = ProgressPoster(reply.reporter) if reply.reporter is not None else None
     try:
         yield progress_of(reply.step, environment, poster)
     except BaseException as error:
@@ -140,17 +142,17 @@ def reporting(reply: Reply, environment: Mapping[str, str]) -> Iterator[Progress
 
 
 def run_in_pipeline(
-    name: str, args_type: type[Any], run: Any, arguments: Mapping[str, Any], handover: str = ""
+    name: str, args_type: type[Any], run: Any, arguments: Mapping[str, Any], results_configmap: str = ""
 ) -> Any:
     """Run a step inside a pipeline component and return its Result.
 
-    Result or error also go to ``$DAYBREAK_RESULTS_FOLDER/<name>.json`` and to the ConfigMap ``handover`` (or else
-    ``$DAYBREAK_HANDOVER``), because a pipeline's launcher learns only that a task failed, not why.
+    Result or error also go to ``$DAYBREAK_RESULTS_FOLDER/<name>.json`` and to the ConfigMap ``results_configmap``
+    (or else ``$DAYBREAK_RESULTS_CONFIGMAP``), because a pipeline's launcher learns only that a task failed, not why.
     """
     environment = os.environ
     watch_launcher(environment)
     folder = environment.get(RESULTS_FOLDER)
-    reply = reply_of(name, Path(folder) / f"{name}.json" if folder else None, environment, handover)
+    reply = reply_of(name, Path(folder) / f"{name}.json" if folder else None, environment, results_configmap)
     with reporting(reply, environment) as progress:
         try:
             args = args_type.model_validate(arguments)

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daybreak_contracts import errors, steps
-from daybreak_contracts.handover import HANDOVER
 from daybreak_contracts.launch import PROGRESS_FILE
 from daybreak_contracts.progress import Progress
+from daybreak_contracts.result_reporter import RESULTS_CONFIGMAP
 from daybreak_train import environment, identity, launch
 
 
@@ -81,7 +81,7 @@ def _as_rank(argv: list[str], result: Path) -> int:
     rank = environment.placement_from(os.environ).rank
     mine = launch.result_of_rank(result, rank)
     if rank > 0:
-        for name in (PROGRESS_FILE, HANDOVER):  # one process answers for the group
+        for name in (PROGRESS_FILE, RESULTS_CONFIGMAP):  # one process answers for the group
             os.environ.pop(name, None)
     try:
         return steps.main(STEPS, [*argv, "--result", str(mine)])

@@ -19,15 +19,15 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from daybreak_contracts.figures import TrainerFigures
+from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from daybreak_contracts.progress import Progress
 from daybreak_train import planning
 from daybreak_train.checkpoint_writer import CheckpointWriter
 from daybreak_train.data_loading import batch_digest
 from daybreak_train.environment import Placement
-from daybreak_train.figures_file import FiguresFile
 from daybreak_train.lean_imports import import_composer
 from daybreak_train.ledger import Entry, Ledger
+from daybreak_train.metrics_file import MetricsFile
 from daybreak_train.run_state import (
     Standing,
     collective_device,
@@ -71,7 +71,7 @@ class Recorders:
     tracker: Tracker | None
     writer: CheckpointWriter | None
     progress: Progress
-    figures: FiguresFile | None = None
+    metrics_file: MetricsFile | None = None
     """Where the pod's own process looks; only in a pod."""
 
 
@@ -235,7 +235,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         left = self.outcome.elapsed_s * max(0.0, 1.0 - done) / max(done, 1e-9)
         words = f"loss {entry.loss:.3f}, {entry.tokens_per_second:,.0f} tokens/s, {_duration(left)} left"
         self.recorders.progress.report(words, min(1.0, done) * 100, 100)
-        self._figure(entry, done, left)
+        self._write_snapshot(entry, done, left)
         tracker, now = self.recorders.tracker, time.perf_counter()
         if tracker is None or (now - self._last_tracked < TRACK_INTERVAL_S and entry.held_out_loss is None):
             return
@@ -251,12 +251,12 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         }
         tracker.log({name: value for name, value in metrics.items() if value is not None}, entry.step)
 
-    def _figure(self, entry: Entry, done: float, left: float) -> None:
-        figures, writer = self.recorders.figures, self.recorders.writer
-        if figures is None:
+    def _write_snapshot(self, entry: Entry, done: float, left: float) -> None:
+        metrics_file, writer = self.recorders.metrics_file, self.recorders.writer
+        if metrics_file is None:
             return
-        figures.write(
-            TrainerFigures(
+        metrics_file.write(
+            TrainerSnapshot(
                 step=entry.step,
                 total_steps=self.plan.budget.steps or round(entry.step / max(done, 1e-9)),
                 loss=entry.loss,

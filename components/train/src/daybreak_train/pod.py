@@ -1,4 +1,4 @@
-"""A training pod: ``python -m daybreak_train.pod --args-file FILE``. Starts torchrun, answers for it, hands over.
+"""A training pod: ``python -m daybreak_train.pod --args-file FILE``. Starts torchrun and reports what comes of it.
 
 Owns what a pod adds to a training: the way of result and error to the operator, ``GET /progress``, the last words.
 Imports nothing heavy; the trainer is another process and knows of none of this.
@@ -22,11 +22,16 @@ from pydantic import ValidationError
 
 from daybreak_contracts import errors, launch, names
 from daybreak_contracts.errors import TransientError, UserError
-from daybreak_contracts.handover import HANDOVER, Handover, ProgressPoster, handover_of
+from daybreak_contracts.result_reporter import (
+    RESULTS_CONFIGMAP,
+    ProgressPoster,
+    StepResultReporter,
+    reporter_from,
+)
 from daybreak_contracts.steps import TrainArgs
 from daybreak_train import environment, progress_server
 from daybreak_train import launch as torchrun
-from daybreak_train.figures_file import FIGURES_FILE
+from daybreak_train.metrics_file import METRICS_FILE
 from daybreak_train.progress_relay import Relay
 
 USER = "daybreak"
@@ -44,7 +49,7 @@ class Pod:
     args_file: Path
     folder: Path
     """For what only this process and its trainer share; below ``work_dir``."""
-    handover: Handover | None
+    reporter: StepResultReporter | None
 
     @property
     def result(self) -> Path:
@@ -57,9 +62,9 @@ class Pod:
         return self.folder / "progress.json"
 
     @property
-    def figures(self) -> Path:
-        """Where rank 0 leaves its figures."""
-        return self.folder / "figures.json"
+    def metrics(self) -> Path:
+        """Where rank 0 leaves its metrics."""
+        return self.folder / "metrics.json"
 
     @property
     def is_first(self) -> bool:
@@ -89,14 +94,14 @@ def run_pod(
     command_for: Command,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Train with ``command_for``'s command and hand over what comes of it; return the step's exit code."""
+    """Train with ``command_for``'s command and report what comes of it; return the step's exit code."""
     pod = _pod(args_file, environ)
     mine = _environment(pod, environ)
     command = command_for(args_file, pod.result, torchrun.processes_for(pod.args, environ), mine)
     if pod.is_first:
-        poster = ProgressPoster(pod.handover) if pod.handover is not None else None
-        figures = progress_server.Source(pod.figures, attempt_of(environ))
-        with progress_server.serving(figures, environ), Relay(pod.progress, sys.stderr, poster):
+        poster = ProgressPoster(pod.reporter) if pod.reporter is not None else None
+        source = progress_server.Source(pod.metrics, attempt_of(environ))
+        with progress_server.serving(source, environ), Relay(pod.progress, sys.stderr, poster):
             code = torchrun.run(command, pod.result, mine)
     else:
         code = torchrun.run(command, pod.result, mine)
@@ -105,23 +110,23 @@ def run_pod(
 
 
 def attempt_of(environ: Mapping[str, str]) -> int:
-    """Return the attempt, which the handover's name ends with; 0 where nobody says."""
-    last = environ.get(HANDOVER, "").rpartition("-")[2]
+    """Return the attempt, which the ConfigMap's name ends with; 0 where nobody says."""
+    last = environ.get(RESULTS_CONFIGMAP, "").rpartition("-")[2]
     return int(last) if last.isdecimal() else 0
 
 
 def _pod(args_file: Path, environ: Mapping[str, str]) -> Pod:
-    handover = handover_of(environ)
+    reporter = reporter_from(environ)
     try:
         placement = environment.pod_from(environ)
         args = _read(args_file)
         folder = Path(args.work_dir).absolute() / "pod"
         _fresh(folder)
     except UserError as error:
-        if handover is not None:
-            handover.error(names.STEP_TRAIN, error)
+        if reporter is not None:
+            reporter.error(names.STEP_TRAIN, error)
         raise
-    return Pod(placement.node_rank if placement is not None else 0, args, args_file, folder, handover)
+    return Pod(placement.node_rank if placement is not None else 0, args, args_file, folder, reporter)
 
 
 def _read(file: Path) -> TrainArgs:
@@ -136,7 +141,7 @@ def _read(file: Path) -> TrainArgs:
 def _fresh(folder: Path) -> None:
     try:
         (folder / "home").mkdir(parents=True, exist_ok=True)
-        for name in ("progress.json", "figures.json"):
+        for name in ("progress.json", "metrics.json"):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise UserError(
@@ -147,24 +152,24 @@ def _fresh(folder: Path) -> None:
 def _environment(pod: Pod, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the trainer's environment: it knows nothing of the operator, and has a home and a user's name."""
     mine = {"USER": USER, "LOGNAME": USER, "HOME": str(pod.folder / "home"), **environ}
-    mine.pop(HANDOVER, None)
+    mine.pop(RESULTS_CONFIGMAP, None)
     if pod.is_first:
-        mine |= {launch.PROGRESS_FILE: str(pod.progress), FIGURES_FILE: str(pod.figures)}
+        mine |= {launch.PROGRESS_FILE: str(pod.progress), METRICS_FILE: str(pod.metrics)}
     return mine
 
 
 def _conclude(pod: Pod, code: int, sleep: Callable[[float], None]) -> int:
     document = _document(pod, code)
     if "result" in document:
-        if pod.is_first and pod.handover is not None:
-            pod.handover.result(names.STEP_TRAIN, document["result"])
+        if pod.is_first and pod.reporter is not None:
+            pod.reporter.result(names.STEP_TRAIN, document["result"])
         return errors.EXIT_OK
     failure = document["error"]
     launch.say_at_the_end(f"train: {failure['message']}")
-    if pod.handover is not None:
+    if pod.reporter is not None:
         if not pod.is_first:
             sleep(FIRST_WORD_S)
-        _hand_over_failure(pod.handover, failure)
+        _report_failure(pod.reporter, failure)
     return int(failure["exitCode"])
 
 
@@ -181,16 +186,16 @@ def _document(pod: Pod, code: int) -> dict[str, Any]:
     return {"error": errors.document_of(RuntimeError(words))}
 
 
-def _hand_over_failure(handover: Handover, failure: Mapping[str, Any]) -> None:
-    """Hand an error over unless one that explains more is there: one node's error makes the others fail anyhow."""
+def _report_failure(reporter: StepResultReporter, failure: Mapping[str, Any]) -> None:
+    """Report an error unless one that explains more is there: one node's error makes the others fail anyhow."""
     try:
-        held = handover.held(names.STEP_TRAIN)
+        held = reporter.held(names.STEP_TRAIN)
     except errors.DaybreakError as error:
         print(f"train: {error}", file=sys.stderr)
         return
     if held is not None and ("result" in held or _order(held["error"]) <= _order(failure)):
         return
-    handover.failure(names.STEP_TRAIN, failure)
+    reporter.failure(names.STEP_TRAIN, failure)
 
 
 def _order(failure: Mapping[str, Any]) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from daybreak_contracts.handover import ProgressPoster
+from daybreak_contracts.result_reporter import ProgressPoster
 
 LOOK_S = 1.0
 LINE_INTERVAL_S = 60.0

@@ -1,4 +1,4 @@
-"""``GET /progress``: the trainer's figures, answered by the pod's own process so that no step waits for a request.
+"""``GET /progress``: the trainer's metrics, answered by the pod's own process so that no step waits for a request.
 
 Owns the server and what counts as a sign of life while there are no steps. Imports nothing heavy.
 """
@@ -16,8 +16,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from daybreak_contracts.errors import UserError
-from daybreak_contracts.figures import TrainerFigures
-from daybreak_train import figures_file
+from daybreak_contracts.metrics_snapshot import TrainerSnapshot
+from daybreak_train import metrics_file
 
 PORT = "DAYBREAK_PROGRESS_PORT"
 DEFAULT_PORT = 8080
@@ -27,7 +27,7 @@ LOADING_S = 1800.0
 
 
 class Source:
-    """Where figures come from."""
+    """Where metrics come from."""
 
     def __init__(self, file: Path, attempt: int, clock: Callable[[], float] = time.time) -> None:
         self._file = file
@@ -35,15 +35,15 @@ class Source:
         self._clock = clock
         self._started = clock()
 
-    def read(self) -> TrainerFigures:
-        """Return the newest figures.
+    def read(self) -> TrainerSnapshot:
+        """Return the newest metrics.
 
         Before the first step and after the last the trainer loads or commits: this process is its sign of life.
         """
         now = self._clock()
-        found = figures_file.read(self._file)
+        found = metrics_file.read(self._file)
         if found is None:
-            return TrainerFigures(attempt=self._attempt, updated=min(now, self._started + LOADING_S))
+            return TrainerSnapshot(attempt=self._attempt, updated=min(now, self._started + LOADING_S))
         updated = found.updated
         if found.step >= found.total_steps:
             updated = min(now, updated + LOADING_S)
@@ -60,7 +60,7 @@ def port_of(environ: Mapping[str, str]) -> int:
 
 @contextlib.contextmanager
 def serving(source: Source, environ: Mapping[str, str]) -> Iterator[int]:
-    """Answer while the body runs and yield the port; a port that is taken costs the figures, not the training."""
+    """Answer while the body runs and yield the port; a port that is taken costs the metrics, not the training."""
     try:
         server = _Server(source, port_of(environ))
     except OSError as error:
@@ -103,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 10
 
     def do_GET(self) -> None:
-        """Answer with the figures."""
+        """Answer with the metrics."""
         if self.path.partition("?")[0] != PATH:
             self.send_error(HTTPStatus.NOT_FOUND)
             return

@@ -32,10 +32,10 @@ from daybreak_train.data_loading import (
     prepare,
 )
 from daybreak_train.environment import Placement
-from daybreak_train.figures_file import figures_file_of
 from daybreak_train.identity import run_digest
 from daybreak_train.lean_imports import import_composer
 from daybreak_train.ledger import Ledger
+from daybreak_train.metrics_file import metrics_file_of
 from daybreak_train.model import Llama, ModelConfig, initialise
 from daybreak_train.run import Run, read_inputs
 from daybreak_train.run_state import (
@@ -182,8 +182,8 @@ def _recorders(
     identity = RunIdentity(run.args.run_name, run.digest, run.args.output, run.args.work_dir)
     parameters = {"digest": run.digest, "seed": run.args.seed, **run.config.to_json()}
     writer.committed_step = snapshot.step if snapshot is not None else 0
-    figures = figures_file_of(os.environ)
-    return Recorders(ledger, Tracker(run.args.tracking, identity, parameters), writer, progress, figures)
+    metrics_file = metrics_file_of(os.environ)
+    return Recorders(ledger, Tracker(run.args.tracking, identity, parameters), writer, progress, metrics_file)
 
 
 def _close(recorders: Recorders, finished: bool) -> None:

@@ -234,7 +234,7 @@ class Operator:
         self._loop = asyncio.get_running_loop()
         await self.threads.call(preflight.check, self.kube, self._with.settings)
         self.metrics.observe(
-            Observations(self.watches, self._queue_figures, self.leadership.held), self.store
+            Observations(self.watches, self._queue_metrics, self.leadership.held), self.store
         )
         runner = await health.serve(self._with.port, self.signs(), lambda: self.synced, self.metrics)
         self.port = runner.addresses[0][1]
@@ -350,7 +350,7 @@ class Operator:
     def _has_gateway_api(self) -> bool:
         return any(watch.resource == ROUTES and not watch.absent for watch in self.watches)
 
-    def _queue_figures(self) -> tuple[int, float]:
+    def _queue_metrics(self) -> tuple[int, float]:
         return self.queue.schedule.depth(), self.queue.age_s()
 
 

@@ -13,9 +13,9 @@ from daybreak_pipelines.kubeflow import images
 
 
 @dsl.component(base_image=images.DATA, install_kfp_package=False)
-def documents(data: str, output: str, work_dir: str, seed: int, cores: int, handover: str) -> NamedTuple(
-    "Documents", [("uri", str), ("digest", str)]
-):
+def documents(
+    data: str, output: str, work_dir: str, seed: int, cores: int, results_configmap: str
+) -> NamedTuple("Documents", [("uri", str), ("digest", str)]):
     """Sources to clean, deduplicated documents."""
     import json
 
@@ -28,7 +28,7 @@ def documents(data: str, output: str, work_dir: str, seed: int, cores: int, hand
         DocumentsArgs,
         run_documents,
         {"data": json.loads(data), "output": output, "work_dir": work_dir, "seed": seed, "cores": cores},
-        handover,
+        results_configmap,
     )
     return (result.uri, result.digest)
 
@@ -43,7 +43,7 @@ def xray(
     tracking: str,
     cores: int,
     executors: int,
-    handover: str,
+    results_configmap: str,
     page: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
 ) -> str:
@@ -69,7 +69,7 @@ def xray(
             "cores": cores,
             "executors": executors,
         },
-        handover,
+        results_configmap,
     )
     Path(page.path).write_bytes(storage.read_bytes(storage.join(result.uri, result.html)))
     for name, value in result.metrics.items():
@@ -86,7 +86,7 @@ def tokenizer(
     tokenizer: str,
     seed: int,
     cores: int,
-    handover: str,
+    results_configmap: str,
 ) -> NamedTuple("Tokenizer", [("uri", str), ("digest", str)]):
     """Documents to a tokenizer."""
     import json
@@ -107,7 +107,7 @@ def tokenizer(
             "seed": seed,
             "cores": cores,
         },
-        handover,
+        results_configmap,
     )
     return (result.uri, result.digest)
 
@@ -124,7 +124,7 @@ def shards(
     seed: int,
     cores: int,
     executors: int,
-    handover: str,
+    results_configmap: str,
 ) -> NamedTuple("Shards", [("uri", str), ("digest", str)]):
     """Documents and a tokenizer to token shards."""
     from daybreak_contracts.launch import run_in_pipeline
@@ -145,14 +145,14 @@ def shards(
             "cores": cores,
             "executors": executors,
         },
-        handover,
+        results_configmap,
     )
     return (result.uri, result.digest)
 
 
 @dsl.component(base_image=images.TRAIN, install_kfp_package=False)
 def export(
-    trained: str, trained_digest: str, tokenizer: str, output: str, work_dir: str, handover: str
+    trained: str, trained_digest: str, tokenizer: str, output: str, work_dir: str, results_configmap: str
 ) -> NamedTuple("Export", [("uri", str), ("digest", str)]):
     """A training artifact to a LlamaForCausalLM folder."""
     from daybreak_contracts.launch import run_in_pipeline
@@ -164,7 +164,7 @@ def export(
         ExportArgs,
         run_export,
         {"trained": trained, "tokenizer": tokenizer, "output": output, "work_dir": work_dir},
-        handover,
+        results_configmap,
     )
     return (result.uri, result.digest)
 
@@ -180,7 +180,7 @@ def evaluate(
     work_dir: str,
     seed: int,
     cores: int,
-    handover: str,
+    results_configmap: str,
     page: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
 ) -> NamedTuple("Evaluate", [("uri", str), ("digest", str), ("failed_gates", int)]):
@@ -207,7 +207,7 @@ def evaluate(
             "seed": seed,
             "cores": cores,
         },
-        handover,
+        results_configmap,
     )
     Path(page.path).write_bytes(storage.read_bytes(storage.join(result.uri, "scores.html")))
     for score in result.scores:

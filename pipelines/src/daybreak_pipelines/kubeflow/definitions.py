@@ -4,6 +4,7 @@ Few, solid steps: on a cluster each costs some 25 s besides its work. KFP's own 
 skips hands nothing to the operator, and a step that finds its artifact made answers in seconds (decision 0009).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from kfp import dsl, kubernetes
@@ -13,16 +14,18 @@ from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE
 from daybreak_pipelines.kubeflow import components
 
 
-def _in_a_pod(task: dsl.PipelineTask, storage_secret: Any) -> None:
-    """Say what a task needs of a cluster: a disk to work on, credentials; and that it must always be started.
+def _in_pods(tasks: Mapping[str, dsl.PipelineTask], storage_secret: Any) -> None:
+    """Name tasks and say what they need of a cluster: a disk, credentials; and that they must always be started.
 
     The keys that a Secret lacks, and a Secret that is not there, are left out: workload identity needs neither.
     """
-    task.set_caching_options(False)
-    kubernetes.empty_dir_mount(task, volume_name="work", mount_path=names.WORK_DIR)
-    kubernetes.use_secret_as_env(
-        task, storage_secret, {key: key for key in names.STORAGE_SECRET_KEYS}, optional=True
-    )
+    for title, task in tasks.items():
+        task.set_display_name(title)
+        task.set_caching_options(False)
+        kubernetes.empty_dir_mount(task, volume_name="work", mount_path=names.WORK_DIR)
+        kubernetes.use_secret_as_env(
+            task, storage_secret, {key: key for key in names.STORAGE_SECRET_KEYS}, optional=True
+        )
 
 
 @dsl.pipeline(name=DATA_PIPELINE, description="Raw source code to an x-ray, a tokenizer and token shards.")
@@ -37,14 +40,18 @@ def data_pipeline(
     seed: int = 0,
     cores: int = 0,
     executors: int = 0,
-    handover: str = "",
+    results_configmap: str = "",
     storage_secret: str = names.NO_SECRET,
 ) -> None:
     """Run documents, then x-ray and tokenizer, then shards."""
     made = components.documents(
-        data=data, output=output, work_dir=work_dir, seed=seed, cores=cores, handover=handover
+        data=data,
+        output=output,
+        work_dir=work_dir,
+        seed=seed,
+        cores=cores,
+        results_configmap=results_configmap,
     )
-    made.set_display_name("Clean documents")
     look = components.xray(
         documents=made.outputs["uri"],
         documents_digest=made.outputs["digest"],
@@ -54,9 +61,8 @@ def data_pipeline(
         tracking=tracking,
         cores=cores,
         executors=executors,
-        handover=handover,
+        results_configmap=results_configmap,
     )
-    look.set_display_name("X-ray")
     words = components.tokenizer(
         documents=made.outputs["uri"],
         documents_digest=made.outputs["digest"],
@@ -65,9 +71,8 @@ def data_pipeline(
         tokenizer=tokenizer,
         seed=seed,
         cores=cores,
-        handover=handover,
+        results_configmap=results_configmap,
     )
-    words.set_display_name("Tokenizer")
     pieces = components.shards(
         documents=made.outputs["uri"],
         documents_digest=made.outputs["digest"],
@@ -79,11 +84,11 @@ def data_pipeline(
         seed=seed,
         cores=cores,
         executors=executors,
-        handover=handover,
+        results_configmap=results_configmap,
     )
-    pieces.set_display_name("Token shards")
-    for task in (made, look, words, pieces):
-        _in_a_pod(task, storage_secret)
+    _in_pods(
+        {"Clean documents": made, "X-ray": look, "Tokenizer": words, "Token shards": pieces}, storage_secret
+    )
 
 
 @dsl.pipeline(name=MODEL_PIPELINE, description="A trained checkpoint to a model folder and its scores.")
@@ -98,7 +103,7 @@ def model_pipeline(
     work_dir: str = names.WORK_DIR,
     seed: int = 0,
     cores: int = 0,
-    handover: str = "",
+    results_configmap: str = "",
     storage_secret: str = names.NO_SECRET,
 ) -> None:
     """Run export, then evaluate."""
@@ -108,9 +113,8 @@ def model_pipeline(
         tokenizer=tokenizer,
         output=output,
         work_dir=work_dir,
-        handover=handover,
+        results_configmap=results_configmap,
     )
-    folder.set_display_name("Export")
     scores = components.evaluate(
         model=folder.outputs["uri"],
         model_digest=folder.outputs["digest"],
@@ -121,11 +125,9 @@ def model_pipeline(
         work_dir=work_dir,
         seed=seed,
         cores=cores,
-        handover=handover,
+        results_configmap=results_configmap,
     )
-    scores.set_display_name("Evaluate")
-    for task in (folder, scores):
-        _in_a_pod(task, storage_secret)
+    _in_pods({"Export": folder, "Evaluate": scores}, storage_secret)
 
 
 PIPELINES = {DATA_PIPELINE: data_pipeline, MODEL_PIPELINE: model_pipeline}

@@ -1,6 +1,6 @@
 """The back end ``Job``: one pipeline, run by ``kfp.local`` in this pod, for clusters without Kubeflow.
 
-Starts the same child as ``daybreak run`` and watches it; the steps hand their results over themselves. Says what a
+Starts the same child as ``daybreak run`` and watches it; the steps report their results themselves. Says what a
 step that was killed can't say any more. Nothing but ``work_dir`` must be writable, and no HOME is needed.
 """
 
@@ -22,7 +22,7 @@ from typing import Any, TextIO
 
 from daybreak_contracts import errors, launch, names
 from daybreak_contracts.errors import UserError
-from daybreak_contracts.handover import handover_of
+from daybreak_contracts.result_reporter import reporter_from
 from daybreak_pipelines import estimate, plan
 from daybreak_pipelines.kubeflow import packages
 from daybreak_pipelines.local import processes
@@ -41,7 +41,7 @@ class StoppedError(Exception):
 def run_job(pipeline: str, parameters: Path, environment: Mapping[str, str], stream: TextIO) -> int:
     """Run a pipeline and return the exit code: 0, or the failing step's, or 75 when the pod was stopped.
 
-    An error that no step could hand over is handed over for the step that was due.
+    An error that no step could report is reported for the step that was due.
     """
     with _stoppable():
         try:
@@ -244,13 +244,13 @@ def _silent(step: str, code: int) -> Failure:
 
 
 def _told(failure: Failure, environment: Mapping[str, str]) -> None:
-    """Hand an error over for a step, where somebody waits for it."""
+    """Report an error for a step, where somebody waits for it."""
     try:
-        handover = handover_of(environment)
+        reporter = reporter_from(environment)
     except UserError as wrong:
         launch.say_at_the_end(f"{failure.error}; besides: {wrong}")
         return
-    launch.Reply(failure.step, handover=handover).error(failure.error)
+    launch.Reply(failure.step, reporter=reporter).error(failure.error)
 
 
 @contextlib.contextmanager

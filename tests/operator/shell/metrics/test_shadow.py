@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from daybreak_contracts import names
-from daybreak_contracts.figures import GatewayFigures
+from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_operator.core.deployment.decide import decide
 from daybreak_operator.shell.metrics.snapshots import Readings, ScrapeTarget
 from daybreak_operator.shell.reconcile import gather
@@ -15,7 +15,7 @@ from tests.operator.deployment.world import M1, M2, World, model, serving_world
 
 KEY = ObjectKey(names.KIND_DEPLOYMENT, "team", "completions")
 EVERY_S = 5.0
-GATEWAY = ScrapeTarget(KEY, "u-gateway", "gateway-0", "http://gateway-0:9090/figures", "gateway", EVERY_S)
+GATEWAY = ScrapeTarget(KEY, "u-gateway", "gateway-0", "http://gateway-0:9090/snapshot", "gateway", EVERY_S)
 
 
 @dataclass
@@ -50,14 +50,14 @@ class Shell:
 
     def read(self) -> bool:
         """Ask the gateway; return whether the deployment is looked at because of what it told."""
-        figures = self.tallies.figures(self.world.routing.version, {M1: 0}, 0).model_dump_json()
-        return self.readings.take(GATEWAY, GatewayFigures.model_validate_json(figures))
+        snapshot = self.tallies.snapshot(self.world.routing.version, {M1: 0}, 0).model_dump_json()
+        return self.readings.take(GATEWAY, GatewaySnapshot.model_validate_json(snapshot))
 
     def look(self) -> None:
         """One pass, by what was read."""
         body = self.world.deployment()
         earlier = self.readings.earlier(KEY, gather.window_of(body))
-        observed = replace(self.world.observed(), figures=self.readings.gateways(KEY), earlier=earlier)
+        observed = replace(self.world.observed(), snapshots=self.readings.gateways(KEY), earlier=earlier)
         self.world.carry_out(decide(observed, self.world.now))
 
     def run(self, seconds: int, rate: int) -> None:
@@ -94,9 +94,9 @@ def test_a_model_that_fails_mirrored_requests_is_rejected_by_what_the_gateways_c
 def test_mirrored_requests_alone_are_news_and_no_load() -> None:
     shell = in_shadow()
     shell.read()
-    before = shell.tallies.figures(1, {}, 0)
+    before = shell.tallies.snapshot(1, {}, 0)
     shell.tallies.shadow(M2, 9.0, failed=True)
-    after = shell.tallies.figures(1, {}, 0)
+    after = shell.tallies.snapshot(1, {}, 0)
     assert shell.read()
     assert not shell.read()
     for part in ("arrivals", "arrivals_by_second", "inflight", "held", "queue_p95_ms", "rejected"):

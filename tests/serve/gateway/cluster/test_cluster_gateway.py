@@ -100,7 +100,7 @@ async def test_a_held_request_is_answered_by_the_engine_that_comes(
     asking = asyncio.create_task(cluster.answerer())
 
     async def is_held() -> bool:
-        return (await cluster.figures()).held == 1
+        return (await cluster.snapshot()).held == 1
 
     await until(is_held)
     await cluster.list(engines["old-a"])
@@ -116,7 +116,7 @@ async def test_a_request_held_for_a_model_that_is_replaced_gets_the_new_one(
     asking = asyncio.create_task(cluster.answerer())
 
     async def is_held() -> bool:
-        return (await cluster.figures()).held == 1
+        return (await cluster.snapshot()).held == 1
 
     await until(is_held)
     await cluster.route(version=2, stable=NEW, holdMs=20_000)
@@ -151,7 +151,7 @@ async def test_nobody_flips_back_while_the_weight_grows(cluster: Cluster, engine
         await cluster.route(**routing)
 
         async def is_acted_by(version: int = version) -> bool:
-            return (await cluster.figures()).routing_version == version
+            return (await cluster.snapshot()).routing_version == version
 
         await until(is_acted_by)
         await cluster.ready()
@@ -221,7 +221,7 @@ async def test_an_engine_killed_under_load_loses_no_request(
     texts = Counter(response.json()["choices"][0]["text"].split()[0] for response in responses)
     assert set(texts) == {"old-a", "old-b", "doomed"}
     assert all(len(set(response.json()["choices"][0]["text"].split())) == 1 for response in responses)
-    assert (await cluster.figures()).models[OLD].errors == 0
+    assert (await cluster.snapshot()).models[OLD].errors == 0
 
 
 async def test_a_request_that_a_candidate_lets_down_is_answered_by_stable_and_counted_against_the_candidate(
@@ -237,21 +237,21 @@ async def test_a_request_that_a_candidate_lets_down_is_answered_by_stable_and_co
     asking = asyncio.create_task(cluster.ask(headers=STAFF, max_tokens=20, **SLOW))
 
     async def is_asked() -> bool:
-        figures = await cluster.figures()
-        return figures.models[NEW].inflight == 1
+        snapshot = await cluster.snapshot()
+        return snapshot.models[NEW].inflight == 1
 
     await until(is_asked)
     await asyncio.sleep(0.3)  # within its answer
     doomed.child.kill()
     answer = await asking
     assert (answer.status_code, answer.json()["system_fingerprint"]) == (200, short(OLD))
-    models = (await cluster.figures()).models
+    models = (await cluster.snapshot()).models
     assert (models[NEW].requests, models[NEW].errors) == (2, 1)
     assert (models[OLD].requests, models[OLD].errors) == (1, 0)
     assert models[OLD].seconds <= time.monotonic() - began - 0.3, "stable pays for the candidate's time"
     # an engine that is known to be away is nobody's failure: it may be a machine that went
     assert await cluster.answerer(headers=STAFF) == "old-a"
-    assert (await cluster.figures()).models[NEW].requests == 2
+    assert (await cluster.snapshot()).models[NEW].requests == 2
 
 
 @pytest.mark.slow
@@ -305,7 +305,7 @@ async def test_an_engine_that_ends_gets_nothing_new_and_finishes_what_it_has(
     running = asyncio.create_task(cluster.ask(max_tokens=10, **SLOW))
 
     async def is_running() -> bool:
-        return (await cluster.figures()).inflight == 1
+        return (await cluster.snapshot()).inflight == 1
 
     await until(is_running)
     await cluster.list(engines["old-b"])
@@ -349,7 +349,7 @@ async def test_a_watch_whose_place_is_forgotten_lists_again(
     await cluster.api.start()
 
     async def is_moved() -> bool:
-        return (await cluster.figures()).routing_version == 2 and await cluster.is_answered_by("old-b")
+        return (await cluster.snapshot()).routing_version == 2 and await cluster.is_answered_by("old-b")
 
     await until(is_moved)
 
@@ -386,7 +386,7 @@ async def test_a_gateway_that_was_ready_stays_so_whatever_it_cannot_learn(
     await cluster.route(version=2, stable=OLD, candidate=NEW, holdMs=20)
 
     async def is_at_two() -> bool:
-        return (await cluster.figures()).routing_version == 2
+        return (await cluster.snapshot()).routing_version == 2
 
     await until(is_at_two)
     assert (await cluster.client.get("/readyz")).status_code == 200
@@ -405,7 +405,7 @@ async def test_a_document_that_cannot_be_read_or_is_old_is_ignored(
     await cluster.route(version=7, stable=OLD, holdMs=77)
 
     async def is_at_seven() -> bool:
-        return (await cluster.figures()).routing_version == 7
+        return (await cluster.snapshot()).routing_version == 7
 
     await until(is_at_seven)
     assert await cluster.answerer() == "old-a"
@@ -445,7 +445,7 @@ async def test_an_engine_of_another_model_is_never_asked(
         other.child.stop(1)
 
 
-async def test_figures_tell_by_model_what_was_answered_shown_and_kept(
+async def test_metrics_tell_by_model_what_was_answered_shown_and_kept(
     cluster: Cluster, engines: dict[str, Engine]
 ) -> None:
     await cluster.list(*engines.values())
@@ -468,20 +468,20 @@ async def test_figures_tell_by_model_what_was_answered_shown_and_kept(
             assert response.json() == {"accepted": 1, "repeated": 0}
     lying = {"completion_id": ids[0], "event": "shown", "model": NEW}
     assert (await cluster.client.post("/v1/events", json=lying)).status_code == 400
-    figures = await cluster.figures()
-    assert (figures.routing_version, figures.arrivals, figures.rejected) == (3, 4, 0)
-    assert sum(figures.arrivals_by_second) <= 4
-    assert len(figures.arrivals_by_second) == 60
-    old, new = figures.models[OLD], figures.models[NEW]
+    snapshot = await cluster.snapshot()
+    assert (snapshot.routing_version, snapshot.arrivals, snapshot.rejected) == (3, 4, 0)
+    assert sum(snapshot.arrivals_by_second) <= 4
+    assert len(snapshot.arrivals_by_second) == 60
+    old, new = snapshot.models[OLD], snapshot.models[NEW]
     assert (old.requests, new.requests) == (2, 1)
     assert (old.shown, old.accepted, old.retained_characters) == (1, 1, 3)
     assert (new.shown, new.accepted, new.retained_characters) == (1, 1, 3)
     assert sum(old.latency_buckets) == 2
     assert old.seconds > 0
-    text = (await cluster.client.get(f"{cluster.figures_url}/metrics")).text
+    text = (await cluster.client.get(f"{cluster.metrics_url}/metrics")).text
     assert 'suggestions_shown_total{language="unknown",model="daybreak",revision="1111111111"} 1.0' in text
     assert (await cluster.client.get("/metrics")).status_code == 404  # not on the users' port
-    assert (await cluster.client.get("/figures")).status_code == 404
+    assert (await cluster.client.get("/snapshot")).status_code == 404
 
 
 async def test_an_event_finds_the_gateway_that_answered(
@@ -504,7 +504,7 @@ async def test_an_event_finds_the_gateway_that_answered(
             return response.status_code == 200
 
         await until(is_taken)  # at first it does not know the other one: 404, and nothing is counted
-        counted = [(await gateway.figures()).models[OLD].shown for gateway in (cluster, other)]
+        counted = [(await gateway.snapshot()).models[OLD].shown for gateway in (cluster, other)]
         assert counted == [1, 1]
         wrong = {"completion_id": theirs, "event": "partiallyAccepted", "characters": 99}
         response = await cluster.client.post("/v1/events", json=wrong)
@@ -522,8 +522,8 @@ async def mirror_all(cluster: Cluster, engines: dict[str, Engine]) -> None:
 
     async def is_mirrored() -> bool:
         await cluster.answerer("ada")
-        figures = await cluster.figures()
-        return NEW in figures.models and figures.models[NEW].shadow_requests > 0
+        snapshot = await cluster.snapshot()
+        return NEW in snapshot.models and snapshot.models[NEW].shadow_requests > 0
 
     await until(is_mirrored)
 
@@ -532,10 +532,10 @@ async def test_shadow_requests_are_asked_after_the_answer_and_counted_apart(
     cluster: Cluster, engines: dict[str, Engine]
 ) -> None:
     await mirror_all(cluster, engines)
-    figures = await cluster.figures()
-    assert (figures.models[NEW].requests, figures.models[NEW].shown) == (0, 0)
-    assert figures.models[NEW].shadow_errors == 0
-    assert figures.models[OLD].requests == figures.arrivals
+    snapshot = await cluster.snapshot()
+    assert (snapshot.models[NEW].requests, snapshot.models[NEW].shown) == (0, 0)
+    assert snapshot.models[NEW].shadow_errors == 0
+    assert snapshot.models[OLD].requests == snapshot.arrivals
 
 
 async def test_no_user_waits_for_a_mirrored_request_and_it_is_no_load(
@@ -545,18 +545,18 @@ async def test_no_user_waits_for_a_mirrored_request_and_it_is_no_load(
     os.kill(engines["new-a"].child.pid, signal.SIGSTOP)  # what is mirrored from now on hangs
     try:
         answerers = [await cluster.answerer(f"user-{number}") for number in range(20)]
-        figures = await cluster.figures()
+        snapshot = await cluster.snapshot()
     finally:
         os.kill(engines["new-a"].child.pid, signal.SIGCONT)
     assert {name[:3] for name in answerers} == {"old"}
-    assert (figures.inflight, figures.held, figures.models[NEW].inflight) == (0, 0, 0)
-    known = figures.models[NEW].shadow_requests
+    assert (snapshot.inflight, snapshot.held, snapshot.models[NEW].inflight) == (0, 0, 0)
+    known = snapshot.models[NEW].shadow_requests
 
     async def is_told() -> bool:
-        return (await cluster.figures()).models[NEW].shadow_requests > known
+        return (await cluster.snapshot()).models[NEW].shadow_requests > known
 
     await until(is_told)
-    assert (await cluster.figures()).models[NEW].requests == 0
+    assert (await cluster.snapshot()).models[NEW].requests == 0
 
 
 async def test_what_its_asker_gave_up_is_never_mirrored(cluster: Cluster, engines: dict[str, Engine]) -> None:
@@ -571,7 +571,7 @@ async def test_what_its_asker_gave_up_is_never_mirrored(cluster: Cluster, engine
     await cluster.route(version=2, stable=OLD, candidate=NEW, shadowPercent=100)
 
     async def is_routed() -> bool:
-        return (await cluster.figures()).routing_version == 2
+        return (await cluster.snapshot()).routing_version == 2
 
     await until(is_routed)
     body = {"prompt": "x", "max_tokens": 64, "stream": True, **SLOW}
@@ -580,7 +580,7 @@ async def test_what_its_asker_gave_up_is_never_mirrored(cluster: Cluster, engine
             assert "old" in await anext(response.aiter_lines())
 
     async def are_given_up() -> bool:
-        return (await cluster.figures()).models[OLD].cancelled == 3
+        return (await cluster.snapshot()).models[OLD].cancelled == 3
 
     await until(are_given_up)
     answered = 0
@@ -588,10 +588,10 @@ async def test_what_its_asker_gave_up_is_never_mirrored(cluster: Cluster, engine
     async def is_mirrored() -> bool:
         nonlocal answered
         answered += (await cluster.answerer("ada")).startswith("old")
-        return (await cluster.figures()).models[NEW].shadow_requests > 0
+        return (await cluster.snapshot()).models[NEW].shadow_requests > 0
 
     await until(is_mirrored)
-    assert (await cluster.figures()).models[NEW].shadow_requests <= answered
+    assert (await cluster.snapshot()).models[NEW].shadow_requests <= answered
 
 
 async def test_the_model_that_is_listed_is_the_askers(cluster: Cluster, engines: dict[str, Engine]) -> None:
@@ -616,7 +616,7 @@ async def test_the_model_that_is_listed_is_the_askers(cluster: Cluster, engines:
             id="no certificates",
         ),
         pytest.param(
-            ["--deployment", "a/b", "--api-server", "http://127.0.0.1:1", "--figures-port", "TAKEN"],
+            ["--deployment", "a/b", "--api-server", "http://127.0.0.1:1", "--metrics-port", "TAKEN"],
             "is the port taken?",
             id="a port that is taken",
         ),
@@ -630,7 +630,7 @@ async def test_the_model_that_is_listed_is_the_askers(cluster: Cluster, engines:
 def test_a_gateway_that_cannot_start_says_why(options: list[str], reason: str, tmp_path: Path) -> None:
     with listen("127.0.0.1", 0) as taken:
         number = str(taken.getsockname()[1])
-        ports = ["--host", "127.0.0.1", "--port", str(free_port()), "--figures-port", str(free_port())]
+        ports = ["--host", "127.0.0.1", "--port", str(free_port()), "--metrics-port", str(free_port())]
         given = [number if option == "TAKEN" else option for option in options]
         command = [sys.executable, "-m", "daybreak_serve.pod", "gateway", *ports, *given]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("KUBERNETES")}
@@ -654,7 +654,7 @@ async def test_the_pod_goes_on_for_a_while_after_sigterm_and_leaves(
     await api.put(SLICES, engines["old-a"].slice())
     await api.put(DEPLOYMENTS, deployment(stable=OLD))
     port = free_port()
-    options = f"--deployment {NAMESPACE}/{NAME} --host 127.0.0.1 --port {port} --figures-port {free_port()}"
+    options = f"--deployment {NAMESPACE}/{NAME} --host 127.0.0.1 --port {port} --metrics-port {free_port()}"
     options += f" --api-server {api.url} --token-file {tmp_path / 'token'} --linger-seconds 1"
     command = [sys.executable, "-m", "daybreak_serve.pod", "gateway", *options.split()]
     child = Child(command, os.environ, tmp_path / "log")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daybreak_contracts.figures import LATENCY_BOUNDS_MS, GatewayFigures
+from daybreak_contracts.metrics_snapshot import LATENCY_BOUNDS_MS, GatewaySnapshot
 from daybreak_contracts.routing import Routing
 from daybreak_serve.gateway.cluster.apiserver import access_of_pod
 from daybreak_serve.gateway.cluster.slices import Listed, engines_of
@@ -135,8 +135,8 @@ class Clock:
         return self.now
 
 
-def figures_of(tallies: Tallies) -> GatewayFigures:
-    return tallies.figures(1, {OLD: 2}, 1)
+def snapshot_of(tallies: Tallies) -> GatewaySnapshot:
+    return tallies.snapshot(1, {OLD: 2}, 1)
 
 
 class TestTallies:
@@ -148,18 +148,18 @@ class TestTallies:
             for _ in range(number):
                 tallies.arrive()
         clock.now = 1060.0
-        found = figures_of(tallies)
+        found = snapshot_of(tallies)
         assert (found.arrivals, found.started, found.at) == (6, 1000.0, 1060.0)
         assert found.arrivals_by_second == (2, 3, *(0,) * 56, 1, 0)
         clock.now = 1061.0
-        assert figures_of(tallies).arrivals_by_second == (3, *(0,) * 56, 1, 0, 0)
+        assert snapshot_of(tallies).arrivals_by_second == (3, *(0,) * 56, 1, 0, 0)
 
     def test_how_long_answers_take_is_told_of_the_last_thousand(self) -> None:
         tallies = Tallies("pod", Clock())
-        assert (figures_of(tallies).recent_requests, figures_of(tallies).recent_seconds) == (0, 0.0)
+        assert (snapshot_of(tallies).recent_requests, snapshot_of(tallies).recent_seconds) == (0, 0.0)
         for seconds in (*(2.0,) * 3000, *(0.25,) * 600):
             tallies.answer(OLD, seconds, failed=False)
-        found = figures_of(tallies)
+        found = snapshot_of(tallies)
         assert (found.recent_requests, found.recent_seconds) == (1000, 400 * 2.0 + 600 * 0.25)
         assert found.models[OLD].seconds == 3000 * 2.0 + 600 * 0.25
 
@@ -169,7 +169,7 @@ class TestTallies:
     def test_durations_fall_into_the_bucket_of_their_bound(self, seconds: float, bucket: int) -> None:
         tallies = Tallies("pod", Clock())
         tallies.answer(OLD, seconds, failed=False)
-        buckets = figures_of(tallies).models[OLD].latency_buckets
+        buckets = snapshot_of(tallies).models[OLD].latency_buckets
         assert len(buckets) == len(LATENCY_BOUNDS_MS) + 1
         assert buckets.index(1) == bucket
 
@@ -180,16 +180,16 @@ class TestTallies:
         clock.now += 10
         for number in range(100):
             tallies.waited(number / 1000)
-        assert figures_of(tallies).queue_p95_ms == 95.0
+        assert snapshot_of(tallies).queue_p95_ms == 95.0
         clock.now += 6
-        assert figures_of(tallies).queue_p95_ms == 95.0
+        assert snapshot_of(tallies).queue_p95_ms == 95.0
         clock.now += 10
-        assert figures_of(tallies).queue_p95_ms == 0.0
+        assert snapshot_of(tallies).queue_p95_ms == 0.0
 
     def test_a_model_that_is_no_longer_routed_keeps_its_counts(self) -> None:
         tallies = Tallies("pod", Clock())
         tallies.answer(NEW, 0.1, failed=True)
-        found = figures_of(tallies)
+        found = snapshot_of(tallies)
         assert (found.models[NEW].requests, found.models[NEW].errors, found.models[NEW].inflight) == (1, 1, 0)
         assert (found.models[OLD].inflight, found.inflight, found.held) == (2, 2, 1)
 
@@ -199,4 +199,4 @@ class TestTallies:
         for after_s in (30, 120, 300, 600):
             event = Event(completion_id="c", event="retained", characters=7, after_s=after_s)
             tallies.event(event, record)
-        assert figures_of(tallies).models[OLD].retained_characters == 7
+        assert snapshot_of(tallies).models[OLD].retained_characters == 7

@@ -13,7 +13,7 @@ from typing import Any
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
-from daybreak_contracts.handover import ACCOUNT_FOLDER, DEFAULT_ACCOUNT_FOLDER
+from daybreak_contracts.result_reporter import ACCOUNT_FOLDER, DEFAULT_ACCOUNT_FOLDER
 
 CONTAINER = "spark-kubernetes-executor"
 """Spark's own default name of an executor's container."""

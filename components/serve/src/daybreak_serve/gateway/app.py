@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from daybreak_contracts.figures import GatewayFigures
+from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_contracts.routing import Routing
 from daybreak_serve.card import ModelCard
 from daybreak_serve.gateway.cluster.peers import FORWARDED_HEADER, PREFIX, Peers
@@ -94,10 +94,10 @@ class Gateway:
     def _held(self) -> int:
         return sum(revision.places.held for revision in self._fleet.revisions.values())
 
-    def figures(self) -> GatewayFigures:
+    def snapshot(self) -> GatewaySnapshot:
         """Return what the operator decides by."""
         version = self._fleet.routing.version if self._fleet.routing else 0
-        return self._tallies.figures(version, self._inflight(), self._held())
+        return self._tallies.snapshot(version, self._inflight(), self._held())
 
     async def events(self, request: Request) -> Response:
         """``POST /v1/events``: all events of a body that are about one gateway's completions are taken, or none."""

@@ -63,7 +63,7 @@ def add_gateway(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--deployment", required=True, metavar="NAMESPACE/NAME", help="the ModelDeployment")
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on")
     parser.add_argument("--port", type=int, default=8000, help="of completions and events")
-    parser.add_argument("--figures-port", type=int, default=9090, help="of /figures and /metrics")
+    parser.add_argument("--metrics-port", type=int, default=9090, help="of /snapshot and /metrics")
     parser.add_argument("--model-name", default="daybreak", help="what clients call the model")
     parser.add_argument("--max-held", type=int, default=256, help="requests that may wait for a place")
     parser.add_argument("--event-log", default="", help="JSONL file of events; none is kept by default")
@@ -130,7 +130,7 @@ def _gateway(options: argparse.Namespace) -> None:
         deployment=name,
         access=access,
         settings=settings,
-        figures_port=options.figures_port,
+        metrics_port=options.metrics_port,
         linger_s=options.linger_seconds,
         address=own_address(),
     )

@@ -1,6 +1,6 @@
 """The gateway pod: the gateway before all engines of a ModelDeployment, led by what the API server says.
 
-Its users' port serves completions and events; metrics and figures have a port of their own, which only the
+Its users' port serves completions and events; metrics and the snapshot have a port of their own, which only the
 operator and Prometheus need to reach. At SIGTERM it is not ready at once and goes on answering for a while.
 """
 
@@ -48,7 +48,7 @@ class GatewayArgs:
     deployment: str
     access: Access
     settings: GatewaySettings
-    figures_port: int
+    metrics_port: int
     linger_s: float
     """How long a pod that ends goes on taking connections: until every proxy has learnt that it ends."""
     address: str
@@ -125,7 +125,7 @@ class GatewayPod:
             following = self._following = asyncio.create_task(view.run())
             probing = asyncio.create_task(probe(fleet, settings.probe_interval_s, STEADY_PROBES))
             try:
-                async with listening(self._inside(gateway), settings.host, args.figures_port):
+                async with listening(self._inside(gateway), settings.host, args.metrics_port):
                     yield
             finally:
                 for task in (following, probing):
@@ -136,12 +136,12 @@ class GatewayPod:
                 await fleet.close()
 
     def _inside(self, gateway: Gateway) -> Starlette:
-        async def figures(request: Request) -> Response:
-            return Response(gateway.figures().model_dump_json(), media_type="application/json")
+        async def snapshot(request: Request) -> Response:
+            return Response(gateway.snapshot().model_dump_json(), media_type="application/json")
 
         return Starlette(
             routes=[
-                Route("/figures", figures),
+                Route("/snapshot", snapshot),
                 Route("/metrics", gateway.metrics),
                 Route("/readyz", gateway.readyz),
                 Route("/livez", self.livez),

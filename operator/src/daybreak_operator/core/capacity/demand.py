@@ -1,4 +1,4 @@
-"""From the gateways' figures to the number of replicas that must answer.
+"""From the gateways' metrics to the number of replicas that must answer.
 
 Owns the arithmetic of the load and the slowness of going down. Knows nothing of zones, markets or prices.
 """
@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from daybreak_contracts.figures import GatewayFigures
+from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_operator.core.capacity.values import Demand, Memory
 
 EWMA_S = 10.0
@@ -20,33 +20,33 @@ QUANTILE = 1.65
 DISPERSION_MAX = 10.0
 """Bursty arrivals vary more than Poisson's; beyond this the estimate from one minute is noise."""
 STALE_S = 15.0
-"""Older figures never lead to fewer replicas."""
+"""Older metrics never lead to fewer replicas."""
 QUEUE_S = 0.020
 """Requests shall wait no longer than this (95th percentile); five times as long counts as an emergency."""
 PAUSE_S = 30
-"""Between two steps down, so that the gateways' figures show what the first one did."""
+"""Between two steps down, so that the gateways' metrics show what the first one did."""
 DOWN_UTILIZATION = 0.8
 """After a step down the replicas must stay below this share of what counts as full."""
 
 
 def demand_of(
-    figures: Sequence[GatewayFigures], *, gateways: int, slots: int, floor: int, now: float
+    snapshots: Sequence[GatewaySnapshot], *, gateways: int, slots: int, floor: int, now: float
 ) -> Demand:
     """Return the load over all gateways; ``age_s`` is None unless each of the expected gateways answered."""
-    seconds = [reading.arrivals_by_second[-WINDOW_S:] for reading in figures]
+    seconds = [reading.arrivals_by_second[-WINDOW_S:] for reading in snapshots]
     longest = max((len(one) for one in seconds), default=0)
     summed = tuple(
         float(sum(one[-back] for one in seconds if len(one) >= back)) for back in range(longest, 0, -1)
     )
-    answered = sum(reading.recent_requests for reading in figures)
-    complete = len(figures) >= max(1, gateways)
+    answered = sum(reading.recent_requests for reading in snapshots)
+    complete = len(snapshots) >= max(1, gateways)
     return Demand(
         arrivals_by_second=summed,
-        service_s=sum(reading.recent_seconds for reading in figures) / answered if answered else None,
-        inflight=float(sum(reading.inflight for reading in figures)),
-        waiting=float(sum(reading.held for reading in figures)),
-        queue_p95_s=max((reading.queue_p95_ms for reading in figures), default=0.0) / 1000.0,
-        age_s=max(0.0, now - min(reading.at for reading in figures)) if complete else None,
+        service_s=sum(reading.recent_seconds for reading in snapshots) / answered if answered else None,
+        inflight=float(sum(reading.inflight for reading in snapshots)),
+        waiting=float(sum(reading.held for reading in snapshots)),
+        queue_p95_s=max((reading.queue_p95_ms for reading in snapshots), default=0.0) / 1000.0,
+        age_s=max(0.0, now - min(reading.at for reading in snapshots)) if complete else None,
         slots=slots,
         floor=floor,
     )
@@ -109,7 +109,7 @@ class Bounds:
 
 
 def is_stale(demand: Demand) -> bool:
-    """Return whether the figures are too old, or too few, to go down by."""
+    """Return whether the metrics are too old, or too few, to go down by."""
     return demand.age_s is None or demand.age_s > STALE_S
 
 
@@ -118,7 +118,7 @@ def settle(
 ) -> Memory:
     """Return the memory with ``needed``: up at once, down one at a time once the load has been low long enough.
 
-    A fixed number is taken as it is. Stale figures may still ask for more, never for less.
+    A fixed number is taken as it is. Stale metrics may still ask for more, never for less.
     """
     if fixed is not None:
         return replace(memory, needed=bounds.hold(fixed), low_since=None)

@@ -87,10 +87,10 @@ def pursue(observed: Observed, spec: ModelDeploymentSpec, now: datetime, tuning:
     fleet = fleet_of(observed.children, reclaimed=observed.reclaimed, stockouts=observed.stockouts, now=at)
     target = target_of(spec.model, observed.followed)
     state = steps.begin(before, spec, target, at)
-    state, sized = sizing.size(state, sizing.Load(spec, fleet, observed.figures, at, tuning))
+    state, sized = sizing.size(state, sizing.Load(spec, fleet, observed.snapshots, at, tuning))
     state = steps.advance(state, scene_of(observed, spec, state, fleet, sized))
     state = without_finished(state, observed, at)
-    state = replace(state, routing=route(state, spec, fleet, observed.figures))
+    state = replace(state, routing=route(state, spec, fleet, observed.snapshots))
     family = Family(observed, spec, state, fleet, sized, at)
     view = View(observed, spec, state, fleet, sized, target)
     status = status_of(view, conditions_of(view), now)
@@ -124,7 +124,7 @@ def verdict_of(observed: Observed, spec: ModelDeploymentSpec, state: State, now:
     candidate = state.rolling
 
     def counts(digest: str) -> guardrails.Counts:
-        return guardrails.counts_of(digest, observed.figures, observed.earlier, bounds.max_p95_latency_ms)
+        return guardrails.counts_of(digest, observed.snapshots, observed.earlier, bounds.max_p95_latency_ms)
 
     if (
         candidate is None or candidate.since == now
@@ -133,7 +133,7 @@ def verdict_of(observed: Observed, spec: ModelDeploymentSpec, state: State, now:
     alone = state.stable is None or candidate.weight == 100
     stable = None if alone or state.stable is None else counts(state.stable.digest)
     if candidate.stage == "Shadow":
-        mirrored = guardrails.mirrored_of(candidate.digest, observed.figures, observed.earlier)
+        mirrored = guardrails.mirrored_of(candidate.digest, observed.snapshots, observed.earlier)
         return guardrails.judge_mirrored(bounds, mirrored, stable)
     return guardrails.judge(bounds, counts(candidate.digest), stable)
 

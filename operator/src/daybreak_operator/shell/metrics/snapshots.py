@@ -16,7 +16,7 @@ import aiohttp
 from pydantic import ValidationError
 
 from daybreak_contracts import names
-from daybreak_contracts.figures import Figures, GatewayFigures, TrainerFigures
+from daybreak_contracts.metrics_snapshot import GatewaySnapshot, MetricsSnapshot, TrainerSnapshot
 from daybreak_operator.core.plan import Object
 from daybreak_operator.shell.watches.keys import ObjectKey
 from daybreak_operator.shell.watches.store import Store
@@ -63,7 +63,7 @@ def targets(store: Store) -> Iterator[ScrapeTarget]:
                 key, uid, pod, f"http://{host}:{TRAINER_PORT}/progress", "trainer", TRAINER_EVERY_S
             )
         elif role == names.ROLE_GATEWAY:
-            url = f"http://{host}:{GATEWAY_PORT}/figures"
+            url = f"http://{host}:{GATEWAY_PORT}/snapshot"
             yield ScrapeTarget(key, uid, pod, url, "gateway", store.every_s(key))
 
 
@@ -79,14 +79,14 @@ def _is_first(pod: Object) -> bool:
 
 @dataclass
 class Readings:
-    """The newest figures of every pod, and those at the start of each window of the guardrails."""
+    """The newest metrics of every pod, and those at the start of each window of the guardrails."""
 
     clock: Callable[[], float]
     _asked: dict[str, float] = field(default_factory=dict)
     _misses: dict[str, int] = field(default_factory=dict)
-    _newest: dict[str, tuple[ScrapeTarget, float, Figures]] = field(default_factory=dict)
+    _newest: dict[str, tuple[ScrapeTarget, float, MetricsSnapshot]] = field(default_factory=dict)
     _by_key: dict[ObjectKey, set[str]] = field(default_factory=dict)
-    _earlier: dict[ObjectKey, tuple[Any, dict[str, GatewayFigures]]] = field(default_factory=dict)
+    _earlier: dict[ObjectKey, tuple[Any, dict[str, GatewaySnapshot]]] = field(default_factory=dict)
 
     def due(self, found: Iterable[ScrapeTarget]) -> list[ScrapeTarget]:
         """Return the targets to ask now; forget pods that are not among them any more."""
@@ -102,13 +102,13 @@ class Readings:
             self._asked[target.uid] = now
         return chosen
 
-    def take(self, target: ScrapeTarget, figures: Figures) -> bool:
+    def take(self, target: ScrapeTarget, snapshot: MetricsSnapshot) -> bool:
         """Keep a reading; return whether it says anything new: nobody need look at an idle gateway's next one."""
         now, known = self.clock(), self._newest.get(target.uid)
         self._misses.pop(target.uid, None)
-        self._newest[target.uid] = (target, now, figures)
+        self._newest[target.uid] = (target, now, snapshot)
         self._by_key.setdefault(target.key, set()).add(target.uid)
-        return known is None or not _is_fresh(known[0], known[1], now) or not same(known[2], figures)
+        return known is None or not _is_fresh(known[0], known[1], now) or not same(known[2], snapshot)
 
     def missed(self, target: ScrapeTarget) -> bool:
         """A pod did not answer; return whether what it said before is too old since."""
@@ -119,17 +119,17 @@ class Readings:
         self._drop_reading(target.uid)
         return True
 
-    def progress(self, key: ObjectKey) -> TrainerFigures | None:
-        """Return the fresh figures of the run's newest attempt."""
-        found = [figures for figures in self._fresh(key) if isinstance(figures, TrainerFigures)]
-        return max(found, key=lambda figures: (figures.attempt, figures.updated), default=None)
+    def progress(self, key: ObjectKey) -> TrainerSnapshot | None:
+        """Return the fresh metrics of the run's newest attempt."""
+        found = [snapshot for snapshot in self._fresh(key) if isinstance(snapshot, TrainerSnapshot)]
+        return max(found, key=lambda snapshot: (snapshot.attempt, snapshot.updated), default=None)
 
-    def gateways(self, key: ObjectKey) -> tuple[GatewayFigures, ...]:
-        """Return the fresh figures of the deployment's gateways, by name."""
-        found = [figures for figures in self._fresh(key) if isinstance(figures, GatewayFigures)]
-        return tuple(sorted(found, key=lambda figures: figures.instance))
+    def gateways(self, key: ObjectKey) -> tuple[GatewaySnapshot, ...]:
+        """Return the fresh metrics of the deployment's gateways, by name."""
+        found = [snapshot for snapshot in self._fresh(key) if isinstance(snapshot, GatewaySnapshot)]
+        return tuple(sorted(found, key=lambda snapshot: snapshot.instance))
 
-    def earlier(self, key: ObjectKey, window: Any) -> tuple[GatewayFigures, ...]:
+    def earlier(self, key: ObjectKey, window: Any) -> tuple[GatewaySnapshot, ...]:
         """Return the readings at the start of the window: the first ones seen since it is this window.
 
         A gateway that came later counts from its own first reading in it.
@@ -137,10 +137,10 @@ class Readings:
         began, kept = self._earlier.get(key, (None, {}))
         if began != window:
             kept = {}
-        for figures in self.gateways(key):
-            before = kept.get(figures.instance)
-            if before is None or before.started != figures.started:
-                kept[figures.instance] = figures
+        for snapshot in self.gateways(key):
+            before = kept.get(snapshot.instance)
+            if before is None or before.started != snapshot.started:
+                kept[snapshot.instance] = snapshot
         self._earlier[key] = (window, kept)
         return tuple(kept[name] for name in sorted(kept))
 
@@ -153,12 +153,12 @@ class Readings:
         slower = target.every_s * 2.0 ** min(beyond, 10) if beyond > 0 else 0.0
         return max(target.every_s, min(slower, SILENT_EVERY_S))
 
-    def _fresh(self, key: ObjectKey) -> Iterator[Figures]:
+    def _fresh(self, key: ObjectKey) -> Iterator[MetricsSnapshot]:
         now = self.clock()
         for uid in self._by_key.get(key, ()):
-            target, at, figures = self._newest[uid]
+            target, at, snapshot = self._newest[uid]
             if _is_fresh(target, at, now):
-                yield figures
+                yield snapshot
 
     def _forget(self, uid: str) -> None:
         del self._asked[uid]
@@ -178,16 +178,16 @@ def _is_fresh(target: ScrapeTarget, at: float, now: float) -> bool:
     return now - at <= FRESH_INTERVALS * target.every_s
 
 
-def same(one: Figures, other: Figures) -> bool:
+def same(one: MetricsSnapshot, other: MetricsSnapshot) -> bool:
     """Return whether two readings say the same, but for the time of a gateway's (a trainer's is its heartbeat)."""
-    if isinstance(one, GatewayFigures) and isinstance(other, GatewayFigures):
+    if isinstance(one, GatewaySnapshot) and isinstance(other, GatewaySnapshot):
         return one == other.model_copy(update={"at": one.at})
     return one == other
 
 
 @dataclass
 class Poller:
-    """Asks pods for their figures, many at once, none for long."""
+    """Asks pods for their metrics, many at once, none for long."""
 
     store: Store
     readings: Readings
@@ -223,7 +223,7 @@ class Poller:
             async with session.get(target.url) as answer:
                 answer.raise_for_status()
                 text = await answer.read()
-            made = TrainerFigures if target.kind == "trainer" else GatewayFigures
+            made = TrainerSnapshot if target.kind == "trainer" else GatewaySnapshot
             is_news = self.readings.take(target, made.model_validate_json(text))
         except (aiohttp.ClientError, TimeoutError, ValidationError) as error:
             LOG.debug("metrics snapshot not fetched", extra={"pod": target.pod, "error": str(error)})

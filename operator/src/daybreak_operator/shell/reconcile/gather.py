@@ -151,7 +151,7 @@ class Gather:
             deployment=body,
             followed=self.store.followed_by(body),
             children=children,
-            figures=self.readings.gateways(key),
+            snapshots=self.readings.gateways(key),
             earlier=self.readings.earlier(key, window_of(body)),
             unschedulable={
                 pod["metadata"]["name"]: waited

@@ -224,7 +224,7 @@ class Store:
         return Priority.LATER if is_echo and priority is Priority.EVENT else priority
 
     def every_s(self, key: ObjectKey) -> float:
-        """Return how often an object wants its figures."""
+        """Return how often an object wants its metrics."""
         kept = self._own.get(key)
         return DEFAULT_INTERVAL_S if kept is None else kept.every_s
 

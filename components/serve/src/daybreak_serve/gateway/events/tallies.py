@@ -1,6 +1,6 @@
 """What a gateway counts for the operator: requests by the model that answered, arrivals by second, waiting.
 
-`daybreak_contracts.figures` says what each number means. Owns no HTTP and no Prometheus.
+`daybreak_contracts.metrics_snapshot` says what each number means. Owns no HTTP and no Prometheus.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from daybreak_contracts.figures import LATENCY_BOUNDS_MS, GatewayFigures, ModelFigures
+from daybreak_contracts.metrics_snapshot import LATENCY_BOUNDS_MS, GatewaySnapshot, ModelCounters
 from daybreak_serve.gateway.events.journal import RETAINED_AFTER_S, Event, Record, characters_of
 
 ARRIVAL_WINDOW_S = 60
@@ -99,13 +99,13 @@ class Tallies:
         elif event.event == "retained" and event.after_s == RETAINED_AFTER_S[0]:
             tally.retained_characters += characters_of(event, record)
 
-    def figures(self, routing_version: int, inflight: Mapping[str, int], held: int) -> GatewayFigures:
+    def snapshot(self, routing_version: int, inflight: Mapping[str, int], held: int) -> GatewaySnapshot:
         """Return all of it."""
         now = self._clock()
         seconds = range(int(now) - ARRIVAL_WINDOW_S, int(now))
-        models = {digest: self._figures_of(digest, number) for digest, number in inflight.items()}
-        gone = {digest: self._figures_of(digest, 0) for digest in self._models if digest not in inflight}
-        return GatewayFigures(
+        models = {digest: self._counters_of(digest, number) for digest, number in inflight.items()}
+        gone = {digest: self._counters_of(digest, 0) for digest in self._models if digest not in inflight}
+        return GatewaySnapshot(
             instance=self._instance,
             started=self._started,
             at=now,
@@ -121,9 +121,9 @@ class Tallies:
             models={**gone, **models},
         )
 
-    def _figures_of(self, digest: str, inflight: int) -> ModelFigures:
+    def _counters_of(self, digest: str, inflight: int) -> ModelCounters:
         values = vars(self.model(digest))
-        return ModelFigures(
+        return ModelCounters(
             **{**values, "latency_buckets": tuple(values["latency_buckets"])}, inflight=inflight
         )
 

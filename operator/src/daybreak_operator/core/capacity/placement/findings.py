@@ -13,7 +13,7 @@ from daybreak_operator.core.plan import Finding
 
 def findings_of(layout: Layout, *, fixed: int | None, stale: bool) -> tuple[Finding, ...]:
     """Return what a person should know, the gravest first; empty when enough answer and nothing is odd."""
-    found = [short(layout), too_small(layout, fixed), backing_off(layout), figures(stale)]
+    found = [short(layout), too_small(layout, fixed), backing_off(layout), snapshots(stale)]
     return tuple(finding for finding in found if finding is not None)
 
 
@@ -47,12 +47,12 @@ def backing_off(layout: Layout) -> Finding | None:
     return Finding("BackingOff", f"no capacity; next try: {', '.join(waits)}") if waits else None
 
 
-def figures(stale: bool) -> Finding | None:
-    """The gateways' figures are missing or old."""
+def snapshots(stale: bool) -> Finding | None:
+    """The gateways' metrics are missing or old."""
     if not stale:
         return None
     return Finding(
-        "StaleFigures", "not every gateway told its load in the last 15 s: replicas are kept, not given up"
+        "StaleMetrics", "not every gateway told its load in the last 15 s: replicas are kept, not given up"
     )
 
 

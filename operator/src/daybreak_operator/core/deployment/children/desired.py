@@ -114,7 +114,7 @@ def _of_other_models(family: Family) -> Iterator[Object]:
 def _drains(family: Family, since: float) -> bool:
     """Return whether a model that left the routing at ``since`` may still be asked by a gateway."""
     version = family.state.routing.version if family.state.routing is not None else 0
-    behind = any(reading.routing_version < version for reading in family.observed.figures)
+    behind = any(reading.routing_version < version for reading in family.observed.snapshots)
     return family.at - since < (DRAIN_MAX_S if behind else DRAIN_S)
 
 

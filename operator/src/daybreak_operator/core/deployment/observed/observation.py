@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from daybreak_contracts.figures import GatewayFigures
+from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_operator.core.plan import Object
 from daybreak_operator.settings import Settings
 
@@ -20,9 +20,9 @@ class Observed:
     """The TrainingRun that it follows; None when it names none or there is none (the spec tells which)."""
     children: tuple[Object, ...] = ()
     """Deployments, Services, PodDisruptionBudgets, NetworkPolicies, Pods, HTTPRoutes with its labels and uid."""
-    figures: tuple[GatewayFigures, ...] = ()
+    snapshots: tuple[GatewaySnapshot, ...] = ()
     """Fresh readings, one per gateway that answered."""
-    earlier: tuple[GatewayFigures, ...] = ()
+    earlier: tuple[GatewaySnapshot, ...] = ()
     """What the guardrails compare with: the readings since when the same users get the candidate, kept by the shell."""
     unschedulable: Mapping[str, float] = field(default_factory=dict)
     """Name of a pod that no node takes, to the seconds since that is so."""

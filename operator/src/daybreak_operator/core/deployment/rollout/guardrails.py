@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from daybreak_contracts.figures import LATENCY_BOUNDS_MS, GatewayFigures, ModelFigures
+from daybreak_contracts.metrics_snapshot import LATENCY_BOUNDS_MS, GatewaySnapshot, ModelCounters
 from daybreak_contracts.resources.deployment import Guardrails
 from daybreak_operator.core.deployment.rollout.target import bare
 from daybreak_operator.core.plan import Finding
@@ -65,7 +65,7 @@ def judge_mirrored(guardrails: Guardrails, candidate: Counts, stable: Counts | N
     """Return the verdict on mirrored requests (``mirrored_of``): of errors only, for nobody saw a suggestion.
 
     Not of latency: the engine answers one request of ten, without what it would have kept of the nine before, and
-    from places that are free, without the wait that the stable model's figures hold. That is no comparison.
+    from places that are free, without the wait that the stable model's metrics hold. That is no comparison.
     """
     said = judge(guardrails, candidate, stable)
     message = f"of mirrored requests: {said.finding.message}"
@@ -187,7 +187,7 @@ def ratio_at_most(share: Share, than: Share, least: int) -> float | None:
 
 
 def counts_of(
-    digest: str, figures: Sequence[GatewayFigures], earlier: Sequence[GatewayFigures], bound_ms: int
+    digest: str, snapshots: Sequence[GatewaySnapshot], earlier: Sequence[GatewaySnapshot], bound_ms: int
 ) -> Counts:
     """Return a model's counters since the earlier readings, over all gateways.
 
@@ -195,7 +195,7 @@ def counts_of(
     """
     before = {(reading.instance, reading.started): reading for reading in earlier}
     total = Counts()
-    for reading in figures:
+    for reading in snapshots:
         old = before.get((reading.instance, reading.started))
         now, then = _model(reading, digest), _model(old, digest)
         total = Counts(
@@ -208,25 +208,27 @@ def counts_of(
     return total
 
 
-def mirrored_of(digest: str, figures: Sequence[GatewayFigures], earlier: Sequence[GatewayFigures]) -> Counts:
+def mirrored_of(
+    digest: str, snapshots: Sequence[GatewaySnapshot], earlier: Sequence[GatewaySnapshot]
+) -> Counts:
     """Return what became of the requests that a model was asked without anybody seeing its answer."""
     before = {(reading.instance, reading.started): reading for reading in earlier}
     requests = errors = 0
-    for reading in figures:
+    for reading in snapshots:
         now, then = _model(reading, digest), _model(before.get((reading.instance, reading.started)), digest)
         requests += max(0, now.shadow_requests - then.shadow_requests)
         errors += max(0, now.shadow_errors - then.shadow_errors)
     return Counts(requests=requests, errors=errors)
 
 
-def _model(reading: GatewayFigures | None, digest: str) -> ModelFigures:
-    for name, figures in reading.models.items() if reading is not None else ():
+def _model(reading: GatewaySnapshot | None, digest: str) -> ModelCounters:
+    for name, counters in reading.models.items() if reading is not None else ():
         if bare(name) == bare(digest):
-            return figures
-    return ModelFigures()
+            return counters
+    return ModelCounters()
 
 
-def _slow(figures: ModelFigures, bound_ms: int) -> int:
+def _slow(counters: ModelCounters, bound_ms: int) -> int:
     """Count the requests of all buckets that lie wholly beyond the bound."""
     lower = (0, *LATENCY_BOUNDS_MS)
-    return sum(count for low, count in zip(lower, figures.latency_buckets, strict=False) if low >= bound_ms)
+    return sum(count for low, count in zip(lower, counters.latency_buckets, strict=False) if low >= bound_ms)

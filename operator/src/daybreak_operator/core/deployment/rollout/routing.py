@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from daybreak_contracts.figures import GatewayFigures
+from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec
 from daybreak_contracts.routing import Routing
 from daybreak_operator.core.deployment.observed.fleet import Fleet
@@ -19,7 +19,7 @@ SHADOW_PERCENT = 10
 
 
 def route(
-    state: State, spec: ModelDeploymentSpec, fleet: Fleet, figures: Iterable[GatewayFigures]
+    state: State, spec: ModelDeploymentSpec, fleet: Fleet, snapshots: Iterable[GatewaySnapshot]
 ) -> Routing:
     """Return the document; its version rises exactly when something in it changes.
 
@@ -42,6 +42,6 @@ def route(
     stored = state.routing
     if stored is not None and stored.model_copy(update={"version": 0}) == document:
         return stored
-    seen = max((reading.routing_version for reading in figures), default=0)
+    seen = max((reading.routing_version for reading in snapshots), default=0)
     version = max(stored.version if stored is not None else 0, seen) + 1
     return document.model_copy(update={"version": version})

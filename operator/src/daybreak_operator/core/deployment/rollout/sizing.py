@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from daybreak_contracts.figures import GatewayFigures
+from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec, Pool
 from daybreak_operator.core.capacity.decide import decide_capacity
 from daybreak_operator.core.capacity.demand import demand_of
@@ -50,7 +50,7 @@ class Load:
 
     spec: ModelDeploymentSpec
     fleet: Fleet
-    figures: Sequence[GatewayFigures]
+    snapshots: Sequence[GatewaySnapshot]
     at: float
     """Unix time of this pass."""
     tuning: Tuning = TUNING
@@ -155,7 +155,7 @@ def keep_what_answers(decision: CapacityDecision, held: Sequence[Held]) -> dict[
 def demand(load: Load) -> Demand:
     """Return the load on all models together. One replica is always needed: models take minutes to load."""
     return demand_of(
-        load.figures,
+        load.snapshots,
         gateways=load.spec.gateway.replicas,
         slots=load.spec.runtime.max_concurrency or DEFAULT_SLOTS,
         floor=1,
@@ -248,7 +248,7 @@ def replicas_busy(digest: str, load: Load) -> int:
     """Return the replicas that the requests at work on a model fill to the target utilisation: staff, too, count."""
     inflight = sum(
         model.inflight
-        for reading in load.figures
+        for reading in load.snapshots
         for name, model in reading.models.items()
         if bare(name) == digest
     )

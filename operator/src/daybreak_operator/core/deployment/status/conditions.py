@@ -220,7 +220,7 @@ def capacity_is_short(view: View) -> Said | None:
 
 def load_is_unknown(view: View) -> Said | None:
     """Enough answer for the load that was known last."""
-    stale = next((one for one in view.sizing.findings if one.reason == "StaleFigures"), None)
+    stale = next((one for one in view.sizing.findings if one.reason == "StaleMetrics"), None)
     return None if stale is None else ("Unknown", stale)
 
 

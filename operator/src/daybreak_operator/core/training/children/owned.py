@@ -74,8 +74,8 @@ def results(scene: Scene, stage: str, attempt: int) -> Object:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(scene, name, own)}
 
 
-def handover(scene: Scene, stage: str, attempt: int) -> str:
-    """Return what a pod's DAYBREAK_HANDOVER says."""
+def results_configmap(scene: Scene, stage: str, attempt: int) -> str:
+    """Return what a pod's DAYBREAK_RESULTS_CONFIGMAP says."""
     return f"{scene.namespace}/{names.stage_child(scene.name, stage, attempt)}"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from daybreak_contracts import handover, names
+from daybreak_contracts import names, result_reporter
 from daybreak_operator.core.training.children import owned
 from daybreak_operator.core.training.children.pod_patch import patched_pod
 from daybreak_operator.core.training.context import Scene
@@ -79,7 +79,10 @@ def _container(scene: Scene, wish: PodWish) -> dict[str, Any]:
         "image": wish.image,
         "command": list(wish.command),
         "env": [
-            {"name": handover.HANDOVER, "value": owned.handover(scene, wish.stage, wish.attempt)},
+            {
+                "name": result_reporter.RESULTS_CONFIGMAP,
+                "value": owned.results_configmap(scene, wish.stage, wish.attempt),
+            },
             {"name": "HOME", "value": names.WORK_DIR},
             {"name": "TMPDIR", "value": names.WORK_DIR},
             *wish.env,

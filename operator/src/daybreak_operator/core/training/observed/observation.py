@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from daybreak_contracts.figures import TrainerFigures
+from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from daybreak_operator.core.plan import Object
 from daybreak_operator.settings import Settings
 
@@ -45,8 +45,8 @@ class Observed:
     """By run id; holds every id of ``pipeline_runs.ids_to_ask``."""
     backend_error: str | None = None
     """Set when the pipelines' back end could not be asked: nothing is concluded from ``pipelines`` then."""
-    progress: TrainerFigures | None = None
-    """The trainer's own figures; None when it could not be asked."""
+    progress: TrainerSnapshot | None = None
+    """The trainer's own metrics; None when it could not be asked."""
     missing: tuple[str, ...] = ()
     """Sentences about what the spec names and is not there (Secrets): each with its remedy."""
     settings: Settings = field(default_factory=Settings)

@@ -21,13 +21,13 @@ from daybreak_operator.core.training.stages.results import Report
 from daybreak_operator.core.training.status import step_table
 
 RESULT_GRACE_S = 20.0
-"""A pod hands its result over before it ends, but the two reach our watches by different ways."""
+"""A pod reports its result before it ends, but the two reach our watches by different ways."""
 HEARTBEAT_S = 300.0
 """Shortest silence that means death: collectives give up after 600 s at most, a checkpoint stall takes seconds."""
 HEARTBEAT_STEPS = 20.0
 """And no shorter than this many steps at the run's own pace."""
 HANDED_HEARTBEAT_S = 900.0
-"""Where the trainer cannot be asked, the progress that it hands over (every 15 s) speaks for it, with more patience."""
+"""Where the trainer cannot be asked, the progress that it reports (every 15 s) speaks for it, with more patience."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def matches(rule: FailureRule, conditions: set[str], code: int | None) -> bool:
 def exit_code(attempt: Attempt) -> int | None:
     """Return the exit code that rules are held against.
 
-    A user's error that training handed over is a 2 whichever pod fell first; else it is the code of the first
+    A user's error that training reported is a 2 whichever pod fell first; else it is the code of the first
     container that failed, because the others fall after it; else that of the error.
     """
     error, failures = attempt.error, attempt.failures
@@ -252,15 +252,15 @@ def _silence_s(attempt: Attempt) -> tuple[float | None, float]:
 
     A sign from before the attempt began is an earlier attempt's, and says nothing.
     """
-    scene, figures = attempt.scene, attempt.scene.observed.progress
+    scene, snapshot = attempt.scene, attempt.scene.observed.progress
     began = instant(step_table.of_stage(scene.steps, names.STAGE_TRAIN)[0].start_time)
     earliest = began.timestamp() if began is not None else 0.0
-    if figures is not None and figures.attempt in (0, attempt.number) and figures.updated >= earliest:
-        steps_left = figures.total_steps - figures.step
-        pace = figures.seconds_left / steps_left if figures.seconds_left and steps_left > 0 else 0.0
-        return scene.moment.timestamp() - figures.updated, max(HEARTBEAT_S, HEARTBEAT_STEPS * pace)
+    if snapshot is not None and snapshot.attempt in (0, attempt.number) and snapshot.updated >= earliest:
+        steps_left = snapshot.total_steps - snapshot.step
+        pace = snapshot.seconds_left / steps_left if snapshot.seconds_left and steps_left > 0 else 0.0
+        return scene.moment.timestamp() - snapshot.updated, max(HEARTBEAT_S, HEARTBEAT_STEPS * pace)
     handed = attempt.report.updated if attempt.report.step == names.STEP_TRAIN else None
-    if figures is None and handed is not None and handed >= earliest:
+    if snapshot is None and handed is not None and handed >= earliest:
         return scene.moment.timestamp() - handed, HANDED_HEARTBEAT_S
     return None, HEARTBEAT_S
 

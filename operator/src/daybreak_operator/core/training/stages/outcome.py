@@ -37,7 +37,7 @@ def seconds_to_deadline(scene: Scene) -> float | None:
 
 
 def scores(scene: Scene, steps: step_table.Steps) -> tuple[Score, ...]:
-    """Return the scores that the evaluation handed over; those in the status when its results were deleted."""
+    """Return the scores that the evaluation reported; those in the status when its results were deleted."""
     number = step_table.attempt(steps, names.STAGE_MODEL)
     report = results.report_of(scene, names.STAGE_MODEL, number)
     found = report.results.get(names.STEP_EVALUATE)

@@ -24,9 +24,9 @@ from daybreak_operator.core.training.stages.results import Report, StepError
 from daybreak_operator.core.training.status import step_table
 
 RESULT_GRACE_S = 20.0
-"""A pod hands its result over before it ends, but the two reach our watches by different ways."""
+"""A pod reports its result before it ends, but the two reach our watches by different ways."""
 OLD_ATTEMPT_GRACE_S = 60.0
-"""What an attempt that handed over an error has to end by itself, with its logs, before the next one stops it."""
+"""What an attempt that reported an error has to end by itself, with its logs, before the next one stops it."""
 LOOK_S = 30.0
 BACKEND_LOOK_S = 10.0
 """Kubeflow tells nothing by itself: it is asked."""
@@ -235,7 +235,7 @@ def _parameters(scene: Scene, stage: str, number: int) -> dict[str, Any]:
     place = arguments.Place(
         output=scene.run.spec.output.uri,
         work_dir=names.WORK_DIR,
-        handover=owned.handover(scene, stage, number) if on_kubeflow else "",
+        results_configmap=owned.results_configmap(scene, stage, number) if on_kubeflow else "",
         storage_secret=scene.observed.settings.storage_secret if on_kubeflow else "",
     )
     if stage == names.STAGE_DATA:

@@ -1,4 +1,4 @@
-"""What a stage's pods handed over: results, errors and progress, from the ConfigMap of one attempt.
+"""What a stage's pods reported: results, errors and progress, from the ConfigMap of one attempt.
 
 Owns the reading; whatever cannot be read becomes an error that says so. Believes nothing else of a step.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from daybreak_contracts import errors, handover, names
+from daybreak_contracts import errors, names, result_reporter
 from daybreak_contracts.manifests.problems import path_text
 from daybreak_contracts.resources.run_status import StepStatus
 from daybreak_contracts.steps import RESULT_TYPES, StepResult
@@ -29,7 +29,7 @@ StepError = errors.DaybreakError | RuntimeError
 
 @dataclass(frozen=True)
 class Report:
-    """What one attempt of a stage handed over so far."""
+    """What one attempt of a stage reported so far."""
 
     results: Mapping[str, StepResult] = field(default_factory=dict)
     errors: Mapping[str, StepError] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Report:
 
 
 def report_of(scene: Scene, stage: str, attempt: int) -> Report:
-    """Return what an attempt handed over; nothing when its ConfigMap is not there."""
+    """Return what an attempt reported; nothing when its ConfigMap is not there."""
     wanted = names.stage_child(scene.name, stage, attempt)
     found = [item for item in scene.own("ConfigMap", stage) if objects.name(item) == wanted]
     return read(found[0].get("data") or {}, STAGE_STEPS[stage]) if found else Report()
@@ -53,7 +53,7 @@ def read(data: Mapping[str, Any], steps: tuple[str, ...]) -> Report:
     results: dict[str, StepResult] = {}
     failures: dict[str, StepError] = {}
     for step in steps:
-        text = data.get(handover.key_of(step))
+        text = data.get(result_reporter.key_of(step))
         if text is None:
             continue
         value = _handed_over(step, text)
@@ -61,7 +61,7 @@ def read(data: Mapping[str, Any], steps: tuple[str, ...]) -> Report:
             results[step] = value
         else:
             failures[step] = value
-    state = _progress(data.get(handover.PROGRESS_KEY))
+    state = _progress(data.get(result_reporter.PROGRESS_KEY))
     total, done = _number(state.get("total")) or 0.0, _number(state.get("done")) or 0.0
     return Report(
         results,
@@ -84,7 +84,7 @@ def _handed_over(step: str, text: Any) -> StepResult | StepError:
         return result
     except (ValidationError, ValueError, TypeError, KeyError, AttributeError) as error:
         return RuntimeError(
-            f"what step {step} handed over cannot be read ({_in_short(error)}): are operator and images of one "
+            f"what step {step} reported cannot be read ({_in_short(error)}): are operator and images of one "
             "release?"
         )
 
@@ -110,7 +110,7 @@ def _number(value: Any) -> float | None:
 
 
 def taken_in(steps: step_table.Steps, stage: str, report: Report, now: datetime) -> step_table.Steps:
-    """Return the steps with what the newest attempt handed over; times are those of the look that saw it."""
+    """Return the steps with what the newest attempt reported; times are those of the look that saw it."""
     changed = []
     for step in step_table.of_stage(steps, stage):
         if step.name in report.results:

@@ -25,7 +25,7 @@ from daybreak_operator.core.training.status import decimals, step_table
 
 STAGE = names.STAGE_TRAIN
 LOOK_S = 15.0
-"""The trainer is asked for its figures at each look; heartbeats and time limits need no more."""
+"""The trainer is asked for its metrics at each look; heartbeats and time limits need no more."""
 OLD_PODS_S = 120.0
 """Pods on a node that no longer answers stay Terminating for ever: no longer than this they are waited for, and a
 worker that does not end after the result is given no more either."""
@@ -184,17 +184,19 @@ def _goes_on(scene: Scene, attempt: Attempt) -> Look:
         or blockers.a_container_cannot_be_made(attempt.pods)
         or blockers.a_quota_refuses_pods(scene.observed.events, jobs)
     )
-    figures = scene.observed.progress
-    known = figures is not None and figures.attempt in (0, attempt.number) and figures.total_steps > 0
+    snapshot = scene.observed.progress
+    known = snapshot is not None and snapshot.attempt in (0, attempt.number) and snapshot.total_steps > 0
     return Look(
         steps=scene.steps,
         apply=apply,
         stalled=stalled,
         capacity=_capacity(attempt),
         metrics=_metrics(scene, attempt.number),
-        share=figures.step / figures.total_steps if figures is not None and known else attempt.report.share,
+        share=snapshot.step / snapshot.total_steps
+        if snapshot is not None and known
+        else attempt.report.share,
         activity=attempt.report.activity,
-        seconds_left=figures.seconds_left if figures is not None and known else None,
+        seconds_left=snapshot.seconds_left if snapshot is not None and known else None,
         look_again_s=LOOK_S,
     )
 
@@ -217,13 +219,13 @@ def _capacity(attempt: Attempt) -> Condition:
 
 
 def _metrics(scene: Scene, number: int) -> tuple[MetricStatus, ...]:
-    figures = scene.observed.progress
-    if figures is None or figures.attempt not in (0, number):
+    snapshot = scene.observed.progress
+    if snapshot is None or snapshot.attempt not in (0, number):
         return ()
     values = {
-        "loss": figures.loss,
-        "tokensPerSecond": figures.tokens_per_second,
-        "mfu": figures.mfu,
+        "loss": snapshot.loss,
+        "tokensPerSecond": snapshot.tokens_per_second,
+        "mfu": snapshot.mfu,
     }
     texts = {name: decimals.significant(value) for name, value in values.items() if value is not None}
     return tuple(MetricStatus(name=name, value=text) for name, text in texts.items() if text is not None)

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from daybreak_contracts import handover, launch, steps
+from daybreak_contracts import launch, result_reporter, steps
 from daybreak_contracts.errors import TransientError, UserError
-from daybreak_contracts.handover import Clock, Handover, ProgressPoster, handover_of
 from daybreak_contracts.progress import Progress
+from daybreak_contracts.result_reporter import ProgressPoster, RetryClock, StepResultReporter, reporter_from
 from daybreak_contracts.steps import ExportArgs, ExportResult, Step
 from tests.cluster.reach import Reach
 from tests.contracts.api_server import Api, serve
@@ -37,8 +37,8 @@ class Time:
         self.pauses.append(seconds)
         self.now += seconds
 
-    def clock(self) -> Clock:
-        return Clock(now=lambda: self.now, unix=lambda: 1000.0 + self.now, sleep=self.sleep)
+    def clock(self) -> RetryClock:
+        return RetryClock(now=lambda: self.now, unix=lambda: 1000.0 + self.now, sleep=self.sleep)
 
 
 @pytest.fixture
@@ -53,8 +53,8 @@ def time() -> Time:
 
 
 @pytest.fixture
-def way(api: Api, time: Time) -> Handover:
-    found = handover_of(api.environment, clock=time.clock())
+def way(api: Api, time: Time) -> StepResultReporter:
+    found = reporter_from(api.environment, clock=time.clock())
     assert found is not None
     return found
 
@@ -63,7 +63,7 @@ def held(api: Api, key: str) -> Any:
     return json.loads(api.config_maps["team/results"][key])
 
 
-def test_a_result_becomes_a_key_of_the_config_map(api: Api, way: Handover) -> None:
+def test_a_result_becomes_a_key_of_the_config_map(api: Api, way: StepResultReporter) -> None:
     way.result("shards", {"uri": "s3://ü", "digest": "d"})
     way.result("xray", {"uri": "x", "digest": "e"})
     assert held(api, "shards.json") == {"result": {"uri": "s3://ü", "digest": "d"}}
@@ -82,7 +82,7 @@ def test_a_result_becomes_a_key_of_the_config_map(api: Api, way: Handover) -> No
         pytest.param([403, 404], id="a-right-that-reaches-the-server-late"),
     ],
 )
-def test_a_result_is_offered_again(api: Api, way: Handover, time: Time, answers: list[int]) -> None:
+def test_a_result_is_offered_again(api: Api, way: StepResultReporter, time: Time, answers: list[int]) -> None:
     api.answers = list(answers)
     way.result("shards", {"uri": "u"})
     assert held(api, "shards.json") == {"result": {"uri": "u"}}
@@ -90,17 +90,19 @@ def test_a_result_is_offered_again(api: Api, way: Handover, time: Time, answers:
     assert time.pauses == sorted(time.pauses)
 
 
-def test_an_api_server_that_stays_away_is_waited_for_ten_minutes(api: Api, way: Handover, time: Time) -> None:
+def test_an_api_server_that_stays_away_is_waited_for_ten_minutes(
+    api: Api, way: StepResultReporter, time: Time
+) -> None:
     api.answers = [503] * 1000
     with pytest.raises(TransientError, match="ConfigMap team/results: the API server says 503"):
         way.result("shards", {})
-    assert handover.PATIENCE_S - 15 <= time.now <= handover.PATIENCE_S
+    assert result_reporter.PATIENCE_S - 15 <= time.now <= result_reporter.PATIENCE_S
 
 
 def test_nobody_there_is_transient(tmp_path: Path, time: Time) -> None:
     environment = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "1"}
     (tmp_path / "token").write_text("t")
-    way = handover_of({**environment, "DAYBREAK_ACCOUNT_FOLDER": str(tmp_path)}, "a/b", time.clock())
+    way = reporter_from({**environment, "DAYBREAK_ACCOUNT_FOLDER": str(tmp_path)}, "a/b", time.clock())
     assert way is not None
     with pytest.raises(TransientError, match=r"https://127\.0\.0\.1:1 does not answer"):
         way.result("shards", {})
@@ -122,12 +124,12 @@ def test_nobody_there_is_transient(tmp_path: Path, time: Time) -> None:
     ],
 )
 def test_a_refusal_is_told_with_its_remedy(
-    api: Api, way: Handover, time: Time, break_it: Any, words: str
+    api: Api, way: StepResultReporter, time: Time, break_it: Any, words: str
 ) -> None:
     break_it(api)
     with pytest.raises(UserError, match=words):
         way.result("shards", {})
-    assert time.now <= handover.REFUSED_PATIENCE_S
+    assert time.now <= result_reporter.REFUSED_PATIENCE_S
 
 
 def test_a_token_that_was_replaced_is_read_anew(api: Api, time: Time) -> None:
@@ -135,15 +137,17 @@ def test_a_token_that_was_replaced_is_read_anew(api: Api, time: Time) -> None:
         time.sleep(seconds)
         (api.account / "token").write_text("token-2")
 
-    clock = Clock(now=lambda: time.now, sleep=replace)
+    clock = RetryClock(now=lambda: time.now, sleep=replace)
     api.token = "token-2"
-    way = handover_of(api.environment, clock=clock)
+    way = reporter_from(api.environment, clock=clock)
     assert way is not None
     way.result("shards", {"uri": "u"})
     assert len(api.requests) == 2
 
 
-def test_a_server_that_is_not_the_clusters_gets_no_token(api: Api, way: Handover, tmp_path: Path) -> None:
+def test_a_server_that_is_not_the_clusters_gets_no_token(
+    api: Api, way: StepResultReporter, tmp_path: Path
+) -> None:
     with serve(tmp_path / "other") as other:
         (api.account / "ca.crt").write_bytes((other.account / "ca.crt").read_bytes())
         with pytest.raises(TransientError, match="certificate verify failed"):
@@ -151,26 +155,26 @@ def test_a_server_that_is_not_the_clusters_gets_no_token(api: Api, way: Handover
     assert api.requests == []
 
 
-def test_an_errors_text_is_cut_and_says_so(api: Api, way: Handover) -> None:
+def test_an_errors_text_is_cut_and_says_so(api: Api, way: StepResultReporter) -> None:
     way.error("shards", UserError("x" * 2_000_000))
     document = held(api, "shards.json")["error"]
     assert document["exitCode"] == 2
     assert document["message"].endswith("... (1984000 more characters are in the pod's log)")
 
 
-def test_a_result_is_never_cut(api: Api, way: Handover) -> None:
+def test_a_result_is_never_cut(api: Api, way: StepResultReporter) -> None:
     with pytest.raises(UserError, match="shards: its result has 1000014 bytes, at most 900000 fit"):
         way.result("shards", {"uri": "x" * 999_991})
     assert api.requests == []
 
 
-def test_results_that_together_are_too_large_are_refused(api: Api, way: Handover) -> None:
+def test_results_that_together_are_too_large_are_refused(api: Api, way: StepResultReporter) -> None:
     way.result("xray", {"uri": "x" * 700_000})
     with pytest.raises(UserError, match="refused with status 422"):
         way.result("shards", {"uri": "x" * 700_000})
 
 
-def test_what_is_held_is_read_by_a_patch_that_changes_nothing(api: Api, way: Handover) -> None:
+def test_what_is_held_is_read_by_a_patch_that_changes_nothing(api: Api, way: StepResultReporter) -> None:
     assert way.held("train") is None
     way.failure("train", {"exitCode": 2, "message": "bad shard"})
     before = dict(api.config_maps["team/results"])
@@ -178,43 +182,47 @@ def test_what_is_held_is_read_by_a_patch_that_changes_nothing(api: Api, way: Han
     assert api.config_maps["team/results"] == before
 
 
-def test_an_error_that_cannot_be_handed_over_is_said(api: Api, way: Handover, capsys: Any) -> None:
+def test_an_error_that_cannot_be_handed_over_is_said(api: Api, way: StepResultReporter, capsys: Any) -> None:
     api.allowed = False
     way.error("shards", UserError("mend it"))
-    assert "shards: its error could not be handed over" in capsys.readouterr().err
+    assert "shards: its error could not be reported" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("environment", "words"),
     [
-        pytest.param({"DAYBREAK_HANDOVER": "nothing"}, "must be <namespace>/<ConfigMap>", id="no-slash"),
-        pytest.param({"DAYBREAK_HANDOVER": "a/b/c"}, "must be <namespace>/<ConfigMap>", id="too-many"),
-        pytest.param({"DAYBREAK_HANDOVER": "a/b"}, "this is no pod", id="no-pod"),
+        pytest.param(
+            {"DAYBREAK_RESULTS_CONFIGMAP": "nothing"}, "must be <namespace>/<ConfigMap>", id="no-slash"
+        ),
+        pytest.param(
+            {"DAYBREAK_RESULTS_CONFIGMAP": "a/b/c"}, "must be <namespace>/<ConfigMap>", id="too-many"
+        ),
+        pytest.param({"DAYBREAK_RESULTS_CONFIGMAP": "a/b"}, "this is no pod", id="no-pod"),
     ],
 )
 def test_a_wrong_name_is_refused(environment: dict[str, str], words: str) -> None:
     with pytest.raises(UserError, match=words):
-        handover_of(environment)
+        reporter_from(environment)
 
 
-def test_outside_a_cluster_nobody_waits_for_a_handover() -> None:
-    assert handover_of({}) is None
+def test_outside_a_cluster_nobody_waits_for_results() -> None:
+    assert reporter_from({}) is None
 
 
 def test_a_parameter_goes_before_the_environment(api: Api) -> None:
-    way = handover_of(api.environment, "a/b")
+    way = reporter_from(api.environment, "a/b")
     assert way is not None
     assert (way.namespace, way.name) == ("a", "b")
 
 
 def test_an_address_of_six_is_written_in_brackets() -> None:
-    way = handover_of({"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"}, "a/b")
+    way = reporter_from({"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"}, "a/b")
     assert way is not None
     assert way.server == "https://[fd00::1]:443"
 
 
 class TestProgress:
-    def test_the_newest_is_posted_and_not_each(self, api: Api, way: Handover) -> None:
+    def test_the_newest_is_posted_and_not_each(self, api: Api, way: StepResultReporter) -> None:
         poster = ProgressPoster(way, interval_s=0.05)
         for done in range(1000):
             poster({"step": "shards", "activity": "reading", "done": done, "total": 999})
@@ -229,14 +237,16 @@ class TestProgress:
             "updated": 1000.0,
         }
 
-    def test_a_failure_is_told_once_and_the_step_goes_on(self, api: Api, way: Handover, capsys: Any) -> None:
+    def test_a_failure_is_told_once_and_the_step_goes_on(
+        self, api: Api, way: StepResultReporter, capsys: Any
+    ) -> None:
         api.answers = [503, 403, 503]
         poster = ProgressPoster(way, interval_s=0.01)
         while api.answers:
             poster({"step": "shards", "activity": "reading", "done": 1, "total": 2})
         until(lambda: "progress.json" in api.config_maps["team/results"] or poster({}) is not None)
         poster.close()
-        assert capsys.readouterr().err.count("progress could not be handed over") == 1
+        assert capsys.readouterr().err.count("progress could not be reported") == 1
 
 
 def until(true: Any) -> None:
@@ -273,9 +283,9 @@ class TestSteps:
     def test_a_component_hands_it_where_its_parameter_says(
         self, api: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.delenv("DAYBREAK_HANDOVER")
+        monkeypatch.delenv("DAYBREAK_RESULTS_CONFIGMAP")
         api.config_maps["team/attempt-2"] = {}
-        launch.run_in_pipeline("export", ExportArgs, export, ARGUMENTS, handover="team/attempt-2")
+        launch.run_in_pipeline("export", ExportArgs, export, ARGUMENTS, results_configmap="team/attempt-2")
         assert set(api.config_maps["team/attempt-2"]) >= {"export.json"}
 
     def test_a_component_hands_its_error_over(self, api: Api) -> None:
@@ -302,7 +312,7 @@ class TestSteps:
 
     def test_a_result_that_nobody_takes_fails_the_step(self, api: Api, tmp_path: Path) -> None:
         api.account.joinpath("token").unlink()
-        way = handover_of(api.environment, clock=Time().clock())
+        way = reporter_from(api.environment, clock=Time().clock())
         with pytest.raises(UserError, match="automountServiceAccountToken"):
             launch.Reply("export", tmp_path / "result.json", way).result({"uri": "u"})
         assert json.loads((tmp_path / "result.json").read_text())["error"]["exitCode"] == 2
@@ -310,7 +320,7 @@ class TestSteps:
     def test_a_wrong_name_is_left_in_the_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(launch.RESULTS_FOLDER, str(tmp_path))
         with pytest.raises(UserError, match="must be <namespace>/<ConfigMap>"):
-            launch.run_in_pipeline("export", ExportArgs, export, ARGUMENTS, handover="nothing")
+            launch.run_in_pipeline("export", ExportArgs, export, ARGUMENTS, results_configmap="nothing")
         assert json.loads((tmp_path / "export.json").read_text())["error"]["exitCode"] == 2
 
 
@@ -325,8 +335,8 @@ def test_the_last_words_are_one_line(tmp_path: Path) -> None:
     assert log.read_text() == "export: KeyboardInterrupt"
 
 
-def test_importing_the_handover_is_light() -> None:
-    code = "import sys, daybreak_contracts.handover; print(*sys.modules)"
+def test_importing_the_reporter_is_light() -> None:
+    code = "import sys, daybreak_contracts.result_reporter; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not set(done.stdout.split()) & {"pyarrow", "yaml", "fsspec", "pydantic", "kubernetes", "requests"}
 
@@ -370,14 +380,14 @@ class TestRealServer:
             "KUBERNETES_SERVICE_HOST": str(server.hostname),
             "KUBERNETES_SERVICE_PORT": str(server.port),
             "DAYBREAK_ACCOUNT_FOLDER": str(tmp_path),
-            "DAYBREAK_HANDOVER": f"{namespace}/{name}",
+            "DAYBREAK_RESULTS_CONFIGMAP": f"{namespace}/{name}",
         }
 
     def test_steps_write_beside_each_other(
         self, cluster: Reach, pod_of: Callable[[str], dict[str, str]]
     ) -> None:
         environment = pod_of("results")
-        way = handover_of(environment)
+        way = reporter_from(environment)
         assert way is not None
         assert way.held("shards") is None
         way.result("shards", {"uri": "s3://a"})
@@ -391,13 +401,13 @@ class TestRealServer:
     def test_what_is_too_large_or_not_ours_is_refused(
         self, pod_of: Callable[[str], dict[str, str]], time: Time
     ) -> None:
-        way = handover_of(pod_of("results"), clock=time.clock())
+        way = reporter_from(pod_of("results"), clock=time.clock())
         assert way is not None
         way.result("xray", {"uri": "x" * 700_000})
         with pytest.raises(UserError, match="refused with status 422"):
             way.result("shards", {"uri": "x" * 700_000})
         for name, words in (("others", "needs a Role with verb patch"), ("nowhere", "needs a Role")):
-            other = handover_of(pod_of(name), clock=time.clock())
+            other = reporter_from(pod_of(name), clock=time.clock())
             assert other is not None
             with pytest.raises(UserError, match=words):
                 other.result("shards", {})

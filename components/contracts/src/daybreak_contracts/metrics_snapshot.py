@@ -1,4 +1,4 @@
-"""What a gateway counts and the operator decides by: ``GET /figures`` of every gateway pod, on its metrics port.
+"""What a gateway counts and the operator decides by: ``GET /snapshot`` of every gateway pod, on its metrics port.
 
 Counters rise from the start of the process; the operator takes differences. ``started`` tells a restart apart.
 """
@@ -11,13 +11,13 @@ LATENCY_BOUNDS_MS = (10, 20, 30, 40, 60, 80, 100, 150, 200, 300, 500, 750, 1000,
 """Upper bounds of the latency buckets; the last bucket, beyond them, is open."""
 
 
-class Figures(BaseModel):
+class MetricsSnapshot(BaseModel):
     """Base: immutable, unknown fields ignored, because gateways and operator are not updated together."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class ModelFigures(Figures):
+class ModelCounters(MetricsSnapshot):
     """One model's counters, by the model that answered.
 
     A request that a model let down and another one answered counts for both: as an error of the first.
@@ -42,7 +42,7 @@ class ModelFigures(Figures):
     shadow_seconds: float = 0.0
 
 
-class GatewayFigures(Figures):
+class GatewaySnapshot(MetricsSnapshot):
     """One gateway's counters."""
 
     instance: str
@@ -67,11 +67,11 @@ class GatewayFigures(Figures):
     """Answered requests that ``recent_seconds`` is the sum of: the last thousand, of all models."""
     recent_seconds: float = 0.0
     """Sum of their durations. How long an answer takes now; the models' sums are of the gateway's whole life."""
-    models: dict[str, ModelFigures] = Field(default_factory=dict)
+    models: dict[str, ModelCounters] = Field(default_factory=dict)
     """By digest of the model."""
 
 
-class TrainerFigures(Figures):
+class TrainerSnapshot(MetricsSnapshot):
     """What the trainer's first process answers at ``GET /progress``."""
 
     attempt: int = 0

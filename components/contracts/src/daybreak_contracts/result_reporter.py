@@ -1,4 +1,4 @@
-"""How a step in a pod hands result, error and progress to the operator: it patches keys of one ConfigMap.
+"""How a step in a pod reports result, error and progress to the operator: it patches keys of one ConfigMap.
 
 Owns the protocol (``<step>.json``, ``progress.json``) and its patience. Standard library only, for every image has it.
 Makes no object: the operator made the ConfigMap, and a Role that allows exactly this patch.
@@ -22,7 +22,7 @@ from typing import Any
 from daybreak_contracts import errors
 from daybreak_contracts.errors import TransientError, UserError
 
-HANDOVER = "DAYBREAK_HANDOVER"
+RESULTS_CONFIGMAP = "DAYBREAK_RESULTS_CONFIGMAP"
 """``<namespace>/<ConfigMap>``."""
 ACCOUNT_FOLDER = "DAYBREAK_ACCOUNT_FOLDER"
 """Where ``token`` and ``ca.crt`` lie, for pods that mount a token of their own; Kubernetes' place unless set."""
@@ -50,7 +50,7 @@ def key_of(step: str) -> str:
 
 
 @dataclass(frozen=True)
-class Clock:
+class RetryClock:
     """Time, as something to be given."""
 
     now: Callable[[], float] = time.monotonic
@@ -59,7 +59,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Handover:
+class StepResultReporter:
     """One ConfigMap, and how it is reached."""
 
     namespace: str
@@ -68,10 +68,10 @@ class Handover:
     """``https://host:port`` of the API server."""
     account: Path
     """Folder with ``token`` and ``ca.crt``; both are read anew for each request, because tokens are replaced."""
-    clock: Clock = Clock()
+    clock: RetryClock = RetryClock()
 
     def result(self, step: str, result: Mapping[str, Any]) -> None:
-        """Hand a result over, trying for ten minutes.
+        """Report a result, trying for ten minutes.
 
         A refusal or a result that is too large is a UserError; an API server that stays away is a TransientError.
         """
@@ -88,15 +88,15 @@ class Handover:
         self.failure(step, errors.document_of(error))
 
     def failure(self, step: str, document: Mapping[str, Any]) -> None:
-        """Hand an error over that is written down already (``errors.document_of``)."""
+        """Report an error that is written down already (``errors.document_of``)."""
         text = json.dumps({"error": _shortened(dict(document))})
         try:
             self._deliver({key_of(step): text}, PATIENCE_S)
         except errors.DaybreakError as failure:
-            print(f"{step}: its error could not be handed over: {failure}", file=sys.stderr)
+            print(f"{step}: its error could not be reported: {failure}", file=sys.stderr)
 
     def held(self, step: str) -> dict[str, Any] | None:
-        """Return what was handed over for a step, by a patch that changes nothing: no other right is needed."""
+        """Return what was reported for a step, by a patch that changes nothing: no other right is needed."""
         text = self._deliver({}, PATIENCE_S).get(key_of(step))
         return None if text is None else dict(json.loads(text))
 
@@ -165,7 +165,7 @@ def _explained(where: str, status: int, body: bytes) -> errors.DaybreakError:
         )
     if status == 404:
         return UserError(
-            f"{where}: is not there ({said}); its TrainingRun was deleted, or {HANDOVER} is wrong"
+            f"{where}: is not there ({said}); its TrainingRun was deleted, or {RESULTS_CONFIGMAP} is wrong"
         )
     if status == 401:
         return UserError(f"{where}: the API server does not accept the pod's token ({said})")
@@ -185,35 +185,37 @@ def _shortened(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def handover_of(
-    environment: Mapping[str, str], named: str = "", clock: Clock | None = None
-) -> Handover | None:
-    """Return the way that ``named`` or else the environment gives; None where nobody waits for a handover.
+def reporter_from(
+    environment: Mapping[str, str], named: str = "", clock: RetryClock | None = None
+) -> StepResultReporter | None:
+    """Return the way that ``named`` or else the environment gives; None where nobody waits for results.
 
     A name without the pod's own address of the API server is a UserError.
     """
-    target = named or environment.get(HANDOVER, "")
+    target = named or environment.get(RESULTS_CONFIGMAP, "")
     if not target:
         return None
     namespace, slash, name = target.partition("/")
     if not slash or not namespace or not name or "/" in name:
-        raise UserError(f"{HANDOVER} must be <namespace>/<ConfigMap>, got {target!r}")
+        raise UserError(f"{RESULTS_CONFIGMAP} must be <namespace>/<ConfigMap>, got {target!r}")
     host = environment.get("KUBERNETES_SERVICE_HOST")
     if not host:
-        raise UserError(f"{HANDOVER} is {target} but KUBERNETES_SERVICE_HOST is not set: this is no pod")
+        raise UserError(
+            f"{RESULTS_CONFIGMAP} is {target} but KUBERNETES_SERVICE_HOST is not set: this is no pod"
+        )
     port = environment.get("KUBERNETES_SERVICE_PORT_HTTPS") or environment.get(
         "KUBERNETES_SERVICE_PORT", "443"
     )
     server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     account = Path(environment.get(ACCOUNT_FOLDER, DEFAULT_ACCOUNT_FOLDER))
-    return Handover(namespace, name, server, account, clock or Clock())
+    return StepResultReporter(namespace, name, server, account, clock or RetryClock())
 
 
 class ProgressPoster:
-    """Hands the newest progress over from a thread of its own: a slow API server never slows a step."""
+    """Reports the newest progress from a thread of its own: a slow API server never slows a step."""
 
-    def __init__(self, handover: Handover, interval_s: float = PROGRESS_INTERVAL_S) -> None:
-        self._handover = handover
+    def __init__(self, reporter: StepResultReporter, interval_s: float = PROGRESS_INTERVAL_S) -> None:
+        self._reporter = reporter
         self._interval_s = interval_s
         self._newest: Mapping[str, Any] | None = None
         self._came = threading.Event()
@@ -222,10 +224,10 @@ class ProgressPoster:
 
     def __call__(self, state: Mapping[str, Any]) -> None:
         """Take progress: ``step``, ``activity``, ``done``, ``total``."""
-        self._newest = {**state, "updated": round(self._handover.clock.unix(), 1)}
+        self._newest = {**state, "updated": round(self._reporter.clock.unix(), 1)}
         self._came.set()
         if self._thread is None and not self._closed.is_set():
-            self._thread = threading.Thread(target=self._post, name="handover-progress", daemon=True)
+            self._thread = threading.Thread(target=self._post, name="step-progress", daemon=True)
             self._thread.start()
 
     def close(self) -> None:
@@ -241,10 +243,10 @@ class ProgressPoster:
             if self._closed.is_set() or self._newest is None:
                 return
             try:
-                self._handover.progress(self._newest)
+                self._reporter.progress(self._newest)
             except errors.DaybreakError as error:
                 if not told:  # once: the result will be offered anyhow, with more patience
-                    print(f"progress could not be handed over: {error}", file=sys.stderr)
+                    print(f"progress could not be reported: {error}", file=sys.stderr)
                 told = True
             if self._closed.wait(self._interval_s):
                 return
