@@ -12,6 +12,7 @@ RUN pip install --no-cache-dir uv==0.13.9
 # What the lock says first: our own code changes more often, and is a small layer of its own.
 COPY pyproject.toml uv.lock ./
 COPY components/contracts/pyproject.toml components/contracts/
+COPY components/model/pyproject.toml components/model/
 COPY components/data/pyproject.toml components/data/
 COPY components/train/pyproject.toml components/train/
 COPY components/evaluate/pyproject.toml components/evaluate/

@@ -46,11 +46,11 @@ def _stall() -> Row:
     """Measure how long the training waits for a checkpoint, beside the time that writing it takes."""
     import torch
 
+    from daybreak_model.llama.sizes import SIZES
     from daybreak_train import checkpoints
     from daybreak_train.checkpoint_writer import CheckpointWriter, Shelf
     from daybreak_train.model import Llama, ModelConfig
     from daybreak_train.run_state import Outcome, Trained, snapshot_of
-    from daybreak_train.sizes import SIZES
 
     model = Llama(ModelConfig(SIZES["10m"], 8192, 512))
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)

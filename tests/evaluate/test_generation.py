@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from daybreak_contracts import names
 from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_evaluate import attention, generation
-from daybreak_evaluate.generation import Model, nucleus, stream
+from daybreak_evaluate.generation import Model, draw, stream
 from daybreak_evaluate.suites.protocol import Prompt, Sampling
 
 PROMPTS = [Prompt(f"p{number}", "def function(first" * number + "\n    total") for number in (1, 2, 3, 5, 8)]
@@ -159,7 +159,7 @@ def test_nucleus_by_its_definition(
         if below > uniform * mass:
             expected = index
             break
-    drawn = nucleus(
+    drawn = draw(
         torch.tensor([logits], dtype=torch.float64), torch.tensor([uniform]).double(), temperature, top_p
     )
     assert drawn.tolist() == [expected]

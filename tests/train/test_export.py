@@ -15,9 +15,9 @@ from daybreak_contracts import artifacts, names, storage
 from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import ExportArgs
+from daybreak_model.llama.sizes import Dimensions
 from daybreak_train import export
 from daybreak_train.model import Llama, ModelConfig, initialise
-from daybreak_train.sizes import Dimensions
 
 DIMS = Dimensions(hidden_size=64, layers=3, heads=4, key_value_heads=2, intermediate_size=96)
 

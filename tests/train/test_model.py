@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from daybreak_model.llama.sizes import Dimensions
 from daybreak_train import model as models
 from daybreak_train.model import IGNORED, Llama, ModelConfig, initialise, linear_cross_entropy
-from daybreak_train.sizes import Dimensions
 
 DIMS = Dimensions(hidden_size=48, layers=3, heads=4, key_value_heads=2, intermediate_size=80)
 CONFIG = ModelConfig(DIMS, vocabulary_size=160, context_length=32)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import Training
+from daybreak_model.llama.sizes import SIZES
 from daybreak_train import planning
 from daybreak_train.planning import Budget
-from daybreak_train.sizes import SIZES
 
 
 @pytest.mark.parametrize(

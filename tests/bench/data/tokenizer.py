@@ -31,6 +31,7 @@ from daybreak_data.shards import mds
 from daybreak_data.shards import step as shards
 from daybreak_data.tokenizer import encoding
 from daybreak_data.tokenizer import step as tokenizer
+from daybreak_model.vocabulary import token_bytes
 from tests.bench.row import Row
 
 TRAIN_BYTES = 50_000_000
@@ -187,7 +188,7 @@ def _tiktoken(trained: str, folder: Path) -> dict[str, Any]:
         subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, str(home)], check=True)
         install = ["uv", "pip", "install", "--quiet", "--python", str(home / "bin" / "python"), "tiktoken"]
         subprocess.run(install, check=True)
-    table = encoding.token_bytes(trained)
+    table = token_bytes(trained, special_as_text=True)
     first = len(names.SPECIAL_TOKENS)
     (folder / "ranks.json").write_text(
         json.dumps([(table[place].hex(), place) for place in range(first, len(table))])

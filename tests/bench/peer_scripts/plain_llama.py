@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
+from daybreak_model.llama.sizes import SIZES, num_parameters
 from daybreak_train import planning
 from daybreak_train.export import llama_config
 from daybreak_train.model import Llama, ModelConfig, initialise
-from daybreak_train.sizes import SIZES, num_parameters
 
 VOCABULARY, CONTEXT, STEPS = 8192, 512, 8
 

@@ -27,6 +27,7 @@ from daybreak_data.shards import writer
 from daybreak_data.tables import reading
 from daybreak_data.tokenizer import encoding
 from daybreak_data.tokenizer import step as tokenizer
+from daybreak_model.vocabulary import token_bytes
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -120,7 +121,7 @@ def test_every_document_is_read_back_whole_and_held_out_repositories_are_not_tra
     rows = [*module_rows(), hostile, {"repository": "json", "path": "empty.py", "text": ""}]
     result = shards.run_shards(shard_args(write_documents(rows), tokenizer_uri, tmp_path), Progress("test"))
 
-    table = encoding.token_bytes(tokenizer_json)
+    table = token_bytes(tokenizer_json, special_as_text=True)
     found: dict[str, list[str]] = {}
     repositories: dict[str, set[str]] = {}
     told = json.loads((Path(result.uri) / "documents.json").read_text())

@@ -16,6 +16,7 @@ from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
 from daybreak_data.tokenizer import encoding
 from daybreak_data.tokenizer import step as tokenizer
+from daybreak_model.vocabulary import token_bytes
 
 
 def environment_code() -> list[str]:
@@ -48,7 +49,7 @@ TEXTS = st.lists(st.lists(PIECES, max_size=8).map("".join), max_size=5)
 @given(TEXTS)
 @settings(max_examples=300, deadline=None)
 def test_both_engines_agree_lose_nothing_and_make_no_special_token(texts: list[str]) -> None:
-    table = encoding.token_bytes(trained())
+    table = token_bytes(trained(), special_as_text=True)
     fast = encoding.encode_texts(encoder(encoding.AUTO), texts)
     reference = encoding.encode_texts(encoder(encoding.REFERENCE), texts)
     for text, ours, theirs in zip(texts, fast, reference, strict=True):
@@ -106,17 +107,9 @@ def test_a_tokenizer_that_the_fast_engine_does_not_take_is_encoded_by_the_refere
     assert loaded.engine == "tokenizers"
     assert loaded.reason.startswith("gigatoken does not take this tokenizer: ")
     ids = encoding.encode_texts(loaded, ["x12 = 3\n"])[0]
-    assert encoding.decode_bytes(encoding.token_bytes(trained()), ids) == b"x12 = 3\n"
+    assert encoding.decode_bytes(token_bytes(trained(), special_as_text=True), ids) == b"x12 = 3\n"
 
 
 def test_text_that_is_no_tokenizer_is_the_users_fault() -> None:
     with pytest.raises(UserError, match=r"not a tokenizer\.json that can be read"):
         encoding.load_encoder('{"model": 3}')
-
-
-def test_the_byte_alphabet_is_that_of_the_library() -> None:
-    from tokenizers.pre_tokenizers import ByteLevel
-
-    table = encoding.byte_alphabet()
-    assert sorted(table) == sorted(ByteLevel.alphabet())
-    assert sorted(table.values()) == list(range(256))

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from daybreak_contracts.errors import UserError
-from daybreak_serve.engine.llama import LlamaModel, shape_of
+from daybreak_model.llama.config import shape_of
+from daybreak_serve.engine.llama import LlamaModel
 from daybreak_serve.modelfolder import ModelFolder
 
 CONFIG = {

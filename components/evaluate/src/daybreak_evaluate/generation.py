@@ -25,6 +25,9 @@ from daybreak_contracts import names
 from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_evaluate import attention
 from daybreak_evaluate.suites.protocol import Prompt, Report, Sampling
+from daybreak_model.fim import PromptEncoder, order_of
+from daybreak_model.sampling import first_stop, nucleus
+from daybreak_model.vocabulary import TextEncoder, special_ids
 
 CACHE_BYTES = 512 << 20
 """Room for the keys and values of all batches that run at a time on the processor; a GPU gets eight times that."""
@@ -64,20 +67,19 @@ class Model:
             folder, dtype=dtype, local_files_only=True, attn_implementation=attention.register()
         )
         self.model.to(self.device).eval()
-        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self.tokenizer.encode_special_tokens = True  # text that spells a special token is text
-        self.context_length = int(self.model.config.max_position_embeddings)
-        self.end_of_text = self._special(names.END_OF_TEXT)
-        self.pad = self._special(names.FIM_PAD)
-        self._banned = self._banned_tokens()
-
-    def _special(self, token: str) -> int:
-        found = self.tokenizer.token_to_id(token)
-        if found is None:
+        tokenizer_json = (folder / "tokenizer.json").read_text(encoding="utf-8")
+        self.tokenizer = Tokenizer.from_str(tokenizer_json)
+        special = special_ids(tokenizer_json)
+        missing = [token for token in (names.END_OF_TEXT, names.FIM_PAD) if token not in special]
+        if missing:
             raise UserError(
-                f"the model's tokenizer has no {token}; use a tokenizer that this project trained"
+                f"the model's tokenizer has no {missing[0]}; use a tokenizer that this project trained"
             )
-        return int(found)
+        self._prompts = PromptEncoder(tokenizer_json, order_of(None, special))
+        self._encoder = TextEncoder(tokenizer_json)
+        self.context_length = int(self.model.config.max_position_embeddings)
+        self.end_of_text, self.pad = special[names.END_OF_TEXT], special[names.FIM_PAD]
+        self._banned = self._banned_tokens()
 
     def _banned_tokens(self) -> Tensor:
         """Special and spare tokens stand for no text: they are never drawn, the end of text excepted."""
@@ -96,18 +98,7 @@ class Model:
 
     def encode(self, prompt: Prompt, limit: int) -> list[int]:
         """Return a prompt's tokens, cut to what stands nearest to the cursor."""
-        prefix = self._tokens(prompt.prefix)
-        if prompt.suffix is None:
-            return prefix[-limit:] or [self.end_of_text]
-        suffix = self._tokens(prompt.suffix)
-        room = limit - 3
-        kept = min(len(suffix), max(room // 4, room - len(prefix)))
-        prefix = prefix[max(0, len(prefix) - (room - kept)) :]
-        marks = [self._special(token) for token in (names.FIM_PREFIX, names.FIM_SUFFIX, names.FIM_MIDDLE)]
-        return [marks[0], *prefix, marks[1], *suffix[:kept], marks[2]]
-
-    def _tokens(self, text: str) -> list[int]:
-        return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
+        return list(self._prompts.compose(prompt.prefix, prompt.suffix, limit).token_ids)
 
     def complete(self, prompts: Sequence[Prompt], sampling: Sampling, report: Report) -> list[list[str]]:
         """Return ``num_samples`` completions for each prompt, longest prompts first inside."""
@@ -208,7 +199,7 @@ class Model:
         if sampling.temperature == 0:
             return logits.argmax(-1)
         uniforms = torch.tensor([row.uniforms[step] for row in alive], device=logits.device)
-        return nucleus(logits, uniforms, sampling.temperature, sampling.top_p)
+        return draw(logits, uniforms, sampling.temperature, sampling.top_p)
 
     def _append(self, alive: Sequence[Row], chosen: Sequence[int], step: int, sampling: Sampling) -> None:
         look = step % CHECK_STOPS_EVERY == CHECK_STOPS_EVERY - 1
@@ -221,12 +212,11 @@ class Model:
             row.tokens.append(token)
             if look:
                 text = self.decode(row.tokens)
-                row.done = any(word in text for word in sampling.stop)
+                row.done = first_stop(text, sampling.stop) is not None
 
     def _text(self, row: Row, sampling: Sampling) -> str:
         text = self.decode(row.tokens)
-        ends = [text.find(word) for word in sampling.stop if word in text]
-        return text[: min(ends)] if ends else text
+        return text[: first_stop(text, sampling.stop)]
 
     @torch.inference_mode()
     def surprise(self, prompts: Sequence[Prompt], answers: Sequence[str], report: Report) -> float:
@@ -235,7 +225,7 @@ class Model:
         with one_torch_thread():
             for done, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
                 report("probing", done, len(prompts))
-                wanted = self._tokens(answer)
+                wanted = self._encoder.encode(answer)
                 limit = min(self.context_length, PROBE_TOKENS) - len(wanted)
                 if wanted and limit >= MIN_PROBE_PROMPT:
                     total += self._surprise_of(self.encode(prompt, limit), wanted)
@@ -274,20 +264,16 @@ def stream(seed: int, key: str, number: int, length: int) -> NDArray[np.float64]
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little"))).random(length)
 
 
-def nucleus(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float) -> Tensor:
-    """Draw from the smallest set of tokens with at least ``top_p`` of the mass (Holtzman et al. 2019).
+def draw(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float) -> Tensor:
+    """Draw one token a row by nucleus sampling.
 
-    ``logits`` (batch, vocabulary), ``uniforms`` (batch,) in [0, 1): the inverse of the cumulative distribution.
+    ``logits`` (batch, vocabulary), ``uniforms`` (batch,) in [0, 1).
     """
     chances, order = torch.softmax(logits.double() / temperature, -1).sort(
         stable=True, dim=-1, descending=True
     )
-    cumulative = chances.cumsum(-1)
-    chances = chances.masked_fill(cumulative - chances >= top_p, 0.0)
-    cumulative = chances.cumsum(-1)
-    threshold = uniforms.double()[:, None] * cumulative[:, -1:]
-    position = (cumulative <= threshold).sum(-1).clamp(max=logits.shape[-1] - 1)
-    drawn: Tensor = order.gather(-1, position[:, None])[:, 0]
+    place = nucleus(chances, uniforms.double(), top_p)
+    drawn: Tensor = order.gather(-1, place[:, None])[:, 0]
     return drawn
 
 

@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from daybreak_contracts import artifacts
-from daybreak_serve.modelfolder import FillInTheMiddle, ModelFolder
+from daybreak_model.fim import FimOrder
+from daybreak_serve.modelfolder import ModelFolder
 
 
 class ModelCard(BaseModel):
@@ -26,7 +27,7 @@ class ModelCard(BaseModel):
     """Of the files' bytes; a deployment may name its model by either."""
     context_length: int = Field(ge=16)
     vocabulary_size: int = Field(ge=1)
-    fim: FillInTheMiddle
+    fim: FimOrder
     max_concurrency: int = Field(ge=1)
     """Requests that this engine works at at once."""
     golden_prompt_ids: tuple[int, ...] = ()

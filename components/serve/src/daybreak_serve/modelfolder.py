@@ -5,16 +5,18 @@ Owns what serving must know of a model (context, end tokens, fill-in-the-middle)
 
 from __future__ import annotations
 
-import json
 import shutil
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
-from daybreak_contracts import artifacts, names, storage
+from daybreak_contracts import artifacts, storage
 from daybreak_contracts.errors import UserError
+from daybreak_model.fim import FimOrder, order_of
+from daybreak_model.llama.config import ARCHITECTURES, OBJECTIVE_KEY
+from daybreak_model.vocabulary import special_ids
 
 PICKLE_SUFFIXES = frozenset(
     {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".msgpack", ".npy"}
@@ -23,11 +25,7 @@ PICKLE_SUFFIXES = frozenset(
 
 WEIGHTS = "model.safetensors"
 GOLDEN = "golden.json"
-OBJECTIVE_KEY = "daybreak_objective"
-"""Key of ``config.json``: ``nextToken``, ``fillInTheMiddle`` or ``ul2``, as in the manifest."""
 REQUIRED = ("config.json", WEIGHTS, "tokenizer.json")
-
-FillInTheMiddle = Literal["None", "PSM", "SPM"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class ModelFolder:
     vocabulary_size: int
     end_ids: frozenset[int]
     golden: Golden | None
-    fim: FillInTheMiddle
+    fim: FimOrder
     """The order of a fill-in-the-middle prompt; None: the model never learned one."""
 
 
@@ -120,10 +118,8 @@ def _fetch(uri: str, manifest: artifacts.Manifest, cache_dir: Path) -> Path:
 def _read(path: Path, digest: str, files: tuple[str, ...]) -> ModelFolder:
     config = storage.read_json(str(path / "config.json"))
     architectures = config.get("architectures") or []
-    if architectures != ["LlamaForCausalLM"]:
-        raise UserError(
-            f"{path}/config.json: architectures must be ['LlamaForCausalLM'], got {architectures}"
-        )
+    if architectures != ARCHITECTURES:
+        raise UserError(f"{path}/config.json: architectures must be {ARCHITECTURES}, got {architectures}")
     generation = {}
     if "generation_config.json" in files:
         generation = storage.read_json(str(path / "generation_config.json"))
@@ -136,7 +132,7 @@ def _read(path: Path, digest: str, files: tuple[str, ...]) -> ModelFolder:
         vocabulary_size=int(config["vocab_size"]),
         end_ids=ends,
         golden=read_golden(path, ends),
-        fim=fim_of(
+        fim=order_of(
             config.get(OBJECTIVE_KEY), special_ids((path / "tokenizer.json").read_text(encoding="utf-8"))
         ),
     )
@@ -169,19 +165,3 @@ def _ids_of(path: Path, document: Any, key: str) -> list[int]:
     if not isinstance(ids, list) or not ids or not all(isinstance(token, int) for token in ids):
         raise UserError(f"{path}: {key} must be a list of token ids, export the model again")
     return ids
-
-
-def fim_of(objective: str | None, special: Mapping[str, int]) -> FillInTheMiddle:
-    """Return the order to ask a model in. A model that does not say how it was trained is believed to fill in
-    if its tokenizer has the tokens; UL2's denoisers are not fill-in-the-middle.
-    """
-    has_tokens = all(name in special for name in (names.FIM_PREFIX, names.FIM_SUFFIX, names.FIM_MIDDLE))
-    return "PSM" if has_tokens and objective in (None, "fillInTheMiddle") else "None"
-
-
-def special_ids(tokenizer: str) -> dict[str, int]:
-    """Return the ids of the special tokens that serving composes prompts with, from the text of tokenizer.json."""
-    document = json.loads(tokenizer)
-    added = {entry["content"]: int(entry["id"]) for entry in document.get("added_tokens", ())}
-    wanted = (names.END_OF_TEXT, names.FIM_PREFIX, names.FIM_MIDDLE, names.FIM_SUFFIX)
-    return {name: added[name] for name in wanted if name in added}

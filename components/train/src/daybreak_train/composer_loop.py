@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from daybreak_model.llama.sizes import num_parameters
 from daybreak_train import planning
 from daybreak_train.callbacks import Plan, Recorders, StepCallback
 from daybreak_train.data_loading import Collator, Position, TrainStream, held_out_batches
@@ -23,7 +24,6 @@ from daybreak_train.model import IGNORED, Llama
 from daybreak_train.objectives import NextToken, objective_for
 from daybreak_train.run import Run
 from daybreak_train.run_state import Standing, Trained, collective_device
-from daybreak_train.sizes import num_parameters
 
 composer = import_composer()
 

@@ -6,7 +6,6 @@ tokens are compared before anything is committed, and a golden completion goes w
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from daybreak_contracts.artifacts import Manifest
 from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import ExportArgs, ExportResult
+from daybreak_model.llama.config import OBJECTIVE_KEY, llama_config
+from daybreak_model.vocabulary import special_ids
 
 CODE_VERSION = 2
 GOLDEN = "golden.json"
@@ -73,8 +74,10 @@ def _write_folder(
     progress.report("writing the model folder")
     _write_weights(model, staging)
     token_ids = _token_ids(staging / "tokenizer.json")
-    config = {**llama_config(model.config, token_ids), "daybreak_objective": objective_of(args.trained)}
-    storage.write_json(str(staging / "config.json"), config)
+    own = model.config
+    config = llama_config(own.dims, own.vocabulary_size, own.context_length, token_ids)
+    objective = {OBJECTIVE_KEY: objective_of(args.trained)}
+    storage.write_json(str(staging / "config.json"), {**config, **objective})
     storage.write_json(str(staging / "generation_config.json"), _generation_config(token_ids))
     progress.report("comparing with transformers")
     storage.write_json(str(staging / GOLDEN), prove(model, staging))
@@ -85,8 +88,8 @@ def load_trained(uri: str) -> Any:
     """Return the ``Llama`` of a train artifact, in fp32 on the CPU."""
     from safetensors.torch import load
 
+    from daybreak_model.llama.sizes import Dimensions
     from daybreak_train.model import Llama, ModelConfig
-    from daybreak_train.sizes import Dimensions
 
     try:
         described = storage.read_json(storage.join(uri, "model.json"))
@@ -108,39 +111,6 @@ def objective_of(uri: str) -> str:
     return "fillInTheMiddle" if wanted is not None and float(wanted["rate"]) > 0 else "nextToken"
 
 
-def llama_config(config: Any, token_ids: dict[str, int]) -> dict[str, Any]:
-    """Return the ``config.json`` of a ``LlamaForCausalLM`` for a ``ModelConfig``."""
-    from daybreak_train.sizes import NORM_EPSILON, rope_theta
-
-    dims = config.dims
-    return {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "vocab_size": config.vocabulary_size,
-        "hidden_size": dims.hidden_size,
-        "intermediate_size": dims.intermediate_size,
-        "num_hidden_layers": dims.layers,
-        "num_attention_heads": dims.heads,
-        "num_key_value_heads": dims.key_value_heads,
-        "head_dim": dims.head_size,
-        "hidden_act": "silu",
-        "max_position_embeddings": config.context_length,
-        "rms_norm_eps": NORM_EPSILON,
-        "rope_theta": rope_theta(config.context_length),
-        "rope_scaling": None,
-        "attention_bias": False,
-        "attention_dropout": 0.0,
-        "mlp_bias": False,
-        "tie_word_embeddings": True,
-        "initializer_range": 0.02,
-        "use_cache": True,
-        "torch_dtype": "float32",
-        "bos_token_id": token_ids[names.END_OF_TEXT],
-        "eos_token_id": token_ids[names.END_OF_TEXT],
-        "pad_token_id": token_ids[names.FIM_PAD],
-    }
-
-
 def _generation_config(token_ids: dict[str, int]) -> dict[str, Any]:
     return {
         "bos_token_id": token_ids[names.END_OF_TEXT],
@@ -151,43 +121,20 @@ def _generation_config(token_ids: dict[str, int]) -> dict[str, Any]:
 
 
 def _token_ids(tokenizer_file: Path) -> dict[str, int]:
-    added = json.loads(tokenizer_file.read_text())["added_tokens"]
-    found = {token["content"]: int(token["id"]) for token in added}
+    found = special_ids(tokenizer_file.read_text(encoding="utf-8"))
     missing = {names.END_OF_TEXT, names.FIM_PAD} - found.keys()
     if missing:
         raise UserError(f"the tokenizer has no token {sorted(missing)[0]}")
     return found
 
 
-def llama_state(model: Any) -> dict[str, Any]:
-    """Return the weights under transformers' names: the fused matrices taken apart again."""
-    dims = model.config.dims
-    query, shared = dims.hidden_size, dims.key_value_heads * dims.head_size
-    own = model.state_dict()
-    out = {"model.embed_tokens.weight": own["embedding.weight"], "model.norm.weight": own["norm.weight"]}
-    for index in range(dims.layers):
-        here, there = f"layers.{index}.", f"model.layers.{index}."
-        q, k, v = own[here + "attention.qkv.weight"].split((query, shared, shared))
-        gate, up = own[here + "feed_forward.gate_up.weight"].chunk(2)
-        parts = {
-            "self_attn.q_proj": q,
-            "self_attn.k_proj": k,
-            "self_attn.v_proj": v,
-            "self_attn.o_proj": own[here + "attention.out.weight"],
-            "mlp.gate_proj": gate,
-            "mlp.up_proj": up,
-            "mlp.down_proj": own[here + "feed_forward.down.weight"],
-            "input_layernorm": own[here + "attention_norm.weight"],
-            "post_attention_layernorm": own[here + "feed_forward_norm.weight"],
-        }
-        out.update({f"{there}{name}.weight": value for name, value in parts.items()})
-    return {name: value.detach().clone().contiguous() for name, value in out.items()}
-
-
 def _write_weights(model: Any, staging: Path) -> None:
     from safetensors.torch import save_file
 
-    save_file(llama_state(model), staging / "model.safetensors", metadata={"format": "pt"})
+    from daybreak_model.llama.weights import to_transformers
+
+    state = to_transformers(model.state_dict(), model.config.dims)
+    save_file(state, staging / "model.safetensors", metadata={"format": "pt"})
 
 
 def prove(model: Any, folder: Path) -> dict[str, Any]:

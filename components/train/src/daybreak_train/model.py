@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from daybreak_train.sizes import NORM_EPSILON, Dimensions, rope_theta
+from daybreak_model.llama.layers import rms_norm, rotary_tables, rotate, swiglu
+from daybreak_model.llama.sizes import INIT_STANDARD_DEVIATION, NORM_EPSILON, Dimensions, rope_theta
 
 IGNORED = -100
 """Label of a position that is not trained on (the convention of ``cross_entropy``)."""
-INIT_STANDARD_DEVIATION = 0.02
 LONGEST_MASK = 4096
 """Longer contexts are trained plain causal: a mask grows with the square of the context."""
 LOGITS_IN_A_CHUNK = {"cpu": 1 << 22, "cuda": 1 << 27}
@@ -49,7 +49,7 @@ class ModelConfig:
 
 
 class RMSNorm(nn.Module):
-    """``x / sqrt(mean(x^2) + eps) * weight`` over the last axis, in fp32 (Zhang and Sennrich 2019)."""
+    """``rms_norm`` with a weight that is learned."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -57,9 +57,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise ``x`` of shape (..., size)."""
-        wide = x.float()
-        scale = torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + NORM_EPSILON)
-        return (wide * scale).to(x.dtype) * self.weight.to(x.dtype)
+        return rms_norm(x, self.weight, NORM_EPSILON)
 
 
 class Attention(nn.Module):
@@ -88,18 +86,8 @@ class Attention(nn.Module):
         return out
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn pairs (i, i + half) of each head by the position's angle (Su et al. 2021, in Llama's layout).
-
-    ``x`` is (batch, tokens, heads, head size), ``cos`` and ``sin`` are (tokens, 1, head size / 2).
-    """
-    first, second = x.chunk(2, dim=-1)
-    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
-
-
 class FeedForward(nn.Module):
-    """SwiGLU: ``down(silu(gate(x)) * up(x))`` (Shazeer 2020)."""
+    """``swiglu`` with weights that are learned."""
 
     def __init__(self, dims: Dimensions) -> None:
         super().__init__()
@@ -108,9 +96,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., hidden) to (..., hidden)."""
-        gate, up = self.gate_up(x).chunk(2, dim=-1)
-        out: Tensor = self.down(functional.silu(gate) * up)
-        return out
+        return swiglu(x, self.gate_up.weight, self.down.weight)
 
 
 class Block(nn.Module):
@@ -143,9 +129,12 @@ class Llama(nn.Module):
         self.embedding = nn.Embedding(config.vocabulary_size, dims.hidden_size)
         self.layers = nn.ModuleList(Block(dims) for _ in range(dims.layers))
         self.norm = RMSNorm(dims.hidden_size)
-        cos, sin = rotary_tables(dims.head_size, config.context_length)
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
+        theta = rope_theta(config.context_length)
+        cos, sin = rotary_tables(dims.head_size, config.context_length, theta)
+        self.register_buffer(
+            "cos", cos.unsqueeze(1), persistent=False
+        )  # (tokens, 1, half): the same for all heads
+        self.register_buffer("sin", sin.unsqueeze(1), persistent=False)
 
     def hidden(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the last hidden states (batch, tokens, hidden) of ids (batch, tokens)."""
@@ -181,14 +170,6 @@ def document_mask(tokens: Tensor, end_of_text: int) -> Tensor:
     document = ends.cumsum(1) - ends.long()
     same = document.unsqueeze(2) == document.unsqueeze(1)
     return same.tril().unsqueeze(1)
-
-
-def rotary_tables(head_size: int, context_length: int) -> tuple[Tensor, Tensor]:
-    """Return cos and sin of shape (context, 1, head size / 2), angles as in Su et al. 2021."""
-    half = torch.arange(0, head_size, 2, dtype=torch.int64).float() / head_size
-    frequencies = 1.0 / (rope_theta(context_length) ** half)
-    angles = torch.outer(torch.arange(context_length).float(), frequencies)
-    return angles.cos().unsqueeze(1), angles.sin().unsqueeze(1)
 
 
 def initialise(model: Llama, seed: int) -> None:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import Objective as ObjectiveSpec
+from daybreak_model.vocabulary import TextEncoder, special_ids, token_bytes
 
 IGNORED = -100
 """Label of a position that is not trained on."""
@@ -76,9 +77,9 @@ class TokenCodec:
     """
 
     def __init__(self, tokenizer: Any) -> None:
-        """Take a ``tokenizers.Tokenizer`` of its own: it is set to read special tokens as plain text."""
-        tokenizer.encode_special_tokens = True
-        self._tokenizer = tokenizer
+        """Take a ``tokenizers.Tokenizer``."""
+        tokenizer_json = str(tokenizer.to_str())
+        self._encoder = TextEncoder(tokenizer_json)
         added: Mapping[int, Any] = tokenizer.get_added_tokens_decoder()
         if len(added) > _NUM_ATOMS:
             raise UserError(
@@ -86,11 +87,8 @@ class TokenCodec:
             )
         self._atom_ids = sorted(added)
         atom_of = {token: chr(_FIRST_ATOM + index) for index, token in enumerate(self._atom_ids)}
-        characters = _byte_of_character()
-        self._pieces: dict[int, bytes | str] = dict(atom_of)
-        for text, token in tokenizer.get_vocab().items():
-            if token not in atom_of:
-                self._pieces[token] = bytes(characters[character] for character in text)
+        table = token_bytes(tokenizer_json, special_as_text=True)
+        self._pieces: dict[int, bytes | str] = {**dict(enumerate(table)), **atom_of}
 
     def decode(self, ids: Sequence[int]) -> str | None:
         """Return the text, added tokens as single surrogates; None when the bytes are not whole characters."""
@@ -116,17 +114,8 @@ class TokenCodec:
             if len(part) == 1 and _FIRST_ATOM <= ord(part) < _FIRST_ATOM + _NUM_ATOMS:
                 ids.append(self._atom_ids[ord(part) - _FIRST_ATOM])
             elif part:
-                ids.extend(self._tokenizer.encode(part, add_special_tokens=False).ids)
+                ids.extend(self._encoder.encode(part))
         return ids
-
-
-def _byte_of_character() -> dict[str, int]:
-    """Return the byte that each letter of a byte-level vocabulary stands for (the published GPT-2 table)."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    table = {chr(byte): byte for byte in printable}
-    others = [byte for byte in range(256) if byte not in set(printable)]
-    table.update({chr(256 + index): byte for index, byte in enumerate(others)})
-    return table
 
 
 @dataclass(frozen=True)
@@ -232,7 +221,7 @@ def objective_for(spec: ObjectiveSpec, tokenizer: Any, seed: int) -> Objective:
     wanted = spec.fill_in_the_middle
     if wanted is None or float(wanted.rate) <= 0:
         return NextToken()
-    sentinels = Sentinels.of({name: tokenizer.token_to_id(name) for name in _known(tokenizer)})
+    sentinels = Sentinels.of(special_ids(str(tokenizer.to_str())))
     return FillInTheMiddle(
         codec=TokenCodec(tokenizer),
         sentinels=sentinels,
@@ -240,7 +229,3 @@ def objective_for(spec: ObjectiveSpec, tokenizer: Any, seed: int) -> Objective:
         spm_share=float(wanted.spm_share),
         seed=seed,
     )
-
-
-def _known(tokenizer: Any) -> list[str]:
-    return [name for name in names.SPECIAL_TOKENS if tokenizer.token_to_id(name) is not None]

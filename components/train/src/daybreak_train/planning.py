@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import Training
-from daybreak_train.sizes import Dimensions
+from daybreak_model.llama.sizes import Dimensions
 
 TOKENS_PER_PARAMETER = 20
 """Hoffmann et al. 2022 (arXiv 2203.15556), when the manifest gives no length."""

@@ -24,6 +24,7 @@ from daybreak_contracts import artifacts, names, storage
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import TrainArgs, TrainResult
+from daybreak_model.llama.sizes import dimensions_of, flops_per_token, num_parameters
 from daybreak_train import checkpoints, environment, planning, shared_memory
 from daybreak_train.callbacks import Plan, Recorders, peak_memory_bytes
 from daybreak_train.checkpoint_writer import CheckpointWriter, Shelf
@@ -46,7 +47,6 @@ from daybreak_train.run_state import (
     restore,
     shared_by_leader,
 )
-from daybreak_train.sizes import dimensions_of, flops_per_token, num_parameters
 from daybreak_train.tracking import RunIdentity, Tracker
 
 composer = import_composer()

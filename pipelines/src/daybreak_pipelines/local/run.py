@@ -157,7 +157,7 @@ def _values(runner: Runner, completions: list[report.Completion]) -> report.Valu
 
 
 def _needs(tokenizer: steps.TokenizerResult) -> list[Need]:
-    from daybreak_train.sizes import SIZES, num_parameters
+    from daybreak_model.llama.sizes import SIZES, num_parameters
 
     ratios = tokenizer.bytes_per_token.values()
     bytes_per_token = sum(ratios) / len(ratios) if ratios else 3.5

@@ -7,7 +7,6 @@ only while it agrees with the reference and gives every byte back. Trains nothin
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daybreak_contracts.errors import UserError
+from daybreak_model.vocabulary import without_special_tokens
 
 Ids = npt.NDArray[np.uint32]
 
@@ -59,14 +59,6 @@ class Encoder:
     """`gigatoken.Tokenizer` or None."""
 
 
-def plain_json(tokenizer_json: str) -> str:
-    """Return the same tokenizer without its special tokens: their spelling is ordinary text to it."""
-    document = json.loads(tokenizer_json)
-    document["added_tokens"] = []
-    document["truncation"] = document["padding"] = document["post_processor"] = None
-    return json.dumps(document, ensure_ascii=False)
-
-
 def load_encoder(tokenizer_json: str, engine: str = AUTO, probes: Sequence[str] = PROBES) -> Encoder:
     """Return an encoder for the text of a ``tokenizer.json``; text that is no tokenizer is a UserError.
 
@@ -75,7 +67,7 @@ def load_encoder(tokenizer_json: str, engine: str = AUTO, probes: Sequence[str] 
     import tokenizers
 
     try:
-        plain = plain_json(tokenizer_json)
+        plain = without_special_tokens(tokenizer_json)
         reference = tokenizers.Tokenizer.from_str(plain)
     except Exception as error:  # tokenizers raises nothing more exact, whatever the fault of the file
         raise UserError(f"not a tokenizer.json that can be read: {error}") from error
@@ -138,27 +130,6 @@ def _encode_reference(encoder: Encoder, texts: Sequence[str]) -> list[Ids]:
     return [np.array(row.ids, dtype=np.uint32) for row in rows]
 
 
-def token_bytes(tokenizer_json: str) -> list[bytes]:
-    """Return the bytes of every token by id; a special token's are those of its spelling."""
-    document = json.loads(tokenizer_json)
-    special = {token["id"]: token["content"].encode() for token in document["added_tokens"]}
-    alphabet = byte_alphabet()
-    words = {index: word for word, index in document["model"]["vocab"].items()}
-    size = max([*special, *words]) + 1
-    return [special[i] if i in special else bytes(alphabet[c] for c in words[i]) for i in range(size)]
-
-
 def decode_bytes(table: Sequence[bytes], ids: Sequence[int] | Ids) -> bytes:
-    """Return the bytes that ids stand for, by the table of ``token_bytes``."""
+    """Return the bytes that ids stand for, by the table of ``vocabulary.token_bytes``."""
     return b"".join(table[index] for index in ids)
-
-
-def byte_alphabet() -> dict[str, int]:
-    """Return GPT-2's character for each byte, as character to byte.
-
-    Printable Latin-1 stands for itself, the other 68 bytes are shifted above U+0100 (openai/gpt-2, encoder.py).
-    """
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    table = {chr(byte): byte for byte in printable}
-    return table | {chr(0x100 + index): byte for index, byte in enumerate(others)}

@@ -24,6 +24,7 @@ from daybreak_contracts.steps import TokenizerArgs, TokenizerResult
 from daybreak_data.tables import reading
 from daybreak_data.tokenizer import encoding
 from daybreak_data.tokenizer.sample import Index, TokenizerSample, plan_sample
+from daybreak_model.vocabulary import token_bytes
 
 CODE_VERSION = 1
 
@@ -290,7 +291,7 @@ def _check_reused(location: str, text: str) -> None:
     try:
         encoder = encoding.load_encoder(text, engine=encoding.REFERENCE)
         ids = {token["content"]: token["id"] for token in json.loads(text)["added_tokens"]}
-        table = encoding.token_bytes(text)
+        table = token_bytes(text, special_as_text=True)
     except (UserError, KeyError, TypeError) as error:
         raise UserError(f"{location}: not a byte-level {TOKENIZER_FILE} ({error!s})") from error
     for place, token in enumerate(names.SPECIAL_TOKENS):

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as triton
 
+from daybreak_model.vocabulary import token_bytes
 from daybreak_serve.engine import protocol
-from daybreak_serve.engine.detokenize import token_bytes
 from daybreak_serve.engine.protocol import Chunk
 from daybreak_serve.engine.scheduler import Counters, Engine, LanguageModel
 
@@ -146,10 +146,10 @@ class EngineMetrics:
 
 def build_engine(folder: Path, parameters: dict[str, str], model: LanguageModel) -> Engine:
     """Return the engine for a model folder and the parameters of its config.pbtxt."""
-    tokenizer = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    tokenizer = (folder / "tokenizer.json").read_text(encoding="utf-8")
     return Engine(
         model,
-        token_bytes(tokenizer),
+        token_bytes(tokenizer, special_as_text=False),
         frozenset(int(token) for token in parameters["end_ids"].split(",") if token),
         clock=time.monotonic,
         new_seed=lambda: random.SystemRandom().getrandbits(32),

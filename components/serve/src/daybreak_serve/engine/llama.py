@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from daybreak_contracts.errors import UserError
+from daybreak_model.llama.config import LlamaShape, shape_of
+from daybreak_model.llama.layers import rms_norm, rotary_tables, rotate, swiglu
+from daybreak_model.llama.weights import layer_of
 
 MIN_REUSED = 16
 """Tokens; a shorter common start is not worth the bookkeeping."""
@@ -29,62 +29,10 @@ CACHE_STEP = 256
 """Tokens by which a cache grows."""
 
 
-@dataclass(frozen=True)
-class Shape:
-    """What ``config.json`` says of a plain Llama."""
-
-    layers: int
-    heads: int
-    key_value_heads: int
-    head_size: int
-    vocabulary_size: int
-    context_length: int
-    norm_epsilon: float
-    rope_theta: float
-    is_tied: bool
-
-
-def shape_of(config: Mapping[str, Any]) -> Shape:
-    """Return the shape of a plain Llama; a config that asks for more is a UserError that names the key."""
-    plain: dict[str, tuple[Any, ...]] = {
-        "hidden_act": ("silu",),
-        "attention_bias": (False, None),
-        "mlp_bias": (False, None),
-        "rope_scaling": (None,),
-    }
-    for key, accepted in plain.items():
-        if config.get(key, accepted[0]) not in accepted:
-            raise UserError(f"config.json: {key}={config[key]!r} is not served on CPU, use TritonVLLM")
-    heads = int(config["num_attention_heads"])
-    return Shape(
-        layers=int(config["num_hidden_layers"]),
-        heads=heads,
-        key_value_heads=int(config.get("num_key_value_heads") or heads),
-        head_size=int(config.get("head_dim") or config["hidden_size"] // heads),
-        vocabulary_size=int(config["vocab_size"]),
-        context_length=int(config["max_position_embeddings"]),
-        norm_epsilon=float(config["rms_norm_eps"]),
-        rope_theta=float(config.get("rope_theta", 10_000.0)),
-        is_tied=bool(config.get("tie_word_embeddings", False)),
-    )
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """Weights of one layer; queries, keys and values in one matrix, gate and up in another: fewer, larger calls."""
-
-    attention_norm: Tensor
-    qkv: Tensor
-    out: Tensor
-    feed_forward_norm: Tensor
-    gate_up: Tensor
-    down: Tensor
-
-
 class Cache:
     """Keys and values of one request, ``(2, layers, key-value heads, capacity, head size)``, and its length."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: LlamaShape) -> None:
         self.length = 0
         self._values = torch.empty(2, shape.layers, shape.key_value_heads, 0, shape.head_size)
 
@@ -115,8 +63,9 @@ class LlamaModel:
         self._embedding = weights["model.embed_tokens.weight"]
         self._norm = weights["model.norm.weight"]
         self._head = self._embedding if self._shape.is_tied else weights["lm_head.weight"]
-        self._layers = [_layer_of(weights, index) for index in range(self._shape.layers)]
-        self._cos, self._sin = rotations(self._shape)
+        self._layers = [layer_of(weights, index) for index in range(self._shape.layers)]
+        shape = self._shape
+        self._cos, self._sin = rotary_tables(shape.head_size, shape.context_length, shape.rope_theta)
         self._kept: OrderedDict[tuple[int, ...], Cache] = OrderedDict()
         self._num_kept = kept_caches
         self.context_length = self._shape.context_length
@@ -143,10 +92,7 @@ class LlamaModel:
             mask = causal_mask(begin, end) if len(token_ids) > 1 else None
             for index, layer in enumerate(self._layers):
                 x = x + self._attend(index, self._normed(x, layer.attention_norm), cache, turn, mask)
-                gate, up = functional.linear(self._normed(x, layer.feed_forward_norm), layer.gate_up).chunk(
-                    2, -1
-                )
-                x = x + functional.linear(functional.silu(gate) * up, layer.down)
+                x = x + swiglu(self._normed(x, layer.feed_forward_norm), layer.gate_up, layer.down)
             cache.length = end
             logits: NDArray[np.float32] = functional.linear(
                 self._normed(x[-1], self._norm), self._head
@@ -162,7 +108,7 @@ class LlamaModel:
             self._kept.popitem(last=False)
 
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
-        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + self._shape.norm_epsilon) * weight
+        return rms_norm(x, weight, self._shape.norm_epsilon)
 
     def _attend(
         self, index: int, x: Tensor, cache: Cache, turn: tuple[Tensor, Tensor], mask: Tensor | None
@@ -179,33 +125,6 @@ class LlamaModel:
             scores = (scores.view(heads, groups, tokens, -1) + mask).view(heads, groups * tokens, -1)
         mixed = torch.bmm(scores.softmax(-1), values).view(shape.heads, tokens, shape.head_size)
         return functional.linear(mixed.transpose(0, 1).reshape(tokens, -1), self._layers[index].out)
-
-
-def _layer_of(weights: Mapping[str, Tensor], index: int) -> _Layer:
-    def named(name: str) -> Tensor:
-        return weights[f"model.layers.{index}.{name}.weight"]
-
-    return _Layer(
-        attention_norm=named("input_layernorm"),
-        qkv=torch.cat([named(f"self_attn.{name}_proj") for name in "qkv"]),
-        out=named("self_attn.o_proj"),
-        feed_forward_norm=named("post_attention_layernorm"),
-        gate_up=torch.cat([named("mlp.gate_proj"), named("mlp.up_proj")]),
-        down=named("mlp.down_proj"),
-    )
-
-
-def rotations(shape: Shape) -> tuple[Tensor, Tensor]:
-    """Return cosine and sine of every position, ``(context, head size / 2)`` (arXiv 2104.09864, base theta)."""
-    exponents = torch.arange(0, shape.head_size, 2, dtype=torch.float32) / shape.head_size
-    angles = torch.outer(torch.arange(shape.context_length).float(), 1.0 / shape.rope_theta**exponents)
-    return angles.cos(), angles.sin()
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate ``x`` (heads, tokens, head size); pairs are the two halves, as in transformers' Llama."""
-    first, second = x.chunk(2, -1)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
 
 
 def causal_mask(begin: int, end: int) -> Tensor:

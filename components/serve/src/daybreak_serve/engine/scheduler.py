@@ -15,10 +15,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from daybreak_model.sampling import StopScanner, choose
 from daybreak_serve.engine.detokenize import Detokenizer
 from daybreak_serve.engine.protocol import Chunk, FinishReason, Options
-from daybreak_serve.engine.sampling import choose
-from daybreak_serve.engine.stopping import StopScanner
 
 FULL_GROUP = 4
 PATIENT_GROUP = 2

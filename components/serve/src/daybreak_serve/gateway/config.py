@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from daybreak_contracts import storage
 from daybreak_contracts.errors import UserError
-from daybreak_serve.modelfolder import FillInTheMiddle
+from daybreak_model.fim import FimOrder
 
 
 class GatewaySettings(BaseModel):
@@ -48,7 +48,7 @@ class GatewayConfig(GatewaySettings):
     golden_prompt_ids: tuple[int, ...] = ()
     golden_token_ids: tuple[int, ...] = ()
     """What the engine must answer to it; empty: any one token proves that it is alive."""
-    fim: FillInTheMiddle = "PSM"
+    fim: FimOrder = "PSM"
     """Order of a fill-in-the-middle prompt; None: the model never learned it, suffixes are ignored."""
     max_new_tokens: int = Field(default=256, ge=1)
     """Largest ``max_tokens`` a client may ask for."""

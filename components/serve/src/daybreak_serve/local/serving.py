@@ -22,11 +22,12 @@ from pathlib import Path
 from daybreak_contracts import storage
 from daybreak_contracts.errors import EXIT_OK, DaybreakError, TransientError, UserError
 from daybreak_contracts.progress import Progress
+from daybreak_model.fim import FimOrder
 from daybreak_serve.engine.repository import EngineSettings, build_repository
 from daybreak_serve.engine.triton import READY_TIMEOUT_S, ServerFiles, TritonServer, find_installation, why
 from daybreak_serve.gateway.config import GatewayConfig
 from daybreak_serve.local.client import Completed, complete
-from daybreak_serve.modelfolder import FillInTheMiddle, ModelFolder, open_model
+from daybreak_serve.modelfolder import ModelFolder, open_model
 from daybreak_serve.process import Child
 
 __all__ = [
@@ -51,7 +52,7 @@ class ServeSettings:
     """How to serve on one machine."""
 
     model_name: str = "daybreak"
-    fim: FillInTheMiddle | None = None
+    fim: FimOrder | None = None
     """None: what the model was trained for."""
     event_log: str = ""
     max_new_tokens: int = 256

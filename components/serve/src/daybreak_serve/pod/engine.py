@@ -24,6 +24,7 @@ from starlette.routing import Route
 from daybreak_contracts import names, storage
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.progress import Progress
+from daybreak_model.vocabulary import special_ids
 from daybreak_serve.card import ModelCard, card_of
 from daybreak_serve.engine import protocol
 from daybreak_serve.engine.repository import EngineSettings, build_repository
@@ -37,7 +38,7 @@ from daybreak_serve.engine.triton import (
 )
 from daybreak_serve.gateway.pool.readiness import Readiness
 from daybreak_serve.gateway.pool.streams import EngineClient
-from daybreak_serve.modelfolder import ModelFolder, open_fetched, special_ids
+from daybreak_serve.modelfolder import ModelFolder, open_fetched
 from daybreak_serve.pod.listening import listening
 
 POLL_S = 0.1

@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from daybreak_contracts.routing import Routing
+from daybreak_model.fim import ComposedPrompt
 from daybreak_serve.engine.protocol import Chunk
 from daybreak_serve.gateway.experiments.fleet import Fleet, Model, Revision
 from daybreak_serve.gateway.http import problems
 from daybreak_serve.gateway.http.problems import Problem
 from daybreak_serve.gateway.http.requests import CompletionRequest
 from daybreak_serve.gateway.http.tickets import Ticket
-from daybreak_serve.gateway.pool.compose import ComposedPrompt
 from daybreak_serve.gateway.pool.places import Endpoint
 from daybreak_serve.gateway.pool.streams import EngineDown, EngineRefused, EngineStream, infer_request
 

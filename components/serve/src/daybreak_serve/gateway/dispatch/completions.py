@@ -14,10 +14,12 @@ from dataclasses import dataclass, field, replace
 from starlette.types import Receive, Scope, Send
 
 from daybreak_contracts import names
+from daybreak_model.fim import ComposedPrompt
 from daybreak_serve.engine.protocol import Chunk
 from daybreak_serve.gateway.config import GatewaySettings
 from daybreak_serve.gateway.dispatch import asking
 from daybreak_serve.gateway.dispatch.asking import Asker
+from daybreak_serve.gateway.events import languages
 from daybreak_serve.gateway.events.journal import Journal, Record, user_hash
 from daybreak_serve.gateway.events.metrics import GatewayMetrics, label_of
 from daybreak_serve.gateway.events.tallies import Tallies
@@ -36,8 +38,6 @@ from daybreak_serve.gateway.http.exchange import (
 from daybreak_serve.gateway.http.problems import Problem
 from daybreak_serve.gateway.http.requests import CompletionRequest, groups_of, identified, parse
 from daybreak_serve.gateway.http.tickets import Supersession, Ticket
-from daybreak_serve.gateway.pool import compose
-from daybreak_serve.gateway.pool.compose import ComposedPrompt
 
 TRUNCATED_HEADER = "x-daybreak-truncated"
 """Number of prompt tokens that were dropped; absent when none was."""
@@ -295,7 +295,7 @@ class Completions:
         record = Record(
             model=self._parts.settings.model_name,
             model_digest=flight.digest,
-            language=compose.language_of(flight.request.file, compose.LANGUAGES),
+            language=languages.language_of(flight.request.file, languages.LANGUAGES),
             user=user_hash(flight.request.user),
             num_characters=num_characters,
         )

@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 
 from daybreak_contracts import names
 from daybreak_contracts.routing import Routing, choose
+from daybreak_model import fim
+from daybreak_model.vocabulary import special_ids
 from daybreak_serve.card import ModelCard
 from daybreak_serve.gateway.http.requests import Limits
-from daybreak_serve.gateway.pool import compose
 from daybreak_serve.gateway.pool.places import Endpoint, Places
 from daybreak_serve.gateway.pool.prompts import PromptComposer
 from daybreak_serve.gateway.pool.readiness import Readiness
 from daybreak_serve.gateway.pool.streams import EngineClient
-from daybreak_serve.modelfolder import FillInTheMiddle, Golden, special_ids
+from daybreak_serve.modelfolder import Golden
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Model:
     """What an engine without a golden completion is asked."""
 
     @property
-    def fim(self) -> FillInTheMiddle:
+    def fim(self) -> fim.FimOrder:
         """Order of a fill-in-the-middle prompt."""
         return self.card.fim
 
@@ -92,7 +93,7 @@ class Fleet:
         longest = routing.max_new_tokens if routing else default_max_tokens
         for revision in self.revisions.values():
             if revision.model is not None:
-                longest = min(longest, revision.model.card.context_length - compose.MIN_PROMPT)
+                longest = min(longest, revision.model.card.context_length - fim.MIN_PROMPT)
         return Limits(model_name, min(default_max_tokens, longest), longest)
 
     def new_endpoint(self, name: str, address: str, model: Model, max_concurrency: int) -> Endpoint:

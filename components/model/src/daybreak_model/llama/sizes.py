@@ -16,6 +16,7 @@ ROPE_THETA_SHORT = 10_000.0
 ROPE_THETA_LONG = 1_000_000.0
 """RoPE base for longer contexts (Qwen2.5)."""
 NORM_EPSILON = 1e-5
+INIT_STANDARD_DEVIATION = 0.02
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from daybreak_contracts.resources.run import CustomModel, Model
-from daybreak_train import sizes
+from daybreak_model.llama import sizes
 from daybreak_train.model import Llama, ModelConfig
 
 

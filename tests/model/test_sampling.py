@@ -1,66 +1,13 @@
-"""Tokens to text and stop strings: nothing half, nothing lost, nothing too early."""
+"""Sampling and stop strings: nothing outside the nucleus, nothing lost, nothing too early."""
 
 from __future__ import annotations
-
-import json
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daybreak_contracts.errors import UserError
-from daybreak_serve.engine.detokenize import Detokenizer, character_to_byte, token_bytes
-from daybreak_serve.engine.sampling import choose
-from daybreak_serve.engine.stopping import StopScanner
-from daybreak_serve.modelfolder import ModelFolder
-
-
-@pytest.fixture(scope="module")
-def table(model: ModelFolder) -> tuple[bytes, ...]:
-    return token_bytes(json.loads((model.path / "tokenizer.json").read_text(encoding="utf-8")))
-
-
-def test_every_byte_has_its_character() -> None:
-    assert sorted(character_to_byte().values()) == list(range(256))
-    assert character_to_byte()["Ġ"] == ord(" ")
-
-
-def test_a_vocabulary_of_another_kind_is_refused() -> None:
-    with pytest.raises(UserError, match="ByteLevel"):
-        token_bytes({"decoder": {"type": "Metaspace"}, "model": {"vocab": {}}})
-
-
-@given(st.text(max_size=60))
-def test_text_comes_back_piece_by_piece_whole_characters_only(
-    model: ModelFolder, table: tuple[bytes, ...], text: str
-) -> None:
-    from daybreak_serve.gateway.pool.compose import TextEncoder
-
-    detokenizer = Detokenizer(table)
-    pieces = [
-        detokenizer.add(token)
-        for token in TextEncoder((model.path / "tokenizer.json").read_text(encoding="utf-8")).encode(text)
-    ]
-    assert "".join(pieces) == text  # nothing is left at the end: the text had whole characters
-    assert detokenizer.finish() == ""
-    assert text.startswith("".join(pieces[: len(pieces) // 2]))
-
-
-@given(st.lists(st.integers(0, 479), max_size=40))
-def test_any_tokens_give_the_text_of_the_tokenizer_itself(
-    model: ModelFolder, table: tuple[bytes, ...], ids: list[int]
-) -> None:
-    from tokenizers import Tokenizer
-
-    detokenizer = Detokenizer(table)
-    text = "".join(detokenizer.add(token) for token in ids) + detokenizer.finish()
-    tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
-    assert text == tokenizer.decode(ids, skip_special_tokens=True)
-
-
-def test_an_id_above_the_vocabulary_has_no_text() -> None:
-    assert Detokenizer([b"a"]).add(5) == ""
+from daybreak_model.sampling import StopScanner, choose, first_stop, nucleus
 
 
 @pytest.mark.parametrize(
@@ -135,3 +82,32 @@ def test_sampling_follows_the_distribution() -> None:
     assert np.allclose(counts, [0.5, 0.3, 0.2], atol=0.03)
     nucleus = {choose(logits, 1.0, 0.7, random) for _ in range(200)}
     assert nucleus == {0, 1}
+
+
+@given(st.lists(LOGITS, min_size=1, max_size=4), st.floats(0.01, 1), st.data())
+def test_tensors_are_drawn_from_as_arrays_are(
+    rows: list[np.ndarray], top_p: float, data: st.DataObject
+) -> None:
+    import torch
+
+    width = max(map(len, rows))
+    padded = [np.pad(row, (0, width - len(row)), constant_values=-np.inf) for row in rows]
+    chances = torch.tensor(np.array(padded)).double().softmax(-1).sort(-1, descending=True).values
+    uniforms = torch.tensor([data.draw(st.floats(0, 1, exclude_max=True)) for _ in rows]).double()
+    drawn = nucleus(chances, uniforms, top_p)
+    assert drawn.tolist() == nucleus(chances.numpy(), uniforms.numpy(), top_p).tolist()
+    for row, place in zip(chances.tolist(), drawn.tolist(), strict=True):
+        assert row[place] > 0 and sum(row[:place]) < top_p + 1e-12
+
+
+def test_a_uniform_that_rounds_up_to_the_whole_mass_stays_in_the_nucleus() -> None:
+    chances = np.array([[0.6, 0.4, 0.0, 0.0]])
+    assert nucleus(chances, np.array([1.0]), 0.5).tolist() == [0]
+    assert nucleus(chances, np.array([1.0]), 1.0).tolist() == [1]
+
+
+@given(SMALL, st.lists(SMALL.filter(bool), max_size=4))
+def test_a_text_ends_before_its_first_stop_string(text: str, stop: list[str]) -> None:
+    cut = text[: first_stop(text, stop)]
+    assert not any(word in cut for word in stop)
+    assert cut == text or any(text.startswith(word, len(cut)) for word in stop)

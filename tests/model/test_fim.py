@@ -8,16 +8,7 @@ from hypothesis import strategies as st
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
-from daybreak_serve.gateway.pool.compose import (
-    LANGUAGES,
-    ComposedPrompt,
-    TextEncoder,
-    compose,
-    fim_ids,
-    language_of,
-    split_budget,
-)
-from daybreak_serve.modelfolder import ModelFolder, fim_of
+from daybreak_model.fim import ComposedPrompt, compose, fim_ids, order_of, split_budget
 
 SPECIAL = {names.END_OF_TEXT: 0, names.FIM_PREFIX: 1, names.FIM_MIDDLE: 2, names.FIM_SUFFIX: 3}
 IDS = st.lists(st.integers(10, 99), max_size=60)
@@ -27,7 +18,6 @@ IDS = st.lists(st.integers(10, 99), max_size=60)
     ("fim", "suffix", "expected"),
     [
         pytest.param("PSM", [20, 21], (1, 10, 11, 3, 20, 21, 2), id="prefix, suffix, middle"),
-        pytest.param("SPM", [20, 21], (1, 3, 20, 21, 2, 10, 11), id="suffix, prefix and middle"),
         pytest.param("PSM", None, (10, 11), id="no suffix, no fill-in-the-middle"),
         pytest.param("None", [20, 21], (10, 11), id="a model that never learned it"),
         pytest.param("PSM", [], (1, 10, 11, 3, 2), id="an empty suffix still says that the file ends"),
@@ -39,6 +29,12 @@ def test_the_order_is_that_of_training(fim: str, suffix: list[int] | None, expec
 
 def test_an_empty_prompt_starts_a_document() -> None:
     assert compose([], None, 10, "PSM", SPECIAL) == ComposedPrompt((0,), 0)
+
+
+@pytest.mark.parametrize("budget", [1, 2])
+def test_a_budget_without_room_for_the_marks_leaves_the_suffix_out(budget: int) -> None:
+    prompt = compose([10, 11, 12], [20, 21], budget, "PSM", SPECIAL)
+    assert prompt == ComposedPrompt((10, 11, 12)[-budget:], 5 - budget)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +53,7 @@ def test_the_budget_is_split(
     assert split_budget(num_prefix, num_suffix, budget) == expected
 
 
-@given(IDS, st.none() | IDS, st.integers(4, 80), st.sampled_from(["None", "PSM", "SPM"]))
+@given(IDS, st.none() | IDS, st.integers(4, 80), st.sampled_from(["None", "PSM"]))
 def test_a_prompt_keeps_the_end_of_the_prefix_and_the_start_of_the_suffix(
     prefix: list[int], suffix: list[int] | None, budget: int, fim: str
 ) -> None:
@@ -73,28 +69,11 @@ def test_a_prompt_keeps_the_end_of_the_prefix_and_the_start_of_the_suffix(
         assert prompt.num_dropped == 0
     if has_suffix:
         at = prompt.token_ids.index(3)
-        parts = {"PSM": (prompt.token_ids[1:at], prompt.token_ids[at + 1 : -1])}
-        middle = prompt.token_ids.index(2)
-        parts["SPM"] = (prompt.token_ids[middle + 1 :], prompt.token_ids[at + 1 : middle])
-        start, end = parts[fim]
+        start, end = prompt.token_ids[1:at], prompt.token_ids[at + 1 : -1]
         assert tuple(prefix[len(prefix) - len(start) :]) == start
         assert tuple((suffix or [])[: len(end)]) == end
     elif prefix:
         assert tuple(prefix[-len(text) :]) == tuple(text)
-
-
-PIECES = st.sampled_from([*names.SPECIAL_TOKENS[:16], "<", "|>", "def ", "\n", "é", "🙂", "\x00"])
-
-
-@given(st.lists(PIECES | st.text(max_size=5), max_size=12).map("".join))
-def test_no_text_becomes_a_special_token(model: ModelFolder, text: str) -> None:
-    encoder = TextEncoder((model.path / "tokenizer.json").read_text(encoding="utf-8"))
-    ids = encoder.encode(text)
-    assert all(token >= len(names.SPECIAL_TOKENS) for token in ids)
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
-    assert tokenizer.decode(ids, skip_special_tokens=False) == text
 
 
 def test_a_tokenizer_without_the_tokens_is_refused() -> None:
@@ -117,13 +96,4 @@ def test_a_tokenizer_without_the_tokens_is_refused() -> None:
 def test_a_model_is_asked_as_it_was_trained(
     objective: str | None, special: dict[str, int], expected: str
 ) -> None:
-    assert fim_of(objective, special) == expected
-
-
-@pytest.mark.parametrize(
-    ("file", "language"),
-    [("a/b.py", "python"), ("B.TSX", "typescript"), ("x.h", "c"), ("Makefile", "unknown"), (None, "unknown")],
-    ids=str,
-)
-def test_the_language_comes_from_the_file_name(file: str | None, language: str) -> None:
-    assert language_of(file, LANGUAGES) == language
+    assert order_of(objective, special) == expected

@@ -1,0 +1,110 @@
+"""Prompts: fill-in-the-middle order, and what is cut when the context is too short.
+
+The same prompt is composed wherever a model is asked: by the gateway for an editor, by the evaluation for a score.
+Special tokens come from here alone: text that spells one is encoded as the text it is. Owns no limits of requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from daybreak_contracts import names
+from daybreak_contracts.errors import UserError
+from daybreak_model.vocabulary import TextEncoder, special_ids
+
+FimOrder = Literal["None", "PSM"]
+"""Order of a fill-in-the-middle prompt: prefix, suffix, middle; None: the model never learned one.
+
+Models are trained on suffix-prefix-middle too (``spmShare``), because that makes them better at both; they are asked
+in one order only, see docs/decisions/0031-one-prompt-order.md.
+"""
+MIN_PROMPT = 8
+"""Tokens that every request leaves to its prompt: three special ones and a little text."""
+NUM_MARKS = 3
+"""Special tokens of a fill-in-the-middle prompt."""
+SUFFIX_SHARE = 4
+"""The suffix may take a quarter of the budget, the prefix the rest; what one leaves the other may use."""
+
+
+@dataclass(frozen=True)
+class ComposedPrompt:
+    """Token ids of a prompt and how many tokens of the text found no place in it."""
+
+    token_ids: tuple[int, ...]
+    num_dropped: int
+
+
+class PromptEncoder:
+    """Composes prompts for one model: text in, token ids out."""
+
+    def __init__(self, tokenizer_json: str, fim: FimOrder) -> None:
+        """Take the text of a ``tokenizer.json``; one without the tokens that ``fim`` needs is a UserError."""
+        self._encoder = TextEncoder(tokenizer_json)
+        self._special = fim_ids(tokenizer_json, fim)
+        self._fim = fim
+
+    def compose(self, prefix: str, suffix: str | None, budget: int) -> ComposedPrompt:
+        """Return the prompt for text before and behind the cursor, of at most ``budget`` tokens."""
+        has_suffix = suffix is not None and self._fim != "None"
+        behind = self._encoder.encode(suffix or "") if has_suffix else None
+        return compose(self._encoder.encode(prefix), behind, budget, self._fim, self._special)
+
+
+def order_of(objective: str | None, special: Mapping[str, int]) -> FimOrder:
+    """Return the order to ask a model in. A model that does not say how it was trained is believed to fill in
+    if its tokenizer has the tokens; UL2's denoisers are not fill-in-the-middle.
+    """
+    has_tokens = all(name in special for name in (names.FIM_PREFIX, names.FIM_SUFFIX, names.FIM_MIDDLE))
+    return "PSM" if has_tokens and objective in (None, "fillInTheMiddle") else "None"
+
+
+def fim_ids(tokenizer_json: str, fim: FimOrder) -> Mapping[str, int]:
+    """Return the ids of the special tokens; missing ones of a fill-in-the-middle prompt are a UserError."""
+    found = special_ids(tokenizer_json)
+    missing = [name for name in (names.FIM_PREFIX, names.FIM_SUFFIX, names.FIM_MIDDLE) if name not in found]
+    if fim != "None" and missing:
+        raise UserError(f"the tokenizer has no token {missing[0]}, serve with fill-in-the-middle None")
+    return found
+
+
+def compose(
+    prefix: Sequence[int],
+    suffix: Sequence[int] | None,
+    budget: int,
+    fim: FimOrder,
+    special: Mapping[str, int],
+) -> ComposedPrompt:
+    """Return a prompt of at most ``budget`` tokens: the end of the prefix and the start of the suffix are kept.
+
+    An empty prompt becomes one end-of-text token, which is what stands before every document in training. A budget
+    that has no room for the marks leaves the suffix out.
+    """
+    if suffix is None or fim == "None":
+        kept = prefix[max(0, len(prefix) - budget) :]
+        ids = tuple(kept) or (special[names.END_OF_TEXT],)
+        return ComposedPrompt(ids, len(prefix) - len(kept))
+    if budget < NUM_MARKS:
+        left = compose(prefix, None, budget, fim, special)
+        return ComposedPrompt(left.token_ids, left.num_dropped + len(suffix))
+    num_prefix, num_suffix = split_budget(len(prefix), len(suffix), budget - NUM_MARKS)
+    before, behind = prefix[len(prefix) - num_prefix :], suffix[:num_suffix]
+    begin, end, middle = (special[name] for name in (names.FIM_PREFIX, names.FIM_SUFFIX, names.FIM_MIDDLE))
+    ids = (begin, *before, end, *behind, middle)
+    return ComposedPrompt(ids, len(prefix) - num_prefix + len(suffix) - num_suffix)
+
+
+def split_budget(num_prefix: int, num_suffix: int, budget: int) -> tuple[int, int]:
+    """Return how many tokens of prefix and suffix are kept.
+
+    >>> split_budget(100, 100, 40)
+    (30, 10)
+    >>> split_budget(10, 100, 40)
+    (10, 30)
+    >>> split_budget(100, 4, 40)
+    (36, 4)
+    """
+    share = budget // SUFFIX_SHARE
+    kept_suffix = min(num_suffix, max(share, budget - num_prefix))
+    return min(num_prefix, budget - kept_suffix), kept_suffix

@@ -1,0 +1,1 @@
+"""The Llama architecture: named sizes, its description as ``config.json``, layers and weights."""

@@ -1,0 +1,91 @@
+"""A byte-level vocabulary: the bytes of its tokens, and text to ids that never become special tokens.
+
+Owns the one rule for special tokens: in text they are the characters that spell them, and only code that composes a
+prompt or a training sample puts one in by its id. Trains no tokenizer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from daybreak_contracts import names
+from daybreak_contracts.errors import UserError
+
+_PRINTABLE = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
+
+
+@cache
+def byte_of_character() -> Mapping[str, int]:
+    """Return the byte that each character of a byte-level vocabulary stands for.
+
+    GPT-2's published rule (openai/gpt-2, encoder.py): printable Latin-1 stands for itself, the other 68 bytes, in
+    order, for U+0100 onward.
+    """
+    others = [byte for byte in range(256) if byte not in _PRINTABLE]
+    table = {chr(byte): byte for byte in _PRINTABLE}
+    return table | {chr(0x100 + index): byte for index, byte in enumerate(others)}
+
+
+def token_bytes(tokenizer_json: str, *, special_as_text: bool) -> tuple[bytes, ...]:
+    """Return the bytes of every token by id, of the text of a ``tokenizer.json``.
+
+    A special token has the bytes of its spelling, or none: what a model says with it is not meant to be read. A
+    vocabulary that is not byte-level is a UserError.
+    """
+    document = json.loads(tokenizer_json)
+    if (document.get("decoder") or {}).get("type") != "ByteLevel":
+        raise UserError(
+            "tokenizer.json: decoder must be ByteLevel, train the tokenizer by the tokenizer step"
+        )
+    added = {entry["id"]: entry for entry in document.get("added_tokens", ())}
+    vocabulary: Mapping[str, int] = document["model"]["vocab"]
+    table = [b""] * (max([*vocabulary.values(), *added]) + 1)
+    for token, index in vocabulary.items():
+        table[index] = _bytes_of(token)
+    for index, entry in added.items():
+        is_silent = entry.get("special") and not special_as_text
+        table[index] = b"" if is_silent else str(entry["content"]).encode()
+    return tuple(table)
+
+
+def _bytes_of(token: str) -> bytes:
+    """Return the bytes of a token; one with a foreign character is its own text, as for the library's decoder."""
+    alphabet = byte_of_character()
+    if all(character in alphabet for character in token):
+        return bytes(alphabet[character] for character in token)
+    return token.encode()
+
+
+def without_special_tokens(tokenizer_json: str) -> str:
+    """Return the same tokenizer without special tokens: their spelling is ordinary text to it."""
+    document = json.loads(tokenizer_json)
+    document["added_tokens"] = []  # the only entries that an encoder looks for in raw text
+    document["post_processor"] = None  # would add a begin-of-text token
+    document["truncation"] = document["padding"] = None
+    return json.dumps(document, ensure_ascii=False)
+
+
+class TextEncoder:
+    """Text to token ids without special tokens, whatever the text spells."""
+
+    def __init__(self, tokenizer_json: str) -> None:
+        """Take the text of a ``tokenizer.json``."""
+        from tokenizers import Tokenizer
+
+        self._tokenizer: Any = Tokenizer.from_str(without_special_tokens(tokenizer_json))
+
+    def encode(self, text: str) -> list[int]:
+        """Return token ids; releases the interpreter lock for long texts."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+
+def special_ids(tokenizer_json: str) -> dict[str, int]:
+    """Return the ids of the project's special tokens that a ``tokenizer.json`` has, by name."""
+    added = {
+        entry["content"]: int(entry["id"]) for entry in json.loads(tokenizer_json).get("added_tokens", ())
+    }
+    return {name: added[name] for name in names.SPECIAL_TOKENS if name in added}

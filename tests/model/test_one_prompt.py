@@ -1,0 +1,95 @@
+"""The same prompt wherever a model meets one: in training, in evaluation and behind the gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daybreak_contracts import names
+from daybreak_evaluate.generation import Model
+from daybreak_evaluate.suites.protocol import Prompt
+from daybreak_model.fim import MIN_PROMPT, PromptEncoder
+from daybreak_model.vocabulary import special_ids
+from daybreak_serve.gateway.http.requests import Limits, parse
+from daybreak_serve.gateway.pool.prompts import PromptComposer
+from daybreak_serve.modelfolder import open_model
+from daybreak_train.objectives import FillInTheMiddle, Sentinels, TokenCodec, restore
+from tests.model.conftest import CONTEXT_LENGTH
+
+PIECES = (
+    *names.SPECIAL_TOKENS[:8], "<", "|>", "def f(x):\n", "    return ", "\n", "\r\n", "\t", " ", "+= 1", "'", "\x00",
+    "\u00e9", "e\u0301", "\u6570\u636e", "\U0001f642", "\U0001f469\u200d\U0001f467", "\ufeff", "\ufffd", "x" * 40,
+)  # fmt: skip
+ANY = st.characters(exclude_categories=["Cs"])
+CODE = st.lists(st.sampled_from(PIECES) | ANY, max_size=40).map("".join)
+PROMPTS_IN_AN_EXAMPLE = 20
+LIMITS = Limits(model_name="m", default_max_tokens=16, max_tokens=CONTEXT_LENGTH)
+
+
+@pytest.fixture(scope="module")
+def evaluated(model_folder: Path) -> Model:
+    return Model(model_folder, device="cpu", cores=1)
+
+
+@pytest.fixture(scope="module")
+def gateway(model_folder: Path) -> PromptComposer:
+    folder = open_model(str(model_folder), model_folder)
+    text = (folder.path / "tokenizer.json").read_text(encoding="utf-8")
+    return PromptComposer(text, folder.context_length, folder.fim)
+
+
+def some_code(random: Random) -> str:
+    """Return code that spells special tokens, and characters of every plane."""
+    plane = random.choice((0x80, 0x800, 0xD800, 0x110000))
+    characters = (chr(random.randrange(plane)) for _ in range(random.choice((0, 1, 9))))
+    pieces = [*random.choices(PIECES, k=random.choice((0, 1, 5, 40))), *characters]
+    random.shuffle(pieces)
+    return "".join(pieces).encode("utf-8", "ignore").decode()  # a half of a surrogate pair is no text
+
+
+async def compare(evaluated: Model, gateway: PromptComposer, random: Random) -> None:
+    prefix, suffix = some_code(random), random.choice((None, some_code(random)))
+    max_tokens = random.randrange(1, CONTEXT_LENGTH)
+    body = {"prompt": prefix, "suffix": suffix, "max_tokens": max_tokens}
+    served = (await gateway.compose(parse(json.dumps(body).encode(), None, LIMITS))).token_ids
+    assert list(served) == evaluated.encode(Prompt("x", prefix, suffix), CONTEXT_LENGTH - max_tokens), body
+    assert 1 <= len(served) <= CONTEXT_LENGTH - max_tokens, body
+    marks = {name: evaluated.tokenizer.token_to_id(name) for name in names.SPECIAL_TOKENS}
+    special = [token for token in served if token in marks.values()]
+    if suffix is not None and CONTEXT_LENGTH - max_tokens >= MIN_PROMPT:
+        assert special == [marks[names.FIM_PREFIX], marks[names.FIM_SUFFIX], marks[names.FIM_MIDDLE]], body
+    if suffix is None:
+        assert special == ([] if prefix else [marks[names.END_OF_TEXT]]), body
+
+
+@settings(max_examples=10_000 // PROMPTS_IN_AN_EXAMPLE)
+@given(st.integers(0, 1 << 64))
+def test_evaluation_and_gateway_compose_the_same_prompt(
+    evaluated: Model, gateway: PromptComposer, seed: int
+) -> None:
+    async def compare_all() -> None:
+        random = Random(seed)
+        for _ in range(PROMPTS_IN_AN_EXAMPLE):
+            await compare(evaluated, gateway, random)
+
+    asyncio.run(compare_all())
+
+
+@given(CODE.filter(bool), st.integers(0, 1 << 40))
+def test_a_prompt_begins_as_a_training_sample_does(tokenizer_json: str, text: str, sample: int) -> None:
+    from tokenizers import Tokenizer
+
+    marks = Sentinels.of(special_ids(tokenizer_json))
+    codec = TokenCodec(Tokenizer.from_str(tokenizer_json))
+    trained = FillInTheMiddle(codec, marks, 1.0, 0.0, 7).document(codec.encode(text), (0, sample, 0))
+    prefix, middle, suffix = restore(trained, marks, spm=False)
+    before, behind = codec.decode(prefix), codec.decode(suffix)
+    assert before is not None and behind is not None
+    asked = PromptEncoder(tokenizer_json, "PSM").compose(before, behind, 1 << 20)
+    assert [*asked.token_ids, *middle] == trained
