@@ -16,8 +16,6 @@ LARGE_FOLDERS = {
     "components/data/src/daybreak_data",
     "components/serve/src/daybreak_serve/gateway",
     "components/train/src/daybreak_train",
-    "operator/src/daybreak_operator/core/deployment",
-    "operator/src/daybreak_operator/core/training",
     "operator/src/daybreak_operator/shell",
     "pipelines/src/daybreak_pipelines",
     "tests/operator/shell",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from daybreak_operator.core.conditions import Condition, is_true, merge
+from daybreak_operator.core.conditions import ConditionUpdate, is_true, merge
 from daybreak_operator.core.plan import Finding
 
 NOON, LATER = datetime(2026, 1, 1, 12, tzinfo=UTC), datetime(2026, 1, 1, 13, tzinfo=UTC)
 
 
-def ready(status: str, reason: str = "Serves") -> Condition:
-    return Condition("Ready", status, Finding(reason, "It serves."))  # type: ignore[arg-type]
+def ready(status: str, reason: str = "Serves") -> ConditionUpdate:
+    return ConditionUpdate("Ready", status, Finding(reason, "It serves."))  # type: ignore[arg-type]
 
 
 def test_the_time_moves_only_with_the_status() -> None:

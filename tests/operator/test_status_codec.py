@@ -9,7 +9,7 @@ import pytest
 from daybreak_contracts.resources.deployment import DeployedModel
 from daybreak_contracts.resources.deployment_status import ModelDeploymentStatus
 from daybreak_operator.core import status_codec
-from daybreak_operator.core.deployment.rollout.target import Waiting, target_of
+from daybreak_operator.core.deployment.rollout.target import AwaitedModel, target_of
 from tests.operator.deployment.world import M1, World
 
 HELD = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
@@ -61,5 +61,5 @@ def test_no_status_is_an_empty_one(status: Any) -> None:
 def test_a_run_of_another_shape_is_waited_for(status: dict[str, Any]) -> None:
     model = DeployedModel.model_validate({"trainingRunRef": {"name": "old"}})
     found = target_of(model, {"metadata": {"name": "old"}, "status": status})
-    assert isinstance(found, Waiting)
+    assert isinstance(found, AwaitedModel)
     assert found.finding.reason == "WaitingForModel"

@@ -14,7 +14,7 @@ import yaml
 import daybreak_operator.__main__
 from daybreak_contracts import names
 from daybreak_operator.core.deployment.children import gateway
-from daybreak_operator.core.deployment.children.identity import Identity
+from daybreak_operator.core.deployment.children.identity import OwnerIdentity
 from daybreak_operator.core.training.children.pytorch_job import PROGRESS_PORT
 from daybreak_operator.settings import Images, Settings, from_environment
 from daybreak_operator.shell.kubeflow import back_end as kubeflow
@@ -319,7 +319,7 @@ class TestChoices:
 class TestWhatTheOperatorsPodsLookLike:
     """The chart selects pods that the operator makes: by its labels, at its ports."""
 
-    gateway: ClassVar = gateway.gateway_container(Identity("ours", "default", "uid"), Settings())
+    gateway: ClassVar = gateway.gateway_container(OwnerIdentity("ours", "default", "uid"), Settings())
     ports: ClassVar = {port["name"]: port["containerPort"] for port in gateway["ports"]}
 
     def test_the_network_policy_lets_metrics_be_asked_for(self) -> None:

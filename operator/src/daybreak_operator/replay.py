@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 from daybreak_contracts.errors import DaybreakError, UserError
 from daybreak_operator.core.capacity.policies import NAMES, policy_named
-from daybreak_operator.core.capacity.simulate import Outcome, Trace, simulate
+from daybreak_operator.core.capacity.simulate import ReplayResult, Trace, simulate
 from daybreak_operator.shell.traces import trace_of
 
 MAX_REPLICAS = 100
 
 
-def line(name: str, outcome: Outcome) -> str:
+def line(name: str, outcome: ReplayResult) -> str:
     """Return one policy's line of the table."""
     return (
         f"{name:<22} {outcome.all_ready:>9.4f} {outcome.any_ready:>9.4f} {outcome.cost:>7.3f} "

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from daybreak_contracts.resources.deployment import Pool, Scaling
 from daybreak_operator.core.capacity.decide import decide_capacity
 from daybreak_operator.core.capacity.policies import OURS, policy_named
-from daybreak_operator.core.capacity.simulate import Outcome, Trace, simulate
-from daybreak_operator.core.capacity.values import Demand, Held, Memory
+from daybreak_operator.core.capacity.simulate import ReplayResult, Trace, simulate
+from daybreak_operator.core.capacity.values import Demand, Held, PlacementMemory
 from daybreak_operator.shell.traces import trace_of
 from daybreak_operator.synthetic_trace import synthetic_trace
 from tests.bench.row import Row
@@ -68,7 +68,7 @@ class Mean:
     failed: float
 
 
-def mean(outcomes: list[Outcome]) -> Mean:
+def mean(outcomes: list[ReplayResult]) -> Mean:
     """Return the means."""
     return Mean(
         all_ready=statistics.fmean(one.all_ready for one in outcomes),
@@ -78,7 +78,7 @@ def mean(outcomes: list[Outcome]) -> Mean:
     )
 
 
-def run(trace: Trace, name: str) -> Outcome:
+def run(trace: Trace, name: str) -> ReplayResult:
     """Return what comes of a policy."""
     return simulate(trace, policy_named(name, trace, REPLICAS), REPLICAS)
 
@@ -92,7 +92,7 @@ def deciding(needed: int) -> Row:
         ),
         Pool(name="od", accelerator="l4", zones=zones, price_per_hour="0.98", max=needed),
     )
-    memory, held, took = Memory(), list[Held](), []
+    memory, held, took = PlacementMemory(), list[Held](), []
     for second in range(0, 1200, 30):
         began = time.perf_counter()
         decision = decide_capacity(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from daybreak_contracts.resources.deployment import Pool
 from daybreak_contracts.resources.deployment_status import ModelDeploymentStatus
 from daybreak_operator.core.capacity.codec import capacity_of, memory_of, zones_of
-from daybreak_operator.core.capacity.values import CapacityDecision, Learned, Memory
+from daybreak_operator.core.capacity.values import CapacityDecision, Learned, PlacementMemory
 
 NOW = 1_700_000_000
 POOLS = (
@@ -32,7 +32,7 @@ learnt = st.builds(
     retry_at=moments,
 )
 memories = st.builds(
-    Memory,
+    PlacementMemory,
     offerings=st.fixed_dictionaries({(pool.name, zone): learnt for pool in POOLS for zone in pool.zones}),
     needed=st.one_of(st.none(), counts),
     low_since=moments,
@@ -43,7 +43,7 @@ memories = st.builds(
 
 
 @given(memories)
-def test_what_goes_into_the_status_comes_back_the_same(memory: Memory) -> None:
+def test_what_goes_into_the_status_comes_back_the_same(memory: PlacementMemory) -> None:
     decision = CapacityDecision({}, {}, 0, memory, (), 0.0, 5.0)
     status = ModelDeploymentStatus(zones=zones_of(decision, POOLS, (), NOW), capacity=capacity_of(memory))
     stored = json.loads(status.model_dump_json(by_alias=True, exclude_none=True))
@@ -52,12 +52,12 @@ def test_what_goes_into_the_status_comes_back_the_same(memory: Memory) -> None:
 
 def test_a_status_of_an_older_operator_gives_an_empty_memory() -> None:
     zone = {"pool": "spot", "zone": "a", "ready": 1, "pending": 0, "state": "Open", "pricePerHour": "0.35"}
-    assert memory_of({}) == Memory()
-    assert memory_of({"zones": [zone]}) == Memory(offerings={("spot", "a"): Learned(ready=1)})
+    assert memory_of({}) == PlacementMemory()
+    assert memory_of({"zones": [zone]}) == PlacementMemory(offerings={("spot", "a"): Learned(ready=1)})
 
 
 def test_a_zone_that_backs_off_says_so_with_the_time() -> None:
-    memory = Memory(offerings={("spot", "a"): Learned(failures=1, retry_at=NOW + 60)})
+    memory = PlacementMemory(offerings={("spot", "a"): Learned(failures=1, retry_at=NOW + 60)})
     zones = zones_of(CapacityDecision({}, {}, 0, memory, (), 0.0, 5.0), POOLS, (), NOW)
     assert [(zone.pool, zone.zone, zone.state, zone.retry_at, zone.price_per_hour) for zone in zones] == [
         ("spot", "a", "BackingOff", "2023-11-14T22:14:20Z", "0.35"),

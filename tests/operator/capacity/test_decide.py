@@ -17,9 +17,9 @@ from daybreak_operator.core.capacity.values import (
     Demand,
     Held,
     Learned,
-    Memory,
     Pending,
     Place,
+    PlacementMemory,
 )
 
 NOW = 1_700_000_000
@@ -65,7 +65,7 @@ def decide(
     scaling: Scaling = Scaling(),  # noqa: B008  frozen
     replicas: int | None = 4,
     demand: Demand = Demand(),  # noqa: B008  frozen
-    memory: Memory = Memory(),  # noqa: B008  frozen
+    memory: PlacementMemory = PlacementMemory(),  # noqa: B008  frozen
     now: float = NOW,
 ) -> CapacityDecision:
     return decide_capacity(
@@ -101,20 +101,20 @@ class TestSingleDecisions:
         assert set(decision.desired.values()) == {0}
 
     def test_a_zone_that_backs_off_is_not_asked(self) -> None:
-        memory = Memory(
+        memory = PlacementMemory(
             offerings={("spot", "a"): Learned(failures=1, retry_at=NOW + 60, success=0.0, success_at=NOW)}
         )
         decision = decide(memory=memory)
         assert decision.desired["spot", "a"] == 0
         assert [finding.reason for finding in decision.findings] == ["CapacityShort", "BackingOff"]
-        assert decision.look_again_s == 5
+        assert decision.requeue_after_s == 5
 
     def test_a_stock_out_sends_the_launch_to_another_zone_in_the_same_decision(self) -> None:
         held = [
             ready("spot", "b", 3),
             Held("spot", "a", pending=(Pending(NOW - 5.0, refused=True),)),
         ]
-        memory = Memory(
+        memory = PlacementMemory(
             offerings={("spot", "a"): Learned(desired=1), ("spot", "b"): Learned(3, 3, NOW - DAY, NOW - DAY)}
         )
         decision = decide(held, memory=memory)
@@ -124,7 +124,7 @@ class TestSingleDecisions:
     def test_when_short_for_a_minute_on_demand_fills_the_gap(self) -> None:
         held = [ready("spot", "a", 2)]
         known = {("spot", "a"): Learned(2, 4, NOW - DAY, NOW - DAY)}
-        decision = decide(held, memory=Memory(offerings=known, short_since=NOW - 60))
+        decision = decide(held, memory=PlacementMemory(offerings=known, short_since=NOW - 60))
         assert in_pool(decision.desired, "od") >= 2
 
     @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ class TestSingleDecisions:
         loading = Pending(NOW - 100.0, placed=placed)
         held = [Held("spot", "a", ready=(NOW - 30.0 * DAY,) * 2, pending=(loading, loading))]
         known = {("spot", "a"): Learned(2, 4, NOW - 30 * DAY, NOW - DAY)}
-        decision = decide(held, memory=Memory(offerings=known, short_since=NOW - 90))
+        decision = decide(held, memory=PlacementMemory(offerings=known, short_since=NOW - 90))
         assert in_pool(decision.desired, "od") == on_demand
 
     def test_at_most_two_new_spot_zones_are_probed_at_once(self) -> None:
@@ -157,7 +157,7 @@ class TestSingleDecisions:
     def test_no_zone_gets_more_than_its_share_of_the_base_while_on_demand_fills_a_gap(self) -> None:
         cheap = spot(name="cheap", zones=("a",), price_per_hour="0.10")
         pools = (cheap, spot(zones=("b", "c"), price_per_hour="0.60"), on_demand())
-        memory, held, most = Memory(), list[Held](), 0
+        memory, held, most = PlacementMemory(), list[Held](), 0
         for second in range(0, 7200, 60):  # everything that is asked for comes up
             decision = decide(
                 held,
@@ -181,12 +181,14 @@ class TestSingleDecisions:
     def test_on_demand_goes_when_spot_has_been_steady(self, steady: int, kept: int) -> None:
         held = [*(ready("spot", zone, 2, 30 * DAY) for zone in ZONES), ready("od", "a", 2)]
         known = {("spot", zone): Learned(2, 2, NOW - 30 * DAY, NOW - 30 * DAY) for zone in ZONES}
-        decision = decide(held, memory=Memory(offerings=known, steady_since=NOW - steady))
+        decision = decide(held, memory=PlacementMemory(offerings=known, steady_since=NOW - steady))
         assert in_pool(decision.desired, "od") == kept
 
     def test_the_pools_minimum_stays(self) -> None:
         held = [*(ready("spot", zone, 2, 30 * DAY) for zone in ZONES), ready("od", "a", 2)]
-        decision = decide(held, pools=(spot(), on_demand(min=1)), memory=Memory(steady_since=NOW - DAY))
+        decision = decide(
+            held, pools=(spot(), on_demand(min=1)), memory=PlacementMemory(steady_since=NOW - DAY)
+        )
         assert in_pool(decision.desired, "od") == 1
 
     def test_fixed_replicas_set_lower_take_the_dearest_away_at_once(self) -> None:
@@ -207,7 +209,7 @@ class TestSingleDecisions:
 
     def test_stale_metrics_are_said(self) -> None:
         held = [ready("od", zone, 2) for zone in ZONES]
-        decision = decide(held, pools=(on_demand(),), replicas=None, memory=Memory(needed=6))
+        decision = decide(held, pools=(on_demand(),), replicas=None, memory=PlacementMemory(needed=6))
         assert [finding.reason for finding in decision.findings] == ["StaleMetrics"]
         assert sum(decision.desired.values()) == 6
 
@@ -221,9 +223,9 @@ class TestPlays:
             for pool in ("spot", "od")
             for index, zone in enumerate(ZONES)
         }
-        decision = decide(memory=Memory(offerings=known), now=NOW + 898)
+        decision = decide(memory=PlacementMemory(offerings=known), now=NOW + 898)
         assert set(decision.desired.values()) == {0}
-        assert decision.look_again_s == 2
+        assert decision.requeue_after_s == 2
         decision = decide(memory=decision.memory, now=NOW + 900)
         assert set(decision.launches) == {("spot", "a"), ("od", "a")}
 
@@ -232,12 +234,12 @@ class TestPlays:
             ("od", zone): Learned(failures=4, success=0.0, success_at=NOW, failed_at=NOW, retry_at=NOW + wait)
             for zone, wait in zip(ZONES, (900, 300, 600), strict=True)
         }
-        decision = decide(pools=(on_demand(min=1),), replicas=1, memory=Memory(offerings=known))
+        decision = decide(pools=(on_demand(min=1),), replicas=1, memory=PlacementMemory(offerings=known))
         assert {place: number for place, number in decision.desired.items() if number} == {("od", "b"): 1}
 
     def test_a_dead_offering_is_probed_at_most_six_times_in_its_first_hour(self) -> None:
         only = (spot(zones=("a",)),)
-        memory, held, asked = Memory(), [], 0
+        memory, held, asked = PlacementMemory(), [], 0
         for now in range(NOW, NOW + 3600, 5):
             decision = decide(held, pools=only, replicas=1, memory=memory, now=now)
             asked += decision.launches.get(("spot", "a"), 0)
@@ -284,7 +286,7 @@ pool_bounds = st.tuples(st.integers(0, 3), st.integers(0, 8)).map(sorted)
 
 
 @st.composite
-def situations(draw: st.DrawFn) -> tuple[tuple[Pool, ...], list[Held], Memory, int | None, Demand]:
+def situations(draw: st.DrawFn) -> tuple[tuple[Pool, ...], list[Held], PlacementMemory, int | None, Demand]:
     pools = tuple(
         make(min=low, max=high, zones=ZONES[: draw(st.integers(1, 3))])
         for make in (spot, on_demand)
@@ -293,7 +295,7 @@ def situations(draw: st.DrawFn) -> tuple[tuple[Pool, ...], list[Held], Memory, i
     places = [(pool.name, zone) for pool in pools for zone in pool.zones]
     held = [Held(*place, *draw(holdings)) for place in places if draw(st.booleans())]
     since = st.one_of(st.none(), st.integers(NOW - 2000, NOW))
-    memory = Memory(
+    memory = PlacementMemory(
         offerings={place: draw(learnt) for place in places if draw(st.booleans())},
         needed=draw(st.one_of(st.none(), counts)),
         low_since=draw(since),
@@ -313,7 +315,7 @@ def situations(draw: st.DrawFn) -> tuple[tuple[Pool, ...], list[Held], Memory, i
 @settings(max_examples=60, deadline=None)
 @given(situations())
 def test_pools_stay_within_their_bounds(
-    situation: tuple[tuple[Pool, ...], list[Held], Memory, int | None, Demand],
+    situation: tuple[tuple[Pool, ...], list[Held], PlacementMemory, int | None, Demand],
 ) -> None:
     pools, held, memory, replicas, demand = situation
     decision = decide(held, pools=pools, replicas=replicas, memory=memory, demand=demand)
@@ -326,7 +328,7 @@ def test_pools_stay_within_their_bounds(
 @settings(max_examples=60, deadline=None)
 @given(situations())
 def test_the_same_is_decided_again(
-    situation: tuple[tuple[Pool, ...], list[Held], Memory, int | None, Demand],
+    situation: tuple[tuple[Pool, ...], list[Held], PlacementMemory, int | None, Demand],
 ) -> None:
     pools, held, memory, replicas, demand = situation
     once = decide(held, pools=pools, replicas=replicas, memory=memory, demand=demand)
@@ -341,7 +343,7 @@ def test_the_same_is_decided_again(
 @settings(max_examples=60, deadline=None)
 @given(situations())
 def test_no_launch_where_a_zone_backs_off(
-    situation: tuple[tuple[Pool, ...], list[Held], Memory, int | None, Demand],
+    situation: tuple[tuple[Pool, ...], list[Held], PlacementMemory, int | None, Demand],
 ) -> None:
     pools, held, memory, replicas, demand = situation
     pools = tuple(pool.model_copy(update={"min": 0}) for pool in pools)
@@ -357,7 +359,7 @@ def test_from_nothing_no_zone_gets_more_than_its_share(needed: int, zones: int, 
     names = tuple("abcdef"[:zones])
     assume(float(share) * zones >= 1.0)  # else it cannot be kept
     pools = (spot(zones=names, max=50), on_demand(zones=names, max=50))
-    memory, held = Memory(), list[Held]()
+    memory, held = PlacementMemory(), list[Held]()
     for step in range(6):
         now = NOW + 60 * step
         decision = decide(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot, ModelCounters
 from daybreak_operator.core.capacity.demand import (
-    Bounds,
+    ReplicaBounds,
     arrival_rate,
     demand_of,
     dispersion,
@@ -18,10 +18,10 @@ from daybreak_operator.core.capacity.demand import (
     settle,
     slots_needed,
 )
-from daybreak_operator.core.capacity.values import Demand, Memory
+from daybreak_operator.core.capacity.values import Demand, PlacementMemory
 
 NOW = 1_000_000
-BOUNDS = Bounds(low=0, high=20, utilization=0.65, scale_down_s=300)
+BOUNDS = ReplicaBounds(low=0, high=20, utilization=0.65, scale_down_s=300)
 EVENLY = (100.0,) * 60
 
 
@@ -69,11 +69,11 @@ def test_the_rate_lies_between_the_mean_and_the_highest_second(arrivals: list[fl
 
 class TestSettling:
     def test_up_is_at_once(self) -> None:
-        memory = settle(load(inflight=80.0), None, BOUNDS, ready=4, memory=Memory(needed=4), now=NOW)
-        assert memory == Memory(needed=16)
+        memory = settle(load(inflight=80.0), None, BOUNDS, ready=4, memory=PlacementMemory(needed=4), now=NOW)
+        assert memory == PlacementMemory(needed=16)
 
     def test_down_waits_and_then_goes_one_at_a_time(self) -> None:
-        memory = Memory(needed=8)
+        memory = PlacementMemory(needed=8)
         seen = []
         for now in range(NOW, NOW + 420, 5):
             memory = settle(load(), None, BOUNDS, ready=8, memory=memory, now=now)
@@ -83,13 +83,13 @@ class TestSettling:
         assert seen[-1] == 4 and seen.index(6) - seen.index(7) == 6, "half a minute between two steps"
 
     def test_a_rise_in_between_begins_the_wait_anew(self) -> None:
-        memory = settle(load(), None, BOUNDS, ready=8, memory=Memory(needed=8), now=NOW)
+        memory = settle(load(), None, BOUNDS, ready=8, memory=PlacementMemory(needed=8), now=NOW)
         memory = settle(load(inflight=40.0), None, BOUNDS, ready=8, memory=memory, now=NOW + 299)
         memory = settle(load(), None, BOUNDS, ready=8, memory=memory, now=NOW + 301)
-        assert memory == Memory(needed=8, low_since=NOW + 301)
+        assert memory == PlacementMemory(needed=8, low_since=NOW + 301)
 
     def test_it_does_not_go_down_to_where_the_rest_would_be_nearly_full(self) -> None:
-        memory = Memory(needed=8, low_since=NOW - 1000)
+        memory = PlacementMemory(needed=8, low_since=NOW - 1000)
         busy = load(inflight=31.0)  # 31 of 0.65 x 8 x 7 = 85 %
         assert settle(busy, None, BOUNDS, ready=8, memory=memory, now=NOW).needed == 8
 
@@ -102,7 +102,7 @@ class TestSettling:
     def test_stale_metrics_never_scale_down(
         self, age: float | None, needed: int, waits: list[int], inflight: float
     ) -> None:
-        memory = Memory(needed=needed, low_since=NOW - 10_000)
+        memory = PlacementMemory(needed=needed, low_since=NOW - 10_000)
         now = NOW
         for wait in waits:
             now += wait
@@ -113,11 +113,13 @@ class TestSettling:
 
     @pytest.mark.parametrize("fixed", [0, 3, 20, 99])
     def test_a_fixed_number_is_taken_as_it_is(self, fixed: int) -> None:
-        memory = settle(load(inflight=500.0), fixed, BOUNDS, ready=9, memory=Memory(needed=9), now=NOW)
-        assert memory == Memory(needed=min(fixed, 20))
+        memory = settle(
+            load(inflight=500.0), fixed, BOUNDS, ready=9, memory=PlacementMemory(needed=9), now=NOW
+        )
+        assert memory == PlacementMemory(needed=min(fixed, 20))
 
     def test_after_a_restart_without_metrics_what_is_ready_stays(self) -> None:
-        assert settle(Demand(), None, BOUNDS, ready=6, memory=Memory(), now=NOW).needed == 6
+        assert settle(Demand(), None, BOUNDS, ready=6, memory=PlacementMemory(), now=NOW).needed == 6
 
 
 def snapshots(name: str, at: float, arrivals: tuple[int, ...], requests: int = 10) -> GatewaySnapshot:

@@ -10,7 +10,7 @@ import pytest
 from daybreak_contracts.resources.deployment_status import ModelDeploymentStatus
 from daybreak_operator.core.capacity.codec import capacity_of, memory_of, zones_of
 from daybreak_operator.core.capacity.policies import NAMES, Daybreak, policy_named
-from daybreak_operator.core.capacity.simulate import ON_DEMAND, SPOT, Outcome, Trace, simulate
+from daybreak_operator.core.capacity.simulate import ON_DEMAND, SPOT, ReplayResult, Trace, simulate
 from daybreak_operator.core.capacity.values import CapacityDecision, Held, Place
 from daybreak_operator.synthetic_trace import synthetic_trace
 
@@ -37,11 +37,11 @@ class TestCloud:
         up = [sum(len(one.ready) for one in held) for held in policy.seen]
         assert up == [0, 2, 2, 0, 0, 0, 2]
         # Asked at 3, 4: refused at 4, 5. At 5 there is room again, and it answers at 6.
-        assert outcome == Outcome(3 / 7, 3 / 7, pytest.approx(5 * 0.33 / 7), 4, 8, 7)
+        assert outcome == ReplayResult(3 / 7, 3 / 7, pytest.approx(5 * 0.33 / 7), 4, 8, 7)
 
     def test_on_demand_always_comes_up_and_costs_three_times_as_much(self) -> None:
         outcome = simulate(Trace("t", STEP, {"a": [0] * 10}), Always({(ON_DEMAND, "a"): 1}), 1)
-        assert outcome == Outcome(0.9, 0.9, 1.0, 0, 1, 10)
+        assert outcome == ReplayResult(0.9, 0.9, 1.0, 0, 1, 10)
 
     def test_counts_in_a_trace_are_room_for_so_many(self) -> None:
         policy = Always({(SPOT, "a"): 4})

@@ -237,5 +237,5 @@ class TestWhatGoes:
         observed = world.observed()
         observed.deployment["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"  # type: ignore[index]
         plan = decide(observed, world.now)
-        assert (plan.apply, plan.delete, plan.status, plan.look_again_s) == ((), (), world.status, None)
+        assert (plan.apply, plan.delete, plan.status, plan.requeue_after_s) == ((), (), world.status, None)
         assert not plan.finalizer

@@ -23,12 +23,12 @@ from daybreak_contracts.resources.deployment import ModelDeploymentSpec
 from daybreak_contracts.routing import NUM_BUCKETS, Routing, bucket_of, choose
 from daybreak_operator.core.deployment.decide import decide, verdict_of
 from daybreak_operator.core.deployment.observed import spec as specs
-from daybreak_operator.core.deployment.observed.fleet import FETCH, Fleet, Pod
-from daybreak_operator.core.deployment.observed.observation import Observed
+from daybreak_operator.core.deployment.observed.fleet import FETCH, EngineFleet, EnginePod
+from daybreak_operator.core.deployment.observed.observation import ObservedDeployment
 from daybreak_operator.core.deployment.rollout import steps
 from daybreak_operator.core.deployment.rollout.routing import SHADOW_PERCENT, route
-from daybreak_operator.core.deployment.rollout.target import Target, Waiting
-from daybreak_operator.core.deployment.state import State
+from daybreak_operator.core.deployment.rollout.target import AwaitedModel, TargetModel
+from daybreak_operator.core.deployment.state import RolloutState
 from daybreak_operator.core.deployment.status import codec
 from daybreak_operator.core.plan import Finding
 from tests.operator.deployment.world import M1, M2, M3, START, a_spec, model
@@ -100,13 +100,13 @@ POD_STATES = ("none", "loads", "verified", "answers", "refuses")
 
 
 @cache
-def pods_of(digest: str, state: str) -> tuple[Pod, ...]:
+def pods_of(digest: str, state: str) -> tuple[EnginePod, ...]:
     if state == "none":
         return ()
     ended = {"exitCode": 2, "message": "its digest differs"}
     container = {"name": FETCH, "state": {"terminated": ended}} if state == "refuses" else {"name": FETCH}
     return (
-        Pod(
+        EnginePod(
             name=f"pod-{digest[:3]}",
             revision=names.short(digest),
             place=("l4", "a"),
@@ -215,16 +215,16 @@ class Play:
         )
         return (reading,)
 
-    def target(self) -> Target | Waiting:
+    def target(self) -> TargetModel | AwaitedModel:
         if self.wish.names != "run":
-            return Target(self.wish.names, f"s3://{self.wish.names[:3]}", "spec.model.uri")
+            return TargetModel(self.wish.names, f"s3://{self.wish.names[:3]}", "spec.model.uri")
         if self.published is None:
-            return Waiting(Finding("WaitingForModel", "none yet"), "TrainingRun/run")
-        return Target(self.published, f"s3://{self.published[:3]}", "TrainingRun/run")
+            return AwaitedModel(Finding("WaitingForModel", "none yet"), "TrainingRun/run")
+        return TargetModel(self.published, f"s3://{self.published[:3]}", "TrainingRun/run")
 
-    def fleet(self) -> Fleet:
+    def fleet(self) -> EngineFleet:
         pods = tuple(pod for digest in MODELS for pod in pods_of(digest, self.pods[digest]))
-        return Fleet(pods, (), self.at)
+        return EngineFleet(pods, (), self.at)
 
     def look(self, *, killed: bool) -> None:
         """One pass as ``decide.pursue`` makes it, from a stored status to the next; killed before it is written."""
@@ -234,11 +234,11 @@ class Play:
         window = tuple(stored.get(part) for part in ("digest", "weight", "since"))
         if self.window[0] != window:
             self.window = (window, snapshots)
-        observed = Observed(deployment={}, snapshots=snapshots, earlier=self.window[1])
+        observed = ObservedDeployment(deployment={}, snapshots=snapshots, earlier=self.window[1])
         before = codec.read(self.status)
         state = steps.begin(before, spec, self.target(), self.at)
         verdict = verdict_of(observed, spec, state, self.at)
-        scene = steps.Scene(spec.rollout, fleet, self.at, verdict, self.enough, self.starved)
+        scene = steps.RolloutContext(spec.rollout, fleet, self.at, verdict, self.enough, self.starved)
         state = steps.advance(state, scene)
         state = replace(state, routing=route(state, spec, fleet, snapshots))
         if killed:
@@ -251,7 +251,7 @@ class Play:
             self.routings.append(state.routing)
 
 
-def check_step(before: State, after: State, scene: steps.Scene) -> None:
+def check_step(before: RolloutState, after: RolloutState, scene: steps.RolloutContext) -> None:
     if after.stable != before.stable and after.stable is not None:
         same = before.stable is not None and before.stable.digest == after.stable.digest
         assert same or scene.rollout.everyone, "nobody's model changes while the switch is off"
@@ -263,7 +263,7 @@ def check_step(before: State, after: State, scene: steps.Scene) -> None:
         )
 
 
-def check_routing(play: Play, state: State, routing: Routing) -> None:
+def check_routing(play: Play, state: RolloutState, routing: Routing) -> None:
     """What gateways are told, asked for people by the gateways' own rule."""
     public = {user: choose(routing, user, ()) for user in users()}
     staff = {choose(routing, user, ("staff",)) for user in users()}
@@ -307,7 +307,7 @@ def check_deleted(play: Play) -> None:
     }
     spec = a_spec(rollout={"everyone": play.wish.everyone})
     body = {"metadata": metadata, "spec": spec, "status": play.status}
-    plan = decide(Observed(deployment=body, snapshots=play.snapshots()), START)
+    plan = decide(ObservedDeployment(deployment=body, snapshots=play.snapshots()), START)
     assert (plan.apply, plan.delete, plan.events, plan.status) == ((), (), (), play.status)
 
 

@@ -10,7 +10,7 @@ from daybreak_contracts import names
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot, ModelCounters
 from daybreak_contracts.resources.deployment import Pool
 from daybreak_contracts.routing import Routing
-from daybreak_operator.core.capacity.values import CapacityDecision, Held, Learned, Memory, Pending
+from daybreak_operator.core.capacity.values import CapacityDecision, Held, Learned, Pending, PlacementMemory
 from daybreak_operator.core.deployment.observed.fleet import fleet_of
 from daybreak_operator.core.deployment.observed.spec import ModelDeploymentSpec, parse
 from daybreak_operator.core.deployment.rollout.sizing import (
@@ -21,7 +21,7 @@ from daybreak_operator.core.deployment.rollout.sizing import (
     room_beside,
     with_back_off_of,
 )
-from daybreak_operator.core.deployment.state import Candidate, Stable, State
+from daybreak_operator.core.deployment.state import CandidateModel, RolloutState, StableModel
 from tests.operator.deployment.world import M1, M2, a_spec
 
 A, B = ("l4", "a"), ("l4", "b")
@@ -29,7 +29,7 @@ WAITS = Pending(since=0.0)
 
 
 def decision(desired: dict[tuple[str, str], int], needed: int) -> CapacityDecision:
-    return CapacityDecision(desired, {}, needed, Memory(), (), 0.0, 5.0)
+    return CapacityDecision(desired, {}, needed, PlacementMemory(), (), 0.0, 5.0)
 
 
 @pytest.mark.parametrize(
@@ -90,10 +90,10 @@ def a_load(*, asked: int = 1, ready: int = 1, inflight: int = 0, now: float = 10
     return Load(spec, fleet, (GatewaySnapshot(instance="g", started=0.0, at=now, models=models),), now)
 
 
-def a_state(weight: int, *, staff: bool = False, since: float = 0.0, stage: Any = "Ramp") -> State:
-    candidate = Candidate(M2, "s3://m", "spec", stage, since, weight)
-    return State(
-        stable=Stable(M1, "s3://m", 0.0),
+def a_state(weight: int, *, staff: bool = False, since: float = 0.0, stage: Any = "Ramp") -> RolloutState:
+    candidate = CandidateModel(M2, "s3://m", "spec", stage, since, weight)
+    return RolloutState(
+        stable=StableModel(M1, "s3://m", 0.0),
         candidate=candidate,
         routing=Routing(version=1, salt="s", stable=M1, candidate=M2, staff=staff, weight=weight),
     )
@@ -152,7 +152,7 @@ def a_state(weight: int, *, staff: bool = False, since: float = 0.0, stage: Any 
         ),
     ],
 )
-def test_the_replicas_of_a_candidate(state: State, needed: int, load: Load, expected: int) -> None:
+def test_the_replicas_of_a_candidate(state: RolloutState, needed: int, load: Load, expected: int) -> None:
     assert state.candidate is not None
     assert replicas_wanted(state, state.candidate, needed, load) == expected
 
@@ -173,8 +173,8 @@ def test_a_candidate_has_the_room_that_the_stable_model_leaves() -> None:
 
 
 def test_a_zone_without_machines_has_none_for_the_candidate_either() -> None:
-    stable = Memory(offerings={A: Learned(retry_at=500, failures=2), B: Learned(retry_at=100)})
-    own = Memory(offerings={B: Learned(retry_at=300, ready=1)}, needed=4)
+    stable = PlacementMemory(offerings={A: Learned(retry_at=500, failures=2), B: Learned(retry_at=100)})
+    own = PlacementMemory(offerings={B: Learned(retry_at=300, ready=1)}, needed=4)
     together = with_back_off_of(own, stable)
     assert together.offerings == {A: Learned(retry_at=500), B: Learned(retry_at=300, ready=1)}
     assert together.needed == 4

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daybreak_contracts.routing import Routing
-from daybreak_operator.core.capacity.values import Learned, Memory
+from daybreak_operator.core.capacity.values import Learned, PlacementMemory
 from daybreak_operator.core.deployment.decide import decide
-from daybreak_operator.core.deployment.observed.observation import Observed
+from daybreak_operator.core.deployment.observed.observation import ObservedDeployment
 from daybreak_operator.core.deployment.rollout.steps import promote
-from daybreak_operator.core.deployment.state import Candidate, Retired, Stable, State
+from daybreak_operator.core.deployment.state import CandidateModel, RetiredModel, RolloutState, StableModel
 from daybreak_operator.core.deployment.status.codec import read, write
 from daybreak_operator.core.times import seconds_of
 from tests.operator.deployment.world import M1, M2, M3, START, World, model, serving_world
@@ -21,11 +21,11 @@ from tests.operator.deployment.world import M1, M2, M3, START, World, model, ser
 DIGESTS = st.sampled_from([M1, M2, M3])
 TIMES = st.integers(0, 4_000_000_000).map(float)
 STATES = st.builds(
-    State,
-    stable=st.none() | st.builds(Stable, DIGESTS, st.text(max_size=9), TIMES),
+    RolloutState,
+    stable=st.none() | st.builds(StableModel, DIGESTS, st.text(max_size=9), TIMES),
     candidate=st.none()
     | st.builds(
-        Candidate,
+        CandidateModel,
         digest=DIGESTS,
         uri=st.text(max_size=9),
         source=st.text(max_size=9),
@@ -35,7 +35,7 @@ STATES = st.builds(
         verdict=st.text(max_size=9),
     ),
     rejected=st.lists(DIGESTS, max_size=3).map(tuple),
-    retired=st.lists(st.builds(Retired, DIGESTS, TIMES), max_size=3).map(tuple),
+    retired=st.lists(st.builds(RetiredModel, DIGESTS, TIMES), max_size=3).map(tuple),
     rollout_digest=st.text(max_size=9),
     routing=st.none()
     | st.builds(Routing, version=st.integers(0, 9), salt=st.text(max_size=3), stable=DIGESTS),
@@ -43,7 +43,7 @@ STATES = st.builds(
 
 
 @given(STATES)
-def test_what_was_written_is_read(state: State) -> None:
+def test_what_was_written_is_read(state: RolloutState) -> None:
     assert read(write(state)) == state
 
 
@@ -61,7 +61,7 @@ def test_a_status_of_another_shape_is_no_obstacle(status: dict[str, Any] | None)
     read(status)
     world = World()
     body = {**world.deployment(), "status": status}
-    plan = decide(Observed(deployment=body), START)
+    plan = decide(ObservedDeployment(deployment=body), START)
     assert plan.status["routing"]["version"] >= 1
     assert plan.apply != ()
 
@@ -88,20 +88,22 @@ def test_the_memory_of_zones_comes_back_for_both_models() -> None:
 
 
 def test_staff_who_got_the_last_candidate_did_not_get_this_one() -> None:
-    candidate = Candidate(M3, "s3://m", "spec", "Pending", 0.0)
+    candidate = CandidateModel(M3, "s3://m", "spec", "Pending", 0.0)
     routing = Routing(version=1, salt="s", stable=M1, candidate=M2, staff=True)
-    assert not State(candidate=candidate, routing=routing).staff_served
-    assert State(candidate=candidate, routing=routing.model_copy(update={"candidate": M3})).staff_served
+    assert not RolloutState(candidate=candidate, routing=routing).staff_served
+    assert RolloutState(
+        candidate=candidate, routing=routing.model_copy(update={"candidate": M3})
+    ).staff_served
 
 
 def test_a_promotion_hands_over_what_the_new_model_holds_and_keeps_what_the_load_needs() -> None:
     place = ("l4", "a")
-    old = Memory(offerings={place: Learned(ready=5, desired=5, failures=2, retry_at=99)}, needed=4)
-    new = Memory(offerings={place: Learned(ready=3, desired=4, up_since=7)}, needed=1)
-    candidate = Candidate(M2, "s3://m2", "spec", "Everyone", 0.0, 100)
-    state = State(Stable(M1, "s3://m1", 0.0), candidate, memory=old, candidate_memory=new)
+    old = PlacementMemory(offerings={place: Learned(ready=5, desired=5, failures=2, retry_at=99)}, needed=4)
+    new = PlacementMemory(offerings={place: Learned(ready=3, desired=4, up_since=7)}, needed=1)
+    candidate = CandidateModel(M2, "s3://m2", "spec", "Everyone", 0.0, 100)
+    state = RolloutState(StableModel(M1, "s3://m1", 0.0), candidate, memory=old, candidate_memory=new)
     after = promote(state, 10.0)
-    assert (after.stable, after.retired) == (Stable(M2, "s3://m2", 10.0), (Retired(M1, 10.0),))
+    assert (after.stable, after.retired) == (StableModel(M2, "s3://m2", 10.0), (RetiredModel(M1, 10.0),))
     held = Learned(ready=3, desired=4, up_since=7, failures=2, retry_at=99)
-    assert after.memory == Memory(offerings={place: held}, needed=4)
-    assert after.candidate_memory == Memory()
+    assert after.memory == PlacementMemory(offerings={place: held}, needed=4)
+    assert after.candidate_memory == PlacementMemory()

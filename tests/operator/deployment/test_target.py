@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from daybreak_contracts.resources.deployment import DeployedModel
-from daybreak_operator.core.deployment.rollout.target import Target, Waiting, target_of
+from daybreak_operator.core.deployment.rollout.target import AwaitedModel, TargetModel, target_of
 from tests.operator.deployment.world import M1, M2, World, a_spec
 
 FOLLOWS = {"trainingRunRef": {"name": "nightly"}}
@@ -35,13 +35,13 @@ def ended(why: str) -> dict[str, Any]:
         pytest.param(
             {"uri": "s3://m", "digest": f"sha256:{M1}"},
             None,
-            Target(M1, "s3://m", "spec.model.uri"),
+            TargetModel(M1, "s3://m", "spec.model.uri"),
             id="a-fixed-model",
         ),
         pytest.param(
             FOLLOWS,
             published(M1),
-            Target(M1, "s3://runs/111", "TrainingRun/nightly"),
+            TargetModel(M1, "s3://runs/111", "TrainingRun/nightly"),
             id="what-its-run-published",
         ),
         pytest.param(FOLLOWS, None, "WaitingForRun", id="a-run-that-does-not-exist"),
@@ -52,9 +52,9 @@ def ended(why: str) -> dict[str, Any]:
         pytest.param(FOLLOWS, ended("below its gate"), "RunFailed", id="a-run-that-failed"),
     ],
 )
-def test_the_model(model: dict[str, Any], run: dict[str, Any] | None, expected: Target | str) -> None:
+def test_the_model(model: dict[str, Any], run: dict[str, Any] | None, expected: TargetModel | str) -> None:
     found = target_of(DeployedModel.model_validate(model), run)
-    assert (found.finding.reason if isinstance(found, Waiting) else found) == expected
+    assert (found.finding.reason if isinstance(found, AwaitedModel) else found) == expected
 
 
 def following(run: dict[str, Any] | None = None) -> World:

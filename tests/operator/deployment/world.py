@@ -16,7 +16,7 @@ from daybreak_contracts.metrics_snapshot import LATENCY_BOUNDS_MS, GatewaySnapsh
 from daybreak_contracts.resources.deployment_status import ModelDeploymentStatus
 from daybreak_contracts.routing import Routing
 from daybreak_operator.core.deployment.decide import decide
-from daybreak_operator.core.deployment.observed.observation import Observed
+from daybreak_operator.core.deployment.observed.observation import ObservedDeployment
 from daybreak_operator.core.plan import Plan
 from daybreak_operator.settings import Settings
 
@@ -125,13 +125,13 @@ class World:
         body = {"apiVersion": names.API_VERSION, "kind": names.KIND_DEPLOYMENT, "metadata": metadata}
         return {**body, "spec": self.spec, "status": self.status}
 
-    def observed(self) -> Observed:
+    def observed(self) -> ObservedDeployment:
         candidate = self.status.get("candidate") or {}
         window = tuple(candidate.get(part) for part in ("digest", "weight", "since"))
         snapshots = self.snapshots()
         if self._earlier[0] != window:
             self._earlier = (window, snapshots)
-        return Observed(
+        return ObservedDeployment(
             deployment=self.deployment(),
             followed=self.followed,
             children=tuple(self.children.values()),
@@ -205,7 +205,7 @@ class World:
         for _ in range(seconds):
             if self.now >= due or str(self.children) != seen:
                 plan, looks = self.look(), looks + 1
-                wait = plan.look_again_s
+                wait = plan.requeue_after_s
                 due = self.now + timedelta(seconds=wait if wait is not None else 1_000_000)
                 seen = str(self.children)
             self.tick(1)

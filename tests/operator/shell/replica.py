@@ -22,8 +22,8 @@ from typing import Any
 from daybreak_contracts import names
 from daybreak_contracts.list_watch import BackOff
 from daybreak_operator.core import conditions
-from daybreak_operator.core.conditions import Condition
-from daybreak_operator.core.plan import Event, Finding, Object, Plan
+from daybreak_operator.core.conditions import ConditionUpdate
+from daybreak_operator.core.plan import Finding, Object, ObjectEvent, Plan
 from daybreak_operator.core.training.stages import blockers
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell.kube import client as kube
@@ -43,7 +43,7 @@ QUICK = Timing(
 )
 
 
-def said(observed: Any, now: datetime, *conditions_said: Condition) -> dict[str, Any]:
+def said(observed: Any, now: datetime, *conditions_said: ConditionUpdate) -> dict[str, Any]:
     """Return a status with conditions."""
     own = getattr(observed, "run", None) or observed.deployment
     generation = own["metadata"]["generation"]
@@ -56,7 +56,7 @@ def said(observed: Any, now: datetime, *conditions_said: Condition) -> dict[str,
 
 def calm(observed: Any, now: datetime) -> dict[str, Any]:
     """Return a status that says that all is well."""
-    return said(observed, now, Condition("Stalled", "False", Finding("AllWell", "nothing is wrong")))
+    return said(observed, now, ConditionUpdate("Stalled", "False", Finding("AllWell", "nothing is wrong")))
 
 
 def config_map(owner: Object, data: Mapping[str, str]) -> Object:
@@ -73,8 +73,10 @@ def one_child(observed: Any, now: datetime, data: Mapping[str, str] = {"size": "
     is_run = own["kind"] == names.KIND_RUN
     taken = blockers.a_name_belongs_to_another([child], observed) if is_run else None
     if taken is not None:
-        return Plan(status=said(observed, now, Condition("Stalled", "True", taken)))
-    return Plan(status=calm(observed, now), apply=(child,), events=(Event("Normal", "Seen", "it was seen"),))
+        return Plan(status=said(observed, now, ConditionUpdate("Stalled", "True", taken)))
+    return Plan(
+        status=calm(observed, now), apply=(child,), events=(ObjectEvent("Normal", "Seen", "it was seen"),)
+    )
 
 
 def one_child_of(data: Mapping[str, str]) -> Decisions:

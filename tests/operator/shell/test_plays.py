@@ -254,7 +254,7 @@ class TestOneObject:
     def test_whose_time_is_over_deletes_itself(self, cluster: Reach, namespace: str) -> None:
         def decide(observed: Any, now: datetime) -> Plan:
             seen = (observed.run.get("status") or {}).get("observedGeneration")
-            return Plan(status=calm(observed, now), delete_self=seen is not None, look_again_s=0.2)
+            return Plan(status=calm(observed, now), delete_self=seen is not None, requeue_after_s=0.2)
 
         make(cluster, namespace)
         with replica(cluster, namespace, decisions=replace(SIMPLE, training=decide)):

@@ -162,7 +162,7 @@ def test_pods_without_a_machine_and_nodes_under_notice_are_known(cluster: Reach,
 def test_a_secret_that_is_missing_is_told_with_its_remedy(cluster: Reach, namespace: str) -> None:
     def decide(observed: Any, now: datetime) -> Plan:
         status = {**calm(observed, now), "step": str(len(observed.missing))}
-        return Plan(status=status, look_again_s=0.3)
+        return Plan(status=status, requeue_after_s=0.3)
 
     template = {**RUN, "spec": {**RUN["spec"], "tracking": {"wandb": {"secretRef": "key"}}}}  # type: ignore[dict-item]
     make(cluster, namespace, template)

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot, TrainerSnapshot
-from daybreak_operator.core.plan import Event
+from daybreak_operator.core.plan import ObjectEvent
 from daybreak_operator.core.training.observed.observation import PipelineRun
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell import health, logs
@@ -82,9 +82,9 @@ def test_an_event_is_named_by_what_it_says_and_when() -> None:
         "kind": names.KIND_RUN,
         "metadata": {"name": "x", "namespace": "here", "uid": "u", "resourceVersion": "1"},
     }
-    first = events.body_of(Event("Warning", "Why", "long " * 1000), about, NOW)
-    same = events.body_of(Event("Warning", "Why", "long " * 1000), about, NOW)
-    later = events.body_of(Event("Warning", "Why", "long " * 1000), about, NOW + timedelta(seconds=1))
+    first = events.body_of(ObjectEvent("Warning", "Why", "long " * 1000), about, NOW)
+    same = events.body_of(ObjectEvent("Warning", "Why", "long " * 1000), about, NOW)
+    later = events.body_of(ObjectEvent("Warning", "Why", "long " * 1000), about, NOW + timedelta(seconds=1))
     assert first == same
     assert first["metadata"]["name"] != later["metadata"]["name"]
     assert len(first["message"]) == events.MAX_MESSAGE

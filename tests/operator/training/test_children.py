@@ -12,7 +12,7 @@ from daybreak_contracts.resources.run import Placement
 from daybreak_contracts.steps import TrainArgs
 from daybreak_data.spark.kubernetes import executors_from
 from daybreak_operator.core.training.children.pod_patch import merge, patched_pod
-from daybreak_operator.core.training.placement import Place, place_after, place_of, places
+from daybreak_operator.core.training.placement import PlacementTarget, place_after, place_of, places
 from daybreak_operator.settings import Settings
 from daybreak_pipelines.kubeflow import packages
 from tests.operator.training.world import SPEC, UID, World
@@ -240,19 +240,28 @@ ALL = ("Reserved", "Spot", "OnDemand")
 @pytest.mark.parametrize(
     ("placement", "expected"),
     [
-        pytest.param({}, [Place()], id="anything goes"),
-        pytest.param({"zones": ["a", "b"]}, [Place("a"), Place("b")], id="zones, best first"),
-        pytest.param({"markets": ["Spot"]}, [Place(None, "Spot")], id="one market is a demand"),
+        pytest.param({}, [PlacementTarget()], id="anything goes"),
+        pytest.param(
+            {"zones": ["a", "b"]}, [PlacementTarget("a"), PlacementTarget("b")], id="zones, best first"
+        ),
+        pytest.param({"markets": ["Spot"]}, [PlacementTarget(None, "Spot")], id="one market is a demand"),
         pytest.param(
             {"zones": ["a", "b"], "markets": ["Spot", "OnDemand"]},
-            [Place("a", "Spot"), Place("b", "Spot"), Place("a", "OnDemand"), Place("b", "OnDemand")],
+            [
+                PlacementTarget("a", "Spot"),
+                PlacementTarget("b", "Spot"),
+                PlacementTarget("a", "OnDemand"),
+                PlacementTarget("b", "OnDemand"),
+            ],
             id="the best market in every zone first",
         ),
-        pytest.param({"zones": ["a", "b"], "sameZone": False}, [Place()], id="zones together are one place"),
-        pytest.param({"zones": ["a", "a"]}, [Place("a")], id="a zone said twice is one"),
+        pytest.param(
+            {"zones": ["a", "b"], "sameZone": False}, [PlacementTarget()], id="zones together are one place"
+        ),
+        pytest.param({"zones": ["a", "a"]}, [PlacementTarget("a")], id="a zone said twice is one"),
     ],
 )
-def test_places(placement: dict[str, Any], expected: list[Place]) -> None:
+def test_places(placement: dict[str, Any], expected: list[PlacementTarget]) -> None:
     wanted = Placement.model_validate(placement)
     assert list(places(wanted)) == expected
     walked = [place_of(wanted, None, None)]

@@ -40,7 +40,7 @@ class TestSuspension:
         assert world.condition("Suspended") == ("True", "Suspended")
         assert world.children == {}
         assert "startTime" not in world.status
-        assert plan.look_again_s is None
+        assert plan.requeue_after_s is None
 
     def test_stops_training_and_goes_on_under_the_next_name_free_of_charge(self) -> None:
         world = training()
@@ -52,7 +52,7 @@ class TestSuspension:
         assert world.condition("Reconciling")[0] == "False"
         assert world.states() == "SSSSPPP"
         world.wait(5000)
-        assert world.look().look_again_s is None
+        assert world.look().requeue_after_s is None
         world.change(suspend=False)
         world.settle(2)
         assert world.the("PyTorchJob")["metadata"]["name"] == "first-light-train-2"
@@ -129,7 +129,7 @@ class TestDeadline:
     def test_is_when_the_run_is_looked_at_again(self) -> None:
         world = training(runPolicy={"activeDeadlineSeconds": 3600})
         world.wait(3595)
-        assert world.look().look_again_s == 5.0
+        assert world.look().requeue_after_s == 5.0
 
     def test_stops_a_pipeline(self) -> None:
         world = World({"runPolicy": {"activeDeadlineSeconds": 60}}, KUBEFLOW)
@@ -197,7 +197,7 @@ class TestFinished:
         world.wait(100_000)
         plan = world.look()
         assert (plan.apply, plan.submit, plan.delete, plan.status) == ((), (), (), before)
-        assert plan.look_again_s is None
+        assert plan.requeue_after_s is None
         assert plan.events == ()
 
     def test_a_later_edit_is_observed_and_changes_nothing_else(self) -> None:
@@ -209,7 +209,7 @@ class TestFinished:
 
     def test_it_deletes_itself_when_its_time_is_over(self) -> None:
         world = evaluated(runPolicy={"ttlSecondsAfterFinished": 60})
-        assert world.look().look_again_s == 60
+        assert world.look().requeue_after_s == 60
         world.wait(59)
         assert not world.look().delete_self
         world.wait(1)

@@ -71,9 +71,9 @@ def be_evicted(world: World) -> None:
     [
         pytest.param(lambda w: w.hand_error("xray", 75), (1, 1), "it broke", id="a 75 is tried again"),
         pytest.param(lambda w: w.hand_error("xray", 1), (1, 1), "it broke", id="a bug is tried again"),
-        pytest.param(end_without_result, (1, 1), "handed on a result", id="a job without all results"),
+        pytest.param(end_without_result, (1, 1), "reported a result", id="a job without all results"),
         pytest.param(fail_silently, (1, 1), "KeyError: 3", id="a job that failed without a word"),
-        pytest.param(be_evicted, (1, 0), "taken from its node", id="an evicted pod costs nothing"),
+        pytest.param(be_evicted, (1, 0), "was disrupted", id="an evicted pod costs nothing"),
         pytest.param(lambda w: w.patch("documents", "{"), (1, 1), "cannot be read", id="a torn result"),
     ],
 )
@@ -213,7 +213,7 @@ class TestKubeflow:
         ("run", "said"),
         [
             pytest.param(PipelineRun("Failed", "exit 1"), "no step said why: exit 1", id="failed"),
-            pytest.param(PipelineRun("Succeeded"), "not all steps handed on", id="succeeded without results"),
+            pytest.param(PipelineRun("Succeeded"), "not all steps reported", id="succeeded without results"),
             pytest.param(PipelineRun("Lost"), "workflow of its Kubeflow run is gone", id="lost its workflow"),
             pytest.param(PipelineRun("Absent"), "was deleted", id="deleted by hand"),
         ],
@@ -327,7 +327,7 @@ class TestKubeflow:
         its_pod(world)["status"] = {"containerStatuses": [{"state": {"terminated": ended}}]}
         world.pipelines[FIRST] = PipelineRun("Failed")
         world.look()
-        assert "no step said why: pod kubeflows-pod left with exit code 137: OOMKilled" in world.message(
+        assert "no step said why: pod kubeflows-pod exited with code 137: OOMKilled" in world.message(
             "Reconciling"
         )
 

@@ -143,8 +143,7 @@ class TestEvents:
         (told,) = [event for event in world.events if event.reason == "Restarting"]
         assert told.type == "Warning"
         assert (
-            told.message
-            == "Restart 1 (counted): pod first-light-train-1-worker-0 left with exit code 137: OOM"
+            told.message == "Restart 1 (counted): pod first-light-train-1-worker-0 exited with code 137: OOM"
         )
 
     def test_warn_of_what_is_in_the_way_once(self) -> None:
@@ -155,7 +154,7 @@ class TestEvents:
 
     def test_are_not_longer_than_an_event_may_be(self) -> None:
         step = {"name": "train", "state": "Failed", "message": "x" * 5000}
-        (told,) = events.events({}, {"steps": [step]})
+        (told,) = events.events_of({}, {"steps": [step]})
         assert len(told.message) == events.MAX_NOTE
 
 

@@ -206,10 +206,10 @@ def test_attempts_that_fail_fast_come_slower_and_slower() -> None:
         world.look()
         world.pod_fails(f"first-light-train-{attempt}-worker-0", 1)
         plan = world.look()
-        pauses.append(plan.look_again_s)
+        pauses.append(plan.requeue_after_s)
         world.look()
         assert not world.of_kind("PyTorchJob") or attempt == 1
-        world.wait(plan.look_again_s or 0)
+        world.wait(plan.requeue_after_s or 0)
         world.look()
         assert world.the("PyTorchJob")["metadata"]["name"] == f"first-light-train-{attempt + 1}"
     assert pauses == [1.0, 10.0, 20.0, 40.0, 80.0]

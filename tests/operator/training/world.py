@@ -15,10 +15,10 @@ from typing import Any
 from daybreak_contracts import names
 from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from daybreak_contracts.resources.run_status import TrainingRunStatus
-from daybreak_operator.core.plan import Event, Plan, Ref
+from daybreak_operator.core.plan import ObjectEvent, Plan, Ref
 from daybreak_operator.core.times import timestamp
 from daybreak_operator.core.training.decide import decide
-from daybreak_operator.core.training.observed.observation import Observed, PipelineRun
+from daybreak_operator.core.training.observed.observation import ObservedRun, PipelineRun
 from daybreak_operator.core.training.stages import pipeline_runs
 from daybreak_operator.settings import Settings
 
@@ -78,7 +78,7 @@ class World:
         self.missing: tuple[str, ...] = ()
         self.refused: tuple[str, ...] = ()
         self.warnings: tuple[dict[str, Any], ...] = ()
-        self.events: list[Event] = []
+        self.events: list[ObjectEvent] = []
         self.submitted: list[str] = []
         self.made: list[Key] = []
         self.writes = 0
@@ -88,12 +88,12 @@ class World:
 
     # What the operator does ------------------------------------------------------------------------------------
 
-    def observe(self) -> Observed:
+    def observe(self) -> ObservedRun:
         """What a shell gathers; the objects themselves: a decision changes nothing (``test_purity``)."""
         run = dict(self.run)
         ids = pipeline_runs.ids_to_ask(run, self.settings)
         asked = {run_id: self.pipelines.get(run_id, PipelineRun("Absent")) for run_id in ids}
-        return Observed(
+        return ObservedRun(
             run=run,
             children=tuple(self.children.values()),
             pipelines=asked,

@@ -10,20 +10,20 @@ from typing import Any, Literal
 from daybreak_operator.core.plan import Finding
 from daybreak_operator.core.times import timestamp
 
-Verdict = Literal["True", "False", "Unknown"]
+ConditionStatus = Literal["True", "False", "Unknown"]
 
 
 @dataclass(frozen=True)
-class Condition:
+class ConditionUpdate:
     """One condition to say; its time is found by ``merge``."""
 
     type: str
-    status: Verdict
+    status: ConditionStatus
     finding: Finding
 
 
 def merge(
-    stored: Iterable[Mapping[str, Any]], said: Iterable[Condition], generation: int, now: datetime
+    stored: Iterable[Mapping[str, Any]], said: Iterable[ConditionUpdate], generation: int, now: datetime
 ) -> list[dict[str, Any]]:
     """Return the conditions to store: those said, in their order, then stored ones of other types unchanged."""
     before = {condition["type"]: condition for condition in stored}

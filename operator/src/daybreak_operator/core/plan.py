@@ -1,7 +1,7 @@
 """What a decision hands to the shell, and nothing else: a whole description of what shall be.
 
 ``decide(observed, now) -> Plan`` is pure and level-based: the same observation gives the same plan, and a plan that
-was carried out half gives, at the next look, the rest of it.
+was carried out half gives, at the next pass, the rest of it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Ref:
 
 
 @dataclass(frozen=True)
-class Event:
+class ObjectEvent:
     """A Kubernetes event about the reconciled object; sent after the status was written."""
 
     type: Literal["Normal", "Warning"]
@@ -89,9 +89,9 @@ class Plan:
     submit: tuple[Submit, ...] = ()
     terminate: tuple[str, ...] = ()
     """Kubeflow run ids to stop."""
-    events: tuple[Event, ...] = ()
-    look_again_s: float | None = None
-    """Seconds until the next look when nothing happens; None means never."""
+    events: tuple[ObjectEvent, ...] = ()
+    requeue_after_s: float | None = None
+    """Requeue after this many seconds when nothing happens; None means never."""
     status_first: bool = False
     finalizer: bool = False
     """Whether the object must carry ``names.FINALIZER`` after this pass."""

@@ -94,7 +94,7 @@ class TestPace:
             now = max(now, due)
             while (key := queue.take(now)) is not None:
                 looks.append((now, key))
-                queue.done(key, Done(look_again_s=every_s), now)
+                queue.done(key, Done(requeue_after_s=every_s), now)
         return looks
 
     @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ class TestPoison:
         [
             pytest.param(Done(failed=True), id="one-that-always-fails"),
             pytest.param(Done(again=True), id="one-that-always-writes"),
-            pytest.param(Done(look_again_s=0.001), id="one-that-always-wants-a-look"),
+            pytest.param(Done(requeue_after_s=0.001), id="one-that-always-wants-a-look"),
             pytest.param(None, id="one-that-an-event-meets-during-every-pass"),
         ],
     )
@@ -203,7 +203,7 @@ class TestPoison:
             now += 0.1
             if key is not None:
                 looked += key == A
-                queue.done(key, Done(look_again_s=1.0 if key == A else None), now)
+                queue.done(key, Done(requeue_after_s=1.0 if key == A else None), now)
         assert looked >= 3
 
 

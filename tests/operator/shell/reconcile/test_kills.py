@@ -12,7 +12,7 @@ import pytest
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError, UserError
-from daybreak_operator.core.plan import Event, Finding, Object, Plan, Ref, Submit
+from daybreak_operator.core.plan import Finding, Object, ObjectEvent, Plan, Ref, Submit
 from daybreak_operator.core.training.observed.observation import PipelineRun
 from daybreak_operator.shell.kube import client as clients
 from daybreak_operator.shell.kube.client import Kube
@@ -107,7 +107,7 @@ def decide(run: Object, children: list[Object], runs: Mapping[str, str]) -> Plan
         delete=tuple(Ref("v1", "ConfigMap", m["namespace"], m["name"], m["uid"]) for m in map(meta, old)),
         submit=() if request.run_id in runs else (request,),
         terminate=tuple(one for one, state in runs.items() if one != request.run_id and state == "Running"),
-        events=(Event("Normal", "Begins", f"attempt {number}"),),
+        events=(ObjectEvent("Normal", "Begins", f"attempt {number}"),),
         status_first=begins,
         finalizer=True,
     )

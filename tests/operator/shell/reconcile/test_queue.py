@@ -53,7 +53,7 @@ class TestOrder:
         queue.add_at(A, 9.0)
         queue.add(A, 1.0)
         assert queue.take(1.0) == A
-        queue.done(A, Done(look_again_s=5.0), 2.0)
+        queue.done(A, Done(requeue_after_s=5.0), 2.0)
         assert queue.next_due() == 7.0
 
     def test_what_is_forgotten_is_not_seen_again(self) -> None:
@@ -216,13 +216,13 @@ class TestWorkers:
 
         async def work(key: ObjectKey) -> Done:
             seen.append(key)
-            return Done(look_again_s=0.001)
+            return Done(requeue_after_s=0.001)
 
         await self.run([A], 1, work)
         assert len(seen) > 2
 
 
-@pytest.mark.parametrize("outcome", [Done(failed=True), Done(again=True), Done(look_again_s=1.0)])
+@pytest.mark.parametrize("outcome", [Done(failed=True), Done(again=True), Done(requeue_after_s=1.0)])
 async def test_a_pass_that_is_cancelled_is_made_up_for(outcome: Done) -> None:
     queue = WorkQueue(schedule(), lambda: 0.0)
     queue.add(A)

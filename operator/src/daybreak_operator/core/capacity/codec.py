@@ -13,7 +13,7 @@ from typing import Any
 from daybreak_contracts.resources.deployment import Pool
 from daybreak_contracts.resources.deployment_status import CapacityStatus, ZoneStatus
 from daybreak_operator.core.capacity.placement.offerings import offerings_of
-from daybreak_operator.core.capacity.values import CapacityDecision, Held, Learned, Memory
+from daybreak_operator.core.capacity.values import CapacityDecision, Held, Learned, PlacementMemory
 
 
 def zones_of(
@@ -47,7 +47,7 @@ def zones_of(
     return tuple(zones)
 
 
-def capacity_of(memory: Memory) -> CapacityStatus:
+def capacity_of(memory: PlacementMemory) -> CapacityStatus:
     """Return ``status.capacity``."""
     return CapacityStatus(
         needed=memory.needed,
@@ -58,10 +58,10 @@ def capacity_of(memory: Memory) -> CapacityStatus:
     )
 
 
-def memory_of(status: Mapping[str, Any]) -> Memory:
+def memory_of(status: Mapping[str, Any]) -> PlacementMemory:
     """Return the memory that a stored status holds; an empty one from an empty status."""
     capacity = status.get("capacity") or {}
-    return Memory(
+    return PlacementMemory(
         offerings={(zone["pool"], zone["zone"]): learned_of(zone) for zone in status.get("zones") or ()},
         needed=capacity.get("needed"),
         low_since=moment_of(capacity.get("lowSince")),

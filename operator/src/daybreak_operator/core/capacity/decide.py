@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from daybreak_contracts.resources.deployment import Pool, Scaling
-from daybreak_operator.core.capacity.demand import Bounds, is_stale, settle
+from daybreak_operator.core.capacity.demand import ReplicaBounds, is_stale, settle
 from daybreak_operator.core.capacity.placement.findings import findings_of
-from daybreak_operator.core.capacity.placement.layout import TUNING, Layout, Limits, Option, Tuning
+from daybreak_operator.core.capacity.placement.layout import TUNING, Layout, Option, PlacementLimits, Tuning
 from daybreak_operator.core.capacity.placement.odds import fall_chance
 from daybreak_operator.core.capacity.placement.offerings import (
     Offering,
@@ -21,8 +21,15 @@ from daybreak_operator.core.capacity.placement.offerings import (
     learn,
     offerings_of,
 )
-from daybreak_operator.core.capacity.placement.scale import ask, give_up
-from daybreak_operator.core.capacity.values import CapacityDecision, Demand, Held, Learned, Memory, Place
+from daybreak_operator.core.capacity.placement.scale import scale_down, scale_up
+from daybreak_operator.core.capacity.values import (
+    CapacityDecision,
+    Demand,
+    Held,
+    Learned,
+    Place,
+    PlacementMemory,
+)
 
 
 def decide_capacity(
@@ -32,7 +39,7 @@ def decide_capacity(
     replicas: int | None,
     demand: Demand,
     held: Sequence[Held],
-    memory: Memory,
+    memory: PlacementMemory,
     now: float,
     tuning: Tuning = TUNING,
 ) -> CapacityDecision:
@@ -52,9 +59,9 @@ def decide_capacity(
     limits = limits_of(pools, scaling, memory.needed or 0)
     layout = Layout(options, limits, tuning)
     memory = watch(layout, memory, at)
-    ask(layout, short_for_s=since(memory.short_since, at))
+    scale_up(layout, short_for_s=since(memory.short_since, at))
     idle = memory.surplus_since is not None and at - memory.surplus_since >= scaling.scale_down_seconds
-    could_go = give_up(layout, steady_for_s=since(memory.steady_since, at), idle=idle)
+    could_go = scale_down(layout, steady_for_s=since(memory.steady_since, at), idle=idle)
     if not could_go:
         memory = replace(memory, surplus_since=None)
     elif memory.surplus_since is None or idle:
@@ -69,7 +76,7 @@ def decide_capacity(
         memory=memory,
         findings=findings_of(layout, fixed=replicas, stale=replicas is None and is_stale(demand)),
         cost_per_hour=cost_of(options, by_place),
-        look_again_s=look_again_s(options, scaling, at),
+        requeue_after_s=requeue_after_s(options, scaling, at),
     )
 
 
@@ -97,9 +104,9 @@ def wanting(learned: Learned, desired: int) -> Learned:
     return learned if learned.desired == desired else replace(learned, desired=desired)
 
 
-def bounds_of(pools: Sequence[Pool], scaling: Scaling, tuning: Tuning) -> Bounds:
+def bounds_of(pools: Sequence[Pool], scaling: Scaling, tuning: Tuning) -> ReplicaBounds:
     """Return what the manifest says of the number of replicas."""
-    return Bounds(
+    return ReplicaBounds(
         low=sum(pool.min for pool in pools),
         high=sum(pool.max for pool in pools),
         utilization=float(scaling.target_utilization),
@@ -108,9 +115,9 @@ def bounds_of(pools: Sequence[Pool], scaling: Scaling, tuning: Tuning) -> Bounds
     )
 
 
-def limits_of(pools: Sequence[Pool], scaling: Scaling, needed: int) -> Limits:
+def limits_of(pools: Sequence[Pool], scaling: Scaling, needed: int) -> PlacementLimits:
     """Return what placement must keep to. Nothing is spare where nothing is needed."""
-    return Limits(
+    return PlacementLimits(
         needed=needed,
         spare=scaling.spare_spot_replicas if needed else 0,
         zone_share=float(scaling.max_zone_share),
@@ -119,7 +126,7 @@ def limits_of(pools: Sequence[Pool], scaling: Scaling, needed: int) -> Limits:
     )
 
 
-def watch(layout: Layout, memory: Memory, now: int) -> Memory:
+def watch(layout: Layout, memory: PlacementMemory, now: int) -> PlacementMemory:
     """Return the memory with the times since when too few answer, and more than enough with on-demand."""
     needed = layout.limits.needed
     short = layout.sure() < needed
@@ -145,7 +152,7 @@ def cost_of(options: Sequence[Option], held: Mapping[Place, Held]) -> float:
     return round(cost, 6)
 
 
-def look_again_s(options: Sequence[Option], scaling: Scaling, now: int) -> float:
-    """Return the seconds until the next look: the loop's interval, sooner when a zone may be tried again."""
+def requeue_after_s(options: Sequence[Option], scaling: Scaling, now: int) -> float:
+    """Return the seconds until the next pass: the loop's interval, sooner when a zone may be tried again."""
     waits = [option.retry_at - now for option in options if option.retry_at is not None]
     return float(max(1, min([scaling.interval_seconds, *waits])))

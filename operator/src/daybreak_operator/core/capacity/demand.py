@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
-from daybreak_operator.core.capacity.values import Demand, Memory
+from daybreak_operator.core.capacity.values import Demand, PlacementMemory
 
 EWMA_S = 10.0
 """A rise is seen by a moving average over ten seconds; the mean of the minute keeps a short lull from hiding it."""
@@ -92,7 +92,7 @@ def replicas_needed(demand: Demand, utilization: float, ready: int) -> int:
 
 
 @dataclass(frozen=True)
-class Bounds:
+class ReplicaBounds:
     """What the manifest says of the number of replicas."""
 
     low: int
@@ -114,8 +114,8 @@ def is_stale(demand: Demand) -> bool:
 
 
 def settle(
-    demand: Demand, fixed: int | None, bounds: Bounds, *, ready: int, memory: Memory, now: int
-) -> Memory:
+    demand: Demand, fixed: int | None, bounds: ReplicaBounds, *, ready: int, memory: PlacementMemory, now: int
+) -> PlacementMemory:
     """Return the memory with ``needed``: up at once, down one at a time once the load has been low long enough.
 
     A fixed number is taken as it is. Stale metrics may still ask for more, never for less.

@@ -14,7 +14,7 @@ from daybreak_contracts.resources.deployment import Pool, Scaling
 from daybreak_operator.core.capacity.decide import decide_capacity
 from daybreak_operator.core.capacity.placement.layout import TUNING, Tuning
 from daybreak_operator.core.capacity.simulate import ON_DEMAND, SPOT, Policy, Trace
-from daybreak_operator.core.capacity.values import Demand, Held, Memory, Place
+from daybreak_operator.core.capacity.values import Demand, Held, Place, PlacementMemory
 
 SPARE = 2
 """Spot replicas above the need of every peer that falls back to on-demand, as SkyServe has it."""
@@ -30,7 +30,7 @@ class Daybreak:
     def __init__(self, trace: Trace, replicas: int, tuning: Tuning = TUNING) -> None:
         self.replicas = replicas
         self.tuning = tuning
-        self.memory = Memory()
+        self.memory = PlacementMemory()
         self.scaling = Scaling(spare_spot_replicas=OUR_SPARE)
         self.pools = pools_of(trace, replicas)
 

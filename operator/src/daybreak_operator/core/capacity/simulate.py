@@ -57,7 +57,7 @@ class Policy(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ReplayResult:
     """What came of a run."""
 
     all_ready: float
@@ -138,7 +138,7 @@ class Cloud:
         )
 
 
-def simulate(trace: Trace, policy: Policy, replicas: int) -> Outcome:
+def simulate(trace: Trace, policy: Policy, replicas: int) -> ReplayResult:
     """Return what comes of a policy that must keep so many replicas ready. The first launches count as not ready."""
     cloud = Cloud(trace)
     enough = some = 0
@@ -152,4 +152,6 @@ def simulate(trace: Trace, policy: Policy, replicas: int) -> Outcome:
         cloud.carry_out(policy(cloud.held(now), now), step)
         paid += cloud.cost()
     steps = trace.num_steps
-    return Outcome(enough / steps, some / steps, paid / steps / replicas, cloud.failed, cloud.launches, steps)
+    return ReplayResult(
+        enough / steps, some / steps, paid / steps / replicas, cloud.failed, cloud.launches, steps
+    )

@@ -84,7 +84,7 @@ class Learned:
 
 
 @dataclass(frozen=True)
-class Memory:
+class PlacementMemory:
     """All that must outlive one decision; ``record`` keeps it in the ModelDeployment's status."""
 
     offerings: Mapping[Place, Learned] = field(default_factory=dict)
@@ -110,9 +110,9 @@ class CapacityDecision:
     """Of ``desired``, how many are asked for by this decision."""
     needed: int
     """Replicas that must answer; ``desired`` may hold spare ones above it."""
-    memory: Memory
+    memory: PlacementMemory
     findings: tuple[Finding, ...]
     """Why capacity is missing; empty when all is well. Texts hold no moving numbers except retry times."""
     cost_per_hour: float
     """Price of the machines held now."""
-    look_again_s: float
+    requeue_after_s: float

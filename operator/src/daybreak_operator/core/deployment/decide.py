@@ -20,21 +20,21 @@ from daybreak_contracts.resources.deployment_status import ModelDeploymentStatus
 from daybreak_operator.core import status_codec
 from daybreak_operator.core.capacity.placement.layout import TUNING, Tuning
 from daybreak_operator.core.capacity.values import Place
-from daybreak_operator.core.conditions import Condition, find, merge
+from daybreak_operator.core.conditions import ConditionUpdate, find, merge
 from daybreak_operator.core.deployment.children.desired import (
     DRAIN_S,
-    Family,
+    ChildrenInput,
     children_of,
     leftovers,
     without_finished,
 )
 from daybreak_operator.core.deployment.observed import spec as specs
-from daybreak_operator.core.deployment.observed.fleet import Fleet, fleet_of
-from daybreak_operator.core.deployment.observed.observation import Observed
+from daybreak_operator.core.deployment.observed.fleet import EngineFleet, fleet_of
+from daybreak_operator.core.deployment.observed.observation import ObservedDeployment
 from daybreak_operator.core.deployment.rollout import guardrails, sizing, steps
 from daybreak_operator.core.deployment.rollout.routing import route
 from daybreak_operator.core.deployment.rollout.target import target_of
-from daybreak_operator.core.deployment.state import State
+from daybreak_operator.core.deployment.state import RolloutState
 from daybreak_operator.core.deployment.status import codec
 from daybreak_operator.core.deployment.status.conditions import View, conditions_of
 from daybreak_operator.core.deployment.status.document import status_of
@@ -42,7 +42,7 @@ from daybreak_operator.core.deployment.status.events import events_of
 from daybreak_operator.core.plan import Finding, Plan
 
 
-def decide(observed: Observed, now: datetime, tuning: Tuning = TUNING) -> Plan:
+def decide(observed: ObservedDeployment, now: datetime, tuning: Tuning = TUNING) -> Plan:
     """Return what shall be. ``now`` counts to the second, as times in a status do; ``tuning`` is placement's."""
     now = now.replace(microsecond=0)
     deployment = observed.deployment
@@ -53,10 +53,12 @@ def decide(observed: Observed, now: datetime, tuning: Tuning = TUNING) -> Plan:
     spec = specs.parse(deployment.get("spec"))
     if isinstance(spec, tuple):
         return invalid(observed, stored, spec, now)
-    return pursue(observed, spec, now, tuning)
+    return reconcile(observed, spec, now, tuning)
 
 
-def invalid(observed: Observed, stored: Mapping[str, Any], problems: tuple[str, ...], now: datetime) -> Plan:
+def invalid(
+    observed: ObservedDeployment, stored: Mapping[str, Any], problems: tuple[str, ...], now: datetime
+) -> Plan:
     """Return the plan for a spec that does not hold: what runs goes on, every problem is said."""
     generation = observed.deployment["metadata"].get("generation", 0)
     finding = Finding("InvalidSpec", "; ".join(problems))
@@ -64,22 +66,24 @@ def invalid(observed: Observed, stored: Mapping[str, Any], problems: tuple[str, 
     said = [
         kept_or_unknown(kind, before, finding) for kind in ("Ready", "RolloutHealthy", "CapacityAvailable")
     ]
-    said.append(Condition("Reconciling", "False", Finding("Stalled", "the spec must be corrected first")))
-    said.append(Condition("Stalled", "True", finding))
+    said.append(
+        ConditionUpdate("Reconciling", "False", Finding("Stalled", "the spec must be corrected first"))
+    )
+    said.append(ConditionUpdate("Stalled", "True", finding))
     status = {**stored, "observedGeneration": generation, "conditions": merge(before, said, generation, now)}
     before_state = codec.read(stored)
     return Plan(status=status, events=events_of(before_state, before_state, stored, status))
 
 
-def kept_or_unknown(kind: str, stored: Any, finding: Finding) -> Condition:
+def kept_or_unknown(kind: str, stored: Any, finding: Finding) -> ConditionUpdate:
     """Return the condition as it was; nothing is known of one that was never said."""
     old = find(stored, kind)
     if old is None:
-        return Condition(kind, "Unknown", finding)
-    return Condition(kind, old["status"], Finding(old["reason"], old["message"]))
+        return ConditionUpdate(kind, "Unknown", finding)
+    return ConditionUpdate(kind, old["status"], Finding(old["reason"], old["message"]))
 
 
-def pursue(observed: Observed, spec: ModelDeploymentSpec, now: datetime, tuning: Tuning) -> Plan:
+def reconcile(observed: ObservedDeployment, spec: ModelDeploymentSpec, now: datetime, tuning: Tuning) -> Plan:
     """Return the plan for a spec that holds."""
     at = now.timestamp()
     stored: Mapping[str, Any] = observed.deployment.get("status") or {}
@@ -88,10 +92,10 @@ def pursue(observed: Observed, spec: ModelDeploymentSpec, now: datetime, tuning:
     target = target_of(spec.model, observed.followed)
     state = steps.begin(before, spec, target, at)
     state, sized = sizing.size(state, sizing.Load(spec, fleet, observed.snapshots, at, tuning))
-    state = steps.advance(state, scene_of(observed, spec, state, fleet, sized))
+    state = steps.advance(state, rollout_context(observed, spec, state, fleet, sized))
     state = without_finished(state, observed, at)
     state = replace(state, routing=route(state, spec, fleet, observed.snapshots))
-    family = Family(observed, spec, state, fleet, sized, at)
+    family = ChildrenInput(observed, spec, state, fleet, sized, at)
     view = View(observed, spec, state, fleet, sized, target)
     status = status_of(view, conditions_of(view), now)
     return Plan(
@@ -99,16 +103,20 @@ def pursue(observed: Observed, spec: ModelDeploymentSpec, now: datetime, tuning:
         apply=children_of(family),
         delete=leftovers(family),
         events=events_of(before, state, stored, status),
-        look_again_s=look_again_s(before, state, spec, sized, at),
+        requeue_after_s=requeue_after_s(before, state, spec, sized, at),
         status_first=state.routing != before.routing or has_learnt(before, state),
     )
 
 
-def scene_of(
-    observed: Observed, spec: ModelDeploymentSpec, state: State, fleet: Fleet, sized: sizing.Sizing
-) -> steps.Scene:
+def rollout_context(
+    observed: ObservedDeployment,
+    spec: ModelDeploymentSpec,
+    state: RolloutState,
+    fleet: EngineFleet,
+    sized: sizing.Sizing,
+) -> steps.RolloutContext:
     """Return what the rollout's next step depends on."""
-    return steps.Scene(
+    return steps.RolloutContext(
         rollout=spec.rollout,
         fleet=fleet,
         at=fleet.at,
@@ -118,7 +126,9 @@ def scene_of(
     )
 
 
-def verdict_of(observed: Observed, spec: ModelDeploymentSpec, state: State, now: float) -> guardrails.Verdict:
+def verdict_of(
+    observed: ObservedDeployment, spec: ModelDeploymentSpec, state: RolloutState, now: float
+) -> guardrails.GuardrailVerdict:
     """Return what the guardrails say since the same users get the candidate, or since it sees mirrored requests."""
     bounds = spec.rollout.guardrails
     candidate = state.rolling
@@ -138,8 +148,8 @@ def verdict_of(observed: Observed, spec: ModelDeploymentSpec, state: State, now:
     return guardrails.judge(bounds, counts(candidate.digest), stable)
 
 
-def look_again_s(
-    before: State, after: State, spec: ModelDeploymentSpec, sized: sizing.Sizing, now: float
+def requeue_after_s(
+    before: RolloutState, after: RolloutState, spec: ModelDeploymentSpec, sized: sizing.Sizing, now: float
 ) -> float | None:
     """Return when something is due although nothing happens: load, zones, a soak, pods that may go."""
     waits = [max(one.since + DRAIN_S - now, spec.scaling.interval_seconds) for one in after.retired]
@@ -151,15 +161,15 @@ def look_again_s(
             waits.append(spec.scaling.interval_seconds)
     if (before.candidate, before.stable) != (after.candidate, after.stable):
         waits.append(1)
-    if sized.look_again_s is not None:
-        waits.append(sized.look_again_s)
+    if sized.requeue_after_s is not None:
+        waits.append(sized.requeue_after_s)
     return max(1.0, float(min(waits))) if waits else None
 
 
-def has_learnt(before: State, after: State) -> bool:
+def has_learnt(before: RolloutState, after: RolloutState) -> bool:
     """Return whether a launch failed: written down before its pod goes, which is all that tells of it."""
 
-    def failures(state: State) -> list[tuple[Place, int | None]]:
+    def failures(state: RolloutState) -> list[tuple[Place, int | None]]:
         memories = (state.memory, state.candidate_memory)
         return [
             (place, one.failed_at) for memory in memories for place, one in sorted(memory.offerings.items())

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from daybreak_contracts.resources.deployment_status import Stage
 from daybreak_contracts.routing import Routing
-from daybreak_operator.core.capacity.values import Memory
+from daybreak_operator.core.capacity.values import PlacementMemory
 
 
 @dataclass(frozen=True)
-class Stable:
+class StableModel:
     """The model that everyone gets. ``since`` is Unix time."""
 
     digest: str
@@ -19,7 +19,7 @@ class Stable:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CandidateModel:
     """The model that the spec asks for. After its promotion it stays here, in stage Everyone."""
 
     digest: str
@@ -32,7 +32,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Retired:
+class RetiredModel:
     """A model that left the routing."""
 
     digest: str
@@ -40,18 +40,18 @@ class Retired:
 
 
 @dataclass(frozen=True)
-class State:
+class RolloutState:
     """All that is remembered."""
 
-    stable: Stable | None = None
-    candidate: Candidate | None = None
+    stable: StableModel | None = None
+    candidate: CandidateModel | None = None
     rejected: tuple[str, ...] = ()
-    retired: tuple[Retired, ...] = ()
+    retired: tuple[RetiredModel, ...] = ()
     rollout_digest: str = ""
     routing: Routing | None = None
-    memory: Memory = field(default_factory=Memory)
+    memory: PlacementMemory = field(default_factory=PlacementMemory)
     """Of the model that carries the load: the stable one, or the first one."""
-    candidate_memory: Memory = field(default_factory=Memory)
+    candidate_memory: PlacementMemory = field(default_factory=PlacementMemory)
 
     @property
     def staff_served(self) -> bool:
@@ -76,6 +76,6 @@ class State:
         return self.candidate is not None and self.candidate.stage == "RolledBack"
 
     @property
-    def rolling(self) -> Candidate | None:
+    def rolling(self) -> CandidateModel | None:
         """The candidate of a rollout that is under way."""
         return None if self.promoted or self.refused else self.candidate

@@ -1,4 +1,4 @@
-"""One look at one run: what was observed, the spec that counts, the status as stored, the time.
+"""One pass over one run: what was observed, the spec that counts, the status as stored, the time.
 
 Owns these values only; the rules that read them stand in the modules named after stages and failures.
 """
@@ -12,11 +12,11 @@ from datetime import datetime
 from daybreak_contracts import names
 from daybreak_contracts.resources import TrainingRun
 from daybreak_contracts.resources.run_status import MetricStatus, StepStatus, TrainingRunStatus
-from daybreak_operator.core.conditions import Condition
+from daybreak_operator.core.conditions import ConditionUpdate
 from daybreak_operator.core.plan import Finding, Object, Ref, Submit
 from daybreak_operator.core.training.observed import objects
-from daybreak_operator.core.training.observed.observation import Observed
-from daybreak_operator.core.training.placement import Place
+from daybreak_operator.core.training.observed.observation import ObservedRun
+from daybreak_operator.core.training.placement import PlacementTarget
 from daybreak_operator.settings import Backend, Images
 
 STAGES = (names.STAGE_DATA, names.STAGE_TRAIN, names.STAGE_MODEL)
@@ -37,10 +37,10 @@ PIPELINES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Scene:
+class RunContext:
     """What all rules about an active run are given."""
 
-    observed: Observed
+    observed: ObservedRun
     run: TrainingRun
     """With the spec that it was started with, and the parts that may change as they are now."""
     status: TrainingRunStatus
@@ -48,7 +48,7 @@ class Scene:
     steps: tuple[StepStatus, ...]
     """All seven; as stored at first, then as the stages before this one left them."""
     moment: datetime
-    """When this look is taken."""
+    """When this pass is taken."""
     images: Images
     backend: Backend
 
@@ -83,8 +83,8 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a look at one stage found, and what it wants done."""
+class StageOutcome:
+    """What a pass over one stage found, and what it wants done."""
 
     steps: tuple[StepStatus, ...]
     apply: tuple[Object, ...] = ()
@@ -97,12 +97,12 @@ class Look:
     """What a person must mend before it can go on."""
     waiting: Finding | None = None
     """What it waits for that mends itself."""
-    capacity: Condition | None = None
+    capacity: ConditionUpdate | None = None
     restarts: int = 0
     """Restarts to add, of any kind."""
     counted: int = 0
     """Restarts to add that count."""
-    place: Place | None = None
+    place: PlacementTarget | None = None
     """Where training shall be tried from now on; None leaves it."""
     metrics: tuple[MetricStatus, ...] = ()
     share: float = 0.0
@@ -110,4 +110,4 @@ class Look:
     activity: str = ""
     seconds_left: float | None = None
     """Of the step that goes on, where it says so itself."""
-    look_again_s: float | None = None
+    requeue_after_s: float | None = None

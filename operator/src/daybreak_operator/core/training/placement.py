@@ -21,14 +21,14 @@ PREFERENCE_WEIGHTS = (100, 50, 1)
 
 
 @dataclass(frozen=True)
-class Place:
+class PlacementTarget:
     """What pods of one attempt are bound to; None binds to nothing."""
 
     zone: str | None = None
     market: str | None = None
 
 
-def places(placement: Placement) -> tuple[Place, ...]:
+def places(placement: Placement) -> tuple[PlacementTarget, ...]:
     """Return the places of a run, best first; at least one.
 
     Without ``sameZone`` the zones are one place: pods may be spread over them.
@@ -36,23 +36,25 @@ def places(placement: Placement) -> tuple[Place, ...]:
     open_market = len(set(placement.markets)) == ALL_MARKETS
     markets = (None,) if open_market else tuple(dict.fromkeys(placement.markets))
     zones = tuple(dict.fromkeys(placement.zones)) if placement.same_zone and placement.zones else (None,)
-    return tuple(Place(zone, market) for market in markets for zone in zones)
+    return tuple(PlacementTarget(zone, market) for market in markets for zone in zones)
 
 
-def place_after(placement: Placement, place: Place) -> Place:
+def place_after(placement: Placement, place: PlacementTarget) -> PlacementTarget:
     """Return the next place to try; after the last one the first again."""
     known = places(placement)
     return known[(known.index(place) + 1) % len(known)] if place in known else known[0]
 
 
-def place_of(placement: Placement, zone: str | None, market: str | None) -> Place:
+def place_of(placement: Placement, zone: str | None, market: str | None) -> PlacementTarget:
     """Return the place that a status names; the first one when it names none of this run."""
-    place = Place(zone or None, market or None)
+    place = PlacementTarget(zone or None, market or None)
     known = places(placement)
     return place if place in known else known[0]
 
 
-def affinity(placement: Placement, place: Place, pods: Mapping[str, str], nodes: int) -> dict[str, Any]:
+def affinity(
+    placement: Placement, place: PlacementTarget, pods: Mapping[str, str], nodes: int
+) -> dict[str, Any]:
     """Return the affinity of one pod among ``nodes``; ``pods`` are labels that all of them have.
 
     With ``sameZone`` and no zones named, pods prefer the zone of each other: a cluster whose nodes have no zone
@@ -73,7 +75,7 @@ def affinity(placement: Placement, place: Place, pods: Mapping[str, str], nodes:
     return wanted
 
 
-def _node_affinity(placement: Placement, place: Place) -> dict[str, Any]:
+def _node_affinity(placement: Placement, place: PlacementTarget) -> dict[str, Any]:
     wanted: dict[str, Any] = {}
     zones = [place.zone] if place.zone is not None else list(placement.zones)
     demands = [_in(names.LABEL_NODE_ZONE, zones)] if zones else []

@@ -13,7 +13,7 @@ from typing import Any
 
 from daybreak_contracts import names
 from daybreak_operator.core import conditions
-from daybreak_operator.core.conditions import Condition
+from daybreak_operator.core.conditions import ConditionUpdate
 from daybreak_operator.core.plan import Finding, Object
 
 Body = dict[str, Any]
@@ -128,7 +128,7 @@ def overlaid(
     """
     if finding is None or conditions.is_true(status.get("conditions", ()), "Stalled"):
         return status
-    said = [Condition("Stalled", "True", finding)]
+    said = [ConditionUpdate("Stalled", "True", finding)]
     before = [c for c in stored.get("conditions", ()) if c["type"] == "Stalled"]
     stalled = conditions.merge(before, said, generation, now)
     others = [dict(c) for c in status.get("conditions", ()) if c["type"] != "Stalled"]

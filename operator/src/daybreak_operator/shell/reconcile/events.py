@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from daybreak_contracts import names
-from daybreak_operator.core.plan import Event, Object
+from daybreak_operator.core.plan import Object, ObjectEvent
 from daybreak_operator.core.times import timestamp
 
 MAX_MESSAGE = 1024
 """The API's own bound."""
 
 
-def body_of(event: Event, about: Object, now: datetime) -> dict[str, Any]:
+def body_of(event: ObjectEvent, about: Object, now: datetime) -> dict[str, Any]:
     """Return the event's object. The same said twice in one second is one event: the second is refused as there."""
     metadata = about["metadata"]
     said = f"{metadata['uid']}/{event.reason}/{event.message}/{timestamp(now)}"

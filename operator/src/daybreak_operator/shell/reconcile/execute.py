@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from daybreak_contracts.errors import TransientError, UserError
-from daybreak_operator.core.plan import Event, Finding, Object, Plan, Ref
+from daybreak_operator.core.plan import Finding, Object, ObjectEvent, Plan, Ref
 from daybreak_operator.shell.kube.answers import (
     ApiError,
     BusyError,
@@ -195,7 +195,7 @@ class Executor:
             if found is None or found["metadata"]["uid"] != metadata["uid"]:
                 del cache.name_conflicts[identity]
 
-    def _send_events(self, wanted: tuple[Event, ...], result: Result) -> None:
+    def _send_events(self, wanted: tuple[ObjectEvent, ...], result: Result) -> None:
         for event in wanted if result.said else ():
             try:
                 self.kube.create(events.body_of(event, result.own or {}, self.now()))

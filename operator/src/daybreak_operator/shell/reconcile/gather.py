@@ -126,11 +126,11 @@ class Gather:
     settings: Settings
     has_gateway_api: Callable[[], bool]
 
-    def training(self, run: Object, asked: ExternalState, cache: ReconcileCache) -> training.Observed:
+    def training(self, run: Object, asked: ExternalState, cache: ReconcileCache) -> training.ObservedRun:
         """Return all that a decision about a TrainingRun may know."""
         children = tuple(self.store.children_of(run["metadata"]["uid"]).values())
         jobs = [child for child in children if child["kind"] in JOBS]
-        return training.Observed(
+        return training.ObservedRun(
             run=run,
             children=(*children, *cache.name_conflicts.values()),
             events=tuple(event for job in jobs for event in self.store.told_of(job).values()),
@@ -142,12 +142,12 @@ class Gather:
             settings=self.settings,
         )
 
-    def deployment(self, body: Object, now: datetime) -> deployment.Observed:
+    def deployment(self, body: Object, now: datetime) -> deployment.ObservedDeployment:
         """Return all that a decision about a ModelDeployment may know."""
         key = key_of(dict(body))
         children = tuple(self.store.children_of(body["metadata"]["uid"]).values())
         pods = [child for child in children if child["kind"] == "Pod"]
-        return deployment.Observed(
+        return deployment.ObservedDeployment(
             deployment=body,
             followed=self.store.followed_by(body),
             children=children,

@@ -77,7 +77,7 @@ class Done:
     failed: bool = False
     again: bool = False
     """It wrote something: see at once whether that was all."""
-    look_again_s: float | None = None
+    requeue_after_s: float | None = None
     retry_after_s: float = 0.0
     """A lower bound for the next look, asked for by the API server."""
 
@@ -150,8 +150,8 @@ class Schedule:
             attempt = in_a_row if outcome.failed else in_a_row - NUM_QUICK_REPEATS
             delay = max(self.back_off.delay_s(attempt, self.chance()), outcome.retry_after_s)
             self.add_at(key, now + delay, Priority.LATER)
-        if outcome.look_again_s is not None:
-            self.add_at(key, now + outcome.look_again_s)
+        if outcome.requeue_after_s is not None:
+            self.add_at(key, now + outcome.requeue_after_s)
         if dirty is not None:
             self.add(key, now, dirty)
         if outcome.again and not waits:

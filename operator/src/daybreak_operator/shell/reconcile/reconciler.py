@@ -16,9 +16,9 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from daybreak_contracts import names
-from daybreak_operator.core.deployment.observed.observation import Observed as DeploymentObserved
+from daybreak_operator.core.deployment.observed.observation import ObservedDeployment
 from daybreak_operator.core.plan import Finding, Object, Plan
-from daybreak_operator.core.training.observed.observation import Observed as TrainingObserved
+from daybreak_operator.core.training.observed.observation import ObservedRun
 from daybreak_operator.shell.metrics.prometheus import Metrics
 from daybreak_operator.shell.reconcile import drift
 from daybreak_operator.shell.reconcile.execute import Executor
@@ -40,8 +40,8 @@ CONFLICT_RECHECK_S = 15.0
 class Decisions:
     """The pure part: what shall be, of what is."""
 
-    training: Callable[[TrainingObserved, datetime], Plan]
-    deployment: Callable[[DeploymentObserved, datetime], Plan]
+    training: Callable[[ObservedRun, datetime], Plan]
+    deployment: Callable[[ObservedDeployment, datetime], Plan]
     pipeline_ids: Callable[[Object, Any], tuple[str, ...]]
     """Kubeflow runs that a decision about a TrainingRun must know, by the run and the settings."""
 
@@ -103,17 +103,17 @@ class Reconciler:
         plan = self._decide(body, asked, cache)
         work = remaining(plan, body, self.store.children_of(body["metadata"]["uid"]), cache)
         recheck_s = self.conflict_recheck_s if cache.name_conflicts else None
-        waits = [wait for wait in (plan.look_again_s, recheck_s) if wait is not None]
+        waits = [wait for wait in (plan.requeue_after_s, recheck_s) if wait is not None]
         if work.is_empty:
             # A child that was refused would still be to apply, so nothing is refused any more.
-            return Done(look_again_s=min(waits, default=None))
+            return Done(requeue_after_s=min(waits, default=None))
         result = await self.threads.call(self.executor.carry_out, work, cache)
         self._take(result)
         _log(key, work, result)
         return Done(
             failed=bool(result.errors or result.refused) and not result.again,
             again=result.wrote or result.again,
-            look_again_s=None if result.errors else min(waits, default=None),
+            requeue_after_s=None if result.errors else min(waits, default=None),
             retry_after_s=result.retry_after_s,
         )
 

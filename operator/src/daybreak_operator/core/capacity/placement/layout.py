@@ -97,7 +97,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Limits:
+class PlacementLimits:
     """What the manifest allows."""
 
     needed: int
@@ -113,7 +113,7 @@ class Limits:
 class Layout:
     """Replicas per option while a decision is made; changed one replica at a time."""
 
-    def __init__(self, options: Sequence[Option], limits: Limits, tuning: Tuning = TUNING) -> None:
+    def __init__(self, options: Sequence[Option], limits: PlacementLimits, tuning: Tuning = TUNING) -> None:
         self.options = options
         self.limits = limits
         self.tuning = tuning

@@ -125,7 +125,7 @@ def learn(
     failed = []
     for offering in offerings:
         before = memory.get(offering.place, Learned())
-        after = look(offering, held.get(offering.place, Held(*offering.place)), before, now, patience)
+        after = updated(offering, held.get(offering.place, Held(*offering.place)), before, now, patience)
         learnt[offering.place] = after
         if after.failures > before.failures:
             failed.append(offering)
@@ -148,7 +148,9 @@ def sibling_factor(failed: Offering, other: Offering) -> float:
     return SAME_ACCELERATOR_FACTOR if failed.accelerator == other.accelerator else 1.0
 
 
-def look(offering: Offering, held: Held, before: Learned, now: int, patience: Patience = PATIENCE) -> Learned:
+def updated(
+    offering: Offering, held: Held, before: Learned, now: int, patience: Patience = PATIENCE
+) -> Learned:
     """Return what one offering's replicas tell: a loss, then a success, then a failed attempt."""
     if before.retry_at is not None and now - before.retry_at >= patience.reset_s:
         before = replace(before, failures=0, retry_at=None)

@@ -12,7 +12,7 @@ from daybreak_operator.core.capacity.placement.layout import Layout, Option
 from daybreak_operator.core.capacity.placement.search import launches_of
 
 
-def ask(layout: Layout, *, short_for_s: int) -> None:
+def scale_up(layout: Layout, *, short_for_s: int) -> None:
     """Add what is worth asking for: the pools' minima, the base with its spare, on-demand for what is left to fear."""
     for pool in layout.limits.low:
         cut_to_maximum(layout, pool)
@@ -101,7 +101,7 @@ def gain_of(layout: Layout, option: Option, now: float, sure: int, base: bool | 
     return gain
 
 
-def give_up(layout: Layout, *, steady_for_s: int, idle: bool) -> bool:
+def scale_down(layout: Layout, *, steady_for_s: int, idle: bool) -> bool:
     """Give up what is not worth its price any more; return whether something could go once it was idle for long.
 
     More than the need with all its spare goes at once, dearest first. On-demand goes when enough others have been

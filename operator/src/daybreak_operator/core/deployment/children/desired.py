@@ -13,11 +13,11 @@ from daybreak_contracts import names
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec
 from daybreak_operator.core.deployment.children import engine as engines
 from daybreak_operator.core.deployment.children.gateway import gateway_children, gateway_route
-from daybreak_operator.core.deployment.children.identity import Identity, identity_of
-from daybreak_operator.core.deployment.observed.fleet import Fleet, label, name_of, place_of, ref_of
-from daybreak_operator.core.deployment.observed.observation import Observed
+from daybreak_operator.core.deployment.children.identity import OwnerIdentity, identity_of
+from daybreak_operator.core.deployment.observed.fleet import EngineFleet, label, name_of, place_of, ref_of
+from daybreak_operator.core.deployment.observed.observation import ObservedDeployment
 from daybreak_operator.core.deployment.rollout.sizing import Sizing
-from daybreak_operator.core.deployment.state import State
+from daybreak_operator.core.deployment.state import RolloutState
 from daybreak_operator.core.plan import Object, Ref
 
 DRAIN_S = 30
@@ -28,19 +28,19 @@ BY_REVISION = ("Deployment", "Service", "PodDisruptionBudget")
 
 
 @dataclass(frozen=True)
-class Family:
+class ChildrenInput:
     """All that children are made of."""
 
-    observed: Observed
+    observed: ObservedDeployment
     spec: ModelDeploymentSpec
-    state: State
-    fleet: Fleet
+    state: RolloutState
+    fleet: EngineFleet
     sizing: Sizing
     at: float
     """Unix time of this pass."""
 
     @property
-    def owner(self) -> Identity:
+    def owner(self) -> OwnerIdentity:
         """Return whose children they are."""
         return identity_of(self.observed.deployment)
 
@@ -54,7 +54,7 @@ class Family:
         return found
 
 
-def without_finished(state: State, observed: Observed, now: float) -> State:
+def without_finished(state: RolloutState, observed: ObservedDeployment, now: float) -> RolloutState:
     """Return the state without retired models of which nothing is left, or that serve again."""
     serving = {one.digest for one in (state.stable, state.rolling) if one is not None}
     there = {label(child, names.LABEL_REVISION) for child in observed.children}
@@ -66,7 +66,7 @@ def without_finished(state: State, observed: Observed, now: float) -> State:
     return replace(state, retired=retired)
 
 
-def children_of(family: Family) -> tuple[Object, ...]:
+def children_of(family: ChildrenInput) -> tuple[Object, ...]:
     """Return every child to have."""
     annotations = family.observed.deployment["metadata"].get("annotations") or {}
     found = gateway_children(family.owner, family.spec.gateway, family.observed.settings)
@@ -74,13 +74,13 @@ def children_of(family: Family) -> tuple[Object, ...]:
     found += [route] if route is not None else []
     found.append(engines.engine_policy(family.owner))
     for digest, uri in family.serving().items():
-        revision = engines.Revision(family.owner, family.spec, family.observed.settings, digest, uri)
+        revision = engines.EngineRevision(family.owner, family.spec, family.observed.settings, digest, uri)
         found += [engines.engine_service(revision), engines.engine_budget(revision)]
         found += _deployments(family, revision)
     return tuple(found)
 
 
-def _deployments(family: Family, revision: engines.Revision) -> Iterator[Object]:
+def _deployments(family: ChildrenInput, revision: engines.EngineRevision) -> Iterator[Object]:
     """Yield the model's Deployments: where it shall have replicas, and where it had some (0 is said, too).
 
     While something is missing that pods need, no machine is asked for in vain.
@@ -96,13 +96,13 @@ def _deployments(family: Family, revision: engines.Revision) -> Iterator[Object]
                 yield engines.engine_deployment(revision, pool, zone, count)
 
 
-def leftovers(family: Family) -> tuple[Ref, ...]:
+def leftovers(family: ChildrenInput) -> tuple[Ref, ...]:
     """Return the objects to delete, and pods whose node goes: that takes them out of the gateways' view at once."""
     found = [*_of_other_models(family), *_of_removed_pools(family), *_routes(family), *_on_lost_nodes(family)]
     return tuple(ref_of(child) for child in found)
 
 
-def _of_other_models(family: Family) -> Iterator[Object]:
+def _of_other_models(family: ChildrenInput) -> Iterator[Object]:
     kept = {names.short(digest) for digest in family.serving()}
     kept |= {names.short(one.digest) for one in family.state.retired if _drains(family, one.since)}
     for child in family.observed.children:
@@ -111,14 +111,14 @@ def _of_other_models(family: Family) -> Iterator[Object]:
             yield child
 
 
-def _drains(family: Family, since: float) -> bool:
+def _drains(family: ChildrenInput, since: float) -> bool:
     """Return whether a model that left the routing at ``since`` may still be asked by a gateway."""
     version = family.state.routing.version if family.state.routing is not None else 0
     behind = any(reading.routing_version < version for reading in family.observed.snapshots)
     return family.at - since < (DRAIN_MAX_S if behind else DRAIN_S)
 
 
-def _of_removed_pools(family: Family) -> Iterator[Object]:
+def _of_removed_pools(family: ChildrenInput) -> Iterator[Object]:
     """Yield Deployments in places that the spec no longer has, once the model answers enough elsewhere."""
     places = {(pool.name, zone) for pool in family.spec.pools for zone in pool.zones}
     for digest in family.serving():
@@ -134,7 +134,7 @@ def _of_removed_pools(family: Family) -> Iterator[Object]:
                 yield child
 
 
-def _routes(family: Family) -> Iterator[Object]:
+def _routes(family: ChildrenInput) -> Iterator[Object]:
     annotations = family.observed.deployment["metadata"].get("annotations") or {}
     for child in family.observed.children:
         if (
@@ -145,7 +145,7 @@ def _routes(family: Family) -> Iterator[Object]:
             yield child
 
 
-def _on_lost_nodes(family: Family) -> Iterator[Object]:
+def _on_lost_nodes(family: ChildrenInput) -> Iterator[Object]:
     """Yield pods whose nodes go, but for a model's last ones: as long as they answer, they are better than none."""
     lost = frozenset(family.observed.reclaimed)
     last = {pod.name for digest in family.serving() for pod in family.fleet.last(digest)}

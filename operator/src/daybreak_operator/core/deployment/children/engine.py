@@ -12,7 +12,7 @@ from typing import Any
 from daybreak_contracts import names
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec, Pool
 from daybreak_operator.core.deployment.children import affinity
-from daybreak_operator.core.deployment.children.identity import Identity
+from daybreak_operator.core.deployment.children.identity import OwnerIdentity
 from daybreak_operator.core.deployment.observed.fleet import ENGINE, FETCH
 from daybreak_operator.core.plan import Object
 from daybreak_operator.settings import Settings, image_pull_secrets
@@ -39,10 +39,10 @@ RESTRICTED: dict[str, Any] = {"runAsNonRoot": True, "seccompProfile": {"type": "
 
 
 @dataclass(frozen=True)
-class Revision:
+class EngineRevision:
     """One model to serve, and what its pods need to know."""
 
-    owner: Identity
+    owner: OwnerIdentity
     spec: ModelDeploymentSpec
     settings: Settings
     digest: str
@@ -54,7 +54,7 @@ class Revision:
         return names.short(self.digest)
 
 
-def engine_deployment(revision: Revision, pool: Pool, zone: str, replicas: int) -> Object:
+def engine_deployment(revision: EngineRevision, pool: Pool, zone: str, replicas: int) -> Object:
     """Return the Deployment of one model in one pool and zone."""
     where = {"revision": revision.short, "pool": pool.name, "zone": zone}
     labels = revision.owner.labels(names.ROLE_ENGINE, **where, market=pool.market)
@@ -78,7 +78,7 @@ def engine_deployment(revision: Revision, pool: Pool, zone: str, replicas: int) 
     return child
 
 
-def pod_spec(revision: Revision, pool: Pool, zone: str) -> dict[str, Any]:
+def pod_spec(revision: EngineRevision, pool: Pool, zone: str) -> dict[str, Any]:
     """Return the pod: the model is fetched and checked by the first container, nothing opens it before."""
     return {
         "serviceAccountName": revision.settings.pipeline_service_account,
@@ -94,12 +94,12 @@ def pod_spec(revision: Revision, pool: Pool, zone: str) -> dict[str, Any]:
     }
 
 
-def image_of(revision: Revision) -> str:
+def image_of(revision: EngineRevision) -> str:
     """Return the image of the serving pods."""
     return revision.spec.runtime.image or revision.settings.images.serve
 
 
-def fetch_container(revision: Revision) -> dict[str, Any]:
+def fetch_container(revision: EngineRevision) -> dict[str, Any]:
     """Return the container that brings the model, compares its digest, and its signature where that is required."""
     args = [
         "daybreak_serve.pod",
@@ -129,7 +129,7 @@ def fetch_container(revision: Revision) -> dict[str, Any]:
     }
 
 
-def needs_key(revision: Revision) -> bool:
+def needs_key(revision: EngineRevision) -> bool:
     """Return whether models must be signed."""
     signature = revision.spec.signature
     return signature.required and signature.public_key_secret_ref is not None
@@ -142,7 +142,7 @@ def credentials(settings: Settings) -> dict[str, Any]:
     return {"envFrom": [{"secretRef": {"name": settings.storage_secret}}]}
 
 
-def engine_container(revision: Revision, pool: Pool) -> dict[str, Any]:
+def engine_container(revision: EngineRevision, pool: Pool) -> dict[str, Any]:
     """Return the container that serves; it is ready once it answered the golden completion."""
     container: dict[str, Any] = {
         "name": ENGINE,
@@ -167,7 +167,7 @@ def engine_container(revision: Revision, pool: Pool) -> dict[str, Any]:
     return container
 
 
-def engine_args(revision: Revision) -> list[str]:
+def engine_args(revision: EngineRevision) -> list[str]:
     """Return the engine's command; how many requests it answers at once is its own default unless the spec says."""
     args = ["daybreak_serve.pod", "engine", "--model", CURRENT]
     slots = revision.spec.runtime.max_concurrency
@@ -184,7 +184,7 @@ def probe(port: str, times: int, path: str = "/readyz") -> dict[str, Any]:
     }
 
 
-def volumes(revision: Revision) -> list[dict[str, Any]]:
+def volumes(revision: EngineRevision) -> list[dict[str, Any]]:
     """Return the pod's volumes."""
     found: list[dict[str, Any]] = [
         {"name": "models", "emptyDir": {}},
@@ -198,7 +198,7 @@ def volumes(revision: Revision) -> list[dict[str, Any]]:
     return found
 
 
-def engine_service(revision: Revision) -> Object:
+def engine_service(revision: EngineRevision) -> Object:
     """Return the headless Service over one model's pods: its EndpointSlices carry the model's label."""
     name = names.engine_service(revision.owner.name, revision.digest)
     labels = revision.owner.labels(names.ROLE_ENGINE, revision=revision.short)
@@ -213,7 +213,7 @@ def engine_service(revision: Revision) -> Object:
     return revision.owner.child("v1", "Service", name, labels, spec=spec)
 
 
-def engine_budget(revision: Revision) -> Object:
+def engine_budget(revision: EngineRevision) -> Object:
     """Return the budget that lets a drained node take one replica of a model at a time."""
     name = names.engine_service(revision.owner.name, revision.digest)
     labels = revision.owner.labels(names.ROLE_ENGINE, revision=revision.short)
@@ -230,7 +230,7 @@ def budget_spec(selector: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def engine_policy(owner: Identity) -> Object:
+def engine_policy(owner: OwnerIdentity) -> Object:
     """Return the policy by which only the gateway's pods reach the engines (the kubelet's probes always may)."""
     gateway, ports = (
         {"podSelector": {"matchLabels": owner.selector(names.ROLE_GATEWAY)}},

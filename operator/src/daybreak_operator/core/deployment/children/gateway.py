@@ -16,7 +16,7 @@ from daybreak_operator.core.deployment.children.engine import (
     budget_spec,
     probe,
 )
-from daybreak_operator.core.deployment.children.identity import Identity
+from daybreak_operator.core.deployment.children.identity import OwnerIdentity
 from daybreak_operator.core.deployment.observed.fleet import GATEWAY
 from daybreak_operator.core.plan import Object
 from daybreak_operator.settings import Settings, image_pull_secrets
@@ -28,7 +28,7 @@ STARTUP_PROBES = 60
 """Two minutes for an interpreter on a busy node."""
 
 
-def gateway_children(owner: Identity, gateway: Gateway, settings: Settings) -> list[Object]:
+def gateway_children(owner: OwnerIdentity, gateway: Gateway, settings: Settings) -> list[Object]:
     """Return everything the gateway needs inside the cluster."""
     name, labels = names.gateway_name(owner.name), owner.labels(names.ROLE_GATEWAY)
     budget = budget_spec(owner.selector(names.ROLE_GATEWAY))
@@ -42,7 +42,7 @@ def gateway_children(owner: Identity, gateway: Gateway, settings: Settings) -> l
     ]
 
 
-def gateway_deployment(owner: Identity, gateway: Gateway, settings: Settings) -> Object:
+def gateway_deployment(owner: OwnerIdentity, gateway: Gateway, settings: Settings) -> Object:
     """Return the gateway's Deployment, spread over zones and nodes where there are several."""
     labels, selector = owner.labels(names.ROLE_GATEWAY), owner.selector(names.ROLE_GATEWAY)
     pod = {
@@ -76,7 +76,7 @@ def spread(key: str, selector: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def gateway_container(owner: Identity, settings: Settings) -> dict[str, Any]:
+def gateway_container(owner: OwnerIdentity, settings: Settings) -> dict[str, Any]:
     """Return the gateway's container."""
     return {
         "name": GATEWAY,
@@ -95,7 +95,7 @@ def gateway_container(owner: Identity, settings: Settings) -> dict[str, Any]:
     }
 
 
-def gateway_service(owner: Identity) -> Object:
+def gateway_service(owner: OwnerIdentity) -> Object:
     """Return the Service that editors reach."""
     spec = {
         "selector": owner.selector(names.ROLE_GATEWAY),
@@ -105,7 +105,7 @@ def gateway_service(owner: Identity) -> Object:
     return owner.child("v1", "Service", name, labels, spec=spec)
 
 
-def gateway_role(owner: Identity) -> Object:
+def gateway_role(owner: OwnerIdentity) -> Object:
     """Return what the gateway may read: this one ModelDeployment, and where pods answer."""
     rules = [
         {
@@ -124,7 +124,7 @@ def gateway_role(owner: Identity) -> Object:
     return owner.child("rbac.authorization.k8s.io/v1", "Role", name, labels, rules=rules)
 
 
-def gateway_role_binding(owner: Identity) -> Object:
+def gateway_role_binding(owner: OwnerIdentity) -> Object:
     """Return the binding of that role to the gateway's service account."""
     name, labels = names.gateway_name(owner.name), owner.labels(names.ROLE_GATEWAY)
     subjects = [{"kind": "ServiceAccount", "name": name, "namespace": owner.namespace}]
@@ -134,7 +134,7 @@ def gateway_role_binding(owner: Identity) -> Object:
     )
 
 
-def gateway_route(owner: Identity, annotations: dict[str, str]) -> Object | None:
+def gateway_route(owner: OwnerIdentity, annotations: dict[str, str]) -> Object | None:
     """Return the HTTPRoute from the Gateway that the deployment's annotation names; None without one."""
     named = annotations.get(names.ANNOTATION_GATEWAY, "").strip()
     if not named:
@@ -154,6 +154,6 @@ def gateway_route(owner: Identity, annotations: dict[str, str]) -> Object | None
     return owner.child("gateway.networking.k8s.io/v1", "HTTPRoute", name, labels, spec=spec)
 
 
-def url_of(owner: Identity, settings: Settings) -> str:
+def url_of(owner: OwnerIdentity, settings: Settings) -> str:
     """Return the gateway's address inside the cluster."""
     return f"http://{names.gateway_name(owner.name)}.{owner.namespace}.svc.{settings.cluster_domain}"

@@ -10,7 +10,7 @@ from daybreak_operator.core.plan import Object
 
 
 @dataclass(frozen=True)
-class Identity:
+class OwnerIdentity:
     """A ModelDeployment's name, namespace and uid."""
 
     name: str
@@ -47,7 +47,7 @@ class Identity:
         return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **parts}
 
 
-def identity_of(deployment: Object) -> Identity:
+def identity_of(deployment: Object) -> OwnerIdentity:
     """Return the identity of a stored ModelDeployment."""
     metadata = deployment["metadata"]
-    return Identity(metadata["name"], metadata.get("namespace", "default"), metadata.get("uid", ""))
+    return OwnerIdentity(metadata["name"], metadata.get("namespace", "default"), metadata.get("uid", ""))

@@ -23,7 +23,7 @@ GATEWAY = "gateway"
 
 
 @dataclass(frozen=True)
-class Pod:
+class EnginePod:
     """One serving pod."""
 
     name: str
@@ -46,15 +46,15 @@ class Pod:
 
 
 @dataclass(frozen=True)
-class Fleet:
+class EngineFleet:
     """All serving pods and their Deployments."""
 
-    pods: tuple[Pod, ...]
+    pods: tuple[EnginePod, ...]
     deployments: tuple[Object, ...]
     at: float
     """Unix time of this pass."""
 
-    def alive(self, digest: str | None = None) -> list[Pod]:
+    def alive(self, digest: str | None = None) -> list[EnginePod]:
         """Return the pods that stay, of one model or of all."""
         revision = None if digest is None else names.short(digest)
         return [pod for pod in self.pods if not pod.leaving and revision in (None, pod.revision)]
@@ -63,7 +63,7 @@ class Fleet:
         """Return how many replicas of a model answer."""
         return sum(1 for pod in self.alive(digest) if pod.ready_since is not None)
 
-    def last(self, digest: str) -> list[Pod]:
+    def last(self, digest: str) -> list[EnginePod]:
         """Return the pods that answer although their nodes go, while no other replica of the model does."""
         if self.ready(digest):
             return []
@@ -90,7 +90,7 @@ class Fleet:
 
         Includes replicas that have no pod yet.
         """
-        places: dict[Place, list[Pod]] = {}
+        places: dict[Place, list[EnginePod]] = {}
         for pod in self.alive(digest):
             places.setdefault(pod.place, []).append(pod)
         asked = dict(self._asked(digest))
@@ -107,7 +107,7 @@ class Fleet:
             if label(one, names.LABEL_REVISION) == names.short(digest):
                 yield place_of(one), replicas_of(one)
 
-    def _held_in(self, place: Place, pods: list[Pod], asked: int, noticed: int) -> Held:
+    def _held_in(self, place: Place, pods: list[EnginePod], asked: int, noticed: int) -> Held:
         # Beyond what is asked for they are about to go: counted, they would be asked for again.
         kept = sorted(pods, key=_as_replica_sets_keep)[:asked]
         pending = [
@@ -122,34 +122,34 @@ class Fleet:
         return Held(*place, ready=tuple(ready), pending=tuple(sorted(pending, key=lambda one: one.since)))
 
 
-def _as_replica_sets_keep(pod: Pod) -> tuple[bool, bool, float]:
+def _as_replica_sets_keep(pod: EnginePod) -> tuple[bool, bool, float]:
     """Return what sorts pods by how long a ReplicaSet that asks for fewer keeps them: the longest first."""
     return pod.ready_since is None, not pod.placed, pod.ready_since or pod.waiting_since
 
 
 def fleet_of(
     children: Iterable[Object], *, reclaimed: Iterable[str], stockouts: Iterable[str], now: float
-) -> Fleet:
+) -> EngineFleet:
     """Return the fleet; the names are those of pods whose node goes, and of pods that no machine is found for."""
     gone, refused = frozenset(reclaimed), frozenset(stockouts)
     engines = [child for child in children if label(child, names.LABEL_ROLE) == names.ROLE_ENGINE]
     pods = (_pod(child, gone, refused) for child in engines if child["kind"] == "Pod")
     deployments = (child for child in engines if child["kind"] == "Deployment")
-    return Fleet(
+    return EngineFleet(
         pods=tuple(sorted(pods, key=lambda pod: pod.name)),
         deployments=tuple(sorted(deployments, key=name_of)),
         at=now,
     )
 
 
-def _pod(stored: Object, gone: frozenset[str], refused: frozenset[str]) -> Pod:
+def _pod(stored: Object, gone: frozenset[str], refused: frozenset[str]) -> EnginePod:
     metadata, status = stored["metadata"], stored.get("status") or {}
     ready = find(status.get("conditions") or (), "Ready")
     answers = ready is not None and ready["status"] == "True"
     changed = seconds_of(ready.get("lastTransitionTime")) if ready is not None else 0.0
     over = status.get("phase") in ("Failed", "Succeeded") or bool(metadata.get("deletionTimestamp"))
     name = metadata["name"]
-    return Pod(
+    return EnginePod(
         name=name,
         revision=label(stored, names.LABEL_REVISION),
         place=place_of(stored),

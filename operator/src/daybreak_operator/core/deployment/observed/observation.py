@@ -11,7 +11,7 @@ from daybreak_operator.settings import Settings
 
 
 @dataclass(frozen=True)
-class Observed:
+class ObservedDeployment:
     """The deployment, what it follows, what belongs to it, and what its gateways count."""
 
     deployment: Object

@@ -41,27 +41,27 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GuardrailVerdict:
     """What the guardrails say of a candidate."""
 
     state: Literal["Waiting", "Within", "Broken"]
     finding: Finding
 
 
-def judge(guardrails: Guardrails, candidate: Counts, stable: Counts | None) -> Verdict:
+def judge(guardrails: Guardrails, candidate: Counts, stable: Counts | None) -> GuardrailVerdict:
     """Return the verdict; ``stable`` is None where nobody gets another model at the same time."""
     least = max(1, guardrails.min_requests)
     if candidate.requests < guardrails.min_requests:
         text = f"waits for {guardrails.min_requests} requests (rollout.guardrails.minRequests)"
-        return Verdict("Waiting", Finding("WaitingForRequests", text))
+        return GuardrailVerdict("Waiting", Finding("WaitingForRequests", text))
     for rule in (too_many_errors, too_slow, too_rarely_accepted):
         said = rule(guardrails, candidate, stable, least)
         if said is not None:
-            return Verdict("Broken", Finding("GuardrailBroken", said))
-    return Verdict("Within", Finding("WithinGuardrails", "within its guardrails"))
+            return GuardrailVerdict("Broken", Finding("GuardrailBroken", said))
+    return GuardrailVerdict("Within", Finding("WithinGuardrails", "within its guardrails"))
 
 
-def judge_mirrored(guardrails: Guardrails, candidate: Counts, stable: Counts | None) -> Verdict:
+def judge_mirrored(guardrails: Guardrails, candidate: Counts, stable: Counts | None) -> GuardrailVerdict:
     """Return the verdict on mirrored requests (``mirrored_of``): of errors only, for nobody saw a suggestion.
 
     Not of latency: the engine answers one request of ten, without what it would have kept of the nine before, and
@@ -69,7 +69,7 @@ def judge_mirrored(guardrails: Guardrails, candidate: Counts, stable: Counts | N
     """
     said = judge(guardrails, candidate, stable)
     message = f"of mirrored requests: {said.finding.message}"
-    return Verdict(said.state, Finding(said.finding.reason, message))
+    return GuardrailVerdict(said.state, Finding(said.finding.reason, message))
 
 
 def too_many_errors(

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec
 from daybreak_contracts.routing import Routing
-from daybreak_operator.core.deployment.observed.fleet import Fleet
-from daybreak_operator.core.deployment.state import State
+from daybreak_operator.core.deployment.observed.fleet import EngineFleet
+from daybreak_operator.core.deployment.state import RolloutState
 
 SHADOW_PERCENT = 10
 """Share of the stable model's requests that a model in stage Shadow sees too: the most that the serving design allows
@@ -19,7 +19,7 @@ SHADOW_PERCENT = 10
 
 
 def route(
-    state: State, spec: ModelDeploymentSpec, fleet: Fleet, snapshots: Iterable[GatewaySnapshot]
+    state: RolloutState, spec: ModelDeploymentSpec, fleet: EngineFleet, snapshots: Iterable[GatewaySnapshot]
 ) -> Routing:
     """Return the document; its version rises exactly when something in it changes.
 

@@ -15,11 +15,18 @@ from daybreak_contracts.resources.deployment import ModelDeploymentSpec, Pool
 from daybreak_operator.core.capacity.decide import decide_capacity
 from daybreak_operator.core.capacity.demand import demand_of
 from daybreak_operator.core.capacity.placement.layout import TUNING, Tuning
-from daybreak_operator.core.capacity.values import CapacityDecision, Demand, Held, Learned, Memory, Place
-from daybreak_operator.core.deployment.observed.fleet import Fleet
+from daybreak_operator.core.capacity.values import (
+    CapacityDecision,
+    Demand,
+    Held,
+    Learned,
+    Place,
+    PlacementMemory,
+)
+from daybreak_operator.core.deployment.observed.fleet import EngineFleet
 from daybreak_operator.core.deployment.rollout.steps import next_weight
 from daybreak_operator.core.deployment.rollout.target import bare
-from daybreak_operator.core.deployment.state import Candidate, State
+from daybreak_operator.core.deployment.state import CandidateModel, RolloutState
 from daybreak_operator.core.plan import Finding
 
 LEAD_S = 600
@@ -41,7 +48,7 @@ class Sizing:
     enough: bool = False
     """Whether the candidate has what its next share of users needs."""
     starved: bool = False
-    look_again_s: float | None = None
+    requeue_after_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -49,14 +56,14 @@ class Load:
     """What the size is decided by."""
 
     spec: ModelDeploymentSpec
-    fleet: Fleet
+    fleet: EngineFleet
     snapshots: Sequence[GatewaySnapshot]
     at: float
     """Unix time of this pass."""
     tuning: Tuning = TUNING
 
 
-def size(state: State, load: Load) -> tuple[State, Sizing]:
+def size(state: RolloutState, load: Load) -> tuple[RolloutState, Sizing]:
     """Return the sizes, and the state with what placement remembers."""
     carrier = carrier_of(state)
     if carrier is None:
@@ -67,7 +74,7 @@ def size(state: State, load: Load) -> tuple[State, Sizing]:
         desired={carrier: main.desired},
         needed=main.needed,
         findings=main.findings,
-        look_again_s=wait_of(main, load, carrier, fixed=load.spec.replicas is not None),
+        requeue_after_s=wait_of(main, load, carrier, fixed=load.spec.replicas is not None),
     )
     candidate = state.rolling
     if candidate is None:
@@ -78,7 +85,7 @@ def size(state: State, load: Load) -> tuple[State, Sizing]:
     return size_beside(state, candidate, main, load, sizing)
 
 
-def carrier_of(state: State) -> str | None:
+def carrier_of(state: RolloutState) -> str | None:
     """Return the model that carries the load: the stable one, before there is one the first candidate."""
     if state.stable is not None:
         return state.stable.digest
@@ -86,8 +93,8 @@ def carrier_of(state: State) -> str | None:
 
 
 def size_beside(
-    state: State, candidate: Candidate, main: CapacityDecision, load: Load, sizing: Sizing
-) -> tuple[State, Sizing]:
+    state: RolloutState, candidate: CandidateModel, main: CapacityDecision, load: Load, sizing: Sizing
+) -> tuple[RolloutState, Sizing]:
     """Return the sizes with the candidate's, in the room that the stable model leaves in the pools."""
     pools = room_beside(load.spec.pools, main.desired)
     room = sum(pool.max for pool in pools)
@@ -104,14 +111,14 @@ def size_beside(
         candidate_findings=findings,
         enough=load.fleet.ready(candidate.digest) >= max(1, next_needs),
         starved=wanted > room or is_starved(decision, candidate, load.fleet),
-        look_again_s=sooner(sizing.look_again_s, wait_of(decision, load, candidate.digest, fixed=True)),
+        requeue_after_s=sooner(sizing.requeue_after_s, wait_of(decision, load, candidate.digest, fixed=True)),
     )
 
 
 def decide(
     load: Load,
     digest: str,
-    memory: Memory,
+    memory: PlacementMemory,
     pools: Sequence[Pool],
     replicas: int | None,
     *,
@@ -169,7 +176,7 @@ def wait_of(decision: CapacityDecision, load: Load, digest: str, *, fixed: bool)
     times = (memory.short_since, memory.steady_since, memory.surplus_since)
     complete = load.fleet.ready(digest) == load.fleet.wanted(digest) == sum(decision.desired.values())
     settled = complete and not decision.findings and all(time is None for time in times)
-    return None if fixed and settled else decision.look_again_s
+    return None if fixed and settled else decision.requeue_after_s
 
 
 def sooner(one: float | None, other: float | None) -> float | None:
@@ -177,7 +184,7 @@ def sooner(one: float | None, other: float | None) -> float | None:
     return min((wait for wait in (one, other) if wait is not None), default=None)
 
 
-def is_starved(decision: CapacityDecision, candidate: Candidate, fleet: Fleet) -> bool:
+def is_starved(decision: CapacityDecision, candidate: CandidateModel, fleet: EngineFleet) -> bool:
     """Return whether no zone has a machine: fewer can be asked for than are needed, or every zone just failed.
 
     Once it is so it stays so until a machine was found: a further try is no news.
@@ -210,7 +217,7 @@ def pools_are_full(wanted: int, room: int) -> Finding:
     )
 
 
-def replicas_wanted(state: State, candidate: Candidate, needed: int, load: Load) -> int:
+def replicas_wanted(state: RolloutState, candidate: CandidateModel, needed: int, load: Load) -> int:
     """Return the replicas that a candidate shall have now.
 
     What its users need, and from ``LEAD_S`` before the end of a soak what the next share needs. While anybody gets it
@@ -227,7 +234,7 @@ def replicas_wanted(state: State, candidate: Candidate, needed: int, load: Load)
     return max(1, min(wanted, needed))
 
 
-def wants_next(state: State, candidate: Candidate, load: Load) -> bool:
+def wants_next(state: RolloutState, candidate: CandidateModel, load: Load) -> bool:
     """Return whether the next step is near enough to place its replicas."""
     rollout = load.spec.rollout
     if not rollout.everyone or candidate.stage == "Paused" or not load.fleet.ready(candidate.digest):
@@ -256,7 +263,7 @@ def replicas_busy(digest: str, load: Load) -> int:
     return math.ceil(inflight / (float(load.spec.scaling.target_utilization) * slots))
 
 
-def with_back_off_of(memory: Memory, other: Memory) -> Memory:
+def with_back_off_of(memory: PlacementMemory, other: PlacementMemory) -> PlacementMemory:
     """Return a memory that also waits where the other one does: a zone without machines has none for both."""
     offerings = dict(memory.offerings)
     for place, learned in other.offerings.items():

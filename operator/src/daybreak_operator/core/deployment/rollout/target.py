@@ -16,7 +16,7 @@ from daybreak_operator.core.plan import Finding, Object
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetModel:
     """A model that may serve."""
 
     digest: str
@@ -27,7 +27,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class AwaitedModel:
     """No model yet, and why."""
 
     finding: Finding
@@ -46,22 +46,24 @@ def source_of(model: DeployedModel) -> str:
     return f"{names.KIND_RUN}/{model.training_run_ref.name}"
 
 
-def target_of(model: DeployedModel, followed: Object | None) -> Target | Waiting:
+def target_of(model: DeployedModel, followed: Object | None) -> TargetModel | AwaitedModel:
     """Return the model to serve; ``followed`` is the run that the spec names, None when there is none."""
     source = source_of(model)
     if model.training_run_ref is None:
-        return Target(bare(model.digest or ""), model.uri or "", source)
+        return TargetModel(bare(model.digest or ""), model.uri or "", source)
     run = model.training_run_ref.name
     if followed is None:
-        return Waiting(Finding("WaitingForRun", f"TrainingRun {run} does not exist yet"), source)
+        return AwaitedModel(Finding("WaitingForRun", f"TrainingRun {run} does not exist yet"), source)
     status = followed.get("status") or {}
     published = status.get("model")
     published = published if isinstance(published, Mapping) else {}
     if published.get("uri") and published.get("digest"):
-        return Target(bare(published["digest"]), published["uri"], source)
+        return TargetModel(bare(published["digest"]), published["uri"], source)
     conditions = status_codec.conditions(status, status_codec.VERDICT)
     if is_true(conditions, "Finished"):
         verdict = find(conditions, "Succeeded") or {}
         why = verdict.get("message") or "it says no reason"
-        return Waiting(Finding("RunFailed", f"TrainingRun {run} ended without a model: {why}"), source)
-    return Waiting(Finding("WaitingForModel", f"TrainingRun {run} has not published its model yet"), source)
+        return AwaitedModel(Finding("RunFailed", f"TrainingRun {run} ended without a model: {why}"), source)
+    return AwaitedModel(
+        Finding("WaitingForModel", f"TrainingRun {run} has not published its model yet"), source
+    )

@@ -12,19 +12,19 @@ from pydantic import ValidationError
 
 from daybreak_contracts.routing import Routing
 from daybreak_operator.core.capacity.codec import memory_of
-from daybreak_operator.core.deployment.state import Candidate, Retired, Stable, State
+from daybreak_operator.core.deployment.state import CandidateModel, RetiredModel, RolloutState, StableModel
 from daybreak_operator.core.times import seconds_of, text_of
 
 
-def read(status: Mapping[str, Any] | None) -> State:
+def read(status: Mapping[str, Any] | None) -> RolloutState:
     """Return what a stored status remembers."""
     status = status or {}
-    return State(
+    return RolloutState(
         stable=_stable(status.get("stable")),
         candidate=_candidate(status.get("candidate")),
         rejected=tuple(status.get("rejected") or ()),
         retired=tuple(
-            Retired(one["digest"], seconds_of(one.get("since"))) for one in status.get("retired") or ()
+            RetiredModel(one["digest"], seconds_of(one.get("since"))) for one in status.get("retired") or ()
         ),
         rollout_digest=status.get("rolloutDigest") or "",
         routing=_routing((status.get("routing") or {}).get("document")),
@@ -33,16 +33,16 @@ def read(status: Mapping[str, Any] | None) -> State:
     )
 
 
-def _stable(stored: Mapping[str, Any] | None) -> Stable | None:
+def _stable(stored: Mapping[str, Any] | None) -> StableModel | None:
     if not stored or not stored.get("digest"):
         return None
-    return Stable(stored["digest"], stored.get("uri") or "", seconds_of(stored.get("since")))
+    return StableModel(stored["digest"], stored.get("uri") or "", seconds_of(stored.get("since")))
 
 
-def _candidate(stored: Mapping[str, Any] | None) -> Candidate | None:
+def _candidate(stored: Mapping[str, Any] | None) -> CandidateModel | None:
     if not stored or not stored.get("digest"):
         return None
-    return Candidate(
+    return CandidateModel(
         digest=stored["digest"],
         uri=stored.get("uri") or "",
         source=stored.get("source") or "",
@@ -60,7 +60,7 @@ def _routing(document: Mapping[str, Any] | None) -> Routing | None:
         return None
 
 
-def write(state: State) -> dict[str, Any]:
+def write(state: RolloutState) -> dict[str, Any]:
     """Return the part of the status that ``read`` reads, but for the memory of zones (``status``)."""
     part: dict[str, Any] = {"rejected": list(state.rejected), "rolloutDigest": state.rollout_digest}
     part["retired"] = [{"digest": one.digest, "since": text_of(one.since)} for one in state.retired]
@@ -75,7 +75,7 @@ def write(state: State) -> dict[str, Any]:
     return part
 
 
-def _candidate_part(candidate: Candidate) -> dict[str, Any]:
+def _candidate_part(candidate: CandidateModel) -> dict[str, Any]:
     return {
         "digest": candidate.digest,
         "uri": candidate.uri,

@@ -10,47 +10,47 @@ from dataclasses import dataclass
 
 from daybreak_contracts import names
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec
-from daybreak_operator.core.conditions import Condition, Verdict, find
-from daybreak_operator.core.deployment.observed.fleet import Fleet, label
-from daybreak_operator.core.deployment.observed.observation import Observed
+from daybreak_operator.core.conditions import ConditionStatus, ConditionUpdate, find
+from daybreak_operator.core.deployment.observed.fleet import EngineFleet, label
+from daybreak_operator.core.deployment.observed.observation import ObservedDeployment
 from daybreak_operator.core.deployment.rollout.blockers import blocked, crash_of, refusal_of
 from daybreak_operator.core.deployment.rollout.sizing import Sizing
-from daybreak_operator.core.deployment.rollout.target import Target, Waiting
-from daybreak_operator.core.deployment.state import State
+from daybreak_operator.core.deployment.rollout.target import AwaitedModel, TargetModel
+from daybreak_operator.core.deployment.state import RolloutState
 from daybreak_operator.core.plan import Finding, Object
 
-Said = tuple[Verdict, Finding]
+Said = tuple[ConditionStatus, Finding]
 
 
 @dataclass(frozen=True)
 class View:
     """What conditions speak of: the state after this pass and what was seen in it."""
 
-    observed: Observed
+    observed: ObservedDeployment
     spec: ModelDeploymentSpec
-    state: State
-    fleet: Fleet
+    state: RolloutState
+    fleet: EngineFleet
     sizing: Sizing
-    target: Target | Waiting
+    target: TargetModel | AwaitedModel
 
 
-def conditions_of(view: View) -> list[Condition]:
+def conditions_of(view: View) -> list[ConditionUpdate]:
     """Return the conditions to say, in the order of the reference."""
-    stalled = first(view, STALLED, ("False", Finding("NotStalled", "nothing waits for a person")))
+    stalled = first(view, STALLED, ("False", Finding("NotStalled", "no manual action required")))
     reconciling = first(view, RECONCILING, ("False", Finding("Settled", "everything is as the spec asks")))
     if stalled[0] == "True":
-        reconciling = "False", Finding("Stalled", "somebody has to act, see Stalled")
+        reconciling = "False", Finding("Stalled", "manual action required, see Stalled")
     return [
-        Condition("Ready", *first(view, READY, ("True", serving(view)))),
-        Condition("RolloutHealthy", *first(view, ROLLOUT, ("True", rolling(view)))),
-        Condition("CapacityAvailable", *first(view, CAPACITY, ("True", ENOUGH))),
-        Condition("Reconciling", *reconciling),
-        Condition("Stalled", *stalled),
+        ConditionUpdate("Ready", *first(view, READY, ("True", serving(view)))),
+        ConditionUpdate("RolloutHealthy", *first(view, ROLLOUT, ("True", rolling(view)))),
+        ConditionUpdate("CapacityAvailable", *first(view, CAPACITY, ("True", ENOUGH))),
+        ConditionUpdate("Reconciling", *reconciling),
+        ConditionUpdate("Stalled", *stalled),
     ]
 
 
 Rule = Callable[[View], Said | None]
-ENOUGH = Finding("Enough", "every replica that is needed answers")
+ENOUGH = Finding("Enough", "all required replicas are ready")
 
 
 def first(view: View, rules: tuple[Rule, ...], otherwise: Said) -> Said:
@@ -66,7 +66,7 @@ def first(view: View, rules: tuple[Rule, ...], otherwise: Said) -> Said:
 def serving(view: View) -> Finding:
     """Return that the stable model answers."""
     digest = view.state.stable.digest if view.state.stable is not None else ""
-    return Finding("Serving", f"model {names.short(digest)} answers")
+    return Finding("Serving", f"serving model {names.short(digest)}")
 
 
 def no_model_serves_everyone_yet(view: View) -> Said | None:
@@ -75,7 +75,7 @@ def no_model_serves_everyone_yet(view: View) -> Said | None:
     if state.stable is not None:
         return None
     candidate = state.candidate
-    if candidate is None and isinstance(view.target, Waiting):
+    if candidate is None and isinstance(view.target, AwaitedModel):
         return "False", view.target.finding
     if candidate is None or candidate.stage in ("Pending", "Verified", "Starved"):
         return "False", Finding("ModelLoading", "the first model is being loaded")
@@ -93,7 +93,7 @@ def scaled_to_zero(view: View) -> Said | None:
     """Somebody wants no replicas."""
     if view.sizing.needed:
         return None
-    return "False", Finding("ScaledToZero", "spec.replicas is 0: nothing answers")
+    return "False", Finding("ScaledToZero", "spec.replicas is 0: no replica serves")
 
 
 def no_replica_answers(view: View) -> Said | None:
@@ -104,7 +104,7 @@ def no_replica_answers(view: View) -> Said | None:
     crash = crash_of(pod.stored for pod in view.fleet.alive(stable.digest))
     why = f": {crash}" if crash is not None else ""
     return "False", Finding(
-        "NoReplicaReady", f"no replica of model {names.short(stable.digest)} answers{why}"
+        "NoReplicaReady", f"no replica of model {names.short(stable.digest)} is ready{why}"
     )
 
 
@@ -168,7 +168,7 @@ def has_no_capacity(view: View) -> Said | None:
 
 def waits_for_a_model(view: View) -> Said | None:
     """The spec follows a run that has no model, and nothing else is being rolled out."""
-    if not isinstance(view.target, Waiting) or view.state.rolling is not None or follows_its_run(view):
+    if not isinstance(view.target, AwaitedModel) or view.state.rolling is not None or follows_its_run(view):
         return None
     failed = view.target.finding.reason == "RunFailed"
     return ("False" if failed else "Unknown"), view.target.finding
@@ -234,14 +234,15 @@ def candidate_is_on_its_way(view: View) -> Said | None:
         return "True", Finding("ModelLoading", f"model {names.short(candidate.digest)} is being loaded")
     if view.spec.rollout.everyone:
         return "True", Finding(
-            "RollingOut", f"model {names.short(candidate.digest)} goes to everyone step by step"
+            "RollingOut",
+            f"model {names.short(candidate.digest)} is being rolled out to everyone step by step",
         )
     return None
 
 
 def waits_for_its_first_model(view: View) -> Said | None:
     """Nothing serves, and a run may still bring something."""
-    if view.state.stable is None and view.state.candidate is None and isinstance(view.target, Waiting):
+    if view.state.stable is None and view.state.candidate is None and isinstance(view.target, AwaitedModel):
         return "True", view.target.finding
     return None
 
@@ -251,14 +252,14 @@ def replicas_are_missing(view: View) -> Said | None:
     stable = view.state.stable
     if stable is None or view.fleet.ready(stable.digest) >= view.sizing.needed:
         return None
-    return "True", Finding("Scaling", "replicas are on their way")
+    return "True", Finding("Scaling", "replicas are starting")
 
 
 def gateways_are_missing(view: View) -> Said | None:
     """Fewer gateways answer than the spec asks for."""
     if ready_gateways(view.observed.children) >= view.spec.gateway.replicas or view.state.stable is None:
         return None
-    return "True", Finding("GatewayStarting", "gateway pods are on their way")
+    return "True", Finding("GatewayStarting", "gateway pods are starting")
 
 
 # Stalled ---------------------------------------------------------------------------------------------------------
@@ -301,7 +302,7 @@ def its_run_failed(view: View) -> Said | None:
     if (
         view.state.stable is not None
         or view.state.candidate is not None
-        or not isinstance(view.target, Waiting)
+        or not isinstance(view.target, AwaitedModel)
     ):
         return None
     failed = view.target.finding.reason == "RunFailed"

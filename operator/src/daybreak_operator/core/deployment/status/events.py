@@ -7,23 +7,23 @@ from typing import Any
 
 from daybreak_contracts import names
 from daybreak_operator.core.conditions import find
-from daybreak_operator.core.deployment.state import State
-from daybreak_operator.core.plan import Event
+from daybreak_operator.core.deployment.state import RolloutState
+from daybreak_operator.core.plan import ObjectEvent
 
 WARNINGS = ("RolledBack", "Paused", "Starved")
 
 
 def events_of(
-    before: State, after: State, stored: Mapping[str, Any], status: Mapping[str, Any]
-) -> tuple[Event, ...]:
+    before: RolloutState, after: RolloutState, stored: Mapping[str, Any], status: Mapping[str, Any]
+) -> tuple[ObjectEvent, ...]:
     """Return the events of this pass."""
     return (*_of_rollout(before, after), *_of_conditions(stored, status))
 
 
-def _of_rollout(before: State, after: State) -> Iterator[Event]:
+def _of_rollout(before: RolloutState, after: RolloutState) -> Iterator[ObjectEvent]:
     old, new = before.candidate, after.candidate
     if before.stable != after.stable and after.stable is not None:
-        yield Event("Normal", "Promoted", f"model {names.short(after.stable.digest)} serves everyone")
+        yield ObjectEvent("Normal", "Promoted", f"model {names.short(after.stable.digest)} serves everyone")
         return
     if new is None or after.promoted:
         return
@@ -32,13 +32,13 @@ def _of_rollout(before: State, after: State) -> Iterator[Event]:
     kind: Any = "Warning" if new.stage in WARNINGS else "Normal"
     share = f" at {new.weight} %" if new.weight else ""
     why = f": {new.verdict}" if new.stage in ("RolledBack", "Paused") and new.verdict else ""
-    yield Event(kind, new.stage, f"model {names.short(new.digest)} is in stage {new.stage}{share}{why}")
+    yield ObjectEvent(kind, new.stage, f"model {names.short(new.digest)} is in stage {new.stage}{share}{why}")
 
 
 GOOD = {"Ready": "True", "Stalled": "False", "CapacityAvailable": "True"}
 
 
-def _of_conditions(stored: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[Event]:
+def _of_conditions(stored: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[ObjectEvent]:
     """What turned bad or good again. Nothing is ready at first, and nobody knows of capacity: that is no news."""
     for kind, good in GOOD.items():
         old, new = find(stored.get("conditions") or (), kind), find(status["conditions"], kind)
@@ -46,4 +46,4 @@ def _of_conditions(stored: Mapping[str, Any], status: Mapping[str, Any]) -> Iter
         if new is None or new["status"] in (was, "Unknown") or (was, new["status"]) == ("Unknown", good):
             continue
         severity: Any = "Normal" if new["status"] == good else "Warning"
-        yield Event(severity, new["reason"], f"{kind} is {new['status']}: {new['message']}")
+        yield ObjectEvent(severity, new["reason"], f"{kind} is {new['status']}: {new['message']}")

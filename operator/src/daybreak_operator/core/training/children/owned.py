@@ -10,7 +10,7 @@ from typing import Any
 
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Object
-from daybreak_operator.core.training.context import Scene
+from daybreak_operator.core.training.context import RunContext
 from daybreak_operator.core.training.observed import objects
 
 RBAC = "rbac.authorization.k8s.io/v1"
@@ -19,12 +19,12 @@ PARAMETERS_FILE = "parameters.json"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
 
-def labels(scene: Scene, role: str, stage: str = "", attempt: int = 0) -> dict[str, str]:
+def labels(context: RunContext, role: str, stage: str = "", attempt: int = 0) -> dict[str, str]:
     """Return the labels of a child; a pod's are the same."""
     made = {
         names.LABEL_OWNER_KIND: names.KIND_RUN,
-        names.LABEL_OWNER: scene.name,
-        names.LABEL_OWNER_UID: scene.uid,
+        names.LABEL_OWNER: context.name,
+        names.LABEL_OWNER_UID: context.uid,
         names.LABEL_ROLE: role,
     }
     if stage:
@@ -32,24 +32,24 @@ def labels(scene: Scene, role: str, stage: str = "", attempt: int = 0) -> dict[s
     return made
 
 
-def queue_labels(scene: Scene) -> dict[str, str]:
+def queue_labels(context: RunContext) -> dict[str, str]:
     """Return Kueue's label of the run, to be copied to its jobs: a queue admits jobs, not runs."""
-    queue = objects.label(scene.observed.run, QUEUE_LABEL)
+    queue = objects.label(context.observed.run, QUEUE_LABEL)
     return {QUEUE_LABEL: queue} if queue else {}
 
 
-def metadata(scene: Scene, name: str, own_labels: Mapping[str, str]) -> dict[str, Any]:
+def metadata(context: RunContext, name: str, own_labels: Mapping[str, str]) -> dict[str, Any]:
     """Return a child's metadata; it goes when the run goes."""
     return {
         "name": name,
-        "namespace": scene.namespace,
+        "namespace": context.namespace,
         "labels": dict(own_labels),
         "ownerReferences": [
             {
                 "apiVersion": names.API_VERSION,
                 "kind": names.KIND_RUN,
-                "name": scene.name,
-                "uid": scene.uid,
+                "name": context.name,
+                "uid": context.uid,
                 "controller": True,
                 "blockOwnerDeletion": True,
             }
@@ -57,44 +57,46 @@ def metadata(scene: Scene, name: str, own_labels: Mapping[str, str]) -> dict[str
     }
 
 
-def config_map(scene: Scene, name: str, own_labels: Mapping[str, str], data: Mapping[str, str]) -> Object:
+def config_map(
+    context: RunContext, name: str, own_labels: Mapping[str, str], data: Mapping[str, str]
+) -> Object:
     """Return a ConfigMap with data that is the operator's."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": metadata(scene, name, own_labels),
+        "metadata": metadata(context, name, own_labels),
         "data": dict(data),
     }
 
 
-def results(scene: Scene, stage: str, attempt: int) -> Object:
+def results(context: RunContext, stage: str, attempt: int) -> Object:
     """Return the ConfigMap that a stage's pods patch; it says nothing of ``data``, which is theirs."""
-    own = labels(scene, names.ROLE_RESULTS, stage, attempt)
-    name = names.stage_child(scene.name, stage, attempt)
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(scene, name, own)}
+    own = labels(context, names.ROLE_RESULTS, stage, attempt)
+    name = names.stage_child(context.name, stage, attempt)
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata(context, name, own)}
 
 
-def results_configmap(scene: Scene, stage: str, attempt: int) -> str:
+def results_configmap(context: RunContext, stage: str, attempt: int) -> str:
     """Return what a pod's DAYBREAK_RESULTS_CONFIGMAP says."""
-    return f"{scene.namespace}/{names.stage_child(scene.name, stage, attempt)}"
+    return f"{context.namespace}/{names.stage_child(context.name, stage, attempt)}"
 
 
-def account(scene: Scene) -> str:
+def account(context: RunContext) -> str:
     """Return the service account of the run's pods: the installation's, unless ``podTemplate`` names another."""
-    spec = scene.run.spec.training.pod_template.get("spec")
+    spec = context.run.spec.training.pod_template.get("spec")
     chosen = spec.get("serviceAccountName") if isinstance(spec, Mapping) else None
     if isinstance(chosen, str) and chosen:
         return chosen
-    return scene.observed.settings.pipeline_service_account
+    return context.observed.settings.pipeline_service_account
 
 
-def access(scene: Scene, results_names: Iterable[str], pods_namespace: str) -> tuple[Object, Object]:
+def access(context: RunContext, results_names: Iterable[str], pods_namespace: str) -> tuple[Object, Object]:
     """Return the Role and RoleBinding that let the run's pods write into these ConfigMaps, and nothing else.
 
     ``pods_namespace`` is where those pods lie: Kubeflow without profiles runs them in its own namespace.
     """
-    name = names.access_name(scene.name)
-    own = labels(scene, names.ROLE_ACCESS)
+    name = names.access_name(context.name)
+    own = labels(context, names.ROLE_ACCESS)
     rule = {
         "apiGroups": [""],
         "resources": ["configmaps"],
@@ -104,14 +106,14 @@ def access(scene: Scene, results_names: Iterable[str], pods_namespace: str) -> t
     role = {
         "apiVersion": RBAC,
         "kind": "Role",
-        "metadata": metadata(scene, name, own),
+        "metadata": metadata(context, name, own),
         "rules": [rule],
     }
     binding = {
         "apiVersion": RBAC,
         "kind": "RoleBinding",
-        "metadata": metadata(scene, name, own),
+        "metadata": metadata(context, name, own),
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": account(scene), "namespace": pods_namespace}],
+        "subjects": [{"kind": "ServiceAccount", "name": account(context), "namespace": pods_namespace}],
     }
     return role, binding

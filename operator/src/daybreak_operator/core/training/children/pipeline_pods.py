@@ -14,33 +14,33 @@ from daybreak_operator.core.training.children.pod_translation import (
     pull_secret,
     translated,
 )
-from daybreak_operator.core.training.context import Scene
+from daybreak_operator.core.training.context import RunContext
 
 MAX_MESSAGE = 4000
 EXECUTORS_PARAMETER = "executors"
 """Of the tasks that Spark's executors work for."""
 
 
-def pods_of(scene: Scene, stage: str, number: int) -> tuple[PipelinePods, ...]:
+def pods_of(context: RunContext, stage: str, number: int) -> tuple[PipelinePods, ...]:
     """Return what the pods of an attempt get; by the labels the operator's own watch finds them."""
-    found = translated(scene.run.spec.training.pod_template)
+    found = translated(context.run.spec.training.pod_template)
     metadata = dict(found.platform.get("podMetadata") or {})
-    own = owned.labels(scene, names.ROLE_PIPELINE, stage, number) | owned.queue_labels(scene)
+    own = owned.labels(context, names.ROLE_PIPELINE, stage, number) | owned.queue_labels(context)
     metadata["labels"] = {**metadata.get("labels", {}), **own}
     secrets = [
-        *map(pull_secret, scene.observed.settings.pull_secrets),
+        *map(pull_secret, context.observed.settings.pull_secrets),
         *found.platform.get("imagePullSecret", ()),
     ]
     images = {"imagePullSecret": secrets} if secrets else {}
     every = PipelinePods({**found.platform, "podMetadata": metadata, **images}, found.container)
-    drivers = _drivers(scene, stage, number)
+    drivers = _drivers(context, stage, number)
     return (every, drivers) if drivers is not None else (every,)
 
 
-def cannot_be_on_kubeflow(scene: Scene) -> Finding | None:
+def cannot_be_on_kubeflow(context: RunContext) -> Finding | None:
     """A part of the run's ``podTemplate`` does not reach the pods that Kubeflow makes."""
-    found = translated(scene.run.spec.training.pod_template)
-    said = [*_untold(found), *_elsewhere(scene, found)]
+    found = translated(context.run.spec.training.pod_template)
+    said = [*_untold(found), *_elsewhere(context, found)]
     if not said:
         return None
     return Finding(
@@ -56,19 +56,19 @@ def _untold(found: Translation) -> list[str]:
     return [f"Kubeflow Pipelines has no way to give its pods {', '.join(dict.fromkeys(found.refused))}"]
 
 
-def _elsewhere(scene: Scene, found: Translation) -> list[str]:
+def _elsewhere(context: RunContext, found: Translation) -> list[str]:
     """Tell what names an object of a namespace where the run's author need not have any rights."""
-    if not found.neighbours or scene.pipelines_namespace == scene.namespace:
+    if not found.neighbours or context.pipelines_namespace == context.namespace:
         return []
-    named, place = ", ".join(dict.fromkeys(found.neighbours)), scene.pipelines_namespace
+    named, place = ", ".join(dict.fromkeys(found.neighbours)), context.pipelines_namespace
     return [
-        f"{named} would be looked for in {place}, where Kubeflow Pipelines runs the pods, not in {scene.namespace}"
+        f"{named} would be looked for in {place}, where Kubeflow Pipelines runs the pods, not in {context.namespace}"
     ]
 
 
-def _drivers(scene: Scene, stage: str, number: int) -> PipelinePods | None:
+def _drivers(context: RunContext, stage: str, number: int) -> PipelinePods | None:
     """Return what a task that drives executors gets besides; None where the run has no executors."""
-    variables = executors.environment(scene, stage, number)
+    variables = executors.environment(context, stage, number)
     if not variables:
         return None
     platform: dict[str, object] = {
@@ -78,7 +78,7 @@ def _drivers(scene: Scene, stage: str, number: int) -> PipelinePods | None:
             if "valueFrom" in item
         ]
     }
-    claim = scene.observed.settings.shared_claim
+    claim = context.observed.settings.shared_claim
     if claim:
         name = {"constant": claim, "pvcNameParameter": {"runtimeValue": {"constant": claim}}}
         platform["pvcMount"] = [{**name, "mountPath": names.WORK_DIR}]

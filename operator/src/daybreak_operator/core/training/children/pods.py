@@ -12,7 +12,7 @@ from typing import Any
 from daybreak_contracts import names, result_reporter
 from daybreak_operator.core.training.children import owned
 from daybreak_operator.core.training.children.pod_patch import patched_pod
-from daybreak_operator.core.training.context import Scene
+from daybreak_operator.core.training.context import RunContext
 from daybreak_operator.settings import image_pull_secrets
 
 USER = 10001
@@ -24,7 +24,7 @@ PIPELINE_CONTAINER = "pipeline"
 
 
 @dataclass(frozen=True)
-class PodWish:
+class PodRequest:
     """What differs from pod to pod."""
 
     stage: str
@@ -45,13 +45,13 @@ class PodWish:
     """The volume that steps work on."""
 
 
-def template(scene: Scene, wish: PodWish) -> dict[str, Any]:
+def template(context: RunContext, wish: PodRequest) -> dict[str, Any]:
     """Return a pod template, with the run's own patch laid over it."""
     spec: dict[str, Any] = {
-        "serviceAccountName": scene.observed.settings.pipeline_service_account,
+        "serviceAccountName": context.observed.settings.pipeline_service_account,
         "restartPolicy": "Never",
         "enableServiceLinks": False,
-        **image_pull_secrets(scene.observed.settings),
+        **image_pull_secrets(context.observed.settings),
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,
@@ -59,7 +59,7 @@ def template(scene: Scene, wish: PodWish) -> dict[str, Any]:
             "fsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(scene, wish)],
+        "containers": [_container(context, wish)],
         "volumes": [
             {"name": "settings", "configMap": {"name": wish.arguments}},
             {"name": "scratch", **wish.scratch},
@@ -69,11 +69,11 @@ def template(scene: Scene, wish: PodWish) -> dict[str, Any]:
     if wish.affinity:
         spec["affinity"] = dict(wish.affinity)
     pod = {"metadata": {"labels": dict(wish.labels)}, "spec": spec}
-    return patched_pod(pod, scene.run.spec.training.pod_template)
+    return patched_pod(pod, context.run.spec.training.pod_template)
 
 
-def _container(scene: Scene, wish: PodWish) -> dict[str, Any]:
-    secret = scene.observed.settings.storage_secret
+def _container(context: RunContext, wish: PodRequest) -> dict[str, Any]:
+    secret = context.observed.settings.storage_secret
     container: dict[str, Any] = {
         "name": wish.container,
         "image": wish.image,
@@ -81,7 +81,7 @@ def _container(scene: Scene, wish: PodWish) -> dict[str, Any]:
         "env": [
             {
                 "name": result_reporter.RESULTS_CONFIGMAP,
-                "value": owned.results_configmap(scene, wish.stage, wish.attempt),
+                "value": owned.results_configmap(context, wish.stage, wish.attempt),
             },
             {"name": "HOME", "value": names.WORK_DIR},
             {"name": "TMPDIR", "value": names.WORK_DIR},
@@ -104,9 +104,9 @@ def _container(scene: Scene, wish: PodWish) -> dict[str, Any]:
     return container
 
 
-def tracking_env(scene: Scene) -> list[dict[str, Any]]:
+def tracking_env(context: RunContext) -> list[dict[str, Any]]:
     """Return what Weights & Biases reads its key from; a key that is not there makes it log offline."""
-    secret = scene.run.spec.tracking.wandb.secret_ref
+    secret = context.run.spec.tracking.wandb.secret_ref
     if not secret:
         return []
     source = {"secretKeyRef": {"name": secret, "key": "apiKey", "optional": True}}

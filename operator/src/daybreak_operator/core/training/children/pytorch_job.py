@@ -13,8 +13,8 @@ from daybreak_contracts import arguments, names
 from daybreak_operator.core.plan import Object
 from daybreak_operator.core.training import placement
 from daybreak_operator.core.training.children import owned, pods
-from daybreak_operator.core.training.context import Scene
-from daybreak_operator.core.training.placement import Place
+from daybreak_operator.core.training.context import RunContext
+from daybreak_operator.core.training.placement import PlacementTarget
 from daybreak_operator.core.training.status import step_table
 
 API_VERSION = "kubeflow.org/v1"
@@ -22,31 +22,31 @@ PROGRESS_PORT = 8080
 """Rank 0 answers ``GET /progress`` here."""
 
 
-def train_arguments(scene: Scene, number: int) -> Object:
+def train_arguments(context: RunContext, number: int) -> Object:
     """Return the ConfigMap with the arguments of training."""
-    place = arguments.Place(output=scene.run.spec.output.uri, work_dir=names.WORK_DIR)
-    args = arguments.train_args(scene.run, place, step_table.results(scene.steps))
+    place = arguments.Place(output=context.run.spec.output.uri, work_dir=names.WORK_DIR)
+    args = arguments.train_args(context.run, place, step_table.results(context.steps))
     text = json.dumps(args.model_dump(mode="json"), sort_keys=True)
-    own = owned.labels(scene, names.ROLE_ARGUMENTS, names.STAGE_TRAIN, number)
-    name = names.arguments_name(scene.name, names.STAGE_TRAIN, number)
-    return owned.config_map(scene, name, own, {owned.ARGUMENTS_FILE: text})
+    own = owned.labels(context, names.ROLE_ARGUMENTS, names.STAGE_TRAIN, number)
+    name = names.arguments_name(context.name, names.STAGE_TRAIN, number)
+    return owned.config_map(context, name, own, {owned.ARGUMENTS_FILE: text})
 
 
-def pytorch_job(scene: Scene, number: int, place: Place) -> Object:
+def pytorch_job(context: RunContext, number: int, place: PlacementTarget) -> Object:
     """Return the job of an attempt: a master, and a worker for every further node."""
-    training = scene.run.spec.training
-    own = owned.labels(scene, names.ROLE_TRAINING, names.STAGE_TRAIN, number)
+    training = context.run.spec.training
+    own = owned.labels(context, names.ROLE_TRAINING, names.STAGE_TRAIN, number)
     where = {names.LABEL_ZONE: place.zone, names.LABEL_MARKET: place.market}
     own |= {key: value for key, value in where.items() if value is not None}
-    template = pods.template(scene, _wish(scene, number, place, own))
+    template = pods.template(context, _wish(context, number, place, own))
     replicas = {"Master": _replicas(1, template)}
     if training.nodes > 1:
         replicas["Worker"] = _replicas(training.nodes - 1, template)
-    name = names.stage_child(scene.name, names.STAGE_TRAIN, number)
+    name = names.stage_child(context.name, names.STAGE_TRAIN, number)
     return {
         "apiVersion": API_VERSION,
         "kind": "PyTorchJob",
-        "metadata": owned.metadata(scene, name, {**own, **owned.queue_labels(scene)}),
+        "metadata": owned.metadata(context, name, {**own, **owned.queue_labels(context)}),
         "spec": {
             "runPolicy": {"cleanPodPolicy": "Running"},
             "nprocPerNode": str(max(1, training.gpus_per_node)),
@@ -59,22 +59,22 @@ def _replicas(count: int, template: dict[str, Any]) -> dict[str, Any]:
     return {"replicas": count, "restartPolicy": "Never", "template": template}
 
 
-def _wish(scene: Scene, number: int, place: Place, own: dict[str, str]) -> pods.PodWish:
-    training = scene.run.spec.training
+def _wish(context: RunContext, number: int, place: PlacementTarget, own: dict[str, str]) -> pods.PodRequest:
+    training = context.run.spec.training
     gpus = {names.RESOURCE_GPU: str(training.gpus_per_node)}
-    together = {names.LABEL_OWNER_UID: scene.uid, names.LABEL_STAGE: names.STAGE_TRAIN}
-    return pods.PodWish(
+    together = {names.LABEL_OWNER_UID: context.uid, names.LABEL_STAGE: names.STAGE_TRAIN}
+    return pods.PodRequest(
         stage=names.STAGE_TRAIN,
         attempt=number,
         labels=own,
         container=pods.CONTAINER,
-        image=training.image or scene.images.train,
+        image=training.image or context.images.train,
         command=(
             *("python", "-m", "daybreak_train.pod"),
             *("--args-file", f"{pods.SETTINGS_FOLDER}/{owned.ARGUMENTS_FILE}"),
         ),
-        arguments=names.arguments_name(scene.name, names.STAGE_TRAIN, number),
-        env=pods.tracking_env(scene),
+        arguments=names.arguments_name(context.name, names.STAGE_TRAIN, number),
+        env=pods.tracking_env(context),
         # Data loaders and NCCL share memory; a container's own /dev/shm has 64 MB.
         volumes=[{"name": "shared-memory", "emptyDir": {"medium": "Memory"}}],
         mounts=[{"name": "shared-memory", "mountPath": "/dev/shm"}],

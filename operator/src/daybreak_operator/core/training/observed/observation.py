@@ -27,7 +27,7 @@ class PipelineRun:
 
 
 @dataclass(frozen=True)
-class Observed:
+class ObservedRun:
     """The run and everything that carries its label."""
 
     run: Object

@@ -26,7 +26,7 @@ class ContainerFailure:
     def sentence(self) -> str:
         """The failure in words."""
         said = f": {self.said}" if self.said else ""
-        return f"pod {self.pod} left with exit code {self.exit_code}{said}"
+        return f"pod {self.pod} exited with code {self.exit_code}{said}"
 
 
 def container_failures(pods: Iterable[Object]) -> list[ContainerFailure]:

@@ -23,7 +23,7 @@ from daybreak_contracts.resources.run import FROZEN_ONCE_STARTED, TrainingRunSpe
 from daybreak_contracts.resources.run_status import TrainingRunStatus
 from daybreak_operator.core.plan import Finding, Object
 from daybreak_operator.core.training.observed import objects
-from daybreak_operator.core.training.observed.observation import Observed
+from daybreak_operator.core.training.observed.observation import ObservedRun
 from daybreak_operator.settings import Backend, Images, Settings
 
 SNAPSHOT_FILE = "run.json"
@@ -49,7 +49,7 @@ class Basis:
         return json.dumps(kept, sort_keys=True)
 
 
-def basis(observed: Observed, status: TrainingRunStatus) -> Basis | Finding:
+def basis(observed: ObservedRun, status: TrainingRunStatus) -> Basis | Finding:
     """Return what the run is decided by; a Finding when its spec is wrong or is not the one that it began with."""
     started_with = status.snapshot
     live = _validated(observed.run)
@@ -107,7 +107,7 @@ def _validated(run: Object) -> tuple[TrainingRun, str] | Finding:
 
 @functools.lru_cache(maxsize=REMEMBERED)
 def _validated_text(text: str) -> tuple[TrainingRun, str] | Finding:
-    """Return the run that a text holds, and its digest. Remembered: it is read at every look and hardly changes."""
+    """Return the run that a text holds, and its digest. Remembered: it is read at every pass and hardly changes."""
     try:
         run = TrainingRun.model_validate(json.loads(text))
         return run, digest_of(run.spec)
@@ -127,7 +127,7 @@ def backend_of(run: Object, settings: Settings) -> Backend:
     return settings.backend
 
 
-def _kept(observed: Observed, fresh: Basis) -> Basis | None:
+def _kept(observed: ObservedRun, fresh: Basis) -> Basis | None:
     """Return what the snapshot holds, with the live parts of today's spec; None when it cannot be read."""
     wanted = names.snapshot_name(fresh.run.metadata.name)
     for item in observed.children:

@@ -11,20 +11,20 @@ from typing import Any
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Finding, Object
 from daybreak_operator.core.training.observed import objects
-from daybreak_operator.core.training.observed.observation import Observed
+from daybreak_operator.core.training.observed.observation import ObservedRun
 
 UNPULLED = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 MAX_MESSAGE = 4000
 
 
-def something_named_is_missing(observed: Observed) -> Finding | None:
+def something_named_is_missing(observed: ObservedRun) -> Finding | None:
     """The spec or the installation names a Secret that is not there."""
     if not observed.missing:
         return None
     return Finding("ReferenceMissing", "; ".join(observed.missing)[:MAX_MESSAGE])
 
 
-def a_child_was_refused(observed: Observed) -> Finding | None:
+def a_child_was_refused(observed: ObservedRun) -> Finding | None:
     """The API server did not take a child, as it is or for a quota."""
     if not observed.refused:
         return None
@@ -32,7 +32,7 @@ def a_child_was_refused(observed: Observed) -> Finding | None:
     remedy = (
         "raise the quota or make the run smaller"
         if quota
-        else "mend what it names; the run goes on by itself"
+        else "fix what it names; the run then continues by itself"
     )
     said = "; ".join(observed.refused)
     return Finding("QuotaExceeded" if quota else "ChildRefused", f"{said[:MAX_MESSAGE]}: {remedy}")
@@ -80,7 +80,7 @@ def a_quota_refuses_pods(events: Iterable[Object], jobs: Iterable[Object]) -> Fi
     return None
 
 
-def a_name_belongs_to_another(wanted: Iterable[Object], observed: Observed) -> Finding | None:
+def a_name_belongs_to_another(wanted: Iterable[Object], observed: ObservedRun) -> Finding | None:
     """An object of a child's name is there, but it is not this run's: it is left alone."""
     uid = objects.uid(observed.run)
     foreign = {
@@ -92,7 +92,7 @@ def a_name_belongs_to_another(wanted: Iterable[Object], observed: Observed) -> F
         if (item.get("kind"), objects.name(item)) in foreign:
             return Finding(
                 "NameTaken",
-                f"{item.get('kind')} {objects.name(item)} is there and not this run's: delete or rename it, "
+                f"{item.get('kind')} {objects.name(item)} exists and does not belong to this run: delete or rename it, "
                 "or give the run another name",
             )
     return None

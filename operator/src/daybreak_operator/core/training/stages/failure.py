@@ -13,11 +13,11 @@ from daybreak_contracts.errors import EXIT_TRANSIENT, EXIT_USER, UserError, exit
 from daybreak_contracts.resources.run import FailureRule
 from daybreak_operator.core.plan import Finding, Object
 from daybreak_operator.core.times import instant
-from daybreak_operator.core.training.context import Scene
+from daybreak_operator.core.training.context import RunContext
 from daybreak_operator.core.training.observed import objects, pod_state
 from daybreak_operator.core.training.observed.pod_state import ContainerFailure
-from daybreak_operator.core.training.stages.restarts import Action, Verdict
-from daybreak_operator.core.training.stages.results import Report
+from daybreak_operator.core.training.stages.restarts import Action, FailureVerdict
+from daybreak_operator.core.training.stages.results import StageReport
 from daybreak_operator.core.training.status import step_table
 
 RESULT_GRACE_S = 20.0
@@ -26,27 +26,27 @@ HEARTBEAT_S = 300.0
 """Shortest silence that means death: collectives give up after 600 s at most, a checkpoint stall takes seconds."""
 HEARTBEAT_STEPS = 20.0
 """And no shorter than this many steps at the run's own pace."""
-HANDED_HEARTBEAT_S = 900.0
+REPORTED_HEARTBEAT_S = 900.0
 """Where the trainer cannot be asked, the progress that it reports (every 15 s) speaks for it, with more patience."""
 
 
 @dataclass(frozen=True)
-class Attempt:
+class TrainingAttempt:
     """One attempt of training as it is seen now."""
 
-    scene: Scene
+    context: RunContext
     number: int
     job: Object | None
     pods: tuple[Object, ...]
     """All of the attempt's, those that are leaving too."""
-    report: Report
+    report: StageReport
     was_up: bool
     """Whether all its pods were ready at once before."""
 
     @property
     def expected(self) -> int:
         """Pods that an attempt has."""
-        return self.scene.run.spec.training.nodes
+        return self.context.run.spec.training.nodes
 
     @property
     def failures(self) -> list[ContainerFailure]:
@@ -65,26 +65,26 @@ class Attempt:
         return bool(done) or (self.job is not None and objects.has_ended(self.job))
 
 
-def verdict(attempt: Attempt) -> Verdict | None:
+def verdict(attempt: TrainingAttempt) -> FailureVerdict | None:
     """Return what an attempt's failure leads to; None while it has not failed."""
-    for rule in WAYS:
+    for rule in RULES:
         finding = rule(attempt)
         if finding is not None:
-            return Verdict(action_for(attempt), finding)
+            return FailureVerdict(action_for(attempt), finding)
     return None
 
 
-def a_pod_was_disrupted(attempt: Attempt) -> Finding | None:
+def a_pod_was_disrupted(attempt: TrainingAttempt) -> Finding | None:
     """The cluster took a pod from its node: preemption, eviction, a reclaimed or lost node."""
     taken = [pod for pod in attempt.pods if pod_state.is_disrupted(pod)]
     if not taken:
         return None
     held = objects.condition(taken[0], pod_state.DISRUPTED) or {}
-    said = str(held.get("message") or held.get("reason") or "it says no more")[:300]
-    return Finding("Disrupted", f"pod {objects.name(taken[0])} was taken from its node ({said})")
+    said = str(held.get("message") or held.get("reason") or "no details given")[:300]
+    return Finding("Disrupted", f"pod {objects.name(taken[0])} was disrupted ({said})")
 
 
-def training_said_why(attempt: Attempt) -> Finding | None:
+def training_said_why(attempt: TrainingAttempt) -> Finding | None:
     """Rank 0 handed its error over."""
     error = attempt.error
     if error is None:
@@ -94,7 +94,7 @@ def training_said_why(attempt: Attempt) -> Finding | None:
     return Finding(reason, f"step {names.STEP_TRAIN}: {error}"[:2000])
 
 
-def a_pod_failed(attempt: Attempt) -> Finding | None:
+def a_pod_failed(attempt: TrainingAttempt) -> Finding | None:
     """A container left with an exit code."""
     failures = attempt.failures
     if failures:
@@ -103,11 +103,11 @@ def a_pod_failed(attempt: Attempt) -> Finding | None:
     if not failed:
         return None
     status = failed[0].get("status") or {}
-    said = str(status.get("message") or status.get("reason") or "it says no more")[:300]
+    said = str(status.get("message") or status.get("reason") or "no details given")[:300]
     return Finding("PodFailed", f"pod {objects.name(failed[0])} failed ({said})")
 
 
-def a_pod_was_deleted(attempt: Attempt) -> Finding | None:
+def a_pod_was_deleted(attempt: TrainingAttempt) -> Finding | None:
     """Somebody deleted a pod: the training operator makes a new one, but the other ranks would wait for the old."""
     gone = [pod for pod in attempt.pods if objects.is_leaving(pod)]
     if attempt.is_over or not gone:
@@ -115,26 +115,26 @@ def a_pod_was_deleted(attempt: Attempt) -> Finding | None:
     return Finding("PodDeleted", f"pod {objects.name(gone[0])} was deleted")
 
 
-def a_pod_is_missing(attempt: Attempt) -> Finding | None:
+def a_pod_is_missing(attempt: TrainingAttempt) -> Finding | None:
     """All pods were there, now one is not."""
     if attempt.is_over or not attempt.was_up or len(attempt.pods) >= attempt.expected:
         return None
     return Finding("PodLost", f"{len(attempt.pods)} of {attempt.expected} training pods are left")
 
 
-def a_pod_was_replaced(attempt: Attempt) -> Finding | None:
+def a_pod_was_replaced(attempt: TrainingAttempt) -> Finding | None:
     """A pod is younger than the moment when all were up: the one before it is gone, and nobody told."""
-    up = _up_since(attempt.scene)
+    up = _up_since(attempt.context)
     if attempt.is_over or not attempt.was_up or up is None:
         return None
     for pod in attempt.pods:
         born = objects.created(pod)
         if born is not None and born.timestamp() > up:
-            return Finding("PodReplaced", f"pod {objects.name(pod)} took the place of one that is gone")
+            return Finding("PodReplaced", f"pod {objects.name(pod)} replaced a pod that is gone")
     return None
 
 
-def the_job_failed(attempt: Attempt) -> Finding | None:
+def the_job_failed(attempt: TrainingAttempt) -> Finding | None:
     """The training operator gave the job up."""
     held = objects.condition(attempt.job, "Failed") if attempt.job is not None else None
     if held is None:
@@ -142,34 +142,34 @@ def the_job_failed(attempt: Attempt) -> Finding | None:
     return Finding("JobFailed", f"the PyTorchJob failed: {str(held.get('message', ''))[:300]}")
 
 
-def the_job_is_gone(attempt: Attempt) -> Finding | None:
+def the_job_is_gone(attempt: TrainingAttempt) -> Finding | None:
     """Somebody deleted the PyTorchJob after all its pods were up."""
     if attempt.job is not None or not attempt.was_up:
         return None
     return Finding("JobDeleted", "the PyTorchJob was deleted")
 
 
-def the_heartbeat_stopped(attempt: Attempt) -> Finding | None:
+def the_heartbeat_stopped(attempt: TrainingAttempt) -> Finding | None:
     """Training answers, but its steps do not go on."""
     silence, limit = _silence_s(attempt)
     if attempt.is_over or silence is None or silence <= limit:
         return None
     # No number that rises: while an action is under way the sentence must stay what it is.
-    return Finding("HeartbeatStopped", f"training made no step for more than {limit:.0f} s")
+    return Finding("HeartbeatStopped", f"training made no progress for more than {limit:.0f} s")
 
 
-def no_result_was_handed_over(attempt: Attempt) -> Finding | None:
+def no_result_was_reported(attempt: TrainingAttempt) -> Finding | None:
     """Training ended well, but nobody got its result."""
     ended = objects.ended_at(attempt.job) if attempt.job is not None else None
     for pod in attempt.pods:
         if ended is None and _is_master(pod) and pod_state.phase(pod) == "Succeeded":
             ended = instant(pod_state.finished_at(pod))
-    if ended is None or (attempt.scene.moment - ended).total_seconds() < RESULT_GRACE_S:
+    if ended is None or (attempt.context.moment - ended).total_seconds() < RESULT_GRACE_S:
         return None
-    return Finding("ResultMissing", "training ended but handed on no result")
+    return Finding("ResultMissing", "training ended without reporting a result")
 
 
-WAYS: tuple[Callable[[Attempt], Finding | None], ...] = (
+RULES: tuple[Callable[[TrainingAttempt], Finding | None], ...] = (
     a_pod_was_disrupted,
     training_said_why,
     a_pod_failed,
@@ -179,12 +179,12 @@ WAYS: tuple[Callable[[Attempt], Finding | None], ...] = (
     a_pod_is_missing,
     a_pod_was_replaced,
     the_heartbeat_stopped,
-    no_result_was_handed_over,
+    no_result_was_reported,
 )
 """In the order in which they explain a failure best; all evidence counts for the rules, whichever explains it."""
 
 
-def action_for(attempt: Attempt) -> Action:
+def action_for(attempt: TrainingAttempt) -> Action:
     """Return what the first rule that matches says; a failure that no rule names is a counted restart.
 
     A pod or job that somebody took away is no failure of training: a rule that names neither condition nor exit
@@ -192,7 +192,7 @@ def action_for(attempt: Attempt) -> Action:
     """
     conditions = {kind for pod in attempt.pods for kind in pod_state.conditions_held(pod)}
     code = exit_code(attempt)
-    for rule in attempt.scene.run.spec.run_policy.failure_rules:
+    for rule in attempt.context.run.spec.run_policy.failure_rules:
         if matches(rule, conditions, code):
             catches_all = rule.on_pod_condition is None and rule.on_exit_codes is None
             if rule.action == "Restart" and catches_all and _was_taken_away(attempt):
@@ -208,7 +208,7 @@ def matches(rule: FailureRule, conditions: set[str], code: int | None) -> bool:
     return by_condition and by_code
 
 
-def exit_code(attempt: Attempt) -> int | None:
+def exit_code(attempt: TrainingAttempt) -> int | None:
     """Return the exit code that rules are held against.
 
     A user's error that training reported is a 2 whichever pod fell first; else it is the code of the first
@@ -222,7 +222,7 @@ def exit_code(attempt: Attempt) -> int | None:
     return exit_code_of(error) if error is not None else None
 
 
-def _was_taken_away(attempt: Attempt) -> bool:
+def _was_taken_away(attempt: TrainingAttempt) -> bool:
     """A pod was told to stop, or the job is gone: not one of the ways in which training itself fails.
 
     A trainer that is told to stop saves its state and leaves with 75.
@@ -239,29 +239,29 @@ def _was_taken_away(attempt: Attempt) -> bool:
     return silent and lost is not None
 
 
-def _up_since(scene: Scene) -> float | None:
-    for condition in scene.status.conditions:
+def _up_since(context: RunContext) -> float | None:
+    for condition in context.status.conditions:
         if condition.type == "CapacityAvailable" and condition.status == "True":
             moment = instant(condition.last_transition_time)
             return moment.timestamp() if moment is not None else None
     return None
 
 
-def _silence_s(attempt: Attempt) -> tuple[float | None, float]:
+def _silence_s(attempt: TrainingAttempt) -> tuple[float | None, float]:
     """Return how long training has shown no sign of life, and how long it may.
 
     A sign from before the attempt began is an earlier attempt's, and says nothing.
     """
-    scene, snapshot = attempt.scene, attempt.scene.observed.progress
-    began = instant(step_table.of_stage(scene.steps, names.STAGE_TRAIN)[0].start_time)
+    context, snapshot = attempt.context, attempt.context.observed.progress
+    began = instant(step_table.of_stage(context.steps, names.STAGE_TRAIN)[0].start_time)
     earliest = began.timestamp() if began is not None else 0.0
     if snapshot is not None and snapshot.attempt in (0, attempt.number) and snapshot.updated >= earliest:
         steps_left = snapshot.total_steps - snapshot.step
         pace = snapshot.seconds_left / steps_left if snapshot.seconds_left and steps_left > 0 else 0.0
-        return scene.moment.timestamp() - snapshot.updated, max(HEARTBEAT_S, HEARTBEAT_STEPS * pace)
+        return context.moment.timestamp() - snapshot.updated, max(HEARTBEAT_S, HEARTBEAT_STEPS * pace)
     handed = attempt.report.updated if attempt.report.step == names.STEP_TRAIN else None
     if snapshot is None and handed is not None and handed >= earliest:
-        return scene.moment.timestamp() - handed, HANDED_HEARTBEAT_S
+        return context.moment.timestamp() - handed, REPORTED_HEARTBEAT_S
     return None, HEARTBEAT_S
 
 

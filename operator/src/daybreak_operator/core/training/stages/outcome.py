@@ -12,7 +12,7 @@ from daybreak_contracts.resources.run_status import MetricStatus, ModelStatus
 from daybreak_contracts.steps import EvaluateResult, Score
 from daybreak_operator.core.plan import Finding
 from daybreak_operator.core.times import instant
-from daybreak_operator.core.training.context import Scene
+from daybreak_operator.core.training.context import RunContext
 from daybreak_operator.core.training.stages import results
 from daybreak_operator.core.training.stages.teardown import DEADLINE_EXCEEDED
 from daybreak_operator.core.training.status import decimals, step_table
@@ -20,30 +20,30 @@ from daybreak_operator.core.training.status import decimals, step_table
 COMPLETED = Finding("Completed", "The model is trained, evaluated and published.")
 
 
-def its_time_is_over(scene: Scene) -> Finding | None:
+def its_time_is_over(context: RunContext) -> Finding | None:
     """``runPolicy.activeDeadlineSeconds`` since ``startTime`` have gone by, suspended or not."""
-    limit, began = scene.run.spec.run_policy.active_deadline_seconds, instant(scene.status.start_time)
-    if limit is None or began is None or (scene.moment - began).total_seconds() < limit:
+    limit, began = context.run.spec.run_policy.active_deadline_seconds, instant(context.status.start_time)
+    if limit is None or began is None or (context.moment - began).total_seconds() < limit:
         return None
     return Finding(DEADLINE_EXCEEDED, f"the run took longer than runPolicy.activeDeadlineSeconds: {limit} s")
 
 
-def seconds_to_deadline(scene: Scene) -> float | None:
+def seconds_to_deadline(context: RunContext) -> float | None:
     """Return the seconds until the run's deadline; None when it has none."""
-    limit, began = scene.run.spec.run_policy.active_deadline_seconds, instant(scene.status.start_time)
+    limit, began = context.run.spec.run_policy.active_deadline_seconds, instant(context.status.start_time)
     if limit is None or began is None:
         return None
-    return max(1.0, limit - (scene.moment - began).total_seconds())
+    return max(1.0, limit - (context.moment - began).total_seconds())
 
 
-def scores(scene: Scene, steps: step_table.Steps) -> tuple[Score, ...]:
+def scores(context: RunContext, steps: step_table.Steps) -> tuple[Score, ...]:
     """Return the scores that the evaluation reported; those in the status when its results were deleted."""
     number = step_table.attempt(steps, names.STAGE_MODEL)
-    report = results.report_of(scene, names.STAGE_MODEL, number)
+    report = results.report_of(context, names.STAGE_MODEL, number)
     found = report.results.get(names.STEP_EVALUATE)
     if isinstance(found, EvaluateResult):
         return found.scores
-    known = [metric for metric in scene.status.metrics if "/" in metric.name]
+    known = [metric for metric in context.status.metrics if "/" in metric.name]
     return tuple(
         Score(metric=metric.name, value=float(Decimal(metric.value)), low=0.0, high=0.0, num_tasks=0)
         for metric in known
@@ -56,16 +56,16 @@ def score_metrics(found: tuple[Score, ...]) -> tuple[MetricStatus, ...]:
     return tuple(MetricStatus(name=name, value=text) for name, text in texts if text is not None)
 
 
-def a_gate_names_no_score(scene: Scene, found: tuple[Score, ...]) -> Finding | None:
+def a_gate_names_no_score(context: RunContext, found: tuple[Score, ...]) -> Finding | None:
     """A gate, as it is now, is on a score that the evaluation did not report: the run waits for another gate."""
-    wanted = scene.run.spec.evaluation.gates
+    wanted = context.run.spec.evaluation.gates
     sentences = gates.unknown_gates(wanted, [score.metric for score in found])
     return Finding("UnknownMetric", "; ".join(sentences)) if sentences else None
 
 
-def a_gate_is_not_kept(scene: Scene, found: tuple[Score, ...]) -> Finding | None:
+def a_gate_is_not_kept(context: RunContext, found: tuple[Score, ...]) -> Finding | None:
     """A score is below its floor or above its ceiling, by the gates as they are now."""
-    sentences = gates.failed_gates(scene.run.spec.evaluation.gates, found)
+    sentences = gates.failed_gates(context.run.spec.evaluation.gates, found)
     return Finding("GateFailed", "; ".join(sentences)) if sentences else None
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 from daybreak_operator.core.plan import Finding
 from daybreak_operator.core.times import instant, timestamp
-from daybreak_operator.core.training.context import Look, Scene
+from daybreak_operator.core.training.context import RunContext, StageOutcome
 from daybreak_operator.core.training.status import step_table
 
 Action = Literal["Restart", "RestartFree", "Fail"]
@@ -25,16 +25,16 @@ MAX_MESSAGE = 2000
 
 
 @dataclass(frozen=True)
-class Verdict:
+class FailureVerdict:
     """An attempt failed: why, and what follows."""
 
     action: Action
     finding: Finding
 
 
-def fails(finding: Finding) -> Verdict:
+def fails(finding: Finding) -> FailureVerdict:
     """Return the verdict that ends a run."""
-    return Verdict("Fail", finding)
+    return FailureVerdict("Fail", finding)
 
 
 def pause_s(restarts: int, lasted_s: float) -> float:
@@ -50,41 +50,41 @@ def pause_s(restarts: int, lasted_s: float) -> float:
     return float(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(restarts - 1, 20)))
 
 
-def after(scene: Scene, stage: str, steps: step_table.Steps, verdict: Verdict) -> Look:
+def after(context: RunContext, stage: str, steps: step_table.Steps, verdict: FailureVerdict) -> StageOutcome:
     """Return what follows a failed attempt of a stage."""
-    counted = scene.status.counted_restarts or 0
+    counted = context.status.counted_restarts or 0
     finding = verdict.finding
     if verdict.action == "Fail":
-        return Look(steps=_failed(steps, stage, finding, scene.moment), failed=finding)
-    limit = scene.run.spec.run_policy.backoff_limit
+        return StageOutcome(steps=_failed(steps, stage, finding, context.moment), failed=finding)
+    limit = context.run.spec.run_policy.backoff_limit
     if verdict.action == "Restart" and counted >= limit:
         spent = Finding(
             "BackoffLimitExceeded",
             f"{finding.message} (after {counted} of {limit} counted restarts: runPolicy.backoffLimit)",
         )
-        return Look(steps=_failed(steps, stage, spent, scene.moment), failed=spent)
+        return StageOutcome(steps=_failed(steps, stage, spent, context.moment), failed=spent)
     number = step_table.attempt(steps, stage)
-    pause = pause_s(scene.status.restarts or 0, _lasted_s(scene, stage))
-    due = scene.moment + timedelta(seconds=pause)
-    return Look(
+    pause = pause_s(context.status.restarts or 0, _lasted_s(context, stage))
+    due = context.moment + timedelta(seconds=pause)
+    return StageOutcome(
         steps=step_table.renewed(steps, stage, number + 1, due, finding.message),
         restarts=1,
         counted=int(verdict.action == "Restart"),
         waiting=Finding(finding.reason, finding.message[:MAX_MESSAGE]),
-        look_again_s=max(SOON_S, pause),
+        requeue_after_s=max(SOON_S, pause),
     )
 
 
-def seconds_until_due(scene: Scene, stage: str) -> float:
+def seconds_until_due(context: RunContext, stage: str) -> float:
     """Return how long a stage's newest attempt must still wait for its time; 0 when it may begin."""
-    due = instant(step_table.of_stage(scene.steps, stage)[0].start_time)
-    return max(0.0, (due - scene.moment).total_seconds()) if due is not None else 0.0
+    due = instant(step_table.of_stage(context.steps, stage)[0].start_time)
+    return max(0.0, (due - context.moment).total_seconds()) if due is not None else 0.0
 
 
-def _lasted_s(scene: Scene, stage: str) -> float:
-    began = [instant(step.start_time) for step in step_table.of_stage(scene.steps, stage)]
+def _lasted_s(context: RunContext, stage: str) -> float:
+    began = [instant(step.start_time) for step in step_table.of_stage(context.steps, stage)]
     times = [time for time in began if time is not None]
-    return (scene.moment - min(times)).total_seconds() if times else 0.0
+    return (context.moment - min(times)).total_seconds() if times else 0.0
 
 
 def _failed(steps: step_table.Steps, stage: str, finding: Finding, now: datetime) -> step_table.Steps:

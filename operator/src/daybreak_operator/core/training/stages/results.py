@@ -18,7 +18,7 @@ from daybreak_contracts.manifests.problems import path_text
 from daybreak_contracts.resources.run_status import StepStatus
 from daybreak_contracts.steps import RESULT_TYPES, StepResult
 from daybreak_operator.core.times import timestamp
-from daybreak_operator.core.training.context import STAGE_STEPS, Scene
+from daybreak_operator.core.training.context import STAGE_STEPS, RunContext
 from daybreak_operator.core.training.observed import objects
 from daybreak_operator.core.training.status import step_table
 
@@ -28,7 +28,7 @@ StepError = errors.DaybreakError | RuntimeError
 
 
 @dataclass(frozen=True)
-class Report:
+class StageReport:
     """What one attempt of a stage reported so far."""
 
     results: Mapping[str, StepResult] = field(default_factory=dict)
@@ -41,14 +41,14 @@ class Report:
     """Unix time of that progress."""
 
 
-def report_of(scene: Scene, stage: str, attempt: int) -> Report:
+def report_of(context: RunContext, stage: str, attempt: int) -> StageReport:
     """Return what an attempt reported; nothing when its ConfigMap is not there."""
-    wanted = names.stage_child(scene.name, stage, attempt)
-    found = [item for item in scene.own("ConfigMap", stage) if objects.name(item) == wanted]
-    return read(found[0].get("data") or {}, STAGE_STEPS[stage]) if found else Report()
+    wanted = names.stage_child(context.name, stage, attempt)
+    found = [item for item in context.own("ConfigMap", stage) if objects.name(item) == wanted]
+    return read(found[0].get("data") or {}, STAGE_STEPS[stage]) if found else StageReport()
 
 
-def read(data: Mapping[str, Any], steps: tuple[str, ...]) -> Report:
+def read(data: Mapping[str, Any], steps: tuple[str, ...]) -> StageReport:
     """Return what a results ConfigMap's data says about these steps."""
     results: dict[str, StepResult] = {}
     failures: dict[str, StepError] = {}
@@ -56,14 +56,14 @@ def read(data: Mapping[str, Any], steps: tuple[str, ...]) -> Report:
         text = data.get(result_reporter.key_of(step))
         if text is None:
             continue
-        value = _handed_over(step, text)
+        value = _reported(step, text)
         if isinstance(value, StepResult):
             results[step] = value
         else:
             failures[step] = value
     state = _progress(data.get(result_reporter.PROGRESS_KEY))
     total, done = _number(state.get("total")) or 0.0, _number(state.get("done")) or 0.0
-    return Report(
+    return StageReport(
         results,
         failures,
         step=str(state.get("step", "")),
@@ -73,7 +73,7 @@ def read(data: Mapping[str, Any], steps: tuple[str, ...]) -> Report:
     )
 
 
-def _handed_over(step: str, text: Any) -> StepResult | StepError:
+def _reported(step: str, text: Any) -> StepResult | StepError:
     try:
         document = json.loads(text)
         if "error" in document:
@@ -109,8 +109,8 @@ def _number(value: Any) -> float | None:
     return float(value) if is_number and abs(value) < 1e18 else None
 
 
-def taken_in(steps: step_table.Steps, stage: str, report: Report, now: datetime) -> step_table.Steps:
-    """Return the steps with what the newest attempt reported; times are those of the look that saw it."""
+def taken_in(steps: step_table.Steps, stage: str, report: StageReport, now: datetime) -> step_table.Steps:
+    """Return the steps with what the newest attempt reported; times are those of the pass that saw it."""
     changed = []
     for step in step_table.of_stage(steps, stage):
         if step.name in report.results:

@@ -11,10 +11,10 @@ from typing import Any
 
 from daybreak_contracts import names
 from daybreak_operator.core import conditions
-from daybreak_operator.core.plan import Event, Object, Plan, Ref
+from daybreak_operator.core.plan import Object, ObjectEvent, Plan, Ref
 from daybreak_operator.core.times import instant
 from daybreak_operator.core.training.observed import objects, pod_state
-from daybreak_operator.core.training.observed.observation import Observed
+from daybreak_operator.core.training.observed.observation import ObservedRun
 from daybreak_operator.core.training.stages import pipeline_runs
 from daybreak_operator.core.training.status import codec
 
@@ -24,7 +24,7 @@ DEADLINE_EXCEEDED = "DeadlineExceeded"
 """Such a run's jobs would go on: they get no grace."""
 GIVE_UP_S = 600.0
 """A back end that cannot be asked this long after the run's deletion must not keep the run: an uninstall would hang."""
-LOOK_S = 10.0
+REQUEUE_S = 10.0
 JOBS = ("Job", "PyTorchJob")
 
 
@@ -33,7 +33,7 @@ def is_over(run: Object) -> bool:
     return conditions.is_true(codec.conditions(run.get("status")), "Finished")
 
 
-def finished(observed: Observed, now: datetime) -> Plan:
+def finished(observed: ObservedRun, now: datetime) -> Plan:
     """Return what is left to do for a run that is over: remove what still runs, and itself when its time comes."""
     status = dict(observed.run.get("status") or {})
     generation = objects.metadata(observed.run).get("generation")
@@ -48,21 +48,21 @@ def finished(observed: Observed, now: datetime) -> Plan:
     ttl = _time_to_live(observed.run)
     waits = [GRACE_S - since] if running and not remove else []
     waits += [ttl - since] if ttl is not None else []
-    waits += [LOOK_S] if running and remove else []
+    waits += [REQUEUE_S] if running and remove else []
     stop = pipeline_runs.to_stop(observed) if waited else ()
     finalizer = pipeline_runs.may_run(observed)
-    waits += [LOOK_S] if finalizer else []
+    waits += [REQUEUE_S] if finalizer else []
     return Plan(
         status=status,
         delete=remove,
         terminate=stop,
-        look_again_s=max(1.0, min(waits)) if waits else None,
+        requeue_after_s=max(1.0, min(waits)) if waits else None,
         finalizer=finalizer,
         delete_self=ttl is not None and since >= ttl,
     )
 
 
-def leftovers(observed: Observed) -> tuple[Ref, ...]:
+def leftovers(observed: ObservedRun) -> tuple[Ref, ...]:
     """Return what of the run still runs: jobs, and pods whose job is gone already."""
     uid = objects.uid(observed.run)
     own = [item for item in observed.children if objects.label(item, names.LABEL_OWNER_UID) == uid]
@@ -81,7 +81,7 @@ def leftovers(observed: Observed) -> tuple[Ref, ...]:
     return tuple(objects.ref(item) for item in (*running, *pods))
 
 
-def deleted(observed: Observed, now: datetime) -> Plan:
+def deleted(observed: ObservedRun, now: datetime) -> Plan:
     """Return what to do for a run that is being deleted: stop what runs outside the cluster's own clean-up.
 
     Jobs and pods go with the run, by their owner references; artifacts stay.
@@ -92,7 +92,7 @@ def deleted(observed: Observed, now: datetime) -> Plan:
     since = instant(objects.metadata(observed.run).get("deletionTimestamp")) or now
     held = pipeline_runs.may_run(observed)
     if held and (now - since).total_seconds() >= GIVE_UP_S:
-        told = Event(
+        told = ObjectEvent(
             "Warning",
             "PipelineLeftRunning",
             "Kubeflow Pipelines did not stop in ten minutes; look for runs of this TrainingRun there.",
@@ -100,7 +100,9 @@ def deleted(observed: Observed, now: datetime) -> Plan:
         return Plan(status=status, events=(told,), terminate=pipeline_runs.to_stop(observed))
     if not held:
         return Plan(status=status)
-    return Plan(status=status, terminate=pipeline_runs.to_stop(observed), look_again_s=LOOK_S, finalizer=True)
+    return Plan(
+        status=status, terminate=pipeline_runs.to_stop(observed), requeue_after_s=REQUEUE_S, finalizer=True
+    )
 
 
 def _owners(pod: Object) -> set[str]:

@@ -9,59 +9,63 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from daybreak_operator.core import conditions
-from daybreak_operator.core.plan import Event
+from daybreak_operator.core.plan import ObjectEvent
 
 MAX_NOTE = 1000
 """An event's note takes 1,024 bytes (events.k8s.io/v1)."""
 EventType = Literal["Normal", "Warning"]
 
 
-def events(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Event, ...]:
+def events_of(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[ObjectEvent, ...]:
     """Return what to tell of a change of status."""
     return tuple(
-        Event(event.type, event.reason, _shortened(event.message))
+        ObjectEvent(event.type, event.reason, _shortened(event.message))
         for event in (*_steps(old, new), *_counters(old, new), *_conditions(old, new))
     )
 
 
-def _steps(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
+def _steps(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[ObjectEvent]:
     before = {step["name"]: step.get("state", "Pending") for step in _items(old, "steps")}
     for step in _items(new, "steps"):
         name, state = step["name"], step["state"]
         if before.get(name, "Pending") == state:
             continue
         if state == "Running":
-            yield Event("Normal", "StepStarted", f"Step {name} began (attempt {step.get('attempt', 1)}).")
+            yield ObjectEvent(
+                "Normal", "StepStarted", f"Step {name} started (attempt {step.get('attempt', 1)})."
+            )
         elif state == "Succeeded":
-            yield Event("Normal", "StepSucceeded", f"Step {name} made {step.get('uri', '')}.")
+            yield ObjectEvent("Normal", "StepSucceeded", f"Step {name} produced {step.get('uri', '')}.")
         elif state == "Skipped":
-            yield Event("Normal", "StepSkipped", f"Step {name} found its artifact: {step.get('uri', '')}.")
+            yield ObjectEvent(
+                "Normal", "StepSkipped", f"Step {name} found its artifact: {step.get('uri', '')}."
+            )
         elif state == "Failed":
-            yield Event("Warning", "StepFailed", f"Step {name} failed: {step.get('message', '')}")
+            yield ObjectEvent("Warning", "StepFailed", f"Step {name} failed: {step.get('message', '')}")
 
 
-def _counters(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
+def _counters(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[ObjectEvent]:
     if (new.get("restarts") or 0) <= (old.get("restarts") or 0):
         return
     counted = (new.get("countedRestarts") or 0) > (old.get("countedRestarts") or 0)
     said = next((step["message"] for step in _items(new, "steps") if step["state"] == "Pending"), "")
     how = "counted" if counted else "not counted"
-    yield Event("Warning", "Restarting", f"Restart {new['restarts']} ({how}): {said}")
+    yield ObjectEvent("Warning", "Restarting", f"Restart {new['restarts']} ({how}): {said}")
 
 
-def _conditions(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Event]:
+def _conditions(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[ObjectEvent]:
     if old.get("startTime") is None and new.get("startTime") is not None:
-        yield Event("Normal", "Started", "The run began; its inputs are frozen from now on.")
+        yield ObjectEvent("Normal", "Started", "The run started; its inputs are frozen from now on.")
     for kind in ("Suspended", "Stalled", "Finished"):
         held = conditions.find(_items(new, "conditions"), kind)
         if held is None or held["status"] != "True":
             if kind == "Suspended" and conditions.is_true(_items(old, "conditions"), kind):
-                yield Event("Normal", "Resumed", "The run goes on.")
+                yield ObjectEvent("Normal", "Resumed", "The run was resumed.")
             continue
         before = conditions.find(_items(old, "conditions"), kind)
         told = before is not None and (before["status"], before.get("reason")) == ("True", held["reason"])
         if not told:
-            yield Event(_type_of(kind, new), held["reason"], held["message"])
+            yield ObjectEvent(_type_of(kind, new), held["reason"], held["message"])
 
 
 def _type_of(kind: str, new: Mapping[str, Any]) -> EventType:

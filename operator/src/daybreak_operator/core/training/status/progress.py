@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from daybreak_contracts import names
 from daybreak_contracts.resources.run_status import MetricStatus, StepStatus
 from daybreak_operator.core.times import instant, timestamp
-from daybreak_operator.core.training.context import Look, Scene
+from daybreak_operator.core.training.context import RunContext, StageOutcome
 from daybreak_operator.core.training.status import step_table
 
 MEASURE_EVERY_S = 30.0
@@ -44,25 +44,25 @@ class Measured:
     is_new: bool
 
 
-def measure(scene: Scene, look: Look) -> Measured:
+def measure(context: RunContext, outcome: StageOutcome) -> Measured:
     """Return progress; what the status says already, where that is still good enough."""
-    expected = _expected(scene)
-    percent = _percent(look, expected)
-    old = scene.status
+    expected = _expected(context)
+    percent = _percent(outcome, expected)
+    old = context.status
     taken = instant(old.measured_time)
-    fresh = taken is not None and 0 <= (scene.moment - taken).total_seconds() < MEASURE_EVERY_S
+    fresh = taken is not None and 0 <= (context.moment - taken).total_seconds() < MEASURE_EVERY_S
     if fresh and percent == old.progress_percent:
         return Measured(
             old.progress_percent, old.estimated_seconds_left, old.metrics, old.measured_time, False
         )
-    left = min(MAX_SECONDS_LEFT, max(0.0, _seconds_left(scene, look, expected)))
-    metrics = joined(old.metrics, look.metrics)
+    left = min(MAX_SECONDS_LEFT, max(0.0, _seconds_left(context, outcome, expected)))
+    metrics = joined(old.metrics, outcome.metrics)
     same = (percent, _coarse(left), metrics) == (
         old.progress_percent,
         old.estimated_seconds_left,
         old.metrics,
     )
-    at = old.measured_time if same else timestamp(scene.moment)
+    at = old.measured_time if same else timestamp(context.moment)
     return Measured(percent, _coarse(left), metrics, at, is_new=True)
 
 
@@ -72,45 +72,45 @@ def joined(old: tuple[MetricStatus, ...], new: tuple[MetricStatus, ...]) -> tupl
     return tuple(values.values())[:MAX_METRICS]
 
 
-def _expected(scene: Scene) -> dict[str, float]:
-    deadline = scene.run.spec.training.deadline_seconds
+def _expected(context: RunContext) -> dict[str, float]:
+    deadline = context.run.spec.training.deadline_seconds
     known = {names.STEP_TRAIN: float(deadline)} if deadline else {}
     return {**TYPICAL_SECONDS, **known}
 
 
-def _percent(look: Look, expected: Mapping[str, float]) -> int:
+def _percent(outcome: StageOutcome, expected: Mapping[str, float]) -> int:
     """Return the whole percent of the run that is done: 100 only when every step is."""
-    done = sum(expected[step.name] * _share(step, look) for step in look.steps)
+    done = sum(expected[step.name] * _share(step, outcome) for step in outcome.steps)
     return int(100 * done / sum(expected.values()) + 1e-9)
 
 
-def _share(step: StepStatus, look: Look) -> float:
+def _share(step: StepStatus, outcome: StageOutcome) -> float:
     if step.state in step_table.DONE:
         return 1.0
-    return min(0.99, max(0.0, look.share)) if step.state == "Running" and look.share else 0.0
+    return min(0.99, max(0.0, outcome.share)) if step.state == "Running" and outcome.share else 0.0
 
 
-def _seconds_left(scene: Scene, look: Look, expected: Mapping[str, float]) -> float:
+def _seconds_left(context: RunContext, outcome: StageOutcome, expected: Mapping[str, float]) -> float:
     """Return the seconds until the last step ends.
 
     The step that goes on is judged by what it says itself, or by its own pace once 5 % of it are done; later ones are
     scaled by how the ended ones went against expectation, within a factor of three either way.
     """
-    took = {step.name: _took_s(step) for step in look.steps if step.state == "Succeeded"}
+    took = {step.name: _took_s(step) for step in outcome.steps if step.state == "Succeeded"}
     planned = sum(expected[name] for name in took)
     pace = min(3.0, max(1 / 3, sum(took.values()) / planned)) if planned else 1.0
     left = 0.0
-    for step in look.steps:
+    for step in outcome.steps:
         if step.state in step_table.DONE:
             continue
         began = instant(step.start_time)
-        elapsed = max(0.0, (scene.moment - began).total_seconds()) if began is not None else 0.0
+        elapsed = max(0.0, (context.moment - began).total_seconds()) if began is not None else 0.0
         if step.state != "Running":
             left += expected[step.name] * pace
-        elif look.seconds_left is not None:
-            left += look.seconds_left
-        elif look.share >= OWN_PACE_FROM:
-            left += elapsed * (1 - look.share) / look.share
+        elif outcome.seconds_left is not None:
+            left += outcome.seconds_left
+        elif outcome.share >= OWN_PACE_FROM:
+            left += elapsed * (1 - outcome.share) / outcome.share
         else:
             left += max(0.0, expected[step.name] * pace - elapsed)
     return left
