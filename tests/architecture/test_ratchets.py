@@ -13,7 +13,6 @@ MAX_SHARED_CLASS_NAMES = 53
 """How many names of classes stand in more than one module."""
 MAX_MODULES = 17
 LARGE_FOLDERS = {
-    "components/data/src/daybreak_data",
     "components/serve/src/daybreak_serve/gateway",
     "components/train/src/daybreak_train",
     "operator/src/daybreak_operator/shell",

@@ -97,6 +97,13 @@ def test_a_room_that_computes_nothing_installs_no_torch() -> None:
         assert {"torch", "nvidia-cudnn-cu12", "mosaicml-streaming"} & installed_by(room) == set()
 
 
+def test_the_operators_image_goes_without_what_makes_pages() -> None:
+    assert {"jinja2", "markupsafe"} & installed_by("operator") == set()
+    assert {"jinja2", "markupsafe"} <= installed_by("data") & installed_by("evaluate") & installed_by(
+        "pipelines"
+    )
+
+
 def test_images_carry_the_charts_version() -> None:
     version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
     tags = set(re.findall(r"daybreak/\w+:(\d\S+)", CONTAINER_FILE.read_text()))

@@ -1,12 +1,14 @@
 """What the filters look at: a text and its measures, each computed once and only if a rule asks.
 
 Owns the measuring, in bytes and built-in string methods (no loop over characters in Python).
-Does not own thresholds; they stand in filters.py and opencoder.py.
+Does not own thresholds; they stand in starcoder2.py and opencoder.py.
 """
 
 from __future__ import annotations
 
 import string
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 
 _LETTERS = string.ascii_letters.encode()
@@ -72,3 +74,11 @@ class MeasuredText:
     def share(self, count: float) -> float:
         """``count`` characters as a share of the text."""
         return count / len(self.text) if self.text else 0.0
+
+
+@dataclass(frozen=True)
+class FilterRule:
+    """A sentence-named check, and the reason that is counted when it gives a detail."""
+
+    reason: str
+    check: Callable[[MeasuredText], str | None]

@@ -1,7 +1,7 @@
 """The rules that the profile Strict adds: OpenCoder's, made deterministic.
 
 Owns: the thresholds of OpenCoder's published code_filter_config.py (arXiv 2411.04905) as an ordered table.
-Does not own: StarCoder2's rules (filters.py). Where OpenCoder draws a random number to drop four files of
+Does not own: StarCoder2's rules (starcoder2.py). Where OpenCoder draws a random number to drop four files of
 five, here the digest of the text decides, so that a file always has the same fate.
 """
 
@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daybreak_data.rules.comments import comment_and_string_chars
-from daybreak_data.rules.filters import FilterRule
-from daybreak_data.rules.measures import MeasuredText
+from daybreak_data.rules.measures import FilterRule, MeasuredText
 
 MOST_BYTES = 3_000_000
 LEAST_CHARS, LEAST_WORDS, LEAST_LINES = 50, 30, 10
