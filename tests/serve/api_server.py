@@ -96,7 +96,7 @@ class ApiServer:
         kind, query = request.path_params["kind"], request.query_params
         if kind in self._forbidden:
             return JSONResponse({"kind": "Status", "code": 403, "message": "forbidden"}, 403)
-        if query.get("watch") == "1":
+        if query.get("watch") in ("1", "true"):
             self.watches += 1
             return StreamingResponse(self._watch(kind, dict(query)), media_type="application/json")
         self.lists += 1

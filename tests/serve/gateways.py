@@ -15,10 +15,10 @@ from typing import Any
 import httpx
 import uvicorn
 
+from daybreak_contracts.kubernetes_access import Access
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_serve.card import ModelCard, card_of
 from daybreak_serve.engine.triton import free_port
-from daybreak_serve.gateway.cluster.apiserver import Access
 from daybreak_serve.gateway.cluster.slices import Listed, as_listed
 from daybreak_serve.gateway.config import GatewaySettings
 from daybreak_serve.modelfolder import ModelFolder

@@ -22,10 +22,10 @@ import aiohttp
 import yaml
 
 from daybreak_contracts import names
+from daybreak_contracts.kubernetes_access import Access
 from daybreak_operator.shell.kube import client as clients
 from daybreak_operator.shell.kube.resources import DEPLOYMENTS, PODS
 from daybreak_operator.shell.metrics.snapshots import GATEWAY_PORT
-from daybreak_serve.gateway.cluster.apiserver import Access
 from daybreak_serve.gateway.cluster.slices import Listed
 from tests.bench.operator.beside import cluster_of
 from tests.bench.operator.burst import operator

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import uvloop
 
-from daybreak_serve.gateway.cluster.apiserver import Access
+from daybreak_contracts.kubernetes_access import Access
 from daybreak_serve.modelfolder import ModelFolder
 from tests.bench.row import Row
 from tests.serve.api_server import DEPLOYMENTS, NAME, NAMESPACE, SLICES, TOKEN, ApiServer, deployment

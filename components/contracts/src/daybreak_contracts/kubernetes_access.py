@@ -5,6 +5,7 @@ The one place that knows these rules, for every client in the house. Owns no req
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,10 @@ class Access:
     """Read for each request: the kubelet replaces it before the token expires."""
     ca_file: Path | None = None
     """The cluster's certificate authority; None: those that the machine trusts."""
+
+    def tls(self) -> ssl.SSLContext:
+        """Return what the server's certificate is checked by; OSError when the authority's file can't be read."""
+        return ssl.create_default_context(cafile=None if self.ca_file is None else str(self.ca_file))
 
     def authorization(self) -> str | None:
         """Return the header's value, from the file as it is now; OSError when it can't be read, None without one."""
@@ -64,10 +69,15 @@ def server_of(environment: Mapping[str, str]) -> str:
     return f"https://{host_in_url(host)}:{port}"
 
 
+def account_folder(environment: Mapping[str, str]) -> Path:
+    """Return where the service account's files are mounted."""
+    return Path(environment.get(ACCOUNT_FOLDER) or DEFAULT_ACCOUNT_FOLDER)
+
+
 def access_of_pod(environment: Mapping[str, str], account: Path | None = None) -> Access:
     """Return the access that a pod's service account gives; UserError outside of a pod.
 
     ``account`` goes before the environment's folder, and that before Kubernetes' own.
     """
-    folder = account or Path(environment.get(ACCOUNT_FOLDER) or DEFAULT_ACCOUNT_FOLDER)
+    folder = account or account_folder(environment)
     return Access(server_of(environment), folder / "token", folder / "ca.crt")

@@ -22,10 +22,10 @@ from typing import Any
 import httpx
 import pytest
 
+from daybreak_contracts.kubernetes_access import Access
 from daybreak_contracts.names import gateway_name, short
 from daybreak_contracts.routing import Routing, choose
 from daybreak_serve.engine.triton import free_port
-from daybreak_serve.gateway.cluster.apiserver import Access
 from daybreak_serve.local.serving import listen
 from daybreak_serve.modelfolder import ModelFolder
 from daybreak_serve.process import Child

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from daybreak_contracts import names
-from daybreak_serve.gateway.cluster.apiserver import Access
+from daybreak_contracts.kubernetes_access import Access
 from daybreak_serve.gateway.cluster.slices import Listed
 from tests.cluster.reach import Reach
 from tests.serve.api_server import endpoint_slice

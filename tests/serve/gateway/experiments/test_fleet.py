@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daybreak_contracts.kubernetes_access import access_of_pod
 from daybreak_contracts.metrics_snapshot import LATENCY_BOUNDS_MS, GatewaySnapshot
 from daybreak_contracts.routing import Routing
-from daybreak_serve.gateway.cluster.apiserver import access_of_pod
 from daybreak_serve.gateway.cluster.slices import Listed, engines_of
 from daybreak_serve.gateway.events.journal import Event, Record
 from daybreak_serve.gateway.events.tallies import Tallies
@@ -121,7 +121,7 @@ class TestSlices:
 )
 def test_a_pod_knows_its_api_server(host: str, url: str) -> None:
     access = access_of_pod({"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": "443"})
-    assert access.url == url
+    assert access.server == url
     assert str(access.token_file).endswith("/serviceaccount/token")
 
 

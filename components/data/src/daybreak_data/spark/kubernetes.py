@@ -13,7 +13,7 @@ from typing import Any
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
-from daybreak_contracts.result_reporter import ACCOUNT_FOLDER, DEFAULT_ACCOUNT_FOLDER
+from daybreak_contracts.kubernetes_access import account_folder, host_in_url, is_in_pod, server_of
 
 CONTAINER = "spark-kubernetes-executor"
 """Spark's own default name of an executor's container."""
@@ -52,8 +52,7 @@ def executors_from(environ: Mapping[str, str], count: int) -> SparkExecutors | N
 
     A pod that lacks one of the variables is a UserError that names it.
     """
-    host = environ.get("KUBERNETES_SERVICE_HOST")
-    if count == 0 or not host:
+    if count == 0 or not is_in_pod(environ):
         return None
     missing = [name for name in (*NEEDED, names.ENV_SHARED_CLAIM) if not environ.get(name)]
     if missing:
@@ -61,15 +60,14 @@ def executors_from(environ: Mapping[str, str], count: int) -> SparkExecutors | N
             f"data.executors.count is {count} but this pod has no {', '.join(missing)}: executors need a shared "
             "volume that the installation names (executors.sharedClaim of the chart); or set the count to 0"
         )
-    port = environ.get("KUBERNETES_SERVICE_PORT_HTTPS") or environ.get("KUBERNETES_SERVICE_PORT", "443")
     return SparkExecutors(
         count=count,
         namespace=environ[names.ENV_POD_NAMESPACE],
         driver_pod=environ[names.ENV_POD_NAME],
-        driver_ip=_bracketed(environ[names.ENV_POD_IP]),
+        driver_ip=host_in_url(environ[names.ENV_POD_IP]),
         image=environ[names.ENV_EXECUTOR_IMAGE],
-        server=f"https://{_bracketed(host)}:{port}",
-        account_folder=Path(environ.get(ACCOUNT_FOLDER, DEFAULT_ACCOUNT_FOLDER)),
+        server=server_of(environ),
+        account_folder=account_folder(environ),
         claim=environ[names.ENV_SHARED_CLAIM],
         service_account=environ.get(names.ENV_POD_ACCOUNT, ""),
         cores=_positive(environ, names.ENV_EXECUTOR_CORES, DEFAULT_CORES),
@@ -165,10 +163,6 @@ def executor_command(environ: Mapping[str, str], java: Path, jars: Path) -> list
         "org.apache.spark.scheduler.cluster.k8s.KubernetesExecutorBackend",
         *(text for pair in given.items() for text in pair),
     ]
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _positive(environ: Mapping[str, str], name: str, default: int) -> int:

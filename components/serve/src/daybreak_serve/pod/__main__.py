@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from daybreak_contracts import launch
-from daybreak_contracts.errors import EXIT_OK, DaybreakError
+from daybreak_contracts.errors import EXIT_OK, DaybreakError, UserError
 
 
 def main(argv: Sequence[str] | None = None, termination_log: Path = launch.TERMINATION_LOG) -> int:
@@ -108,15 +108,17 @@ def _engine(options: argparse.Namespace) -> None:
 
 
 def _gateway(options: argparse.Namespace) -> None:
-    from daybreak_serve.gateway.cluster.apiserver import Access, access_of_pod
+    from daybreak_contracts.kubernetes_access import Access, access_of_pod, is_in_pod
     from daybreak_serve.gateway.config import GatewaySettings
     from daybreak_serve.pod.gateway import GatewayArgs, own_address, parse_deployment, run
 
     namespace, name = parse_deployment(options.deployment)
     if options.api_server:
         access = Access(options.api_server, options.token_file, options.ca_file)
-    else:
+    elif is_in_pod(os.environ):
         access = access_of_pod(os.environ)
+    else:
+        raise UserError("KUBERNETES_SERVICE_HOST is not set: this is no pod, give --api-server")
     settings = GatewaySettings(
         model_name=options.model_name,
         max_held=options.max_held,

@@ -24,9 +24,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from daybreak_contracts.errors import UserError
+from daybreak_contracts.kubernetes_access import Access
 from daybreak_serve.gateway.__main__ import KEEP_ALIVE_S
 from daybreak_serve.gateway.app import HANDLERS, Gateway, add_routes, event_log
-from daybreak_serve.gateway.cluster.apiserver import Access, ApiServer
+from daybreak_serve.gateway.cluster.apiserver import ApiServer
 from daybreak_serve.gateway.cluster.peers import Peers
 from daybreak_serve.gateway.cluster.slices import Listed, as_listed
 from daybreak_serve.gateway.cluster.view import ClusterView, Followed, probe

@@ -16,6 +16,7 @@ import aiohttp
 from pydantic import ValidationError
 
 from daybreak_contracts import names
+from daybreak_contracts.kubernetes_access import host_in_url
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot, MetricsSnapshot, TrainerSnapshot
 from daybreak_operator.core.plan import Object
 from daybreak_operator.shell.watches.keys import ObjectKey
@@ -55,8 +56,7 @@ def targets(store: Store) -> Iterator[ScrapeTarget]:
         if not _is_up(child):
             continue
         role = child["metadata"]["labels"].get(names.LABEL_ROLE)
-        address = child["status"]["podIP"]
-        host = f"[{address}]" if ":" in address else address
+        host = host_in_url(child["status"]["podIP"])
         uid, pod = child["metadata"]["uid"], child["metadata"]["name"]
         if role == names.ROLE_TRAINING and _is_first(child):
             yield ScrapeTarget(

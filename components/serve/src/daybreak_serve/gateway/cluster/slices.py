@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from daybreak_contracts.kubernetes_access import host_in_url
+
 SERVICE_LABEL = "kubernetes.io/service-name"
 """On every EndpointSlice: the Service it belongs to."""
 GRPC_PORT, HTTP_PORT = 8001, 8080
@@ -52,7 +54,7 @@ def _engines(endpoint: Mapping[str, Any], ports: Mapping[str, int | None]) -> It
     )  # absent means unknown, which counts as ready (its API reference)
     uid = (endpoint.get("targetRef") or {}).get("uid") or ""
     for address in (endpoint.get("addresses") or ())[:1]:  # further ones are the same pod's
-        host = f"[{address}]" if ":" in address else address
+        host = host_in_url(address)
         grpc, http = ports.get("grpc") or GRPC_PORT, ports.get("http") or HTTP_PORT
         yield Listed(
             name=f"{uid}/{host}:{grpc}",
