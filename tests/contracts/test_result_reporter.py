@@ -218,7 +218,7 @@ def test_a_parameter_goes_before_the_environment(api: Api) -> None:
 def test_an_address_of_six_is_written_in_brackets() -> None:
     way = reporter_from({"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"}, "a/b")
     assert way is not None
-    assert way.server == "https://[fd00::1]:443"
+    assert way.access.server == "https://[fd00::1]:443"
 
 
 class TestProgress:

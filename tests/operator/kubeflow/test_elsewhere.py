@@ -21,7 +21,8 @@ import pytest
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
-from daybreak_contracts.result_reporter import ACCOUNT_FOLDER, RetryClock, reporter_from
+from daybreak_contracts.kubernetes_access import ACCOUNT_FOLDER
+from daybreak_contracts.result_reporter import RetryClock, reporter_from
 from daybreak_operator.__main__ import DECISIONS
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell.kube.client import connect

@@ -14,19 +14,16 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.client import HTTPException
-from pathlib import Path
 from typing import Any
 
 from daybreak_contracts import errors
 from daybreak_contracts.errors import TransientError, UserError
+from daybreak_contracts.kubernetes_access import Access, access_of_pod, is_in_pod
 
 RESULTS_CONFIGMAP = "DAYBREAK_RESULTS_CONFIGMAP"
 """``<namespace>/<ConfigMap>``."""
-ACCOUNT_FOLDER = "DAYBREAK_ACCOUNT_FOLDER"
-"""Where ``token`` and ``ca.crt`` lie, for pods that mount a token of their own; Kubernetes' place unless set."""
-DEFAULT_ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
 PROGRESS_KEY = "progress.json"
 PROGRESS_INTERVAL_S = 15.0
 
@@ -64,10 +61,8 @@ class StepResultReporter:
 
     namespace: str
     name: str
-    server: str
-    """``https://host:port`` of the API server."""
-    account: Path
-    """Folder with ``token`` and ``ca.crt``; both are read anew for each request, because tokens are replaced."""
+    access: Access
+    """Its files are read for each request, because tokens are replaced."""
     clock: RetryClock = RetryClock()
 
     def result(self, step: str, result: Mapping[str, Any]) -> None:
@@ -122,12 +117,13 @@ class StepResultReporter:
 
     def _patch(self, data: Mapping[str, str]) -> Mapping[str, str]:
         where = f"ConfigMap {self.namespace}/{self.name}"
-        url = f"{self.server}/api/v1/namespaces/{self.namespace}/configmaps/{self.name}?fieldManager=daybreak-step"
+        path = f"/api/v1/namespaces/{self.namespace}/configmaps/{self.name}?fieldManager=daybreak-step"
+        url = self.access.server + path
         request = urllib.request.Request(url, json.dumps({"data": data}).encode(), method="PATCH")
         request.add_header("Content-Type", "application/merge-patch+json")
         request.add_header("Accept", "application/json")
         try:
-            request.add_header("Authorization", f"Bearer {(self.account / 'token').read_text().strip()}")
+            request.add_header("Authorization", self.access.authorization() or "")
             opener = urllib.request.build_opener(
                 urllib.request.ProxyHandler({}),  # a proxy is for what lies outside the cluster
                 urllib.request.HTTPSHandler(context=self._tls()),
@@ -143,15 +139,18 @@ class StepResultReporter:
                 "(automountServiceAccountToken: true)"
             ) from error
         except (OSError, HTTPException) as error:  # URLError is an OSError
-            raise TransientError(f"{where}: the API server {self.server} does not answer: {error}") from error
+            raise TransientError(
+                f"{where}: the API server {self.access.server} does not answer: {error}"
+            ) from error
         except ValueError as error:
             raise TransientError(f"{where}: what the API server answers is no JSON: {error}") from error
         found: Mapping[str, str] = body.get("data") or {}
         return found
 
     def _tls(self) -> ssl.SSLContext:
-        certificate = self.account / "ca.crt"
-        return ssl.create_default_context(cafile=str(certificate) if certificate.exists() else None)
+        file = self.access.ca_file
+        is_there = file is not None and file.exists()
+        return (self.access if is_there else replace(self.access, ca_file=None)).tls()
 
 
 def _explained(where: str, status: int, body: bytes) -> errors.DaybreakError:
@@ -198,17 +197,11 @@ def reporter_from(
     namespace, slash, name = target.partition("/")
     if not slash or not namespace or not name or "/" in name:
         raise UserError(f"{RESULTS_CONFIGMAP} must be <namespace>/<ConfigMap>, got {target!r}")
-    host = environment.get("KUBERNETES_SERVICE_HOST")
-    if not host:
+    if not is_in_pod(environment):
         raise UserError(
             f"{RESULTS_CONFIGMAP} is {target} but KUBERNETES_SERVICE_HOST is not set: this is no pod"
         )
-    port = environment.get("KUBERNETES_SERVICE_PORT_HTTPS") or environment.get(
-        "KUBERNETES_SERVICE_PORT", "443"
-    )
-    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    account = Path(environment.get(ACCOUNT_FOLDER, DEFAULT_ACCOUNT_FOLDER))
-    return StepResultReporter(namespace, name, server, account, clock or RetryClock())
+    return StepResultReporter(namespace, name, access_of_pod(environment), clock or RetryClock())
 
 
 class ProgressPoster:
