@@ -38,6 +38,9 @@ def test_the_page_tells_what_was_made_and_how_good_it_is(values: report.Values) 
         "1.3 million parameters",
         "0.1100",
         "84 ms",
+        "What happened to the files",
+        "Asked of the served model",
+        "What a real run needs",
     ):
         assert expected in text
     assert "exact-duplicate" in text
