@@ -40,8 +40,8 @@ TAKE_MORE = {
     "daybreak_data.documents.ingest _write",
     "daybreak_data.shards.step write_missing",
     "daybreak_pipelines.estimate seconds_left",
-    "daybreak_train.callbacks __init__",
-    "daybreak_train.composer_loop fit",
+    "daybreak_train.loop.callbacks __init__",
+    "daybreak_train.loop.composer_adapter fit",
 }
 """Functions that take more than that; the list only ever gets shorter."""
 UNANNOTATED = {"daybreak_data.sources.directory _loader"}

@@ -14,7 +14,6 @@ MAX_SHARED_CLASS_NAMES = 53
 MAX_MODULES = 17
 LARGE_FOLDERS = {
     "components/serve/src/daybreak_serve/gateway",
-    "components/train/src/daybreak_train",
     "operator/src/daybreak_operator/shell",
     "pipelines/src/daybreak_pipelines",
     "tests/operator/shell",

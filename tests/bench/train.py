@@ -47,23 +47,23 @@ def _stall() -> Row:
     import torch
 
     from daybreak_model.llama.sizes import SIZES
-    from daybreak_train import checkpoints
-    from daybreak_train.checkpoint_writer import CheckpointWriter, Shelf
+    from daybreak_train.checkpoints import snapshots
+    from daybreak_train.checkpoints.writer import CheckpointStore, CheckpointWriter
+    from daybreak_train.loop.train_state import Trained, TrainingOutcome, snapshot_of
     from daybreak_train.model import Llama, ModelConfig
-    from daybreak_train.run_state import Outcome, Trained, snapshot_of
 
     model = Llama(ModelConfig(SIZES["10m"], 8192, 512))
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     model.loss_sum(torch.zeros(1, 8, dtype=torch.long), torch.zeros(1, 8, dtype=torch.long)).backward()
     optimizer.step()
-    trained, outcome = Trained(model, optimizer), Outcome(step=STEP)
+    trained, outcome = Trained(model, optimizer), TrainingOutcome(step=STEP)
     with tempfile.TemporaryDirectory() as scratch:
-        shelf = Shelf(f"{scratch}/checkpoints", "0" * 64, scratch, keep=3)
-        with CheckpointWriter(shelf) as writer:
+        store = CheckpointStore(f"{scratch}/checkpoints", "0" * 64, scratch, keep=3)
+        with CheckpointWriter(store) as writer:
             began = time.perf_counter()
             writer.save(snapshot_of(trained, outcome, {}, b""))
             stall = time.perf_counter() - began
         began = time.perf_counter()
-        checkpoints.write(shelf.folder, snapshot_of(trained, outcome, {}, b""), shelf.run, scratch)
+        snapshots.write(store.folder, snapshot_of(trained, outcome, {}, b""), store.run, scratch)
         whole = time.perf_counter() - began
     return Row("checkpoint of 10m, training waits", stall, "s", "<= 0.5", "written in the loop", whole)

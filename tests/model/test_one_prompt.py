@@ -19,7 +19,8 @@ from daybreak_model.vocabulary import special_ids
 from daybreak_serve.gateway.http.requests import Limits, parse
 from daybreak_serve.gateway.pool.prompts import PromptComposer
 from daybreak_serve.modelfolder import open_model
-from daybreak_train.objectives import FillInTheMiddle, Sentinels, TokenCodec, restore
+from daybreak_train.objectives.fill_in_the_middle import FillInTheMiddleObjective, Sentinels, restore
+from daybreak_train.objectives.token_codec import TokenCodec
 from tests.model.conftest import CONTEXT_LENGTH
 
 PIECES = (
@@ -87,7 +88,7 @@ def test_a_prompt_begins_as_a_training_sample_does(tokenizer_json: str, text: st
 
     marks = Sentinels.of(special_ids(tokenizer_json))
     codec = TokenCodec(Tokenizer.from_str(tokenizer_json))
-    trained = FillInTheMiddle(codec, marks, 1.0, 0.0, 7).document(codec.encode(text), (0, sample, 0))
+    trained = FillInTheMiddleObjective(codec, marks, 1.0, 0.0, 7).document(codec.encode(text), (0, sample, 0))
     prefix, middle, suffix = restore(trained, marks, spm=False)
     before, behind = codec.decode(prefix), codec.decode(suffix)
     assert before is not None and behind is not None

@@ -21,7 +21,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from daybreak_contracts import artifacts, names
 from daybreak_contracts.resources.run import CustomModel, Model, Objective, Training
 from daybreak_contracts.steps import ShardResult, TokenizerResult, TrainArgs
-from daybreak_train import launch
+from daybreak_train.pod import launch
 from tests.plugins.needs import starts
 
 CONTEXT = 64
@@ -292,7 +292,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    request = urllib.request.Request(f"http://{host}:{port}/shelf", method="PUT")
+    request = urllib.request.Request(f"http://{host}:{port}/store", method="PUT")
     urllib.request.urlopen(request).close()
-    yield "s3://shelf/checkpoints"
+    yield "s3://store/checkpoints"
     server.stop()

@@ -18,11 +18,11 @@ import traceback
 
 def slow_down(step_s: float) -> None:
     """Let every step take that long, by a ledger that is slow to write."""
-    from daybreak_train.ledger import Entry, Ledger
+    from daybreak_train.loop.ledger import Ledger, LedgerEntry
 
     append = Ledger.append
 
-    def slowly(self: Ledger, entry: Entry) -> None:
+    def slowly(self: Ledger, entry: LedgerEntry) -> None:
         time.sleep(step_s)
         append(self, entry)
 
@@ -53,7 +53,7 @@ def child(request: dict[str, object]) -> None:
 def serve() -> None:
     import mlflow  # noqa: F401
 
-    import daybreak_train.trainer  # noqa: F401
+    import daybreak_train.loop.trainer  # noqa: F401
 
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:

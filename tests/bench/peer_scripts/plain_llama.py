@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
+from daybreak_model.llama.config import llama_config
 from daybreak_model.llama.sizes import SIZES, num_parameters
-from daybreak_train import planning
-from daybreak_train.export import llama_config
+from daybreak_train.loop import planning
 from daybreak_train.model import Llama, ModelConfig, initialise
 
 VOCABULARY, CONTEXT, STEPS = 8192, 512, 8
@@ -62,7 +62,9 @@ def theirs(config: ModelConfig, tokens: torch.Tensor) -> tuple[Any, Callable[[],
     from transformers import LlamaConfig, LlamaForCausalLM
 
     names = {"<|endoftext|>": 0, "<fim_pad>": 4}
-    model = LlamaForCausalLM(LlamaConfig(**llama_config(config, names)))
+    model = LlamaForCausalLM(
+        LlamaConfig(**llama_config(config.dims, config.vocabulary_size, config.context_length, names))
+    )
     return model, lambda: model(input_ids=tokens, labels=tokens).loss
 
 

@@ -15,25 +15,26 @@ from daybreak_contracts import errors, steps
 from daybreak_contracts.launch import PROGRESS_FILE
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.result_reporter import RESULTS_CONFIGMAP
-from daybreak_train import environment, identity, launch
+from daybreak_train import run_key
+from daybreak_train.pod import environment, launch
 
 
 def _train(args: steps.TrainArgs, progress: Progress) -> steps.TrainResult:
-    present = identity.find_trained(args)
+    present = run_key.find_trained(args)
     if present is not None:
         return present
-    from daybreak_train.quiet import quieten
+    from daybreak_train.silence import silence_libraries
 
-    quieten()
+    silence_libraries()
     if environment.placement_from(os.environ).is_leader:
         progress.report("loading torch and Composer")
-    from daybreak_train.trainer import run_train
+    from daybreak_train.loop.trainer import run_train
 
     return run_train(args, progress)
 
 
 def _export(args: steps.ExportArgs, progress: Progress) -> steps.ExportResult:
-    from daybreak_train.export import run_export
+    from daybreak_train.export.step import run_export
 
     return run_export(args, progress)
 

@@ -18,9 +18,8 @@ from torch.nn import functional
 
 from daybreak_model.llama.layers import rms_norm, rotary_tables, rotate, swiglu
 from daybreak_model.llama.sizes import INIT_STANDARD_DEVIATION, NORM_EPSILON, Dimensions, rope_theta
+from daybreak_train.objectives.protocol import IGNORED
 
-IGNORED = -100
-"""Label of a position that is not trained on (the convention of ``cross_entropy``)."""
 LONGEST_MASK = 4096
 """Longer contexts are trained plain causal: a mask grows with the square of the context."""
 LOGITS_IN_A_CHUNK = {"cpu": 1 << 22, "cuda": 1 << 27}

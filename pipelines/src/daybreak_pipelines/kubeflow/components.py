@@ -157,7 +157,7 @@ def export(
     """A training artifact to a LlamaForCausalLM folder."""
     from daybreak_contracts.launch import run_in_pipeline
     from daybreak_contracts.steps import ExportArgs
-    from daybreak_train.export import run_export
+    from daybreak_train.export.step import run_export
 
     result = run_in_pipeline(
         "export",

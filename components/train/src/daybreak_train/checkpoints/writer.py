@@ -1,0 +1,96 @@
+"""Writes checkpoints beside the training: one thread, one checkpoint at a time.
+
+Owns the lock that keeps two trainings of the same run apart, the copy that is written and the thread that writes it.
+What a checkpoint is, ``checkpoints`` says.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+from typing import IO, Self
+
+from torch import Tensor
+
+from daybreak_contracts import storage
+from daybreak_contracts.errors import TransientError
+from daybreak_train.checkpoints import snapshots
+
+
+@dataclass(frozen=True)
+class CheckpointStore:
+    """Where the checkpoints of one run lie and how many stay."""
+
+    folder: str
+    run: str
+    work_dir: str
+    keep: int
+
+
+class CheckpointWriter:
+    """Takes snapshots and commits them in the background; the training waits only for the copy."""
+
+    def __init__(self, store: CheckpointStore) -> None:
+        self._store = store
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        self._pending: Future[None] | None = None
+        self._lock = _lock(store.folder)
+        self.committed_step = 0
+        """The newest checkpoint of this process that is whole; read by another thread."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._thread.shutdown(wait=True)
+        if self._lock is not None:
+            self._lock.close()
+        if kind is None:
+            self.wait()
+
+    def save(self, snapshot: snapshots.Snapshot) -> float:
+        """Start writing and return the seconds that the caller was held up (an earlier write may be unfinished)."""
+        started = time.perf_counter()
+        self.wait()
+        self._pending = self._thread.submit(self._write, snapshot)
+        return time.perf_counter() - started
+
+    def wait(self) -> None:
+        """Return when the last checkpoint is committed; its error, if any, comes out here."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def _write(self, snapshot: snapshots.Snapshot) -> None:
+        store = self._store
+        snapshots.write(store.folder, snapshot, store.run, store.work_dir)
+        self.committed_step = snapshot.step
+        snapshots.prune(store.folder, store.keep)
+
+
+def copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return copies in main memory that further training does not touch."""
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+
+
+def _lock(folder: str) -> IO[str] | None:
+    """Hold the run for this process; the system lets go of it when the process ends, however it ends."""
+    if storage.is_remote(folder):
+        return None
+    path = storage.local_path(folder) / ".lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = path.open("w")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        handle.close()
+        raise TransientError(
+            f"{folder}: another training of this run is at work; wait for it or stop it"
+        ) from error
+    return handle

@@ -1,0 +1,1 @@
+"""The export step: trained weights to a folder that any Llama server loads."""

@@ -1,0 +1,133 @@
+"""The export step: trained weights to a folder that any Llama server loads.
+
+Owns the mapping to ``transformers.LlamaForCausalLM`` and the proof that both compute the same: logits and greedy
+tokens are compared before anything is committed, and a golden completion goes with the folder.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from daybreak_contracts import artifacts, names, storage
+from daybreak_contracts.artifacts import Manifest
+from daybreak_contracts.errors import ArtifactError, UserError
+from daybreak_contracts.progress import Progress
+from daybreak_contracts.steps import ExportArgs, ExportResult
+from daybreak_model.llama.config import OBJECTIVE_KEY, llama_config
+from daybreak_model.vocabulary import special_ids
+from daybreak_train.export.proof import prove
+
+CODE_VERSION = 2
+GOLDEN = "golden.json"
+
+
+def run_export(args: ExportArgs, progress: Progress) -> ExportResult:
+    """Write, load and compare the model folder, or return the one that is there."""
+    trained, tokenizer = artifacts.load(args.trained), artifacts.load(args.tokenizer)
+    _expect(args.trained, trained, names.STEP_TRAIN)
+    _expect(args.tokenizer, tokenizer, names.STEP_TOKENIZER)
+    inputs = {"trained": trained.digest, "tokenizer": tokenizer.digest}
+    if trained.inputs.get("tokenizer") != tokenizer.digest:
+        raise UserError(f"{args.trained}: was trained with another tokenizer than {args.tokenizer}")
+    digest = artifacts.digest_of(
+        {
+            "step": names.STEP_EXPORT,
+            "codeVersion": CODE_VERSION,
+            "inputs": inputs,
+            "weights": trained.content_digest,
+        }
+    )
+    uri = artifacts.uri_of(args.output, names.STEP_EXPORT, digest)
+
+    def write(staging: Path) -> dict[str, Any]:
+        parameters = _write_folder(args, staging, trained, tokenizer, progress)
+        return ExportResult(uri=uri, digest=digest, num_parameters=parameters).model_dump(exclude={"cached"})
+
+    manifest, cached = artifacts.produce(
+        uri, step=names.STEP_EXPORT, digest=digest, inputs=inputs, work_dir=args.work_dir, write=write
+    )
+    return ExportResult.model_validate({**manifest.result, "cached": cached})
+
+
+def _expect(uri: str, manifest: Manifest, step: str) -> None:
+    if manifest.step != step:
+        raise UserError(f"{uri}: is an artifact of the step {manifest.step!r}, {step!r} is needed here")
+
+
+def _write_folder(
+    args: ExportArgs, staging: Path, trained: Manifest, tokenizer: Manifest, progress: Progress
+) -> int:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    progress.report("reading the weights")
+    artifacts.verify(args.trained, trained)
+    artifacts.verify(args.tokenizer, tokenizer)
+    for entry in tokenizer.files:
+        storage.copy_file(storage.join(args.tokenizer, entry.path), str(staging / entry.path))
+    model = load_trained(args.trained)
+    parameters = int(sum(weight.numel() for weight in model.parameters()))
+    progress.report("writing the model folder")
+    _write_weights(model, staging)
+    token_ids = _token_ids(staging / "tokenizer.json")
+    own = model.config
+    config = llama_config(own.dims, own.vocabulary_size, own.context_length, token_ids)
+    objective = {OBJECTIVE_KEY: objective_of(args.trained)}
+    storage.write_json(str(staging / "config.json"), {**config, **objective})
+    storage.write_json(str(staging / "generation_config.json"), _generation_config(token_ids))
+    progress.report("comparing with transformers")
+    storage.write_json(str(staging / GOLDEN), prove(model, staging))
+    return parameters
+
+
+def load_trained(uri: str) -> Any:
+    """Return the ``Llama`` of a train artifact, in fp32 on the CPU."""
+    from safetensors.torch import load
+
+    from daybreak_model.llama.sizes import Dimensions
+    from daybreak_train.model import Llama, ModelConfig
+
+    try:
+        described = storage.read_json(storage.join(uri, "model.json"))
+        config = ModelConfig(
+            Dimensions(**described["dimensions"]), described["vocabularySize"], described["contextLength"]
+        )
+    except (KeyError, TypeError) as error:
+        raise ArtifactError(f"{uri}/model.json: does not describe a model of ours ({error})") from error
+    model = Llama(config)
+    model.load_state_dict(load(storage.read_bytes(storage.join(uri, "model.safetensors"))))
+    model.eval()
+    return model
+
+
+def objective_of(uri: str) -> str:
+    """Return what a train artifact was trained for, in the manifest's words: serving asks whether it fills gaps."""
+    described = storage.read_json(storage.join(uri, "model.json")).get("objective", {})
+    wanted = described.get("fillInTheMiddle")
+    return "fillInTheMiddle" if wanted is not None and float(wanted["rate"]) > 0 else "nextToken"
+
+
+def _generation_config(token_ids: dict[str, int]) -> dict[str, Any]:
+    return {
+        "bos_token_id": token_ids[names.END_OF_TEXT],
+        "eos_token_id": [token_ids[names.END_OF_TEXT], token_ids[names.FIM_PAD]],
+        "pad_token_id": token_ids[names.FIM_PAD],
+        "do_sample": False,
+    }
+
+
+def _token_ids(tokenizer_file: Path) -> dict[str, int]:
+    found = special_ids(tokenizer_file.read_text(encoding="utf-8"))
+    missing = {names.END_OF_TEXT, names.FIM_PAD} - found.keys()
+    if missing:
+        raise UserError(f"the tokenizer has no token {sorted(missing)[0]}")
+    return found
+
+
+def _write_weights(model: Any, staging: Path) -> None:
+    from safetensors.torch import save_file
+
+    from daybreak_model.llama.weights import to_transformers
+
+    state = to_transformers(model.state_dict(), model.config.dims)
+    save_file(state, staging / "model.safetensors", metadata={"format": "pt"})

@@ -1,0 +1,155 @@
+"""The thin adapter to Composer: its Trainer runs our model on our data with our callback.
+
+Owns which of Composer's many switches are on: hardly any. Its checkpoints, autoresume, loggers and schedulers stay
+unused, because they lose steps after a kill and load by unpickling.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch import distributed as dist
+
+from daybreak_model.llama.sizes import num_parameters
+from daybreak_train.lean_imports import import_composer
+from daybreak_train.loop import planning
+from daybreak_train.loop.callbacks import Recorders, StepCallback, TrainPlan
+from daybreak_train.loop.data_loading import Collator, StreamPosition, TrainStream, held_out_batches
+from daybreak_train.loop.run import Run
+from daybreak_train.loop.train_state import Trained, TrainState, collective_device
+from daybreak_train.model import Llama
+from daybreak_train.objectives.next_token import NextTokenObjective
+from daybreak_train.objectives.protocol import IGNORED
+from daybreak_train.objectives.select import objective_for
+
+composer = import_composer()
+
+TIMEOUT_S = 600
+"""A rank that is silent for longer is taken for dead (torch's own default lets NCCL hang for 30 minutes)."""
+HELD_OUT_SAMPLES_BETWEEN = 32
+HELD_OUT_BATCH = 8
+CPU_ACTIVATION_BYTES = 1 << 30
+GPU_ACTIVATION_SHARE = 0.6
+WITHOUT_END = 1 << 40
+"""Steps of a run that only time ends."""
+
+
+class ComposerLlama(composer.ComposerModel):  # type: ignore[name-defined]
+    """The model in Composer's clothes: a batch in, the mean loss out."""
+
+    def __init__(self, llama: Llama, bf16_on_cpu: bool) -> None:
+        super().__init__()
+        self.llama = llama
+        self._bf16_on_cpu = bf16_on_cpu
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the loss summed over the batch's labels."""
+        if not self._bf16_on_cpu:
+            return self.llama.loss_sum(batch["tokens"], batch["labels"])
+        with torch.autocast("cpu", torch.bfloat16):  # Composer offers mixed precision on GPUs only
+            return self.llama.loss_sum(batch["tokens"], batch["labels"])
+
+    def loss(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the mean loss in nats per trained token; Composer weighs micro-batches by their tokens."""
+        return outputs / (batch["labels"] != IGNORED).sum().clamp_min(1)
+
+
+def fit(run: Run, plan: TrainPlan, train_state: TrainState, recorders: Recorders) -> None:
+    """Run Composer's loop from the outcome's step to the end of the budget, or until asked to stop."""
+    device_batch = planning.device_batch(plan.samples_per_step, run.placement.world_size)
+    collate = Collator(
+        objective_for(run.args.training.objective, run.inputs.tokenizer, run.args.seed), run.sample_shape
+    )
+    stream = TrainStream(run.inputs.shards, run.placement, device_batch, run.args.seed, collate)
+    trained, done = train_state.trained, train_state.outcome.step
+    look = functools.partial(held_out_loss, run, trained.model, HELD_OUT_SAMPLES_BETWEEN)
+    callback = StepCallback(plan, train_state, recorders, run.placement, look)
+    _compile(trained.model, run.device)
+    micro = planning.micro_batch(device_batch, run.config.dims, plan.context_length, _activation_bytes(run))
+    trainer = _composer_trainer(run, trained, callback, micro, _data(stream, done))
+    trainer.state.timestamp = trainer.state.timestamp.copy(batch=done)
+    try:
+        trainer.fit(duration=f"{(plan.budget.steps or WITHOUT_END) - done}ba")
+    finally:
+        stream.close()
+        trainer.close()
+
+
+def _composer_trainer(run: Run, trained: Trained, callback: StepCallback, micro: int, data: Any) -> Any:
+    gpu = run.device.type == "cuda"
+    parameters = num_parameters(run.config.dims, run.config.vocabulary_size)
+    return composer.Trainer(
+        model=ComposerLlama(trained.model, not gpu and planning.bf16_pays(_cpu_flags(), parameters)),
+        optimizers=trained.optimizer,
+        train_dataloader=data,
+        callbacks=[callback],
+        device="gpu" if gpu else "cpu",
+        precision="amp_bf16" if gpu else "fp32",
+        device_train_microbatch_size=micro,
+        accumulate_train_batch_on_tokens=True,
+        seed=run.args.seed,
+        run_name=run.args.run_name,
+        dist_timeout=float(TIMEOUT_S),
+        progress_bar=False,
+        log_to_console=False,
+        autoresume=False,
+        spin_dataloaders=False,
+    )
+
+
+def _cpu_flags() -> str:
+    """Return what Linux says of this processor; empty elsewhere."""
+    info = Path("/proc/cpuinfo")
+    return info.read_text() if info.exists() else ""
+
+
+def _data(stream: TrainStream, step: int) -> Any:
+    def tokens_of(batch: Mapping[str, Tensor]) -> dict[str, int]:
+        trained_on = int((batch["labels"] != IGNORED).sum())
+        return {"total": batch["tokens"].numel(), "loss_generating": trained_on}
+
+    batches = stream.batches(StreamPosition.at_step(step, stream.batches_per_epoch))
+    return composer.DataSpec(dataloader=batches, get_num_tokens_in_batch=tokens_of)
+
+
+def _activation_bytes(run: Run) -> int:
+    if run.device.type == "cpu":
+        return CPU_ACTIVATION_BYTES
+    free, _ = torch.cuda.mem_get_info(run.device)
+    states = 12 * num_parameters(
+        run.config.dims, run.config.vocabulary_size
+    )  # gradients and two moments, fp32
+    return int(max(1, free - states) * GPU_ACTIVATION_SHARE)
+
+
+def _compile(llama: Llama, device: torch.device) -> None:
+    """Compile the layers on a GPU; what can't be compiled runs as it is and the log says why."""
+    if device.type != "cuda":
+        return
+    import torch._dynamo
+
+    torch._dynamo.config.suppress_errors = True
+    for layer in llama.layers:
+        layer.compile()
+
+
+def held_out_loss(run: Run, llama: Llama, limit: int) -> float:
+    """Return the mean next-token loss in nats over ``limit`` held-out samples, the same ones at every call."""
+    collate = Collator(NextTokenObjective(), run.sample_shape)
+    sums = torch.zeros(2, dtype=torch.float64)
+    llama.eval()
+    with torch.no_grad(), torch.autocast(run.device.type, torch.bfloat16, enabled=run.device.type == "cuda"):
+        for batch in held_out_batches(run.inputs.shards, run.placement, limit, 8, collate):
+            labels = batch["labels"]
+            loss = llama.loss_sum(batch["tokens"].to(run.device), labels.to(run.device))
+            sums += torch.tensor([float(loss), float((labels != IGNORED).sum())], dtype=torch.float64)
+    if run.placement.world_size > 1:
+        shared = sums.to(collective_device(run.placement))
+        dist.all_reduce(shared)
+        sums = shared.cpu()
+    return float(sums[0] / max(1.0, float(sums[1])))

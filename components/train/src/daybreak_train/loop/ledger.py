@@ -1,0 +1,70 @@
+"""The ledger: one JSON line a step, the memory of a run.
+
+Owns the file's format and how a resume cuts it. The ledger at a checkpoint is part of the checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """One step. Loss in nats per token, averaged over all processes; rate as it was used in this step."""
+
+    step: int
+    """From 1."""
+    epoch: int
+    first_sample: int
+    """How many samples all processes had seen before this step."""
+    tokens: int
+    """Positions seen after this step, padding included."""
+    loss: float
+    grad_norm: float
+    lr: float
+    tokens_per_second: float
+    batch_digest: str
+    """BLAKE2b over sample ids and token ids of the global batch: equal data, equal digest."""
+    held_out_loss: float | None = None
+    mfu: float | None = None
+    """On a GPU whose peak is known."""
+
+
+class Ledger:
+    """Appends entries to a local file; a line is written at once so that ``tail -f`` shows the run."""
+
+    def __init__(self, path: Path, past: bytes = b"") -> None:
+        """Start with the lines of the checkpoint that the run goes on from."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(past)
+        self._path = path
+        self._file = path.open("a", buffering=1)
+        self._losses: list[float] = [entry["loss"] for entry in read(past)]
+
+    def append(self, entry: LedgerEntry) -> None:
+        """Add one step."""
+        present = {name: value for name, value in asdict(entry).items() if value is not None}
+        self._file.write(json.dumps(present) + "\n")
+        self._losses.append(entry.loss)
+
+    def mean_loss(self, last: int) -> float:
+        """Return the mean loss of the last steps."""
+        tail = self._losses[-last:]
+        return sum(tail) / len(tail)
+
+    def contents(self) -> bytes:
+        """Return all lines so far."""
+        self._file.flush()
+        return self._path.read_bytes()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read(data: bytes) -> list[dict[str, Any]]:
+    """Return the entries of a ledger."""
+    return [json.loads(line) for line in data.splitlines()]

@@ -1,0 +1,93 @@
+"""What one training is: its arguments, the artifacts it reads, where it runs and puts things (run_key.py names it).
+
+Owns reading and cross-checking of the inputs. Trains nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from daybreak_contracts import artifacts, names, storage
+from daybreak_contracts.artifacts import Manifest
+from daybreak_contracts.errors import UserError
+from daybreak_contracts.steps import TrainArgs
+from daybreak_train.loop.data_loading import SampleShape, Shards
+from daybreak_train.model import ModelConfig
+from daybreak_train.pod.environment import ProcessPlacement
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The artifacts that the step reads and what is derived from them."""
+
+    shards: Shards
+    tokenizer: Any
+    """A ``tokenizers.Tokenizer``."""
+    vocabulary_size: int
+    digests: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training on one rank."""
+
+    args: TrainArgs
+    inputs: Inputs
+    config: ModelConfig
+    placement: ProcessPlacement
+    digest: str
+
+    @property
+    def uri(self) -> str:
+        """Where the artifact goes."""
+        return artifacts.uri_of(self.args.output, names.STEP_TRAIN, self.digest)
+
+    @property
+    def checkpoints(self) -> str:
+        """Where this run's checkpoints lie."""
+        return storage.join(self.args.output, "checkpoints", self.digest[:16])
+
+    @property
+    def device(self) -> torch.device:
+        """The GPU of this rank, or the CPU."""
+        if self.args.training.gpus_per_node == 0:
+            return torch.device("cpu")
+        return torch.device("cuda", self.placement.local_rank)
+
+    @property
+    def sample_shape(self) -> SampleShape:
+        """What every sample must fit."""
+        pad = self.inputs.tokenizer.token_to_id(names.FIM_PAD)
+        return SampleShape(self.config.context_length, self.config.vocabulary_size, pad)
+
+
+def read_inputs(args: TrainArgs) -> Inputs:
+    """Read both manifests and the tokenizer; what does not fit together is a UserError."""
+    from tokenizers import Tokenizer
+
+    shards, tokenizer = artifacts.load(args.shards), artifacts.load(args.tokenizer)
+    _expect(args.shards, shards, names.STEP_SHARDS)
+    _expect(args.tokenizer, tokenizer, names.STEP_TOKENIZER)
+    artifacts.verify(args.tokenizer, tokenizer)
+    text = storage.read_bytes(storage.join(args.tokenizer, "tokenizer.json")).decode()
+    loaded = Tokenizer.from_str(text)
+    if loaded.token_to_id(names.FIM_PAD) is None:
+        raise UserError(
+            f"{args.tokenizer}: has no {names.FIM_PAD} token, make it with this project's tokenizer step"
+        )
+    cache = Path(args.work_dir) / "shard-cache" / shards.digest[:16]
+    found = Shards(args.shards, shards, cache)
+    if found.num_train_samples < 1 or found.num_held_out_samples < 1:
+        raise UserError(f"{args.shards}: the training or the held-out part is empty, add more data")
+    digests = {"shards": shards.digest, "tokenizer": tokenizer.digest}
+    return Inputs(found, loaded, max(loaded.get_vocab_size(), tokenizer.result["vocabulary_size"]), digests)
+
+
+def _expect(uri: str, manifest: Manifest, step: str) -> None:
+    if manifest.step != step:
+        raise UserError(f"{uri}: is an artifact of the step {manifest.step!r}, {step!r} is needed here")

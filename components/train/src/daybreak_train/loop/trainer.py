@@ -1,0 +1,250 @@
+"""The train step: shards in, weights and a ledger out, through Composer's Trainer.
+
+Owns how the parts are put together and what is one run (its digest). Composer runs the loop; its own checkpoints,
+autoresume, loggers and schedulers are not used (they lose steps and unpickle: decision 0.2, 0.4 of the design).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from torch import distributed as dist
+
+from daybreak_contracts import artifacts, names, storage
+from daybreak_contracts.errors import TransientError, UserError
+from daybreak_contracts.progress import Progress
+from daybreak_contracts.steps import TrainArgs, TrainResult
+from daybreak_model.llama.sizes import dimensions_of, flops_per_token, num_parameters
+from daybreak_train.checkpoints import snapshots
+from daybreak_train.checkpoints.writer import CheckpointStore, CheckpointWriter
+from daybreak_train.lean_imports import import_composer
+from daybreak_train.loop import planning, shared_memory
+from daybreak_train.loop.callbacks import Recorders, TrainPlan, peak_memory_bytes
+from daybreak_train.loop.composer_adapter import TIMEOUT_S, fit, held_out_loss
+from daybreak_train.loop.data_loading import (
+    prepare,
+)
+from daybreak_train.loop.ledger import Ledger
+from daybreak_train.loop.run import Run, read_inputs
+from daybreak_train.loop.tracking import RunIdentity, Tracker
+from daybreak_train.loop.train_state import (
+    Trained,
+    TrainingOutcome,
+    TrainState,
+    random_state_of,
+    restore,
+    shared_by_leader,
+)
+from daybreak_train.model import Llama, ModelConfig, initialise
+from daybreak_train.pod import environment
+from daybreak_train.pod.environment import ProcessPlacement
+from daybreak_train.pod.metrics_file import metrics_file_of
+from daybreak_train.run_key import run_digest
+
+composer = import_composer()
+log = logging.getLogger(__name__)
+
+BETAS = (0.9, 0.95)
+EPSILON = 1e-8
+WEIGHT_DECAY = 0.1
+"""On matrices only, not on norms and embeddings (OLMo 2)."""
+HELD_OUT_SAMPLES = 256
+LAST_STEPS = 20
+
+
+def run_train(args: TrainArgs, progress: Progress) -> TrainResult:
+    """Train, or go on training; whether it was done already is asked before (``run_key.find_trained``)."""
+    placement = environment.placement_from(os.environ)
+    if placement.is_leader:
+        progress.report("checking the shards")
+    inputs = read_inputs(args)
+    digest = run_digest(args, inputs.digests)
+    end_of_text = inputs.tokenizer.token_to_id(names.END_OF_TEXT)
+    vocabulary, context = inputs.vocabulary_size, args.training.context_length
+    config = ModelConfig(dimensions_of(args.model), vocabulary, context, end_of_text)
+    run = Run(args, inputs, config, placement, digest)
+    _check_device(args)
+    if placement.is_local_leader:
+        shared_memory.sweep(time.time())
+        prepare(inputs.shards)
+    torch.set_num_threads(_threads(args, placement))
+    with _process_group(run):
+        return _train(run, progress)
+
+
+def _check_device(args: TrainArgs) -> None:
+    wanted = args.training.gpus_per_node
+    if wanted and not torch.cuda.is_available():
+        raise UserError(
+            f"gpusPerNode is {wanted} but this machine has no CUDA GPU: set it to 0 to train on the CPU"
+        )
+
+
+def _threads(args: TrainArgs, placement: ProcessPlacement) -> int:
+    cores = args.cores or len(os.sched_getaffinity(0))
+    return max(1, cores // placement.local_world_size)
+
+
+@contextlib.contextmanager
+def _process_group(run: Run) -> Iterator[None]:
+    """Join the other ranks; a lone process needs nobody."""
+    if run.placement.world_size == 1:
+        yield
+        return
+    device = "gpu" if run.device.type == "cuda" else "cpu"
+    composer.utils.dist.initialize_dist(device, timeout=TIMEOUT_S)
+    dist.barrier()  # the local leaders have prepared the shards
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def _train(run: Run, progress: Progress) -> TrainResult:
+    plan = plan_of(run)
+    llama = Llama(run.config)
+    initialise(llama, run.args.seed)
+    llama.to(run.device)
+    trained = Trained(llama, _optimizer(llama))
+    with contextlib.ExitStack() as stack:
+        writer = stack.enter_context(_writer(run)) if run.placement.is_leader else None
+        snapshot = None
+        if run.placement.is_leader:
+            snapshot = snapshots.newest(run.checkpoints, run.digest, log.warning)
+        snapshot = shared_by_leader(snapshot, run.placement)
+        outcome = restore(snapshot, trained) if snapshot is not None else TrainingOutcome()
+        if snapshot is not None and run.placement.is_leader:
+            log.warning("resuming after step %d", snapshot.step)
+        recorders = _recorders(run, writer, snapshot, progress)
+        try:
+            if not outcome.stopped_by:
+                random_state = random_state_of(snapshot, run.placement.rank) if snapshot is not None else None
+                fit(run, plan, TrainState(trained, outcome, random_state), recorders)
+            if writer is not None:
+                writer.wait()
+            _leave_if_asked(run, outcome)
+            return _finish(run, outcome, llama, recorders)
+        finally:
+            _close(recorders, finished=bool(outcome.stopped_by))
+
+
+def plan_of(run: Run) -> TrainPlan:
+    """Return the numbers of the run; the number of processes changes none of them but the share of each."""
+    training, dims, context = run.args.training, run.config.dims, run.config.context_length
+    parameters = num_parameters(dims, run.config.vocabulary_size)
+    samples = planning.global_batch(parameters, context, run.inputs.shards.num_train_samples)
+    planning.device_batch(samples, run.placement.world_size)
+    gpu = run.device.type == "cuda"
+    every = training.checkpoint.every_seconds
+    return TrainPlan(
+        budget=planning.budget_of(training, run.args.max_seconds, parameters, samples * context),
+        peak_rate=planning.peak_rate(parameters),
+        samples_per_step=samples,
+        context_length=context,
+        batches_per_epoch=run.inputs.shards.num_train_samples // samples,
+        checkpoint_every_s=None if every is None else float(every),
+        num_gpus=run.placement.world_size if gpu else 0,
+        flops_a_token=flops_per_token(dims, run.config.vocabulary_size, context),
+        peak_flops=planning.peak_flops(torch.cuda.get_device_name(run.device)) if gpu else None,
+    )
+
+
+def _optimizer(llama: Llama) -> torch.optim.Optimizer:
+    decayed: list[Tensor] = []
+    free: list[Tensor] = []
+    for name, weight in llama.named_parameters():
+        (free if weight.ndim < 2 or name.startswith("embedding") else decayed).append(weight)
+    groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": free, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=0.0, betas=BETAS, eps=EPSILON, fused=True)
+
+
+def _writer(run: Run) -> CheckpointWriter:
+    keep = run.args.training.checkpoint.keep
+    return CheckpointWriter(CheckpointStore(run.checkpoints, run.digest, run.args.work_dir, keep))
+
+
+def _recorders(
+    run: Run, writer: CheckpointWriter | None, snapshot: snapshots.Snapshot | None, progress: Progress
+) -> Recorders:
+    if writer is None:
+        return Recorders(None, None, None, progress)
+    remote = storage.is_remote(run.checkpoints)
+    folder = Path(run.args.work_dir) / run.digest[:16] if remote else storage.local_path(run.checkpoints)
+    ledger = Ledger(folder / snapshots.LEDGER, snapshot.ledger if snapshot is not None else b"")
+    identity = RunIdentity(run.args.run_name, run.digest, run.args.output, run.args.work_dir)
+    parameters = {"digest": run.digest, "seed": run.args.seed, **run.config.to_json()}
+    writer.committed_step = snapshot.step if snapshot is not None else 0
+    metrics_file = metrics_file_of(os.environ)
+    return Recorders(ledger, Tracker(run.args.tracking, identity, parameters), writer, progress, metrics_file)
+
+
+def _close(recorders: Recorders, finished: bool) -> None:
+    if recorders.ledger is not None:
+        recorders.ledger.close()
+    if recorders.tracker is not None:
+        recorders.tracker.close(finished)
+
+
+def _leave_if_asked(run: Run, outcome: TrainingOutcome) -> None:
+    if not outcome.signal:
+        return
+    import signal
+
+    if outcome.signal == signal.SIGINT:
+        raise KeyboardInterrupt(f"stopped after step {outcome.step}; run again to go on from there")
+    raise TransientError(
+        f"asked to stop by {signal.Signals(outcome.signal).name} after step {outcome.step}; "
+        f"its checkpoint is in {run.checkpoints}, run again to go on from there"
+    )
+
+
+def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorders) -> TrainResult:
+    """Measure the held-out loss and commit the artifact; ranks other than 0 return what they know."""
+    held_out = held_out_loss(run, llama, HELD_OUT_SAMPLES)
+    dims, context = run.config.dims, run.config.context_length
+    parameters = num_parameters(dims, run.config.vocabulary_size)
+    samples = planning.global_batch(parameters, context, run.inputs.shards.num_train_samples)
+    speed = outcome.steps_here * samples * context / outcome.seconds_here if outcome.steps_here else 0.0
+    ledger = recorders.ledger
+    result = TrainResult(
+        uri=run.uri,
+        digest=run.digest,
+        num_parameters=parameters,
+        steps=outcome.step,
+        tokens=outcome.step * samples * context,
+        loss=ledger.mean_loss(LAST_STEPS) if ledger is not None else math.nan,
+        held_out_loss=held_out,
+        tokens_per_second=round(speed, 1),
+        peak_memory_bytes=peak_memory_bytes(),
+        stopped_by=outcome.stopped_by,
+    )
+    if ledger is None:
+        return result
+
+    def write(staging: Path) -> dict[str, Any]:
+        tensors = {name: value.detach().cpu().contiguous() for name, value in llama.state_dict().items()}
+        save_file(tensors, staging / "model.safetensors")
+        (staging / snapshots.LEDGER).write_bytes(ledger.contents())
+        objective = run.args.training.objective.model_dump(mode="json", exclude_none=True, by_alias=True)
+        storage.write_json(str(staging / "model.json"), {**run.config.to_json(), "objective": objective})
+        return result.model_dump(mode="json", exclude={"cached"})
+
+    manifest, _ = artifacts.produce(
+        run.uri,
+        step=names.STEP_TRAIN,
+        digest=run.digest,
+        inputs=dict(run.inputs.digests),
+        work_dir=run.args.work_dir,
+        write=write,
+    )
+    return TrainResult.model_validate(manifest.result)

@@ -1,0 +1,154 @@
+"""The exported folder is a Llama that says what our model says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from daybreak_contracts import artifacts, names, storage
+from daybreak_contracts.errors import ArtifactError, UserError
+from daybreak_contracts.progress import Progress
+from daybreak_contracts.steps import ExportArgs
+from daybreak_model.llama.sizes import Dimensions
+from daybreak_train.export import step as export
+from daybreak_train.model import Llama, ModelConfig, initialise
+
+DIMS = Dimensions(hidden_size=64, layers=3, heads=4, key_value_heads=2, intermediate_size=96)
+
+
+def trained_artifact(folder: Path, tokenizer_digest: str = "a" * 64, context: int = 64) -> str:
+    config = ModelConfig(DIMS, 512, context)
+    model = Llama(config)
+    initialise(model, 1)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(
+                3.0 if weight.ndim > 1 else 1.1
+            )  # far from the start: small logits would hide mistakes
+    staging = folder / "staging"
+    staging.mkdir()
+    save_file(model.state_dict(), staging / "model.safetensors")
+    objective = {"fillInTheMiddle": {"rate": "0.5", "spmShare": "0.5"}}
+    storage.write_json(str(staging / "model.json"), {**config.to_json(), "objective": objective})
+    uri = str(folder / "trained")
+    inputs = {"tokenizer": tokenizer_digest}
+    artifacts.commit(uri, staging, step=names.STEP_TRAIN, digest="e" * 64, inputs=inputs, result={})
+    return uri
+
+
+def args(folder: Path, trained: str, tokenizer: str) -> ExportArgs:
+    return ExportArgs(
+        output=str(folder / "out"), work_dir=str(folder / "work"), trained=trained, tokenizer=tokenizer
+    )
+
+
+@pytest.fixture(scope="module")
+def exported(made: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("export")
+    trained = trained_artifact(folder)
+    result = export.run_export(args(folder, trained, made.tokenizer), Progress("export"))
+    return Path(result.uri), trained
+
+
+def test_logits_are_the_same(exported: tuple[Path, str]) -> None:
+    folder, trained = exported
+    ours, theirs = export.load_trained(trained), AutoModelForCausalLM.from_pretrained(folder)
+    ids = torch.randint(0, 512, (3, 64))
+    with torch.no_grad():
+        difference = (ours(ids) - theirs(ids).logits).abs().max()
+    assert float(difference) <= 1e-4
+    assert float(ours(ids).detach().abs().max()) > 0.5
+
+
+def test_greedy_tokens_are_the_same_and_golden(exported: tuple[Path, str]) -> None:
+    folder, _ = exported
+    golden = json.loads((folder / "golden.json").read_text())
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    prompt = torch.tensor([golden["promptTokens"]])
+    count = len(golden["tokens"])
+    out = model.generate(
+        prompt,
+        attention_mask=torch.ones_like(prompt),
+        max_new_tokens=count,
+        min_new_tokens=count,
+        do_sample=False,
+    )
+    blocked = {0, 4}  # generate() may not end early here, so it can't say these two
+    if blocked.isdisjoint(golden["tokens"]):
+        assert out[0, prompt.shape[1] :].tolist() == golden["tokens"]
+    assert count >= 16
+
+
+def test_the_folder_is_complete(exported: tuple[Path, str]) -> None:
+    folder, _ = exported
+    present = {path.name for path in folder.iterdir()}
+    assert present >= {
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "golden.json",
+    }
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["architectures"], config["tie_word_embeddings"]) == (["LlamaForCausalLM"], True)
+    assert config["daybreak_objective"] == "fillInTheMiddle"
+    assert "lm_head.weight" not in load_file(folder / "model.safetensors")
+    assert AutoTokenizer.from_pretrained(folder).convert_tokens_to_ids(names.FIM_PREFIX) == 1
+
+
+def test_the_same_weights_are_the_same_bytes_and_not_written_again(
+    exported: tuple[Path, str], made: Any, tmp_path: Path
+) -> None:
+    folder, trained = exported
+    again = export.run_export(args(tmp_path, trained, made.tokenizer), Progress("export"))
+    first, second = artifacts.load(str(folder)), artifacts.load(again.uri)
+    assert first.content_digest == second.content_digest
+    assert export.run_export(args(tmp_path, trained, made.tokenizer), Progress("export")).cached
+
+
+def test_another_tokenizer_is_refused(made: Any, tmp_path: Path) -> None:
+    trained = trained_artifact(tmp_path, tokenizer_digest="f" * 64)
+    with pytest.raises(UserError, match="was trained with another tokenizer"):
+        export.run_export(args(tmp_path, trained, made.tokenizer), Progress("export"))
+
+
+def test_changed_weights_are_refused(made: Any, tmp_path: Path) -> None:
+    trained = trained_artifact(tmp_path)
+    file = Path(trained) / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-4] + b"\0\0\0\1")
+    with pytest.raises(ArtifactError, match="was changed after it was committed"):
+        export.run_export(args(tmp_path, trained, made.tokenizer), Progress("export"))
+    assert not list(tmp_path.glob("out/export/*"))
+
+
+def test_a_wrong_mapping_does_not_get_out(made: Any, exported: tuple[Path, str], tmp_path: Path) -> None:
+    folder, trained = exported
+    storage.copy_tree(str(folder), str(tmp_path))
+    weights = load_file(tmp_path / "model.safetensors")
+    name = "model.layers.1.mlp.gate_proj.weight"
+    other = name.replace("gate", "up")
+    weights[name], weights[other] = weights[other].clone(), weights[name].clone()
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(RuntimeError, match="logits after export differ"):
+        export.prove(export.load_trained(trained), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("described", "expected"),
+    [
+        pytest.param({"objective": {"fillInTheMiddle": {"rate": "0.5"}}}, "fillInTheMiddle", id="fills-gaps"),
+        pytest.param(
+            {"objective": {"fillInTheMiddle": {"rate": "0"}}}, "nextToken", id="never-did-at-rate-zero"
+        ),
+        pytest.param({"objective": {"nextToken": {}}}, "nextToken", id="left-to-right"),
+    ],
+)
+def test_the_objective_is_told(described: dict[str, Any], expected: str, tmp_path: Path) -> None:
+    storage.write_json(str(tmp_path / "model.json"), described)
+    assert export.objective_of(str(tmp_path)) == expected

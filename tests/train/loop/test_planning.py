@@ -1,0 +1,132 @@
+"""Budget, schedule, batches and intervals, as tables."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daybreak_contracts.errors import UserError
+from daybreak_contracts.resources.run import Training
+from daybreak_model.llama.sizes import SIZES
+from daybreak_train.loop import planning
+from daybreak_train.loop.planning import Budget
+
+
+@pytest.mark.parametrize(
+    ("training", "max_seconds", "expected"),
+    [
+        pytest.param(Training(), None, Budget(2000, None), id="twenty-tokens-a-parameter-by-default"),
+        pytest.param(Training(tokens_per_parameter=2), None, Budget(200, None), id="tokens-a-parameter"),
+        pytest.param(Training(tokens=1001), None, Budget(2, None), id="tokens-round-up-to-whole-steps"),
+        pytest.param(Training(tokens=5000), 60.0, Budget(5, 60.0), id="time-cuts-a-token-budget"),
+        pytest.param(Training(deadline_seconds=90), None, Budget(None, 90.0), id="a-deadline-is-a-length"),
+        pytest.param(Training(deadline_seconds=90), 60.0, Budget(None, 60.0), id="the-shorter-limit-holds"),
+    ],
+)
+def test_budget(training: Training, max_seconds: float | None, expected: Budget) -> None:
+    assert planning.budget_of(training, max_seconds, parameters=100_000, tokens_a_step=1000) == expected
+
+
+@pytest.mark.parametrize(
+    ("progress", "factor"),
+    [
+        pytest.param(0.0, 0.1, id="starts-at-a-tenth"),
+        pytest.param(0.01, 0.55, id="rises"),
+        pytest.param(0.02, 1.0, id="is-up-after-two-percent"),
+        pytest.param(0.8, 1.0, id="is-flat-until-eighty-percent"),
+        pytest.param(0.9, 0.5, id="falls-linearly"),
+        pytest.param(1.0, 0.0, id="ends-at-zero"),
+        pytest.param(1.3, 0.0, id="stays-there"),
+    ],
+)
+def test_rate_is_warm_up_stable_decay(progress: float, factor: float) -> None:
+    assert planning.rate_factor(progress) == pytest.approx(factor)
+
+
+@given(st.lists(st.floats(0, 500), min_size=2, max_size=20), st.integers(1, 1000))
+def test_a_run_limited_by_time_always_ends_with_its_decay(elapsed: list[float], steps: int) -> None:
+    budget = Budget(steps, 100.0)
+    rates = [planning.rate_factor(budget.progress(0, now)) for now in sorted(elapsed) if now >= 80.0]
+    assert rates == sorted(rates, reverse=True)
+    assert all(
+        rate == 0.0
+        for now, rate in zip(sorted(e for e in elapsed if e >= 80), rates, strict=True)
+        if now >= 100
+    )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "context", "samples", "expected"),
+    [
+        pytest.param(1_800_000, 512, 10**6, 8, id="1m-takes-4096-tokens"),
+        pytest.param(9_600_000, 512, 10**6, 16, id="10m-takes-8192-tokens"),
+        pytest.param(100_000_000, 2048, 10**6, 256, id="125m-takes-half-a-million-tokens"),
+        pytest.param(1_800_000, 8192, 10**6, 1, id="a-context-longer-than-the-batch-is-one-sample"),
+        pytest.param(1_800_000, 32, 37, 32, id="never-more-than-the-data-set-holds"),
+    ],
+)
+def test_global_batch(parameters: int, context: int, samples: int, expected: int) -> None:
+    assert planning.global_batch(parameters, context, samples) == expected
+
+
+def test_a_world_that_does_not_divide_the_batch_is_refused_with_those_that_do() -> None:
+    assert planning.device_batch(8, 4) == 2
+    with pytest.raises(UserError, match=r"3 processes .* 8 samples evenly: use one of 1, 2, 4, 8 processes"):
+        planning.device_batch(8, 3)
+
+
+@given(st.integers(0, 10), st.integers(1, 1 << 40))
+def test_micro_batches_divide_the_batch(power: int, memory: int) -> None:
+    samples = 1 << power
+    micro = planning.micro_batch(samples, SIZES["1m"], 512, memory)
+    assert samples % micro == 0
+    assert micro >= 1
+
+
+@pytest.mark.parametrize(
+    ("stall_s", "gpus", "minutes"),
+    [
+        pytest.param(1.0, 64, 40, id="64-gpus-1-s-stall"),
+        pytest.param(6.3, 64, 60, id="64-gpus-6.3-s-stall-would-be-100-and-is-cut"),
+        pytest.param(0.001, 0, 0.5, id="a-cpu-with-hardly-a-stall-every-half-minute"),
+        pytest.param(0.5, 0, 2.45, id="a-cpu-with-half-a-second"),
+    ],
+)
+def test_checkpoint_interval_is_youngs(stall_s: float, gpus: int, minutes: float) -> None:
+    assert planning.checkpoint_interval(stall_s, gpus) / 60 == pytest.approx(minutes, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "peak"),
+    [
+        ("NVIDIA H200", 989.4e12),
+        ("NVIDIA H100 80GB HBM3", 989.4e12),
+        ("NVIDIA H100 PCIe", 756.5e12),
+        ("NVIDIA A100-SXM4-80GB", 312e12),
+        ("NVIDIA L4", 121e12),
+        ("NVIDIA L40S", 362e12),
+        ("Quadro K620", None),
+    ],
+)
+def test_peaks_are_dense_ones(name: str, peak: float | None) -> None:
+    assert planning.peak_flops(name) == peak
+
+
+def test_mfu_recomputes_a_published_row() -> None:
+    # LLM Foundry's benchmark: 760M on 8 x H100, 63,147 tokens/s/GPU is 34.9 %; its own FLOPs a token
+    assert planning.mfu(63_147, round(0.349 * 989.4e12 / 63_147), 989.4e12) == pytest.approx(0.349, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cpu_info", "parameters", "expected"),
+    [
+        pytest.param("flags : avx2 avx512_bf16 sha_ni", 1_800_000, True, id="avx512-with-bf16"),
+        pytest.param("flags : amx_bf16 amx_tile", 1_800_000, True, id="amx"),
+        pytest.param("flags : avx2 avx512f", 1_800_000, False, id="a-processor-without"),
+        pytest.param("flags : avx512_bf16", 40_000, False, id="a-model-too-small-to-gain"),
+        pytest.param("", 1_800_000, False, id="nothing-known"),
+    ],
+)
+def test_bf16_only_where_the_processor_has_it(cpu_info: str, parameters: int, expected: bool) -> None:
+    assert planning.bf16_pays(cpu_info, parameters) is expected

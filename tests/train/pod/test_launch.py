@@ -1,0 +1,119 @@
+"""How many processes, with which command, and whose error is told."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daybreak_contracts.errors import UserError
+from daybreak_train.pod import launch
+
+
+@pytest.mark.parametrize(
+    ("gpus", "environ", "expected"),
+    [
+        pytest.param(0, {}, 1, id="a-cpu-takes-one-process-with-all-threads"),
+        pytest.param(8, {}, 8, id="one-process-a-gpu"),
+        pytest.param(0, {launch.PROCESSES_VARIABLE: "2"}, 2, id="the-variable-overrides"),
+    ],
+)
+def test_number_of_processes(
+    gpus: int, environ: dict[str, str], expected: int, made: Any, tmp_path: Path
+) -> None:
+    args = made.args(tmp_path, training={"gpus_per_node": gpus})
+    assert launch.processes_for(args, environ) == expected
+
+
+def test_a_wrong_number_of_processes_is_refused(made: Any, tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match="DAYBREAK_TRAIN_PROCESSES must be a whole number of at least 1, got 'no'"
+    ):
+        launch.processes_for(made.args(tmp_path), {launch.PROCESSES_VARIABLE: "no"})
+
+
+def test_alone_the_group_meets_on_loopback() -> None:
+    command = launch.command_for(Path("a.json"), Path("r.json"), 2)
+    assert command[:3] == [sys.executable, "-m", "torch.distributed.run"]
+    assert {"--nnodes=1", "--nproc-per-node=2", "--master-addr=127.0.0.1"} <= set(command)
+    assert command[-7:] == ["-m", "daybreak_train", "train", "--args-file", "a.json", "--result", "r.json"]
+
+
+def test_in_a_pod_the_group_meets_where_the_job_says() -> None:
+    pod = {"PET_NNODES": "3", "PET_NODE_RANK": "2", "MASTER_ADDR": "run-master-0", "MASTER_PORT": "23456"}
+    command = launch.command_for(Path("a"), Path("r"), 8, pod)
+    assert {"--nnodes=3", "--node-rank=2", "--master-addr=run-master-0", "--master-port=23456"} <= set(
+        command
+    )
+
+
+def error(code: int, message: str) -> str:
+    return json.dumps({"error": {"exitCode": code, "message": message}})
+
+
+@pytest.mark.parametrize(
+    ("files", "code", "message"),
+    [
+        pytest.param(
+            {0: error(1, "peer gone"), 1: error(2, "bad shard")}, 2, "bad shard", id="the-users-error-wins"
+        ),
+        pytest.param(
+            {0: error(1, "peer gone"), 1: error(75, "later")}, 75, "later", id="then-one-that-passes"
+        ),
+        pytest.param({1: error(2, "bad shard")}, 2, "bad shard", id="rank-0-said-nothing"),
+        pytest.param({0: error(1, "bug")}, 1, "bug", id="a-bug-stays-a-bug"),
+    ],
+)
+def test_the_error_that_explains_most_is_told(
+    files: dict[int, str], code: int, message: str, tmp_path: Path
+) -> None:
+    result = tmp_path / "r.json"
+    for rank, text in files.items():
+        launch.result_of_rank(result, rank).write_text(text)
+    assert launch.exit_code(result, 1) == code
+    assert json.loads(result.read_text())["error"]["message"] == message
+
+
+def test_a_group_that_left_nothing_has_its_own_code(tmp_path: Path) -> None:
+    assert launch.exit_code(tmp_path / "r.json", -9) == 1
+
+
+def test_a_node_without_rank_0_ends_well_when_its_ranks_did(tmp_path: Path) -> None:
+    result = tmp_path / "r.json"
+    launch.result_of_rank(result, 1).write_text(json.dumps({"result": {}}))
+    assert launch.exit_code(result, 0) == 0
+    assert launch.exit_code(result, 1) == 1
+
+
+def test_help_is_quick_and_loads_no_torch() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "daybreak_train", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "{export,train}" in done.stdout
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert loaded.isdisjoint({"torch", "composer", "streaming", "transformers", "mlflow", "numpy"})
+
+
+@pytest.mark.needs("torchrun")
+@pytest.mark.slow
+def test_torchrun_trains_with_two_processes(made: Any, tmp_path: Path) -> None:
+    args, result = tmp_path / "a.json", tmp_path / "r.json"
+    args.write_text(made.args(tmp_path, tokens=8192).model_dump_json())
+    code = launch.run(launch.command_for(args, result, 2), result, child_environment())
+    assert (code, json.loads(result.read_text())["result"]["steps"]) == (0, 2)
+
+
+def test_the_error_of_a_group_reaches_the_result(zygote: Any, made: Any, tmp_path: Path) -> None:
+    group = zygote.start_group(made.args(tmp_path), tmp_path, world_size=3)
+    assert {member.wait() for member in group} == {2}
+    message = group[0].outcome()["error"]["message"]
+    assert "3 processes can't share a global batch of 64" in message
+
+
+def child_environment() -> dict[str, str]:
+    import os
+
+    return dict(os.environ)
