@@ -13,11 +13,9 @@ MAX_SHARED_CLASS_NAMES = 53
 """How many names of classes stand in more than one module."""
 MAX_MODULES = 17
 LARGE_FOLDERS = {
-    "components/serve/src/daybreak_serve/gateway",
     "operator/src/daybreak_operator/shell",
     "pipelines/src/daybreak_pipelines",
     "tests/operator/shell",
-    "tests/serve",
 }
 """Folders that hold more than that; the list only ever gets shorter."""
 WITHOUT_LAYERS = {package.name for package in PACKAGES}

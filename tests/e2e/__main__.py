@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from daybreak_serve import tether
+from daybreak_serve import parent_death
 from tests.cluster import sweeper
 from tests.cluster.binaries import NoClusterError
 from tests.cluster.processes import SWEEPER
@@ -46,7 +46,7 @@ def outside(arguments: list[str]) -> int:
     with subprocess.Popen(sweeping, stdin=subprocess.DEVNULL, start_new_session=True) as behind:
         try:
             return subprocess.run(
-                [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *unshare(arguments)],
+                [sys.executable, "-I", "-S", parent_death.__file__, str(os.getpid()), *unshare(arguments)],
                 env={**os.environ, FOLDER: str(data)},
                 check=False,
             ).returncode

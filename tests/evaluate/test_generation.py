@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from daybreak_contracts import names
 from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_evaluate import attention, generation
-from daybreak_evaluate.generation import Model, draw, stream
+from daybreak_evaluate.generation import LoadedModel, draw, stream
 from daybreak_evaluate.suites.protocol import Prompt, Sampling
 
 PROMPTS = [Prompt(f"p{number}", "def function(first" * number + "\n    total") for number in (1, 2, 3, 5, 8)]
@@ -29,13 +29,13 @@ def ignore(activity: str, done: float, total: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def model(model_uri: str) -> Model:
-    return Model(Path(model_uri), "cpu", cores=2)
+def model(model_uri: str) -> LoadedModel:
+    return LoadedModel(Path(model_uri), "cpu", cores=2)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_text_does_not_depend_on_the_batch(
-    model: Model, monkeypatch: pytest.MonkeyPatch, temperature: float
+    model: LoadedModel, monkeypatch: pytest.MonkeyPatch, temperature: float
 ) -> None:
     together = model.complete(PROMPTS, sampling(3, temperature), ignore)
     alone = [model.complete([prompt], sampling(3, temperature), ignore)[0] for prompt in PROMPTS]
@@ -46,7 +46,7 @@ def test_text_does_not_depend_on_the_batch(
         assert len({text for texts in together for text in texts}) == 15
 
 
-def test_greedy_text_is_transformers_own(model: Model) -> None:
+def test_greedy_text_is_transformers_own(model: LoadedModel) -> None:
     for prompt in PROMPTS:
         tokens = torch.tensor([model.encode(prompt, 200)])
         banned = torch.nonzero(model._banned)[:, 0].tolist()
@@ -63,26 +63,26 @@ def test_greedy_text_is_transformers_own(model: Model) -> None:
         assert model.complete([prompt], sampling(), ignore) == [[text]]
 
 
-def test_a_text_ends_before_the_first_stop_word(model: Model) -> None:
+def test_a_text_ends_before_the_first_stop_word(model: LoadedModel) -> None:
     [[whole]] = model.complete(PROMPTS[:1], sampling(new=40), ignore)
     stop = whole[len(whole) // 2 :][:2]
     [[cut]] = model.complete(PROMPTS[:1], sampling(new=40, stop=("never", stop)), ignore)
     assert cut == whole[: whole.index(stop)]
 
 
-def test_progress_counts_samples(model: Model) -> None:
+def test_progress_counts_samples(model: LoadedModel) -> None:
     seen: list[tuple[float, float]] = []
     model.complete(PROMPTS, sampling(2), lambda _, done, total: seen.append((done, total)))
     assert seen[-1] == (10, 10)
 
 
-def test_text_that_spells_a_special_token_is_text(model: Model) -> None:
+def test_text_that_spells_a_special_token_is_text(model: LoadedModel) -> None:
     tokens = model.encode(Prompt("x", f"a{names.END_OF_TEXT}b{names.FIM_MIDDLE}"), 100)
     assert min(tokens) >= len(names.SPECIAL_TOKENS)
     assert model.decode(tokens) == f"a{names.END_OF_TEXT}b{names.FIM_MIDDLE}"
 
 
-def test_a_prompt_keeps_what_is_nearest_to_the_cursor(model: Model) -> None:
+def test_a_prompt_keeps_what_is_nearest_to_the_cursor(model: LoadedModel) -> None:
     prompt = Prompt("x", "a\n" * 100 + "before", "after" + "\nb" * 100)
     tokens = model.encode(prompt, 60)
     marks = [
@@ -95,17 +95,17 @@ def test_a_prompt_keeps_what_is_nearest_to_the_cursor(model: Model) -> None:
     assert model.decode(model.encode(Prompt("x", "a\n" * 100 + "before"), 5)).endswith("fore")
 
 
-def test_a_context_without_room_for_a_prompt_is_refused(model: Model) -> None:
+def test_a_context_without_room_for_a_prompt_is_refused(model: LoadedModel) -> None:
     with pytest.raises(UserError, match="no room for a prompt"):
         model.complete(PROMPTS, sampling(new=256), ignore)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="no model here"):
-        Model(tmp_path)
+        LoadedModel(tmp_path)
 
 
-def test_surprise_is_the_mean_over_answers_tokens(model: Model) -> None:
+def test_surprise_is_the_mean_over_answers_tokens(model: LoadedModel) -> None:
     prompt, answer = PROMPTS[2], " = first + second"
     before, wanted = model.encode(prompt, 200), model.tokenizer.encode(answer).ids
     logits = model.model(torch.tensor([before + wanted])).logits[0].float().log_softmax(-1)

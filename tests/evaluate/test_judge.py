@@ -14,7 +14,7 @@ import pytest
 
 from daybreak_contracts.errors import TransientError
 from daybreak_evaluate.judge.client import Judge
-from daybreak_evaluate.judge.values import Limits, Program, Verdict
+from daybreak_evaluate.judge.values import Program, SampleVerdict, SandboxLimits
 from daybreak_evaluate.suites import humaneval
 
 PROMPT = 'def work(seconds):\n    """Work."""\n'
@@ -69,7 +69,7 @@ IMPORTS = {
 
 @pytest.mark.parametrize("without", [(), ("namespaces",), ("namespaces", "landlock")])
 def test_what_completions_use_now_and_then_can_be_imported(without: tuple[str, ...]) -> None:
-    with Judge(Limits(timeout_s=10.0), without=without) as judge:
+    with Judge(SandboxLimits(timeout_s=10.0), without=without) as judge:
         verdicts = dict(judge.judge(program(source) for source in IMPORTS.values()))
     assert {name: verdicts[index].result for index, name in enumerate(IMPORTS)} == dict.fromkeys(
         IMPORTS, "passed"
@@ -91,7 +91,7 @@ def busy_machine() -> Iterator[None]:
 def test_verdicts_are_the_same_on_a_busy_machine(busy_machine: None) -> None:
     """Each right candidate needs 0.4 s of a 1 s limit, and gets a fraction of a core to do it in."""
     sources = [WORK, WORK, "while True: pass\n", WORK, WORK, WORK]
-    with Judge(Limits(timeout_s=1.0), workers=6) as judge:
+    with Judge(SandboxLimits(timeout_s=1.0), workers=6) as judge:
         verdicts = dict(judge.judge(program(source) for source in sources))
     assert [verdicts[index].result for index in range(6)] == [
         "passed",
@@ -129,7 +129,7 @@ def test_a_killed_judge_leaves_nothing(without: tuple[str, ...]) -> None:
     limit = 60.0 + len(without) / 1_000_003
     with (
         pytest.raises(TransientError, match="judge's process is gone"),
-        Judge(Limits(timeout_s=limit), workers=2, without=without) as judge,
+        Judge(SandboxLimits(timeout_s=limit), workers=2, without=without) as judge,
     ):
         verdicts = judge.judge([program("")] + [program(WAIT)] * 4)
         assert not next(verdicts)[1].passed
@@ -142,26 +142,26 @@ def test_a_killed_judge_leaves_nothing(without: tuple[str, ...]) -> None:
 
 def test_a_judge_that_is_left_early_leaves_nothing() -> None:
     limit = 60.000_123
-    with Judge(Limits(timeout_s=limit), workers=2) as judge:
+    with Judge(SandboxLimits(timeout_s=limit), workers=2) as judge:
         verdicts = judge.judge([program("")] + [program(WAIT)] * 4)
         next(verdicts)
     assert processes_of(str(limit)) == []
 
 
 def test_a_killed_nursery_is_replaced_and_its_samples_judged_again() -> None:
-    limits = Limits(timeout_s=30.000_321)
+    limits = SandboxLimits(timeout_s=30.000_321)
     slow = WORK.replace("process_time() < seconds", "process_time() < 2 * seconds")
 
-    def nurseries() -> list[int]:
+    def zygotes() -> list[int]:
         return [
-            pid for pid in children_of(judge.pid) if b"nursery" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            pid for pid in children_of(judge.pid) if b"zygote" in Path(f"/proc/{pid}/cmdline").read_bytes()
         ]
 
     with Judge(limits, workers=2) as judge:
         verdicts = judge.judge([program(""), *[program(slow)] * 3])
-        found: dict[int, Verdict] = dict([next(verdicts)])
-        [nursery] = nurseries()
-        os.kill(nursery, signal.SIGKILL)
+        found: dict[int, SampleVerdict] = dict([next(verdicts)])
+        [zygote] = zygotes()
+        os.kill(zygote, signal.SIGKILL)
         found.update(verdicts)
-        assert nurseries() != [nursery]
+        assert zygotes() != [zygote]
     assert [found[index].passed for index in range(4)] == [False, True, True, True]

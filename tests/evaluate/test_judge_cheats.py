@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from daybreak_evaluate.judge.client import Judge
-from daybreak_evaluate.judge.values import Kind, Limits, Program, Verdict
+from daybreak_evaluate.judge.values import FailureKind, Program, SampleVerdict, SandboxLimits
 
 SECRET = 718281828459
 PROMPT = 'def solve(values):\n    """Sort, and append the secret."""\n'
@@ -376,12 +376,12 @@ LOCKS: dict[str, tuple[str, ...]] = {
     "tier 1": ("namespaces",),
     "tier 1 without Landlock": ("namespaces", "landlock"),
 }
-Judged = dict[str, Verdict]
+Judged = dict[str, SampleVerdict]
 
 
-def limits_for(locks: str) -> Limits:
+def limits_for(locks: str) -> SandboxLimits:
     """A time limit that nobody else uses marks the processes of these tests."""
-    return Limits(timeout_s=1.0 + (1 + list(LOCKS).index(locks)) / 1_000_003, memory_bytes=512 << 20)
+    return SandboxLimits(timeout_s=1.0 + (1 + list(LOCKS).index(locks)) / 1_000_003, memory_bytes=512 << 20)
 
 
 @pytest.fixture(scope="module", params=LOCKS)
@@ -423,13 +423,13 @@ def test_honest_candidates_pass_among_cheats(judged: Judged) -> None:
 @pytest.mark.slow
 def test_verdicts_say_what_happened(judged: Judged) -> None:
     assert {name for name in TIMED_OUT if judged[name].result != "timed out"} == set()
-    assert {name for name in ENDED if judged[name].kind is not Kind.ENDED} == set()
+    assert {name for name in ENDED if judged[name].kind is not FailureKind.ENDED} == set()
     assert judged["answers with a generator"].result == "failed: generator is not plain data"
     assert judged["defines nothing"].result == "failed: name 'solve' is not defined"
-    assert judged["reads the data set through its package"].kind is Kind.EXCEPTION
-    assert judged["eats all memory"].kind is Kind.MEMORY
-    assert judged["has five megabytes"].kind is Kind.TOO_LARGE
-    assert judged["is not Python"].kind is Kind.SYNTAX
+    assert judged["reads the data set through its package"].kind is FailureKind.EXCEPTION
+    assert judged["eats all memory"].kind is FailureKind.MEMORY
+    assert judged["has five megabytes"].kind is FailureKind.TOO_LARGE
+    assert judged["is not Python"].kind is FailureKind.SYNTAX
 
 
 @pytest.mark.slow

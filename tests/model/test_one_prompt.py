@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daybreak_contracts import names
-from daybreak_evaluate.generation import Model
+from daybreak_evaluate.generation import LoadedModel
 from daybreak_evaluate.suites.protocol import Prompt
 from daybreak_model.fim import MIN_PROMPT, PromptEncoder
 from daybreak_model.vocabulary import special_ids
-from daybreak_serve.gateway.http.requests import Limits, parse
+from daybreak_serve.gateway.http.requests import RequestLimits, parse
 from daybreak_serve.gateway.pool.prompts import PromptComposer
 from daybreak_serve.modelfolder import open_model
 from daybreak_train.objectives.fill_in_the_middle import FillInTheMiddleObjective, Sentinels, restore
@@ -30,12 +30,12 @@ PIECES = (
 ANY = st.characters(exclude_categories=["Cs"])
 CODE = st.lists(st.sampled_from(PIECES) | ANY, max_size=40).map("".join)
 PROMPTS_IN_AN_EXAMPLE = 20
-LIMITS = Limits(model_name="m", default_max_tokens=16, max_tokens=CONTEXT_LENGTH)
+LIMITS = RequestLimits(model_name="m", default_max_tokens=16, max_tokens=CONTEXT_LENGTH)
 
 
 @pytest.fixture(scope="module")
-def evaluated(model_folder: Path) -> Model:
-    return Model(model_folder, device="cpu", cores=1)
+def evaluated(model_folder: Path) -> LoadedModel:
+    return LoadedModel(model_folder, device="cpu", cores=1)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def some_code(random: Random) -> str:
     return "".join(pieces).encode("utf-8", "ignore").decode()  # a half of a surrogate pair is no text
 
 
-async def compare(evaluated: Model, gateway: PromptComposer, random: Random) -> None:
+async def compare(evaluated: LoadedModel, gateway: PromptComposer, random: Random) -> None:
     prefix, suffix = some_code(random), random.choice((None, some_code(random)))
     max_tokens = random.randrange(1, CONTEXT_LENGTH)
     body = {"prompt": prefix, "suffix": suffix, "max_tokens": max_tokens}
@@ -72,7 +72,7 @@ async def compare(evaluated: Model, gateway: PromptComposer, random: Random) -> 
 @settings(max_examples=10_000 // PROMPTS_IN_AN_EXAMPLE)
 @given(st.integers(0, 1 << 64))
 def test_evaluation_and_gateway_compose_the_same_prompt(
-    evaluated: Model, gateway: PromptComposer, seed: int
+    evaluated: LoadedModel, gateway: PromptComposer, seed: int
 ) -> None:
     async def compare_all() -> None:
         random = Random(seed)

@@ -43,9 +43,9 @@ def test_stopping_piece_by_piece_is_stopping_the_whole_text(pieces: list[str], s
     if not stopped:
         shown += scanner.finish()
     whole = "".join(pieces)
-    places = [whole.find(word) for word in stop if word in whole]
-    assert stopped == bool(places)
-    if not places:
+    pool = [whole.find(word) for word in stop if word in whole]
+    assert stopped == bool(pool)
+    if not pool:
         assert shown == whole
         return
     # The word that is complete first ends the text; among those complete in one piece the earliest start wins.

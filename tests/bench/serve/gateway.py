@@ -25,7 +25,7 @@ import uvloop
 
 from daybreak_contracts import artifacts, names
 from daybreak_contracts.progress import Progress
-from daybreak_serve.engine.protocol import Options
+from daybreak_serve.engine.protocol import GenerationOptions
 from daybreak_serve.engine.triton import free_port
 from daybreak_serve.gateway.pool.streams import EngineClient, infer_request
 from daybreak_serve.modelfolder import ModelFolder, open_model
@@ -146,7 +146,7 @@ class Pooled:
 
     def __init__(self, address: str, prompt_ids: list[int]) -> None:
         self._engine = EngineClient(address, timeout_s=30, num_spare=64)
-        self._message = infer_request(prompt_ids, Options(max_tokens=1), "")
+        self._message = infer_request(prompt_ids, GenerationOptions(max_tokens=1), "")
 
     async def ask(self) -> None:
         """Send one request on a stream of the pool."""

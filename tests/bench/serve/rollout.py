@@ -1,7 +1,7 @@
 """What users notice of a rollout: how late a switch reaches them, and how many requests are lost on the way.
 
 A gateway and its load generator share one process; engines are echo processes behind Triton's gRPC, the API server
-is the tests' own over HTTP (`tests/serve/test_real_api.py` holds the same against a real one).
+is the tests' own over HTTP (`tests/serve/gateway/cluster/test_real_api.py` holds the same against a real one).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Gateways that no container runs: KWOK's pods answer nobody, so each gateway pod gets an address of this machine.
 
-At that address a server tells ``GET /snapshot`` as a gateway does. Counting is the gateway's own (`Tallies`); what is
-made up is the load: arrivals at an even rate that are all answered after the same time. Owns what a kubelet would say
-of these pods (their IP), and nothing of engines.
+At that address a server tells ``GET /snapshot`` as a gateway does. Counting is the gateway's own (`GatewayCounters`);
+what is made up is the load: arrivals at an even rate that are all answered after the same time. Owns what a kubelet
+would say of these pods (their IP), and nothing of engines.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from daybreak_contracts import names
 from daybreak_operator.shell.metrics.snapshots import GATEWAY_PORT
-from daybreak_serve.gateway.events.tallies import Tallies
+from daybreak_serve.gateway.events.counters import GatewayCounters
 from tests.cluster.reach import Reach
 
 TICK_S = 0.1
@@ -27,7 +27,7 @@ class StandIn:
     """One gateway: the real counters behind the address and port that the operator asks."""
 
     def __init__(self, pod: str, host: str, digest: str) -> None:
-        self.tallies = Tallies(pod, time.time)
+        self.counters = GatewayCounters(pod, time.time)
         self.rate = 0.0
         self.service_s = 1.0
         self.is_silent = False
@@ -42,8 +42,8 @@ class StandIn:
         """Let the requests of so many seconds come and be answered."""
         self._credit += self.rate * seconds
         for _ in range(int(self._credit)):
-            self.tallies.arrive()
-            self.tallies.answer(self._digest, self.service_s, failed=False)
+            self.counters.arrive()
+            self.counters.answer(self._digest, self.service_s, failed=False)
         self._credit %= 1.0
 
     def close(self) -> None:
@@ -54,7 +54,7 @@ class StandIn:
 
     def _snapshot(self) -> bytes:
         working = round(self.rate * self.service_s)
-        return self.tallies.snapshot(1, {self._digest: working}, 0).model_dump_json().encode()
+        return self.counters.snapshot(1, {self._digest: working}, 0).model_dump_json().encode()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         gateway = self

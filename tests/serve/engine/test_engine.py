@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daybreak_serve.engine.llama import common_start
-from daybreak_serve.engine.protocol import Chunk, Options, decode_chunk, encode_chunk
+from daybreak_serve.engine.protocol import Chunk, GenerationOptions, decode_chunk, encode_chunk
 from daybreak_serve.engine.scheduler import Engine, is_group_ready
 
 VOCABULARY = [bytes([index]) for index in range(128)]
@@ -48,7 +48,7 @@ class CountingModel:
 
 
 @dataclass
-class Asker:
+class Caller:
     """A sink that keeps what it gets, and leaves after so many chunks."""
 
     patience: int = 1_000
@@ -79,20 +79,20 @@ def new_engine(model: CountingModel, **changes: Any) -> Engine:
     return Engine(model, VOCABULARY, frozenset({END}), clock=lambda: 0.0, new_seed=lambda: 1, **changes)
 
 
-def run(engine: Engine, *askers: Asker, turns: int = 500) -> int:
+def run(engine: Engine, *callers: Caller, turns: int = 500) -> int:
     for turn in range(turns):
-        if all(asker.is_done for asker in askers):
+        if all(caller.is_done for caller in callers):
             return turn
         engine.turn()
     raise AssertionError("it does not end")
 
 
 def test_the_first_token_goes_alone_and_the_others_in_fours() -> None:
-    asker, engine = Asker(), new_engine(CountingModel())
-    engine.submit([ord("a")], Options(max_tokens=10), asker)
-    run(engine, asker)
-    assert [chunk.text for chunk in asker.chunks] == ["b", "cdef", "ghij", "k"]
-    assert [chunk.finish_reason for chunk in asker.chunks] == [None, None, None, "length"]
+    caller, engine = Caller(), new_engine(CountingModel())
+    engine.submit([ord("a")], GenerationOptions(max_tokens=10), caller)
+    run(engine, caller)
+    assert [chunk.text for chunk in caller.chunks] == ["b", "cdef", "ghij", "k"]
+    assert [chunk.finish_reason for chunk in caller.chunks] == [None, None, None, "length"]
 
 
 @pytest.mark.parametrize(
@@ -111,34 +111,34 @@ def test_tokens_are_grouped(waiting: int, first: bool, since_s: float, ready: bo
 
 
 def test_the_end_token_ends_without_text() -> None:
-    asker, engine = Asker(), new_engine(CountingModel())
-    engine.submit([125], Options(max_tokens=10), asker)
-    run(engine, asker)
-    assert (asker.text, asker.chunks[-1].finish_reason) == ("~\x7f", "stop")
-    assert [token for chunk in asker.chunks for token in chunk.token_ids] == [126, 127, 0]
+    caller, engine = Caller(), new_engine(CountingModel())
+    engine.submit([125], GenerationOptions(max_tokens=10), caller)
+    run(engine, caller)
+    assert (caller.text, caller.chunks[-1].finish_reason) == ("~\x7f", "stop")
+    assert [token for chunk in caller.chunks for token in chunk.token_ids] == [126, 127, 0]
 
 
 def test_a_stop_string_ends_before_itself() -> None:
-    asker, engine = Asker(), new_engine(CountingModel())
-    engine.submit([ord("a")], Options(max_tokens=20, stop=("gh",)), asker)
-    run(engine, asker)
-    assert (asker.text, asker.chunks[-1].finish_reason) == ("bcdef", "stop")
+    caller, engine = Caller(), new_engine(CountingModel())
+    engine.submit([ord("a")], GenerationOptions(max_tokens=20, stop=("gh",)), caller)
+    run(engine, caller)
+    assert (caller.text, caller.chunks[-1].finish_reason) == ("bcdef", "stop")
 
 
 def test_half_a_character_at_the_end_becomes_a_replacement() -> None:
     half = "é".encode()[:1]
-    asker = Asker()
+    caller = Caller()
     engine = Engine(CountingModel(), [half] * 128, frozenset(), clock=lambda: 0.0, new_seed=lambda: 1)
-    engine.submit([1], Options(max_tokens=1), asker)
-    run(engine, asker)
-    assert asker.text == "\ufffd"
+    engine.submit([1], GenerationOptions(max_tokens=1), caller)
+    run(engine, caller)
+    assert caller.text == "\ufffd"
 
 
 def test_a_long_prompt_is_read_in_pieces_while_others_go_on() -> None:
-    model, long, short = CountingModel(), Asker(), Asker()
+    model, long, short = CountingModel(), Caller(), Caller()
     engine = new_engine(model, prompt_piece=4)
-    engine.submit(list(range(1, 13)), Options(max_tokens=1), long)
-    engine.submit([1], Options(max_tokens=2), short)
+    engine.submit(list(range(1, 13)), GenerationOptions(max_tokens=1), long)
+    engine.submit([1], GenerationOptions(max_tokens=2), short)
     run(engine, long, short)
     assert model.fed[:5] == [[1, 2, 3, 4], [1], [5, 6, 7, 8], [2], [9, 10, 11, 12]]
     assert short.is_done
@@ -146,9 +146,9 @@ def test_a_long_prompt_is_read_in_pieces_while_others_go_on() -> None:
 
 
 def test_a_request_beyond_the_places_waits_for_one() -> None:
-    first, second, engine = Asker(), Asker(), new_engine(CountingModel(), max_running=1)
-    engine.submit([1], Options(max_tokens=3), first)
-    engine.submit([1], Options(max_tokens=3), second)
+    first, second, engine = Caller(), Caller(), new_engine(CountingModel(), max_running=1)
+    engine.submit([1], GenerationOptions(max_tokens=3), first)
+    engine.submit([1], GenerationOptions(max_tokens=3), second)
     engine.turn()
     engine.turn()
     assert not second.chunks
@@ -157,9 +157,9 @@ def test_a_request_beyond_the_places_waits_for_one() -> None:
 
 
 def test_a_cancelled_request_stops_before_its_next_token() -> None:
-    model, leaver, engine = CountingModel(), Asker(patience=2), new_engine(CountingModel())
+    model, leaver, engine = CountingModel(), Caller(patience=2), new_engine(CountingModel())
     engine = new_engine(model)
-    engine.submit([1], Options(max_tokens=60), leaver)
+    engine.submit([1], GenerationOptions(max_tokens=60), leaver)
     run(engine, leaver)
     assert leaver.chunks[-1].finish_reason == "cancelled"
     assert engine.counters.tokens == 5  # one, then four: the group after which it left
@@ -169,16 +169,16 @@ def test_a_cancelled_request_stops_before_its_next_token() -> None:
 
 def test_a_request_cancelled_while_it_waits_costs_nothing() -> None:
     model = CountingModel()
-    gone, engine = Asker(patience=0), new_engine(model)
-    engine.submit([1], Options(max_tokens=60), gone)
+    gone, engine = Caller(patience=0), new_engine(model)
+    engine.submit([1], GenerationOptions(max_tokens=60), gone)
     run(engine, gone)
     assert model.fed == []
 
 
 def test_a_failure_of_the_model_is_told_to_the_one_who_asked_and_nobody_else() -> None:
-    unlucky, other, engine = Asker(), Asker(), new_engine(CountingModel(broken_at=50))
-    engine.submit([48], Options(max_tokens=9), unlucky)
-    engine.submit([60], Options(max_tokens=9), other)
+    unlucky, other, engine = Caller(), Caller(), new_engine(CountingModel(broken_at=50))
+    engine.submit([48], GenerationOptions(max_tokens=9), unlucky)
+    engine.submit([60], GenerationOptions(max_tokens=9), other)
     run(engine, unlucky, other)
     assert unlucky.failure == "the model failed: not enough memory"
     assert other.text == "=>?@ABCDE"
@@ -194,17 +194,17 @@ def test_a_failure_of_the_model_is_told_to_the_one_who_asked_and_nobody_else() -
     ],
 )
 def test_what_cannot_be_answered_is_refused_at_once(prompt: list[int], max_tokens: int, reason: str) -> None:
-    asker, engine = Asker(), new_engine(CountingModel())
-    engine.submit(prompt, Options(max_tokens=max_tokens), asker)
-    assert asker.failure is not None
-    assert reason in asker.failure
+    caller, engine = Caller(), new_engine(CountingModel())
+    engine.submit(prompt, GenerationOptions(max_tokens=max_tokens), caller)
+    assert caller.failure is not None
+    assert reason in caller.failure
 
 
 def test_a_kept_cache_is_not_fed_again() -> None:
-    model, asker = CountingModel(reused=3), Asker()
+    model, caller = CountingModel(reused=3), Caller()
     engine = new_engine(model)
-    engine.submit([1, 2, 3, 4, 5], Options(max_tokens=1), asker)
-    run(engine, asker)
+    engine.submit([1, 2, 3, 4, 5], GenerationOptions(max_tokens=1), caller)
+    run(engine, caller)
     assert model.fed == [[4, 5]]
     assert engine.counters.reused_prompt_tokens == 3
 
@@ -213,15 +213,15 @@ def test_the_engine_ends_when_closed_and_fails_what_is_left() -> None:
     engine = new_engine(CountingModel())
     thread = threading.Thread(target=engine.run)
     thread.start()
-    done = Asker()
-    engine.submit([1], Options(max_tokens=1), done)
+    done = Caller()
+    engine.submit([1], GenerationOptions(max_tokens=1), done)
     while not done.is_done:
         thread.join(0.001)
     engine.close()
     thread.join(5)
     assert not thread.is_alive()
-    late = Asker()
-    engine.submit([1], Options(max_tokens=1), late)
+    late = Caller()
+    engine.submit([1], GenerationOptions(max_tokens=1), late)
     engine.run()
     assert late.failure == "the engine stops"
 
@@ -239,18 +239,20 @@ def test_whoever_shares_the_engine_the_text_is_the_same(
 ) -> None:
     def ask(together: bool) -> list[str]:
         engine = new_engine(CountingModel(), max_running=max_running, prompt_piece=prompt_piece)
-        askers = []
+        callers = []
         for prompt, max_tokens, seed in requests:
-            asker = Asker()
-            askers.append(asker)
+            caller = Caller()
+            callers.append(caller)
             engine.submit(
-                prompt, Options(max_tokens=max_tokens, temperature=0.7 * (seed > 3), seed=seed), asker
+                prompt,
+                GenerationOptions(max_tokens=max_tokens, temperature=0.7 * (seed > 3), seed=seed),
+                caller,
             )
             if not together:
-                run(engine, asker)
-        run(engine, *askers)
-        assert all(sum(len(chunk.token_ids) for chunk in asker.chunks) <= 40 for asker in askers)
-        return [asker.text for asker in askers]
+                run(engine, caller)
+        run(engine, *callers)
+        assert all(sum(len(chunk.token_ids) for chunk in caller.chunks) <= 40 for caller in callers)
+        return [caller.text for caller in callers]
 
     assert ask(together=True) == ask(together=False)
 

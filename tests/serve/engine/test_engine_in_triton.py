@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from daybreak_contracts.progress import Progress
-from daybreak_serve.engine.protocol import Options
+from daybreak_serve.engine.protocol import GenerationOptions
 from daybreak_serve.engine.repository import build_repository
 from daybreak_serve.engine.triton import TritonServer
 from daybreak_serve.gateway.pool.streams import EngineClient, EngineRefused, infer_request
@@ -57,14 +57,14 @@ def counters(server: TritonServer) -> dict[str, float]:
 async def test_requests_whose_askers_left_stop_in_the_engine(server: TritonServer, url: str) -> None:
     before = counters(server)
 
-    async def leave(client: httpx.AsyncClient, number: int) -> None:
+    async def release(client: httpx.AsyncClient, number: int) -> None:
         asking = {"prompt": f"x{number}", "max_tokens": MAX_TOKENS, "stream": True}
         async with client.stream("POST", "/v1/completions", json=asking) as response:
             assert response.status_code == 200
             await anext(response.aiter_lines())
 
     async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
-        await asyncio.gather(*(leave(client, number) for number in range(NUM_LEAVERS)))
+        await asyncio.gather(*(release(client, number) for number in range(NUM_LEAVERS)))
         async with asyncio.timeout(30):
             while "gw_inflight 0.0" not in (await client.get("/metrics")).text:
                 await asyncio.sleep(0.01)
@@ -99,14 +99,14 @@ async def test_the_engine_refuses_what_no_gateway_would_send(
     engine = EngineClient(server.address, timeout_s=10)
     stream = engine.open()
     for prompt, options, reason in (
-        ([1] * model.context_length, Options(max_tokens=5), "exceed the context"),
-        ([model.vocabulary_size], Options(max_tokens=5), "vocabulary"),
+        ([1] * model.context_length, GenerationOptions(max_tokens=5), "exceed the context"),
+        ([model.vocabulary_size], GenerationOptions(max_tokens=5), "vocabulary"),
     ):
         await stream.ask(infer_request(prompt, options, "wrong"))
         with pytest.raises(EngineRefused, match=reason):
             await stream.next_chunk()
         assert stream.is_usable  # an error of the engine is an answer: the stream goes on
-    message: Any = infer_request([1], Options(max_tokens=1), "torn")
+    message: Any = infer_request([1], GenerationOptions(max_tokens=1), "torn")
     message.raw_input_contents[1] = b"\x01\x00\x00\x00{"
     await stream.ask(message)
     with pytest.raises(EngineRefused, match="Expecting"):

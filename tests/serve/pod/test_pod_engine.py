@@ -22,10 +22,10 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from daybreak_contracts import artifacts
 from daybreak_contracts.kubernetes_access import Access
 from daybreak_contracts.launch import identity_of
-from daybreak_serve.card import ModelCard, check_tokenizer
-from daybreak_serve.engine.protocol import Options
+from daybreak_serve.engine.protocol import GenerationOptions
 from daybreak_serve.engine.triton import free_port
 from daybreak_serve.gateway.pool.streams import EngineClient, infer_request
+from daybreak_serve.model_metadata import ModelMetadata, check_tokenizer
 from daybreak_serve.modelfolder import ModelFolder
 from daybreak_serve.process import Child
 from tests.serve.api_server import (
@@ -91,22 +91,22 @@ def pod(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def test_it_shows_its_model(pod: EnginePod, model: ModelFolder) -> None:
-    card = ModelCard.model_validate_json(httpx.get(f"{pod.http}/model", trust_env=False).content)
-    assert card.is_of(model.digest)
-    assert card.is_of(artifacts.load(str(model.path)).content_digest)
-    assert (card.context_length, card.fim, card.max_concurrency) == (256, "PSM", 3)
+    metadata = ModelMetadata.model_validate_json(httpx.get(f"{pod.http}/model", trust_env=False).content)
+    assert metadata.is_of(model.digest)
+    assert metadata.is_of(artifacts.load(str(model.path)).content_digest)
+    assert (metadata.context_length, metadata.fim, metadata.max_concurrency) == (256, "PSM", 3)
     tokenizer = httpx.get(f"{pod.http}/tokenizer", trust_env=False).content
-    assert check_tokenizer(tokenizer, card) == (model.path / "tokenizer.json").read_text(encoding="utf-8")
+    assert check_tokenizer(tokenizer, metadata) == (model.path / "tokenizer.json").read_text(encoding="utf-8")
     with pytest.raises(ValueError, match="digest"):
-        check_tokenizer(tokenizer + b" ", card)
+        check_tokenizer(tokenizer + b" ", metadata)
     assert pod.status("/livez") == 200
 
 
 async def test_it_answers_what_the_card_says_is_its_golden_completion(pod: EnginePod) -> None:
-    card = ModelCard.model_validate_json(httpx.get(f"{pod.http}/model", trust_env=False).content)
+    metadata = ModelMetadata.model_validate_json(httpx.get(f"{pod.http}/model", trust_env=False).content)
     client = EngineClient(pod.grpc, timeout_s=30)
-    options = Options(max_tokens=len(card.golden_token_ids))
-    assert await client.complete(card.golden_prompt_ids, options) == card.golden_token_ids
+    options = GenerationOptions(max_tokens=len(metadata.golden_token_ids))
+    assert await client.complete(metadata.golden_prompt_ids, options) == metadata.golden_token_ids
     await client.close()
 
 
@@ -150,13 +150,15 @@ def test_nobody_on_the_network_may_do_more_than_ask(pod: EnginePod, method: str,
 async def test_it_ends_without_breaking_off_what_it_answers(pod: EnginePod) -> None:
     client = EngineClient(pod.grpc, timeout_s=30)
     first, late = client.open(), client.open()
-    await first.ask(infer_request([200, 201], Options(max_tokens=250, temperature=1.0, seed=1), "first"))
+    await first.ask(
+        infer_request([200, 201], GenerationOptions(max_tokens=250, temperature=1.0, seed=1), "first")
+    )
     assert await first.next_chunk() is not None
     os.kill(pod.child.pid, signal.SIGTERM)
     async with asyncio.timeout(10):
         while await asyncio.to_thread(pod.status, "/readyz") == 200:
             await asyncio.sleep(0.01)
-    await late.ask(infer_request([5], Options(max_tokens=200, temperature=1.0, seed=2), "late"))
+    await late.ask(infer_request([5], GenerationOptions(max_tokens=200, temperature=1.0, seed=2), "late"))
     reasons = []
     for stream in (first, late):
         while (chunk := await stream.next_chunk()) is not None:

@@ -22,10 +22,10 @@ from daybreak_evaluate.judge.client import default_workers
 from daybreak_evaluate.suites import held_out_completion
 from daybreak_evaluate.suites.held_out_completion import HeldOutCompletion
 from daybreak_evaluate.suites.humaneval import HumanEval
-from daybreak_evaluate.suites.protocol import Outcome, SuitePlugin
+from daybreak_evaluate.suites.protocol import SuiteOutcome, SuitePlugin
 
 if TYPE_CHECKING:
-    from daybreak_evaluate.generation import Model
+    from daybreak_evaluate.generation import LoadedModel
 
 CODE_VERSION = 1
 HELD_OUT = "held_out"
@@ -109,12 +109,12 @@ def _known_metrics(suites: Sequence[Suite]) -> list[str]:
 
 def _evaluate(
     args: EvaluateArgs, model_manifest: Manifest, shards_manifest: Manifest, progress: Progress
-) -> tuple[dict[str, Outcome], Mapping[str, Any]]:
-    from daybreak_evaluate.generation import Model
+) -> tuple[dict[str, SuiteOutcome], Mapping[str, Any]]:
+    from daybreak_evaluate.generation import LoadedModel
 
     progress.report("loading the model")
-    model = Model(_local(args.model, model_manifest, args.work_dir, ""), cores=args.cores)
-    outcomes: dict[str, Outcome] = {}
+    model = LoadedModel(_local(args.model, model_manifest, args.work_dir, ""), cores=args.cores)
+    outcomes: dict[str, SuiteOutcome] = {}
     for number, suite in enumerate(args.suites):
         plugin = _plugin(suite, args, model, shards_manifest)
 
@@ -133,14 +133,14 @@ def _evaluate(
     return outcomes, about
 
 
-def _run_suite(plugin: SuitePlugin[Any], model: Model, report: Any) -> Outcome:
+def _run_suite(plugin: SuitePlugin[Any], model: LoadedModel, report: Any) -> SuiteOutcome:
     tasks = plugin.tasks()
     prompts, sampling = plugin.prompts(tasks, model, report)
     completions = model.complete(prompts, sampling, report)
     return plugin.judge(tasks, completions, report)
 
 
-def _plugin(suite: Suite, args: EvaluateArgs, model: Model, shards: Manifest) -> SuitePlugin[Any]:
+def _plugin(suite: Suite, args: EvaluateArgs, model: LoadedModel, shards: Manifest) -> SuitePlugin[Any]:
     if suite.name == "HumanEval":
         on_gpu = model.device.type == "cuda"
         plugin = _humaneval(suite, args.seed, on_gpu=on_gpu, context_length=model.context_length)
@@ -187,7 +187,7 @@ def _local(uri: str, manifest: Manifest, work_dir: str, below: str) -> Path:
     return folder
 
 
-def _write(staging: Path, outcomes: Mapping[str, Outcome], model: Mapping[str, Any]) -> None:
+def _write(staging: Path, outcomes: Mapping[str, SuiteOutcome], model: Mapping[str, Any]) -> None:
     scores = [score for outcome in outcomes.values() for score in outcome.scores]
     protocols = {name: dict(outcome.protocol) for name, outcome in outcomes.items()}
     samples = {name: outcome.samples for name, outcome in outcomes.items()}

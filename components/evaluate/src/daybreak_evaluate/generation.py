@@ -38,7 +38,7 @@ CHECK_STOPS_EVERY = 8
 
 
 @dataclass
-class Row:
+class CompletionRow:
     """One completion on its way."""
 
     index: int
@@ -49,7 +49,7 @@ class Row:
     done: bool = False
 
 
-class Model:
+class LoadedModel:
     """A model folder, loaded."""
 
     def __init__(self, folder: Path, device: str = "", cores: int = 0) -> None:
@@ -114,7 +114,9 @@ class Model:
         each = sampling.num_samples
         return [texts[start : start + each] for start in range(0, len(texts), each)]
 
-    def _in_parallel(self, batches: Sequence[list[Row]], sampling: Sampling) -> Iterator[list[Row]]:
+    def _in_parallel(
+        self, batches: Sequence[list[CompletionRow]], sampling: Sampling
+    ) -> Iterator[list[CompletionRow]]:
         """Run batches, on the processor one in each core, and yield them as they are done."""
         if self.device.type != "cpu":
             for batch in batches:
@@ -125,22 +127,22 @@ class Model:
             for future in as_completed(pending):
                 yield future.result()
 
-    def _rows(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Row]:
+    def _rows(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[CompletionRow]:
         limit = min(sampling.max_prompt_tokens, self.context_length - sampling.max_new_tokens)
         if limit < 1:
             raise UserError(
                 f"the model's context of {self.context_length} tokens has no room for a prompt beside "
                 f"{sampling.max_new_tokens} new tokens"
             )
-        rows: list[Row] = []
+        rows: list[CompletionRow] = []
         for prompt in prompts:
             tokens = self.encode(prompt, limit)
             for number in range(sampling.num_samples):
                 uniforms = stream(sampling.seed, prompt.key, number, sampling.max_new_tokens)
-                rows.append(Row(len(rows), tokens, uniforms))
+                rows.append(CompletionRow(len(rows), tokens, uniforms))
         return rows
 
-    def _batches(self, rows: Sequence[Row], max_new_tokens: int) -> list[list[Row]]:
+    def _batches(self, rows: Sequence[CompletionRow], max_new_tokens: int) -> list[list[CompletionRow]]:
         """Group prompts of like lengths, so that little is padded and the cache fits."""
         config = self.model.config
         head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -150,7 +152,7 @@ class Model:
         on_cpu = self.device.type == "cpu"
         room = CACHE_BYTES // self.cores if on_cpu else 8 * CACHE_BYTES
         most = min(MAX_BATCH, -(-len(rows) // self.cores)) if on_cpu else MAX_BATCH
-        batches: list[list[Row]] = []
+        batches: list[list[CompletionRow]] = []
         for row in sorted(rows, key=lambda row: -len(row.prompt)):
             length = len(batches[-1][0].prompt) if batches else 0
             cost = per_token * (length + max_new_tokens)
@@ -160,7 +162,7 @@ class Model:
         return batches
 
     @torch.inference_mode()
-    def _run(self, batch: list[Row], sampling: Sampling) -> list[Row]:
+    def _run(self, batch: list[CompletionRow], sampling: Sampling) -> list[CompletionRow]:
         """Generate until every row has met its end."""
         width = len(batch[0].prompt)
         mask = torch.zeros(len(batch), width + sampling.max_new_tokens, dtype=torch.long)
@@ -194,14 +196,18 @@ class Model:
                 alive = [alive[index] for index in kept]
         return batch
 
-    def _choose(self, logits: Tensor, alive: Sequence[Row], step: int, sampling: Sampling) -> Tensor:
+    def _choose(
+        self, logits: Tensor, alive: Sequence[CompletionRow], step: int, sampling: Sampling
+    ) -> Tensor:
         logits = logits.masked_fill(self._banned, -math.inf)
         if sampling.temperature == 0:
             return logits.argmax(-1)
         uniforms = torch.tensor([row.uniforms[step] for row in alive], device=logits.device)
         return draw(logits, uniforms, sampling.temperature, sampling.top_p)
 
-    def _append(self, alive: Sequence[Row], chosen: Sequence[int], step: int, sampling: Sampling) -> None:
+    def _append(
+        self, alive: Sequence[CompletionRow], chosen: Sequence[int], step: int, sampling: Sampling
+    ) -> None:
         look = step % CHECK_STOPS_EVERY == CHECK_STOPS_EVERY - 1
         for row, token in zip(alive, chosen, strict=True):
             if row.done:
@@ -214,7 +220,7 @@ class Model:
                 text = self.decode(row.tokens)
                 row.done = first_stop(text, sampling.stop) is not None
 
-    def _text(self, row: Row, sampling: Sampling) -> str:
+    def _text(self, row: CompletionRow, sampling: Sampling) -> str:
         text = self.decode(row.tokens)
         return text[: first_stop(text, sampling.stop)]
 

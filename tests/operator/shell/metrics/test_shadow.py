@@ -10,7 +10,7 @@ from daybreak_operator.core.deployment.decide import decide
 from daybreak_operator.shell.metrics.snapshots import Readings, ScrapeTarget
 from daybreak_operator.shell.reconcile import gather
 from daybreak_operator.shell.watches.keys import ObjectKey
-from daybreak_serve.gateway.events.tallies import Tallies
+from daybreak_serve.gateway.events.counters import GatewayCounters
 from tests.operator.deployment.world import M1, M2, World, model, serving_world
 
 KEY = ObjectKey(names.KIND_DEPLOYMENT, "team", "completions")
@@ -30,7 +30,7 @@ class Shell:
         def clock() -> float:
             return self.world.now.timestamp()
 
-        self.tallies = Tallies("gateway-0", clock)
+        self.counters = GatewayCounters("gateway-0", clock)
         self.readings = Readings(clock)
         self._credit = 0.0
 
@@ -38,19 +38,19 @@ class Shell:
         """Requests come and are answered; of some the candidate sees a copy."""
         routing = self.world.routing
         for number in range(seconds * rate):
-            self.tallies.arrive()
-            self.tallies.answer(M1, 0.2, failed=False)
+            self.counters.arrive()
+            self.counters.answer(M1, 0.2, failed=False)
             if (
                 routing.candidate is not None
                 and number * routing.shadow_percent % 100 < routing.shadow_percent
             ):
                 self._credit += self.share_failed
-                self.tallies.shadow(routing.candidate, 0.2, failed=self._credit >= 1)
+                self.counters.shadow(routing.candidate, 0.2, failed=self._credit >= 1)
                 self._credit %= 1.0
 
     def read(self) -> bool:
         """Ask the gateway; return whether the deployment is looked at because of what it told."""
-        snapshot = self.tallies.snapshot(self.world.routing.version, {M1: 0}, 0).model_dump_json()
+        snapshot = self.counters.snapshot(self.world.routing.version, {M1: 0}, 0).model_dump_json()
         return self.readings.take(GATEWAY, GatewaySnapshot.model_validate_json(snapshot))
 
     def look(self) -> None:
@@ -94,9 +94,9 @@ def test_a_model_that_fails_mirrored_requests_is_rejected_by_what_the_gateways_c
 def test_mirrored_requests_alone_are_news_and_no_load() -> None:
     shell = in_shadow()
     shell.read()
-    before = shell.tallies.snapshot(1, {}, 0)
-    shell.tallies.shadow(M2, 9.0, failed=True)
-    after = shell.tallies.snapshot(1, {}, 0)
+    before = shell.counters.snapshot(1, {}, 0)
+    shell.counters.shadow(M2, 9.0, failed=True)
+    after = shell.counters.snapshot(1, {}, 0)
     assert shell.read()
     assert not shell.read()
     for part in ("arrivals", "arrivals_by_second", "inflight", "held", "queue_p95_ms", "rejected"):

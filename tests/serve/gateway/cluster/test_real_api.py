@@ -15,7 +15,7 @@ import yaml
 
 from daybreak_contracts import names
 from daybreak_contracts.kubernetes_access import Access
-from daybreak_serve.gateway.cluster.slices import Listed
+from daybreak_serve.gateway.cluster.endpoint_slices import ListedEndpoint
 from tests.cluster.reach import Reach
 from tests.serve.api_server import endpoint_slice
 from tests.serve.gateways import NEW, OLD, STAFF, Engine, RunningGateway, running_gateway, until
@@ -25,7 +25,7 @@ ADDRESS = "192.0.2.1"
 """Of pods that do not exist (RFC 5737): a real API server takes no loopback address for an engine."""
 
 
-def here(engine: Listed) -> Listed:
+def here(engine: ListedEndpoint) -> ListedEndpoint:
     """Reach an engine on this machine."""
     return replace(
         engine,

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daybreak_serve.gateway.events.journal import Event, Journal, Record, parse_events, user_hash
-from daybreak_serve.gateway.http.problems import Problem
+from daybreak_serve.gateway.events.journal import Journal, Record, SuggestionEvent, parse_events, user_hash
+from daybreak_serve.gateway.http.problems import ApiProblem
 
 
 def record(num_characters: int = 10) -> Record:
     return Record("daybreak", "ab", "python", user_hash("ada"), num_characters)
 
 
-def event(**fields: Any) -> Event:
-    return Event.model_validate({"completion_id": "c", "event": "shown", **fields})
+def event(**fields: Any) -> SuggestionEvent:
+    return SuggestionEvent.model_validate({"completion_id": "c", "event": "shown", **fields})
 
 
 def test_a_record_can_be_found_until_it_is_the_oldest_of_too_many() -> None:
@@ -27,7 +27,7 @@ def test_a_record_can_be_found_until_it_is_the_oldest_of_too_many() -> None:
         journal.remember(name, record())
     assert len(journal) == 2
     assert journal.find(event(completion_id="b")).language == "python"
-    with pytest.raises(Problem, match="too old"):
+    with pytest.raises(ApiProblem, match="too old"):
         journal.find(event(completion_id="a"))
 
 
@@ -52,7 +52,7 @@ def test_more_characters_than_were_suggested_are_refused() -> None:
     journal = Journal(2, lambda line: None)
     journal.remember("c", record(5))
     assert journal.find(event(event="partiallyAccepted", characters=5)).num_characters == 5
-    with pytest.raises(Problem, match="at most the 5"):
+    with pytest.raises(ApiProblem, match="at most the 5"):
         journal.find(event(event="partiallyAccepted", characters=6))
 
 
@@ -69,7 +69,7 @@ def test_more_characters_than_were_suggested_are_refused() -> None:
     ],
 )
 def test_a_wrong_event_is_refused(fields: dict[str, Any]) -> None:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(ApiProblem) as caught:
         parse_events(json.dumps({"completion_id": "c", **fields}).encode())
     assert caught.value.status == 400
 
@@ -80,5 +80,5 @@ def test_a_wrong_event_is_refused(fields: dict[str, Any]) -> None:
 def test_any_json_is_events_or_a_problem(document: Any) -> None:
     try:
         assert parse_events(json.dumps(document).encode())
-    except Problem as problem:
+    except ApiProblem as problem:
         assert problem.status == 400

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from daybreak_contracts.kubernetes_access import access_of_pod
 from daybreak_contracts.metrics_snapshot import LATENCY_BOUNDS_MS, GatewaySnapshot
 from daybreak_contracts.routing import Routing
-from daybreak_serve.gateway.cluster.slices import Listed, engines_of
-from daybreak_serve.gateway.events.journal import Event, Record
-from daybreak_serve.gateway.events.tallies import Tallies
-from daybreak_serve.gateway.experiments.fleet import Fleet, chosen
+from daybreak_serve.gateway.cluster.endpoint_slices import ListedEndpoint, engines_of
+from daybreak_serve.gateway.events.counters import GatewayCounters
+from daybreak_serve.gateway.events.journal import Record, SuggestionEvent
+from daybreak_serve.gateway.experiments.fleet import ServingFleet, chosen
 from tests.serve.api_server import endpoint_slice
 
 OLD, NEW, OTHER = "0" * 64, "1" * 64, "2" * 64
@@ -32,8 +32,8 @@ DOCUMENTS = st.builds(
 USERS = st.none() | st.integers(0, 999).map(str)
 
 
-def new_fleet() -> Fleet:
-    return Fleet(5, random.Random(7), 30)
+def new_fleet() -> ServingFleet:
+    return ServingFleet(5, random.Random(7), 30)
 
 
 @given(st.lists(DOCUMENTS, max_size=12))
@@ -84,7 +84,9 @@ class TestSlices:
         open_one = endpoint_slice(OLD, "a", (1, 2))
         closed = endpoint_slice(OLD, "a", (1, 2), ready=False)
         expected = {
-            "uid-a/127.0.0.1:1": Listed("uid-a/127.0.0.1:1", "127.0.0.1:1", "http://127.0.0.1:2", True)
+            "uid-a/127.0.0.1:1": ListedEndpoint(
+                "uid-a/127.0.0.1:1", "127.0.0.1:1", "http://127.0.0.1:2", True
+            )
         }
         assert engines_of([open_one, closed]) == engines_of([closed, open_one]) == expected
 
@@ -102,7 +104,7 @@ class TestSlices:
     ) -> None:
         found = {"endpoints": [{"addresses": ["10.0.0.1"], "conditions": conditions}]}
         (engine,) = engines_of([found]).values()
-        assert engine == Listed("/10.0.0.1:8001", "10.0.0.1:8001", "http://10.0.0.1:8080", expected)
+        assert engine == ListedEndpoint("/10.0.0.1:8001", "10.0.0.1:8001", "http://10.0.0.1:8080", expected)
 
     def test_empty_slices_and_version_6_addresses(self) -> None:
         assert engines_of([{"endpoints": None, "ports": None}, {"endpoints": [{"addresses": []}]}]) == {}
@@ -135,31 +137,31 @@ class Clock:
         return self.now
 
 
-def snapshot_of(tallies: Tallies) -> GatewaySnapshot:
-    return tallies.snapshot(1, {OLD: 2}, 1)
+def snapshot_of(counters: GatewayCounters) -> GatewaySnapshot:
+    return counters.snapshot(1, {OLD: 2}, 1)
 
 
 class TestTallies:
     def test_arrivals_are_told_by_second_and_forgotten_after_a_minute(self) -> None:
         clock = Clock()
-        tallies = Tallies("pod", clock)
+        counters = GatewayCounters("pod", clock)
         for second, number in ((1000, 2), (1001, 3), (1058, 1)):
             clock.now = second + 0.5
             for _ in range(number):
-                tallies.arrive()
+                counters.arrive()
         clock.now = 1060.0
-        found = snapshot_of(tallies)
+        found = snapshot_of(counters)
         assert (found.arrivals, found.started, found.at) == (6, 1000.0, 1060.0)
         assert found.arrivals_by_second == (2, 3, *(0,) * 56, 1, 0)
         clock.now = 1061.0
-        assert snapshot_of(tallies).arrivals_by_second == (3, *(0,) * 56, 1, 0, 0)
+        assert snapshot_of(counters).arrivals_by_second == (3, *(0,) * 56, 1, 0, 0)
 
     def test_how_long_answers_take_is_told_of_the_last_thousand(self) -> None:
-        tallies = Tallies("pod", Clock())
-        assert (snapshot_of(tallies).recent_requests, snapshot_of(tallies).recent_seconds) == (0, 0.0)
+        counters = GatewayCounters("pod", Clock())
+        assert (snapshot_of(counters).recent_requests, snapshot_of(counters).recent_seconds) == (0, 0.0)
         for seconds in (*(2.0,) * 3000, *(0.25,) * 600):
-            tallies.answer(OLD, seconds, failed=False)
-        found = snapshot_of(tallies)
+            counters.answer(OLD, seconds, failed=False)
+        found = snapshot_of(counters)
         assert (found.recent_requests, found.recent_seconds) == (1000, 400 * 2.0 + 600 * 0.25)
         assert found.models[OLD].seconds == 3000 * 2.0 + 600 * 0.25
 
@@ -167,36 +169,36 @@ class TestTallies:
         ("seconds", "bucket"), [(0.0, 0), (0.010, 0), (0.0101, 1), (10.0, 15), (10.1, 16)]
     )
     def test_durations_fall_into_the_bucket_of_their_bound(self, seconds: float, bucket: int) -> None:
-        tallies = Tallies("pod", Clock())
-        tallies.answer(OLD, seconds, failed=False)
-        buckets = snapshot_of(tallies).models[OLD].latency_buckets
+        counters = GatewayCounters("pod", Clock())
+        counters.answer(OLD, seconds, failed=False)
+        buckets = snapshot_of(counters).models[OLD].latency_buckets
         assert len(buckets) == len(LATENCY_BOUNDS_MS) + 1
         assert buckets.index(1) == bucket
 
     def test_waiting_is_of_the_last_15_seconds(self) -> None:
         clock = Clock()
-        tallies = Tallies("pod", clock)
-        tallies.waited(5.0)
+        counters = GatewayCounters("pod", clock)
+        counters.waited(5.0)
         clock.now += 10
         for number in range(100):
-            tallies.waited(number / 1000)
-        assert snapshot_of(tallies).queue_p95_ms == 95.0
+            counters.waited(number / 1000)
+        assert snapshot_of(counters).queue_p95_ms == 95.0
         clock.now += 6
-        assert snapshot_of(tallies).queue_p95_ms == 95.0
+        assert snapshot_of(counters).queue_p95_ms == 95.0
         clock.now += 10
-        assert snapshot_of(tallies).queue_p95_ms == 0.0
+        assert snapshot_of(counters).queue_p95_ms == 0.0
 
     def test_a_model_that_is_no_longer_routed_keeps_its_counts(self) -> None:
-        tallies = Tallies("pod", Clock())
-        tallies.answer(NEW, 0.1, failed=True)
-        found = snapshot_of(tallies)
+        counters = GatewayCounters("pod", Clock())
+        counters.answer(NEW, 0.1, failed=True)
+        found = snapshot_of(counters)
         assert (found.models[NEW].requests, found.models[NEW].errors, found.models[NEW].inflight) == (1, 1, 0)
         assert (found.models[OLD].inflight, found.inflight, found.held) == (2, 2, 1)
 
     def test_what_is_kept_counts_once_though_it_is_looked_at_four_times(self) -> None:
-        tallies = Tallies("pod", Clock())
+        counters = GatewayCounters("pod", Clock())
         record = Record("daybreak", OLD, "python", None, 10)
         for after_s in (30, 120, 300, 600):
-            event = Event(completion_id="c", event="retained", characters=7, after_s=after_s)
-            tallies.event(event, record)
-        assert snapshot_of(tallies).models[OLD].retained_characters == 7
+            event = SuggestionEvent(completion_id="c", event="retained", characters=7, after_s=after_s)
+            counters.event(event, record)
+        assert snapshot_of(counters).models[OLD].retained_characters == 7

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from daybreak_contracts.routing import Routing
-from daybreak_serve.engine.protocol import Options
-from daybreak_serve.gateway.events.tallies import Tallies
-from daybreak_serve.gateway.experiments.fleet import Fleet, Revision
+from daybreak_serve.engine.protocol import GenerationOptions
+from daybreak_serve.gateway.events.counters import GatewayCounters
+from daybreak_serve.gateway.experiments.fleet import ServedRevision, ServingFleet
 from daybreak_serve.gateway.experiments.shadow import Shadow
-from daybreak_serve.gateway.pool.places import Endpoint
+from daybreak_serve.gateway.pool.endpoint_pool import Endpoint
 from daybreak_serve.gateway.pool.readiness import Readiness
 from daybreak_serve.gateway.pool.streams import EngineDown, EngineRefused
 
 OLD, NEW = "0" * 64, "1" * 64
-REQUEST: Any = SimpleNamespace(options=Options(max_tokens=1))
+REQUEST: Any = SimpleNamespace(options=GenerationOptions(max_tokens=1))
 
 
 class Answering:
@@ -37,7 +37,7 @@ class Answering:
     async def is_ready(self) -> bool:
         return True
 
-    async def complete(self, prompt_ids: Sequence[int], options: Options) -> tuple[int, ...]:
+    async def complete(self, prompt_ids: Sequence[int], options: GenerationOptions) -> tuple[int, ...]:
         if self._error is not None:
             raise self._error
         return (1,)
@@ -60,13 +60,13 @@ class Proven(Readiness):
         self.is_proven, self.is_wrong, self.reason = True, False, None
 
 
-def a_shadow(percent: int, error: Exception | None = None) -> tuple[Shadow, Revision, Tallies]:
-    fleet, tallies = Fleet(5, random.Random(7), 30), Tallies("g", lambda: 0.0)
+def a_shadow(percent: int, error: Exception | None = None) -> tuple[Shadow, ServedRevision, GatewayCounters]:
+    fleet, counters = ServingFleet(5, random.Random(7), 30), GatewayCounters("g", lambda: 0.0)
     fleet.route(Routing(version=1, salt="s", stable=OLD, candidate=NEW, shadow_percent=percent))
     revision = fleet.revisions[NEW]
     revision.model = SimpleNamespace(composer=Composer())  # type: ignore[assignment]
-    revision.places.add(Endpoint("new", Answering(error), Proven(), 8))
-    return Shadow(fleet, tallies, random.Random(7), lambda: 0.0), revision, tallies
+    revision.pool.add(Endpoint("new", Answering(error), Proven(), 8))
+    return Shadow(fleet, counters, random.Random(7), lambda: 0.0), revision, counters
 
 
 async def mirror(shadow: Shadow, answered_by: str = OLD) -> bool:
@@ -78,11 +78,11 @@ async def mirror(shadow: Shadow, answered_by: str = OLD) -> bool:
 
 
 async def test_the_wanted_share_is_drawn_of_the_stable_models_requests_alone() -> None:
-    shadow, _, tallies = a_shadow(10)
+    shadow, _, counters = a_shadow(10)
     mirrored = [await mirror(shadow) for _ in range(4000)]
     assert 320 <= sum(mirrored) <= 480  # 400, four standard deviations of a binomial are 76
     assert not any([await mirror(shadow, NEW) for _ in range(100)])
-    counted = tallies.model(NEW)
+    counted = counters.model(NEW)
     assert (counted.shadow_requests, counted.shadow_errors) == (sum(mirrored), 0)
     assert (counted.requests, counted.errors, counted.seconds) == (0, 0, 0.0)
 
@@ -103,13 +103,13 @@ async def test_none_is_drawn_when_none_is_asked_for() -> None:
 async def test_a_machine_that_went_is_one_failure_and_a_model_that_fails_is_many(
     error: Exception | None, failures: int
 ) -> None:
-    shadow, revision, tallies = a_shadow(100, error)
+    shadow, revision, counters = a_shadow(100, error)
     under_way = [wanted for _ in range(3) if (wanted := shadow.wanted(OLD)) is not None]
     assert len(under_way) == 3
     for wanted in under_way:
         await shadow.ask(*wanted, REQUEST)
     for _ in range(17):
         await mirror(shadow)
-    assert tallies.model(NEW).shadow_errors == failures
-    assert revision.places.inflight == 0
-    assert [one.inflight for one in revision.places.endpoints] == [0]
+    assert counters.model(NEW).shadow_errors == failures
+    assert revision.pool.inflight == 0
+    assert [one.inflight for one in revision.pool.endpoints] == [0]

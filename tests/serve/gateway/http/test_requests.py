@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daybreak_serve.engine.protocol import Options, decode_options, encode_options
-from daybreak_serve.gateway.http.problems import Problem
-from daybreak_serve.gateway.http.requests import CompletionRequest, Limits, parse, parse_object
+from daybreak_serve.engine.protocol import GenerationOptions, decode_options, encode_options
+from daybreak_serve.gateway.http.problems import ApiProblem
+from daybreak_serve.gateway.http.requests import CompletionRequest, RequestLimits, parse, parse_object
 
-LIMITS = Limits("daybreak", default_max_tokens=16, max_tokens=64)
+LIMITS = RequestLimits("daybreak", default_max_tokens=16, max_tokens=64)
 
 
 def parsed(document: Any, file_header: str | None = None) -> CompletionRequest:
@@ -24,7 +24,7 @@ def test_what_is_not_said_has_its_default() -> None:
     assert parsed({"prompt": "x"}) == CompletionRequest(
         prompt="x",
         suffix=None,
-        options=Options(max_tokens=16),
+        options=GenerationOptions(max_tokens=16),
         stream=False,
         include_usage=False,
         user=None,
@@ -54,7 +54,7 @@ def test_everything_that_is_said_arrives() -> None:
         "frequency_penalty": 0.0,
         "logit_bias": {},
     }
-    options = Options(max_tokens=3, temperature=1.0, top_p=0.5, seed=7, stop=("\n",))
+    options = GenerationOptions(max_tokens=3, temperature=1.0, top_p=0.5, seed=7, stop=("\n",))
     assert parsed(document) == CompletionRequest("x", "y", options, True, True, "ada", "a.py")
 
 
@@ -101,14 +101,14 @@ def test_the_header_names_the_file_before_the_metadata_do() -> None:
     ],
 )
 def test_a_wrong_field_is_named_with_its_rule(document: dict[str, Any], param: str, reason: str) -> None:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(ApiProblem) as caught:
         parsed({"prompt": "x", **document})
     assert (caught.value.status, caught.value.param) == (400, param)
     assert reason in caught.value.message
 
 
 def test_an_unknown_model_is_not_found() -> None:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(ApiProblem) as caught:
         parsed({"prompt": "x", "model": "other"})
     assert (caught.value.status, caught.value.code) == (404, "model_not_found")
 
@@ -127,7 +127,7 @@ def test_an_unknown_model_is_not_found() -> None:
     ],
 )
 def test_a_body_that_is_no_json_object_is_refused_with_the_reason(body: bytes) -> None:
-    with pytest.raises(Problem, match="body") as caught:
+    with pytest.raises(ApiProblem, match="body") as caught:
         parse_object(body)
     assert caught.value.status == 400
 
@@ -149,7 +149,7 @@ FIELDS = st.sampled_from(
 def test_any_json_gives_a_request_within_the_limits_or_a_problem(document: dict[str, Any]) -> None:
     try:
         request = parse(json.dumps(document).encode(), None, LIMITS)
-    except Problem as problem:
+    except ApiProblem as problem:
         assert problem.status in (400, 404)
         assert problem.message
         json.loads(problem.body())
@@ -166,13 +166,13 @@ def test_any_json_gives_a_request_within_the_limits_or_a_problem(document: dict[
 def test_any_bytes_give_an_object_or_a_problem(body: bytes) -> None:
     try:
         assert isinstance(parse_object(body), dict)
-    except Problem as problem:
+    except ApiProblem as problem:
         assert problem.status == 400
 
 
 @given(
     st.builds(
-        Options,
+        GenerationOptions,
         max_tokens=st.integers(1, 1000),
         temperature=st.floats(0, 2),
         top_p=st.floats(0.01, 1),
@@ -180,7 +180,7 @@ def test_any_bytes_give_an_object_or_a_problem(body: bytes) -> None:
         stop=st.lists(st.text(min_size=1), max_size=4).map(tuple),
     )
 )
-def test_options_reach_the_engine_as_they_were(options: Options) -> None:
+def test_options_reach_the_engine_as_they_were(options: GenerationOptions) -> None:
     assert decode_options(encode_options(options)) == options
 
 

@@ -1,6 +1,6 @@
 """The judge as a suite uses it: programs in, verdicts out.
 
-Owns the yard process and the order of verdicts. Samples whose wall time ran out on a busy machine are judged once
+Owns the supervisor process and the order of verdicts. Samples whose wall time ran out on a busy machine are judged once
 more, alone.
 """
 
@@ -21,7 +21,7 @@ from typing import Any
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_evaluate.judge.channel import HEADER, ChannelClosedError, receive_exactly, send_frame
 from daybreak_evaluate.judge.interpreter import start_interpreter
-from daybreak_evaluate.judge.values import Kind, Limits, Program, Tier, Verdict, failed
+from daybreak_evaluate.judge.values import FailureKind, Program, SampleVerdict, SandboxLimits, Tier, failed
 
 MAX_TIMEOUT_S = 3600.0
 MAX_WORKERS = 512
@@ -31,9 +31,9 @@ class Judge:
     """A sandbox, started and stopped by ``with``."""
 
     def __init__(
-        self, limits: Limits | None = None, workers: int = 0, *, without: Sequence[str] = ()
+        self, limits: SandboxLimits | None = None, workers: int = 0, *, without: Sequence[str] = ()
     ) -> None:
-        self.limits = limits if limits is not None else Limits()
+        self.limits = limits if limits is not None else SandboxLimits()
         if not (math.isfinite(self.limits.timeout_s) and 0 < self.limits.timeout_s <= MAX_TIMEOUT_S):
             raise UserError(
                 f"timeout must be above 0 and at most {MAX_TIMEOUT_S:g} s, got {self.limits.timeout_s}"
@@ -55,7 +55,7 @@ class Judge:
 
     @property
     def pid(self) -> int:
-        """Process id of the yard."""
+        """Process id of the supervisor."""
         if self._process is None:
             raise RuntimeError("the judge has not been started")
         return self._process.pid
@@ -69,7 +69,7 @@ class Judge:
         }
         packages = sysconfig.get_path("purelib")
         with theirs:
-            self._process = start_interpreter("yard", json.dumps(settings), theirs, packages)
+            self._process = start_interpreter("supervisor", json.dumps(settings), theirs, packages)
         self._socket = ours
         greeting = self._receive()
         tier = greeting["tier"]
@@ -93,7 +93,7 @@ class Judge:
         if self._process is not None:
             self._process.wait()
 
-    def judge(self, programs: Iterable[Program]) -> Iterator[tuple[int, Verdict]]:
+    def judge(self, programs: Iterable[Program]) -> Iterator[tuple[int, SampleVerdict]]:
         """Yield the index and verdict of each program, in the order in which they are done."""
         waiting = iter(enumerate(programs))
         running: dict[int, Program] = {}
@@ -120,11 +120,11 @@ class Judge:
             self._submit(index, program)
             yield index, _verdict(self._receive())
 
-    def _refuse(self, program: Program) -> Verdict | None:
+    def _refuse(self, program: Program) -> SampleVerdict | None:
         size = len(program.source.encode("utf-8", "surrogatepass"))
         if size > self.limits.source_bytes:
             message = f"the program has {size} bytes, more than {self.limits.source_bytes} are not run"
-            return failed(message, Kind.TOO_LARGE)
+            return failed(message, FailureKind.TOO_LARGE)
         return None
 
     def _submit(self, index: int, program: Program) -> None:
@@ -145,16 +145,16 @@ class Judge:
         return document
 
 
-def _verdict(reply: dict[str, Any]) -> Verdict:
-    return Verdict(reply["passed"], reply["result"], Kind(reply["kind"]), reply["cpu_s"])
+def _verdict(reply: dict[str, Any]) -> SampleVerdict:
+    return SampleVerdict(reply["passed"], reply["result"], FailureKind(reply["kind"]), reply["cpu_s"])
 
 
-def default_workers(limits: Limits | None = None) -> int:
+def default_workers(limits: SandboxLimits | None = None) -> int:
     """Return twice the cores, as far as memory goes.
 
     More than the cores, so that sleepers hold nobody up: processor time is counted, and a share of a core is no harm.
     """
-    each = (limits if limits is not None else Limits()).memory_bytes * 5 // 4
+    each = (limits if limits is not None else SandboxLimits()).memory_bytes * 5 // 4
     return max(1, min(2 * len(os.sched_getaffinity(0)), _available_bytes() // each))
 
 

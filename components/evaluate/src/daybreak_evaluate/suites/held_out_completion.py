@@ -16,7 +16,7 @@ from daybreak_contracts.steps import Score
 from daybreak_evaluate import passk
 from daybreak_evaluate.held_out import Rows, documents_in
 from daybreak_evaluate.similarity import similarity
-from daybreak_evaluate.suites.protocol import Completer, Outcome, Prompt, Report, Sampling
+from daybreak_evaluate.suites.protocol import Completer, Prompt, Report, Sampling, SuiteOutcome
 
 NAME = "held-out"
 DEFAULT_TASKS = 1000
@@ -137,7 +137,9 @@ class HeldOutCompletion:
         without = completer.surprise([_middle_prompt(task, False) for task in probes], answers, report)
         return with_suffix < without
 
-    def judge(self, tasks: Sequence[Task], completions: Sequence[Sequence[str]], report: Report) -> Outcome:
+    def judge(
+        self, tasks: Sequence[Task], completions: Sequence[Sequence[str]], report: Report
+    ) -> SuiteOutcome:
         """Compare each completion with the line that stood there."""
         scored, _ = self._split(tasks)
         records = []
@@ -148,7 +150,7 @@ class HeldOutCompletion:
             ):
                 truth = task.text[slice(*place)]
                 records += [_record(task, kind, truth, text) for text in texts]
-        return Outcome(self._scores(records), tuple(records), self._protocol())
+        return SuiteOutcome(self._scores(records), tuple(records), self._protocol())
 
     def _scores(self, records: Sequence[Mapping[str, Any]]) -> tuple[Score, ...]:
         scores = []

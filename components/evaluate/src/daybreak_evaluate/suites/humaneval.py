@@ -17,8 +17,8 @@ from typing import Any
 from daybreak_contracts.steps import Score
 from daybreak_evaluate import passk
 from daybreak_evaluate.judge.client import Judge
-from daybreak_evaluate.judge.values import Limits, Program, Tier, Verdict
-from daybreak_evaluate.suites.protocol import Completer, Outcome, Prompt, Report, Sampling
+from daybreak_evaluate.judge.values import Program, SampleVerdict, SandboxLimits, Tier
+from daybreak_evaluate.suites.protocol import Completer, Prompt, Report, Sampling, SuiteOutcome
 
 NAME = "humaneval"
 STOP_WORDS = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
@@ -63,7 +63,7 @@ class HumanEval:
     seed: int
     max_new_tokens: int
     max_prompt_tokens: int
-    limits: Limits = field(default_factory=Limits)
+    limits: SandboxLimits = field(default_factory=SandboxLimits)
     workers: int = 0
     name: str = NAME
 
@@ -100,18 +100,20 @@ class HumanEval:
         )
         return [Prompt(name, problems()[name]["prompt"]) for name in tasks], sampling
 
-    def judge(self, tasks: Sequence[str], completions: Sequence[Sequence[str]], report: Report) -> Outcome:
+    def judge(
+        self, tasks: Sequence[str], completions: Sequence[Sequence[str]], report: Report
+    ) -> SuiteOutcome:
         """Run every completion; equal ones of a task once."""
         samples = [(name, text) for name, texts in zip(tasks, completions, strict=True) for text in texts]
         distinct = list(dict.fromkeys(samples))
-        verdicts: dict[tuple[str, str], Verdict] = {}
+        verdicts: dict[tuple[str, str], SampleVerdict] = {}
         with Judge(self.limits, self.workers) as judge:
             for index, verdict in judge.judge(program(problems()[name], text) for name, text in distinct):
                 verdicts[distinct[index]] = verdict
                 report("judging HumanEval", len(verdicts), len(distinct))
             tier = judge.tier
         records = tuple(_record(sample, verdicts[sample]) for sample in samples)
-        return Outcome(self._scores(records), records, self._protocol(tier))
+        return SuiteOutcome(self._scores(records), records, self._protocol(tier))
 
     def _scores(self, records: Sequence[Mapping[str, Any]]) -> tuple[Score, ...]:
         counts: dict[str, tuple[int, int]] = {}
@@ -147,7 +149,7 @@ class HumanEval:
         return protocol if tier is None else {**protocol, "sandbox": str(tier)}
 
 
-def _record(sample: tuple[str, str], verdict: Verdict) -> dict[str, Any]:
+def _record(sample: tuple[str, str], verdict: SampleVerdict) -> dict[str, Any]:
     name, text = sample
     return {
         "task_id": name,

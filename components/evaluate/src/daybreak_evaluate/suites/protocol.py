@@ -53,7 +53,7 @@ class Completer(Protocol):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SuiteOutcome:
     """What a suite found."""
 
     scores: tuple[Score, ...]
@@ -89,5 +89,5 @@ class SuitePlugin(Protocol, Generic[T]):
     ) -> tuple[list[Prompt], Sampling]:
         """Return the prompts of all tasks and how to draw completions."""
 
-    def judge(self, tasks: Sequence[T], completions: Sequence[Sequence[str]], report: Report) -> Outcome:
+    def judge(self, tasks: Sequence[T], completions: Sequence[Sequence[str]], report: Report) -> SuiteOutcome:
         """Score the completions, in the order of the prompts."""

@@ -20,11 +20,11 @@ import triton_python_backend_utils as triton
 from daybreak_model.vocabulary import token_bytes
 from daybreak_serve.engine import protocol
 from daybreak_serve.engine.protocol import Chunk
-from daybreak_serve.engine.scheduler import Counters, Engine, LanguageModel
+from daybreak_serve.engine.scheduler import Counters, Engine, EngineModel
 
 
 class TritonSink:
-    """A Triton request as the engine's `Sink`."""
+    """A Triton request as the engine's `ChunkSink`."""
 
     def __init__(self, request: Any, metrics: EngineMetrics) -> None:
         self._sender = request.get_response_sender()
@@ -67,7 +67,7 @@ class TritonPythonModel:
         self._thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
         self._thread.start()
 
-    def _load(self, folder: Path, parameters: dict[str, str]) -> LanguageModel:
+    def _load(self, folder: Path, parameters: dict[str, str]) -> EngineModel:
         from daybreak_serve.engine.llama import LlamaModel
 
         model = LlamaModel(
@@ -144,7 +144,7 @@ class EngineMetrics:
                 metric.increment(missing)
 
 
-def build_engine(folder: Path, parameters: dict[str, str], model: LanguageModel) -> Engine:
+def build_engine(folder: Path, parameters: dict[str, str], model: EngineModel) -> Engine:
     """Return the engine for a model folder and the parameters of its config.pbtxt."""
     tokenizer = (folder / "tokenizer.json").read_text(encoding="utf-8")
     return Engine(

@@ -24,7 +24,7 @@ FinishReason = Literal["stop", "length", "cancelled"]
 
 
 @dataclass(frozen=True)
-class Options:
+class GenerationOptions:
     """How to generate. ``temperature`` 0 is greedy; ``seed`` None draws from the engine's own randomness."""
 
     max_tokens: int
@@ -56,16 +56,16 @@ class Chunk:
     finish_reason: FinishReason | None = None
 
 
-def encode_options(options: Options) -> bytes:
+def encode_options(options: GenerationOptions) -> bytes:
     """Return the options as JSON."""
     return json.dumps(asdict(options)).encode()
 
 
-def decode_options(data: bytes) -> Options:
+def decode_options(data: bytes) -> GenerationOptions:
     """Read options; anything wrong is a ValueError with the reason."""
     document: dict[str, Any] = json.loads(data)
     try:
-        return Options(**{**document, "stop": tuple(document.get("stop", ()))})
+        return GenerationOptions(**{**document, "stop": tuple(document.get("stop", ()))})
     except TypeError as error:
         raise ValueError(f"options: {error}") from error
 

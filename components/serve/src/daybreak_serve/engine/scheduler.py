@@ -1,7 +1,7 @@
 """Generation for many requests at once: each turn gives every request one prompt piece or one token.
 
 Taking turns keeps a long request from blocking the others and makes the text of a request the same whoever
-shares the engine. Knows the model only by `LanguageModel` and the asker only by `Sink`: no torch, no Triton.
+shares the engine. Knows the model only by `EngineModel` and the client only by `ChunkSink`: no torch, no Triton.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from daybreak_model.sampling import StopScanner, choose
 from daybreak_serve.engine.detokenize import Detokenizer
-from daybreak_serve.engine.protocol import Chunk, FinishReason, Options
+from daybreak_serve.engine.protocol import Chunk, FinishReason, GenerationOptions
 
 FULL_GROUP = 4
 PATIENT_GROUP = 2
@@ -26,7 +26,7 @@ PATIENCE_S = 0.02
 Triton's ceiling on CPU (some 4,600 a second on two cores, design note serving.md section 2)."""
 
 
-class LanguageModel(Protocol):
+class EngineModel(Protocol):
     """A causal model with a cache per request."""
 
     context_length: int
@@ -45,8 +45,8 @@ class LanguageModel(Protocol):
         ...
 
 
-class Sink(Protocol):
-    """Who asked."""
+class ChunkSink(Protocol):
+    """Where the chunks of one request go."""
 
     def cancelled(self) -> bool:
         """Tell whether nobody waits any more."""
@@ -77,8 +77,8 @@ class Counters:
 @dataclass
 class _Sequence:
     prompt_ids: list[int]
-    options: Options
-    sink: Sink
+    options: GenerationOptions
+    sink: ChunkSink
     cache: Any
     fed: int
     random: np.random.Generator | None
@@ -95,7 +95,7 @@ class Engine:
 
     def __init__(
         self,
-        model: LanguageModel,
+        model: EngineModel,
         vocabulary: Sequence[bytes],
         end_ids: frozenset[int],
         *,
@@ -112,11 +112,13 @@ class Engine:
         self._new_seed = new_seed
         self._max_running = max_running
         self._prompt_piece = prompt_piece
-        self._arrivals: queue.SimpleQueue[tuple[list[int], Options, Sink] | None] = queue.SimpleQueue()
+        self._arrivals: queue.SimpleQueue[tuple[list[int], GenerationOptions, ChunkSink] | None] = (
+            queue.SimpleQueue()
+        )
         self._running: list[_Sequence] = []
         self._closed = threading.Event()
 
-    def submit(self, prompt_ids: Sequence[int], options: Options, sink: Sink) -> None:
+    def submit(self, prompt_ids: Sequence[int], options: GenerationOptions, sink: ChunkSink) -> None:
         """Queue a request. One that cannot be answered is failed at once, with the reason."""
         size = len(prompt_ids)
         if size < 1:
@@ -157,7 +159,7 @@ class Engine:
             wait = False
             self._start(*arrival)
 
-    def _start(self, prompt_ids: list[int], options: Options, sink: Sink) -> None:
+    def _start(self, prompt_ids: list[int], options: GenerationOptions, sink: ChunkSink) -> None:
         self.counters.requests += 1
         if sink.cancelled():  # a request that waited for a free place may have been given up
             self.counters.cancelled += 1

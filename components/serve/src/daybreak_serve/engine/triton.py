@@ -48,7 +48,7 @@ READY_TIMEOUT_S = 180.0
 
 
 @dataclass(frozen=True)
-class Installation:
+class TritonInstallation:
     """Where the server's parts lie, and Python's library."""
 
     tritonserver: Path
@@ -64,19 +64,19 @@ class Installation:
         return bool(self.libraries)
 
 
-def find_installation() -> Installation:
+def find_installation() -> TritonInstallation:
     """Return the installed server: the image's, else the wheel's. What is missing is a UserError with the remedy."""
     scripts = Path(sysconfig.get_path("scripts"))
     found = image_server(IMAGE, shutil.which("tritonserver"))
     if found is not None:
-        return Installation(tritonserver=found, scripts=scripts)
+        return TritonInstallation(tritonserver=found, scripts=scripts)
     check_numpy(metadata.version("numpy"))
     spec = util.find_spec("pytriton")
     if spec is None or not spec.submodule_search_locations:
         raise UserError("the Triton binary is not installed, install daybreak-serve[local]")
     package = Path(next(iter(spec.submodule_search_locations)))
     libraries = (find_libpython(library_folders()), package.parent / "nvidia_pytriton.libs")
-    return Installation(tritonserver=package / "tritonserver", scripts=scripts, libraries=libraries)
+    return TritonInstallation(tritonserver=package / "tritonserver", scripts=scripts, libraries=libraries)
 
 
 def image_server(image: Path, on_path: str | None) -> Path | None:
@@ -113,7 +113,7 @@ def check_numpy(version: str) -> None:
         raise UserError(f"numpy {version} breaks the bundled Triton 2.51, install numpy 1.26")
 
 
-def assemble_backends(installation: Installation, folder: Path) -> Path:
+def assemble_backends(installation: TritonInstallation, folder: Path) -> Path:
     """Lay links to the Python backend and its stub into one folder, as the server wants them; return it.
 
     An image has such a folder already.
@@ -133,7 +133,7 @@ def assemble_backends(installation: Installation, folder: Path) -> Path:
     return folder
 
 
-def environment(installation: Installation, base: Mapping[str, str]) -> dict[str, str]:
+def environment(installation: TritonInstallation, base: Mapping[str, str]) -> dict[str, str]:
     """Return the server's environment: both library folders, this environment's Python first."""
     libraries = [*map(str, installation.libraries), *filter(None, [base.get("LD_LIBRARY_PATH")])]
     return {
@@ -196,7 +196,7 @@ class TritonServer:
 
     def __init__(
         self,
-        installation: Installation,
+        installation: TritonInstallation,
         files: ServerFiles,
         *,
         base_environment: Mapping[str, str],

@@ -20,25 +20,31 @@ from starlette.routing import Route
 
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_contracts.routing import Routing
-from daybreak_serve.card import ModelCard
 from daybreak_serve.gateway.cluster.peers import FORWARDED_HEADER, PREFIX, Peers
 from daybreak_serve.gateway.cluster.view import probe
 from daybreak_serve.gateway.config import GatewayConfig, GatewaySettings
 from daybreak_serve.gateway.dispatch.completions import GROUPS_HEADER, USER_HEADER, Completions, Parts
-from daybreak_serve.gateway.events.journal import Event, Journal, Record, characters_of, parse_events
+from daybreak_serve.gateway.events.counters import GatewayCounters
+from daybreak_serve.gateway.events.journal import (
+    Journal,
+    Record,
+    SuggestionEvent,
+    characters_of,
+    parse_events,
+)
 from daybreak_serve.gateway.events.metrics import GatewayMetrics, label_of
-from daybreak_serve.gateway.events.tallies import Tallies
-from daybreak_serve.gateway.experiments.fleet import Fleet, model_of
+from daybreak_serve.gateway.experiments.fleet import ServingFleet, model_of
 from daybreak_serve.gateway.experiments.shadow import Shadow
-from daybreak_serve.gateway.http.exchange import ClientLeft, header, read_body
-from daybreak_serve.gateway.http.problems import RETRY_AFTER_S, Problem
+from daybreak_serve.gateway.http.asgi_io import ClientDisconnected, header, read_body
+from daybreak_serve.gateway.http.cancellation import Supersession
+from daybreak_serve.gateway.http.problems import RETRY_AFTER_S, ApiProblem
 from daybreak_serve.gateway.http.requests import groups_of
-from daybreak_serve.gateway.http.tickets import Supersession
+from daybreak_serve.model_metadata import ModelMetadata
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class State(Protocol):
+class ReadinessState(Protocol):
     """Whether a gateway can be asked."""
 
     is_wrong: bool
@@ -50,14 +56,14 @@ class State(Protocol):
         ...
 
 
-class Gateway:
+class GatewayApp:
     """One gateway: its parts, and the handlers that need them. Made inside the running loop."""
 
     def __init__(
         self,
         settings: GatewaySettings,
-        fleet: Fleet,
-        state: State,
+        fleet: ServingFleet,
+        state: ReadinessState,
         event_log: TextIO | None,
         peers: Peers,
     ) -> None:
@@ -67,7 +73,7 @@ class Gateway:
         self._peers = peers
         self._metrics = GatewayMetrics()
         self._journal = Journal(settings.num_records, event_log.write if event_log else lambda line: None)
-        self._tallies = Tallies(socket.gethostname(), time.time)
+        self._counters = GatewayCounters(socket.gethostname(), time.time)
         self._metrics.inflight.set_function(lambda: sum(self._inflight().values()))
         self._metrics.held.set_function(self._held)
         self._created = int(time.time())
@@ -80,8 +86,8 @@ class Gateway:
                 supersession=Supersession(),
                 journal=self._journal,
                 metrics=self._metrics,
-                tallies=self._tallies,
-                shadow=Shadow(fleet, self._tallies, fleet.chance, time.monotonic),
+                counters=self._counters,
+                shadow=Shadow(fleet, self._counters, fleet.chance, time.monotonic),
                 clock=time.monotonic,
                 wall_clock=time.time,
                 new_id=lambda: f"{PREFIX}{peers.mark}{uuid.uuid4().hex}",
@@ -89,23 +95,23 @@ class Gateway:
         )
 
     def _inflight(self) -> dict[str, int]:
-        return {digest: revision.places.inflight for digest, revision in self._fleet.revisions.items()}
+        return {digest: revision.pool.inflight for digest, revision in self._fleet.revisions.items()}
 
     def _held(self) -> int:
-        return sum(revision.places.held for revision in self._fleet.revisions.values())
+        return sum(revision.pool.held for revision in self._fleet.revisions.values())
 
     def snapshot(self) -> GatewaySnapshot:
         """Return what the operator decides by."""
         version = self._fleet.routing.version if self._fleet.routing else 0
-        return self._tallies.snapshot(version, self._inflight(), self._held())
+        return self._counters.snapshot(version, self._inflight(), self._held())
 
     async def events(self, request: Request) -> Response:
         """``POST /v1/events``: all events of a body that are about one gateway's completions are taken, or none."""
         try:
             body = await read_body(request.receive, request.scope, self._settings.body_limit_bytes)
-        except ClientLeft:
+        except ClientDisconnected:
             return Response(status_code=499)
-        mine, theirs = parse_events(body), dict[str, list[Event]]()
+        mine, theirs = parse_events(body), dict[str, list[SuggestionEvent]]()
         if header(request.scope, FORWARDED_HEADER) is None:
             mine, theirs = self._peers.split(mine)
         found = [(event, self._journal.find(event)) for event in mine]
@@ -114,10 +120,10 @@ class Gateway:
         num_new, num_old = num_new + sum(new for new, _ in counts), len(found) - num_new
         return JSONResponse({"accepted": num_new, "repeated": num_old + sum(old for _, old in counts)})
 
-    def _take(self, event: Event, record: Record) -> bool:
+    def _take(self, event: SuggestionEvent, record: Record) -> bool:
         if not self._journal.log(event, record, time.time()):
             return False
-        self._tallies.event(event, record)
+        self._counters.event(event, record)
         metrics, labels = self._metrics, (record.language, record.model, label_of(record.model_digest))
         if event.event == "retained":
             metrics.retained_characters.labels(*labels, str(event.after_s)).inc(event.characters or 0)
@@ -129,7 +135,7 @@ class Gateway:
         return True
 
     async def models(self, request: Request) -> Response:
-        """``GET /v1/models``: the one model, with what an editor wants to know of the asker's revision of it."""
+        """``GET /v1/models``: the one model, with what an editor wants to know of the caller's revision of it."""
         model: dict[str, object] = {
             "id": self._settings.model_name,
             "object": "model",
@@ -140,14 +146,14 @@ class Gateway:
         for revision in self._fleet.choices(header(request.scope, USER_HEADER), groups)[:1]:
             model["digest"] = revision.digest
             if revision.model is not None:
-                card = revision.model.card
-                model |= {"context_length": card.context_length, "fim": card.fim}
+                metadata = revision.model.metadata
+                model |= {"context_length": metadata.context_length, "fim": metadata.fim}
         name = request.path_params.get("name")
         if name is None:
             return JSONResponse({"object": "list", "data": [model]})
         if name != model["id"]:
             message = f"the model {name!r} does not exist, this gateway serves {model['id']!r}"
-            raise Problem(404, message, param="model", code="model_not_found")
+            raise ApiProblem(404, message, param="model", code="model_not_found")
         return JSONResponse(model)
 
     async def healthz(self, request: Request) -> Response:
@@ -167,9 +173,9 @@ class Gateway:
         return Response(self._metrics.text(), media_type=METRICS_TYPE)
 
 
-def local_fleet(config: GatewayConfig) -> tuple[Fleet, State]:
+def local_fleet(config: GatewayConfig) -> tuple[ServingFleet, ReadinessState]:
     """Return a fleet of one revision with one engine, and whether that engine can be asked."""
-    card = ModelCard(
+    metadata = ModelMetadata(
         digest=config.model_digest,
         content_digest="",
         context_length=config.context_length,
@@ -180,20 +186,20 @@ def local_fleet(config: GatewayConfig) -> tuple[Fleet, State]:
         golden_token_ids=config.golden_token_ids,
         tokenizer_sha256="",
     )
-    fleet = Fleet(config.max_held, random.Random(), config.engine_timeout_s)
+    fleet = ServingFleet(config.max_held, random.Random(), config.engine_timeout_s)
     routing = Routing(
         version=1,
         salt="",
-        stable=card.digest,
+        stable=metadata.digest,
         hold_ms=config.hold_ms,
         max_new_tokens=config.max_new_tokens,
     )
     fleet.route(routing)
-    revision = fleet.revisions[card.digest]
+    revision = fleet.revisions[metadata.digest]
     tokenizer = (Path(config.model_folder) / "tokenizer.json").read_text(encoding="utf-8")
-    revision.model = model_of(card, tokenizer)
+    revision.model = model_of(metadata, tokenizer)
     endpoint = fleet.new_endpoint("local", config.engine, revision.model, config.max_inflight)
-    revision.places.add(endpoint)
+    revision.pool.add(endpoint)
     return fleet, endpoint.readiness
 
 
@@ -204,7 +210,7 @@ def create_app(config: GatewayConfig) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         fleet, state = local_fleet(config)
         with event_log(config) as log:
-            gateway = Gateway(config, fleet, state, log, Peers())
+            gateway = GatewayApp(config, fleet, state, log, Peers())
             add_routes(app, gateway)
             app.router.routes.append(Route("/metrics", gateway.metrics))
             probing = asyncio.create_task(probe(fleet, config.probe_interval_s, every=1))
@@ -226,7 +232,7 @@ def event_log(settings: GatewaySettings) -> Iterator[TextIO | None]:
         yield log
 
 
-def add_routes(app: Starlette, gateway: Gateway) -> None:
+def add_routes(app: Starlette, gateway: GatewayApp) -> None:
     """Bind paths to the handlers of a gateway."""
     app.router.routes.extend(
         [
@@ -241,14 +247,14 @@ def add_routes(app: Starlette, gateway: Gateway) -> None:
 
 
 async def _answer_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
+    assert isinstance(error, ApiProblem)
     return Response(error.body(), error.status, error.headers, "application/json")
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    problem = Problem(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
+    problem = ApiProblem(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
     return Response(problem.body(), problem.status, error.headers, "application/json")
 
 
-HANDLERS = {Problem: _answer_problem, HTTPException: _answer_http_error}
+HANDLERS = {ApiProblem: _answer_problem, HTTPException: _answer_http_error}

@@ -122,7 +122,7 @@ def _running(
         gateway.start()
         url = url_of(listener)
         _wait_ready(url, triton, gateway, progress)
-        watch = Watch(triton, gateway)
+        watch = ProcessMonitor(triton, gateway)
         stack.callback(watch.stop)
         watch.start()
         yield LocalServer(url, model, triton, lambda: gateway.child.pid, folder)
@@ -241,8 +241,8 @@ def _wait_ready(url: str, triton: TritonServer, gateway: _Gateway, progress: Pro
     raise TransientError(f"the gateway at {url} was not ready after {READY_TIMEOUT_S:.0f} s: {reason}")
 
 
-class Watch:
-    """Starts what died again. The thread that starts a child must outlive it (see tether.py), so it ends last."""
+class ProcessMonitor:
+    """Starts what died again. The thread that starts a child must outlive it (see parent_death.py), so it ends last."""
 
     def __init__(self, triton: TritonServer, gateway: _Gateway) -> None:
         self._triton = triton

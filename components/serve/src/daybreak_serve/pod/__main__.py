@@ -50,7 +50,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on")
     parser.add_argument("--port", type=int, default=8001, help="of gRPC")
     parser.add_argument("--metrics-port", type=int, default=8002, help="of Triton's Prometheus metrics")
-    parser.add_argument("--http-port", type=int, default=8080, help="of the probes and the model's card")
+    parser.add_argument("--http-port", type=int, default=8080, help="of the probes and the model's metadata")
     parser.add_argument("--max-concurrency", type=int, default=8, help="requests that take turns")
     parser.add_argument(
         "--linger-seconds", type=float, default=3.0, help="requests are still taken at the end"

@@ -25,7 +25,6 @@ from daybreak_contracts import names, storage
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.progress import Progress
 from daybreak_model.vocabulary import special_ids
-from daybreak_serve.card import ModelCard, card_of
 from daybreak_serve.engine import protocol
 from daybreak_serve.engine.repository import EngineSettings, build_repository
 from daybreak_serve.engine.triton import (
@@ -38,6 +37,7 @@ from daybreak_serve.engine.triton import (
 )
 from daybreak_serve.gateway.pool.readiness import Readiness
 from daybreak_serve.gateway.pool.streams import EngineClient
+from daybreak_serve.model_metadata import ModelMetadata, metadata_of
 from daybreak_serve.modelfolder import ModelFolder, open_fetched
 from daybreak_serve.pod.listening import listening
 
@@ -67,8 +67,8 @@ class EngineArgs:
 class Probes:
     """What the pod's HTTP port says."""
 
-    def __init__(self, card: ModelCard, tokenizer: bytes) -> None:
-        self._card = card.model_dump_json(by_alias=True)
+    def __init__(self, metadata: ModelMetadata, tokenizer: bytes) -> None:
+        self._metadata = metadata.model_dump_json(by_alias=True)
         self._tokenizer = tokenizer
         self.reason: str | None = "the model is being loaded"
         """Why the pod is not ready; None: it is."""
@@ -95,8 +95,8 @@ class Probes:
         return JSONResponse({"status": "alive"})
 
     async def model(self, request: Request) -> Response:
-        """``GET /model``: the card."""
-        return Response(self._card, media_type="application/json")
+        """``GET /model``: the model metadata."""
+        return Response(self._metadata, media_type="application/json")
 
     async def tokenizer(self, request: Request) -> Response:
         """``GET /tokenizer``: the model's tokenizer.json, byte for byte."""
@@ -106,8 +106,10 @@ class Probes:
 def run(args: EngineArgs, progress: Progress) -> None:
     """Serve until SIGTERM. A model that does not load or answers otherwise is a UserError, a death a TransientError."""
     model, manifest = open_fetched(args.model)
-    card = card_of(model, content_digest=manifest.content_digest, max_concurrency=args.settings.max_running)
-    probes = Probes(card, storage.read_bytes(str(model.path / "tokenizer.json")))
+    metadata = metadata_of(
+        model, content_digest=manifest.content_digest, max_concurrency=args.settings.max_running
+    )
+    probes = Probes(metadata, storage.read_bytes(str(model.path / "tokenizer.json")))
     with tempfile.TemporaryDirectory(prefix="engine-") as folder:
         triton = _server(model, Path(folder), args)
         asyncio.run(_serve(args, model, triton, probes, progress))
@@ -127,7 +129,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ending.set)
     async with listening(probes.app(), args.host, args.http_port):
-        triton.start()  # by this thread: what a thread starts dies with it (tether.py)
+        triton.start()  # by this thread: what a thread starts dies with it (parent_death.py)
         try:
             if not await _first(_start(triton, model, progress), ending):
                 return

@@ -26,13 +26,13 @@ from starlette.routing import Route
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.kubernetes_access import Access
 from daybreak_serve.gateway.__main__ import KEEP_ALIVE_S
-from daybreak_serve.gateway.app import HANDLERS, Gateway, add_routes, event_log
+from daybreak_serve.gateway.app import HANDLERS, GatewayApp, add_routes, event_log
 from daybreak_serve.gateway.cluster.apiserver import ApiServer
+from daybreak_serve.gateway.cluster.endpoint_slices import ListedEndpoint, as_listed
 from daybreak_serve.gateway.cluster.peers import Peers
-from daybreak_serve.gateway.cluster.slices import Listed, as_listed
 from daybreak_serve.gateway.cluster.view import ClusterView, Followed, probe
 from daybreak_serve.gateway.config import GatewaySettings
-from daybreak_serve.gateway.experiments.fleet import Fleet
+from daybreak_serve.gateway.experiments.fleet import ServingFleet
 from daybreak_serve.pod.listening import listening
 
 STEADY_PROBES = 10
@@ -54,7 +54,7 @@ class GatewayArgs:
     """How long a pod that ends goes on taking connections: until every proxy has learnt that it ends."""
     address: str
     """Of this pod, as its Service's EndpointSlices have it: other gateways send it events of its completions."""
-    locate: Callable[[Listed], Listed] = as_listed
+    locate: Callable[[ListedEndpoint], ListedEndpoint] = as_listed
 
 
 class LingeringServer(uvicorn.Server):
@@ -94,7 +94,7 @@ class GatewayPod:
         self._log = log
         self._view: ClusterView | None = None
         self._following: asyncio.Task[None] | None = None
-        self.gateway: Gateway | None = None
+        self.gateway: GatewayApp | None = None
         self.failure: Exception | None = None
         """What kept it from starting."""
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -114,13 +114,13 @@ class GatewayPod:
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         args, settings = self._args, self._args.settings
         self.loop = asyncio.get_running_loop()
-        fleet = Fleet(settings.max_held, random.Random(), settings.engine_timeout_s)
+        fleet = ServingFleet(settings.max_held, random.Random(), settings.engine_timeout_s)
         api = ApiServer(args.access, random.Random(), self._log)
         peers = Peers(f"{args.address}:{settings.port}")
         followed = Followed(api, args.namespace, args.deployment, args.locate)
         view = self._view = ClusterView(fleet, peers, followed, self._log)
         with event_log(settings) as events:
-            gateway = self.gateway = Gateway(settings, fleet, view, events, peers)
+            gateway = self.gateway = GatewayApp(settings, fleet, view, events, peers)
             add_routes(app, gateway)
             app.router.routes.append(Route("/livez", self.livez))
             following = self._following = asyncio.create_task(view.run())
@@ -136,7 +136,7 @@ class GatewayPod:
                 await peers.close()
                 await fleet.close()
 
-    def _inside(self, gateway: Gateway) -> Starlette:
+    def _inside(self, gateway: GatewayApp) -> Starlette:
         async def snapshot(request: Request) -> Response:
             return Response(gateway.snapshot().model_dump_json(), media_type="application/json")
 

@@ -1,4 +1,4 @@
-"""A small HTTP server beside the real work of a pod: probes, metrics, the model's card. Owns no route."""
+"""A small HTTP server beside the real work of a pod: probes, metrics, the model's metadata. Owns no route."""
 
 from __future__ import annotations
 

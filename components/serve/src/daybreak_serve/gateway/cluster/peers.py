@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import httpx
 
-from daybreak_serve.gateway.cluster.slices import Listed
-from daybreak_serve.gateway.events.journal import Event
-from daybreak_serve.gateway.http.problems import Problem, no_engine
+from daybreak_serve.gateway.cluster.endpoint_slices import ListedEndpoint
+from daybreak_serve.gateway.events.journal import SuggestionEvent
+from daybreak_serve.gateway.http.problems import ApiProblem, no_engine
 
 PREFIX = "cmpl-"
 MARK_LENGTH = 8
@@ -35,22 +35,24 @@ class Peers:
         self._urls: Mapping[str, str] = {}
         self._client: httpx.AsyncClient | None = None
 
-    def set(self, listed: Iterable[Listed]) -> None:
+    def set(self, listed: Iterable[ListedEndpoint]) -> None:
         """Know these gateways, and no others."""
         found = {mark_of(one.http.removeprefix("http://")): one.http for one in listed}
         self._urls = {mark: url for mark, url in found.items() if mark != self.mark}
 
-    def split(self, events: Sequence[Event]) -> tuple[list[Event], dict[str, list[Event]]]:
+    def split(
+        self, events: Sequence[SuggestionEvent]
+    ) -> tuple[list[SuggestionEvent], dict[str, list[SuggestionEvent]]]:
         """Return the events that are ours and those of others by their URL."""
-        mine: list[Event] = []
-        theirs: dict[str, list[Event]] = {}
+        mine: list[SuggestionEvent] = []
+        theirs: dict[str, list[SuggestionEvent]] = {}
         for event in events:
             mark = event.completion_id.removeprefix(PREFIX)[:MARK_LENGTH]
             url = self._urls.get(mark) if self.mark else None
             (mine if url is None else theirs.setdefault(url, [])).append(event)
         return mine, theirs
 
-    async def forward(self, url: str, events: Sequence[Event]) -> tuple[int, int]:
+    async def forward(self, url: str, events: Sequence[SuggestionEvent]) -> tuple[int, int]:
         """Hand events to another gateway; return how many it took and how many it had already."""
         if self._client is None:
             self._client = httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_S)
@@ -64,7 +66,7 @@ class Peers:
             raise no_engine("the gateway that answered this completion cannot be reached now") from error
         if answer.status_code != 200:
             said = document["error"]
-            raise Problem(answer.status_code, said["message"], said["type"], said["param"], said["code"])
+            raise ApiProblem(answer.status_code, said["message"], said["type"], said["param"], said["code"])
         return int(document["accepted"]), int(document["repeated"])
 
     async def close(self) -> None:

@@ -17,14 +17,19 @@ from pydantic import ValidationError
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.routing import Routing
-from daybreak_serve.card import ModelCard, check_tokenizer
 from daybreak_serve.gateway.cluster.apiserver import ApiServer
+from daybreak_serve.gateway.cluster.endpoint_slices import (
+    SERVICE_LABEL,
+    ListedEndpoint,
+    as_listed,
+    engines_of,
+)
 from daybreak_serve.gateway.cluster.peers import Peers
-from daybreak_serve.gateway.cluster.slices import SERVICE_LABEL, Listed, as_listed, engines_of
-from daybreak_serve.gateway.experiments.fleet import Fleet, Revision, model_of
-from daybreak_serve.gateway.pool.places import Endpoint
+from daybreak_serve.gateway.experiments.fleet import ServedRevision, ServingFleet, model_of
+from daybreak_serve.gateway.pool.endpoint_pool import Endpoint
+from daybreak_serve.model_metadata import ModelMetadata, check_tokenizer
 
-CARD_TIMEOUT_S = 5.0
+METADATA_TIMEOUT_S = 5.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices"
 DEPLOYMENTS = f"/apis/{names.API_VERSION}/namespaces/{{}}/{names.PLURAL_DEPLOYMENT}"
@@ -34,9 +39,9 @@ DEPLOYMENTS = f"/apis/{names.API_VERSION}/namespaces/{{}}/{names.PLURAL_DEPLOYME
 class _Following:
     """What one revision's Service is known to hold."""
 
-    revision: Revision
+    revision: ServedRevision
     task: asyncio.Task[None] | None = None
-    listed: dict[str, Listed] = field(default_factory=dict)
+    listed: dict[str, ListedEndpoint] = field(default_factory=dict)
     joining: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     is_synced: bool = False
 
@@ -48,14 +53,16 @@ class Followed:
     api: ApiServer
     namespace: str
     name: str
-    locate: Callable[[Listed], Listed] = as_listed
+    locate: Callable[[ListedEndpoint], ListedEndpoint] = as_listed
     """How engines and other gateways are reached."""
 
 
 class ClusterView:
-    """Keeps a `Fleet` and `Peers` as the cluster has them."""
+    """Keeps a `ServingFleet` and `Peers` as the cluster has them."""
 
-    def __init__(self, fleet: Fleet, peers: Peers, followed: Followed, log: Callable[[str], None]) -> None:
+    def __init__(
+        self, fleet: ServingFleet, peers: Peers, followed: Followed, log: Callable[[str], None]
+    ) -> None:
         self._fleet = fleet
         self._peers = peers
         self._api = followed.api
@@ -65,7 +72,7 @@ class ClusterView:
         self._followed: dict[str, _Following] = {}
         self._following_peers: asyncio.Task[None] | None = None
         self._was_ready = False
-        self._cards = httpx.AsyncClient(trust_env=False, timeout=CARD_TIMEOUT_S)
+        self._metadata_client = httpx.AsyncClient(trust_env=False, timeout=METADATA_TIMEOUT_S)
         self._ending: set[asyncio.Task[None]] = set()
         self.is_wrong = False
 
@@ -87,8 +94,8 @@ class ClusterView:
             if not followed.is_synced:
                 return f"the engines of {names.short(digest)} were not read yet"
             is_stable = digest == self._fleet.routing.stable
-            if is_stable and followed.joining and not followed.revision.places.endpoints:
-                return f"the card of {names.short(digest)} was not read yet"
+            if is_stable and followed.joining and not followed.revision.pool.endpoints:
+                return f"the model metadata of {names.short(digest)} was not read yet"
         return None
 
     @property
@@ -114,7 +121,7 @@ class ClusterView:
         for digest in list(self._followed):
             self._forget(digest)
         await asyncio.gather(*self._ending, return_exceptions=True)
-        await self._cards.aclose()
+        await self._metadata_client.aclose()
         await self._api.close()
 
     def _take(self, found: dict[str, Any]) -> None:
@@ -173,26 +180,26 @@ class ClusterView:
                     slices[found["metadata"]["name"]] = found
             yield list(slices.values())
 
-    def _update(self, following: _Following, listed: dict[str, Listed]) -> None:
+    def _update(self, following: _Following, listed: dict[str, ListedEndpoint]) -> None:
         """Bring a revision's engines in line with what is listed."""
-        places = following.revision.places
+        pool = following.revision.pool
         for name in set(following.listed) - set(listed):
             joining = following.joining.pop(name, None)
             if joining is not None:
                 self._end(joining)
-        present = {endpoint.name: endpoint for endpoint in places.endpoints}
+        present = {endpoint.name: endpoint for endpoint in pool.endpoints}
         for name in set(present) - set(listed):
-            places.remove(name)
+            pool.remove(name)
         for name, engine in listed.items():
             if name in present:
                 present[name].is_open = engine.is_open
             elif engine.is_open and name not in following.joining:
                 following.joining[name] = asyncio.create_task(self._join(following, engine))
         following.listed = listed
-        places.give()
+        pool.wake_waiting()
 
-    async def _join(self, following: _Following, engine: Listed) -> None:
-        """Read an engine's card, prove the engine and give places of it."""
+    async def _join(self, following: _Following, engine: ListedEndpoint) -> None:
+        """Read an engine's metadata, prove the engine and add it to the pool."""
         pause_s, last = FIRST_PAUSE_S, ""
         while True:
             try:
@@ -200,7 +207,7 @@ class ClusterView:
                 break
             except (httpx.HTTPError, ValueError, UserError) as error:
                 if str(error) != last:
-                    self._log(f"{engine.http}: no card yet: {type(error).__name__}: {error}")
+                    self._log(f"{engine.http}: no model metadata yet: {type(error).__name__}: {error}")
                 last = str(error)
             await asyncio.sleep(pause_s)
             pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
@@ -210,35 +217,35 @@ class ClusterView:
             await endpoint.engine.close()
             raise
         endpoint.is_open = following.listed[engine.name].is_open
-        following.revision.places.add(endpoint)
+        following.revision.pool.add(endpoint)
         following.joining.pop(engine.name, None)
 
-    async def _introduce(self, revision: Revision, engine: Listed) -> Endpoint:
-        """Return an engine that showed the card of this revision; anything else is a ValueError."""
-        response = await self._cards.get(f"{engine.http}/model")
+    async def _introduce(self, revision: ServedRevision, engine: ListedEndpoint) -> Endpoint:
+        """Return an engine that showed the metadata of this revision; anything else is a ValueError."""
+        response = await self._metadata_client.get(f"{engine.http}/model")
         response.raise_for_status()
-        card = ModelCard.model_validate_json(response.content)
-        if not card.is_of(revision.digest):
-            raise ValueError(f"it serves {card.digest}, not {revision.digest}")
+        metadata = ModelMetadata.model_validate_json(response.content)
+        if not metadata.is_of(revision.digest):
+            raise ValueError(f"it serves {metadata.digest}, not {revision.digest}")
         if revision.model is None:
-            response = await self._cards.get(f"{engine.http}/tokenizer")
+            response = await self._metadata_client.get(f"{engine.http}/tokenizer")
             response.raise_for_status()
-            tokenizer = check_tokenizer(response.content, card)
-            model = await asyncio.to_thread(model_of, card, tokenizer)
+            tokenizer = check_tokenizer(response.content, metadata)
+            model = await asyncio.to_thread(model_of, metadata, tokenizer)
             revision.model = revision.model or model
-        if card.tokenizer_sha256 != revision.model.card.tokenizer_sha256:
+        if metadata.tokenizer_sha256 != revision.model.metadata.tokenizer_sha256:
             raise ValueError("its tokenizer is another than that of the revision's other engines")
-        return self._fleet.new_endpoint(engine.name, engine.address, revision.model, card.max_concurrency)
+        return self._fleet.new_endpoint(engine.name, engine.address, revision.model, metadata.max_concurrency)
 
 
-async def probe(fleet: Fleet, interval_s: float, every: int) -> None:
+async def probe(fleet: ServingFleet, interval_s: float, every: int) -> None:
     """Prove engines again that were doubted, each interval; ask the others each ``every`` intervals. For ever."""
     running: dict[Endpoint, asyncio.Task[None]] = {}
     turn = 0
     try:
         while True:
             for revision in list(fleet.revisions.values()):
-                for endpoint in revision.places.endpoints:
+                for endpoint in revision.pool.endpoints:
                     is_due = not endpoint.readiness.is_proven or turn % every == 0
                     if is_due and endpoint not in running:
                         running[endpoint] = asyncio.create_task(_probe(revision, endpoint))
@@ -252,6 +259,6 @@ async def probe(fleet: Fleet, interval_s: float, every: int) -> None:
             await asyncio.gather(*running.values(), return_exceptions=True)
 
 
-async def _probe(revision: Revision, endpoint: Endpoint) -> None:
+async def _probe(revision: ServedRevision, endpoint: Endpoint) -> None:
     await endpoint.readiness.probe()
-    revision.places.give()
+    revision.pool.wake_waiting()

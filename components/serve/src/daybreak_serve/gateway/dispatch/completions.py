@@ -1,7 +1,7 @@
 """``POST /v1/completions``: one request from its bytes to its last event.
 
 The order is fixed: parse, give up the earlier request of the same user and file, have an engine asked
-(`asking`), pass its chunks on. Every way out counts itself.
+(`dispatcher`), pass its chunks on. Every way out counts itself.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from daybreak_contracts import names
 from daybreak_model.fim import ComposedPrompt
 from daybreak_serve.engine.protocol import Chunk
 from daybreak_serve.gateway.config import GatewaySettings
-from daybreak_serve.gateway.dispatch import asking
-from daybreak_serve.gateway.dispatch.asking import Asker
+from daybreak_serve.gateway.dispatch import dispatcher
+from daybreak_serve.gateway.dispatch.dispatcher import RequestContext
 from daybreak_serve.gateway.events import languages
+from daybreak_serve.gateway.events.counters import GatewayCounters
 from daybreak_serve.gateway.events.journal import Journal, Record, user_hash
 from daybreak_serve.gateway.events.metrics import GatewayMetrics, label_of
-from daybreak_serve.gateway.events.tallies import Tallies
-from daybreak_serve.gateway.experiments.fleet import Fleet, Model, Revision
+from daybreak_serve.gateway.experiments.fleet import RevisionModel, ServedRevision, ServingFleet
 from daybreak_serve.gateway.experiments.shadow import Shadow
 from daybreak_serve.gateway.http import answers, problems
-from daybreak_serve.gateway.http.answers import Identity, Usage
-from daybreak_serve.gateway.http.exchange import (
-    Answer,
-    ClientLeft,
+from daybreak_serve.gateway.http.answers import CompletionIdentity, Usage
+from daybreak_serve.gateway.http.asgi_io import (
+    ClientDisconnected,
+    ResponseWriter,
+    cancel_on_disconnect,
     header,
     is_task_cancelled,
     read_body,
-    watch,
 )
-from daybreak_serve.gateway.http.problems import Problem
+from daybreak_serve.gateway.http.cancellation import Cancellation, Supersession
+from daybreak_serve.gateway.http.problems import ApiProblem
 from daybreak_serve.gateway.http.requests import CompletionRequest, groups_of, identified, parse
-from daybreak_serve.gateway.http.tickets import Supersession, Ticket
 
 TRUNCATED_HEADER = "x-daybreak-truncated"
 """Number of prompt tokens that were dropped; absent when none was."""
@@ -59,11 +59,11 @@ class Parts:
     """What a gateway is made of."""
 
     settings: GatewaySettings
-    fleet: Fleet
+    fleet: ServingFleet
     supersession: Supersession
     journal: Journal
     metrics: GatewayMetrics
-    tallies: Tallies
+    counters: GatewayCounters
     shadow: Shadow
     clock: Callable[[], float]
     wall_clock: Callable[[], float]
@@ -76,25 +76,25 @@ class _Flight:
 
     request: CompletionRequest
     groups: tuple[str, ...]
-    ticket: Ticket
-    answer: Answer
-    identity: Identity
+    cancellation: Cancellation
+    answer: ResponseWriter
+    identity: CompletionIdentity
     began_s: float
     prompt: ComposedPrompt = NO_PROMPT
     text: list[str] = field(default_factory=list)
     reason: str = ""
     digest: str = ""
     """Of the model that was asked last; empty before any was."""
-    model: Model | None = None
+    model: RevisionModel | None = None
     has_failed: bool = False
-    is_let_down: bool = False
+    engine_has_failed: bool = False
     """Whether an engine of that model, believed to be well, brought no answer."""
     model_began_s: float = 0.0
     """When it became that model's request: another one may have been asked before."""
 
     @property
     def usage(self) -> Usage:
-        return Usage(len(self.prompt.token_ids), self.ticket.num_tokens)
+        return Usage(len(self.prompt.token_ids), self.cancellation.num_tokens)
 
 
 class Completions:
@@ -107,22 +107,22 @@ class Completions:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         parts, began_s = self._parts, self._parts.clock()
-        parts.tallies.arrive()
-        answer, settings = Answer(send), parts.settings
+        parts.counters.arrive()
+        answer, settings = ResponseWriter(send), parts.settings
         try:
             body = await read_body(receive, scope, settings.body_limit_bytes)
             limits = parts.fleet.limits(settings.model_name, settings.default_max_tokens)
             request = identified(parse(body, header(scope, FILE_HEADER), limits), header(scope, USER_HEADER))
-        except ClientLeft:
+        except ClientDisconnected:
             return
-        except Problem as problem:
+        except ApiProblem as problem:
             parts.metrics.rejected.labels("invalid").inc()
             await answer.problem(problem)
             return
-        identity = Identity(parts.new_id(), int(parts.wall_clock()), settings.model_name)
+        identity = CompletionIdentity(parts.new_id(), int(parts.wall_clock()), settings.model_name)
         groups = groups_of(header(scope, GROUPS_HEADER))
-        flight = _Flight(request, groups, Ticket(), answer, identity, began_s, model_began_s=began_s)
-        watcher = asyncio.create_task(watch(receive, flight.ticket))
+        flight = _Flight(request, groups, Cancellation(), answer, identity, began_s, model_began_s=began_s)
+        watcher = asyncio.create_task(cancel_on_disconnect(receive, flight.cancellation))
         try:
             await self._fly(flight)
         finally:
@@ -135,91 +135,91 @@ class Completions:
         parts.metrics.request_seconds.labels(status, label_of(digest)).observe(seconds)
         if not digest:
             return
-        if flight.ticket.cancelled:
-            parts.tallies.model(digest).cancelled += 1
+        if flight.cancellation.cancelled:
+            parts.counters.model(digest).cancelled += 1
         else:
-            parts.tallies.answer(digest, parts.clock() - flight.model_began_s, failed=flight.has_failed)
+            parts.counters.answer(digest, parts.clock() - flight.model_began_s, failed=flight.has_failed)
 
     def _pass_on(self, flight: _Flight, digest: str) -> None:
         """Note which model is asked next, and what the one before it has done to this request.
 
-        Its asker may be answered all the same, so nobody would see a model whose engines die of its requests.
+        The client may get its answer all the same, so nobody would see a model whose engines die of its requests.
         """
         if flight.digest not in ("", digest):
             now = self._parts.clock()
-            if flight.is_let_down:
-                self._parts.tallies.answer(flight.digest, now - flight.model_began_s, failed=True)
+            if flight.engine_has_failed:
+                self._parts.counters.answer(flight.digest, now - flight.model_began_s, failed=True)
             flight.model_began_s = now
-        flight.digest, flight.is_let_down = digest, False
+        flight.digest, flight.engine_has_failed = digest, False
 
     async def _fly(self, flight: _Flight) -> None:
-        request, ticket, supersession = flight.request, flight.ticket, self._parts.supersession
-        supersession.enter(request.user, request.file, ticket)
+        request, cancellation, supersession = flight.request, flight.cancellation, self._parts.supersession
+        supersession.register(request.user, request.file, cancellation)
         try:
             await self._generate(flight)
-        except Problem as problem:
-            if ticket.cancelled:  # a stream that is cancelled while it is written to looks broken
+        except ApiProblem as problem:
+            if cancellation.cancelled:  # a stream that is cancelled while it is written to looks broken
                 await self._end_cancelled(flight)
             else:
                 await self._end_by(flight, problem)
         except asyncio.CancelledError:
-            if ticket.cancelled is None or is_task_cancelled():
+            if cancellation.cancelled is None or is_task_cancelled():
                 raise
             await self._end_cancelled(flight)
         finally:
-            supersession.leave(request.user, request.file, ticket)
+            supersession.unregister(request.user, request.file, cancellation)
             self._remember(flight)
 
     async def _generate(self, flight: _Flight) -> None:
         parts = self._parts
         asked_s = parts.clock()
 
-        def on_place() -> None:
+        def on_acquired() -> None:
             waited_s = parts.clock() - asked_s
             parts.metrics.queue_seconds.observe(waited_s)
-            parts.tallies.waited(waited_s)
+            parts.counters.waited(waited_s)
 
-        def on_try(revision: Revision, model: Model, prompt: ComposedPrompt) -> None:
+        def on_try(revision: ServedRevision, model: RevisionModel, prompt: ComposedPrompt) -> None:
             self._pass_on(flight, revision.digest)
             flight.model, flight.prompt = model, prompt
             flight.identity = replace(flight.identity, fingerprint=names.short(revision.digest))
-            flight.text, flight.ticket.num_tokens = [], 0
+            flight.text, flight.cancellation.num_tokens = [], 0
 
-        def on_let_down() -> None:
-            flight.is_let_down = True
+        def on_engine_failure() -> None:
+            flight.engine_has_failed = True
 
         async def on_chunk(chunk: Chunk) -> None:
             await self._take(flight, chunk)
 
-        asker = Asker(
+        context = RequestContext(
             request=flight.request,
             groups=flight.groups,
-            ticket=flight.ticket,
+            cancellation=flight.cancellation,
             request_id=flight.identity.completion_id,
-            has_got_something=lambda: flight.answer.is_started,
+            response_has_started=lambda: flight.answer.is_started,
             on_chunk=on_chunk,
             on_try=on_try,
-            on_place=on_place,
-            on_let_down=on_let_down,
+            on_acquired=on_acquired,
+            on_engine_failure=on_engine_failure,
         )
-        await asking.ask(parts.fleet, asker)
+        await dispatcher.dispatch(parts.fleet, context)
         await self._finish(flight)
         self._mirror(flight)
 
     def _mirror(self, flight: _Flight) -> None:
         """Let the candidate see what was answered; what was given up it never sees."""
-        wanted = None if flight.ticket.cancelled else self._parts.shadow.wanted(flight.digest)
+        wanted = None if flight.cancellation.cancelled else self._parts.shadow.wanted(flight.digest)
         if wanted is not None:
             task = asyncio.create_task(self._parts.shadow.ask(*wanted, flight.request))
             self._shadows.add(task)
             task.add_done_callback(self._shadows.discard)
 
     async def _take(self, flight: _Flight, chunk: Chunk) -> None:
-        ticket = flight.ticket
-        if ticket.stage == "prefill":
-            ticket.stage = "decode"
+        cancellation = flight.cancellation
+        if cancellation.stage == "prefill":
+            cancellation.stage = "decode"
             self._parts.metrics.ttft_seconds.observe(self._parts.clock() - flight.began_s)
-        ticket.num_tokens += len(chunk.token_ids)
+        cancellation.num_tokens += len(chunk.token_ids)
         flight.text.append(chunk.text)
         flight.reason = chunk.finish_reason or ""
         if flight.request.stream and (chunk.text or chunk.finish_reason):
@@ -250,12 +250,12 @@ class Completions:
         usage = answers.usage_piece(flight.identity, flight.usage) if flight.request.include_usage else b""
         await flight.answer.write(usage + answers.DONE, more=False)
 
-    async def _end_by(self, flight: _Flight, problem: Problem) -> None:
+    async def _end_by(self, flight: _Flight, problem: ApiProblem) -> None:
         """Answer with a problem; in a stream that has begun it is its last event."""
         self._parts.metrics.rejected.labels(problem.code or problem.type).inc()
         if problem.code in TURNED_AWAY:
             flight.digest = ""  # no model is to blame
-            self._parts.tallies.rejected += 1
+            self._parts.counters.rejected += 1
         flight.has_failed = True
         if flight.answer.is_started:
             await flight.answer.write(answers.problem_piece(problem), more=False)
@@ -263,12 +263,12 @@ class Completions:
             await flight.answer.problem(problem)
 
     async def _end_cancelled(self, flight: _Flight) -> None:
-        """End a request that was given up; one whose asker left needs no answer."""
-        ticket, metrics = flight.ticket, self._parts.metrics
-        assert ticket.cancelled is not None
-        metrics.cancelled.labels(ticket.stage, ticket.cancelled).inc()
-        metrics.wasted_tokens.inc(ticket.num_tokens)
-        if ticket.cancelled == "disconnected":
+        """End a request that was given up; one whose client disconnected needs no answer."""
+        cancellation, metrics = flight.cancellation, self._parts.metrics
+        assert cancellation.cancelled is not None
+        metrics.cancelled.labels(cancellation.stage, cancellation.cancelled).inc()
+        metrics.wasted_tokens.inc(cancellation.num_tokens)
+        if cancellation.cancelled == "disconnected":
             return
         if flight.answer.is_started:
             with contextlib.suppress(OSError):
@@ -288,7 +288,7 @@ class Completions:
         return found
 
     def _remember(self, flight: _Flight) -> None:
-        """Keep what events may refer to. Also of a request that was given up: its asker may show what it got."""
+        """Keep what events may refer to. Also of a request that was given up: the client may show what it got."""
         num_characters = sum(len(text) for text in flight.text)
         if num_characters == 0:
             return

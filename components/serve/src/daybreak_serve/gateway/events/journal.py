@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from daybreak_serve.gateway.http.problems import Problem, invalid
+from daybreak_serve.gateway.http.problems import ApiProblem, invalid
 from daybreak_serve.gateway.http.requests import parse_object
 
 RETAINED_AFTER_S = (30, 120, 300, 600)
@@ -23,7 +23,7 @@ RETAINED_AFTER_S = (30, 120, 300, 600)
 MAX_BATCH = 100
 
 
-class Event(BaseModel):
+class SuggestionEvent(BaseModel):
     """One thing that happened to one suggestion."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -36,7 +36,7 @@ class Event(BaseModel):
     """For retained: how long after the acceptance."""
 
     @model_validator(mode="after")
-    def _fields_fit_the_event(self) -> Event:
+    def _fields_fit_the_event(self) -> SuggestionEvent:
         if (self.event in ("partiallyAccepted", "retained")) != (self.characters is not None):
             raise ValueError("characters belongs to partiallyAccepted and retained, and only there")
         if (self.event == "retained") != (self.after_s is not None):
@@ -53,7 +53,7 @@ class EventBatch(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    events: Annotated[list[Event], Field(min_length=1, max_length=MAX_BATCH)]
+    events: Annotated[list[SuggestionEvent], Field(min_length=1, max_length=MAX_BATCH)]
 
 
 @dataclass(slots=True)
@@ -69,11 +69,13 @@ class Record:
     seen: tuple[tuple[str, int | None], ...] = ()
 
 
-def parse_events(body: bytes) -> list[Event]:
-    """Return the events of a body: one object, or ``{"events": [...]}``; a `Problem` tells what is wrong."""
+def parse_events(body: bytes) -> list[SuggestionEvent]:
+    """Return the events of a body: one object, or ``{"events": [...]}``; a `ApiProblem` tells what is wrong."""
     try:
         is_batch = "events" in parse_object(body)
-        found = EventBatch.model_validate_json(body) if is_batch else Event.model_validate_json(body)
+        found = (
+            EventBatch.model_validate_json(body) if is_batch else SuggestionEvent.model_validate_json(body)
+        )
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -98,12 +100,12 @@ class Journal:
         while len(self._records) > self._num_records:
             self._records.popitem(last=False)
 
-    def find(self, event: Event) -> Record:
+    def find(self, event: SuggestionEvent) -> Record:
         """Return the record of an event's completion and check the event against it."""
         record = self._records.get(event.completion_id)
         if record is None:
             message = f"completion {event.completion_id!r} is not known here, or too old"
-            raise Problem(404, message, param="completion_id", code="completion_not_found")
+            raise ApiProblem(404, message, param="completion_id", code="completion_not_found")
         if event.characters is not None and event.characters > record.num_characters:
             bound = record.num_characters
             raise invalid(
@@ -111,7 +113,7 @@ class Journal:
             )
         return record
 
-    def log(self, event: Event, record: Record, now_s: float) -> bool:
+    def log(self, event: SuggestionEvent, record: Record, now_s: float) -> bool:
         """Write an event; tell whether it is new. A repeated one (a retry of the client) is neither written."""
         key = (event.event, event.after_s)
         if key in record.seen:
@@ -132,7 +134,7 @@ class Journal:
         return True
 
 
-def characters_of(event: Event, record: Record) -> int:
+def characters_of(event: SuggestionEvent, record: Record) -> int:
     """Return the characters an event is about; an accepted suggestion was accepted whole."""
     if event.characters is not None:
         return event.characters

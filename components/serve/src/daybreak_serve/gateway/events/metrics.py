@@ -1,4 +1,4 @@
-"""The gateway's Prometheus metrics: it, not the engine, knows what an asker waited. Owns no decision."""
+"""The gateway's Prometheus metrics: it, not the engine, knows how long a client waited. Owns no decision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which revision answers whom, and what a gateway knows of each revision: card, tokenizer, engines.
+"""Which revision answers whom, and what a gateway knows of each revision: metadata, tokenizer, engines.
 
 On one machine there is one revision with one engine; in a cluster `cluster` brings both up to date. Owns no
 HTTP and no watching.
@@ -14,20 +14,20 @@ from daybreak_contracts import names
 from daybreak_contracts.routing import Routing, choose
 from daybreak_model import fim
 from daybreak_model.vocabulary import special_ids
-from daybreak_serve.card import ModelCard
-from daybreak_serve.gateway.http.requests import Limits
-from daybreak_serve.gateway.pool.places import Endpoint, Places
+from daybreak_serve.gateway.http.requests import RequestLimits
+from daybreak_serve.gateway.pool.endpoint_pool import Endpoint, EndpointPool
 from daybreak_serve.gateway.pool.prompts import PromptComposer
 from daybreak_serve.gateway.pool.readiness import Readiness
 from daybreak_serve.gateway.pool.streams import EngineClient
+from daybreak_serve.model_metadata import ModelMetadata
 from daybreak_serve.modelfolder import Golden
 
 
 @dataclass(frozen=True)
-class Model:
+class RevisionModel:
     """What prompts of one revision are composed with."""
 
-    card: ModelCard
+    metadata: ModelMetadata
     composer: PromptComposer
     fallback_prompt: tuple[int, ...]
     """What an engine without a golden completion is asked."""
@@ -35,33 +35,33 @@ class Model:
     @property
     def fim(self) -> fim.FimOrder:
         """Order of a fill-in-the-middle prompt."""
-        return self.card.fim
+        return self.metadata.fim
 
 
-def model_of(card: ModelCard, tokenizer: str) -> Model:
-    """Return the model of a card and the text of its tokenizer.json."""
-    composer = PromptComposer(tokenizer, card.context_length, card.fim)
-    return Model(card, composer, (special_ids(tokenizer).get(names.END_OF_TEXT, 0),))
+def model_of(metadata: ModelMetadata, tokenizer: str) -> RevisionModel:
+    """Return the model of model metadata and the text of its tokenizer.json."""
+    composer = PromptComposer(tokenizer, metadata.context_length, metadata.fim)
+    return RevisionModel(metadata, composer, (special_ids(tokenizer).get(names.END_OF_TEXT, 0),))
 
 
 @dataclass
-class Revision:
+class ServedRevision:
     """One model by its digest."""
 
     digest: str
-    places: Places
-    model: Model | None = None
-    """None until an engine has shown its card."""
+    pool: EndpointPool
+    model: RevisionModel | None = None
+    """None until an engine has shown its metadata."""
 
 
 @dataclass
-class Fleet:
+class ServingFleet:
     """All that requests can be sent to."""
 
     max_held: int
     chance: random.Random
     engine_timeout_s: float
-    revisions: dict[str, Revision] = field(default_factory=dict)
+    revisions: dict[str, ServedRevision] = field(default_factory=dict)
     routing: Routing | None = None
 
     def route(self, routing: Routing) -> bool:
@@ -71,12 +71,12 @@ class Fleet:
         self.routing = routing
         for digest in named(routing):
             if digest not in self.revisions:
-                self.revisions[digest] = Revision(digest, Places(self.max_held, self.chance))
+                self.revisions[digest] = ServedRevision(digest, EndpointPool(self.max_held, self.chance))
         for digest in set(self.revisions) - set(named(routing)):
-            self.revisions.pop(digest).places.dissolve()
+            self.revisions.pop(digest).pool.retire()
         return True
 
-    def choices(self, user: str | None, groups: Collection[str]) -> list[Revision]:
+    def choices(self, user: str | None, groups: Collection[str]) -> list[ServedRevision]:
         """Return the revisions that may answer this user, in the order to try them.
 
         A user of the candidate may get the stable model when the candidate has no engine; never the reverse.
@@ -87,19 +87,23 @@ class Fleet:
         wanted = dict.fromkeys((first, self.routing.stable))
         return [self.revisions[digest] for digest in wanted if digest is not None]
 
-    def limits(self, model_name: str, default_max_tokens: int) -> Limits:
+    def limits(self, model_name: str, default_max_tokens: int) -> RequestLimits:
         """Return what a request may ask for: what every revision that may answer it can do."""
         routing = self.routing
         longest = routing.max_new_tokens if routing else default_max_tokens
         for revision in self.revisions.values():
             if revision.model is not None:
-                longest = min(longest, revision.model.card.context_length - fim.MIN_PROMPT)
-        return Limits(model_name, min(default_max_tokens, longest), longest)
+                longest = min(longest, revision.model.metadata.context_length - fim.MIN_PROMPT)
+        return RequestLimits(model_name, min(default_max_tokens, longest), longest)
 
-    def new_endpoint(self, name: str, address: str, model: Model, max_concurrency: int) -> Endpoint:
+    def new_endpoint(self, name: str, address: str, model: RevisionModel, max_concurrency: int) -> Endpoint:
         """Return an engine of a model; it is not asked anything yet."""
-        card = model.card
-        golden = Golden(card.golden_prompt_ids, card.golden_token_ids) if card.golden_token_ids else None
+        metadata = model.metadata
+        golden = (
+            Golden(metadata.golden_prompt_ids, metadata.golden_token_ids)
+            if metadata.golden_token_ids
+            else None
+        )
         client = EngineClient(address, timeout_s=self.engine_timeout_s, num_spare=max_concurrency)
         readiness = Readiness(client, golden, model.fallback_prompt)
         return Endpoint(name, client, readiness, max_concurrency)
@@ -107,7 +111,7 @@ class Fleet:
     async def close(self) -> None:
         """Let all engines go."""
         for revision in self.revisions.values():
-            await revision.places.close()
+            await revision.pool.close()
 
 
 def named(routing: Routing) -> list[str]:

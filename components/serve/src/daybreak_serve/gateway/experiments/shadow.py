@@ -8,11 +8,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from daybreak_serve.gateway.events.tallies import Tallies
-from daybreak_serve.gateway.experiments.fleet import Fleet, Revision
+from daybreak_serve.gateway.events.counters import GatewayCounters
+from daybreak_serve.gateway.experiments.fleet import ServedRevision, ServingFleet
 from daybreak_serve.gateway.http import problems
 from daybreak_serve.gateway.http.requests import CompletionRequest
-from daybreak_serve.gateway.pool.places import Endpoint
+from daybreak_serve.gateway.pool.endpoint_pool import Endpoint
 from daybreak_serve.gateway.pool.streams import EngineDown, EngineRefused
 
 
@@ -25,14 +25,18 @@ class Shadow:
     """
 
     def __init__(
-        self, fleet: Fleet, tallies: Tallies, chance: random.Random, clock: Callable[[], float]
+        self,
+        fleet: ServingFleet,
+        counters: GatewayCounters,
+        chance: random.Random,
+        clock: Callable[[], float],
     ) -> None:
         self._fleet = fleet
-        self._tallies = tallies
+        self._counters = counters
         self._chance = chance
         self._clock = clock
 
-    def wanted(self, answered_by: str) -> tuple[Revision, Endpoint] | None:
+    def wanted(self, answered_by: str) -> tuple[ServedRevision, Endpoint] | None:
         """Draw whether a request is mirrored; return the candidate and a place in one of its engines."""
         routing = self._fleet.routing
         if routing is None or routing.candidate is None or answered_by != routing.stable:
@@ -40,14 +44,14 @@ class Shadow:
         if routing.candidate == routing.stable or self._chance.random() * 100 >= routing.shadow_percent:
             return None
         revision = self._fleet.revisions[routing.candidate]
-        endpoint = revision.places.take_spare()
+        endpoint = revision.pool.acquire_spare()
         return None if endpoint is None else (revision, endpoint)
 
-    async def ask(self, revision: Revision, endpoint: Endpoint, request: CompletionRequest) -> None:
+    async def ask(self, revision: ServedRevision, endpoint: Endpoint, request: CompletionRequest) -> None:
         """Ask the candidate and count what came of it."""
         began_s, failed, counts = self._clock(), True, True
         try:
-            assert revision.model is not None, "engines are added after their card"
+            assert revision.model is not None, "engines are added after their metadata"
             prompt = await revision.model.composer.compose(request)
             await endpoint.engine.complete(prompt.token_ids, request.options)
             failed = False
@@ -59,9 +63,9 @@ class Shadow:
             else:
                 endpoint.readiness.distrust()
         finally:
-            revision.places.leave_spare(endpoint)
+            revision.pool.release_spare(endpoint)
         if counts:
-            self._tallies.shadow(revision.digest, self._clock() - began_s, failed=failed)
+            self._counters.shadow(revision.digest, self._clock() - began_s, failed=failed)
 
 
 def _is_news(endpoint: Endpoint, reason: str) -> bool:

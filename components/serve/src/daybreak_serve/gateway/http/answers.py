@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from daybreak_serve.gateway.http.problems import Problem
+from daybreak_serve.gateway.http.problems import ApiProblem
 
 DONE = b"data: [DONE]\n\n"
 
 
 @dataclass(frozen=True)
-class Identity:
+class CompletionIdentity:
     """What every object of one answer repeats."""
 
     completion_id: str
@@ -38,7 +38,7 @@ class Usage:
         }
 
 
-def _object(identity: Identity, choices: list[dict[str, object]]) -> dict[str, object]:
+def _object(identity: CompletionIdentity, choices: list[dict[str, object]]) -> dict[str, object]:
     document: dict[str, object] = {
         "id": identity.completion_id,
         "object": "text_completion",
@@ -53,24 +53,24 @@ def _choice(text: str, finish_reason: str | None) -> dict[str, object]:
     return {"text": text, "index": 0, "logprobs": None, "finish_reason": finish_reason}
 
 
-def whole(identity: Identity, text: str, finish_reason: str, usage: Usage) -> bytes:
+def whole(identity: CompletionIdentity, text: str, finish_reason: str, usage: Usage) -> bytes:
     """Return the answer to a request that does not stream."""
     document = _object(identity, [_choice(text, finish_reason)]) | {"usage": usage.document()}
     return json.dumps(document, ensure_ascii=False).encode()
 
 
-def piece(identity: Identity, text: str, finish_reason: str | None, *, with_usage: bool) -> bytes:
+def piece(identity: CompletionIdentity, text: str, finish_reason: str | None, *, with_usage: bool) -> bytes:
     """Return one event of a stream. Clients that asked for usage find ``usage: null`` until the last event."""
     document = _object(identity, [_choice(text, finish_reason)])
     return event(document | {"usage": None} if with_usage else document)
 
 
-def usage_piece(identity: Identity, usage: Usage) -> bytes:
+def usage_piece(identity: CompletionIdentity, usage: Usage) -> bytes:
     """Return the event with the usage: no choices, as OpenAI sends it."""
     return event(_object(identity, []) | {"usage": usage.document()})
 
 
-def problem_piece(problem: Problem) -> bytes:
+def problem_piece(problem: ApiProblem) -> bytes:
     """Return the event that ends a stream which broke after its start."""
     return event(problem.document())
 

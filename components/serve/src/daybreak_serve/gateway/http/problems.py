@@ -15,7 +15,7 @@ RETRY_AFTER_S = 1
 
 
 @dataclass(eq=False)
-class Problem(Exception):  # noqa: N818 - it is an answer, not always an error
+class ApiProblem(Exception):  # noqa: N818 - it is an answer, not always an error
     """An answer other than 200. ``type``, ``param`` and ``code`` are OpenAI's fields."""
 
     status: int
@@ -42,33 +42,33 @@ class Problem(Exception):  # noqa: N818 - it is an answer, not always an error
         return json.dumps(self.document()).encode()
 
 
-def invalid(message: str, param: str | None = None) -> Problem:
+def invalid(message: str, param: str | None = None) -> ApiProblem:
     """Return 400 for a request that can never be answered."""
-    return Problem(400, message, param=param)
+    return ApiProblem(400, message, param=param)
 
 
-def busy(reason: str) -> Problem:
+def busy(reason: str) -> ApiProblem:
     """Return 429: more requests than the engine takes."""
-    return Problem(429, reason, "rate_limit_error", code=BUSY)
+    return ApiProblem(429, reason, "rate_limit_error", code=BUSY)
 
 
-def engine_down(reason: str) -> Problem:
+def engine_down(reason: str) -> ApiProblem:
     """Return 503: no engine answers."""
-    return Problem(503, reason, "service_unavailable", code=ENGINE_DOWN)
+    return ApiProblem(503, reason, "service_unavailable", code=ENGINE_DOWN)
 
 
-def no_engine(reason: str) -> Problem:
+def no_engine(reason: str) -> ApiProblem:
     """Return 503: there is no engine to ask."""
-    return Problem(503, reason, "service_unavailable", code=NO_ENGINE)
+    return ApiProblem(503, reason, "service_unavailable", code=NO_ENGINE)
 
 
-def engine_failed(reason: str) -> Problem:
+def engine_failed(reason: str) -> ApiProblem:
     """Return 500 for an error of the engine; 503 when Triton says that the engine is gone."""
     if any(words in reason for words in IS_GONE):
         return engine_down(f"the engine's process is gone: {reason}")
-    return Problem(500, f"the engine failed: {reason}", "server_error", code="engine_error")
+    return ApiProblem(500, f"the engine failed: {reason}", "server_error", code="engine_error")
 
 
-def cancelled(reason: str) -> Problem:
-    """Return 499, the code that nginx uses for requests whose asker went away."""
-    return Problem(499, reason, "cancelled", code="superseded")
+def cancelled(reason: str) -> ApiProblem:
+    """Return 499, the code that nginx uses for requests whose client disconnected."""
+    return ApiProblem(499, reason, "cancelled", code="superseded")

@@ -1,4 +1,4 @@
-"""Completion requests: bytes to a value, or a `Problem` that names field, rule and value. Pure.
+"""Completion requests: bytes to a value, or a `ApiProblem` that names field, rule and value. Pure.
 
 Takes OpenAI's ``/v1/completions`` shape. What it cannot do it refuses rather than ignores.
 """
@@ -12,15 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from daybreak_serve.engine.protocol import MAX_STOP_STRINGS, Options
-from daybreak_serve.gateway.http.problems import Problem, invalid
+from daybreak_serve.engine.protocol import MAX_STOP_STRINGS, GenerationOptions
+from daybreak_serve.gateway.http.problems import ApiProblem, invalid
 
 MAX_NAME_CHARACTERS = 512
 """Of ``user`` and file names; longer ones are no names."""
 
 
 @dataclass(frozen=True)
-class Limits:
+class RequestLimits:
     """What a gateway allows."""
 
     model_name: str
@@ -34,7 +34,7 @@ class CompletionRequest:
 
     prompt: str
     suffix: str | None
-    options: Options
+    options: GenerationOptions
     stream: bool
     include_usage: bool
     user: str | None
@@ -70,8 +70,8 @@ _FIELDS = frozenset(
 )
 
 
-def parse(body: bytes, file_header: str | None, limits: Limits) -> CompletionRequest:
-    """Return the request of a body and the ``X-Daybreak-File`` header, or raise a `Problem`.
+def parse(body: bytes, file_header: str | None, limits: RequestLimits) -> CompletionRequest:
+    """Return the request of a body and the ``X-Daybreak-File`` header, or raise a `ApiProblem`.
 
     The header wins over ``metadata.file``. ``temperature`` is 0 unless asked for: an editor wants the likeliest.
     """
@@ -83,7 +83,7 @@ def parse(body: bytes, file_header: str | None, limits: Limits) -> CompletionReq
     return CompletionRequest(
         prompt=_prompt(document.get("prompt", "")),
         suffix=_text(document, "suffix"),
-        options=Options(
+        options=GenerationOptions(
             max_tokens=max_tokens,
             temperature=_number(document, "temperature", 0.0, (0.0, 2.0)),
             top_p=_number(document, "top_p", 1.0, (0.0, 1.0), low_open=True),
@@ -113,7 +113,7 @@ def groups_of(groups_header: str | None) -> tuple[str, ...]:
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object of a body; anything else is a `Problem` with the reason."""
+    """Return the JSON object of a body; anything else is a `ApiProblem` with the reason."""
     try:
         document = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -145,7 +145,7 @@ def _check_model(model: Any, known: str) -> None:
     if not isinstance(model, str):
         raise invalid(f"model must be a string, got {_kind(model)}", "model")
     message = f"the model {model!r} does not exist, this gateway serves {known!r}"
-    raise Problem(404, message, param="model", code="model_not_found")
+    raise ApiProblem(404, message, param="model", code="model_not_found")
 
 
 def _prompt(value: Any) -> str:

@@ -1,1 +1,1 @@
-"""Engines of one revision: streams, readiness, the places in them, prompts in their tokens."""
+"""Engines of one revision: streams, readiness, the endpoint pool, prompts in their tokens."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from daybreak_serve.engine.protocol import Options
+from daybreak_serve.engine.protocol import GenerationOptions
 from daybreak_serve.gateway.pool.streams import EngineClient, EngineDown, EngineRefused
 from daybreak_serve.modelfolder import Golden
 
@@ -46,7 +46,9 @@ class Readiness:
         prompt = golden.prompt_ids if golden else self._fallback_prompt
         expected = golden.token_ids if golden else None
         try:
-            answered = await self._engine.complete(prompt, Options(max_tokens=len(expected or (0,))))
+            answered = await self._engine.complete(
+                prompt, GenerationOptions(max_tokens=len(expected or (0,)))
+            )
         except (EngineDown, EngineRefused) as error:
             self.reason = f"the engine fails: {error}"
             return

@@ -17,7 +17,7 @@ import numpy as np
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from daybreak_serve.engine import protocol
-from daybreak_serve.engine.protocol import Chunk, Options
+from daybreak_serve.engine.protocol import Chunk, GenerationOptions
 
 PING_S = 3
 """How often a connection is tried; the engine's side must allow as much (`triton.PING_FLAGS`)."""
@@ -157,7 +157,7 @@ class EngineClient:
         else:
             stream.cancel()
 
-    async def complete(self, prompt_ids: Sequence[int], options: Options) -> tuple[int, ...]:
+    async def complete(self, prompt_ids: Sequence[int], options: GenerationOptions) -> tuple[int, ...]:
         """Return the token ids of a whole completion; for probes."""
         stream = self.open()
         token_ids: list[int] = []
@@ -170,7 +170,7 @@ class EngineClient:
         return tuple(token_ids)
 
 
-def infer_request(prompt_ids: Sequence[int], options: Options, request_id: str) -> Any:
+def infer_request(prompt_ids: Sequence[int], options: GenerationOptions, request_id: str) -> Any:
     """Return Triton's message for a request."""
     request = service_pb2.ModelInferRequest(model_name=protocol.MODEL_NAME, id=request_id)
     request.parameters[WITH_FINAL].bool_param = True

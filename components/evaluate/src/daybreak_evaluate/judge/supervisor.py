@@ -1,4 +1,4 @@
-"""The yard: one small process that brings a tester and a candidate together for every sample and keeps the clocks.
+"""The supervisor: one small process that brings tester and candidate together for each sample and keeps the clocks.
 
 Owns slots, limits of time, and the promise that nothing of a candidate is left when its verdict is given. Runs
 neither tests nor candidates itself. Speaks frames of JSON with the judge's client on descriptor 0.
@@ -21,29 +21,29 @@ from typing import Any
 
 from daybreak_evaluate.judge import kernel, tester
 from daybreak_evaluate.judge.channel import HEADER, send_frame
-from daybreak_evaluate.judge.clock import Clock
+from daybreak_evaluate.judge.clock import SampleClock
 from daybreak_evaluate.judge.interpreter import start_interpreter
 from daybreak_evaluate.judge.rootfs import site_folder
-from daybreak_evaluate.judge.sandbox import Plan, probe
-from daybreak_evaluate.judge.values import TIMED_OUT, Kind, Limits, Verdict, failed
+from daybreak_evaluate.judge.sandbox import SandboxPlan, probe
+from daybreak_evaluate.judge.values import TIMED_OUT, FailureKind, SampleVerdict, SandboxLimits, failed
 
 POLL_S = 0.05
-MAX_NURSERIES = 20
-"""Nurseries that may be killed (by the kernel, for want of memory) before the judge gives up."""
+MAX_ZYGOTES = 20
+"""Zygotes that may be killed (by the kernel, for want of memory) before the judge gives up."""
 
 
 @dataclasses.dataclass
-class Sample:
+class RunningSample:
     """One sample on its way."""
 
     serial: int
     job: int
-    clock: Clock
-    candidate_gone: bool = False
-    verdict: Verdict | None = None
+    clock: SampleClock
+    candidate_exited: bool = False
+    verdict: SampleVerdict | None = None
     """What the tester said."""
-    overruled: Verdict | None = None
-    """What the yard says instead, when a limit was passed."""
+    overruled: SampleVerdict | None = None
+    """What the supervisor says instead, when a limit was passed."""
     starved: bool = False
     """A limit of wall time was passed while the machine was too busy to be sure."""
     cpu_s: float = 0.0
@@ -58,26 +58,28 @@ class Slot:
     """The tester's; 0 when it has to be forked first."""
     control: socket.socket | None = None
     inbox: bytes = b""
-    sample: Sample | None = None
+    sample: RunningSample | None = None
 
 
-class Yard:
+class Supervisor:
     """The loop of the process."""
 
-    def __init__(self, client: socket.socket, plan: Plan, limits: Limits, num_slots: int) -> None:
+    def __init__(
+        self, client: socket.socket, plan: SandboxPlan, limits: SandboxLimits, num_slots: int
+    ) -> None:
         self._client = client
         self._plan = plan
         self._limits = limits
         self._selector = selectors.DefaultSelector()
-        self._selector.register(client, selectors.EVENT_READ, self._hear_client)
+        self._selector.register(client, selectors.EVENT_READ, self._read_client)
         self._inbox = bytearray()
         self._waiting: deque[dict[str, Any]] = deque()
         self._slots = [Slot(index) for index in range(num_slots)]
         self._next_serial = 0
         self._next_look = 0.0
-        self._num_nurseries = 0
+        self._num_zygotes = 0
         self._open = True
-        self._nursery, self._nursery_process = self._start_nursery()
+        self._zygote, self._zygote_process = self._start_zygote()
 
     def run(self) -> None:
         """Serve until the client hangs up."""
@@ -89,60 +91,60 @@ class Yard:
             self._watch_clocks()
         for slot in self._slots:
             self._end_tester(slot)
-        self._nursery.close()  # it kills what it has, then ends
-        self._nursery_process.wait()
+        self._zygote.close()  # it kills what it has, then ends
+        self._zygote_process.wait()
 
-    # the nursery
+    # the zygote
 
-    def _start_nursery(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
-        self._num_nurseries += 1
-        if self._num_nurseries > MAX_NURSERIES:
-            raise RuntimeError("the nursery was killed again and again")
+    def _start_zygote(self) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+        self._num_zygotes += 1
+        if self._num_zygotes > MAX_ZYGOTES:
+            raise RuntimeError("the zygote was killed again and again")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         settings = {"plan": dataclasses.asdict(self._plan), "limits": dataclasses.asdict(self._limits)}
         with theirs:
-            process = start_interpreter("nursery", json.dumps(settings), theirs, site_folder())
+            process = start_interpreter("zygote", json.dumps(settings), theirs, site_folder())
         if not ours.recv(4096):
-            raise RuntimeError(f"the nursery did not start, exit status {process.wait()}")
-        self._selector.register(ours, selectors.EVENT_READ, self._hear_nursery)
+            raise RuntimeError(f"the zygote did not start, exit status {process.wait()}")
+        self._selector.register(ours, selectors.EVENT_READ, self._read_zygote)
         return ours, process
 
-    def _hear_nursery(self, nursery: socket.socket) -> None:
+    def _read_zygote(self, zygote: socket.socket) -> None:
         try:
-            data = nursery.recv(4096)
+            data = zygote.recv(4096)
         except ConnectionError:
             data = b""
         if not data:
-            self._replace_nursery(nursery)
+            self._replace_zygote(zygote)
             return
         message = json.loads(data)
-        serial = message.get("born", message.get("gone"))
+        serial = message.get("started", message.get("exited"))
         for slot in self._slots:
             if slot.sample is not None and slot.sample.serial == serial:
-                if "born" in message:
+                if "started" in message:
                     slot.sample.clock.watch(message["pid"])
                 else:
-                    slot.sample.candidate_gone, slot.sample.cpu_s = True, message["cpu_s"]
+                    slot.sample.candidate_exited, slot.sample.cpu_s = True, message["cpu_s"]
                     self._finish(slot)
                 return
 
-    def _replace_nursery(self, nursery: socket.socket) -> None:
-        """The nursery was killed, and its candidates with it: start another; their samples are judged again."""
-        self._selector.unregister(nursery)
-        nursery.close()
-        self._nursery_process.wait()
-        self._nursery, self._nursery_process = self._start_nursery()
+    def _replace_zygote(self, zygote: socket.socket) -> None:
+        """The zygote was killed, and its candidates with it: start another; their samples are judged again."""
+        self._selector.unregister(zygote)
+        zygote.close()
+        self._zygote_process.wait()
+        self._zygote, self._zygote_process = self._start_zygote()
         for slot in self._slots:
-            if slot.sample is not None and not slot.sample.candidate_gone:
-                slot.sample.candidate_gone, slot.sample.starved = True, True
+            if slot.sample is not None and not slot.sample.candidate_exited:
+                slot.sample.candidate_exited, slot.sample.starved = True, True
                 slot.sample.overruled = failed(
-                    "the sandbox was killed, perhaps for want of memory", Kind.MEMORY
+                    "the sandbox was killed, perhaps for want of memory", FailureKind.MEMORY
                 )
                 self._finish(slot)
 
     # the client
 
-    def _hear_client(self, client: socket.socket) -> None:
+    def _read_client(self, client: socket.socket) -> None:
         try:
             data = client.recv(1 << 18)
         except ConnectionError:
@@ -168,12 +170,12 @@ class Yard:
     def _start_sample(self, slot: Slot, request: dict[str, Any]) -> None:
         control = slot.control if slot.control is not None else self._start_tester(slot)
         self._next_serial += 1
-        slot.sample = Sample(self._next_serial, request["id"], Clock(slot.pid))
+        slot.sample = RunningSample(self._next_serial, request["id"], SampleClock(slot.pid))
         child_reader, tester_writer = os.pipe()
         tester_reader, child_writer = os.pipe()
-        order = json.dumps({"fork": slot.sample.serial, "slot": slot.index}).encode()
-        with contextlib.suppress(OSError):  # a dead nursery is heard next, and the sample judged again
-            socket.send_fds(self._nursery, [order], [child_reader, child_writer])
+        order = json.dumps({"spawn": slot.sample.serial, "slot": slot.index}).encode()
+        with contextlib.suppress(OSError):  # a dead zygote is heard next, and the sample judged again
+            socket.send_fds(self._zygote, [order], [child_reader, child_writer])
         data = json.dumps(request["program"]).encode()
         with contextlib.suppress(OSError):
             socket.send_fds(control, [HEADER.pack(len(data))], [tester_reader, tester_writer])
@@ -191,7 +193,7 @@ class Yard:
             tester.serve(socket.socket(fileno=0), self._limits)
         theirs.close()
         slot.control, slot.inbox = ours, b""
-        self._selector.register(ours, selectors.EVENT_READ, lambda _: self._hear_tester(slot, ours))
+        self._selector.register(ours, selectors.EVENT_READ, lambda _: self._read_tester(slot, ours))
         return ours
 
     def _end_tester(self, slot: Slot) -> None:
@@ -202,7 +204,7 @@ class Yard:
             os.waitpid(slot.pid, 0)
         slot.control, slot.pid = None, 0
 
-    def _hear_tester(self, slot: Slot, control: socket.socket) -> None:
+    def _read_tester(self, slot: Slot, control: socket.socket) -> None:
         """Hear the verdict, then have the candidate killed."""
         try:
             data = control.recv(1 << 16)
@@ -211,22 +213,22 @@ class Yard:
         slot.inbox += data
         if not data:
             self._end_tester(slot)
-            verdict = failed("the test ended without a verdict", Kind.TEST)
+            verdict = failed("the test ended without a verdict", FailureKind.TEST)
         elif len(slot.inbox) < HEADER.size + HEADER.unpack(slot.inbox[: HEADER.size])[0]:
             return
         else:
             document = json.loads(slot.inbox[HEADER.size :])
-            verdict = Verdict(document["passed"], document["result"], Kind(document["kind"]))
+            verdict = SampleVerdict(document["passed"], document["result"], FailureKind(document["kind"]))
         slot.inbox = b""
         if slot.sample is not None:
             slot.sample.verdict = verdict
             self._kill_candidate(slot.sample)
             self._finish(slot)
 
-    def _kill_candidate(self, sample: Sample) -> None:
-        if not sample.candidate_gone:
-            with contextlib.suppress(OSError):  # a dead nursery is heard next
-                self._nursery.send(json.dumps({"kill": sample.serial}).encode())
+    def _kill_candidate(self, sample: RunningSample) -> None:
+        if not sample.candidate_exited:
+            with contextlib.suppress(OSError):  # a dead zygote is heard next
+                self._zygote.send(json.dumps({"kill": sample.serial}).encode())
 
     def _watch_clocks(self) -> None:
         now = time.monotonic()
@@ -239,7 +241,7 @@ class Yard:
                 continue
             spent = sample.clock.read(now)
             if spent.is_over(self._limits.timeout_s):
-                sample.overruled = Verdict(False, TIMED_OUT, Kind.TIMEOUT)
+                sample.overruled = SampleVerdict(False, TIMED_OUT, FailureKind.TIMEOUT)
                 sample.starved = spent.is_doubtful(self._limits.timeout_s)
                 sample.verdict = sample.overruled
                 self._kill_candidate(sample)
@@ -249,11 +251,11 @@ class Yard:
     def _finish(self, slot: Slot) -> None:
         """Give the verdict once the test is over and the candidate's process is gone."""
         sample = slot.sample
-        if sample is None or sample.verdict is None or not sample.candidate_gone:
+        if sample is None or sample.verdict is None or not sample.candidate_exited:
             return
         verdict = sample.overruled or sample.verdict
         if sample.cpu_s >= self._limits.timeout_s:  # it was over between two looks
-            verdict = Verdict(False, TIMED_OUT, Kind.TIMEOUT)
+            verdict = SampleVerdict(False, TIMED_OUT, FailureKind.TIMEOUT)
         slot.sample = None
         document = {"passed": verdict.passed, "result": verdict.result, "kind": verdict.kind.value}
         send_frame(
@@ -265,9 +267,9 @@ def main() -> None:
     """Start with the settings as JSON in the only argument: limits, number of slots, locks to leave out."""
     settings = json.loads(sys.argv[1])
     client = socket.socket(fileno=0)
-    limits = Limits(**settings["limits"])
+    limits = SandboxLimits(**settings["limits"])
     plan = probe(settings["without"])
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     send_frame(client, {"usable": plan.usable, "tier": dataclasses.asdict(plan.tier())})
     if plan.usable:
-        Yard(client, plan, limits, settings["num_slots"]).run()
+        Supervisor(client, plan, limits, settings["num_slots"]).run()

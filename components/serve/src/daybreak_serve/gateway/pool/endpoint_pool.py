@@ -1,4 +1,4 @@
-"""The engines of one revision, the places in them, and the short queue before them, first come, first served.
+"""The endpoint pool of one revision: its engines, their capacity, and the short queue before them, first in, first out.
 
 A place goes to the less busy of two engines drawn by chance (Mitzenmacher, "The Power of Two Choices", 2001), so
 gateways need not tell each other what they sent. Owns no transport and no routing.
@@ -12,15 +12,15 @@ from collections import deque
 from collections.abc import Awaitable, Collection, Sequence
 from typing import Protocol
 
-from daybreak_serve.engine.protocol import Options
+from daybreak_serve.engine.protocol import GenerationOptions
+from daybreak_serve.gateway.http.cancellation import Cancellation
 from daybreak_serve.gateway.http.problems import busy, no_engine
-from daybreak_serve.gateway.http.tickets import Ticket
 from daybreak_serve.gateway.pool.readiness import Readiness
 from daybreak_serve.gateway.pool.streams import EngineStream
 
 
-class Asked(Protocol):
-    """What is asked for completions."""
+class EngineConnection(Protocol):
+    """What completions are requested from."""
 
     def open(self) -> EngineStream:
         """Return a free stream."""
@@ -30,7 +30,7 @@ class Asked(Protocol):
         """Take a stream back."""
         ...
 
-    async def complete(self, prompt_ids: Sequence[int], options: Options) -> tuple[int, ...]:
+    async def complete(self, prompt_ids: Sequence[int], options: GenerationOptions) -> tuple[int, ...]:
         """Return the token ids of a whole completion."""
         ...
 
@@ -42,7 +42,9 @@ class Asked(Protocol):
 class Endpoint:
     """One engine as a gateway sees it."""
 
-    def __init__(self, name: str, engine: Asked, readiness: Readiness, max_concurrency: int) -> None:
+    def __init__(
+        self, name: str, engine: EngineConnection, readiness: Readiness, max_concurrency: int
+    ) -> None:
         self.name = name
         self.engine = engine
         self.readiness = readiness
@@ -55,11 +57,11 @@ class Endpoint:
 
     @property
     def load(self) -> float:
-        """Share of its places that it would have given with one request more."""
+        """Share of its capacity in use with one request more."""
         return (self.inflight + 1) / self.max_concurrency
 
 
-class Places:
+class EndpointPool:
     """All engines of one revision."""
 
     def __init__(self, max_held: int, chance: random.Random) -> None:
@@ -87,9 +89,9 @@ class Places:
         return len(self._waiting)
 
     def add(self, endpoint: Endpoint) -> None:
-        """Give places of one more engine, first to those who wait."""
+        """Add an engine; its capacity goes to waiting requests first."""
         self._endpoints[endpoint.name] = endpoint
-        self.give()
+        self.wake_waiting()
 
     def remove(self, name: str) -> None:
         """Send nothing more to an engine; its connections are closed once it has answered what it has."""
@@ -110,7 +112,7 @@ class Places:
             free = self._chance.sample(free, 2)
         return min(free, key=lambda one: (one.load, self._chance.random()), default=None)
 
-    def take_spare(self) -> Endpoint | None:
+    def acquire_spare(self) -> Endpoint | None:
         """Take a place of a proven engine that is at most half busy while nobody waits, for work that can be left."""
         endpoint = None if self._waiting else self._pick(())
         if endpoint is None or endpoint.load > 0.5 or endpoint.readiness.reason is not None:
@@ -119,15 +121,17 @@ class Places:
         endpoint.num_mirrored += 1
         return endpoint
 
-    def leave_spare(self, endpoint: Endpoint) -> None:
-        """Give back what `take_spare` took."""
+    def release_spare(self, endpoint: Endpoint) -> None:
+        """Give back what `acquire_spare` took."""
         endpoint.num_mirrored -= 1
-        self.leave(endpoint)
+        self.release(endpoint)
 
-    async def enter(self, ticket: Ticket, hold_s: float, tried: Collection[Endpoint] = ()) -> Endpoint:
+    async def acquire(
+        self, cancellation: Cancellation, hold_s: float, tried: Collection[Endpoint] = ()
+    ) -> Endpoint:
         """Take a place in an engine that was not tried yet, waiting up to ``hold_s``.
 
-        Raises the `Problem` to answer with: 429 where engines are busy, 503 where there is none.
+        Raises the `ApiProblem` to answer with: 429 where engines are busy, 503 where there is none.
         """
         endpoint = None if self._waiting else self._pick(tried)
         if endpoint is not None:
@@ -137,13 +141,13 @@ class Places:
             raise no_engine("no other engine can be asked")
         if len(self._waiting) >= self._max_held:
             raise busy(f"{self.inflight} requests run and {self.held} wait, try again")
-        return await self._wait(ticket, hold_s, tried)
+        return await self._wait(cancellation, hold_s, tried)
 
-    async def _wait(self, ticket: Ticket, hold_s: float, tried: Collection[Endpoint]) -> Endpoint:
+    async def _wait(self, cancellation: Cancellation, hold_s: float, tried: Collection[Endpoint]) -> Endpoint:
         place: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
         entry = (place, tried)
         self._waiting.append(entry)
-        ticket.on_cancel(place.cancel)
+        cancellation.on_cancel(place.cancel)
         mine = False
         try:
             async with asyncio.timeout(hold_s):
@@ -164,17 +168,17 @@ class Places:
         if entry in self._waiting:
             self._waiting.remove(entry)
         elif place.done() and not place.cancelled() and place.exception() is None:
-            self.leave(place.result())
+            self.release(place.result())
 
-    def leave(self, endpoint: Endpoint) -> None:
+    def release(self, endpoint: Endpoint) -> None:
         """Give a place back, to the next who waits."""
         endpoint.inflight -= 1
         if endpoint in self._leaving:
             self._let_go(endpoint)
-        self.give()
+        self.wake_waiting()
 
-    def give(self) -> None:
-        """Give free places to those who wait, in their order."""
+    def wake_waiting(self) -> None:
+        """Hand free capacity to waiting requests, in their order."""
         for entry in list(self._waiting):
             place, tried = entry
             endpoint = None if place.done() else self._pick(tried)
@@ -183,7 +187,7 @@ class Places:
                 self._waiting.remove(entry)
                 place.set_result(endpoint)
 
-    def dissolve(self) -> None:
+    def retire(self) -> None:
         """Remove all engines and turn away who waits: the revision is no longer served."""
         for name in list(self._endpoints):
             self.remove(name)

@@ -1,4 +1,4 @@
-"""One HTTP exchange in bare ASGI: reading a bounded body, noticing that the asker left, writing the answer.
+"""One HTTP exchange in bare ASGI: reading a bounded body, noticing that the client disconnected, writing the answer.
 
 Bare, because the response classes of the framework notice a disconnect only at their next write. Owns no
 meaning of what is read and written.
@@ -11,11 +11,11 @@ from collections.abc import Mapping
 
 from starlette.types import Receive, Scope, Send
 
-from daybreak_serve.gateway.http.problems import Problem
-from daybreak_serve.gateway.http.tickets import Ticket
+from daybreak_serve.gateway.http.cancellation import Cancellation
+from daybreak_serve.gateway.http.problems import ApiProblem
 
 
-class ClientLeft(Exception):  # noqa: N818 - not an error
+class ClientDisconnected(Exception):  # noqa: N818 - not an error
     """The connection was closed before the request was whole."""
 
 
@@ -26,7 +26,7 @@ def header(scope: Scope, name: bytes) -> str | None:
 
 
 async def read_body(receive: Receive, scope: Scope, limit_bytes: int) -> bytes:
-    """Return the whole body; one above the limit is a `Problem` as soon as that is known."""
+    """Return the whole body; one above the limit is a `ApiProblem` as soon as that is known."""
     announced = header(scope, b"content-length")
     if announced is not None and announced.isdigit() and int(announced) > limit_bytes:
         raise _too_large(limit_bytes)
@@ -34,7 +34,7 @@ async def read_body(receive: Receive, scope: Scope, limit_bytes: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ClientLeft
+            raise ClientDisconnected
         body += message.get("body", b"")
         if len(body) > limit_bytes:
             raise _too_large(limit_bytes)
@@ -42,18 +42,18 @@ async def read_body(receive: Receive, scope: Scope, limit_bytes: int) -> bytes:
             return bytes(body)
 
 
-def _too_large(limit_bytes: int) -> Problem:
-    return Problem(413, f"the body must have at most {limit_bytes} bytes", code="body_too_large")
+def _too_large(limit_bytes: int) -> ApiProblem:
+    return ApiProblem(413, f"the body must have at most {limit_bytes} bytes", code="body_too_large")
 
 
-async def watch(receive: Receive, ticket: Ticket) -> None:
-    """Give the ticket up when the asker leaves. Cancelled at the end of the exchange."""
+async def cancel_on_disconnect(receive: Receive, cancellation: Cancellation) -> None:
+    """Cancel the request when the client disconnects. This task is cancelled at the end of the exchange."""
     while (await receive())["type"] != "http.disconnect":
         pass
-    ticket.cancel("disconnected")
+    cancellation.cancel("disconnected")
 
 
-class Answer:
+class ResponseWriter:
     """The response of one exchange; remembers whether its head has been sent."""
 
     def __init__(self, send: Send) -> None:
@@ -82,7 +82,7 @@ class Answer:
         await self.start(status, b"application/json", {**headers, **length})
         await self.write(body, more=False)
 
-    async def problem(self, problem: Problem) -> None:
+    async def problem(self, problem: ApiProblem) -> None:
         """Send a problem as the answer."""
         await self.whole(problem.status, problem.body(), problem.headers)
 

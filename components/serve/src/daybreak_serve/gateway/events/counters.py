@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from daybreak_contracts.metrics_snapshot import LATENCY_BOUNDS_MS, GatewaySnapshot, ModelCounters
-from daybreak_serve.gateway.events.journal import RETAINED_AFTER_S, Event, Record, characters_of
+from daybreak_serve.gateway.events.journal import RETAINED_AFTER_S, Record, SuggestionEvent, characters_of
 
 ARRIVAL_WINDOW_S = 60
 QUEUE_WINDOW_S = 15.0
@@ -23,7 +23,7 @@ ACCEPTING = ("accepted", "partiallyAccepted")
 
 
 @dataclass
-class ModelTally:
+class CompletionCounters:
     """One model's counters."""
 
     requests: int = 0
@@ -39,23 +39,23 @@ class ModelTally:
     latency_buckets: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BOUNDS_MS) + 1))
 
 
-class Tallies:
+class GatewayCounters:
     """All counters of one gateway. Clocks are Unix time in seconds."""
 
     def __init__(self, instance: str, clock: Callable[[], float]) -> None:
         self._instance = instance
         self._clock = clock
         self._started = clock()
-        self._models: dict[str, ModelTally] = {}
+        self._models: dict[str, CompletionCounters] = {}
         self._arrivals = 0
         self._by_second: dict[int, int] = {}
         self._waits: deque[tuple[float, float]] = deque(maxlen=MAX_WAITS)
         self._recent: deque[float] = deque(maxlen=NUM_RECENT)
         self.rejected = 0
 
-    def model(self, digest: str) -> ModelTally:
+    def model(self, digest: str) -> CompletionCounters:
         """Return the counters of a model."""
-        return self._models.setdefault(digest, ModelTally())
+        return self._models.setdefault(digest, CompletionCounters())
 
     def arrive(self) -> None:
         """Count a request that came, whatever becomes of it."""
@@ -71,33 +71,33 @@ class Tallies:
 
     def answer(self, digest: str, seconds: float, *, failed: bool) -> None:
         """Count an answered request."""
-        tally = self.model(digest)
-        tally.requests += 1
-        tally.errors += failed
-        tally.seconds += seconds
+        counters = self.model(digest)
+        counters.requests += 1
+        counters.errors += failed
+        counters.seconds += seconds
         self._recent.append(seconds)
-        tally.latency_buckets[bisect.bisect_left(LATENCY_BOUNDS_MS, 1000 * seconds)] += 1
+        counters.latency_buckets[bisect.bisect_left(LATENCY_BOUNDS_MS, 1000 * seconds)] += 1
 
     def shadow(self, digest: str, seconds: float, *, failed: bool) -> None:
         """Count a request that nobody saw the answer of."""
-        tally = self.model(digest)
-        tally.shadow_requests += 1
-        tally.shadow_errors += failed
-        tally.shadow_seconds += seconds
+        counters = self.model(digest)
+        counters.shadow_requests += 1
+        counters.shadow_errors += failed
+        counters.shadow_seconds += seconds
 
-    def event(self, event: Event, record: Record) -> None:
+    def event(self, event: SuggestionEvent, record: Record) -> None:
         """Count what became of a suggestion, for the model that made it.
 
         Accepted in parts and then whole is one acceptance. Retained is what was kept after 30 s, the first look:
         later looks see the same characters again.
         """
-        tally = self.model(record.model_digest)
+        counters = self.model(record.model_digest)
         if event.event == "shown":
-            tally.shown += 1
+            counters.shown += 1
         elif event.event in ACCEPTING:
-            tally.accepted += sum(kind in ACCEPTING for kind, _ in record.seen) == 1
+            counters.accepted += sum(kind in ACCEPTING for kind, _ in record.seen) == 1
         elif event.event == "retained" and event.after_s == RETAINED_AFTER_S[0]:
-            tally.retained_characters += characters_of(event, record)
+            counters.retained_characters += characters_of(event, record)
 
     def snapshot(self, routing_version: int, inflight: Mapping[str, int], held: int) -> GatewaySnapshot:
         """Return all of it."""

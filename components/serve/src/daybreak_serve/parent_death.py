@@ -1,4 +1,4 @@
-"""Become another program that dies with the process that started it: ``python tether.py PID PROGRAM ARGS...``.
+"""Become another program that dies with the process that started it: ``python parent_death.py PID PROGRAM ARGS...``.
 
 Run as a script by path, so that it needs nothing but the standard library. The parent must keep the thread
 that started it alive: Linux ties the signal to that thread (prctl(2), PR_SET_PDEATHSIG).

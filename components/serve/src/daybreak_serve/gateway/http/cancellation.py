@@ -1,6 +1,7 @@
-"""One request's way, and whose earlier request is given up for a newer one.
+"""Cancellation of a request in flight, and of an earlier one when a newer one comes.
 
-A request is given up for two reasons: its asker went away, or asked anew for the same file. Owns no transport.
+A request is cancelled for two reasons: its client disconnected, or sent a newer one for the same file. Owns no
+transport.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ Stage = Literal["queue", "prefill", "decode"]
 CancelReason = Literal["disconnected", "superseded"]
 
 
-class Ticket:
+class Cancellation:
     """One request in flight, from its parsing to its last byte."""
 
     def __init__(self) -> None:
@@ -40,18 +41,18 @@ class Supersession:
     """The latest request of each (user, file). A newer one gives the earlier one up."""
 
     def __init__(self) -> None:
-        self._latest: dict[tuple[str, str], Ticket] = {}
+        self._latest: dict[tuple[str, str], Cancellation] = {}
 
-    def enter(self, user: str | None, file: str | None, ticket: Ticket) -> None:
+    def register(self, user: str | None, file: str | None, cancellation: Cancellation) -> None:
         """Register a request; without user or file nothing can be said and nothing is given up."""
         if user is None or file is None:
             return
         earlier = self._latest.get((user, file))
-        self._latest[user, file] = ticket
+        self._latest[user, file] = cancellation
         if earlier is not None:
             earlier.cancel("superseded")
 
-    def leave(self, user: str | None, file: str | None, ticket: Ticket) -> None:
+    def unregister(self, user: str | None, file: str | None, cancellation: Cancellation) -> None:
         """Forget a request that has ended."""
-        if user is not None and file is not None and self._latest.get((user, file)) is ticket:
+        if user is not None and file is not None and self._latest.get((user, file)) is cancellation:
             del self._latest[user, file]

@@ -15,7 +15,7 @@ GRPC_PORT, HTTP_PORT = 8001, 8080
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedEndpoint:
     """One engine pod."""
 
     name: str
@@ -23,21 +23,21 @@ class Listed:
     address: str
     """Host and port of gRPC."""
     http: str
-    """URL of the card."""
+    """URL of the model metadata."""
     is_open: bool
     """Ready and not about to end."""
 
 
-def as_listed(engine: Listed) -> Listed:
+def as_listed(engine: ListedEndpoint) -> ListedEndpoint:
     """Return how an engine is reached: as its slice says. Where pods have no network of their own it is another way."""
     return engine
 
 
-def engines_of(slices: Iterable[Mapping[str, Any]]) -> dict[str, Listed]:
+def engines_of(slices: Iterable[Mapping[str, Any]]) -> dict[str, ListedEndpoint]:
     """Return the engines of all slices of a Service. A pod that is in two slices for a moment counts as open in
     either.
     """
-    found: dict[str, Listed] = {}
+    found: dict[str, ListedEndpoint] = {}
     for one in slices:
         ports = {str(port.get("name") or ""): port.get("port") for port in one.get("ports") or ()}
         for endpoint in one.get("endpoints") or ():
@@ -47,7 +47,7 @@ def engines_of(slices: Iterable[Mapping[str, Any]]) -> dict[str, Listed]:
     return found
 
 
-def _engines(endpoint: Mapping[str, Any], ports: Mapping[str, int | None]) -> Iterable[Listed]:
+def _engines(endpoint: Mapping[str, Any], ports: Mapping[str, int | None]) -> Iterable[ListedEndpoint]:
     conditions = endpoint.get("conditions") or {}
     is_ready = (
         conditions.get("ready") is not False
@@ -56,7 +56,7 @@ def _engines(endpoint: Mapping[str, Any], ports: Mapping[str, int | None]) -> It
     for address in (endpoint.get("addresses") or ())[:1]:  # further ones are the same pod's
         host = host_in_url(address)
         grpc, http = ports.get("grpc") or GRPC_PORT, ports.get("http") or HTTP_PORT
-        yield Listed(
+        yield ListedEndpoint(
             name=f"{uid}/{host}:{grpc}",
             address=f"{host}:{grpc}",
             http=f"http://{host}:{http}",

@@ -1,6 +1,6 @@
-"""What a gateway must know of a model to ask it: the card that every engine pod shows at ``GET /model``.
+"""What a gateway must know of a model to ask it: the metadata that every engine pod shows at ``GET /model``.
 
-The tokenizer itself lies at ``GET /tokenizer``; the card holds its digest. Owns no HTTP.
+The tokenizer itself lies at ``GET /tokenizer``; the metadata holds its digest. Owns no HTTP.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from daybreak_model.fim import FimOrder
 from daybreak_serve.modelfolder import ModelFolder
 
 
-class ModelCard(BaseModel):
+class ModelMetadata(BaseModel):
     """One engine's model. Unknown fields are ignored: gateways and engines are not updated together."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
@@ -39,10 +39,10 @@ class ModelCard(BaseModel):
         return digest.rpartition(":")[2] in (self.digest.rpartition(":")[2], self.content_digest)
 
 
-def card_of(model: ModelFolder, *, content_digest: str, max_concurrency: int) -> ModelCard:
-    """Return the card of a verified model folder."""
+def metadata_of(model: ModelFolder, *, content_digest: str, max_concurrency: int) -> ModelMetadata:
+    """Return the metadata of a verified model folder."""
     golden = model.golden
-    return ModelCard(
+    return ModelMetadata(
         digest=model.digest,
         content_digest=content_digest,
         context_length=model.context_length,
@@ -55,10 +55,10 @@ def card_of(model: ModelFolder, *, content_digest: str, max_concurrency: int) ->
     )
 
 
-def check_tokenizer(data: bytes, card: ModelCard) -> str:
-    """Return a tokenizer's text; ValueError when it is not the one of the card."""
+def check_tokenizer(data: bytes, metadata: ModelMetadata) -> str:
+    """Return a tokenizer's text; ValueError when it is not the one of the metadata."""
     found = hashlib.sha256(data).hexdigest()
-    if found != card.tokenizer_sha256:
-        raise ValueError(f"the tokenizer's digest is {found}, the card says {card.tokenizer_sha256}")
+    if found != metadata.tokenizer_sha256:
+        raise ValueError(f"the tokenizer's digest is {found}, the metadata says {metadata.tokenizer_sha256}")
     json.loads(data)
     return data.decode()

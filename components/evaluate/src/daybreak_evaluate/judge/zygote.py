@@ -1,7 +1,7 @@
-"""The nursery: a process inside the sandbox that candidates are forked from, with imports done.
+"""The zygote (fork server): a process inside the sandbox that candidates are forked from, with imports done.
 
-Owns birth and death of candidates. Started as a fresh interpreter that never held a test or a data set; obeys the
-yard alone. Orders and reports are JSON datagrams on descriptor 0; pipes travel beside them.
+Owns starting and reaping candidates. Started as a fresh interpreter that never held a test or a data set; obeys the
+supervisor alone. Orders and reports are JSON datagrams on descriptor 0; pipes travel beside them.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from daybreak_evaluate.judge import candidate, kernel
 from daybreak_evaluate.judge.channel import Channel, ChannelClosedError, FrameTooLargeError
 from daybreak_evaluate.judge.plain import NotPlainError
 from daybreak_evaluate.judge.rootfs import readable_places, search_path, use_search_path
-from daybreak_evaluate.judge.sandbox import Plan, confine, enter, filter_for, forget_host, limit
-from daybreak_evaluate.judge.values import Limits
+from daybreak_evaluate.judge.sandbox import SandboxPlan, confine, enter, filter_for, forget_host, limit
+from daybreak_evaluate.judge.values import SandboxLimits
 
 MAX_DATAGRAM = 1 << 16
 FORK_ATTEMPTS = 100
@@ -39,10 +39,10 @@ WARM_MODULES = (
 """What completions import most; imported once here instead of once a candidate."""
 
 
-class Nursery:
-    """The loop of the process: orders in, births and deaths out."""
+class Zygote:
+    """The loop of the process: orders in, started and exited candidates out."""
 
-    def __init__(self, control: socket.socket, plan: Plan, limits: Limits) -> None:
+    def __init__(self, control: socket.socket, plan: SandboxPlan, limits: SandboxLimits) -> None:
         self._control = control
         self._plan = plan
         self._limits = limits
@@ -51,7 +51,7 @@ class Nursery:
         self._ruleset: int | None = None
 
     def run(self) -> None:
-        """Serve until the yard hangs up."""
+        """Serve until the supervisor hangs up."""
         folders = search_path()
         readable_places()  # looked up while the host can be seen
         for name in WARM_MODULES:
@@ -73,7 +73,7 @@ class Nursery:
             ready, _, _ = select.select([self._control.fileno(), wake], [], [])
             if wake in ready:
                 os.read(wake, 4096)
-                self._bury()
+                self._reap()
             if self._control.fileno() in ready and not self._obey():
                 return
 
@@ -89,20 +89,20 @@ class Nursery:
                 os.waitpid(pid, 0)
             return False
         order = json.loads(data)
-        if "fork" in order:
-            self._give_birth(order["fork"], order["slot"], descriptors)
+        if "spawn" in order:
+            self._spawn(order["spawn"], order["slot"], descriptors)
         elif order["kill"] in self._living:
             os.kill(self._living[order["kill"]], signal.SIGKILL)
         return True
 
-    def _give_birth(self, serial: int, slot: int, descriptors: list[int]) -> None:
+    def _spawn(self, serial: int, slot: int, descriptors: list[int]) -> None:
         pid = self._fork()
         if pid == 0:
             self._become_candidate(slot, *descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
         self._living[serial] = pid
-        self._report({"born": serial, "pid": pid})
+        self._report({"started": serial, "pid": pid})
 
     def _fork(self) -> int:
         """Fork; a machine that is out of processes or memory gets five seconds to have some again."""
@@ -134,13 +134,13 @@ class Nursery:
         finally:
             os._exit(1)
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         for serial, pid in list(self._living.items()):
             found, status, usage = os.wait4(pid, os.WNOHANG)
             if found:
                 del self._living[serial]
                 cpu_s = usage.ru_utime + usage.ru_stime
-                self._report({"gone": serial, "status": status, "cpu_s": cpu_s})
+                self._report({"exited": serial, "status": status, "cpu_s": cpu_s})
 
     def _report(self, message: dict[str, Any]) -> None:
         self._control.send(json.dumps(message).encode())
@@ -163,6 +163,6 @@ def main() -> None:
     settings = json.loads(sys.argv[1])
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     settings["plan"]["notes"] = tuple(settings["plan"]["notes"])
-    plan, limits = Plan(**settings["plan"]), Limits(**settings["limits"])
-    Nursery(socket.socket(fileno=0), plan, limits).run()
+    plan, limits = SandboxPlan(**settings["plan"]), SandboxLimits(**settings["limits"])
+    Zygote(socket.socket(fileno=0), plan, limits).run()
     os._exit(0)
