@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daybreak_evaluate.similarity import distance, similarity
+from daybreak_evaluate.similarity import similarity
 
-TEXT = st.text("abcé ", max_size=80)
+TEXT = st.text("abcé ", max_size=80) | st.text(st.characters(codec=None), max_size=12)
 
 
 def textbook(first: str, second: str) -> int:
@@ -21,8 +21,9 @@ def textbook(first: str, second: str) -> int:
 
 
 @given(TEXT, TEXT)
-def test_distance_is_the_textbooks(first: str, second: str) -> None:
-    assert distance(first, second) == textbook(first, second)
+def test_similarity_is_the_textbooks_to_the_last_bit(first: str, second: str) -> None:
+    longer = max(len(first), len(second))
+    assert similarity(first, second) == (1.0 - textbook(first, second) / longer if longer else 1.0)
 
 
 @pytest.mark.parametrize(
