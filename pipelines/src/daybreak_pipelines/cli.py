@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--cores", type=_positive, default=0, help="processes to use (default: all)")
     run.set_defaults(call=_run)
 
-    validate = commands.add_parser("validate", help="check manifests and tell every error at once")
+    validate = commands.add_parser("validate", help="validate manifests and report every error at once")
     validate.add_argument("files", type=Path, nargs="+", metavar="FILE")
     validate.set_defaults(call=_validate)
 
@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     )
     evaluate.set_defaults(call=_evaluate)
 
-    serve = commands.add_parser("serve", help="serve a run's model: Triton and the gateway")
+    serve = commands.add_parser("serve", help="serve a run's model with Triton and the gateway")
     serve.add_argument(
         "run", metavar="RUN", help="a run's output folder, name or manifest, or a model folder"
     )
@@ -59,9 +59,9 @@ def parser() -> argparse.ArgumentParser:
     job.add_argument("--parameters", type=Path, required=True, metavar="FILE.json")
     job.set_defaults(call=_job)
 
-    complete = commands.add_parser("complete", help="ask a served model")
+    complete = commands.add_parser("complete", help="request a completion from a served model")
     complete.add_argument("prompt", help="the code before the cursor; - reads it from standard input")
-    complete.add_argument("--suffix", help="the code behind the cursor")
+    complete.add_argument("--suffix", help="the code after the cursor")
     complete.add_argument("--max-tokens", type=_positive, default=64)
     complete.add_argument("--url", default="http://127.0.0.1:8080")
     complete.set_defaults(call=_complete)

@@ -239,7 +239,7 @@ def test_names_and_subresources(crds: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", crd.KINDS, ids=lambda kind: kind.name)
-def test_each_stays_under_200_kb_and_has_no_anchors(kind: crd.Kind) -> None:
+def test_each_stays_under_200_kb_and_has_no_anchors(kind: crd.ResourceKind) -> None:
     text = crd.crd_yaml(kind)
     assert len(text) < 200_000
     assert not any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text))
@@ -247,7 +247,7 @@ def test_each_stays_under_200_kb_and_has_no_anchors(kind: crd.Kind) -> None:
 
 @pytest.mark.parametrize("kind", crd.KINDS, ids=lambda kind: kind.name)
 def test_editor_schema_takes_the_examples_and_refuses_a_typing_error(
-    kind: crd.Kind, examples: dict[str, Any]
+    kind: crd.ResourceKind, examples: dict[str, Any]
 ) -> None:
     schema = json_schema.editor_schema(kind.model)
     jsonschema.Draft202012Validator.check_schema(schema)

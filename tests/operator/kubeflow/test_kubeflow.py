@@ -28,8 +28,10 @@ from tests.operator.kubeflow.stand_in import ENDED_UNIX, ROOT, BackEnd, Fault, s
 
 RUN_ID = "0b5c1b63-7a4f-4b52-9a3c-6f6a7b8c9d0e-data-1"
 PARAMETERS = {
-    "data": "{}",
-    "tokenizer": "{}",
+    "documents_args": "{}",
+    "xray_args": "{}",
+    "tokenizer_args": "{}",
+    "shards_args": "{}",
     "output": "s3://models/first",
     "results_configmap": "team/first-data-1",
 }

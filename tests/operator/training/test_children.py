@@ -149,7 +149,7 @@ class TestJob:
             *("--parameters", "/etc/daybreak/parameters.json"),
         ]
         text = world.children[("ConfigMap", "first-light-data-1-arguments")]["data"]["parameters.json"]
-        assert json.loads(text)["title"] == "first-light"
+        assert json.loads(json.loads(text)["xray_args"])["title"] == "first-light"
 
 
 class TestExecutors:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import io
 
-from daybreak_pipelines.local.display import Bars, Lines, State, display_for
+from daybreak_pipelines.local.display import Bars, Lines, RunState, display_for
 
 
 def test_a_log_gets_a_line_when_a_step_starts_and_ends_and_one_a_minute() -> None:
     stream = io.StringIO()
     lines = Lines(stream)
-    lines.show(State(0, current="documents", left_s=100))
-    lines.show(State(1, current="documents", activity="reading", share=0.1, left_s=99))
-    lines.show(State(61, current="documents", activity="reading", share=0.5, left_s=50))
-    lines.show(State(90, done={"documents": 90}, current="xray", left_s=10))
-    lines.show(State(91, done={"documents": 90, "xray": 1}, cached=frozenset({"xray"})))
+    lines.show(RunState(0, current="documents", left_s=100))
+    lines.show(RunState(1, current="documents", activity="reading", share=0.1, left_s=99))
+    lines.show(RunState(61, current="documents", activity="reading", share=0.5, left_s=50))
+    lines.show(RunState(90, done={"documents": 90}, current="xray", left_s=10))
+    lines.show(RunState(91, done={"documents": 90, "xray": 1}, cached=frozenset({"xray"})))
     lines.close()
     printed = stream.getvalue().splitlines()
     assert [line.split("] ")[1] for line in printed] == [
@@ -29,7 +29,7 @@ def test_a_log_gets_a_line_when_a_step_starts_and_ends_and_one_a_minute() -> Non
 def test_a_terminal_gets_bars() -> None:
     stream = io.StringIO()
     bars = Bars(stream)
-    bars.show(State(10, done={"documents": 9}, current="xray", activity="counting", share=0.5, left_s=60))
+    bars.show(RunState(10, done={"documents": 9}, current="xray", activity="counting", share=0.5, left_s=60))
     bars.close()
     assert "Whole run" in stream.getvalue()
     assert "counting" in stream.getvalue()

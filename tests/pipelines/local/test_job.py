@@ -28,6 +28,7 @@ from tests.plugins.needs import starts
 NAMELESS = 12345
 """A user id without a name: a namespace may give its pods any."""
 WAIT_S = 300.0
+DATA_ARGS = ("documents_args", "xray_args", "tokenizer_args", "shards_args")
 
 
 @dataclass
@@ -101,8 +102,8 @@ def pod(tmp_path: Path, api: Api, run: TrainingRun) -> Pod:
     }
     spec["tokenizer"] = {"train": {"vocabularySize": 512, "sampleBytes": 4_000_000}}
     small = TrainingRun.model_validate({**run.model_dump(mode="json", by_alias=True), "spec": spec})
-    place = arguments.Place(str(tmp_path / "out"), str(tmp_path / "work"), 2)
-    return Pod(tmp_path, api, arguments.data_parameters(small, place))
+    settings = arguments.RunSettings(str(tmp_path / "out"), str(tmp_path / "work"), 2)
+    return Pod(tmp_path, api, arguments.data_parameters(small, settings))
 
 
 @pytest.mark.slow
@@ -141,9 +142,9 @@ def test_a_job_is_killed_stopped_and_goes_on(pod: Pod) -> None:
 
 @pytest.mark.slow
 def test_a_step_that_fails_gives_its_code_and_its_words(pod: Pod) -> None:
-    data = json.loads(pod.parameters["data"])
-    data["sources"][0]["directory"]["path"] = "/nowhere"
-    pod.parameters["data"] = json.dumps(data)
+    given = json.loads(pod.parameters["documents_args"])
+    given["data"]["sources"][0]["directory"]["path"] = "/nowhere"
+    pod.parameters["documents_args"] = json.dumps(given)
     assert pod.start().wait(WAIT_S) == 2, pod.log()
     assert "/nowhere" in pod.held("documents.json")["error"]["message"]
     assert pod.log().splitlines()[-1].endswith(pod.held("documents.json")["error"]["message"])
@@ -163,9 +164,13 @@ def inside(api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
         pytest.param("{", "is no JSON file", id="no-json"),
         pytest.param("[]", "must hold an object, holds list", id="no-object"),
         pytest.param('{"typo": 1}', "unknown: typo", id="an-unknown-parameter"),
-        pytest.param("{}", "missing: data, output, tokenizer", id="missing-parameters"),
         pytest.param(
-            '{"data": "", "tokenizer": "", "output": "o", "work_dir": "/proc/work"}',
+            "{}",
+            "missing: documents_args, output, shards_args, tokenizer_args, xray_args",
+            id="missing-parameters",
+        ),
+        pytest.param(
+            json.dumps({**dict.fromkeys(DATA_ARGS, "{}"), "output": "o", "work_dir": "/proc/work"}),
             "work_dir /proc/work: cannot be written",
             id="nowhere-to-work",
         ),

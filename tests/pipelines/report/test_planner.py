@@ -7,7 +7,7 @@ import pytest
 from daybreak_contracts import model_sizes
 from daybreak_pipelines.report import planner
 
-SMALL = planner.Shape("125m", parameters=124_000_000, layers=12, width=768)
+SMALL = planner.PlannedModel("125m", parameters=124_000_000, layers=12, width=768)
 
 
 def test_flops_a_token_follow_the_stated_convention() -> None:
@@ -24,7 +24,7 @@ def test_a_small_model_takes_what_llm_c_took() -> None:
 
 def test_more_parameters_need_more_of_everything() -> None:
     small = planner.need(SMALL, 2048, 3.5)
-    large = planner.need(planner.Shape("1b", 1_060_000_000, 22, 2048), 2048, 3.5)
+    large = planner.need(planner.PlannedModel("1b", 1_060_000_000, 22, 2048), 2048, 3.5)
     assert large.tokens > small.tokens
     assert large.code_bytes > small.code_bytes
     assert large.one_gpu_s > small.one_gpu_s

@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from daybreak_contracts import names
 from daybreak_contracts.resources import TrainingRun
 from daybreak_contracts.steps import StepResult, TrainArgs
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a run happens: the output URI, a local scratch folder, the number of processes (0 = all cores)."""
+class RunSettings:
+    """Where and how a run happens: output URI, local scratch folder, number of processes (0 = all cores)."""
 
     output: str
     work_dir: str
@@ -28,26 +30,23 @@ class Place:
     """On Kubeflow: Secret with credentials for object storage (``names.STORAGE_SECRET_KEYS``)."""
 
 
-def data_parameters(run: TrainingRun, place: Place) -> dict[str, Any]:
+def data_parameters(run: TrainingRun, settings: RunSettings) -> dict[str, Any]:
     """Return the parameters of the data pipeline."""
     spec = run.spec
+    each = {"seed": spec.seed, "cores": settings.cores}
+    executors = spec.data.executors.count
     return {
-        "data": _json(spec.data),
-        "tokenizer": _json(spec.tokenizer),
-        "output": place.output,
-        "work_dir": place.work_dir,
-        "title": run.metadata.name,
-        "tracking": _json(spec.tracking),
-        "context_length": spec.training.context_length,
-        "seed": spec.seed,
-        "cores": place.cores,
-        "executors": spec.data.executors.count,
-        "results_configmap": place.results_configmap,
-        "storage_secret": place.storage_secret or names.NO_SECRET,
+        "documents_args": _json(data=spec.data, **each),
+        "xray_args": _json(
+            title=run.metadata.name, tracking=spec.tracking, cores=settings.cores, executors=executors
+        ),
+        "tokenizer_args": _json(tokenizer=spec.tokenizer, **each),
+        "shards_args": _json(context_length=spec.training.context_length, executors=executors, **each),
+        **_shared(settings),
     }
 
 
-def train_args(run: TrainingRun, place: Place, results: Mapping[str, StepResult]) -> TrainArgs:
+def train_args(run: TrainingRun, settings: RunSettings, results: Mapping[str, StepResult]) -> TrainArgs:
     """Return the arguments of training, from what the data pipeline made.
 
     A deadline is a limit on training time.
@@ -55,10 +54,10 @@ def train_args(run: TrainingRun, place: Place, results: Mapping[str, StepResult]
     spec = run.spec
     deadline = spec.training.deadline_seconds
     return TrainArgs(
-        output=place.output,
-        work_dir=place.work_dir,
+        output=settings.output,
+        work_dir=settings.work_dir,
         seed=spec.seed,
-        cores=place.cores,
+        cores=settings.cores,
         shards=results[names.STEP_SHARDS].uri,
         tokenizer=results[names.STEP_TOKENIZER].uri,
         model=spec.model,
@@ -69,25 +68,34 @@ def train_args(run: TrainingRun, place: Place, results: Mapping[str, StepResult]
     )
 
 
-def model_parameters(run: TrainingRun, place: Place, results: Mapping[str, StepResult]) -> dict[str, Any]:
+def model_parameters(
+    run: TrainingRun, settings: RunSettings, results: Mapping[str, StepResult]
+) -> dict[str, Any]:
     """Return the parameters of the model pipeline, from what training made."""
     spec = run.spec
     trained = results[names.STEP_TRAIN]
     return {
+        "export_args": _json(),
+        "evaluate_args": _json(
+            suites=spec.evaluation.suites, gates=spec.evaluation.gates, seed=spec.seed, cores=settings.cores
+        ),
         "trained": trained.uri,
         "trained_digest": trained.digest,
-        "tokenizer": results[names.STEP_TOKENIZER].uri,
+        "tokenizer_uri": results[names.STEP_TOKENIZER].uri,
         "shards": results[names.STEP_SHARDS].uri,
-        "suites": json.dumps([suite.model_dump(mode="json") for suite in spec.evaluation.suites]),
-        "gates": json.dumps([gate.model_dump(mode="json") for gate in spec.evaluation.gates]),
-        "output": place.output,
-        "work_dir": place.work_dir,
-        "seed": spec.seed,
-        "cores": place.cores,
-        "results_configmap": place.results_configmap,
-        "storage_secret": place.storage_secret or names.NO_SECRET,
+        **_shared(settings),
     }
 
 
-def _json(part: Any) -> str:
-    return json.dumps(part.model_dump(mode="json"), sort_keys=True)
+def _shared(settings: RunSettings) -> dict[str, Any]:
+    return {
+        "output": settings.output,
+        "work_dir": settings.work_dir,
+        "results_configmap": settings.results_configmap,
+        "storage_secret": settings.storage_secret or names.NO_SECRET,
+    }
+
+
+def _json(**values: Any) -> str:
+    """Return fields of a step's ``Args`` as JSON; what earlier steps make is added when the step runs."""
+    return json.dumps(to_jsonable_python(values, by_alias=False), sort_keys=True)

@@ -3,9 +3,9 @@
 DaybreakError
 ├── UserError            exit 2   manifest, input or command is wrong; the message names the remedy
 │   └── ArtifactError    exit 2   an artifact is torn or was changed after its commit
-└── TransientError       exit 75  the world is (network, quota, full queue); the same call may succeed later
+└── TransientError       exit 75  temporary infrastructure failure (network, quota, full queue): retry later
 
-Anything else is a bug of ours: it rises with its traceback (exit 1).
+Raise ``UserError`` for anything the user can fix. Anything else is a bug: it propagates with its traceback (exit 1).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ArtifactError(UserError):
 
 
 class TransientError(DaybreakError):
-    """Try again later; nothing was half-written."""
+    """Temporary infrastructure failure: retry later; nothing was half-written."""
 
     exit_code = EXIT_TRANSIENT
 

@@ -30,104 +30,64 @@ def _in_pods(tasks: Mapping[str, dsl.PipelineTask], storage_secret: Any) -> None
 
 @dsl.pipeline(name=DATA_PIPELINE, description="Raw source code to an x-ray, a tokenizer and token shards.")
 def data_pipeline(
-    data: str,
-    tokenizer: str,
+    documents_args: str,
+    xray_args: str,
+    tokenizer_args: str,
+    shards_args: str,
     output: str,
     work_dir: str = names.WORK_DIR,
-    title: str = "x-ray",
-    tracking: str = "{}",
-    context_length: int = 2048,
-    seed: int = 0,
-    cores: int = 0,
-    executors: int = 0,
     results_configmap: str = "",
     storage_secret: str = names.NO_SECRET,
 ) -> None:
     """Run documents, then x-ray and tokenizer, then shards."""
-    made = components.documents(
-        data=data,
-        output=output,
-        work_dir=work_dir,
-        seed=seed,
-        cores=cores,
-        results_configmap=results_configmap,
-    )
-    look = components.xray(
-        documents=made.outputs["uri"],
-        documents_digest=made.outputs["digest"],
-        output=output,
-        work_dir=work_dir,
-        title=title,
-        tracking=tracking,
-        cores=cores,
-        executors=executors,
-        results_configmap=results_configmap,
-    )
-    words = components.tokenizer(
-        documents=made.outputs["uri"],
-        documents_digest=made.outputs["digest"],
-        output=output,
-        work_dir=work_dir,
-        tokenizer=tokenizer,
-        seed=seed,
-        cores=cores,
-        results_configmap=results_configmap,
-    )
-    pieces = components.shards(
-        documents=made.outputs["uri"],
-        documents_digest=made.outputs["digest"],
-        tokenizer=words.outputs["uri"],
-        tokenizer_digest=words.outputs["digest"],
-        output=output,
-        work_dir=work_dir,
-        context_length=context_length,
-        seed=seed,
-        cores=cores,
-        executors=executors,
-        results_configmap=results_configmap,
+    place = {"output": output, "work_dir": work_dir, "results_configmap": results_configmap}
+    documents = components.documents(arguments=documents_args, **place)
+    cleaned = {"documents": documents.outputs["uri"], "documents_digest": documents.outputs["digest"]}
+    xray = components.xray(arguments=xray_args, **cleaned, **place)
+    tokenizer = components.tokenizer(arguments=tokenizer_args, **cleaned, **place)
+    shards = components.shards(
+        arguments=shards_args,
+        tokenizer_uri=tokenizer.outputs["uri"],
+        tokenizer_digest=tokenizer.outputs["digest"],
+        **cleaned,
+        **place,
     )
     _in_pods(
-        {"Clean documents": made, "X-ray": look, "Tokenizer": words, "Token shards": pieces}, storage_secret
+        {"Clean documents": documents, "X-ray": xray, "Tokenizer": tokenizer, "Token shards": shards},
+        storage_secret,
     )
 
 
 @dsl.pipeline(name=MODEL_PIPELINE, description="A trained checkpoint to a model folder and its scores.")
 def model_pipeline(
+    export_args: str,
+    evaluate_args: str,
     trained: str,
     trained_digest: str,
-    tokenizer: str,
+    tokenizer_uri: str,
     shards: str,
-    suites: str,
     output: str,
-    gates: str = "[]",
     work_dir: str = names.WORK_DIR,
-    seed: int = 0,
-    cores: int = 0,
     results_configmap: str = "",
     storage_secret: str = names.NO_SECRET,
 ) -> None:
     """Run export, then evaluate."""
-    folder = components.export(
+    place = {"output": output, "work_dir": work_dir, "results_configmap": results_configmap}
+    export = components.export(
+        arguments=export_args,
         trained=trained,
         trained_digest=trained_digest,
-        tokenizer=tokenizer,
-        output=output,
-        work_dir=work_dir,
-        results_configmap=results_configmap,
+        tokenizer_uri=tokenizer_uri,
+        **place,
     )
-    scores = components.evaluate(
-        model=folder.outputs["uri"],
-        model_digest=folder.outputs["digest"],
+    evaluate = components.evaluate(
+        arguments=evaluate_args,
+        model=export.outputs["uri"],
+        model_digest=export.outputs["digest"],
         shards=shards,
-        suites=suites,
-        gates=gates,
-        output=output,
-        work_dir=work_dir,
-        seed=seed,
-        cores=cores,
-        results_configmap=results_configmap,
+        **place,
     )
-    _in_pods({"Export": folder, "Evaluate": scores}, storage_secret)
+    _in_pods({"Export": export, "Evaluate": evaluate}, storage_secret)
 
 
 PIPELINES = {DATA_PIPELINE: data_pipeline, MODEL_PIPELINE: model_pipeline}

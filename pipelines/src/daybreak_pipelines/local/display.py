@@ -19,7 +19,7 @@ LINE_INTERVAL_S = 60.0
 
 
 @dataclass(frozen=True)
-class State:
+class RunState:
     """Everything there is to show."""
 
     now_s: float
@@ -37,7 +37,7 @@ class State:
 class Display(Protocol):
     """Shows states; ``close`` leaves the screen as the last one."""
 
-    def show(self, state: State) -> None:
+    def show(self, state: RunState) -> None:
         """Show a state."""
 
     def close(self) -> None:
@@ -62,7 +62,7 @@ class Bars:
         self._total = self._progress.add_task("Whole run", total=1.0, mark=" ", note="")
         self._progress.start()
 
-    def show(self, state: State) -> None:
+    def show(self, state: RunState) -> None:
         """Redraw."""
         for step, task in self._tasks.items():
             mark, completed, note = _bar(step, state)
@@ -76,7 +76,7 @@ class Bars:
         self._progress.stop()
 
 
-def _bar(step: str, state: State) -> tuple[str, float, str]:
+def _bar(step: str, state: RunState) -> tuple[str, float, str]:
     if step in state.done:
         note = "nothing changed" if step in state.cached else estimate.in_words(state.done[step])
         return "✓", 1.0, note
@@ -94,7 +94,7 @@ class Lines:
         self._current: str | None = None
         self._last_s = 0.0
 
-    def show(self, state: State) -> None:
+    def show(self, state: RunState) -> None:
         """Print what is new."""
         for step, seconds in state.done.items():
             if step not in self._told:
@@ -111,7 +111,7 @@ class Lines:
     def close(self) -> None:
         """Nothing to leave."""
 
-    def _print(self, state: State, text: str) -> None:
+    def _print(self, state: RunState, text: str) -> None:
         self._last_s = state.now_s
         number = len(self._told) + (0 if state.current is None else 1)
         self._stream.write(

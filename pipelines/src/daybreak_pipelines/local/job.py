@@ -51,7 +51,7 @@ def run_job(pipeline: str, parameters: Path, environment: Mapping[str, str], str
             return errors.EXIT_TRANSIENT
 
 
-def _job(pipeline: str, parameters: Path, environment: Mapping[str, str], stream: TextIO) -> Job:
+def _job(pipeline: str, parameters: Path, environment: Mapping[str, str], stream: TextIO) -> PipelineJob:
     try:
         values = _read(pipeline, parameters)
         work = Path(values.get("work_dir") or names.WORK_DIR).absolute()
@@ -59,7 +59,7 @@ def _job(pipeline: str, parameters: Path, environment: Mapping[str, str], stream
     except UserError as error:
         _told(Failure(plan.PIPELINE_STEPS[pipeline][0], error), environment)
         raise
-    return Job(pipeline, parameters, folders, stream)
+    return PipelineJob(pipeline, parameters, folders, stream)
 
 
 def _read(pipeline: str, file: Path) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def environment_in(folders: Folders, environment: Mapping[str, str]) -> dict[str
 
 
 @dataclass
-class Job:
+class PipelineJob:
     """One pipeline under way."""
 
     pipeline: str

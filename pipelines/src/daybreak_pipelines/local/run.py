@@ -21,7 +21,7 @@ from daybreak_pipelines.local import record
 from daybreak_pipelines.local.display import display_for
 from daybreak_pipelines.local.runner import Runner, exclusive
 from daybreak_pipelines.report import page as report
-from daybreak_pipelines.report.planner import Need, Shape, need
+from daybreak_pipelines.report.planner import Need, PlannedModel, need
 
 REPORT = "report.html"
 PROMPTS: Mapping[Language, tuple[tuple[str, str], ...]] = {
@@ -45,10 +45,10 @@ def run_manifest(manifest: Path, cores: int) -> int:
     run = load_run(manifest)
     if run.spec.suspend:
         raise UserError(f"{manifest}: spec.suspend is true, set it to false to run")
-    place = _place(run, cores)
+    settings = _settings(run, cores)
     signal.signal(signal.SIGTERM, _interrupt)
-    with exclusive(Path(place.work_dir)):
-        runner = Runner(run, place, display_for(sys.stderr), os.environ)
+    with exclusive(Path(settings.work_dir)):
+        runner = Runner(run, settings, display_for(sys.stderr), os.environ)
         try:
             runner.make_model()
             completions = _smoke(runner)
@@ -63,12 +63,12 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt(signal.Signals(number).name)
 
 
-def _place(run: TrainingRun, cores: int) -> arguments.Place:
+def _settings(run: TrainingRun, cores: int) -> arguments.RunSettings:
     output = run.spec.output.uri
     if storage.is_remote(output):
-        return arguments.Place(output, str(Path(".daybreak", run.metadata.name).absolute()), cores)
+        return arguments.RunSettings(output, str(Path(".daybreak", run.metadata.name).absolute()), cores)
     folder = storage.local_path(output).absolute()
-    return arguments.Place(str(folder), str(folder / ".work"), cores)
+    return arguments.RunSettings(str(folder), str(folder / ".work"), cores)
 
 
 def _smoke(runner: Runner) -> list[report.Completion]:
@@ -81,7 +81,7 @@ def _smoke(runner: Runner) -> list[report.Completion]:
     found = []
     with runner.step(plan.STEP_SERVE, "starting Triton and the gateway"):
         model = runner.results[names.STEP_EXPORT].uri
-        with serving.serve(model, work_dir=Path(runner.place.work_dir) / "serve", port=0) as served:
+        with serving.serve(model, work_dir=Path(runner.settings.work_dir) / "serve", port=0) as served:
             for prompt, suffix in _prompts(runner.run):
                 began = time.monotonic()
                 answer = client.complete(served.url, prompt=prompt, suffix=suffix or None, max_tokens=32)
@@ -103,14 +103,14 @@ def _conclude(runner: Runner, completions: list[report.Completion]) -> int:
     """Write the report and the record, tell the person what there is, return the exit code."""
     evaluated = cast(steps.EvaluateResult, runner.results[names.STEP_EVALUATE])
     page = report.build(_values(runner, completions))
-    location = storage.join(runner.place.output, REPORT)
+    location = storage.join(runner.settings.output, REPORT)
     storage.write_bytes(location, page.encode())
     exported = runner.results[names.STEP_EXPORT]
     published = None
     if not evaluated.failed_gates:
         published = record.PublishedModel(uri=exported.uri, digest=exported.digest)
     record.write(
-        runner.place.output,
+        runner.settings.output,
         record.RunRecord(
             name=runner.run.metadata.name,
             model=published,
@@ -165,7 +165,9 @@ def _needs(tokenizer: steps.TokenizerResult) -> list[Need]:
     for size in ("125m", "350m", "1b", "3b"):
         shape = SIZES[size]
         parameters = num_parameters(shape, vocabulary_size=32768)
-        needs.append(need(Shape(size, parameters, shape.layers, shape.hidden_size), 2048, bytes_per_token))
+        needs.append(
+            need(PlannedModel(size, parameters, shape.layers, shape.hidden_size), 2048, bytes_per_token)
+        )
     return needs
 
 
@@ -177,5 +179,5 @@ def _links(runner: Runner) -> dict[str, str]:
         "scores and samples": storage.join(runner.results[names.STEP_EVALUATE].uri, "scores.html"),
         "model folder": runner.results[names.STEP_EXPORT].uri,
     }
-    prefix = runner.place.output.rstrip("/") + "/"
+    prefix = runner.settings.output.rstrip("/") + "/"
     return {title: uri.removeprefix(prefix) for title, uri in pages.items()}

@@ -26,7 +26,7 @@ from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE
 from daybreak_contracts.resources import TrainingRun
 from daybreak_pipelines import estimate, plan
 from daybreak_pipelines.local import processes
-from daybreak_pipelines.local.display import Display, State
+from daybreak_pipelines.local.display import Display, RunState
 
 POLL_S = 0.2
 MEMORY_POLL_S = 1.0
@@ -37,7 +37,7 @@ class Runner:
     """One run of one manifest. ``results``, ``seconds`` and ``peak_bytes`` fill up as steps end."""
 
     run: TrainingRun
-    place: arguments.Place
+    settings: arguments.RunSettings
     display: Display
     environment: Mapping[str, str]
     clock: Callable[[], float] = time.monotonic
@@ -51,7 +51,7 @@ class Runner:
         self._step_began = self._began
         self._memory_seen = float("-inf")
         self._current = ""
-        self._work = Path(self.place.work_dir)
+        self._work = Path(self.settings.work_dir)
         self._results_folder = self._work / "results"
         self._progress_file = self._work / "progress.json"
         self._timings_file = self._work / "timings.json"
@@ -63,9 +63,9 @@ class Runner:
         """Run every step up to the scores; ``results`` then holds each step's Result."""
         shutil.rmtree(self._results_folder, ignore_errors=True)
         self._results_folder.mkdir(parents=True)
-        self._pipeline(DATA_PIPELINE, arguments.data_parameters(self.run, self.place))
+        self._pipeline(DATA_PIPELINE, arguments.data_parameters(self.run, self.settings))
         self._train()
-        self._pipeline(MODEL_PIPELINE, arguments.model_parameters(self.run, self.place, self.results))
+        self._pipeline(MODEL_PIPELINE, arguments.model_parameters(self.run, self.settings, self.results))
 
     @contextlib.contextmanager
     def step(self, name: str, activity: str) -> Iterator[None]:
@@ -91,7 +91,7 @@ class Runner:
         self._child(name, command, plan.PIPELINE_STEPS[name])
 
     def _train(self) -> None:
-        args = arguments.train_args(self.run, self.place, self.results)
+        args = arguments.train_args(self.run, self.settings, self.results)
         file = self._work / "train-args.json"
         storage.write_json(str(file), args.model_dump(mode="json"))
         result = self._results_folder / f"{names.STEP_TRAIN}.json"
@@ -165,7 +165,7 @@ class Runner:
         )
         cached = frozenset(step for step in self.seconds if self._cached(step))
         self.display.show(
-            State(now - self._began, dict(self.seconds), cached, current, activity, share, left)
+            RunState(now - self._began, dict(self.seconds), cached, current, activity, share, left)
         )
 
     def _ended(self, step: str, seconds: float) -> None:

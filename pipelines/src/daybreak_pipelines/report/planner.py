@@ -16,7 +16,7 @@ TOKENS_PER_PARAMETER = 20
 
 
 @dataclass(frozen=True)
-class Shape:
+class PlannedModel:
     """What the arithmetic needs of a model: parameters, layers, width."""
 
     size: str
@@ -36,7 +36,7 @@ class Need:
     eight_gpus_s: float
 
 
-def need(shape: Shape, context_length: int, bytes_per_token: float) -> Need:
+def need(shape: PlannedModel, context_length: int, bytes_per_token: float) -> Need:
     """Return what training one size takes; eight GPUs are taken to lose 5 % to communication."""
     tokens = float(TOKENS_PER_PARAMETER * shape.parameters)
     flops = flops_per_token(shape.parameters, shape.layers, shape.width, context_length)

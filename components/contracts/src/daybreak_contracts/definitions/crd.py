@@ -47,7 +47,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Kind:
+class ResourceKind:
     """What a CRD says beyond its schema."""
 
     model: type[Resource]
@@ -68,7 +68,7 @@ class Kind:
 
 
 AGE = Column("Age", ".metadata.creationTimestamp", "date")
-RUN = Kind(
+RUN = ResourceKind(
     model=TrainingRun,
     plural="trainingruns",
     short="tr",
@@ -83,7 +83,7 @@ RUN = Kind(
         AGE,
     ),
 )
-DEPLOYMENT = Kind(
+DEPLOYMENT = ResourceKind(
     model=ModelDeployment,
     plural="modeldeployments",
     short="md",
@@ -110,7 +110,7 @@ DEPLOYMENT = Kind(
 KINDS = (RUN, DEPLOYMENT)
 
 
-def crd(kind: Kind) -> dict[str, Any]:
+def crd(kind: ResourceKind) -> dict[str, Any]:
     """Return the CustomResourceDefinition of a kind."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -141,7 +141,7 @@ def crd(kind: Kind) -> dict[str, Any]:
     }
 
 
-def crd_yaml(kind: Kind) -> str:
+def crd_yaml(kind: ResourceKind) -> str:
     """Return the CRD as YAML text, the same for the same models."""
     header = "# Generated from daybreak_contracts.resources by `make generate`; change the models, not this file.\n"
     return header + yaml.dump(crd(kind), Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
@@ -154,7 +154,7 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def _schema_of(kind: Kind) -> dict[str, Any]:
+def _schema_of(kind: ResourceKind) -> dict[str, Any]:
     """Return the schema of a kind. What the scale subresource reads must be a number or absent, never null."""
     schema = root_schema(kind.model)
     for path in kind.subresources.get("scale", {}).values():

@@ -26,7 +26,7 @@ fields are refused.
 
 
 @dataclass(frozen=True)
-class Row:
+class FieldRow:
     """One field of a kind."""
 
     path: str
@@ -51,13 +51,13 @@ def reference_page() -> str:
     return "\n".join(sections)
 
 
-def rows_of(schema: dict[str, Any], path: str) -> Iterator[Row]:
+def rows_of(schema: dict[str, Any], path: str) -> Iterator[FieldRow]:
     """Yield each field below a schema node, depth first in the order of the models."""
     required = schema.get("required", [])
     for name, node in schema.get("properties", {}).items():
         here = f"{path}.{name}"
         default = "required" if name in required else _json(node["default"]) if "default" in node else ""
-        yield Row(here, _type(node), default, _bounds(node), node.get("description", ""))
+        yield FieldRow(here, _type(node), default, _bounds(node), node.get("description", ""))
         if node["type"] == "array":
             yield from rows_of(node["items"], f"{here}[]")
         else:
@@ -106,7 +106,7 @@ def _messages(schema: dict[str, Any], path: str) -> Iterator[tuple[str, str]]:
         yield from _messages(schema["items"], f"{path}[]")
 
 
-def _table(rows: list[Row]) -> str:
+def _table(rows: list[FieldRow]) -> str:
     lines = ["| field | type | default | bounds | what |", "|---|---|---|---|---|"]
     for row in rows:
         default = row.default if row.default in ("", "required") else f"`{row.default}`"

@@ -25,7 +25,7 @@ LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
-class Place:
+class TextPosition:
     """Line and column, both from 1."""
 
     line: int
@@ -33,27 +33,27 @@ class Place:
 
 
 @dataclass
-class Document:
+class YamlDocument:
     """One object of a file."""
 
     value: Any
-    places: dict[Location, Place] = field(default_factory=dict)
+    places: dict[Location, TextPosition] = field(default_factory=dict)
 
-    def place(self, location: Location) -> Place:
+    def place(self, location: Location) -> TextPosition:
         """Return where a location is written, or the nearest one above it that is."""
         while location and location not in self.places:
             location = location[:-1]
-        return self.places.get(location, Place(0, 0))
+        return self.places.get(location, TextPosition(0, 0))
 
 
-def read_documents(data: bytes, file: str) -> tuple[list[Document], list[Problem]]:
+def read_documents(data: bytes, file: str) -> tuple[list[YamlDocument], list[Problem]]:
     """Return the objects of a YAML text and everything wrong with the text. Empty documents are left out."""
     text, problem = _decode(data, file)
     if problem is None:
         problem = _too_deep_or_many(text, file)
     if problem is not None:
         return [], [problem]
-    documents: list[Document] = []
+    documents: list[YamlDocument] = []
     problems: list[Problem] = []
     loader = LOADER(text)
     try:
@@ -62,7 +62,7 @@ def read_documents(data: bytes, file: str) -> tuple[list[Document], list[Problem
             value = reader.convert(loader.get_node(), (), 0)
             problems += reader.problems
             if value is not None:
-                documents.append(Document(value, reader.places))
+                documents.append(YamlDocument(value, reader.places))
     except yaml.YAMLError as error:  # an alias without its anchor is only seen here
         problems.append(_syntax_problem(error, text, file))
     finally:
@@ -111,12 +111,12 @@ def _at_event(event: yaml.Event, file: str, what: str) -> Problem:
 
 
 def _syntax_problem(error: yaml.YAMLError, text: str, file: str) -> Problem:
-    place, what = Place(0, 0), str(error).splitlines()[0]
+    place, what = TextPosition(0, 0), str(error).splitlines()[0]
     remedy = ""
     if isinstance(error, yaml.MarkedYAMLError):
         mark = error.problem_mark or error.context_mark
         if mark is not None:
-            place = Place(mark.line + 1, mark.column + 1)
+            place = TextPosition(mark.line + 1, mark.column + 1)
         what = ": ".join(part for part in (error.context, error.problem) if part)
         if "\\t" in what or "'\t'" in what:
             remedy = "indent with spaces, not tabs"
@@ -127,8 +127,8 @@ def _syntax_problem(error: yaml.YAMLError, text: str, file: str) -> Problem:
     return Problem(file, place.line, place.column, "", f"not valid YAML: {what}", remedy=remedy)
 
 
-def _place_of(text: str, index: int) -> Place:
-    return Place(text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index))
+def _place_of(text: str, index: int) -> TextPosition:
+    return TextPosition(text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index))
 
 
 class _Reader:
@@ -139,7 +139,7 @@ class _Reader:
         self._constructor = constructor
         self._count = 0
         self.problems: list[Problem] = []
-        self.places: dict[Location, Place] = {}
+        self.places: dict[Location, TextPosition] = {}
 
     def convert(self, node: yaml.Node, location: Location, depth: int) -> Any:
         """Return the node's value; what is beyond the bounds becomes None and one problem."""
@@ -212,8 +212,8 @@ class _Reader:
         except ValueError:  # thousands of digits, or a tag that its text does not fit
             return str(node.value)
 
-    def _place(self, node: yaml.Node) -> Place:
-        return Place(node.start_mark.line + 1, node.start_mark.column + 1)
+    def _place(self, node: yaml.Node) -> TextPosition:
+        return TextPosition(node.start_mark.line + 1, node.start_mark.column + 1)
 
     def _problem(self, node: yaml.Node, location: Location, message: str, remedy: str = "") -> None:
         place = self._place(node)

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from daybreak_contracts import names
 from daybreak_contracts.errors import EXIT_OK, EXIT_USER, UserError
 from daybreak_contracts.manifests import wording
-from daybreak_contracts.manifests.manifest_text import MAX_BYTES, Document, read_documents
+from daybreak_contracts.manifests.manifest_text import MAX_BYTES, YamlDocument, read_documents
 from daybreak_contracts.manifests.model_tree import broken_rules_below, without_absent
 from daybreak_contracts.manifests.problems import Location, Problem, path_text, render, value_text
 from daybreak_contracts.resources import ModelDeployment, TrainingRun
@@ -108,7 +108,7 @@ def _checked_text(data: bytes, file: str) -> tuple[list[Resource], list[Problem]
 class _Checker:
     """Checks one document."""
 
-    def __init__(self, document: Document, file: str) -> None:
+    def __init__(self, document: YamlDocument, file: str) -> None:
         self._document = document
         self._file = file
         self.problems: list[Problem] = []

@@ -24,7 +24,7 @@ PROGRESS_PORT = 8080
 
 def train_arguments(context: RunContext, number: int) -> Object:
     """Return the ConfigMap with the arguments of training."""
-    place = arguments.Place(output=context.run.spec.output.uri, work_dir=names.WORK_DIR)
+    place = arguments.RunSettings(output=context.run.spec.output.uri, work_dir=names.WORK_DIR)
     args = arguments.train_args(context.run, place, step_table.results(context.steps))
     text = json.dumps(args.model_dump(mode="json"), sort_keys=True)
     own = owned.labels(context, names.ROLE_ARGUMENTS, names.STAGE_TRAIN, number)

@@ -236,7 +236,7 @@ def _run_id(context: RunContext, stage: str, number: int) -> str:
 def _parameters(context: RunContext, stage: str, number: int) -> dict[str, Any]:
     """Return the parameters of a stage's pipeline; a Job's pod has the rest in its environment."""
     on_kubeflow = context.backend == "KubeflowPipelines"
-    place = arguments.Place(
+    place = arguments.RunSettings(
         output=context.run.spec.output.uri,
         work_dir=names.WORK_DIR,
         results_configmap=owned.results_configmap(context, stage, number) if on_kubeflow else "",
