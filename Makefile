@@ -19,13 +19,20 @@ run: setup ## Raw code in, a served completion model out (manifests/examples/fir
 	$(UV) run --frozen daybreak run manifests/examples/first-light.yaml
 
 ##@ Develop
+# A file's tests share a process, groups that take long begin first; three, for what waits leaves a core to what computes.
+PYTEST = $(UV) run --frozen pytest --numprocesses=3 --dist=loadgroup --no-loadscope-reorder --durations=10
+
 .PHONY: test-fast
 test-fast: setup ## Tests that need no Java, no cluster, no torchrun and no Triton: a minute
-	$(UV) run --frozen pytest -m fast --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
+	$(PYTEST) -m fast
 
 .PHONY: test
-test: setup ## All tests, with coverage, in two processes
-	$(UV) run --frozen pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder --cov --cov-report=term
+test: setup ## All tests; DAYBREAK_PROFILE=ci plays the random orders in full
+	$(PYTEST)
+
+.PHONY: coverage
+coverage: setup ## All tests, with the coverage of every room
+	$(PYTEST) --cov --cov-report=term
 
 .PHONY: e2e
 e2e: setup ## Tests on a real node: root, containerd, runc, CNI plugins, nftables (tests/cluster/README.md)

@@ -19,6 +19,7 @@ import pytest
 from tests.cluster import binaries, launcher
 from tests.cluster.binaries import NoClusterError
 from tests.cluster.fixtures import MODES, say_at_once
+from tests.plugins.groups import GROUP
 from tests.plugins.needs import needs_of
 
 PACKAGING = ("helm", "promtool", "kubectl")
@@ -41,15 +42,9 @@ def missing_for(item: pytest.Item) -> list[str]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files last that have a test whose programs are missing."""
-    waiting = {item.path for item in items if missing_for(item)}
-    groups = {_group_of(item) for item in items if item.path in waiting}
-    items.sort(key=lambda item: _group_of(item) in groups)
-
-
-def _group_of(item: pytest.Item) -> str:
-    mark = item.get_closest_marker("xdist_group")
-    return str(mark.args[0]) if mark else str(item.path)
+    """Put groups last that have a test whose programs are missing."""
+    waiting = {item.stash[GROUP] for item in items if missing_for(item)}
+    items.sort(key=lambda item: item.stash[GROUP] in waiting)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

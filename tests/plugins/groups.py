@@ -1,35 +1,108 @@
-"""Which tests share a process of `make test`: a file's, and files that have a session's fixture in common.
+"""Which tests share a process of `make test`, and in which order the groups begin.
 
-A Spark and a set of engines are started once that way; groups with such a fixture go first.
+A file's tests share one, as do files that have a session's fixture in common: a Spark, a set of engines and a cluster
+with controllers are started once that way. Long groups begin first, those that wait for a cluster between those that
+compute.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from collections import Counter
+import tempfile
+from collections import defaultdict
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.plugins.needs import needs_of
+
+GROUP = pytest.StashKey[str]()
+"""The group of a test; for one that runs alone, that of its file."""
+FILE = pytest.StashKey[Path]()
+"""In the process that shares out the tests: where those that run them write down the groups."""
+SHARED = {"_larger_cluster"}
+"""Session fixtures of plugins, which have no folder, that are shared nevertheless. A cluster of an API server alone
+starts in seconds and is asked for all over the tests: each process has its own."""
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Give every test the group that `--dist=loadgroup` keeps together."""
-    if not config.pluginmanager.hasplugin("xdist") or not os.environ.get("PYTEST_XDIST_WORKER"):
-        return
+class Scheduler(LoadScopeScheduling):
+    """Gives each process one group after the other."""
+
+    groups: dict[str, str] | None = None
+
+    def _split_scope(self, nodeid: str) -> str:
+        if self.groups is None:
+            self.groups = json.loads(self.config.stash[FILE].read_text())
+        return self.groups[nodeid]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make room for the groups where this process shares out the tests."""
+    if not hasattr(config, "workerinput") and config.getoption("dist", "no") == "loadgroup":
+        with tempfile.NamedTemporaryFile(prefix="daybreak-groups-", delete=False) as file:
+            config.stash[FILE] = Path(file.name)
+        config.add_cleanup(config.stash[FILE].unlink)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduler | None:
+    """Share out by our groups: xdist's marks have no effect under pytest 9.2, which ignores the names it makes."""
+    return Scheduler(config, log) if FILE in config.stash else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process that will run tests where to write down the groups."""
+    node.workerinput["groups"] = str(node.config.stash.get(FILE, ""))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every test its group, and order the groups if there are processes that share them."""
     group = {item.path: str(item.path) for item in items}
     for name in sorted({name for item in items for name in _of_the_session(item)}):
         sharing = {group[item.path] for item in items if name in _of_the_session(item)}
         group = {path: min(sharing) if here in sharing else here for path, here in group.items()}
-    files = Counter(group.values())
-    items.sort(key=lambda item: files[group[item.path]] == 1)
+    members = defaultdict(list)
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(group[item.path]))
+        item.stash[GROUP] = group[item.path]
+        members[group[item.path]].append(item)
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        items[:] = [item for name in ordered(members) for item in members[name]]
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist says that this process is ready
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Write down the groups: every process finds the same ones, and one writes them."""
+    given = getattr(session.config, "workerinput", {})
+    if given.get("groups") and given["workerid"] == "gw0":
+        groups = {item.nodeid: item.stash[GROUP] for item in session.items}
+        Path(given["groups"]).write_text(json.dumps(groups))
+
+
+def ordered(members: dict[str, list[pytest.Item]]) -> list[str]:
+    """Return the groups in the order in which they begin: long ones first, waiting between computing ones."""
+    waiting, computing, slow, quick = [], [], [], []
+    for name, items in members.items():
+        needs = {kind for item in items for kind in needs_of(item)}
+        if needs & {"jvm", "torchrun", "triton"}:
+            computing.append(name)
+        elif needs:
+            waiting.append(name)
+        else:
+            has_slow = any(item.get_closest_marker("slow") for item in items)
+            (slow if has_slow else quick).append(name)
+    for names in (waiting, computing):
+        names.sort(key=lambda name: len({item.path for item in members[name]}), reverse=True)
+    pairs = chain.from_iterable(zip_longest(computing, waiting))
+    return [*(name for name in pairs if name is not None), *slow, *quick]
 
 
 def _of_the_session(item: pytest.Item) -> list[str]:
-    """Name the session's fixtures that a test has from its folders: a library's have no folder, nor have clusters.
-
-    A cluster starts in seconds and is asked for all over the tests: each process has its own.
-    """
+    """Name the session's fixtures that a test has from its folders, and those of plugins that are shared."""
     information = getattr(item, "_fixtureinfo", None)
     definitions = (
         [] if information is None else [found[-1] for found in information.name2fixturedefs.values()]
@@ -37,5 +110,5 @@ def _of_the_session(item: pytest.Item) -> list[str]:
     return [
         f"{definition.baseid}::{definition.argname}"
         for definition in definitions
-        if definition.scope == "session" and definition.baseid
+        if definition.scope == "session" and (definition.baseid or definition.argname in SHARED)
     ]

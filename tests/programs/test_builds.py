@@ -64,7 +64,10 @@ def played(suite: Path, *options: str, go: str | None) -> str:
         "XDG_CACHE_HOME": str(suite.parent / "cache"),
     }
     environment.pop("PYTEST_XDIST_WORKER", None)
-    plugins = [f"-ptests.{name}" for name in ("plugins.needs", "cluster.fixtures", "plugins.builds")]
+    plugins = [
+        f"-ptests.{name}"
+        for name in ("plugins.needs", "plugins.groups", "cluster.fixtures", "plugins.builds")
+    ]
     command = [
         sys.executable,
         "-m",
