@@ -113,6 +113,7 @@ def test_a_tampered_model_is_refused(tmp_path: Path, model_uri: str, shards_uri:
         run_evaluate(arguments(tmp_path, str(copy), shards_uri), Seen())
 
 
+@pytest.mark.slow
 def test_the_component_runs_from_the_command_line(tmp_path: Path, model_uri: str, shards_uri: str) -> None:
     args = arguments(tmp_path, model_uri, shards_uri, suites=(Suite(name="HeldOutCompletion", max_tasks=2),))
     (tmp_path / "args.json").write_text(args.model_dump_json())

@@ -1,7 +1,7 @@
 """What a test has started for it, and so whether it is one of the fast ones (`make test-fast`, `pytest -m fast`).
 
-A fixture says so with `@starts("jvm")`, a test or a file with `pytest.mark.needs("jvm")`; whoever says nothing is fast.
-`guard.py` holds the fast ones to it.
+A fixture says so with `@starts("jvm")`, a test or a file with `pytest.mark.needs("jvm")`. Whoever says nothing is fast,
+but for tests that compute for more than ten seconds, `pytest.mark.slow`. `guard.py` holds the fast ones to it.
 """
 
 from __future__ import annotations
@@ -58,12 +58,14 @@ def needs_of(item: pytest.Item) -> frozenset[str]:
 def pytest_configure(config: pytest.Config) -> None:
     """Name both marks."""
     config.addinivalue_line("markers", f"needs(*kinds): what the test starts: {', '.join(KINDS)}")
-    config.addinivalue_line("markers", "fast: set by itself on every test that needs none of these")
+    config.addinivalue_line(
+        "markers", "fast: set by itself on every test that needs none of these and is not slow"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the fast ones, before `-m` chooses."""
     for item in items:
-        if not needs_of(item):
+        if not needs_of(item) and not item.get_closest_marker("slow"):
             item.add_marker("fast")

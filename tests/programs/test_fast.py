@@ -12,6 +12,7 @@ import pytest
 from tests.plugins import guard
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.slow  # runs of pytest within
 STARTING = """
 import subprocess, sys
 import pytest

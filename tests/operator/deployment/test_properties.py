@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from itertools import pairwise
 
-import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -129,7 +128,6 @@ def check_history(routings: list[Routing]) -> None:
                 assert moved == [], "nobody flips back while the ramp grows"
 
 
-@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=PHASES)
 @given(st.booleans(), st.lists(EVENTS, min_size=5, max_size=30))
 def test_users_are_safe_in_any_order_of_events(serves: bool, events: list[tuple[str, object]]) -> None:

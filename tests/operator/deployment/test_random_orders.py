@@ -361,7 +361,6 @@ def second_is_with_some(play: Play) -> None:
 STARTS = (untouched, first_serves, second_is_mirrored_to, second_is_with_staff, second_is_with_some)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("start", STARTS)
 def test_in_any_order_of_events_users_are_safe(start: Any) -> None:
     seen: set[str] = set()

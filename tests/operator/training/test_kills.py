@@ -73,7 +73,6 @@ def fork(world: World) -> World:
     return copied
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("settings", [Settings(), KUBEFLOW], ids=["by Jobs", "by Kubeflow"])
 def test_a_kill_between_any_two_calls_changes_nothing(settings: Settings) -> None:
     world, num_kills = World(SPEC, settings), 0

@@ -308,7 +308,6 @@ def play_to_rest(start: str, order: Order) -> None:
     assert (world.writes, len(world.made)) == (writes, made), "it does not come to rest"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("start", STARTS)
 def test_in_any_short_order_of_events_nothing_is_taken_back(start: str) -> None:
     for seed in range(NUM_SHORT):
@@ -320,7 +319,6 @@ def test_in_any_short_order_of_events_nothing_is_taken_back(start: str) -> None:
             raise AssertionError(f"seed {seed}: {said}") from error
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("start", STARTS)
 @settings(
     max_examples=NUM_LONG,

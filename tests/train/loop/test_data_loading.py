@@ -164,6 +164,7 @@ def test_two_reading_threads_that_fail_at_once_are_not_waited_for(shards: Shards
     assert not waiting.is_alive()
 
 
+@pytest.mark.slow
 def test_the_lean_import_leaves_the_package_whole_for_others() -> None:
     code = "import daybreak_train.loop.data_loading; from streaming import MDSWriter, StreamingDataset"
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=120)

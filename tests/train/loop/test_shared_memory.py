@@ -59,6 +59,7 @@ def test_a_sweep_spares_what_a_process_maps(tmp_path: Path) -> None:
         gone.unlink(missing_ok=True)
 
 
+@pytest.mark.slow
 def test_a_sweep_bears_with_runs_that_end_beside_it(tmp_path: Path) -> None:
     blocks = [tmp_path / f"{number:06}_locals" for number in range(200)]
     ended = threading.Event()
