@@ -36,6 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Watch from a fast test's first fixture to its last."""
     WATCH.test = item.nodeid if item.get_closest_marker("fast") else None
+    WATCH.refused.clear()
+    _noted()  # what a test before left that never came to its end
     try:
         return (yield)
     finally:

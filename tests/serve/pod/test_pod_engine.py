@@ -41,6 +41,8 @@ from tests.serve.api_server import (
 from tests.serve.conftest import group_of, wait_for
 from tests.serve.gateways import running_gateway
 
+pytestmark = pytest.mark.needs("triton")
+
 
 @dataclass
 class EnginePod:
