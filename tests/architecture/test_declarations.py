@@ -48,7 +48,6 @@ TOOLS = {
     "pytest-asyncio",
     "pytest-cov",
     "pytest-timeout",
-    "pytest-xdist",
     "ruff",
     "types-jsonschema",
     "types-pyyaml",
