@@ -201,10 +201,10 @@ def _brought_up(wish: Wish, rooms: list[_Room], left: dict[Offering, int]) -> Ac
 
 def _reclaimed(
     now: float, machines: Sequence[Machine], capacity: dict[Offering, int], rules: Rules
-) -> list[Action]:
+) -> list[Notice | Remove]:
     """Spot machines above the capacity get notice, the youngest first; those whose time is up go."""
     due = [item for item in machines if item.notice_until is not None and item.notice_until <= now]
-    actions: list[Action] = [Remove(item.name, "Reclaimed") for item in due]
+    actions: list[Notice | Remove] = [Remove(item.name, "Reclaimed") for item in due]
     for offering, number in capacity.items():
         mine = [item for item in machines if item.offering == offering]
         unwarned = sorted(

@@ -9,6 +9,8 @@ if "DAYBREAK_FAST_TESTS" in os.environ:
     found = importlib.util.spec_from_file_location(
         "daybreak_tests_guard", Path(__file__).parents[1] / "guard.py"
     )
+    assert found is not None
+    assert found.loader is not None
     guard = importlib.util.module_from_spec(found)
     sys.modules[found.name] = guard
     found.loader.exec_module(guard)
