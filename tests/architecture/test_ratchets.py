@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 
 from tests.architecture.trees import NODES, PACKAGES, ROOT
 
-MAX_SHARED_CLASS_NAMES = 19
+MAX_SHARED_CLASS_NAMES = 9
 """How many names of classes stand in more than one module."""
 MAX_MODULES = 17
 WITHOUT_LAYERS = {"daybreak_model"}
