@@ -163,8 +163,8 @@ def start(parts: Parts, environment: Mapping[str, str], say: Say, folder: Path |
     for attempt in range(1, PORT_TRIES + 1):
         data = folder.resolve() if folder else Path(tempfile.mkdtemp(prefix="daybreak-cluster-"))
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        *ports, kwok_port = free_ports(4)
-        cluster = Cluster(parts, programs, Layout(data, *ports), kwok_port)
+        etcd, peers, api_server, kwok_port = free_ports(4)
+        cluster = Cluster(parts, programs, Layout(data, etcd, peers, api_server), kwok_port)
         try:
             cluster.up()
         except StartError as failure:

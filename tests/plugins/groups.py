@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.plugins.needs import needs_of
 
@@ -85,7 +85,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def ordered(members: dict[str, list[pytest.Item]]) -> list[str]:
     """Return the groups in the order in which they begin: long ones first, waiting between computing ones."""
-    waiting, computing, slow, quick = [], [], [], []
+    waiting: list[str] = []
+    computing: list[str] = []
+    slow: list[str] = []
+    quick: list[str] = []
     for name, items in members.items():
         needs = {kind for item in items for kind in needs_of(item)}
         if needs & {"jvm", "torchrun", "triton"}:
