@@ -81,7 +81,7 @@ class Timing:
     absent_s: float = ABSENT_S
     conflict_recheck_s: float = CONFLICT_RECHECK_S
     resync_s: float = 600.0
-    """How often both kinds are listed anew, in case kopf lost an event."""
+    """How often both kinds are listed anew: kopf tells no deletion that fell into a gap of its watch (0014)."""
     sync_s: float = 120.0
     """The first lists may take so long."""
     drain_s: float = 10.0
@@ -136,7 +136,6 @@ class Operator:
         self.lease_threads = Threads(2)  # never behind requests that wait for a lost connection
         self.watches = self._make_watches()
         self.loop_pulse = Pulse(time.monotonic)
-        self.kopf_pulse = Pulse(time.monotonic)
         self.port = installation.port
         self.synced = False
         self._over = threading.Event()
@@ -221,7 +220,6 @@ class Operator:
         watches = [Sign(f"watch of {w.resource.kind}", w.age_s, limit) for w in self.watches]
         return [
             Sign("event loop", self.loop_pulse.age_s, self._timing.loop_s),
-            Sign("kopf", self.kopf_pulse.age_s, limit),
             Sign("work", self._without_progress_s, self._timing.stuck_s),
             *watches,
         ]
@@ -280,8 +278,6 @@ class Operator:
     async def _beat(self) -> None:
         while True:
             self.loop_pulse.beat()
-            if kopf_events.is_watching():
-                self.kopf_pulse.beat()
             await asyncio.sleep(1.0)
 
     async def _live(self) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import kopf
 
 from daybreak_contracts import names
+from daybreak_contracts.errors import TransientError
 from daybreak_operator.shell.kube.client import CONNECT_S, PAGE, REQUEST_S, Connection, stream_s
 from daybreak_operator.shell.kube.resources import PRIMARIES
 
@@ -117,7 +118,7 @@ class Feed:
 
 
 async def run(feed: Feed) -> None:
-    """Feed events until asked to stop."""
+    """Feed events until asked to stop. A watcher that meets an error it can't take ends kopf: a TransientError."""
     ours = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(
         registry=registry_for(feed.on_event, feed.connection),
@@ -128,12 +129,7 @@ async def run(feed: Feed) -> None:
         stop_flag=feed.stop,
     )
     feed.take_signals()
-    await kopf.run_tasks(tasks, ignored=ours)
-
-
-def is_watching() -> bool:
-    """Return whether kopf's watchers of both kinds are alive: one that met an error it can't take just ends."""
-    running = {task.get_name() for task in asyncio.all_tasks()}
-    return all(
-        any(name.startswith(f"watcher for {resource.plural}") for name in running) for resource in PRIMARIES
-    )
+    try:
+        await kopf.run_tasks(tasks, ignored=ours)
+    except Exception as error:
+        raise TransientError(f"kopf's watches ended: {type(error).__name__}: {error}") from error
