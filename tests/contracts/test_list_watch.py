@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from daybreak_contracts.list_watch import (
     GONE,
     BackOff,
-    Position,
     WatchError,
     WatchEvent,
+    WatchPosition,
     parse_event,
     watch_query,
 )
@@ -98,7 +98,7 @@ def test_the_query_names_the_place_and_the_time() -> None:
     ],
 )
 def test_where_it_goes_on(steps: list[Any], version: str, must_list: bool, failures: int) -> None:
-    position = Position()
+    position = WatchPosition()
     for name, *args in steps:
         getattr(position, name)(*args)
     assert (position.version, position.must_list, position.failures) == (version, must_list, failures)
@@ -109,6 +109,6 @@ def test_where_it_goes_on(steps: list[Any], version: str, must_list: bool, failu
 )
 def test_pauses_grow_to_a_bound(failures: int, chance: float, base_s: float, cap_s: float) -> None:
     back_off = BackOff(base_s, cap_s)
-    pause = Position(failures=failures).pause_s(back_off, chance)
+    pause = WatchPosition(failures=failures).pause_s(back_off, chance)
     assert base_s / 2 <= pause <= cap_s
-    assert pause <= Position(failures=failures + 1).pause_s(back_off, chance)
+    assert pause <= WatchPosition(failures=failures + 1).pause_s(back_off, chance)

@@ -183,7 +183,7 @@ class TestOneObject:
         with replica(cluster, namespace, decisions=one_child_of(data)):
             said = stalled(cluster, namespace, kind=kind)
             assert said["reason"] == "NameTaken"
-            assert "ConfigMap first-child is there" in said["message"]
+            assert "ConfigMap first-child exists and does not belong to this" in said["message"]
             found = child(cluster, namespace)
             assert found is not None
             assert found["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]

@@ -81,7 +81,7 @@ def parse_event(line: str | bytes) -> WatchEvent:
 
 
 @dataclass
-class Position:
+class WatchPosition:
     """Where one followed collection stands: from which version to watch, and how often in a row that failed."""
 
     version: str = ""

@@ -257,8 +257,8 @@ def _finding(child: Object, error: ApiError) -> Finding:
 
 def _name_conflict(cache: ReconcileCache) -> Finding | None:
     said = [
-        f"{theirs['kind']} {theirs['metadata']['name']} is there and belongs to others: delete or rename it, "
-        "or give this object another name"
+        f"{theirs['kind']} {theirs['metadata']['name']} exists and does not belong to this object: "
+        "delete or rename it, or give this object another name"
         for theirs in cache.name_conflicts.values()
     ]
     return Finding("NameTaken", "; ".join(said)) if said else None

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from daybreak_contracts.errors import DaybreakError
-from daybreak_contracts.list_watch import BOOKMARK, GONE, BackOff, Position
+from daybreak_contracts.list_watch import BOOKMARK, GONE, BackOff, WatchPosition
 from daybreak_operator.shell.kube.answers import GoneError, NotFoundError, RefusedError
 from daybreak_operator.shell.kube.client import OPENED, Kube, Selector
 from daybreak_operator.shell.kube.resources import ApiResource
@@ -68,7 +68,7 @@ class Reflector:
     """When it last showed a sign of life."""
     last_error: str = ""
     """The newest error, until the next sign of life."""
-    _position: Position = field(default_factory=Position)
+    _position: WatchPosition = field(default_factory=WatchPosition)
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def stop(self) -> None:

@@ -20,9 +20,9 @@ from daybreak_contracts.kubernetes_access import Access
 from daybreak_contracts.list_watch import (
     GONE,
     BackOff,
-    Position,
     WatchError,
     WatchEvent,
+    WatchPosition,
     parse_event,
     watch_query,
 )
@@ -53,7 +53,7 @@ class _Followed:
         self._path = path
         self._log = log
         self._is_away = False
-        self.position = Position()
+        self.position = WatchPosition()
 
     def is_up(self) -> None:
         """Note an answer."""
