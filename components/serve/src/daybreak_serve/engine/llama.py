@@ -1,4 +1,4 @@
-"""A `LlamaForCausalLM` folder as the engine's `LanguageModel`: plain torch on the CPU, safetensors only.
+"""A `LlamaForCausalLM` folder as the engine's `EngineModel`: plain torch on the CPU, safetensors only.
 
 The forward pass is ours: ``transformers`` takes five seconds to import and half of each token's time for what a
 plain Llama does not need. What it computes is tested against ``transformers``. A model that needs more (scaled
