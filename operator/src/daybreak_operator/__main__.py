@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Mapping
 
+from daybreak_contracts import names
 from daybreak_contracts.errors import DaybreakError, UserError, exit_code_of
 from daybreak_operator.core.deployment.decide import decide as decide_deployment
 from daybreak_operator.core.training.decide import decide as decide_training
@@ -24,7 +25,7 @@ from daybreak_operator.shell.reconcile.reconciler import Decisions
 from daybreak_operator.shell.reconcile.work import Pipelines
 from daybreak_operator.shell.run import Operator, OperatorConfig
 
-DEFAULT_PORT = "8080"
+DEFAULT_PORT = str(names.PORT_OPERATOR)
 
 
 DECISIONS = Decisions(decide_training, decide_deployment, ids_to_ask)

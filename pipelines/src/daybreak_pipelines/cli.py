@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from daybreak_contracts.errors import EXIT_OK, DaybreakError
-from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE
+from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE, PORT_LOCAL
 from daybreak_contracts.progress import Progress
 
 
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         "run", metavar="RUN", help="a run's output folder, name or manifest, or a model folder"
     )
     serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=8080)
+    serve.add_argument("--port", type=int, default=PORT_LOCAL)
     serve.set_defaults(call=_serve)
 
     job = commands.add_parser("job", help="run one pipeline in a pod, as the operator's Job does")
@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
     complete.add_argument("prompt", help="the code before the cursor; - reads it from standard input")
     complete.add_argument("--suffix", help="the code after the cursor")
     complete.add_argument("--max-tokens", type=_positive, default=64)
-    complete.add_argument("--url", default="http://127.0.0.1:8080")
+    complete.add_argument("--url", default=f"http://127.0.0.1:{PORT_LOCAL}")
     complete.set_defaults(call=_complete)
     return top
 

@@ -84,6 +84,23 @@ ENV_PULL_SECRETS = "DAYBREAK_PULL_SECRETS"
 ENV_SHARED_CLAIM = "DAYBREAK_SHARED_CLAIM"
 """PersistentVolumeClaim, mounted at the step's ``work_dir``, that many pods may write to at once."""
 
+# Ports, each said here only.
+PORT_GATEWAY = 8000
+"""Completions and events."""
+PORT_GATEWAY_METRICS = 9090
+"""``/metrics`` and ``/snapshot``."""
+PORT_ENGINE = 8001
+"""Triton's gRPC."""
+PORT_ENGINE_METRICS = 8002
+PORT_ENGINE_HTTP = 8080
+"""Probes and the model's metadata."""
+PORT_TRAINER = 8080
+"""``/progress`` of a training's first pod."""
+PORT_OPERATOR = 8080
+"""Probes and metrics of the operator."""
+PORT_LOCAL = 8080
+"""``daybreak serve``."""
+
 LABEL_KUBEFLOW_RUN = "pipeline/runid"
 """Kubeflow's own label on the pods of a run."""
 NO_SECRET = "daybreak-no-secret"

@@ -12,6 +12,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from daybreak_contracts.resources.deployment import Gateway
+
 NUM_BUCKETS = 10_000
 """Hundredths of a percent, as GrowthBook's hash version 2 has them."""
 
@@ -34,8 +36,8 @@ class Routing(BaseModel):
     weight: Annotated[int, Field(ge=0, le=100)] = 0
     shadow_percent: Annotated[int, Field(ge=0, le=100)] = 0
     """Share of the stable model's requests that the candidate also sees, without anyone seeing its answer."""
-    hold_ms: int = 200
-    max_new_tokens: int = 64
+    hold_ms: int = Gateway().hold_ms
+    max_new_tokens: int = Gateway().max_new_tokens
 
 
 def bucket_of(salt: str, user: str) -> int:

@@ -16,6 +16,7 @@ from daybreak_contracts import arguments, names, steps, storage
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources import TrainingRun
 from daybreak_contracts.resources.run import Language
+from daybreak_contracts.resources.training import Training, TrainTokenizer
 from daybreak_pipelines import plan
 from daybreak_pipelines.local import record
 from daybreak_pipelines.local.display import display_for
@@ -164,9 +165,13 @@ def _needs(tokenizer: steps.TokenizerResult) -> list[Need]:
     needs = []
     for size in ("125m", "350m", "1b", "3b"):
         shape = SIZES[size]
-        parameters = num_parameters(shape, vocabulary_size=32768)
+        parameters = num_parameters(shape, TrainTokenizer().vocabulary_size)
         needs.append(
-            need(PlannedModel(size, parameters, shape.layers, shape.hidden_size), 2048, bytes_per_token)
+            need(
+                PlannedModel(size, parameters, shape.layers, shape.hidden_size),
+                Training().context_length,
+                bytes_per_token,
+            )
         )
     return needs
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from daybreak_contracts.errors import UserError
-from daybreak_contracts.resources.run import PersonalData
+from daybreak_contracts.resources.run import Filters, PersonalData
 from daybreak_data.personal_data import find_personal_data
 from daybreak_data.rules import document_rules, filters, generated
 from daybreak_data.sources import tree
 from daybreak_data.syntax.check import SyntaxResult, check_syntax
 from daybreak_data.text.decode import LIMIT_BYTES
 
-DEFAULTS = document_rules.RuleOptions(languages=(), profile="StarCoder2", personal_data=PersonalData())
+DEFAULTS = document_rules.RuleOptions(languages=(), profile=Filters().profile, personal_data=PersonalData())
 """A manifest's defaults, with every language wanted."""
 
 

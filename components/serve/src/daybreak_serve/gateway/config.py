@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from daybreak_contracts import storage
+from daybreak_contracts import names, storage
 from daybreak_contracts.errors import UserError
+from daybreak_contracts.resources.deployment import Gateway
 from daybreak_model.fim import FimOrder
 
 
@@ -30,7 +31,7 @@ class GatewaySettings(BaseModel):
     num_records: int = Field(default=100_000, ge=1)
     """Completions that events can still refer to."""
     host: str = "127.0.0.1"
-    port: int = Field(default=8080, ge=0, le=65535)
+    port: int = Field(default=names.PORT_LOCAL, ge=0, le=65535)
     drain_s: int = Field(default=10, ge=0)
     """Bound of the time for requests in flight at the end."""
 
@@ -54,7 +55,7 @@ class GatewayConfig(GatewaySettings):
     """Largest ``max_tokens`` a client may ask for."""
     max_inflight: int = Field(default=8, ge=1)
     """Requests in the engine at once."""
-    hold_ms: int = Field(default=200, ge=0)
+    hold_ms: int = Field(default=Gateway().hold_ms, ge=0)
     """How long requests wait before 429: about the patience of somebody who types."""
 
 

@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from daybreak_contracts import storage
+from daybreak_contracts import names, storage
 from daybreak_contracts.errors import EXIT_OK, DaybreakError, TransientError, UserError
 from daybreak_contracts.progress import Progress
+from daybreak_contracts.resources.deployment import Gateway
 from daybreak_model.fim import FimOrder
 from daybreak_serve.engine.repository import EngineSettings, build_repository
 from daybreak_serve.engine.triton import READY_TIMEOUT_S, ServerFiles, TritonServer, find_installation, why
@@ -56,7 +57,7 @@ class ServeSettings:
     """None: what the model was trained for."""
     event_log: str = ""
     max_new_tokens: int = 256
-    hold_ms: int = 200
+    hold_ms: int = Gateway().hold_ms
     drain_s: int = 10
     engine: EngineSettings = field(default_factory=EngineSettings)
 
@@ -79,7 +80,7 @@ def serve(
     *,
     work_dir: Path = WORK_DIR,
     host: str = "127.0.0.1",
-    port: int = 8080,
+    port: int = names.PORT_LOCAL,
     settings: ServeSettings | None = None,
     progress: Progress | None = None,
 ) -> Iterator[LocalServer]:
@@ -133,7 +134,7 @@ def serve_forever(
     *,
     work_dir: Path = WORK_DIR,
     host: str = "127.0.0.1",
-    port: int = 8080,
+    port: int = names.PORT_LOCAL,
     settings: ServeSettings | None = None,
 ) -> int:
     """Serve until SIGTERM or Ctrl-C and return the exit code. For the main thread: it sets a signal handler."""

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from daybreak_contracts import launch
+from daybreak_contracts import launch, names
 from daybreak_contracts.errors import EXIT_OK, DaybreakError, UserError
 
 
@@ -48,9 +48,13 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``engine``."""
     parser.add_argument("--model", required=True, type=Path, help="what fetch brought")
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on")
-    parser.add_argument("--port", type=int, default=8001, help="of gRPC")
-    parser.add_argument("--metrics-port", type=int, default=8002, help="of Triton's Prometheus metrics")
-    parser.add_argument("--http-port", type=int, default=8080, help="of the probes and the model's metadata")
+    parser.add_argument("--port", type=int, default=names.PORT_ENGINE, help="of gRPC")
+    parser.add_argument(
+        "--metrics-port", type=int, default=names.PORT_ENGINE_METRICS, help="of Triton's Prometheus metrics"
+    )
+    parser.add_argument(
+        "--http-port", type=int, default=names.PORT_ENGINE_HTTP, help="of the probes and the model's metadata"
+    )
     parser.add_argument("--max-concurrency", type=int, default=8, help="requests that take turns")
     parser.add_argument(
         "--linger-seconds", type=float, default=3.0, help="requests are still taken at the end"
@@ -62,8 +66,10 @@ def add_gateway(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``gateway``."""
     parser.add_argument("--deployment", required=True, metavar="NAMESPACE/NAME", help="the ModelDeployment")
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on")
-    parser.add_argument("--port", type=int, default=8000, help="of completions and events")
-    parser.add_argument("--metrics-port", type=int, default=9090, help="of /snapshot and /metrics")
+    parser.add_argument("--port", type=int, default=names.PORT_GATEWAY, help="of completions and events")
+    parser.add_argument(
+        "--metrics-port", type=int, default=names.PORT_GATEWAY_METRICS, help="of /snapshot and /metrics"
+    )
     parser.add_argument("--model-name", default="daybreak", help="what clients call the model")
     parser.add_argument("--max-held", type=int, default=256, help="requests that may wait for a place")
     parser.add_argument("--event-log", default="", help="JSONL file of events; none is kept by default")

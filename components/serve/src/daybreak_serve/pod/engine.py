@@ -42,7 +42,7 @@ from daybreak_serve.modelfolder import ModelFolder, open_fetched
 from daybreak_serve.pod.listening import listening
 
 POLL_S = 0.1
-GRPC_PORT, METRICS_PORT, HTTP_PORT = 8001, 8002, 8080
+GRPC_PORT, METRICS_PORT, HTTP_PORT = names.PORT_ENGINE, names.PORT_ENGINE_METRICS, names.PORT_ENGINE_HTTP
 GOLDEN_TIMEOUT_S = 60.0
 LOADING_TIMEOUT_S = 1080.0
 """With the golden completion's minute less than the kubelet waits: what took too long is told, not cut off."""

@@ -15,12 +15,13 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from daybreak_train.pod import metrics_file
 
 PORT = "DAYBREAK_PROGRESS_PORT"
-DEFAULT_PORT = 8080
+DEFAULT_PORT = names.PORT_TRAINER
 PATH = "/progress"
 LOADING_S = 1800.0
 """How long a training may load data, or commit its result, without a step, and still count as alive."""

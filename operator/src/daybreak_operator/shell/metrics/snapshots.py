@@ -32,8 +32,8 @@ PATIENT_MISSES = 3
 """So often in a row a pod is asked at its pace though it does not answer: it may be starting."""
 SILENT_EVERY_S = 60.0
 """How seldom one that never answers is asked in the end: each try holds a connection for ``TIMEOUT_S``."""
-TRAINER_PORT = 8080
-GATEWAY_PORT = 9090
+TRAINER_PORT = names.PORT_TRAINER
+GATEWAY_PORT = names.PORT_GATEWAY_METRICS
 REPLICA_TYPE = "training.kubeflow.org/replica-type"
 """Label that the training operator gives the pods of a PyTorchJob: master or worker."""
 

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from daybreak_contracts import names
 from daybreak_contracts.kubernetes_access import host_in_url
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 """On every EndpointSlice: the Service it belongs to."""
-GRPC_PORT, HTTP_PORT = 8001, 8080
+GRPC_PORT, HTTP_PORT = names.PORT_ENGINE, names.PORT_ENGINE_HTTP
 """Where engines listen when the Service names no ports called ``grpc`` and ``http``."""
 
 

@@ -21,8 +21,8 @@ MODELS = "/models"
 CURRENT = "/models/current"
 KEY_FOLDER = "/etc/daybreak/signature"
 KEY_FILE = "public-key.pem"
-PORT_ENGINE = 8001
-PORT_HTTP = 8080
+PORT_ENGINE = names.PORT_ENGINE
+PORT_HTTP = names.PORT_ENGINE_HTTP
 """Probes, the model's card and its tokenizer."""
 SHARED_MEMORY = "1Gi"
 """Triton's Python backend passes tensors through /dev/shm, where containers have 64 MiB by default."""

@@ -22,8 +22,8 @@ from daybreak_operator.core.plan import Object
 from daybreak_operator.settings import Settings, image_pull_secrets
 
 PORT = 80
-PORT_HTTP = 8000
-PORT_METRICS = 9090
+PORT_HTTP = names.PORT_GATEWAY
+PORT_METRICS = names.PORT_GATEWAY_METRICS
 STARTUP_PROBES = 60
 """Two minutes for an interpreter on a busy node."""
 

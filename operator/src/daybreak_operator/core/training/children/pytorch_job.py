@@ -18,7 +18,7 @@ from daybreak_operator.core.training.placement import PlacementTarget
 from daybreak_operator.core.training.status import step_table
 
 API_VERSION = "kubeflow.org/v1"
-PROGRESS_PORT = 8080
+PROGRESS_PORT = names.PORT_TRAINER
 """Rank 0 answers ``GET /progress`` here."""
 
 
