@@ -7,6 +7,8 @@ import subprocess
 import tomllib
 from collections import Counter, defaultdict
 
+import pytest
+
 from tests.architecture.trees import NODES, PACKAGES, ROOT
 
 MAX_SHARED_CLASS_NAMES = 9
@@ -14,6 +16,8 @@ MAX_SHARED_CLASS_NAMES = 9
 MAX_MODULES = 17
 WITHOUT_LAYERS = {"daybreak_model"}
 """Rooms whose inside no contract of import-linter orders."""
+MAX_ANY = {"daybreak_operator.core": 13, "daybreak_operator.shell": 96}
+"""How often a package says that something may be anything."""
 
 
 def test_a_class_has_a_name_of_its_own() -> None:
@@ -24,6 +28,17 @@ def test_a_class_has_a_name_of_its_own() -> None:
                 homes[node.name].add(module)
     shared = {name: sorted(modules) for name, modules in homes.items() if len(modules) > 1}
     assert len(shared) <= MAX_SHARED_CLASS_NAMES, shared
+
+
+@pytest.mark.parametrize("package", MAX_ANY)
+def test_what_may_be_anything_becomes_less(package: str) -> None:
+    said = {
+        module: count
+        for module, nodes in NODES.items()
+        if module.startswith(f"{package}.")
+        and (count := sum(isinstance(node, ast.Name) and node.id == "Any" for node in nodes))
+    }
+    assert sum(said.values()) <= MAX_ANY[package], said
 
 
 def test_no_folder_holds_many_modules() -> None:

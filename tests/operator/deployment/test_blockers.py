@@ -7,8 +7,13 @@ from typing import Any
 import pytest
 
 from daybreak_contracts import names
-from daybreak_operator.core.deployment.rollout.blockers import CRASHES, blocked, crash_of, refusal_of
-from tests.operator.deployment.world import M1, M2, Traffic, World, model, serving_world
+from daybreak_operator.core.deployment.rollout.blockers import (
+    CRASHES,
+    containers_cannot_start,
+    crash_of,
+    refusal_of,
+)
+from tests.operator.deployment.world import M1, M2, Traffic, World, model, observed_pod, serving_world
 
 WRONG = "fetch: s3://m: is the model abc, but def was asked for; point uri and digest at the same export"
 
@@ -51,7 +56,7 @@ def a_pod(*, init: dict[str, Any] | None = None, engine: dict[str, Any] | None =
     ],
 )
 def test_a_refusal(pod: dict[str, Any], expected: str | None) -> None:
-    assert refusal_of([pod]) == expected
+    assert refusal_of([observed_pod(pod)]) == expected
 
 
 @pytest.mark.parametrize(
@@ -68,7 +73,7 @@ def test_a_refusal(pod: dict[str, Any], expected: str | None) -> None:
     ],
 )
 def test_a_crash(engine: dict[str, Any], words: str | None) -> None:
-    said = crash_of([a_pod(engine=engine)])
+    said = crash_of([observed_pod(a_pod(engine=engine))])
     assert (said is None) == (words is None)
     assert words is None or words in (said or "")
 
@@ -88,7 +93,9 @@ def test_a_crash(engine: dict[str, Any], words: str | None) -> None:
     ],
 )
 def test_what_keeps_a_container_from_starting(waiting: dict[str, Any], reason: str | None) -> None:
-    found = blocked([a_pod(engine={"image": "registry/serve:1", "state": {"waiting": waiting}})])
+    found = containers_cannot_start(
+        [observed_pod(a_pod(engine={"image": "registry/serve:1", "state": {"waiting": waiting}}))]
+    )
     assert (found.reason if found else None) == reason
 
 

@@ -10,6 +10,7 @@ import pytest
 from daybreak_contracts import names
 from daybreak_operator.core.capacity.values import Held, Pending
 from daybreak_operator.core.deployment.observed.fleet import fleet_of
+from daybreak_operator.core.observed.parse import parse_object
 
 NOW = 1_700_000_000.0
 DIGEST = "1" * 64
@@ -100,5 +101,5 @@ GOING = pod("new", NOW - 50, deletionTimestamp=stamp(NOW))
 def test_what_a_place_holds(
     asked: int, pods: list[dict[str, Any]], noticed: list[str], expected: Held
 ) -> None:
-    fleet = fleet_of([asking(asked), *pods], reclaimed=noticed, stockouts=(), now=NOW)
+    fleet = fleet_of(map(parse_object, [asking(asked), *pods]), reclaimed=noticed, stockouts=(), now=NOW)
     assert fleet.held(DIGEST) == (expected,)

@@ -13,7 +13,7 @@ from daybreak_operator.core.deployment.observed.fleet import ENGINE
 from daybreak_operator.core.deployment.rollout import blockers
 from daybreak_serve.engine import triton
 from daybreak_serve.pod import engine as engine_pod
-from tests.operator.deployment.world import World
+from tests.operator.deployment.world import World, observed_pod
 
 
 def deployment(role: str) -> dict[str, Any]:
@@ -63,8 +63,12 @@ def test_who_waits_waits_long_enough(patience_s: float, needed_s: float) -> None
 
 def test_a_pod_that_has_not_failed_is_no_trouble_however_long_it_loads() -> None:
     loading = {"name": ENGINE, "ready": False, "restartCount": 0, "state": {"running": {}}}
-    pods = [{"metadata": {"name": "slow"}, "status": {"containerStatuses": [loading]}}]
-    assert (blockers.refusal_of(pods), blockers.crash_of(pods), blockers.blocked(pods)) == (None, None, None)
+    pods = [observed_pod({"metadata": {"name": "slow"}, "status": {"containerStatuses": [loading]}})]
+    assert (blockers.refusal_of(pods), blockers.crash_of(pods), blockers.containers_cannot_start(pods)) == (
+        None,
+        None,
+        None,
+    )
 
 
 def test_readiness_and_liveness_begin_only_once_the_start_is_over() -> None:

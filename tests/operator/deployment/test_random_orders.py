@@ -24,14 +24,14 @@ from daybreak_contracts.routing import NUM_BUCKETS, Routing, bucket_of, choose
 from daybreak_operator.core.deployment.decide import decide, verdict_of
 from daybreak_operator.core.deployment.observed import spec as specs
 from daybreak_operator.core.deployment.observed.fleet import FETCH, EngineFleet, EnginePod
-from daybreak_operator.core.deployment.observed.observation import ObservedDeployment
+from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
 from daybreak_operator.core.deployment.rollout import steps
 from daybreak_operator.core.deployment.rollout.routing import SHADOW_PERCENT, route
 from daybreak_operator.core.deployment.rollout.target import AwaitedModel, TargetModel
 from daybreak_operator.core.deployment.state import RolloutState
 from daybreak_operator.core.deployment.status import codec
 from daybreak_operator.core.plan import Finding
-from tests.operator.deployment.world import M1, M2, M3, START, a_spec, model
+from tests.operator.deployment.world import M1, M2, M3, START, a_spec, model, observed_pod
 from tests.plugins.profiles import all_orders, share_of
 
 MODELS = (M1, M2, M3)
@@ -116,7 +116,7 @@ def pods_of(digest: str, state: str) -> tuple[EnginePod, ...]:
             refused=False,
             leaving=False,
             verified=state in ("verified", "answers"),
-            stored={"status": {"initContainerStatuses": [container]}},
+            observed=observed_pod({"status": {"initContainerStatuses": [container]}}),
         ),
     )
 
@@ -234,7 +234,7 @@ class Play:
         window = tuple(stored.get(part) for part in ("digest", "weight", "since"))
         if self.window[0] != window:
             self.window = (window, snapshots)
-        observed = ObservedDeployment(deployment={}, snapshots=snapshots, earlier=self.window[1])
+        observed = DeploymentObservation(deployment={}, snapshots=snapshots, earlier=self.window[1])
         before = codec.read(self.status)
         state = steps.begin(before, spec, self.target(), self.at)
         verdict = verdict_of(observed, spec, state, self.at)
@@ -307,7 +307,7 @@ def check_deleted(play: Play) -> None:
     }
     spec = a_spec(rollout={"everyone": play.wish.everyone})
     body = {"metadata": metadata, "spec": spec, "status": play.status}
-    plan = decide(ObservedDeployment(deployment=body, snapshots=play.snapshots()), START)
+    plan = decide(DeploymentObservation(deployment=body, snapshots=play.snapshots()), START)
     assert (plan.apply, plan.delete, plan.events, plan.status) == ((), (), (), play.status)
 
 

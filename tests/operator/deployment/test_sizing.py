@@ -22,6 +22,7 @@ from daybreak_operator.core.deployment.rollout.sizing import (
     with_back_off_of,
 )
 from daybreak_operator.core.deployment.state import CandidateModel, RolloutState, StableModel
+from daybreak_operator.core.observed.parse import parse_object
 from tests.operator.deployment.world import M1, M2, a_spec
 
 A, B = ("l4", "a"), ("l4", "b")
@@ -84,7 +85,10 @@ def a_load(*, asked: int = 1, ready: int = 1, inflight: int = 0, now: float = 10
     }
     pods = [child("Pod", f"pod-{number}", status=answers) for number in range(ready)]
     fleet = fleet_of(
-        [child("Deployment", "d", spec={"replicas": asked}), *pods], reclaimed=(), stockouts=(), now=now
+        map(parse_object, [child("Deployment", "d", spec={"replicas": asked}), *pods]),
+        reclaimed=(),
+        stockouts=(),
+        now=now,
     )
     models = {M2: ModelCounters(inflight=inflight)}
     return Load(spec, fleet, (GatewaySnapshot(instance="g", started=0.0, at=now, models=models),), now)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from daybreak_contracts.routing import Routing
 from daybreak_operator.core.capacity.values import Learned, PlacementMemory
 from daybreak_operator.core.deployment.decide import decide
-from daybreak_operator.core.deployment.observed.observation import ObservedDeployment
+from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
 from daybreak_operator.core.deployment.rollout.steps import promote
 from daybreak_operator.core.deployment.state import CandidateModel, RetiredModel, RolloutState, StableModel
 from daybreak_operator.core.deployment.status.codec import read, write
@@ -61,7 +61,7 @@ def test_a_status_of_another_shape_is_no_obstacle(status: dict[str, Any] | None)
     read(status)
     world = World()
     body = {**world.deployment(), "status": status}
-    plan = decide(ObservedDeployment(deployment=body), START)
+    plan = decide(DeploymentObservation(deployment=body), START)
     assert plan.status["routing"]["version"] >= 1
     assert plan.apply != ()
 

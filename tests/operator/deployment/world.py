@@ -16,7 +16,9 @@ from daybreak_contracts.metrics_snapshot import LATENCY_BOUNDS_MS, GatewaySnapsh
 from daybreak_contracts.resources.deployment_status import ModelDeploymentStatus
 from daybreak_contracts.routing import Routing
 from daybreak_operator.core.deployment.decide import decide
-from daybreak_operator.core.deployment.observed.observation import ObservedDeployment
+from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
+from daybreak_operator.core.observed.parse import parse_object
+from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.plan import Plan
 from daybreak_operator.settings import Settings
 
@@ -125,16 +127,16 @@ class World:
         body = {"apiVersion": names.API_VERSION, "kind": names.KIND_DEPLOYMENT, "metadata": metadata}
         return {**body, "spec": self.spec, "status": self.status}
 
-    def observed(self) -> ObservedDeployment:
+    def observed(self) -> DeploymentObservation:
         candidate = self.status.get("candidate") or {}
         window = tuple(candidate.get(part) for part in ("digest", "weight", "since"))
         snapshots = self.snapshots()
         if self._earlier[0] != window:
             self._earlier = (window, snapshots)
-        return ObservedDeployment(
+        return DeploymentObservation(
             deployment=self.deployment(),
             followed=self.followed,
-            children=tuple(self.children.values()),
+            children=tuple(map(parse_object, self.children.values())),
             snapshots=snapshots,
             earlier=self._earlier[1],
             reclaimed=tuple(sorted(self.reclaimed)),
@@ -370,6 +372,13 @@ class World:
     @property
     def routing(self) -> Routing:
         return self.routings[-1]
+
+
+def observed_pod(stored: dict[str, Any]) -> ObservedPod:
+    """Return a pod as a decision sees it."""
+    pod = parse_object({"kind": "Pod", **stored})
+    assert isinstance(pod, ObservedPod)
+    return pod
 
 
 def is_ready(pod: dict[str, Any]) -> bool:

@@ -71,7 +71,11 @@ def one_child(observed: Any, now: datetime, data: Mapping[str, str] = {"size": "
     own = getattr(observed, "run", None) or observed.deployment
     child = config_map(own, data)
     is_run = own["kind"] == names.KIND_RUN
-    taken = blockers.a_name_belongs_to_another([child], observed) if is_run else None
+    taken = (
+        blockers.a_name_belongs_to_another(blockers.BlockerInput(observed, wanted=(child,)))
+        if is_run
+        else None
+    )
     if taken is not None:
         return Plan(status=said(observed, now, ConditionUpdate("Stalled", "True", taken)))
     return Plan(

@@ -15,10 +15,11 @@ from typing import Any
 from daybreak_contracts import names
 from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from daybreak_contracts.resources.run_status import TrainingRunStatus
+from daybreak_operator.core.observed.parse import parse_object, parse_warning
 from daybreak_operator.core.plan import ObjectEvent, Plan, Ref
 from daybreak_operator.core.times import timestamp
 from daybreak_operator.core.training.decide import decide
-from daybreak_operator.core.training.observed.observation import ObservedRun, PipelineRun
+from daybreak_operator.core.training.observed.observation import PipelineRun, RunObservation
 from daybreak_operator.core.training.stages import pipeline_runs
 from daybreak_operator.settings import Settings
 
@@ -88,20 +89,20 @@ class World:
 
     # What the operator does ------------------------------------------------------------------------------------
 
-    def observe(self) -> ObservedRun:
+    def observe(self) -> RunObservation:
         """What a shell gathers; the objects themselves: a decision changes nothing (``test_purity``)."""
         run = dict(self.run)
         ids = pipeline_runs.ids_to_ask(run, self.settings)
         asked = {run_id: self.pipelines.get(run_id, PipelineRun("Absent")) for run_id in ids}
-        return ObservedRun(
+        return RunObservation(
             run=run,
-            children=tuple(self.children.values()),
+            children=tuple(map(parse_object, self.children.values())),
             pipelines=asked,
             backend_error=self.backend_error,
             progress=self.progress,
             missing=self.missing,
             refused=self.refused,
-            events=self.warnings,
+            events=tuple(map(parse_warning, self.warnings)),
             settings=self.settings,
         )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
-from daybreak_operator.core.plan import Finding
+from daybreak_operator.core.plan import Finding, Status
 from daybreak_operator.core.times import timestamp
 
 ConditionStatus = Literal["True", "False", "Unknown"]
@@ -23,8 +23,8 @@ class ConditionUpdate:
 
 
 def merge(
-    stored: Iterable[Mapping[str, Any]], said: Iterable[ConditionUpdate], generation: int, now: datetime
-) -> list[dict[str, Any]]:
+    stored: Iterable[Status], said: Iterable[ConditionUpdate], generation: int, now: datetime
+) -> list[Status]:
     """Return the conditions to store: those said, in their order, then stored ones of other types unchanged."""
     before = {condition["type"]: condition for condition in stored}
     merged = []
@@ -44,12 +44,12 @@ def merge(
     return [*merged, *(dict(condition) for condition in before.values())]
 
 
-def find(conditions: Iterable[Mapping[str, Any]], kind: str) -> Mapping[str, Any] | None:
+def find(conditions: Iterable[Status], kind: str) -> Status | None:
     """Return the condition of that type, or None."""
     return next((condition for condition in conditions if condition["type"] == kind), None)
 
 
-def is_true(conditions: Iterable[Mapping[str, Any]], kind: str) -> bool:
+def is_true(conditions: Iterable[Status], kind: str) -> bool:
     """Return whether the condition of that type is there and True."""
     condition = find(conditions, kind)
     return condition is not None and condition["status"] == "True"

@@ -6,12 +6,18 @@ was carried out half gives, at the next pass, the rest of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
+Json: TypeAlias = "str | int | float | bool | Mapping[str, Json] | Sequence[Json] | None"
+"""What a manifest is made of."""
 Object = Mapping[str, Any]
 """A Kubernetes object as its API speaks it."""
+Status = Mapping[str, Any]
+"""A status as it is stored."""
+Severity = Literal["Normal", "Warning"]
+"""Type of an event."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Ref:
 class ObjectEvent:
     """A Kubernetes event about the reconciled object; sent after the status was written."""
 
-    type: Literal["Normal", "Warning"]
+    type: Severity
     reason: str
     message: str
 
@@ -46,9 +52,9 @@ class ObjectEvent:
 class PipelinePods:
     """What the pods of a Kubeflow run get besides what their pipeline was compiled with."""
 
-    platform: Mapping[str, Any] = field(default_factory=dict)
+    platform: Mapping[str, Json] = field(default_factory=dict)
     """Fields of kfp-kubernetes' ``KubernetesExecutorConfig``."""
-    container: Mapping[str, Any] = field(default_factory=dict)
+    container: Mapping[str, Json] = field(default_factory=dict)
     """Fields of the task's container (``PipelineContainerSpec``)."""
     parameter: str = ""
     """Only for tasks that take this parameter; empty: for all."""
@@ -66,7 +72,7 @@ class Submit:
     """``names.DATA_PIPELINE`` or ``names.MODEL_PIPELINE``."""
     display_name: str
     experiment: str
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, Json]
     service_account: str
     namespace: str = ""
     """Profile that the experiment belongs to, where Kubeflow knows profiles: the run's pods are made there."""
@@ -81,7 +87,7 @@ class Plan:
     in between makes the same child, never a second one.
     """
 
-    status: Mapping[str, Any]
+    status: Mapping[str, Json]
     """The whole status (JSON); written only when it differs from the stored one."""
     apply: tuple[Object, ...] = ()
     """Children to have: server-side apply with owner reference; one that is already so is left alone."""

@@ -6,9 +6,10 @@ Owns the reading; a field that does not validate is dropped, the others stay. Wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
+
+from daybreak_operator.core.plan import Json, Status
 
 ROUNDS = 32
 """More than a status has fields: each round drops at least one."""
@@ -18,7 +19,7 @@ CONDITION = VERDICT | {"lastTransitionTime"}
 WHOLE = CONDITION | {"reason", "message"}
 
 
-def sound(kind: type[BaseModel], status: Any) -> dict[str, Any]:
+def sound(kind: type[BaseModel], status: object) -> dict[str, Json]:
     """Return a status without the fields that its kind does not know or take; a sound one as it is."""
     left = dict(status) if isinstance(status, Mapping) else {}
     if "conditions" in left:
@@ -36,7 +37,7 @@ def sound(kind: type[BaseModel], status: Any) -> dict[str, Any]:
     return {}
 
 
-def conditions(status: Any, fields: frozenset[str] = CONDITION) -> list[dict[str, Any]]:
+def conditions(status: object, fields: frozenset[str] = CONDITION) -> list[Status]:
     """Return the stored conditions that have these fields."""
     found = status.get("conditions") if isinstance(status, Mapping) else None
     listed = found if isinstance(found, list | tuple) else ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 
 def timestamp(now: datetime) -> str:
@@ -11,7 +10,7 @@ def timestamp(now: datetime) -> str:
     return now.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def instant(text: Any) -> datetime | None:
+def instant(text: object) -> datetime | None:
     """Return a time as Kubernetes writes it (RFC 3339); None when there is none or it cannot be read."""
     if not isinstance(text, str) or not text:
         return None
@@ -22,7 +21,7 @@ def instant(text: Any) -> datetime | None:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def seconds_of(text: Any) -> float:
+def seconds_of(text: object) -> float:
     """Return the Unix time of RFC 3339 text; 0 for anything else."""
     try:
         return datetime.fromisoformat(str(text)).timestamp()

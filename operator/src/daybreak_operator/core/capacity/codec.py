@@ -6,14 +6,14 @@ the same after its restart; a status that lacks fields (an older operator wrote 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from daybreak_contracts.resources.deployment import Pool
 from daybreak_contracts.resources.deployment_status import CapacityStatus, ZoneStatus
 from daybreak_operator.core.capacity.placement.offerings import offerings_of
 from daybreak_operator.core.capacity.values import CapacityDecision, Held, Learned, PlacementMemory
+from daybreak_operator.core.plan import Status
 
 
 def zones_of(
@@ -58,7 +58,7 @@ def capacity_of(memory: PlacementMemory) -> CapacityStatus:
     )
 
 
-def memory_of(status: Mapping[str, Any]) -> PlacementMemory:
+def memory_of(status: Status) -> PlacementMemory:
     """Return the memory that a stored status holds; an empty one from an empty status."""
     capacity = status.get("capacity") or {}
     return PlacementMemory(
@@ -71,7 +71,7 @@ def memory_of(status: Mapping[str, Any]) -> PlacementMemory:
     )
 
 
-def learned_of(zone: Mapping[str, Any]) -> Learned:
+def learned_of(zone: Status) -> Learned:
     """Return what one entry of ``status.zones`` remembers."""
     success = zone.get("success")
     return Learned(

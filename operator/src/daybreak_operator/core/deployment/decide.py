@@ -10,10 +10,9 @@ is nobody else's model to ramp against (docs/decisions/0008-rollout.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec
 from daybreak_contracts.resources.deployment_status import ModelDeploymentStatus
@@ -30,7 +29,7 @@ from daybreak_operator.core.deployment.children.desired import (
 )
 from daybreak_operator.core.deployment.observed import spec as specs
 from daybreak_operator.core.deployment.observed.fleet import EngineFleet, fleet_of
-from daybreak_operator.core.deployment.observed.observation import ObservedDeployment
+from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
 from daybreak_operator.core.deployment.rollout import guardrails, sizing, steps
 from daybreak_operator.core.deployment.rollout.routing import route
 from daybreak_operator.core.deployment.rollout.target import target_of
@@ -39,10 +38,10 @@ from daybreak_operator.core.deployment.status import codec
 from daybreak_operator.core.deployment.status.conditions import View, conditions_of
 from daybreak_operator.core.deployment.status.document import status_of
 from daybreak_operator.core.deployment.status.events import events_of
-from daybreak_operator.core.plan import Finding, Plan
+from daybreak_operator.core.plan import Finding, Plan, Status
 
 
-def decide(observed: ObservedDeployment, now: datetime, tuning: Tuning = TUNING) -> Plan:
+def decide(observed: DeploymentObservation, now: datetime, tuning: Tuning = TUNING) -> Plan:
     """Return what shall be. ``now`` counts to the second, as times in a status do; ``tuning`` is placement's."""
     now = now.replace(microsecond=0)
     deployment = observed.deployment
@@ -57,7 +56,7 @@ def decide(observed: ObservedDeployment, now: datetime, tuning: Tuning = TUNING)
 
 
 def invalid(
-    observed: ObservedDeployment, stored: Mapping[str, Any], problems: tuple[str, ...], now: datetime
+    observed: DeploymentObservation, stored: Status, problems: tuple[str, ...], now: datetime
 ) -> Plan:
     """Return the plan for a spec that does not hold: what runs goes on, every problem is said."""
     generation = observed.deployment["metadata"].get("generation", 0)
@@ -75,7 +74,7 @@ def invalid(
     return Plan(status=status, events=events_of(before_state, before_state, stored, status))
 
 
-def kept_or_unknown(kind: str, stored: Any, finding: Finding) -> ConditionUpdate:
+def kept_or_unknown(kind: str, stored: Iterable[Status], finding: Finding) -> ConditionUpdate:
     """Return the condition as it was; nothing is known of one that was never said."""
     old = find(stored, kind)
     if old is None:
@@ -83,10 +82,12 @@ def kept_or_unknown(kind: str, stored: Any, finding: Finding) -> ConditionUpdate
     return ConditionUpdate(kind, old["status"], Finding(old["reason"], old["message"]))
 
 
-def reconcile(observed: ObservedDeployment, spec: ModelDeploymentSpec, now: datetime, tuning: Tuning) -> Plan:
+def reconcile(
+    observed: DeploymentObservation, spec: ModelDeploymentSpec, now: datetime, tuning: Tuning
+) -> Plan:
     """Return the plan for a spec that holds."""
     at = now.timestamp()
-    stored: Mapping[str, Any] = observed.deployment.get("status") or {}
+    stored: Status = observed.deployment.get("status") or {}
     before = codec.read(stored)
     fleet = fleet_of(observed.children, reclaimed=observed.reclaimed, stockouts=observed.stockouts, now=at)
     target = target_of(spec.model, observed.followed)
@@ -109,7 +110,7 @@ def reconcile(observed: ObservedDeployment, spec: ModelDeploymentSpec, now: date
 
 
 def rollout_context(
-    observed: ObservedDeployment,
+    observed: DeploymentObservation,
     spec: ModelDeploymentSpec,
     state: RolloutState,
     fleet: EngineFleet,
@@ -127,7 +128,7 @@ def rollout_context(
 
 
 def verdict_of(
-    observed: ObservedDeployment, spec: ModelDeploymentSpec, state: RolloutState, now: float
+    observed: DeploymentObservation, spec: ModelDeploymentSpec, state: RolloutState, now: float
 ) -> guardrails.GuardrailVerdict:
     """Return what the guardrails say since the same users get the candidate, or since it sees mirrored requests."""
     bounds = spec.rollout.guardrails

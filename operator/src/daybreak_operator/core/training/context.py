@@ -8,17 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from daybreak_contracts import names
 from daybreak_contracts.resources import TrainingRun
 from daybreak_contracts.resources.run_status import MetricStatus, StepStatus, TrainingRunStatus
 from daybreak_operator.core.conditions import ConditionUpdate
+from daybreak_operator.core.observed.objects import ObservedConfigMap, ObservedJob, ObservedObject
+from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.plan import Finding, Object, Ref, Submit
 from daybreak_operator.core.training.observed import objects
-from daybreak_operator.core.training.observed.observation import ObservedRun
+from daybreak_operator.core.training.observed.observation import RunObservation
 from daybreak_operator.core.training.placement import PlacementTarget
 from daybreak_operator.settings import Backend, Images
 
+Child = TypeVar("Child", bound=ObservedObject)
 STAGES = (names.STAGE_DATA, names.STAGE_TRAIN, names.STAGE_MODEL)
 STAGE_STEPS: Mapping[str, tuple[str, ...]] = {
     names.STAGE_DATA: (
@@ -40,7 +44,7 @@ PIPELINES: Mapping[str, str] = {
 class RunContext:
     """What all rules about an active run are given."""
 
-    observed: ObservedRun
+    observed: RunObservation
     run: TrainingRun
     """With the spec that it was started with, and the parts that may change as they are now."""
     status: TrainingRunStatus
@@ -73,13 +77,29 @@ class RunContext:
         """Uid of the run."""
         return objects.uid(self.observed.run)
 
-    def own(self, kind: str, stage: str) -> list[Object]:
-        """Return the run's own children of a kind and stage, oldest attempt first."""
-        return [
+    def pods(self, stage: str, attempt: int | None = None) -> tuple[ObservedPod, ...]:
+        """Return the run's own pods of a stage, or of one attempt of it."""
+        return tuple(pod for pod in self._own(ObservedPod, stage) if attempt in (None, pod.attempt))
+
+    def jobs(self, stage: str, attempt: int | None = None) -> tuple[ObservedJob, ...]:
+        """Return the run's own Jobs or PyTorchJobs of a stage, oldest attempt first, or those of one attempt."""
+        kind = "PyTorchJob" if stage == names.STAGE_TRAIN else "Job"
+        own = self._own(ObservedJob, stage)
+        return tuple(job for job in own if job.kind == kind and attempt in (None, job.attempt))
+
+    def config_map(self, stage: str, name: str) -> ObservedConfigMap | None:
+        """Return a ConfigMap of the run's own by its name."""
+        return next((item for item in self._own(ObservedConfigMap, stage) if item.name == name), None)
+
+    def _own(self, kind: type[Child], stage: str) -> list[Child]:
+        found = [
             item
-            for item in objects.of_stage(self.observed.children, kind, stage)
-            if objects.label(item, names.LABEL_OWNER_UID) == self.uid
+            for item in self.observed.children
+            if isinstance(item, kind)
+            and item.label(names.LABEL_STAGE) == stage
+            and item.label(names.LABEL_OWNER_UID) == self.uid
         ]
+        return sorted(found, key=lambda item: (item.attempt, item.name))
 
 
 @dataclass(frozen=True)

@@ -9,18 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from daybreak_contracts import names
 from daybreak_contracts.resources.run_status import TrainingRunStatus
 from daybreak_operator.core import conditions
 from daybreak_operator.core.conditions import ConditionUpdate
-from daybreak_operator.core.plan import Finding, Object, Plan
+from daybreak_operator.core.plan import Finding, Json, Object, Plan, Status
 from daybreak_operator.core.times import timestamp
 from daybreak_operator.core.training.children import owned
 from daybreak_operator.core.training.context import STAGES, RunContext, StageOutcome
 from daybreak_operator.core.training.observed import objects, snapshot
-from daybreak_operator.core.training.observed.observation import ObservedRun
+from daybreak_operator.core.training.observed.observation import RunObservation
 from daybreak_operator.core.training.observed.snapshot import Basis
 from daybreak_operator.core.training.stages import (
     blockers,
@@ -31,6 +30,7 @@ from daybreak_operator.core.training.stages import (
     training_stage,
 )
 from daybreak_operator.core.training.stages import outcome as run_outcome
+from daybreak_operator.core.training.stages.blockers import BlockerInput
 from daybreak_operator.core.training.status import (
     codec,
     events,
@@ -44,7 +44,7 @@ from daybreak_operator.core.training.status import (
 STALLED_REQUEUE_S = 60.0
 
 
-def decide(observed: ObservedRun, now: datetime) -> Plan:
+def decide(observed: RunObservation, now: datetime) -> Plan:
     """Return what shall be; the same observation at the same time gives the same plan."""
     if objects.is_leaving(observed.run):
         return teardown.deleted(observed, now)
@@ -99,8 +99,9 @@ def _active(context: RunContext, basis: Basis, outcome: StageOutcome) -> Plan:
     starts = context.status.start_time is not None or bool(wanted or outcome.submit)
     if starts and wanted:
         wanted = (_snapshot(context, basis), *wanted)
-    taken = blockers.a_name_belongs_to_another(wanted, context.observed)
-    refused = blockers.a_child_was_refused(context.observed)
+    subject = BlockerInput(context.observed, wanted=wanted)
+    taken = blockers.a_name_belongs_to_another(subject)
+    refused = blockers.a_child_was_refused(subject)
     if taken is not None:
         outcome = replace(outcome, submit=(), stalled=taken, steps=context.steps, place=None)
         wanted, starts = (), context.status.start_time is not None
@@ -181,7 +182,7 @@ def _ended(context: RunContext, basis: Basis, outcome: StageOutcome) -> Plan:
     )
 
 
-def _cannot_be_read(observed: ObservedRun, status: TrainingRunStatus, why: Finding, now: datetime) -> Plan:
+def _cannot_be_read(observed: RunObservation, status: TrainingRunStatus, why: Finding, now: datetime) -> Plan:
     """Hold still: nothing is begun or stopped by a spec that is wrong; say what is wrong with it."""
     before = codec.conditions(observed.run.get("status"))
     known = {condition["type"]: condition for condition in before}
@@ -199,13 +200,13 @@ def _cannot_be_read(observed: ObservedRun, status: TrainingRunStatus, why: Findi
         ConditionUpdate("Reconciling", "False", why),
         ConditionUpdate("Stalled", "True", why),
     ]
-    generation = int(objects.metadata(observed.run).get("generation") or 0)
+    generation = objects.generation(observed.run)
     new = {
         **codec.sound(observed.run.get("status")),
         "observedGeneration": generation,
         "conditions": conditions.merge(before, said, generation, now),
     }
-    old: Mapping[str, Any] = observed.run.get("status") or {}
+    old: Status = observed.run.get("status") or {}
     return Plan(
         status=new,
         events=events.events_of(old, new),
@@ -214,7 +215,7 @@ def _cannot_be_read(observed: ObservedRun, status: TrainingRunStatus, why: Findi
     )
 
 
-def _kept(known: Mapping[str, Mapping[str, Any]], kind: str, otherwise: ConditionUpdate) -> ConditionUpdate:
+def _kept(known: Mapping[str, Status], kind: str, otherwise: ConditionUpdate) -> ConditionUpdate:
     held = known.get(kind)
     if held is None:
         return otherwise
@@ -222,15 +223,14 @@ def _kept(known: Mapping[str, Mapping[str, Any]], kind: str, otherwise: Conditio
     return ConditionUpdate(kind, held["status"], finding)
 
 
-def _recovered(observed: ObservedRun, steps: step_table.Steps, now: datetime) -> step_table.Steps:
+def _recovered(observed: RunObservation, steps: step_table.Steps, now: datetime) -> step_table.Steps:
     """Return the steps with attempts that only children remember: the status may have been lost."""
     uid = objects.uid(observed.run)
     for stage in STAGES:
         made = [
-            objects.attempt(item)
+            item.attempt
             for item in observed.children
-            if objects.label(item, names.LABEL_STAGE) == stage
-            and objects.label(item, names.LABEL_OWNER_UID) == uid
+            if item.label(names.LABEL_STAGE) == stage and item.label(names.LABEL_OWNER_UID) == uid
         ]
         newest = max(made, default=0)
         if newest > step_table.attempt(steps, stage):
@@ -240,13 +240,13 @@ def _recovered(observed: ObservedRun, steps: step_table.Steps, now: datetime) ->
 
 def _status(
     context: RunContext, outcome: StageOutcome, said: Iterable[ConditionUpdate], measured: progress.Measured
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """Return the whole status as it is stored."""
     old = context.status
     going = next((step.name for step in outcome.steps if step.state in ("Running", "Failed")), None)
     fresh = old.model_copy(
         update={
-            "observed_generation": int(objects.metadata(context.observed.run).get("generation") or 0),
+            "observed_generation": objects.generation(context.observed.run),
             "step": going,
             "progress_percent": measured.percent,
             "estimated_seconds_left": measured.seconds_left,
@@ -263,16 +263,14 @@ def _status(
     )
     status = fresh.model_dump(mode="json", by_alias=True, exclude_none=True)
     before = codec.conditions(context.observed.run.get("status"))
-    generation = int(objects.metadata(context.observed.run).get("generation") or 0)
+    generation = objects.generation(context.observed.run)
     status["conditions"] = conditions.merge(before, said, generation, context.moment)
     return status
 
 
-def _plan(
-    context: RunContext, outcome: StageOutcome, status: Mapping[str, Any], waits: list[float | None]
-) -> Plan:
+def _plan(context: RunContext, outcome: StageOutcome, status: Status, waits: list[float | None]) -> Plan:
     known = [wait for wait in waits if wait is not None]
-    old: Mapping[str, Any] = context.observed.run.get("status") or {}
+    old: Status = context.observed.run.get("status") or {}
     return Plan(
         status=status,
         apply=outcome.apply,

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from daybreak_contracts import names
 from daybreak_contracts.resources.run import Placement
+from daybreak_operator.core.plan import Json
 
 ALL_MARKETS = 3
 PREFERENCE_WEIGHTS = (100, 50, 1)
@@ -54,18 +54,18 @@ def place_of(placement: Placement, zone: str | None, market: str | None) -> Plac
 
 def affinity(
     placement: Placement, place: PlacementTarget, pods: Mapping[str, str], nodes: int
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """Return the affinity of one pod among ``nodes``; ``pods`` are labels that all of them have.
 
     With ``sameZone`` and no zones named, pods prefer the zone of each other: a cluster whose nodes have no zone
     label could not keep a demand.
     """
-    wanted: dict[str, Any] = {}
+    wanted: dict[str, Json] = {}
     node = _node_affinity(placement, place)
     if node:
         wanted["nodeAffinity"] = node
     if placement.same_zone and not placement.zones and nodes > 1:
-        term = {
+        term: dict[str, Json] = {
             "labelSelector": {"matchLabels": dict(pods)},
             "topologyKey": names.LABEL_NODE_ZONE,
         }
@@ -75,8 +75,8 @@ def affinity(
     return wanted
 
 
-def _node_affinity(placement: Placement, place: PlacementTarget) -> dict[str, Any]:
-    wanted: dict[str, Any] = {}
+def _node_affinity(placement: Placement, place: PlacementTarget) -> dict[str, Json]:
+    wanted: dict[str, Json] = {}
     zones = [place.zone] if place.zone is not None else list(placement.zones)
     demands = [_in(names.LABEL_NODE_ZONE, zones)] if zones else []
     if place.market is not None:
@@ -93,5 +93,5 @@ def _node_affinity(placement: Placement, place: PlacementTarget) -> dict[str, An
     return wanted
 
 
-def _in(key: str, values: list[str]) -> dict[str, Any]:
+def _in(key: str, values: list[str]) -> dict[str, Json]:
     return {"key": key, "operator": "In", "values": values}

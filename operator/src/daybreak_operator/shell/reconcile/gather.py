@@ -14,6 +14,7 @@ from typing import Any
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError
 from daybreak_operator.core.deployment.observed import observation as deployment
+from daybreak_operator.core.observed.parse import parse_object, parse_warning
 from daybreak_operator.core.plan import Object
 from daybreak_operator.core.training.observed import observation as training
 from daybreak_operator.core.training.observed.snapshot import backend_of
@@ -126,14 +127,14 @@ class Gather:
     settings: Settings
     has_gateway_api: Callable[[], bool]
 
-    def training(self, run: Object, asked: ExternalState, cache: ReconcileCache) -> training.ObservedRun:
+    def training(self, run: Object, asked: ExternalState, cache: ReconcileCache) -> training.RunObservation:
         """Return all that a decision about a TrainingRun may know."""
         children = tuple(self.store.children_of(run["metadata"]["uid"]).values())
         jobs = [child for child in children if child["kind"] in JOBS]
-        return training.ObservedRun(
+        return training.RunObservation(
             run=run,
-            children=(*children, *cache.name_conflicts.values()),
-            events=tuple(event for job in jobs for event in self.store.told_of(job).values()),
+            children=tuple(map(parse_object, (*children, *cache.name_conflicts.values()))),
+            events=tuple(parse_warning(event) for job in jobs for event in self.store.told_of(job).values()),
             refused=cache.refused,
             pipelines=asked.pipelines,
             backend_error=asked.backend_error,
@@ -142,15 +143,15 @@ class Gather:
             settings=self.settings,
         )
 
-    def deployment(self, body: Object, now: datetime) -> deployment.ObservedDeployment:
+    def deployment(self, body: Object, now: datetime) -> deployment.DeploymentObservation:
         """Return all that a decision about a ModelDeployment may know."""
         key = key_of(dict(body))
         children = tuple(self.store.children_of(body["metadata"]["uid"]).values())
         pods = [child for child in children if child["kind"] == "Pod"]
-        return deployment.ObservedDeployment(
+        return deployment.DeploymentObservation(
             deployment=body,
             followed=self.store.followed_by(body),
-            children=children,
+            children=tuple(map(parse_object, children)),
             snapshots=self.readings.gateways(key),
             earlier=self.readings.earlier(key, window_of(body)),
             unschedulable={

@@ -16,9 +16,9 @@ from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from daybreak_contracts import names
-from daybreak_operator.core.deployment.observed.observation import ObservedDeployment
+from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
 from daybreak_operator.core.plan import Finding, Object, Plan
-from daybreak_operator.core.training.observed.observation import ObservedRun
+from daybreak_operator.core.training.observed.observation import RunObservation
 from daybreak_operator.shell.metrics.prometheus import Metrics
 from daybreak_operator.shell.reconcile import drift
 from daybreak_operator.shell.reconcile.execute import Executor
@@ -40,8 +40,8 @@ CONFLICT_RECHECK_S = 15.0
 class Decisions:
     """The pure part: what shall be, of what is."""
 
-    training: Callable[[ObservedRun, datetime], Plan]
-    deployment: Callable[[ObservedDeployment, datetime], Plan]
+    training: Callable[[RunObservation, datetime], Plan]
+    deployment: Callable[[DeploymentObservation, datetime], Plan]
     pipeline_ids: Callable[[Object, Any], tuple[str, ...]]
     """Kubeflow runs that a decision about a TrainingRun must know, by the run and the settings."""
 

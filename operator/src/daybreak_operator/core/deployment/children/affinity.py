@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from daybreak_contracts import names
 from daybreak_contracts.resources.deployment import Pool
+from daybreak_operator.core.plan import Json
 
 SPOT_TAINTS = (
     names.LABEL_MARKET,
@@ -15,7 +14,7 @@ SPOT_TAINTS = (
 """Taints of spot nodes: ours, and those that GKE and AKS set by themselves (EKS sets none)."""
 
 
-def affinity(pool: Pool, zone: str) -> dict[str, Any]:
+def affinity(pool: Pool, zone: str) -> dict[str, Json]:
     """Return the node affinity of a pool's pods in one zone."""
     wanted = [_in(names.LABEL_NODE_ZONE, zone), market(pool)]
     if pool.gpus and pool.accelerator:
@@ -24,14 +23,14 @@ def affinity(pool: Pool, zone: str) -> dict[str, Any]:
     return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
 
 
-def market(pool: Pool) -> dict[str, Any]:
+def market(pool: Pool) -> dict[str, Json]:
     """Return the term for the kind of capacity. A node that does not say counts as on-demand."""
     if pool.market == "OnDemand":
         return {"key": names.LABEL_MARKET, "operator": "NotIn", "values": ["Reserved", "Spot"]}
     return _in(names.LABEL_MARKET, pool.market)
 
 
-def _in(key: str, value: str) -> dict[str, Any]:
+def _in(key: str, value: str) -> dict[str, Json]:
     return {"key": key, "operator": "In", "values": [value]}
 
 

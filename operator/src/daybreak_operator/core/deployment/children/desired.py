@@ -14,10 +14,11 @@ from daybreak_contracts.resources.deployment import ModelDeploymentSpec
 from daybreak_operator.core.deployment.children import engine as engines
 from daybreak_operator.core.deployment.children.gateway import gateway_children, gateway_route
 from daybreak_operator.core.deployment.children.identity import OwnerIdentity, identity_of
-from daybreak_operator.core.deployment.observed.fleet import EngineFleet, label, name_of, place_of, ref_of
-from daybreak_operator.core.deployment.observed.observation import ObservedDeployment
+from daybreak_operator.core.deployment.observed.fleet import EngineFleet, place_of
+from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
 from daybreak_operator.core.deployment.rollout.sizing import Sizing
 from daybreak_operator.core.deployment.state import RolloutState
+from daybreak_operator.core.observed.objects import ObservedObject
 from daybreak_operator.core.plan import Object, Ref
 
 DRAIN_S = 30
@@ -31,7 +32,7 @@ BY_REVISION = ("Deployment", "Service", "PodDisruptionBudget")
 class ChildrenInput:
     """All that children are made of."""
 
-    observed: ObservedDeployment
+    observed: DeploymentObservation
     spec: ModelDeploymentSpec
     state: RolloutState
     fleet: EngineFleet
@@ -54,10 +55,10 @@ class ChildrenInput:
         return found
 
 
-def without_finished(state: RolloutState, observed: ObservedDeployment, now: float) -> RolloutState:
+def without_finished(state: RolloutState, observed: DeploymentObservation, now: float) -> RolloutState:
     """Return the state without retired models of which nothing is left, or that serve again."""
     serving = {one.digest for one in (state.stable, state.rolling) if one is not None}
-    there = {label(child, names.LABEL_REVISION) for child in observed.children}
+    there = {child.label(names.LABEL_REVISION) for child in observed.children}
     retired = tuple(
         one
         for one in state.retired
@@ -85,7 +86,7 @@ def _deployments(family: ChildrenInput, revision: engines.EngineRevision) -> Ite
 
     While something is missing that pods need, no machine is asked for in vain.
     """
-    there = {name_of(child) for child in family.fleet.deployments}
+    there = {child.name for child in family.fleet.deployments}
     desired = Counter(family.sizing.desired.get(revision.digest, {}))
     desired.update(pod.place for pod in family.fleet.last(revision.digest))
     for pool in family.spec.pools:
@@ -99,15 +100,15 @@ def _deployments(family: ChildrenInput, revision: engines.EngineRevision) -> Ite
 def leftovers(family: ChildrenInput) -> tuple[Ref, ...]:
     """Return the objects to delete, and pods whose node goes: that takes them out of the gateways' view at once."""
     found = [*_of_other_models(family), *_of_removed_pools(family), *_routes(family), *_on_lost_nodes(family)]
-    return tuple(ref_of(child) for child in found)
+    return tuple(child.ref for child in found)
 
 
-def _of_other_models(family: ChildrenInput) -> Iterator[Object]:
+def _of_other_models(family: ChildrenInput) -> Iterator[ObservedObject]:
     kept = {names.short(digest) for digest in family.serving()}
     kept |= {names.short(one.digest) for one in family.state.retired if _drains(family, one.since)}
     for child in family.observed.children:
-        revision = label(child, names.LABEL_REVISION)
-        if child["kind"] in BY_REVISION and revision and revision not in kept and not _leaves(child):
+        revision = child.label(names.LABEL_REVISION)
+        if child.kind in BY_REVISION and revision and revision not in kept and not child.is_leaving:
             yield child
 
 
@@ -118,7 +119,7 @@ def _drains(family: ChildrenInput, since: float) -> bool:
     return family.at - since < (DRAIN_MAX_S if behind else DRAIN_S)
 
 
-def _of_removed_pools(family: ChildrenInput) -> Iterator[Object]:
+def _of_removed_pools(family: ChildrenInput) -> Iterator[ObservedObject]:
     """Yield Deployments in places that the spec no longer has, once the model answers enough elsewhere."""
     places = {(pool.name, zone) for pool in family.spec.pools for zone in pool.zones}
     for digest in family.serving():
@@ -129,30 +130,26 @@ def _of_removed_pools(family: ChildrenInput) -> Iterator[Object]:
         if is_stable and ready < family.sizing.needed:
             continue
         for child in family.fleet.deployments:
-            same = label(child, names.LABEL_REVISION) == names.short(digest)
-            if same and place_of(child) not in places and not _leaves(child):
+            same = child.label(names.LABEL_REVISION) == names.short(digest)
+            if same and place_of(child) not in places and not child.is_leaving:
                 yield child
 
 
-def _routes(family: ChildrenInput) -> Iterator[Object]:
+def _routes(family: ChildrenInput) -> Iterator[ObservedObject]:
     annotations = family.observed.deployment["metadata"].get("annotations") or {}
     for child in family.observed.children:
         if (
-            child["kind"] == "HTTPRoute"
+            child.kind == "HTTPRoute"
             and gateway_route(family.owner, annotations) is None
-            and not _leaves(child)
+            and not child.is_leaving
         ):
             yield child
 
 
-def _on_lost_nodes(family: ChildrenInput) -> Iterator[Object]:
+def _on_lost_nodes(family: ChildrenInput) -> Iterator[ObservedObject]:
     """Yield pods whose nodes go, but for a model's last ones: as long as they answer, they are better than none."""
     lost = frozenset(family.observed.reclaimed)
     last = {pod.name for digest in family.serving() for pod in family.fleet.last(digest)}
     for pod in family.fleet.pods:
-        if pod.name in lost - last and not _leaves(pod.stored):
-            yield pod.stored
-
-
-def _leaves(child: Object) -> bool:
-    return bool(child["metadata"].get("deletionTimestamp"))
+        if pod.name in lost - last and not pod.observed.is_leaving:
+            yield pod.observed

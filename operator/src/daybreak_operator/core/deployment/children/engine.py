@@ -7,14 +7,13 @@ which models.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from daybreak_contracts import names
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec, Pool
 from daybreak_operator.core.deployment.children import affinity
 from daybreak_operator.core.deployment.children.identity import OwnerIdentity
 from daybreak_operator.core.deployment.observed.fleet import ENGINE, FETCH
-from daybreak_operator.core.plan import Object
+from daybreak_operator.core.plan import Json, Object
 from daybreak_operator.settings import Settings, image_pull_secrets
 
 MODELS = "/models"
@@ -33,8 +32,8 @@ LOADING_S = 1200
 BRINGING_S = 420
 """For the image and the model. With the time until a pod has a node these two are placement's patience with a pod."""
 PROBE_S = 2
-HARDENED: dict[str, Any] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-RESTRICTED: dict[str, Any] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+HARDENED: dict[str, Json] = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+RESTRICTED: dict[str, Json] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 """What the pod security standard ``restricted`` asks for."""
 
 
@@ -60,12 +59,12 @@ def engine_deployment(revision: EngineRevision, pool: Pool, zone: str, replicas:
     labels = revision.owner.labels(names.ROLE_ENGINE, **where, market=pool.market)
     selector = revision.owner.selector(names.ROLE_ENGINE, **where)
     annotations = {names.ANNOTATION_DIGEST: revision.digest}
-    template = {
+    template: dict[str, Json] = {
         "metadata": {"labels": labels, "annotations": annotations},
         "spec": pod_spec(revision, pool, zone),
     }
     name = names.engine_name(revision.owner.name, revision.digest, pool.name, zone)
-    spec = {
+    spec: dict[str, Json] = {
         "replicas": replicas,
         "revisionHistoryLimit": 2,
         "progressDeadlineSeconds": BRINGING_S + LOADING_S,
@@ -73,12 +72,10 @@ def engine_deployment(revision: EngineRevision, pool: Pool, zone: str, replicas:
         "selector": {"matchLabels": selector},
         "template": template,
     }
-    child = revision.owner.child("apps/v1", "Deployment", name, labels, spec=spec)
-    child["metadata"]["annotations"] = annotations
-    return child
+    return revision.owner.child("apps/v1", "Deployment", name, labels, annotations=annotations, spec=spec)
 
 
-def pod_spec(revision: EngineRevision, pool: Pool, zone: str) -> dict[str, Any]:
+def pod_spec(revision: EngineRevision, pool: Pool, zone: str) -> dict[str, Json]:
     """Return the pod: the model is fetched and checked by the first container, nothing opens it before."""
     return {
         "serviceAccountName": revision.settings.pipeline_service_account,
@@ -99,7 +96,7 @@ def image_of(revision: EngineRevision) -> str:
     return revision.spec.runtime.image or revision.settings.images.serve
 
 
-def fetch_container(revision: EngineRevision) -> dict[str, Any]:
+def fetch_container(revision: EngineRevision) -> dict[str, Json]:
     """Return the container that brings the model, compares its digest, and its signature where that is required."""
     args = [
         "daybreak_serve.pod",
@@ -111,7 +108,7 @@ def fetch_container(revision: EngineRevision) -> dict[str, Any]:
         "--into",
         CURRENT,
     ]
-    mounts: list[dict[str, Any]] = [
+    mounts: list[dict[str, Json]] = [
         {"name": "models", "mountPath": MODELS},
         {"name": "tmp", "mountPath": "/tmp"},
     ]
@@ -135,16 +132,16 @@ def needs_key(revision: EngineRevision) -> bool:
     return signature.required and signature.public_key_secret_ref is not None
 
 
-def credentials(settings: Settings) -> dict[str, Any]:
+def credentials(settings: Settings) -> dict[str, Json]:
     """Return the environment that reaches object storage; empty where the service account does."""
     if not settings.storage_secret:
         return {}
     return {"envFrom": [{"secretRef": {"name": settings.storage_secret}}]}
 
 
-def engine_container(revision: EngineRevision, pool: Pool) -> dict[str, Any]:
+def engine_container(revision: EngineRevision, pool: Pool) -> dict[str, Json]:
     """Return the container that serves; it is ready once it answered the golden completion."""
-    container: dict[str, Any] = {
+    container: dict[str, Json] = {
         "name": ENGINE,
         "image": image_of(revision),
         "args": engine_args(revision),
@@ -174,7 +171,7 @@ def engine_args(revision: EngineRevision) -> list[str]:
     return args if slots is None else [*args, "--max-concurrency", str(slots)]
 
 
-def probe(port: str, times: int, path: str = "/readyz") -> dict[str, Any]:
+def probe(port: str, times: int, path: str = "/readyz") -> dict[str, Json]:
     """Return a probe that fails after so many times."""
     return {
         "httpGet": {"path": path, "port": port},
@@ -184,9 +181,9 @@ def probe(port: str, times: int, path: str = "/readyz") -> dict[str, Any]:
     }
 
 
-def volumes(revision: EngineRevision) -> list[dict[str, Any]]:
+def volumes(revision: EngineRevision) -> list[dict[str, Json]]:
     """Return the pod's volumes."""
-    found: list[dict[str, Any]] = [
+    found: list[dict[str, Json]] = [
         {"name": "models", "emptyDir": {}},
         {"name": "tmp", "emptyDir": {}},
         {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": SHARED_MEMORY}},
@@ -202,7 +199,7 @@ def engine_service(revision: EngineRevision) -> Object:
     """Return the headless Service over one model's pods: its EndpointSlices carry the model's label."""
     name = names.engine_service(revision.owner.name, revision.digest)
     labels = revision.owner.labels(names.ROLE_ENGINE, revision=revision.short)
-    spec = {
+    spec: dict[str, Json] = {
         "clusterIP": "None",
         "selector": revision.owner.selector(names.ROLE_ENGINE, revision=revision.short),
         "ports": [
@@ -221,7 +218,7 @@ def engine_budget(revision: EngineRevision) -> Object:
     return revision.owner.child("policy/v1", "PodDisruptionBudget", name, labels, spec=budget_spec(selector))
 
 
-def budget_spec(selector: dict[str, str]) -> dict[str, Any]:
+def budget_spec(selector: dict[str, str]) -> dict[str, Json]:
     """Return a budget of one pod at a time; pods that do not answer anyway may always go."""
     return {
         "maxUnavailable": 1,
@@ -236,7 +233,7 @@ def engine_policy(owner: OwnerIdentity) -> Object:
         {"podSelector": {"matchLabels": owner.selector(names.ROLE_GATEWAY)}},
         (PORT_ENGINE, PORT_HTTP),
     )
-    spec = {
+    spec: dict[str, Json] = {
         "podSelector": {"matchLabels": owner.selector(names.ROLE_ENGINE)},
         "policyTypes": ["Ingress"],
         "ingress": [{"from": [gateway], "ports": [{"protocol": "TCP", "port": port} for port in ports]}],

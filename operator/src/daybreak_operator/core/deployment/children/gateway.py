@@ -5,8 +5,6 @@ Owns their shape. The gateway itself is ``daybreak_serve``'s.
 
 from __future__ import annotations
 
-from typing import Any
-
 from daybreak_contracts import names
 from daybreak_contracts.resources.deployment import Gateway
 from daybreak_operator.core.deployment.children.engine import (
@@ -18,7 +16,7 @@ from daybreak_operator.core.deployment.children.engine import (
 )
 from daybreak_operator.core.deployment.children.identity import OwnerIdentity
 from daybreak_operator.core.deployment.observed.fleet import GATEWAY
-from daybreak_operator.core.plan import Object
+from daybreak_operator.core.plan import Json, Object
 from daybreak_operator.settings import Settings, image_pull_secrets
 
 PORT = 80
@@ -45,7 +43,7 @@ def gateway_children(owner: OwnerIdentity, gateway: Gateway, settings: Settings)
 def gateway_deployment(owner: OwnerIdentity, gateway: Gateway, settings: Settings) -> Object:
     """Return the gateway's Deployment, spread over zones and nodes where there are several."""
     labels, selector = owner.labels(names.ROLE_GATEWAY), owner.selector(names.ROLE_GATEWAY)
-    pod = {
+    pod: dict[str, Json] = {
         "serviceAccountName": names.gateway_name(owner.name),
         **image_pull_secrets(settings),
         "securityContext": RESTRICTED,
@@ -56,7 +54,7 @@ def gateway_deployment(owner: OwnerIdentity, gateway: Gateway, settings: Setting
         "containers": [gateway_container(owner, settings)],
         "volumes": [{"name": "tmp", "emptyDir": {}}],
     }
-    spec = {
+    spec: dict[str, Json] = {
         "replicas": gateway.replicas,
         "revisionHistoryLimit": 2,
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
@@ -66,7 +64,7 @@ def gateway_deployment(owner: OwnerIdentity, gateway: Gateway, settings: Setting
     return owner.child("apps/v1", "Deployment", names.gateway_name(owner.name), labels, spec=spec)
 
 
-def spread(key: str, selector: dict[str, str]) -> dict[str, Any]:
+def spread(key: str, selector: dict[str, str]) -> dict[str, Json]:
     """Return the wish to have pods apart."""
     return {
         "maxSkew": 1,
@@ -76,7 +74,7 @@ def spread(key: str, selector: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def gateway_container(owner: OwnerIdentity, settings: Settings) -> dict[str, Any]:
+def gateway_container(owner: OwnerIdentity, settings: Settings) -> dict[str, Json]:
     """Return the gateway's container."""
     return {
         "name": GATEWAY,
@@ -97,7 +95,7 @@ def gateway_container(owner: OwnerIdentity, settings: Settings) -> dict[str, Any
 
 def gateway_service(owner: OwnerIdentity) -> Object:
     """Return the Service that editors reach."""
-    spec = {
+    spec: dict[str, Json] = {
         "selector": owner.selector(names.ROLE_GATEWAY),
         "ports": [{"name": "http", "port": PORT, "targetPort": "http"}],
     }
@@ -142,7 +140,7 @@ def gateway_route(owner: OwnerIdentity, annotations: dict[str, str]) -> Object |
     namespace, _, gateway = named.rpartition("/")
     parent = {"name": gateway, "namespace": namespace or owner.namespace}
     name, labels = names.gateway_name(owner.name), owner.labels(names.ROLE_GATEWAY)
-    spec: dict[str, Any] = {
+    spec: dict[str, Json] = {
         "parentRefs": [parent],
         "rules": [{"backendRefs": [{"name": name, "port": PORT}]}],
     }

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from daybreak_contracts import names
-from daybreak_operator.core.plan import Object
+from daybreak_operator.core.plan import Json, Object
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,19 @@ class OwnerIdentity:
         return labels
 
     def child(
-        self, api_version: str, kind: str, name: str, labels: dict[str, str], **parts: Any
-    ) -> dict[str, Any]:
+        self,
+        api_version: str,
+        kind: str,
+        name: str,
+        labels: dict[str, str],
+        *,
+        annotations: Mapping[str, str] | None = None,
+        **parts: Json,
+    ) -> dict[str, Json]:
         """Return a child object; owner reference and field owner are the shell's."""
-        metadata = {"name": name, "namespace": self.namespace, "labels": labels}
+        metadata: dict[str, Json] = {"name": name, "namespace": self.namespace, "labels": labels}
+        if annotations:
+            metadata["annotations"] = annotations
         return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **parts}
 
 

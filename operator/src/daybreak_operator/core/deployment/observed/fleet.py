@@ -6,15 +6,13 @@ Reads what Kubernetes says of pods and Deployments. Decides nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from daybreak_contracts import names
 from daybreak_operator.core.capacity.values import Held, Pending, Place
-from daybreak_operator.core.conditions import find
-from daybreak_operator.core.plan import Object, Ref
-from daybreak_operator.core.times import seconds_of
+from daybreak_operator.core.observed.objects import ObservedDeployment, ObservedObject
+from daybreak_operator.core.observed.pods import ObservedPod
 
 FETCH = "fetch"
 """Name of the container that brings the model and compares its digest."""
@@ -40,7 +38,7 @@ class EnginePod:
     """Whether it is being deleted, is over, or its node was given notice."""
     verified: bool
     """Whether the model was fetched and its digest was right."""
-    stored: Object
+    observed: ObservedPod
     noticed: bool = False
     """Whether its node was given notice and nobody has deleted it yet."""
 
@@ -50,7 +48,7 @@ class EngineFleet:
     """All serving pods and their Deployments."""
 
     pods: tuple[EnginePod, ...]
-    deployments: tuple[Object, ...]
+    deployments: tuple[ObservedDeployment, ...]
     at: float
     """Unix time of this pass."""
 
@@ -81,9 +79,7 @@ class EngineFleet:
     def wanted(self, digest: str) -> int:
         """Return the replicas that a model's Deployments ask for now."""
         revision = names.short(digest)
-        return sum(
-            replicas_of(one) for one in self.deployments if label(one, names.LABEL_REVISION) == revision
-        )
+        return sum(one.replicas for one in self.deployments if one.label(names.LABEL_REVISION) == revision)
 
     def held(self, digest: str) -> tuple[Held, ...]:
         """Return what a model has in each place: as much as its Deployment asks for, whatever pods are still there.
@@ -104,8 +100,8 @@ class EngineFleet:
 
     def _asked(self, digest: str) -> Iterator[tuple[Place, int]]:
         for one in self.deployments:
-            if label(one, names.LABEL_REVISION) == names.short(digest):
-                yield place_of(one), replicas_of(one)
+            if one.label(names.LABEL_REVISION) == names.short(digest):
+                yield place_of(one), one.replicas
 
     def _held_in(self, place: Place, pods: list[EnginePod], asked: int, noticed: int) -> Held:
         # Beyond what is asked for they are about to go: counted, they would be asked for again.
@@ -128,78 +124,46 @@ def _as_replica_sets_keep(pod: EnginePod) -> tuple[bool, bool, float]:
 
 
 def fleet_of(
-    children: Iterable[Object], *, reclaimed: Iterable[str], stockouts: Iterable[str], now: float
+    children: Iterable[ObservedObject], *, reclaimed: Iterable[str], stockouts: Iterable[str], now: float
 ) -> EngineFleet:
     """Return the fleet; the names are those of pods whose node goes, and of pods that no machine is found for."""
     gone, refused = frozenset(reclaimed), frozenset(stockouts)
-    engines = [child for child in children if label(child, names.LABEL_ROLE) == names.ROLE_ENGINE]
-    pods = (_pod(child, gone, refused) for child in engines if child["kind"] == "Pod")
-    deployments = (child for child in engines if child["kind"] == "Deployment")
+    engines = [child for child in children if child.label(names.LABEL_ROLE) == names.ROLE_ENGINE]
+    pods = (_pod(child, gone, refused) for child in engines if isinstance(child, ObservedPod))
+    deployments = (child for child in engines if isinstance(child, ObservedDeployment))
     return EngineFleet(
         pods=tuple(sorted(pods, key=lambda pod: pod.name)),
-        deployments=tuple(sorted(deployments, key=name_of)),
+        deployments=tuple(sorted(deployments, key=lambda one: one.name)),
         at=now,
     )
 
 
-def _pod(stored: Object, gone: frozenset[str], refused: frozenset[str]) -> EnginePod:
-    metadata, status = stored["metadata"], stored.get("status") or {}
-    ready = find(status.get("conditions") or (), "Ready")
-    answers = ready is not None and ready["status"] == "True"
-    changed = seconds_of(ready.get("lastTransitionTime")) if ready is not None else 0.0
-    over = status.get("phase") in ("Failed", "Succeeded") or bool(metadata.get("deletionTimestamp"))
-    name = metadata["name"]
+def _pod(observed: ObservedPod, gone: frozenset[str], refused: frozenset[str]) -> EnginePod:
+    ready = next((one for one in observed.conditions if one.type == "Ready"), None)
+    answers = ready is not None and ready.status == "True"
+    changed = ready.changed.timestamp() if ready is not None and ready.changed is not None else 0.0
+    created = observed.metadata.created
+    over = observed.phase in ("Failed", "Succeeded") or observed.is_leaving
     return EnginePod(
-        name=name,
-        revision=label(stored, names.LABEL_REVISION),
-        place=place_of(stored),
+        name=observed.name,
+        revision=observed.label(names.LABEL_REVISION),
+        place=place_of(observed),
         ready_since=changed if answers else None,
-        waiting_since=max(changed, seconds_of(metadata.get("creationTimestamp"))),
-        placed=bool((stored.get("spec") or {}).get("nodeName")),
-        refused=name in refused,
-        leaving=over or name in gone,
-        noticed=name in gone and not over,
-        verified=answers or _fetched(status),
-        stored=stored,
+        waiting_since=max(changed, created.timestamp() if created is not None else 0.0),
+        placed=bool(observed.node),
+        refused=observed.name in refused,
+        leaving=over or observed.name in gone,
+        noticed=observed.name in gone and not over,
+        verified=answers or _has_fetched(observed),
+        observed=observed,
     )
 
 
-def _fetched(status: Mapping[str, Any]) -> bool:
-    for container in status.get("initContainerStatuses") or ():
-        if container["name"] == FETCH:
-            ended = (container.get("state") or {}).get("terminated") or {}
-            return bool(ended) and ended.get("exitCode") == 0
-    return False
+def _has_fetched(pod: ObservedPod) -> bool:
+    fetch = next((one for one in pod.containers if one.is_init and one.name == FETCH), None)
+    return fetch is not None and fetch.ended is not None and fetch.ended.exit_code == 0
 
 
-def label(stored: Object, name: str) -> str:
-    """Return a label of an object; empty when it has none."""
-    return str((stored["metadata"].get("labels") or {}).get(name, ""))
-
-
-def place_of(stored: Object) -> Place:
+def place_of(child: ObservedObject) -> Place:
     """Return the pool and the zone that an object is for."""
-    return label(stored, names.LABEL_POOL), label(stored, names.LABEL_ZONE)
-
-
-def name_of(stored: Object) -> str:
-    """Return an object's name."""
-    return str(stored["metadata"]["name"])
-
-
-def replicas_of(stored: Object) -> int:
-    """Return the replicas that a Deployment asks for."""
-    replicas = (stored.get("spec") or {}).get("replicas")
-    return 1 if replicas is None else int(replicas)
-
-
-def ref_of(stored: Object) -> Ref:
-    """Return what names a stored object for deletion."""
-    metadata = stored["metadata"]
-    return Ref(
-        api_version=stored["apiVersion"],
-        kind=stored["kind"],
-        namespace=metadata.get("namespace", "default"),
-        name=metadata["name"],
-        uid=metadata.get("uid", ""),
-    )
+    return child.label(names.LABEL_POOL), child.label(names.LABEL_ZONE)

@@ -6,19 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
+from daybreak_operator.core.observed.objects import ObservedObject
 from daybreak_operator.core.plan import Object
 from daybreak_operator.settings import Settings
 
 
 @dataclass(frozen=True)
-class ObservedDeployment:
+class DeploymentObservation:
     """The deployment, what it follows, what belongs to it, and what its gateways count."""
 
     deployment: Object
     """The ModelDeployment as stored, with metadata and status."""
     followed: Object | None = None
     """The TrainingRun that it follows; None when it names none or there is none (the spec tells which)."""
-    children: tuple[Object, ...] = ()
+    children: tuple[ObservedObject, ...] = ()
     """Deployments, Services, PodDisruptionBudgets, NetworkPolicies, Pods, HTTPRoutes with its labels and uid."""
     snapshots: tuple[GatewaySnapshot, ...] = ()
     """Fresh readings, one per gateway that answered."""

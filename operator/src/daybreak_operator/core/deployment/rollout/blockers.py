@@ -5,90 +5,70 @@ Owns how a container's state is read. What follows from it is decided elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from daybreak_contracts.errors import EXIT_USER
 from daybreak_operator.core.deployment.observed.fleet import ENGINE, FETCH
-from daybreak_operator.core.plan import Finding, Object
+from daybreak_operator.core.observed.pods import ObservedContainer, ObservedPod, Termination
+from daybreak_operator.core.plan import Finding
 
-IMAGE_REASONS = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
-CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError"})
 CRASHES = 5
 """Restarts of an engine that never answered: with the kubelet's doubling back-off from ten seconds, about five
 minutes."""
 MAX_CHARACTERS = 1000
 
 
-def refusal_of(pods: Iterable[Object]) -> str | None:
+def refusal_of(pods: Iterable[ObservedPod]) -> str | None:
     """Return why a model must not serve: what its first container or its engine said when it left with 2."""
-    for pod in pods:
-        for container in _containers(pod):
-            if container["name"] not in (FETCH, ENGINE):
-                continue
-            for ended in _ends(container):
-                if ended.get("exitCode") == EXIT_USER:
-                    return (
-                        last_line(ended)
-                        or f"container {container['name']} left with {EXIT_USER} and said nothing"
-                    )
+    for _, container in _containers(pods):
+        if container.name not in (FETCH, ENGINE):
+            continue
+        for ended in container.ends:
+            if ended.exit_code == EXIT_USER:
+                return (
+                    message_of(ended) or f"container {container.name} left with {EXIT_USER} and said nothing"
+                )
     return None
 
 
-def crash_of(pods: Iterable[Object]) -> str | None:
+def crash_of(pods: Iterable[ObservedPod]) -> str | None:
     """Return what an engine last said that was started again and again and never answered."""
-    for pod in pods:
-        for container in _containers(pod):
-            if (
-                container["name"] != ENGINE
-                or container.get("ready")
-                or container.get("restartCount", 0) < CRASHES
-            ):
-                continue
-            ended: Mapping[str, Any] = next(_ends(container), {})
-            said = (
-                last_line(ended)
-                or f"it left with {ended.get('exitCode', 'an unknown code')} and said nothing"
-            )
-            return f"the engine ended {CRASHES} times and never answered: {said}"
+    for _, container in _containers(pods):
+        if container.name != ENGINE or container.is_ready or container.restarts < CRASHES:
+            continue
+        ended = next(iter(container.ends), None)
+        code = ended.exit_code if ended is not None else None
+        said = message_of(ended) if ended is not None else ""
+        said = said or f"it left with {'an unknown code' if code is None else code} and said nothing"
+        return f"the engine ended {CRASHES} times and never answered: {said}"
     return None
 
 
-def blocked(pods: Iterable[Object]) -> Finding | None:
-    """Return why containers cannot even start, the first such reason by the pods' names."""
-    for pod in sorted(pods, key=lambda one: str(one["metadata"]["name"])):
-        for container in _containers(pod):
-            waiting = (container.get("state") or {}).get("waiting") or {}
-            reason = waiting.get("reason", "")
-            if reason in IMAGE_REASONS:
-                return Finding("ImagePullFailed", _image_sentence(container))
-            if reason in CONFIG_REASONS:
-                said = str(waiting.get("message") or reason)[:MAX_CHARACTERS]
-                return Finding("ContainerCannotStart", f"container {container['name']} cannot start: {said}")
+def containers_cannot_start(pods: Iterable[ObservedPod]) -> Finding | None:
+    """An image cannot be pulled or a container cannot be made: the first such reason by the pods' names."""
+    for _, container in _containers(sorted(pods, key=lambda pod: pod.name)):
+        waiting = container.waiting
+        if waiting is not None and waiting.for_image:
+            return Finding("ImagePullFailed", _image_sentence(container))
+        if waiting is not None and waiting.for_config:
+            why = (waiting.message or waiting.reason)[:MAX_CHARACTERS]
+            return Finding("ContainerCannotStart", f"container {container.name} cannot start: {why}")
     return None
 
 
-def _image_sentence(container: Mapping[str, Any]) -> str:
+def _image_sentence(container: ObservedContainer) -> str:
     return (
-        f"image {container.get('image') or '(unknown)'} of container {container['name']} cannot be pulled: "
+        f"image {container.image or '(unknown)'} of container {container.name} cannot be pulled: "
         "correct its name, push it, or give the service account a pull secret"
     )
 
 
-def _containers(pod: Object) -> Iterator[Mapping[str, Any]]:
-    status = pod.get("status") or {}
-    yield from status.get("initContainerStatuses") or ()
-    yield from status.get("containerStatuses") or ()
+def _containers(pods: Iterable[ObservedPod]) -> Iterator[tuple[ObservedPod, ObservedContainer]]:
+    for pod in pods:
+        for container in pod.containers:
+            yield pod, container
 
 
-def _ends(container: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for state in (container.get("state"), container.get("lastState")):
-        ended = (state or {}).get("terminated")
-        if ended:
-            yield ended
-
-
-def last_line(ended: Mapping[str, Any]) -> str:
+def message_of(ended: Termination) -> str:
     """Return the last line that a container left as its termination message."""
-    lines = str(ended.get("message") or "").strip().splitlines()
-    return lines[-1].strip()[:MAX_CHARACTERS] if lines else ""
+    return ended.last_line[:MAX_CHARACTERS]

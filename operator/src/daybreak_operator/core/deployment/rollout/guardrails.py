@@ -19,6 +19,7 @@ from daybreak_contracts.metrics_snapshot import LATENCY_BOUNDS_MS, GatewaySnapsh
 from daybreak_contracts.resources.deployment import Guardrails
 from daybreak_operator.core.deployment.rollout.target import bare
 from daybreak_operator.core.plan import Finding
+from daybreak_operator.core.rules import Rule, first_finding
 
 ALPHA = 0.05
 """Chance of ever rolling back a candidate that is as good as its bounds, per guardrail and step."""
@@ -26,6 +27,10 @@ TUNED_FOR = 5
 """The sequence is narrowest at this many times ``minRequests``."""
 SLOW_SHARE = 0.05
 """Share of requests beyond the 95th percentile."""
+
+
+Share = tuple[int, int]
+"""How many of how many."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +53,31 @@ class GuardrailVerdict:
     finding: Finding
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What a guardrail's rule is given."""
+
+    guardrails: Guardrails
+    candidate: Counts
+    stable: Counts | None
+    """None where nobody gets another model at the same time."""
+    least: int
+    """Requests from which on a verdict is due."""
+
+    def is_worse(self, candidate: Share, stable: Share) -> bool:
+        """Return whether the candidate's share is worse than the stable model's; True where there is none."""
+        return self.stable is None or is_worse(candidate, stable, self.least)
+
+
 def judge(guardrails: Guardrails, candidate: Counts, stable: Counts | None) -> GuardrailVerdict:
     """Return the verdict; ``stable`` is None where nobody gets another model at the same time."""
     least = max(1, guardrails.min_requests)
     if candidate.requests < guardrails.min_requests:
         text = f"waits for {guardrails.min_requests} requests (rollout.guardrails.minRequests)"
         return GuardrailVerdict("Waiting", Finding("WaitingForRequests", text))
-    for rule in (too_many_errors, too_slow, too_rarely_accepted):
-        said = rule(guardrails, candidate, stable, least)
-        if said is not None:
-            return GuardrailVerdict("Broken", Finding("GuardrailBroken", said))
+    broken = first_finding(Comparison(guardrails, candidate, stable, least), RULES)
+    if broken is not None:
+        return GuardrailVerdict("Broken", broken)
     return GuardrailVerdict("Within", Finding("WithinGuardrails", "within its guardrails"))
 
 
@@ -72,61 +92,63 @@ def judge_mirrored(guardrails: Guardrails, candidate: Counts, stable: Counts | N
     return GuardrailVerdict(said.state, Finding(said.finding.reason, message))
 
 
-def too_many_errors(
-    guardrails: Guardrails, candidate: Counts, stable: Counts | None, least: int
-) -> str | None:
+def too_many_errors(subject: Comparison) -> Finding | None:
     """More requests fail than are allowed, and more than of the stable model."""
-    allowed = float(guardrails.max_error_ratio)
-    if not exceeds((candidate.errors, candidate.requests), allowed, least):
+    candidate, stable = subject.candidate, subject.stable or Counts()
+    allowed = float(subject.guardrails.max_error_ratio)
+    failed = (candidate.errors, candidate.requests)
+    if not exceeds(failed, allowed, subject.least):
         return None
-    if stable is not None and not is_worse(
-        (candidate.errors, candidate.requests), (stable.errors, stable.requests), least
-    ):
+    if not subject.is_worse(failed, (stable.errors, stable.requests)):
         return None
-    share = percent(candidate.errors, candidate.requests)
-    return f"{share} of requests failed, {100 * allowed:g} % may (rollout.guardrails.maxErrorRatio)"
+    return _broken(
+        f"{percent(*failed)} of requests failed, {100 * allowed:g} % may (rollout.guardrails.maxErrorRatio)"
+    )
 
 
-def too_slow(guardrails: Guardrails, candidate: Counts, stable: Counts | None, least: int) -> str | None:
+def too_slow(subject: Comparison) -> Finding | None:
     """More than one in twenty requests takes longer than the bound, and more than of the stable model.
 
     The test of a quantile by the share beyond it (Conover, Practical Nonparametric Statistics, section 3.2).
     """
-    if not exceeds((candidate.slow, candidate.requests), SLOW_SHARE, least):
+    candidate, stable = subject.candidate, subject.stable or Counts()
+    slow = (candidate.slow, candidate.requests)
+    if not exceeds(slow, SLOW_SHARE, subject.least):
         return None
-    if stable is not None and not is_worse(
-        (candidate.slow, candidate.requests), (stable.slow, stable.requests), least
-    ):
+    if not subject.is_worse(slow, (stable.slow, stable.requests)):
         return None
-    share = percent(candidate.slow, candidate.requests)
-    bound = guardrails.max_p95_latency_ms
-    return f"{share} of requests took longer than {bound} ms, 5 % may (rollout.guardrails.maxP95LatencyMs)"
+    bound = subject.guardrails.max_p95_latency_ms
+    return _broken(
+        f"{percent(*slow)} of requests took longer than {bound} ms, 5 % may (rollout.guardrails.maxP95LatencyMs)"
+    )
 
 
-def too_rarely_accepted(
-    guardrails: Guardrails, candidate: Counts, stable: Counts | None, least: int
-) -> str | None:
+def too_rarely_accepted(subject: Comparison) -> Finding | None:
     """Suggestions are accepted more rarely than of the stable model, by more than is allowed."""
-    if stable is None:
+    if subject.stable is None:
         return None
-    allowed = float(guardrails.min_acceptance_ratio)
-    highest = ratio_at_most((candidate.accepted, candidate.shown), (stable.accepted, stable.shown), least)
+    allowed = float(subject.guardrails.min_acceptance_ratio)
+    ours = (subject.candidate.accepted, subject.candidate.shown)
+    theirs = (subject.stable.accepted, subject.stable.shown)
+    highest = ratio_at_most(ours, theirs, subject.least)
     if highest is None or highest >= allowed:
         return None
-    ours, theirs = percent(candidate.accepted, candidate.shown), percent(stable.accepted, stable.shown)
-    return (
-        f"{ours} of suggestions were accepted, of the stable model {theirs}; "
+    return _broken(
+        f"{percent(*ours)} of suggestions were accepted, of the stable model {percent(*theirs)}; "
         f"the ratio must be {allowed:g} (rollout.guardrails.minAcceptanceRatio)"
     )
+
+
+RULES: tuple[Rule[Comparison], ...] = (too_many_errors, too_slow, too_rarely_accepted)
+
+
+def _broken(message: str) -> Finding:
+    return Finding("GuardrailBroken", message)
 
 
 def percent(part: int, whole: int) -> str:
     """Return a share for people: ``3.25 %``."""
     return f"{100 * part / whole:.3g} %" if whole else "0 %"
-
-
-Share = tuple[int, int]
-"""How many of how many."""
 
 
 def critical(number: int, least: int) -> float:

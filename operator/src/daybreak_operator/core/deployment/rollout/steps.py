@@ -175,7 +175,7 @@ def refused_by_its_pods(
     state: RolloutState, candidate: CandidateModel, context: RolloutContext
 ) -> RolloutState | None:
     """Its bytes are not what was asked for, or its engine says that it must not serve, or never gets to answer."""
-    pods = [pod.stored for pod in context.fleet.alive(candidate.digest)]
+    pods = [pod.observed for pod in context.fleet.alive(candidate.digest)]
     why = refusal_of(pods)
     if why is None and not context.fleet.ready(candidate.digest):
         why = crash_of(pods)

@@ -5,18 +5,16 @@ Reads leniently: a status of an older operator, or none, gives a state without w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from pydantic import ValidationError
 
 from daybreak_contracts.routing import Routing
 from daybreak_operator.core.capacity.codec import memory_of
 from daybreak_operator.core.deployment.state import CandidateModel, RetiredModel, RolloutState, StableModel
+from daybreak_operator.core.plan import Json, Status
 from daybreak_operator.core.times import seconds_of, text_of
 
 
-def read(status: Mapping[str, Any] | None) -> RolloutState:
+def read(status: Status | None) -> RolloutState:
     """Return what a stored status remembers."""
     status = status or {}
     return RolloutState(
@@ -33,13 +31,13 @@ def read(status: Mapping[str, Any] | None) -> RolloutState:
     )
 
 
-def _stable(stored: Mapping[str, Any] | None) -> StableModel | None:
+def _stable(stored: Status | None) -> StableModel | None:
     if not stored or not stored.get("digest"):
         return None
     return StableModel(stored["digest"], stored.get("uri") or "", seconds_of(stored.get("since")))
 
 
-def _candidate(stored: Mapping[str, Any] | None) -> CandidateModel | None:
+def _candidate(stored: Status | None) -> CandidateModel | None:
     if not stored or not stored.get("digest"):
         return None
     return CandidateModel(
@@ -53,16 +51,16 @@ def _candidate(stored: Mapping[str, Any] | None) -> CandidateModel | None:
     )
 
 
-def _routing(document: Mapping[str, Any] | None) -> Routing | None:
+def _routing(document: Status | None) -> Routing | None:
     try:
         return Routing.model_validate(document) if document else None
     except ValidationError:
         return None
 
 
-def write(state: RolloutState) -> dict[str, Any]:
+def write(state: RolloutState) -> dict[str, Json]:
     """Return the part of the status that ``read`` reads, but for the memory of zones (``status``)."""
-    part: dict[str, Any] = {"rejected": list(state.rejected), "rolloutDigest": state.rollout_digest}
+    part: dict[str, Json] = {"rejected": list(state.rejected), "rolloutDigest": state.rollout_digest}
     part["retired"] = [{"digest": one.digest, "since": text_of(one.since)} for one in state.retired]
     if state.stable is not None:
         stable = state.stable
@@ -75,7 +73,7 @@ def write(state: RolloutState) -> dict[str, Any]:
     return part
 
 
-def _candidate_part(candidate: CandidateModel) -> dict[str, Any]:
+def _candidate_part(candidate: CandidateModel) -> dict[str, Json]:
     return {
         "digest": candidate.digest,
         "uri": candidate.uri,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from daybreak_contracts import names
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec
@@ -19,9 +18,10 @@ from daybreak_operator.core.deployment.rollout import sizing
 from daybreak_operator.core.deployment.state import RolloutState
 from daybreak_operator.core.deployment.status.codec import write
 from daybreak_operator.core.deployment.status.conditions import View
+from daybreak_operator.core.plan import Json
 
 
-def status_of(view: View, said: Iterable[conditions.ConditionUpdate], now: datetime) -> dict[str, Any]:
+def status_of(view: View, said: Iterable[conditions.ConditionUpdate], now: datetime) -> dict[str, Json]:
     """Return the whole status."""
     spec, state, fleet = view.spec, view.state, view.fleet
     deployment = view.observed.deployment
@@ -47,7 +47,7 @@ def selector_of(owner: OwnerIdentity) -> str:
     return ",".join(f"{key}={value}" for key, value in sorted(owner.selector(names.ROLE_ENGINE).items()))
 
 
-def capacity_part(spec: ModelDeploymentSpec, state: RolloutState, fleet: EngineFleet) -> dict[str, Any]:
+def capacity_part(spec: ModelDeploymentSpec, state: RolloutState, fleet: EngineFleet) -> dict[str, Json]:
     """Return zones and what placement remembers: of the model that carries the load, and of a candidate beside it."""
     carrier = sizing.carrier_of(state)
     part = remembered(spec, state.memory, fleet, carrier)
@@ -59,7 +59,7 @@ def capacity_part(spec: ModelDeploymentSpec, state: RolloutState, fleet: EngineF
 
 def remembered(
     spec: ModelDeploymentSpec, memory: PlacementMemory, fleet: EngineFleet, digest: str | None
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """Return zones and memory of one model, as ``capacity.codec.memory_of`` reads them."""
     decision = CapacityDecision({}, {}, 0, memory, (), 0.0, 0.0)
     held = fleet.held(digest) if digest is not None else ()
@@ -70,7 +70,7 @@ def remembered(
     }
 
 
-def plain(part: Resource) -> dict[str, Any]:
+def plain(part: Resource) -> dict[str, Json]:
     """Return a part of the status as JSON."""
     return part.model_dump(mode="json", by_alias=True, exclude_none=True)
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from daybreak_contracts import names
 from daybreak_operator.core.conditions import find
 from daybreak_operator.core.deployment.state import RolloutState
-from daybreak_operator.core.plan import ObjectEvent
+from daybreak_operator.core.plan import ObjectEvent, Severity, Status
 
 WARNINGS = ("RolledBack", "Paused", "Starved")
 
 
 def events_of(
-    before: RolloutState, after: RolloutState, stored: Mapping[str, Any], status: Mapping[str, Any]
+    before: RolloutState, after: RolloutState, stored: Status, status: Status
 ) -> tuple[ObjectEvent, ...]:
     """Return the events of this pass."""
     return (*_of_rollout(before, after), *_of_conditions(stored, status))
@@ -29,7 +28,7 @@ def _of_rollout(before: RolloutState, after: RolloutState) -> Iterator[ObjectEve
         return
     if old is not None and (old.digest, old.stage, old.weight) == (new.digest, new.stage, new.weight):
         return
-    kind: Any = "Warning" if new.stage in WARNINGS else "Normal"
+    kind: Severity = "Warning" if new.stage in WARNINGS else "Normal"
     share = f" at {new.weight} %" if new.weight else ""
     why = f": {new.verdict}" if new.stage in ("RolledBack", "Paused") and new.verdict else ""
     yield ObjectEvent(kind, new.stage, f"model {names.short(new.digest)} is in stage {new.stage}{share}{why}")
@@ -38,12 +37,12 @@ def _of_rollout(before: RolloutState, after: RolloutState) -> Iterator[ObjectEve
 GOOD = {"Ready": "True", "Stalled": "False", "CapacityAvailable": "True"}
 
 
-def _of_conditions(stored: Mapping[str, Any], status: Mapping[str, Any]) -> Iterator[ObjectEvent]:
+def _of_conditions(stored: Status, status: Status) -> Iterator[ObjectEvent]:
     """What turned bad or good again. Nothing is ready at first, and nobody knows of capacity: that is no news."""
     for kind, good in GOOD.items():
         old, new = find(stored.get("conditions") or (), kind), find(status["conditions"], kind)
         was = old["status"] if old is not None else ("False" if kind == "Ready" else good)
         if new is None or new["status"] in (was, "Unknown") or (was, new["status"]) == ("Unknown", good):
             continue
-        severity: Any = "Normal" if new["status"] == good else "Warning"
+        severity: Severity = "Normal" if new["status"] == good else "Warning"
         yield ObjectEvent(severity, new["reason"], f"{kind} is {new['status']}: {new['message']}")

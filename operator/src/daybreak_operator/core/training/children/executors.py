@@ -6,36 +6,49 @@ Owns the environment that ``daybreak_data.spark.kubernetes`` reads; the rights t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from daybreak_contracts import names
+from daybreak_operator.core.plan import Json
 from daybreak_operator.core.training.children import owned
 from daybreak_operator.core.training.context import RunContext
 
 
-def environment(context: RunContext, stage: str, attempt: int) -> list[dict[str, Any]]:
+def environment(context: RunContext, stage: str, attempt: int) -> list[dict[str, Json]]:
     """Return the variables for executors; none where the run wants none."""
+    fields, values = pod_fields(context, stage), settings_of(context, stage, attempt)
+    known: list[dict[str, Json]] = [
+        {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()
+    ]
+    return known + [{"name": name, "value": value} for name, value in values.items()]
+
+
+def pod_fields(context: RunContext, stage: str) -> dict[str, str]:
+    """Return the variables that the pod's own fields fill, by name; none where the run wants no executors."""
     if not _wanted(context, stage):
-        return []
-    settings = context.observed.settings
-    fields = {
+        return {}
+    return {
         names.ENV_POD_NAME: "metadata.name",
         names.ENV_POD_NAMESPACE: "metadata.namespace",
         names.ENV_POD_IP: "status.podIP",
     }
+
+
+def settings_of(context: RunContext, stage: str, attempt: int) -> dict[str, str]:
+    """Return the variables with values, by name; none where the run wants no executors."""
+    if not _wanted(context, stage):
+        return {}
+    settings = context.observed.settings
     labels = owned.labels(context, names.ROLE_EXECUTOR, stage, attempt)
-    values = {
+    return {
         names.ENV_POD_ACCOUNT: owned.account(context),
         names.ENV_EXECUTOR_IMAGE: context.images.data,
         names.ENV_EXECUTOR_LABELS: ",".join(f"{name}={value}" for name, value in labels.items()),
         names.ENV_SHARED_CLAIM: settings.shared_claim,
         names.ENV_PULL_SECRETS: ",".join(settings.pull_secrets),
     }
-    known = [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()]
-    return known + [{"name": name, "value": value} for name, value in values.items()]
 
 
-def scratch(context: RunContext, stage: str) -> Mapping[str, Any]:
+def scratch(context: RunContext, stage: str) -> Mapping[str, Json]:
     """Return the volume that the steps work on: one that executors can mount too, where there are any."""
     claim = context.observed.settings.shared_claim
     if not claim or not _wanted(context, stage):

@@ -6,10 +6,9 @@ Owns their shape. Nothing here decides whether they are wanted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from daybreak_contracts import names
-from daybreak_operator.core.plan import Object
+from daybreak_operator.core.plan import Json, Object
 from daybreak_operator.core.training.context import RunContext
 from daybreak_operator.core.training.observed import objects
 
@@ -34,11 +33,11 @@ def labels(context: RunContext, role: str, stage: str = "", attempt: int = 0) ->
 
 def queue_labels(context: RunContext) -> dict[str, str]:
     """Return Kueue's label of the run, to be copied to its jobs: a queue admits jobs, not runs."""
-    queue = objects.label(context.observed.run, QUEUE_LABEL)
-    return {QUEUE_LABEL: queue} if queue else {}
+    queue = objects.mapping(context.observed.run, "labels").get(QUEUE_LABEL)
+    return {QUEUE_LABEL: str(queue)} if queue else {}
 
 
-def metadata(context: RunContext, name: str, own_labels: Mapping[str, str]) -> dict[str, Any]:
+def metadata(context: RunContext, name: str, own_labels: Mapping[str, str]) -> dict[str, Json]:
     """Return a child's metadata; it goes when the run goes."""
     return {
         "name": name,

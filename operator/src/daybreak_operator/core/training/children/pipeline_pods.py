@@ -7,7 +7,7 @@ puts the fields into the package is ``shell.kubeflow_package``.
 from __future__ import annotations
 
 from daybreak_contracts import names
-from daybreak_operator.core.plan import Finding, PipelinePods
+from daybreak_operator.core.plan import Finding, Json, PipelinePods
 from daybreak_operator.core.training.children import executors, owned
 from daybreak_operator.core.training.children.pod_translation import (
     Translation,
@@ -68,19 +68,16 @@ def _elsewhere(context: RunContext, found: Translation) -> list[str]:
 
 def _drivers(context: RunContext, stage: str, number: int) -> PipelinePods | None:
     """Return what a task that drives executors gets besides; None where the run has no executors."""
-    variables = executors.environment(context, stage, number)
-    if not variables:
+    fields = executors.pod_fields(context, stage)
+    if not fields:
         return None
-    platform: dict[str, object] = {
-        "fieldPathAsEnv": [
-            {"name": item["name"], "fieldPath": item["valueFrom"]["fieldRef"]["fieldPath"]}
-            for item in variables
-            if "valueFrom" in item
-        ]
+    platform: dict[str, Json] = {
+        "fieldPathAsEnv": [{"name": name, "fieldPath": path} for name, path in fields.items()]
     }
     claim = context.observed.settings.shared_claim
     if claim:
-        name = {"constant": claim, "pvcNameParameter": {"runtimeValue": {"constant": claim}}}
+        name: dict[str, Json] = {"constant": claim, "pvcNameParameter": {"runtimeValue": {"constant": claim}}}
         platform["pvcMount"] = [{**name, "mountPath": names.WORK_DIR}]
-    container = {"env": [dict(item) for item in variables if "value" in item]}
+    values = executors.settings_of(context, stage, number)
+    container: dict[str, Json] = {"env": [{"name": name, "value": value} for name, value in values.items()]}
     return PipelinePods(platform, container, EXECUTORS_PARAMETER)

@@ -9,7 +9,9 @@ Source of the keys: patchMergeKey of the fields of PodSpec and Container in k8s.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
+
+from daybreak_operator.core.plan import Json
 
 MERGE_KEYS: Mapping[str, str] = {
     "containers": "name",
@@ -28,7 +30,7 @@ MERGE_KEYS: Mapping[str, str] = {
 DIRECTIVE = "$patch"
 
 
-def patched_pod(pod: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:
+def patched_pod(pod: Mapping[str, Json], template: Mapping[str, object]) -> dict[str, Json]:
     """Return a pod template (``metadata``, ``spec``) with a run's patch on it.
 
     A container that the pod does not have and the patch gives no image is left out: it is meant for other pods of
@@ -40,13 +42,14 @@ def patched_pod(pod: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str
         spec["containers"] = [
             item for item in spec["containers"] if not isinstance(item, dict) or item.get("image")
         ]
-    labels = (pod.get("metadata") or {}).get("labels") or {}
+    metadata = pod.get("metadata")
+    labels = metadata.get("labels") if isinstance(metadata, Mapping) else None
     if labels:
         merged = merge(merged, {"metadata": {"labels": labels}})
     return merged
 
 
-def merge(base: Any, patch: Any, field: str = "") -> Any:
+def merge(base: object, patch: object, field: str = "") -> Any:
     """Return ``base`` with ``patch`` on it; ``field`` is the name that they stand under."""
     if isinstance(base, Mapping) and isinstance(patch, Mapping):
         return _merged_mapping(base, patch)
@@ -56,7 +59,7 @@ def merge(base: Any, patch: Any, field: str = "") -> Any:
     return patch
 
 
-def _merged_mapping(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+def _merged_mapping(base: Mapping[str, object], patch: Mapping[str, object]) -> dict[str, object]:
     if patch.get(DIRECTIVE) == "replace":
         return {name: value for name, value in patch.items() if name != DIRECTIVE}
     merged = dict(base)
@@ -68,7 +71,7 @@ def _merged_mapping(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[s
     return merged
 
 
-def _merged_list(base: list[Any], patch: list[Any], key: str) -> list[Any]:
+def _merged_list(base: list[dict[str, Any]], patch: list[dict[str, Any]], key: str) -> list[object]:
     merged = {item[key]: item for item in base}
     for item in patch:
         if item.get(DIRECTIVE) == "delete":
@@ -78,7 +81,7 @@ def _merged_list(base: list[Any], patch: list[Any], key: str) -> list[Any]:
     return list(merged.values())
 
 
-def _is_named(items: Any, key: str) -> bool:
+def _is_named(items: object, key: str) -> TypeGuard[list[dict[str, Any]]]:
     """Return whether every item is a mapping with that key."""
     return isinstance(items, list) and all(
         isinstance(item, Mapping) and isinstance(item.get(key), str | int) for item in items

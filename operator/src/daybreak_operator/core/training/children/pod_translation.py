@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from daybreak_contracts import names
 
@@ -35,7 +35,7 @@ class Translation:
     """Paths of what names an object in the pods' own namespace."""
 
 
-def translated(template: Mapping[str, Any]) -> Translation:
+def translated(template: Mapping[str, object]) -> Translation:
     """Return all that a ``podTemplate`` says of the pods of pipelines."""
     found = Translation()
     for name, part in _fields(found, template, "", ("metadata", "spec")):
@@ -46,7 +46,7 @@ def translated(template: Mapping[str, Any]) -> Translation:
     return found
 
 
-def _fields(found: Translation, part: Any, path: str, known: tuple[str, ...]) -> list[tuple[str, Any]]:
+def _fields(found: Translation, part: object, path: str, known: tuple[str, ...]) -> list[tuple[str, object]]:
     """Return the known fields of a mapping; the others, and those that delete something, cannot be told."""
     if not isinstance(part, Mapping):
         found.refused.append(path.removesuffix("."))
@@ -56,7 +56,7 @@ def _fields(found: Translation, part: Any, path: str, known: tuple[str, ...]) ->
     return [(name, part[name]) for name in part if name in usable]
 
 
-def _items(found: Translation, part: Any, path: str) -> list[Mapping[str, Any]]:
+def _items(found: Translation, part: object, path: str) -> list[Mapping[str, object]]:
     """Return a list's mappings; a directive of a patch cannot be told."""
     if not isinstance(part, list):
         found.refused.append(path)
@@ -67,7 +67,7 @@ def _items(found: Translation, part: Any, path: str) -> list[Mapping[str, Any]]:
     return good
 
 
-def _metadata(found: Translation, part: Any) -> None:
+def _metadata(found: Translation, part: object) -> None:
     for name, value in _fields(found, part, "metadata.", ("labels", "annotations")):
         if _is_texts(value):
             found.platform.setdefault("podMetadata", {})[name] = dict(value)
@@ -75,7 +75,7 @@ def _metadata(found: Translation, part: Any) -> None:
             found.refused.append(f"metadata.{name}")
 
 
-def _spec(found: Translation, part: Any) -> None:
+def _spec(found: Translation, part: object) -> None:
     readers = {
         "nodeSelector": _node_selector,
         "tolerations": _tolerations,
@@ -84,7 +84,7 @@ def _spec(found: Translation, part: Any) -> None:
         "activeDeadlineSeconds": _deadline,
         "containers": _containers,
     }
-    volumes: list[Mapping[str, Any]] = []
+    volumes: list[Mapping[str, object]] = []
     for name, value in _fields(found, part, "spec.", (*readers, "serviceAccountName", "volumes")):
         if name == "serviceAccountName":  # of the run as a whole: the API has a field of its own for it
             found.neighbours.append("spec.serviceAccountName")
@@ -96,14 +96,14 @@ def _spec(found: Translation, part: Any) -> None:
         _volumes(found, part, volumes)
 
 
-def _node_selector(found: Translation, value: Any) -> None:
+def _node_selector(found: Translation, value: object) -> None:
     if _is_texts(value):
         found.platform["nodeSelector"] = {"labels": dict(value)}
     else:
         found.refused.append("spec.nodeSelector")
 
 
-def _tolerations(found: Translation, value: Any) -> None:
+def _tolerations(found: Translation, value: object) -> None:
     known = ("key", "operator", "value", "effect", "tolerationSeconds")
     found.platform["tolerations"] = [
         {name: str(said) for name, said in _fields(found, item, f"spec.tolerations[{number}].", known)}
@@ -111,12 +111,12 @@ def _tolerations(found: Translation, value: Any) -> None:
     ]
 
 
-def _affinity(found: Translation, value: Any) -> None:
+def _affinity(found: Translation, value: object) -> None:
     for _, node in _fields(found, value, "spec.affinity.", ("nodeAffinity",)):
         found.platform["nodeAffinity"] = [{"nodeAffinityJson": {"runtimeValue": {"constant": node}}}]
 
 
-def _pull_secrets(found: Translation, value: Any) -> None:
+def _pull_secrets(found: Translation, value: object) -> None:
     found.neighbours.append("spec.imagePullSecrets")
     secrets = [
         str(name)
@@ -126,11 +126,11 @@ def _pull_secrets(found: Translation, value: Any) -> None:
     found.platform["imagePullSecret"] = [pull_secret(name) for name in secrets]
 
 
-def _deadline(found: Translation, value: Any) -> None:
+def _deadline(found: Translation, value: object) -> None:
     found.platform["activeDeadlineSeconds"] = str(value)
 
 
-def _containers(found: Translation, value: Any) -> None:
+def _containers(found: Translation, value: object) -> None:
     for item in _items(found, value, "spec.containers"):
         name = item.get("name")
         if name == CONTAINER:
@@ -139,7 +139,7 @@ def _containers(found: Translation, value: Any) -> None:
             found.refused.append(f"spec.containers[{name}]")
 
 
-def _container(found: Translation, item: Mapping[str, Any]) -> None:
+def _container(found: Translation, item: Mapping[str, object]) -> None:
     path = f"spec.containers[{CONTAINER}]."
     known = ("name", "env", "resources", "imagePullPolicy", "volumeMounts")
     for name, value in _fields(found, item, path, known):
@@ -151,7 +151,7 @@ def _container(found: Translation, item: Mapping[str, Any]) -> None:
             found.platform["imagePullPolicy"] = value
 
 
-def _environment(found: Translation, value: Any, path: str) -> None:
+def _environment(found: Translation, value: object, path: str) -> None:
     for item in _items(found, value, path):
         here = f"{path}[{item.get('name')}]"
         said = dict(_fields(found, item, f"{here}.", ("name", "value", "valueFrom")))
@@ -163,7 +163,7 @@ def _environment(found: Translation, value: Any, path: str) -> None:
             )
 
 
-def _value_from(found: Translation, variable: str, source: Any, path: str) -> None:
+def _value_from(found: Translation, variable: str, source: object, path: str) -> None:
     kinds = {"secretKeyRef": "secret", "configMapKeyRef": "configMap"}
     for kind, value in _fields(found, source, path, (*kinds, "fieldRef")):
         if kind == "fieldRef":
@@ -183,7 +183,7 @@ def _value_from(found: Translation, variable: str, source: Any, path: str) -> No
         found.platform.setdefault(f"{what}AsEnv", []).append(entry)
 
 
-def _resources(found: Translation, value: Any, path: str) -> None:
+def _resources(found: Translation, value: object, path: str) -> None:
     made: dict[str, Any] = {}
     for kind, amounts in _fields(found, value, path, ("limits", "requests")):
         if not isinstance(amounts, Mapping):
@@ -200,7 +200,7 @@ def _resources(found: Translation, value: Any, path: str) -> None:
         found.container["resources"] = made
 
 
-def _volumes(found: Translation, spec: Mapping[str, Any], volumes: list[Mapping[str, Any]]) -> None:
+def _volumes(found: Translation, spec: Mapping[str, object], volumes: list[Mapping[str, object]]) -> None:
     """Mount what the container of pipelines mounts; volumes that only other containers mount are not its."""
     path = f"spec.containers[{CONTAINER}].volumeMounts"
     mounts = [
@@ -221,7 +221,7 @@ def _volumes(found: Translation, spec: Mapping[str, Any], volumes: list[Mapping[
             _volume(found, volume, mount, f"{path}[{mount.get('name')}].")
 
 
-def _volume(found: Translation, volume: Mapping[str, Any], mount: Mapping[str, Any], path: str) -> None:
+def _volume(found: Translation, volume: Mapping[str, object], mount: Mapping[str, object], path: str) -> None:
     readers = {"persistentVolumeClaim": _claim, "secret": _keys, "configMap": _keys, "emptyDir": _folder}
     here = f"spec.volumes[{volume.get('name')}]."
     for kind, source in _fields(found, volume, here, ("name", *readers)):
@@ -237,19 +237,19 @@ def _volume(found: Translation, volume: Mapping[str, Any], mount: Mapping[str, A
 @dataclass(frozen=True)
 class _Source:
     kind: str
-    fields: Any
+    fields: object
     path: str
     volume: str
 
 
-def _claim(found: Translation, source: _Source, at: Mapping[str, Any]) -> None:
+def _claim(found: Translation, source: _Source, at: Mapping[str, object]) -> None:
     name = dict(_fields(found, source.fields, source.path, ("claimName",))).get("claimName")
     sub_path = {"subPath": at["subPath"]} if "subPath" in at else {}
     mount = {"constant": name, **_named("pvc", name), "mountPath": at.get("mountPath"), **sub_path}
     found.platform.setdefault("pvcMount", []).append(mount)
 
 
-def _keys(found: Translation, source: _Source, at: Mapping[str, Any]) -> None:
+def _keys(found: Translation, source: _Source, at: Mapping[str, object]) -> None:
     own = "secretName" if source.kind == "secret" else "name"
     said = dict(_fields(found, source.fields, source.path, (own, "optional")))
     mount = {
@@ -261,20 +261,20 @@ def _keys(found: Translation, source: _Source, at: Mapping[str, Any]) -> None:
     found.platform.setdefault(f"{source.kind}AsVolume", []).append(mount)
 
 
-def _folder(found: Translation, source: _Source, at: Mapping[str, Any]) -> None:
+def _folder(found: Translation, source: _Source, at: Mapping[str, object]) -> None:
     said = dict(_fields(found, source.fields, source.path, ("medium", "sizeLimit")))
     mount = {"volumeName": source.volume, "mountPath": at.get("mountPath"), **said}
     found.platform.setdefault("emptyDirMounts", []).append(mount)
 
 
-def pull_secret(name: str) -> dict[str, Any]:
+def pull_secret(name: str) -> dict[str, object]:
     """Return an entry of ``imagePullSecret``."""
     return {"secretName": name, **_named("secret", name)}
 
 
-def _named(what: str, name: Any) -> dict[str, Any]:
+def _named(what: str, name: object) -> dict[str, object]:
     return {f"{what}NameParameter": {"runtimeValue": {"constant": name}}}
 
 
-def _is_texts(value: Any) -> bool:
+def _is_texts(value: object) -> TypeGuard[Mapping[str, str]]:
     return isinstance(value, Mapping) and all(isinstance(text, str) for text in value.values())

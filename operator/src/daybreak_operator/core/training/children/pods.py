@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from daybreak_contracts import names, result_reporter
+from daybreak_operator.core.plan import Json
 from daybreak_operator.core.training.children import owned
 from daybreak_operator.core.training.children.pod_patch import patched_pod
 from daybreak_operator.core.training.context import RunContext
@@ -35,19 +35,19 @@ class PodRequest:
     command: Sequence[str]
     arguments: str
     """Name of the ConfigMap with the arguments."""
-    env: Sequence[Mapping[str, Any]] = ()
-    volumes: Sequence[Mapping[str, Any]] = ()
-    mounts: Sequence[Mapping[str, Any]] = ()
-    ports: Sequence[Mapping[str, Any]] = ()
-    resources: Mapping[str, Any] = field(default_factory=dict)
-    affinity: Mapping[str, Any] = field(default_factory=dict)
-    scratch: Mapping[str, Any] = field(default_factory=lambda: {"emptyDir": {}})
+    env: Sequence[Mapping[str, Json]] = ()
+    volumes: Sequence[Mapping[str, Json]] = ()
+    mounts: Sequence[Mapping[str, Json]] = ()
+    ports: Sequence[Mapping[str, Json]] = ()
+    resources: Mapping[str, Json] = field(default_factory=dict)
+    affinity: Mapping[str, Json] = field(default_factory=dict)
+    scratch: Mapping[str, Json] = field(default_factory=lambda: {"emptyDir": {}})
     """The volume that steps work on."""
 
 
-def template(context: RunContext, wish: PodRequest) -> dict[str, Any]:
+def template(context: RunContext, wish: PodRequest) -> dict[str, Json]:
     """Return a pod template, with the run's own patch laid over it."""
-    spec: dict[str, Any] = {
+    spec: dict[str, Json] = {
         "serviceAccountName": context.observed.settings.pipeline_service_account,
         "restartPolicy": "Never",
         "enableServiceLinks": False,
@@ -68,13 +68,13 @@ def template(context: RunContext, wish: PodRequest) -> dict[str, Any]:
     }
     if wish.affinity:
         spec["affinity"] = dict(wish.affinity)
-    pod = {"metadata": {"labels": dict(wish.labels)}, "spec": spec}
+    pod: dict[str, Json] = {"metadata": {"labels": dict(wish.labels)}, "spec": spec}
     return patched_pod(pod, context.run.spec.training.pod_template)
 
 
-def _container(context: RunContext, wish: PodRequest) -> dict[str, Any]:
+def _container(context: RunContext, wish: PodRequest) -> dict[str, Json]:
     secret = context.observed.settings.storage_secret
-    container: dict[str, Any] = {
+    container: dict[str, Json] = {
         "name": wish.container,
         "image": wish.image,
         "command": list(wish.command),
@@ -104,10 +104,10 @@ def _container(context: RunContext, wish: PodRequest) -> dict[str, Any]:
     return container
 
 
-def tracking_env(context: RunContext) -> list[dict[str, Any]]:
+def tracking_env(context: RunContext) -> list[dict[str, Json]]:
     """Return what Weights & Biases reads its key from; a key that is not there makes it log offline."""
     secret = context.run.spec.tracking.wandb.secret_ref
     if not secret:
         return []
-    source = {"secretKeyRef": {"name": secret, "key": "apiKey", "optional": True}}
+    source: dict[str, Json] = {"secretKeyRef": {"name": secret, "key": "apiKey", "optional": True}}
     return [{"name": "WANDB_API_KEY", "valueFrom": source}]

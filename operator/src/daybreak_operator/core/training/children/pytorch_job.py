@@ -7,10 +7,9 @@ operator 1.9 removes pods, and with them what they say.
 from __future__ import annotations
 
 import json
-from typing import Any
 
 from daybreak_contracts import arguments, names
-from daybreak_operator.core.plan import Object
+from daybreak_operator.core.plan import Json, Object
 from daybreak_operator.core.training import placement
 from daybreak_operator.core.training.children import owned, pods
 from daybreak_operator.core.training.context import RunContext
@@ -55,7 +54,7 @@ def pytorch_job(context: RunContext, number: int, place: PlacementTarget) -> Obj
     }
 
 
-def _replicas(count: int, template: dict[str, Any]) -> dict[str, Any]:
+def _replicas(count: int, template: dict[str, Json]) -> dict[str, Json]:
     return {"replicas": count, "restartPolicy": "Never", "template": template}
 
 

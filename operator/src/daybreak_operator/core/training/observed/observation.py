@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from daybreak_contracts.metrics_snapshot import TrainerSnapshot
+from daybreak_operator.core.observed.objects import ObservedObject, ObservedWarning
 from daybreak_operator.core.plan import Object
 from daybreak_operator.settings import Settings
 
@@ -27,17 +28,17 @@ class PipelineRun:
 
 
 @dataclass(frozen=True)
-class ObservedRun:
+class RunObservation:
     """The run and everything that carries its label."""
 
     run: Object
     """The TrainingRun as stored, with metadata and status."""
-    children: tuple[Object, ...] = ()
+    children: tuple[ObservedObject, ...] = ()
     """ConfigMaps, Jobs, PyTorchJobs, Pods, Roles, RoleBindings, Services with the run's labels and uid.
 
     Where the shell met an object of such a name that is not the run's, that one too: it is then left alone.
     """
-    events: tuple[Object, ...] = ()
+    events: tuple[ObservedWarning, ...] = ()
     """Warning events (``v1`` Event) about its Jobs and PyTorchJobs: how a quota's refusal is told."""
     refused: tuple[str, ...] = ()
     """What the API server said when it refused a child at the last pass."""

@@ -21,9 +21,10 @@ from daybreak_contracts.resources import TrainingRun
 from daybreak_contracts.resources.fields import RULE_ERROR
 from daybreak_contracts.resources.run import FROZEN_ONCE_STARTED, TrainingRunSpec
 from daybreak_contracts.resources.run_status import TrainingRunStatus
+from daybreak_operator.core.observed.objects import ObservedConfigMap
 from daybreak_operator.core.plan import Finding, Object
 from daybreak_operator.core.training.observed import objects
-from daybreak_operator.core.training.observed.observation import ObservedRun
+from daybreak_operator.core.training.observed.observation import RunObservation
 from daybreak_operator.settings import Backend, Images, Settings
 
 SNAPSHOT_FILE = "run.json"
@@ -49,7 +50,7 @@ class Basis:
         return json.dumps(kept, sort_keys=True)
 
 
-def basis(observed: ObservedRun, status: TrainingRunStatus) -> Basis | Finding:
+def basis(observed: RunObservation, status: TrainingRunStatus) -> Basis | Finding:
     """Return what the run is decided by; a Finding when its spec is wrong or is not the one that it began with."""
     started_with = status.snapshot
     live = _validated(observed.run)
@@ -118,7 +119,7 @@ def _validated_text(text: str) -> tuple[TrainingRun, str] | Finding:
 def backend_of(run: Object, settings: Settings) -> Backend:
     """Return what runs a run's pipelines: what it began with, else what it asks for, else the installation's."""
     began = (run.get("status") or {}).get("backend")
-    asked = (objects.metadata(run).get("annotations") or {}).get(names.ANNOTATION_BACKEND)
+    asked = objects.mapping(run, "annotations").get(names.ANNOTATION_BACKEND)
     for said in (began, asked):
         for known in get_args(Backend):
             if said == known:
@@ -127,18 +128,18 @@ def backend_of(run: Object, settings: Settings) -> Backend:
     return settings.backend
 
 
-def _kept(observed: ObservedRun, fresh: Basis) -> Basis | None:
+def _kept(observed: RunObservation, fresh: Basis) -> Basis | None:
     """Return what the snapshot holds, with the live parts of today's spec; None when it cannot be read."""
     wanted = names.snapshot_name(fresh.run.metadata.name)
     for item in observed.children:
-        if item.get("kind") == "ConfigMap" and objects.name(item) == wanted:
+        if isinstance(item, ObservedConfigMap) and item.name == wanted:
             return _read(item, fresh)
     return None
 
 
-def _read(item: Object, fresh: Basis) -> Basis | None:
-    text = (item.get("data") or {}).get(SNAPSHOT_FILE)
-    kept = _read_text(text) if isinstance(text, str) else None
+def _read(item: ObservedConfigMap, fresh: Basis) -> Basis | None:
+    text = item.data.get(SNAPSHOT_FILE)
+    kept = _read_text(text) if text is not None else None
     if kept is None:
         return None
     spec, images, digest = kept

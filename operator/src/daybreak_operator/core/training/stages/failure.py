@@ -5,17 +5,17 @@ Owns the evidence and the rules' matching; ``restarts`` owns counting. Sources o
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import EXIT_TRANSIENT, EXIT_USER, UserError, exit_code_of
 from daybreak_contracts.resources.run import FailureRule
-from daybreak_operator.core.plan import Finding, Object
+from daybreak_operator.core.observed.objects import ObservedJob, held_true
+from daybreak_operator.core.observed.pods import DISRUPTED, ContainerFailure, ObservedPod, container_failures
+from daybreak_operator.core.plan import Finding
+from daybreak_operator.core.rules import Rule, first_finding
 from daybreak_operator.core.times import instant
 from daybreak_operator.core.training.context import RunContext
-from daybreak_operator.core.training.observed import objects, pod_state
-from daybreak_operator.core.training.observed.pod_state import ContainerFailure
 from daybreak_operator.core.training.stages.restarts import Action, FailureVerdict
 from daybreak_operator.core.training.stages.results import StageReport
 from daybreak_operator.core.training.status import step_table
@@ -36,8 +36,8 @@ class TrainingAttempt:
 
     context: RunContext
     number: int
-    job: Object | None
-    pods: tuple[Object, ...]
+    job: ObservedJob | None
+    pods: tuple[ObservedPod, ...]
     """All of the attempt's, those that are leaving too."""
     report: StageReport
     was_up: bool
@@ -49,9 +49,14 @@ class TrainingAttempt:
         return self.context.run.spec.training.nodes
 
     @property
+    def is_queued(self) -> bool:
+        """Whether a queue holds its job back."""
+        return self.job is not None and self.job.is_queued
+
+    @property
     def failures(self) -> list[ContainerFailure]:
         """Containers that failed, the first one first."""
-        return pod_state.container_failures(self.pods)
+        return container_failures(self.pods)
 
     @property
     def error(self) -> Exception | None:
@@ -61,27 +66,24 @@ class TrainingAttempt:
     @property
     def is_over(self) -> bool:
         """Whether the first pod or the whole job ended, so that the others may go."""
-        done = [pod for pod in self.pods if pod_state.phase(pod) == "Succeeded" and _is_master(pod)]
-        return bool(done) or (self.job is not None and objects.has_ended(self.job))
+        done = [pod for pod in self.pods if pod.phase == "Succeeded" and _is_master(pod)]
+        return bool(done) or (self.job is not None and self.job.has_ended)
 
 
 def verdict(attempt: TrainingAttempt) -> FailureVerdict | None:
     """Return what an attempt's failure leads to; None while it has not failed."""
-    for rule in RULES:
-        finding = rule(attempt)
-        if finding is not None:
-            return FailureVerdict(action_for(attempt), finding)
-    return None
+    finding = first_finding(attempt, RULES)
+    return FailureVerdict(action_for(attempt), finding) if finding is not None else None
 
 
 def a_pod_was_disrupted(attempt: TrainingAttempt) -> Finding | None:
     """The cluster took a pod from its node: preemption, eviction, a reclaimed or lost node."""
-    taken = [pod for pod in attempt.pods if pod_state.is_disrupted(pod)]
+    taken = [pod for pod in attempt.pods if pod.is_disrupted]
     if not taken:
         return None
-    held = objects.condition(taken[0], pod_state.DISRUPTED) or {}
-    said = str(held.get("message") or held.get("reason") or "no details given")[:300]
-    return Finding("Disrupted", f"pod {objects.name(taken[0])} was disrupted ({said})")
+    held = held_true(taken[0].conditions, DISRUPTED)
+    said = (held.message or held.reason if held is not None else "") or "no details given"
+    return Finding("Disrupted", f"pod {taken[0].name} was disrupted ({said[:300]})")
 
 
 def training_said_why(attempt: TrainingAttempt) -> Finding | None:
@@ -99,20 +101,19 @@ def a_pod_failed(attempt: TrainingAttempt) -> Finding | None:
     failures = attempt.failures
     if failures:
         return Finding("PodFailed", failures[0].sentence)
-    failed = [pod for pod in attempt.pods if pod_state.phase(pod) == "Failed"]
+    failed = [pod for pod in attempt.pods if pod.phase == "Failed"]
     if not failed:
         return None
-    status = failed[0].get("status") or {}
-    said = str(status.get("message") or status.get("reason") or "no details given")[:300]
-    return Finding("PodFailed", f"pod {objects.name(failed[0])} failed ({said})")
+    said = (failed[0].message or failed[0].reason or "no details given")[:300]
+    return Finding("PodFailed", f"pod {failed[0].name} failed ({said})")
 
 
 def a_pod_was_deleted(attempt: TrainingAttempt) -> Finding | None:
     """Somebody deleted a pod: the training operator makes a new one, but the other ranks would wait for the old."""
-    gone = [pod for pod in attempt.pods if objects.is_leaving(pod)]
+    gone = [pod for pod in attempt.pods if pod.is_leaving]
     if attempt.is_over or not gone:
         return None
-    return Finding("PodDeleted", f"pod {objects.name(gone[0])} was deleted")
+    return Finding("PodDeleted", f"pod {gone[0].name} was deleted")
 
 
 def a_pod_is_missing(attempt: TrainingAttempt) -> Finding | None:
@@ -128,18 +129,18 @@ def a_pod_was_replaced(attempt: TrainingAttempt) -> Finding | None:
     if attempt.is_over or not attempt.was_up or up is None:
         return None
     for pod in attempt.pods:
-        born = objects.created(pod)
+        born = pod.metadata.created
         if born is not None and born.timestamp() > up:
-            return Finding("PodReplaced", f"pod {objects.name(pod)} replaced a pod that is gone")
+            return Finding("PodReplaced", f"pod {pod.name} replaced a pod that is gone")
     return None
 
 
 def the_job_failed(attempt: TrainingAttempt) -> Finding | None:
     """The training operator gave the job up."""
-    held = objects.condition(attempt.job, "Failed") if attempt.job is not None else None
+    held = held_true(attempt.job.conditions, "Failed") if attempt.job is not None else None
     if held is None:
         return None
-    return Finding("JobFailed", f"the PyTorchJob failed: {str(held.get('message', ''))[:300]}")
+    return Finding("JobFailed", f"the PyTorchJob failed: {held.message[:300]}")
 
 
 def the_job_is_gone(attempt: TrainingAttempt) -> Finding | None:
@@ -160,16 +161,16 @@ def the_heartbeat_stopped(attempt: TrainingAttempt) -> Finding | None:
 
 def no_result_was_reported(attempt: TrainingAttempt) -> Finding | None:
     """Training ended well, but nobody got its result."""
-    ended = objects.ended_at(attempt.job) if attempt.job is not None else None
+    ended = attempt.job.ended if attempt.job is not None else None
     for pod in attempt.pods:
-        if ended is None and _is_master(pod) and pod_state.phase(pod) == "Succeeded":
-            ended = instant(pod_state.finished_at(pod))
+        if ended is None and _is_master(pod) and pod.phase == "Succeeded":
+            ended = instant(pod.finished)
     if ended is None or (attempt.context.moment - ended).total_seconds() < RESULT_GRACE_S:
         return None
     return Finding("ResultMissing", "training ended without reporting a result")
 
 
-RULES: tuple[Callable[[TrainingAttempt], Finding | None], ...] = (
+RULES: tuple[Rule[TrainingAttempt], ...] = (
     a_pod_was_disrupted,
     training_said_why,
     a_pod_failed,
@@ -190,7 +191,7 @@ def action_for(attempt: TrainingAttempt) -> Action:
     A pod or job that somebody took away is no failure of training: a rule that names neither condition nor exit
     code does not count it.
     """
-    conditions = {kind for pod in attempt.pods for kind in pod_state.conditions_held(pod)}
+    conditions = {kind for pod in attempt.pods for kind in pod.conditions_held}
     code = exit_code(attempt)
     for rule in attempt.context.run.spec.run_policy.failure_rules:
         if matches(rule, conditions, code):
@@ -229,7 +230,7 @@ def _was_taken_away(attempt: TrainingAttempt) -> bool:
     """
     if attempt.is_over and attempt.job is not None:
         return False
-    told = [pod for pod in attempt.pods if objects.is_leaving(pod)]
+    told = [pod for pod in attempt.pods if pod.is_leaving]
     codes = {failure.exit_code for failure in attempt.failures}
     explained = attempt.error is None or exit_code_of(attempt.error) == EXIT_TRANSIENT
     if told:
@@ -265,7 +266,7 @@ def _silence_s(attempt: TrainingAttempt) -> tuple[float | None, float]:
     return None, HEARTBEAT_S
 
 
-def _is_master(pod: Object) -> bool:
+def _is_master(pod: ObservedPod) -> bool:
     """Return whether a pod is the PyTorchJob's first: its label, else its name, as the training operator gives them."""
-    kind = objects.label(pod, "training.kubeflow.org/replica-type")
-    return kind.lower() == "master" if kind else objects.name(pod).endswith("-master-0")
+    kind = pod.label("training.kubeflow.org/replica-type")
+    return kind.lower() == "master" if kind else pod.name.endswith("-master-0")

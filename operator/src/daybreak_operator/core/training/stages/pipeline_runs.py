@@ -9,7 +9,7 @@ from daybreak_contracts import names
 from daybreak_operator.core.plan import Object
 from daybreak_operator.core.training.context import PIPELINES, STAGE_STEPS
 from daybreak_operator.core.training.observed import objects, snapshot
-from daybreak_operator.core.training.observed.observation import ObservedRun
+from daybreak_operator.core.training.observed.observation import RunObservation
 from daybreak_operator.core.training.status import codec
 from daybreak_operator.settings import Settings
 
@@ -38,7 +38,7 @@ def _recent(newest: int) -> range:
     return range(max(1, newest - REMEMBERED + 1), newest + 1)
 
 
-def alive(observed: ObservedRun) -> tuple[str, ...]:
+def alive(observed: RunObservation) -> tuple[str, ...]:
     """Return the ids that run, by what the back end says; nothing when it could not be asked."""
     if observed.backend_error is not None or not observed.pipelines:
         return ()
@@ -49,17 +49,18 @@ def alive(observed: ObservedRun) -> tuple[str, ...]:
     )
 
 
-def to_stop(observed: ObservedRun) -> tuple[str, ...]:
+def to_stop(observed: RunObservation) -> tuple[str, ...]:
     """Return the ids to terminate: what runs and is not being stopped already."""
     return tuple(run_id for run_id in alive(observed) if observed.pipelines[run_id].state in STOPPABLE)
 
 
-def holds_finalizer(observed: ObservedRun) -> bool:
+def holds_finalizer(observed: RunObservation) -> bool:
     """Return whether the run carries our finalizer now."""
-    return names.FINALIZER in (objects.metadata(observed.run).get("finalizers") or ())
+    finalizers = objects.metadata(observed.run).get("finalizers")
+    return isinstance(finalizers, list | tuple) and names.FINALIZER in finalizers
 
 
-def may_run(observed: ObservedRun) -> bool:
+def may_run(observed: RunObservation) -> bool:
     """Return whether something may run in the back end that deleting the run would leave behind.
 
     While the back end cannot be asked, what was held stays held.

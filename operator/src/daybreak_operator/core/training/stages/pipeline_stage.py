@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
 
 from daybreak_contracts import arguments, names
 from daybreak_contracts.errors import EXIT_USER, TransientError, UserError
-from daybreak_operator.core.plan import Finding, Object, Submit
+from daybreak_operator.core.observed.pods import container_failures
+from daybreak_operator.core.plan import Finding, Json, Object, Submit
+from daybreak_operator.core.rules import first_finding
 from daybreak_operator.core.times import instant
 from daybreak_operator.core.training.children import executors, owned, pipeline_pods, pods
 from daybreak_operator.core.training.context import PIPELINES, STAGE_STEPS, RunContext, StageOutcome
-from daybreak_operator.core.training.observed import objects
-from daybreak_operator.core.training.observed.pod_state import container_failures, is_disrupted
 from daybreak_operator.core.training.stages import blockers, pipeline_runs, restarts, results
+from daybreak_operator.core.training.stages.blockers import BlockerInput
 from daybreak_operator.core.training.stages.restarts import FailureVerdict
 from daybreak_operator.core.training.stages.results import StageReport, StepError
 from daybreak_operator.core.training.status import step_table
@@ -60,7 +60,7 @@ def _has_begun(context: RunContext, stage: str, number: int) -> bool:
 def _begin(context: RunContext, stage: str, number: int) -> StageOutcome:
     """Begin an attempt when its time has come and no earlier one is about."""
     waiting = StageOutcome(steps=context.steps, requeue_after_s=BACKEND_REQUEUE_S)
-    missing = blockers.something_named_is_missing(context.observed)
+    missing = blockers.something_named_is_missing(BlockerInput(context.observed))
     if missing is not None:
         return replace(waiting, stalled=missing, requeue_after_s=REQUEUE_S)
     pause = restarts.seconds_until_due(context, stage)
@@ -85,11 +85,7 @@ def _older(context: RunContext, stage: str, number: int) -> StageOutcome | None:
     """Wait for what earlier attempts left running; stop it when it does not end by itself."""
     due = instant(step_table.of_stage(context.steps, stage)[0].start_time) or context.moment
     late = (context.moment - due).total_seconds() >= OLD_ATTEMPT_GRACE_S
-    jobs = [
-        job
-        for job in context.own("Job", stage)
-        if objects.attempt(job) < number and not objects.has_ended(job)
-    ]
+    jobs = [job for job in context.jobs(stage) if job.attempt < number and not job.has_ended]
     earlier = [_run_id(context, stage, attempt) for attempt in range(1, number)]
     alive = [run_id for run_id in pipeline_runs.alive(context.observed) if run_id in earlier]
     if not jobs and not alive:
@@ -98,7 +94,7 @@ def _older(context: RunContext, stage: str, number: int) -> StageOutcome | None:
     return StageOutcome(
         steps=context.steps,
         waiting=Finding("AttemptEnds", "an earlier attempt has not ended yet"),
-        delete=tuple(objects.ref(job) for job in jobs if late and not objects.is_leaving(job)),
+        delete=tuple(job.ref for job in jobs if late and not job.is_leaving),
         terminate=tuple(stoppable) if late else (),
         requeue_after_s=BACKEND_REQUEUE_S,
     )
@@ -131,20 +127,15 @@ def _submit(context: RunContext, stage: str, number: int) -> StageOutcome:
 
 def _continue(context: RunContext, stage: str, number: int, report: StageReport) -> StageOutcome:
     """Keep what a running attempt needs as it shall be; tell how far it is."""
-    own_pods = [pod for pod in context.own("Pod", stage) if objects.attempt(pod) == number]
-    jobs = [job for job in context.own("Job", stage) if objects.attempt(job) == number]
+    own_pods = context.pods(stage, number)
+    jobs = context.jobs(stage, number)
     furniture = _supporting_objects(context, stage, number)
     on_kubeflow = context.backend == "KubeflowPipelines"
     waiting = None
     if on_kubeflow and context.observed.backend_error is not None:
         said = f"Kubeflow Pipelines is unreachable: {context.observed.backend_error}"
         waiting = Finding("BackendUnavailable", said)
-    stalled = (
-        blockers.something_named_is_missing(context.observed)
-        or blockers.an_image_cannot_be_pulled(own_pods)
-        or blockers.a_container_cannot_be_made(own_pods)
-        or blockers.a_quota_refuses_pods(context.observed.events, jobs)
-    )
+    stalled = first_finding(BlockerInput(context.observed, own_pods, jobs), blockers.RUNNING)
     going = [step.name for step in step_table.of_stage(context.steps, stage) if step.state == "Running"]
     apply = furniture[:3] if on_kubeflow else furniture
     if not on_kubeflow and not jobs:
@@ -196,8 +187,8 @@ def _kubeflow_ended(context: RunContext, stage: str, number: int) -> FailureVerd
         return None
     if run.ended is not None and context.moment.timestamp() - run.ended < RESULT_GRACE_S:
         return None
-    own_pods = [pod for pod in context.own("Pod", stage) if objects.attempt(pod) == number]
-    if any(is_disrupted(pod) for pod in own_pods):
+    own_pods = context.pods(stage, number)
+    if any(pod.is_disrupted for pod in own_pods):
         return FailureVerdict("RestartFree", Finding("Disrupted", f"stage {stage}: a pod was disrupted"))
     failures = container_failures(own_pods)
     told = [text for text in (run.message, failures[0].sentence if failures else "") if text]
@@ -213,17 +204,17 @@ def _kubeflow_ended(context: RunContext, stage: str, number: int) -> FailureVerd
 
 
 def _job_ended(context: RunContext, stage: str, number: int) -> FailureVerdict | None:
-    jobs = [job for job in context.own("Job", stage) if objects.attempt(job) == number]
-    ended = objects.ended_at(jobs[-1]) if jobs else None
+    jobs = context.jobs(stage, number)
+    ended = jobs[-1].ended if jobs else None
     if ended is None or (context.moment - ended).total_seconds() < RESULT_GRACE_S:
         return None
-    own_pods = [pod for pod in context.own("Pod", stage) if objects.attempt(pod) == number]
+    own_pods = context.pods(stage, number)
     failures = container_failures(own_pods)
     if failures and failures[0].exit_code == EXIT_USER:
         return FailureVerdict("Fail", Finding("StepFailed", f"stage {stage}: {failures[0].sentence}"))
-    if any(is_disrupted(pod) for pod in own_pods):
+    if any(pod.is_disrupted for pod in own_pods):
         return FailureVerdict("RestartFree", Finding("Disrupted", f"stage {stage}: its pod was disrupted"))
-    said = failures[0].sentence if failures else f"Job {objects.name(jobs[-1])} ended"
+    said = failures[0].sentence if failures else f"Job {jobs[-1].name} ended"
     return FailureVerdict(
         "Restart", Finding("ResultMissing", f"stage {stage}: {said}, and not all steps reported a result")
     )
@@ -233,7 +224,7 @@ def _run_id(context: RunContext, stage: str, number: int) -> str:
     return names.pipeline_run_id(context.uid, stage, number)
 
 
-def _parameters(context: RunContext, stage: str, number: int) -> dict[str, Any]:
+def _parameters(context: RunContext, stage: str, number: int) -> dict[str, Json]:
     """Return the parameters of a stage's pipeline; a Job's pod has the rest in its environment."""
     on_kubeflow = context.backend == "KubeflowPipelines"
     place = arguments.RunSettings(

@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,7 +18,6 @@ from daybreak_contracts.resources.run_status import StepStatus
 from daybreak_contracts.steps import RESULT_TYPES, StepResult
 from daybreak_operator.core.times import timestamp
 from daybreak_operator.core.training.context import STAGE_STEPS, RunContext
-from daybreak_operator.core.training.observed import objects
 from daybreak_operator.core.training.status import step_table
 
 MAX_URI, MAX_DIGEST = 1024, 128
@@ -44,11 +42,11 @@ class StageReport:
 def report_of(context: RunContext, stage: str, attempt: int) -> StageReport:
     """Return what an attempt reported; nothing when its ConfigMap is not there."""
     wanted = names.stage_child(context.name, stage, attempt)
-    found = [item for item in context.own("ConfigMap", stage) if objects.name(item) == wanted]
-    return read(found[0].get("data") or {}, STAGE_STEPS[stage]) if found else StageReport()
+    found = context.config_map(stage, wanted)
+    return read(found.data, STAGE_STEPS[stage]) if found is not None else StageReport()
 
 
-def read(data: Mapping[str, Any], steps: tuple[str, ...]) -> StageReport:
+def read(data: Mapping[str, str], steps: tuple[str, ...]) -> StageReport:
     """Return what a results ConfigMap's data says about these steps."""
     results: dict[str, StepResult] = {}
     failures: dict[str, StepError] = {}
@@ -73,7 +71,7 @@ def read(data: Mapping[str, Any], steps: tuple[str, ...]) -> StageReport:
     )
 
 
-def _reported(step: str, text: Any) -> StepResult | StepError:
+def _reported(step: str, text: str) -> StepResult | StepError:
     try:
         document = json.loads(text)
         if "error" in document:
@@ -96,7 +94,7 @@ def _in_short(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:200]
 
 
-def _progress(text: Any) -> Mapping[str, Any]:
+def _progress(text: str | None) -> Mapping[str, object]:
     try:
         state = json.loads(text) if isinstance(text, str) else {}
     except ValueError:
@@ -104,9 +102,10 @@ def _progress(text: Any) -> Mapping[str, Any]:
     return state if isinstance(state, dict) else {}
 
 
-def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and abs(value) < 1e18 else None
+def _number(value: object) -> float | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if abs(value) < 1e18 else None
 
 
 def taken_in(steps: step_table.Steps, stage: str, report: StageReport, now: datetime) -> step_table.Steps:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from daybreak_contracts import names
 from daybreak_operator.core import conditions
-from daybreak_operator.core.plan import Object, ObjectEvent, Plan, Ref
+from daybreak_operator.core.observed.objects import ObservedJob
+from daybreak_operator.core.observed.pods import ObservedPod
+from daybreak_operator.core.plan import Object, ObjectEvent, Plan, Ref, Status
 from daybreak_operator.core.times import instant
-from daybreak_operator.core.training.observed import objects, pod_state
-from daybreak_operator.core.training.observed.observation import ObservedRun
+from daybreak_operator.core.training.observed import objects
+from daybreak_operator.core.training.observed.observation import RunObservation
 from daybreak_operator.core.training.stages import pipeline_runs
 from daybreak_operator.core.training.status import codec
 
@@ -25,7 +26,6 @@ DEADLINE_EXCEEDED = "DeadlineExceeded"
 GIVE_UP_S = 600.0
 """A back end that cannot be asked this long after the run's deletion must not keep the run: an uninstall would hang."""
 REQUEUE_S = 10.0
-JOBS = ("Job", "PyTorchJob")
 
 
 def is_over(run: Object) -> bool:
@@ -33,7 +33,7 @@ def is_over(run: Object) -> bool:
     return conditions.is_true(codec.conditions(run.get("status")), "Finished")
 
 
-def finished(observed: ObservedRun, now: datetime) -> Plan:
+def finished(observed: RunObservation, now: datetime) -> Plan:
     """Return what is left to do for a run that is over: remove what still runs, and itself when its time comes."""
     status = dict(observed.run.get("status") or {})
     generation = objects.metadata(observed.run).get("generation")
@@ -62,31 +62,31 @@ def finished(observed: ObservedRun, now: datetime) -> Plan:
     )
 
 
-def leftovers(observed: ObservedRun) -> tuple[Ref, ...]:
+def leftovers(observed: RunObservation) -> tuple[Ref, ...]:
     """Return what of the run still runs: jobs, and pods whose job is gone already."""
     uid = objects.uid(observed.run)
-    own = [item for item in observed.children if objects.label(item, names.LABEL_OWNER_UID) == uid]
-    jobs = [item for item in own if item.get("kind") in JOBS and not objects.is_leaving(item)]
-    running = [job for job in jobs if not objects.has_ended(job)]
-    held = {objects.uid(job) for job in running}
+    own = [item for item in observed.children if item.label(names.LABEL_OWNER_UID) == uid]
+    jobs = [item for item in own if isinstance(item, ObservedJob) and not item.is_leaving]
+    running = [job for job in jobs if not job.has_ended]
+    held = {job.uid for job in running}
     pods = [
         pod
         for pod in own
-        if pod.get("kind") == "Pod"
-        and not objects.label(pod, names.LABEL_KUBEFLOW_RUN)  # they end with their Kubeflow run
-        and not objects.is_leaving(pod)
-        and pod_state.phase(pod) not in ("Succeeded", "Failed")
-        and not _owners(pod) & held
+        if isinstance(pod, ObservedPod)
+        and not pod.label(names.LABEL_KUBEFLOW_RUN)  # they end with their Kubeflow run
+        and not pod.is_leaving
+        and pod.phase not in ("Succeeded", "Failed")
+        and not pod.metadata.owner_uids & held
     ]
-    return tuple(objects.ref(item) for item in (*running, *pods))
+    return tuple(item.ref for item in (*running, *pods))
 
 
-def deleted(observed: ObservedRun, now: datetime) -> Plan:
+def deleted(observed: RunObservation, now: datetime) -> Plan:
     """Return what to do for a run that is being deleted: stop what runs outside the cluster's own clean-up.
 
     Jobs and pods go with the run, by their owner references; artifacts stay.
     """
-    status: Mapping[str, Any] = observed.run.get("status") or {}
+    status: Status = observed.run.get("status") or {}
     if not pipeline_runs.holds_finalizer(observed):
         return Plan(status=status)
     since = instant(objects.metadata(observed.run).get("deletionTimestamp")) or now
@@ -103,10 +103,6 @@ def deleted(observed: ObservedRun, now: datetime) -> Plan:
     return Plan(
         status=status, terminate=pipeline_runs.to_stop(observed), requeue_after_s=REQUEUE_S, finalizer=True
     )
-
-
-def _owners(pod: Object) -> set[str]:
-    return {str(owner.get("uid", "")) for owner in objects.metadata(pod).get("ownerReferences") or ()}
 
 
 def _time_to_live(run: Object) -> int | None:

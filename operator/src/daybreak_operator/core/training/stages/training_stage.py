@@ -11,14 +11,16 @@ from datetime import datetime
 from daybreak_contracts import names
 from daybreak_contracts.resources.run_status import MetricStatus
 from daybreak_operator.core.conditions import ConditionUpdate
+from daybreak_operator.core.observed.objects import ObservedJob
 from daybreak_operator.core.plan import Finding, Object, Ref
+from daybreak_operator.core.rules import first_finding
 from daybreak_operator.core.times import instant
 from daybreak_operator.core.training import placement
 from daybreak_operator.core.training.children import owned, pytorch_job
 from daybreak_operator.core.training.context import RunContext, StageOutcome
-from daybreak_operator.core.training.observed import objects, pod_state
 from daybreak_operator.core.training.placement import PlacementTarget
 from daybreak_operator.core.training.stages import blockers, failure, restarts, results
+from daybreak_operator.core.training.stages.blockers import BlockerInput
 from daybreak_operator.core.training.stages.failure import TrainingAttempt
 from daybreak_operator.core.training.stages.restarts import FailureVerdict
 from daybreak_operator.core.training.status import decimals, step_table
@@ -44,7 +46,7 @@ def reconcile(context: RunContext) -> StageOutcome:
     if step_table.is_complete(steps, STAGE):
         return StageOutcome(steps=steps, metrics=_metrics(context, number))
     attempt = _attempt(context, number, report)
-    if is_queued(attempt.job) and attempt.error is None:
+    if attempt.is_queued and attempt.error is None:
         return _continue(replace(context, steps=steps), attempt)
     verdict = failure.verdict(attempt)
     if verdict is not None:
@@ -57,9 +59,9 @@ def reconcile(context: RunContext) -> StageOutcome:
 def _begin(context: RunContext, number: int) -> StageOutcome:
     """Begin an attempt when its time has come and nothing of an earlier one is left."""
     waiting = StageOutcome(steps=context.steps, requeue_after_s=REQUEUE_S)
-    old = [job for job in context.own("PyTorchJob", STAGE) if objects.attempt(job) != number]
-    remove = tuple(objects.ref(job) for job in old if not objects.is_leaving(job))
-    missing = blockers.something_named_is_missing(context.observed)
+    old = [job for job in context.jobs(STAGE) if job.attempt != number]
+    remove = tuple(job.ref for job in old if not job.is_leaving)
+    missing = blockers.something_named_is_missing(BlockerInput(context.observed))
     if missing is not None:
         return replace(waiting, stalled=missing, delete=remove)
     pause = restarts.seconds_until_due(context, STAGE)
@@ -87,10 +89,8 @@ def overdue_jobs(context: RunContext) -> tuple[Ref, ...]:
     ended = instant(step_table.of_stage(context.steps, STAGE)[0].completion_time)
     if ended is None or (context.moment - ended).total_seconds() < OLD_PODS_S:
         return ()
-    jobs = context.own("PyTorchJob", STAGE)
-    return tuple(
-        objects.ref(job) for job in jobs if not objects.has_ended(job) and not objects.is_leaving(job)
-    )
+    jobs = context.jobs(STAGE)
+    return tuple(job.ref for job in jobs if not job.has_ended and not job.is_leaving)
 
 
 def _old_pods(context: RunContext, number: int) -> bool:
@@ -98,14 +98,12 @@ def _old_pods(context: RunContext, number: int) -> bool:
     if due is not None and (context.moment - due).total_seconds() >= OLD_PODS_S:
         return False
     alive = ("Pending", "Running", "")
-    return any(
-        objects.attempt(pod) != number and pod_state.phase(pod) in alive for pod in context.own("Pod", STAGE)
-    )
+    return any(pod.attempt != number and pod.phase in alive for pod in context.pods(STAGE))
 
 
 def _attempt(context: RunContext, number: int, report: results.StageReport) -> TrainingAttempt:
-    jobs = [job for job in context.own("PyTorchJob", STAGE) if objects.attempt(job) == number]
-    own_pods = tuple(pod for pod in context.own("Pod", STAGE) if objects.attempt(pod) == number)
+    jobs = context.jobs(STAGE, number)
+    own_pods = context.pods(STAGE, number)
     was_up = any(item.type == CAPACITY and item.status == "True" for item in context.status.conditions)
     return TrainingAttempt(context, number, jobs[-1] if jobs else None, own_pods, report, was_up)
 
@@ -116,11 +114,11 @@ def _fail_attempt(
     """End an attempt: the whole job goes, and after a disruption the next place is tried."""
     outcome = restarts.after(context, STAGE, steps, verdict)
     job = attempt.job
-    stop = (objects.ref(job),) if job is not None and not objects.is_leaving(job) else ()
+    stop = (job.ref,) if job is not None and not job.is_leaving else ()
     if outcome.failed is not None:
         return outcome
     place = _place(context)
-    if any(pod_state.is_disrupted(pod) for pod in attempt.pods):
+    if any(pod.is_disrupted for pod in attempt.pods):
         place = placement.place_after(context.run.spec.training.placement, place)
     capacity = _unknown("Restarting", verdict.finding.message)
     return replace(outcome, delete=stop, capacity=capacity, place=place)
@@ -131,28 +129,21 @@ def the_pods_are_late(attempt: TrainingAttempt) -> bool:
     began = waits_since(attempt.job)
     if attempt.was_up or began is None or _are_up(attempt):
         return False
-    if blockers.an_image_cannot_be_pulled(attempt.pods) or blockers.a_container_cannot_be_made(attempt.pods):
+    pods = BlockerInput(attempt.context.observed, attempt.pods)
+    if first_finding(pods, blockers.PODS_CANNOT_START) is not None:
         return False
     limit = attempt.context.run.spec.run_policy.pods_ready_timeout_seconds
     return (attempt.context.moment - began).total_seconds() >= limit
 
 
-def waits_since(job: Object | None) -> datetime | None:
+def waits_since(job: ObservedJob | None) -> datetime | None:
     """Return since when a job's pods are wanted; None while a queue holds it back."""
-    if job is None or is_queued(job):
+    if job is None or job.is_queued:
         return None
-    times = [objects.created(job)]
-    for held in (job.get("status") or {}).get("conditions") or ():
-        if held.get("type") == "Suspended" and held.get("status") == "False":
-            times.append(instant(held.get("lastTransitionTime")))
+    times = [job.metadata.created]
+    times += [held.changed for held in job.conditions if (held.type, held.status) == ("Suspended", "False")]
     known = [time for time in times if time is not None]
     return max(known) if known else None
-
-
-def is_queued(job: Object | None) -> bool:
-    """Return whether a queue holds a job back: its pods are gone by the queue's will, and come again by it."""
-    policy = ((job or {}).get("spec") or {}).get("runPolicy") or {}
-    return bool(policy.get("suspend"))
 
 
 def _try_next_placement(context: RunContext, steps: step_table.Steps) -> StageOutcome:
@@ -165,10 +156,10 @@ def _try_next_placement(context: RunContext, steps: step_table.Steps) -> StageOu
         f"not all training pods were ready within {limit} s in {_words(place)}; next is {_words(following)}",
     )
     outcome = restarts.after(context, STAGE, steps, FailureVerdict("RestartFree", finding))
-    jobs = [job for job in context.own("PyTorchJob", STAGE) if not objects.is_leaving(job)]
+    jobs = [job for job in context.jobs(STAGE) if not job.is_leaving]
     return replace(
         outcome,
-        delete=tuple(objects.ref(job) for job in jobs),
+        delete=tuple(job.ref for job in jobs),
         capacity=ConditionUpdate(CAPACITY, "False", finding),
         place=following,
     )
@@ -179,13 +170,8 @@ def _continue(context: RunContext, attempt: TrainingAttempt) -> StageOutcome:
     apply = _supporting_objects(context, attempt.number)
     if attempt.job is None:
         apply = (*apply, pytorch_job.pytorch_job(context, attempt.number, _place(context)))
-    jobs = [attempt.job] if attempt.job is not None else []
-    stalled = (
-        blockers.something_named_is_missing(context.observed)
-        or blockers.an_image_cannot_be_pulled(attempt.pods)
-        or blockers.a_container_cannot_be_made(attempt.pods)
-        or blockers.a_quota_refuses_pods(context.observed.events, jobs)
-    )
+    jobs = (attempt.job,) if attempt.job is not None else ()
+    stalled = first_finding(BlockerInput(context.observed, attempt.pods, jobs), blockers.RUNNING)
     snapshot = context.observed.progress
     known = snapshot is not None and snapshot.attempt in (0, attempt.number) and snapshot.total_steps > 0
     return StageOutcome(
@@ -204,17 +190,17 @@ def _continue(context: RunContext, attempt: TrainingAttempt) -> StageOutcome:
 
 
 def _are_up(attempt: TrainingAttempt) -> bool:
-    up = [pod for pod in attempt.pods if pod_state.is_up(pod) and not objects.is_leaving(pod)]
+    up = [pod for pod in attempt.pods if pod.is_up and not pod.is_leaving]
     return len(up) >= attempt.expected
 
 
 def _capacity(attempt: TrainingAttempt) -> ConditionUpdate:
-    if is_queued(attempt.job):
+    if attempt.is_queued:
         return _unknown("Queued", "The training job is suspended by its queue.")
     if attempt.was_up or _are_up(attempt):
         words = "All training pods were ready." if attempt.expected > 1 else "The training pod was ready."
         return ConditionUpdate(CAPACITY, "True", Finding("PodsReady", words))
-    unscheduled = [text for text in map(pod_state.why_unscheduled, attempt.pods) if text]
+    unscheduled = [pod.why_unscheduled for pod in attempt.pods if pod.why_unscheduled]
     if unscheduled:
         return ConditionUpdate(CAPACITY, "False", Finding("Unschedulable", unscheduled[0][:500]))
     return _unknown("PodsPending", "Not all training pods are ready yet.")

@@ -6,17 +6,15 @@ Owns their words. What did not change is not told again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Literal
 
 from daybreak_operator.core import conditions
-from daybreak_operator.core.plan import ObjectEvent
+from daybreak_operator.core.plan import ObjectEvent, Severity, Status
 
 MAX_NOTE = 1000
 """An event's note takes 1,024 bytes (events.k8s.io/v1)."""
-EventType = Literal["Normal", "Warning"]
 
 
-def events_of(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[ObjectEvent, ...]:
+def events_of(old: Status, new: Status) -> tuple[ObjectEvent, ...]:
     """Return what to tell of a change of status."""
     return tuple(
         ObjectEvent(event.type, event.reason, _shortened(event.message))
@@ -24,7 +22,7 @@ def events_of(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[ObjectEve
     )
 
 
-def _steps(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[ObjectEvent]:
+def _steps(old: Status, new: Status) -> Iterator[ObjectEvent]:
     before = {step["name"]: step.get("state", "Pending") for step in _items(old, "steps")}
     for step in _items(new, "steps"):
         name, state = step["name"], step["state"]
@@ -44,7 +42,7 @@ def _steps(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[ObjectEve
             yield ObjectEvent("Warning", "StepFailed", f"Step {name} failed: {step.get('message', '')}")
 
 
-def _counters(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[ObjectEvent]:
+def _counters(old: Status, new: Status) -> Iterator[ObjectEvent]:
     if (new.get("restarts") or 0) <= (old.get("restarts") or 0):
         return
     counted = (new.get("countedRestarts") or 0) > (old.get("countedRestarts") or 0)
@@ -53,7 +51,7 @@ def _counters(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Object
     yield ObjectEvent("Warning", "Restarting", f"Restart {new['restarts']} ({how}): {said}")
 
 
-def _conditions(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[ObjectEvent]:
+def _conditions(old: Status, new: Status) -> Iterator[ObjectEvent]:
     if old.get("startTime") is None and new.get("startTime") is not None:
         yield ObjectEvent("Normal", "Started", "The run started; its inputs are frozen from now on.")
     for kind in ("Suspended", "Stalled", "Finished"):
@@ -68,12 +66,12 @@ def _conditions(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Obje
             yield ObjectEvent(_type_of(kind, new), held["reason"], held["message"])
 
 
-def _type_of(kind: str, new: Mapping[str, Any]) -> EventType:
+def _type_of(kind: str, new: Status) -> Severity:
     good = kind == "Suspended" or conditions.is_true(_items(new, "conditions"), "Succeeded")
     return "Normal" if good and kind != "Stalled" else "Warning"
 
 
-def _items(status: Mapping[str, Any], name: str) -> Iterable[Mapping[str, Any]]:
+def _items(status: Status, name: str) -> Iterable[Status]:
     return [item for item in status.get(name) or () if isinstance(item, Mapping)]
 
 

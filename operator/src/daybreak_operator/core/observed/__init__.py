@@ -1,0 +1,1 @@
+"""Kubernetes objects as frozen values, parsed once for both kinds of decision."""

@@ -1,0 +1,149 @@
+"""Reads Kubernetes objects into values, leniently: whatever an API server stored is read, and nothing raises.
+
+Owns the reading of raw mappings; nothing above this package searches them again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from daybreak_operator.core.observed.objects import (
+    ObjectMetadata,
+    ObservedCondition,
+    ObservedConfigMap,
+    ObservedDeployment,
+    ObservedJob,
+    ObservedObject,
+    ObservedWarning,
+)
+from daybreak_operator.core.observed.pods import ObservedContainer, ObservedPod, Termination, WaitingState
+from daybreak_operator.core.times import instant
+
+Raw = Mapping[str, object]
+JOBS = ("Job", "PyTorchJob")
+
+
+def parse_object(item: Raw) -> ObservedObject:
+    """Return an object as a value of its kind."""
+    metadata = metadata_of(item)
+    if metadata.kind == "Pod":
+        return _pod(metadata, item)
+    if metadata.kind in JOBS:
+        policy = _part(_part(item, "spec"), "runPolicy")
+        return ObservedJob(metadata, _conditions(item), bool(policy.get("suspend")))
+    if metadata.kind == "Deployment":
+        return _deployment(metadata, item)
+    if metadata.kind == "ConfigMap":
+        return ObservedConfigMap(metadata, _texts(item.get("data")))
+    return ObservedObject(metadata)
+
+
+def parse_warning(item: Raw) -> ObservedWarning:
+    """Return a Warning event (``v1`` Event)."""
+    return ObservedWarning(_text(_part(item, "involvedObject"), "uid"), _text(item, "message"))
+
+
+def metadata_of(item: Raw) -> ObjectMetadata:
+    """Return an object's metadata."""
+    found = _part(item, "metadata")
+    return ObjectMetadata(
+        api_version=_text(item, "apiVersion"),
+        kind=_text(item, "kind"),
+        namespace=_text(found, "namespace"),
+        name=_text(found, "name"),
+        uid=_text(found, "uid"),
+        labels=_texts(found.get("labels")),
+        created=instant(found.get("creationTimestamp")),
+        is_leaving=bool(found.get("deletionTimestamp")),
+        owner_uids=frozenset(_text(owner, "uid") for owner in _items(found, "ownerReferences")),
+    )
+
+
+def _pod(metadata: ObjectMetadata, item: Raw) -> ObservedPod:
+    status = _part(item, "status")
+    init = [_container(one, is_init=True) for one in _items(status, "initContainerStatuses")]
+    main = [_container(one, is_init=False) for one in _items(status, "containerStatuses")]
+    return ObservedPod(
+        metadata,
+        phase=_text(status, "phase"),
+        node=_text(_part(item, "spec"), "nodeName"),
+        reason=_text(status, "reason"),
+        message=_text(status, "message"),
+        conditions=_conditions(item),
+        containers=(*init, *main),
+    )
+
+
+def _deployment(metadata: ObjectMetadata, item: Raw) -> ObservedDeployment:
+    asked = _part(item, "spec").get("replicas")
+    return ObservedDeployment(
+        metadata,
+        replicas=1 if asked is None else _whole(asked),
+        ready_replicas=_whole(_part(item, "status").get("readyReplicas")),
+        conditions=_conditions(item),
+    )
+
+
+def _container(item: Raw, *, is_init: bool) -> ObservedContainer:
+    state = _part(item, "state")
+    waiting = _part(state, "waiting")
+    return ObservedContainer(
+        name=_text(item, "name"),
+        image=_text(item, "image"),
+        is_init=is_init,
+        is_ready=bool(item.get("ready")),
+        restarts=_whole(item.get("restartCount")),
+        waiting=WaitingState(_text(waiting, "reason"), _text(waiting, "message")) if waiting else None,
+        ended=_termination(_part(state, "terminated")),
+        ended_before=_termination(_part(_part(item, "lastState"), "terminated")),
+    )
+
+
+def _termination(item: Raw) -> Termination | None:
+    if not item:
+        return None
+    code = item.get("exitCode")
+    return Termination(
+        exit_code=None if code is None else _whole(code),
+        reason=_text(item, "reason"),
+        message=_text(item, "message"),
+        finished=_text(item, "finishedAt"),
+    )
+
+
+def _conditions(item: Raw) -> tuple[ObservedCondition, ...]:
+    return tuple(
+        ObservedCondition(
+            type=_text(one, "type"),
+            status=_text(one, "status"),
+            reason=_text(one, "reason"),
+            message=_text(one, "message"),
+            changed=instant(one.get("lastTransitionTime")),
+        )
+        for one in _items(_part(item, "status"), "conditions")
+    )
+
+
+def _part(item: Raw, name: str) -> Raw:
+    found = item.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _items(item: Raw, name: str) -> list[Raw]:
+    found = item.get(name)
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list | tuple) else []
+
+
+def _text(item: Raw, name: str) -> str:
+    found = item.get(name)
+    return "" if found is None else str(found)
+
+
+def _texts(found: object) -> dict[str, str]:
+    if not isinstance(found, Mapping):
+        return {}
+    return {str(name): value for name, value in found.items() if isinstance(value, str)}
+
+
+def _whole(found: object) -> int:
+    return found if isinstance(found, int) and not isinstance(found, bool) else 0

@@ -1,0 +1,145 @@
+"""A pod as decisions read it: phase, conditions, and what its containers say. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from daybreak_operator.core.observed.objects import ObservedCondition, ObservedObject, held_true
+
+DISRUPTED = "DisruptionTarget"
+"""Condition of a pod that the cluster takes from its node: preemption, eviction, a node that went."""
+IMAGE_REASONS = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
+CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError"})
+
+
+@dataclass(frozen=True)
+class Termination:
+    """How a container ended."""
+
+    exit_code: int | None
+    reason: str = ""
+    message: str = ""
+    finished: str = ""
+    """RFC 3339; empty when it is not said."""
+
+    @property
+    def last_line(self) -> str:
+        """Return the last line that the container left as its termination message."""
+        lines = self.message.strip().splitlines()
+        return lines[-1].strip() if lines else ""
+
+
+@dataclass(frozen=True)
+class WaitingState:
+    """Why a container waits."""
+
+    reason: str = ""
+    message: str = ""
+
+    @property
+    def for_image(self) -> bool:
+        """Return whether its image cannot be pulled."""
+        return self.reason in IMAGE_REASONS
+
+    @property
+    def for_config(self) -> bool:
+        """Return whether something that it names (Secret, ConfigMap) cannot be had."""
+        return self.reason in CONFIG_REASONS
+
+
+@dataclass(frozen=True)
+class ObservedContainer:
+    """One container's status; init containers come first in a pod."""
+
+    name: str
+    image: str = ""
+    is_init: bool = False
+    is_ready: bool = False
+    restarts: int = 0
+    waiting: WaitingState | None = None
+    ended: Termination | None = None
+    """Its end, when it does not run now."""
+    ended_before: Termination | None = None
+    """The end of the time before."""
+
+    @property
+    def ends(self) -> tuple[Termination, ...]:
+        """Return its ends that are known, the latest first."""
+        return tuple(one for one in (self.ended, self.ended_before) if one is not None)
+
+
+@dataclass(frozen=True)
+class ObservedPod(ObservedObject):
+    """A pod."""
+
+    phase: str
+    node: str
+    """Name of its node; empty while it has none."""
+    reason: str
+    message: str
+    conditions: tuple[ObservedCondition, ...]
+    containers: tuple[ObservedContainer, ...]
+
+    @property
+    def conditions_held(self) -> frozenset[str]:
+        """Return the types of its conditions that are True."""
+        return frozenset(one.type for one in self.conditions if one.status == "True")
+
+    @property
+    def is_disrupted(self) -> bool:
+        """Return whether the cluster takes it from its node."""
+        return held_true(self.conditions, DISRUPTED) is not None
+
+    @property
+    def is_up(self) -> bool:
+        """Return whether it runs and is ready, or has already done its work."""
+        return self.phase == "Succeeded" or (self.phase == "Running" and "Ready" in self.conditions_held)
+
+    @property
+    def why_unscheduled(self) -> str:
+        """Return what the scheduler says when no node takes it; empty when it is scheduled."""
+        for one in self.conditions:
+            if one.type == "PodScheduled" and one.status == "False":
+                return one.message or one.reason or "it is not scheduled"
+        return ""
+
+    @property
+    def finished(self) -> str:
+        """Return when its last container ended (RFC 3339); empty when none says so."""
+        return max((one.ended.finished for one in self.containers if one.ended is not None), default="")
+
+
+@dataclass(frozen=True)
+class ContainerFailure:
+    """One container that left with another code than 0."""
+
+    pod: str
+    exit_code: int
+    finished: str
+    message: str
+
+    @property
+    def sentence(self) -> str:
+        """The failure in words."""
+        why = f": {self.message}" if self.message else ""
+        return f"pod {self.pod} exited with code {self.exit_code}{why}"
+
+
+MAX_MESSAGE = 600
+
+
+def container_failures(pods: Iterable[ObservedPod]) -> list[ContainerFailure]:
+    """Return the containers that failed, the first one first."""
+    found = [
+        ContainerFailure(pod.name, one.ended.exit_code, one.ended.finished, _explained(one.ended))
+        for pod in pods
+        for one in pod.containers
+        if one.ended is not None and one.ended.exit_code
+    ]
+    return sorted(found, key=lambda failure: (failure.finished, failure.pod))
+
+
+def _explained(ended: Termination) -> str:
+    """Return the last line of a termination message, or its reason (OOMKilled and the like)."""
+    return ended.last_line[:MAX_MESSAGE] or (ended.reason if ended.reason != "Error" else "")
