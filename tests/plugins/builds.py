@@ -13,11 +13,12 @@ import subprocess
 import sys
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cluster import binaries, launcher
-from tests.cluster.binaries import NoClusterError
+from tests.cluster.binaries import PROGRAMS, NoClusterError
 from tests.cluster.fixtures import MODES, say_at_once
 from tests.plugins.groups import GROUP
 from tests.plugins.needs import needs_of
@@ -29,21 +30,35 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILDER = pytest.StashKey[subprocess.Popen[bytes]]()
 
 
-def missing_for(item: pytest.Item) -> list[str]:
-    """Return the programs that a test needs and that are not built yet."""
+def wanted_for(item: pytest.Item) -> list[str]:
+    """Return the programs that a test needs and that only we can build."""
     wanted: list[str] = []
     if os.environ.get("DAYBREAK_TEST_CLUSTER") != "existing":
         for name in sorted(set(getattr(item, "fixturenames", ())) & set(MODES)):
             wanted += launcher.wanted(MODES[name], os.environ)
     if "programs" in needs_of(item):
-        wanted += [name for name in PACKAGING if binaries.kept(name, os.environ) is None]
-    return binaries.missing(dict.fromkeys(wanted), os.environ)
+        found = {name for name in PACKAGING if name == "kubectl" and binaries.find(name)}
+        wanted += [name for name in PACKAGING if name not in found]
+    return list(dict.fromkeys(wanted))
+
+
+def missing_for(item: pytest.Item) -> list[str]:
+    """Return those that are not built by now."""
+    return binaries.missing(wanted_for(item), os.environ)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell every process that will run tests the same: one of them begins to build while others still collect."""
+    node.workerinput["missing"] = binaries.missing(PROGRAMS, os.environ)
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put groups last that have a test whose programs are missing."""
-    waiting = {item.stash[GROUP] for item in items if missing_for(item)}
+    given = getattr(config, "workerinput", {})
+    missing = set(given["missing"] if "missing" in given else binaries.missing(PROGRAMS, os.environ))
+    waiting = {item.stash[GROUP] for item in items if missing & set(wanted_for(item))}
     items.sort(key=lambda item: item.stash[GROUP] in waiting)
 
 
