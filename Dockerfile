@@ -17,6 +17,7 @@ COPY components/data/pyproject.toml components/data/
 COPY components/train/pyproject.toml components/train/
 COPY components/evaluate/pyproject.toml components/evaluate/
 COPY components/serve/pyproject.toml components/serve/
+COPY components/serve/triton components/serve/triton
 COPY pipelines/pyproject.toml pipelines/
 COPY operator/pyproject.toml operator/
 ARG ROOM
@@ -26,19 +27,28 @@ SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
 # hadolint ignore=SC2086
 RUN case "${ROOM}" in \
       operator) packages="--package daybreak-operator" ;; \
-      serve) packages="--package daybreak-serve --extra local" ;; \
+      serve) packages="--package daybreak-serve" ;; \
       data | train | evaluate) packages="--package daybreak-${ROOM} --package daybreak-pipelines" ;; \
       pipelines) packages="--package daybreak-data --package daybreak-train --package daybreak-evaluate --package daybreak-pipelines" ;; \
       *) echo "ROOM must be operator, data, train, evaluate, serve or pipelines, not '${ROOM}'" >&2; exit 2 ;; \
     esac; \
     uv export --frozen --quiet --no-dev --no-editable --no-hashes --no-annotate --no-header ${packages} > all.txt; \
     grep '^\./' all.txt > ours.txt; \
-    without=""; torch="$(grep '^torch==' all.txt | cut -d' ' -f1 || true)"; \
-    if [ -n "${TORCH_INDEX}" ] && [ -n "${torch}" ]; then \
-      without="$(sed -nE 's/^((torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+)==.*)$/--no-install-package \2/p' all.txt)"; \
-    fi; \
-    uv sync --frozen --no-dev --no-editable --no-install-workspace ${packages} ${without}; \
-    if [ -n "${without}" ]; then uv pip install --no-deps --index-url "${TORCH_INDEX}" "${torch}"; fi
+    install() { \
+      export UV_PROJECT_ENVIRONMENT="/app/$1" VIRTUAL_ENV="/app/$1"; \
+      without=""; torch="$(grep '^torch==' "$2" | cut -d' ' -f1 || true)"; \
+      if [ -n "${TORCH_INDEX}" ] && [ -n "${torch}" ]; then \
+        without="$(sed -nE 's/^((torch|triton|nvidia-[a-oq-z0-9-][a-z0-9-]*|cuda-[a-z0-9-]+)==.*)$/--no-install-package \2/p' "$2")"; \
+      fi; \
+      uv sync --frozen --no-dev --no-editable --no-install-workspace "${@:3}" ${without}; \
+      if [ -n "${without}" ]; then uv pip install --no-deps --index-url "${TORCH_INDEX}" "${torch}"; fi; \
+    }; \
+    install .venv all.txt ${packages}; \
+    mkdir -p /app/.venv-triton; \
+    if [ "${ROOM}" = serve ]; then \
+      uv export --frozen --quiet --no-dev --no-hashes --no-annotate --no-header --project components/serve/triton > triton.txt; \
+      install .venv-triton triton.txt --project components/serve/triton; \
+    fi
 COPY components components
 COPY pipelines pipelines
 COPY operator operator
@@ -62,6 +72,8 @@ RUN useradd --uid 10001 --create-home daybreak \
       && rm -rf /var/lib/apt/lists/* ;; \
     esac
 COPY --from=build /app/.venv /app/.venv
+# The Triton server and what its Python backend loads (docs/decisions/0002); empty but for ROOM=serve.
+COPY --from=build /app/.venv-triton /app/.venv-triton
 COPY --from=build /app/daybreak /app/daybreak
 ENV PATH=/app/.venv/bin:$PATH PYTHONPATH=/app/daybreak PYTHONUNBUFFERED=1
 USER 10001

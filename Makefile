@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.cache/uv/bin:$(HOME)/.local/bin:$(PATH)
+export UV_PYTHON_DOWNLOADS := never
+export UV_PYTHON_PREFERENCE := only-system
 UV := uv
 TAG ?= dev
 
@@ -11,7 +13,7 @@ help: ## Show the targets
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: ## Install what is missing: uv, the locked environment, a Java runtime
+setup: ## Install what is missing: uv and the locked environments; tell what else is
 	@./setup.sh
 
 .PHONY: run

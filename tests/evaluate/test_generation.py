@@ -108,7 +108,8 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 def test_surprise_is_the_mean_over_answers_tokens(model: LoadedModel) -> None:
     prompt, answer = PROMPTS[2], " = first + second"
     before, wanted = model.encode(prompt, 200), model.tokenizer.encode(answer).ids
-    logits = model.model(torch.tensor([before + wanted])).logits[0].float().log_softmax(-1)
+    with torch.inference_mode():
+        logits = model.model(torch.tensor([before + wanted])).logits[0].float().log_softmax(-1)
     places = range(len(before) - 1, len(before) + len(wanted) - 1)
     expected = -sum(float(logits[place, token]) for place, token in zip(places, wanted, strict=True)) / len(
         wanted

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -21,53 +20,6 @@ from daybreak_serve.local.serving import listen
 from daybreak_serve.modelfolder import ModelFolder
 from daybreak_serve.process import Child
 from tests.serve.conftest import group_of, new_server, slow_repository
-
-
-def test_numpy_2_is_refused_with_a_sentence() -> None:
-    triton.check_numpy("1.26.4")
-    with pytest.raises(UserError, match=r"numpy 2\.3\.1 breaks the bundled Triton"):
-        triton.check_numpy("2.3.1")
-
-
-def test_the_installation_has_what_the_server_needs() -> None:
-    found = triton.find_installation()
-    assert (found.tritonserver / "bin/tritonserver").is_file()
-    assert (found.tritonserver / triton.STUB).is_file()
-    python, wheel = found.libraries
-    assert (python / triton.LIBPYTHON).exists()
-    assert wheel.is_dir()
-
-
-def test_a_python_without_a_shared_library_is_told_how_to_get_one(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="apt install libpython3"):
-        triton.find_libpython([tmp_path])
-    (tmp_path / triton.LIBPYTHON).touch()
-    assert triton.find_libpython([tmp_path / "none", tmp_path]) == tmp_path
-
-
-def test_the_environment_puts_ours_first_and_keeps_the_rest() -> None:
-    installation = triton.find_installation()
-    found = triton.environment(installation, {"PATH": "/bin", "LD_LIBRARY_PATH": "/opt/x", "HOME": "/h"})
-    assert found["PATH"] == f"{installation.scripts}:/bin"
-    assert found["LD_LIBRARY_PATH"].split(":") == [
-        *map(str, installation.libraries),
-        "/opt/x",
-    ]
-    assert found["HOME"] == "/h"
-    assert triton.environment(installation, {})["LD_LIBRARY_PATH"].count(":") == 1
-
-
-def test_backends_are_assembled_twice_as_once(tmp_path: Path) -> None:
-    found = triton.find_installation()
-    shutil.copytree(found.tritonserver / "backends", tmp_path / "server/backends")
-    (tmp_path / "server/backends/python/__pycache__").mkdir(exist_ok=True)  # as installers leave them
-    (tmp_path / "server" / triton.STUB).parent.mkdir(parents=True)
-    shutil.copy(found.tritonserver / triton.STUB, tmp_path / "server" / triton.STUB)
-    installation = replace(found, tritonserver=tmp_path / "server")
-    for _ in range(2):
-        triton.assemble_backends(installation, tmp_path)
-    names = {path.name for path in (tmp_path / "python").iterdir()}
-    assert names == {"libtriton_python.so", "triton_python_backend_utils.py", "triton_python_backend_stub"}
 
 
 def test_only_shared_memory_of_dead_owners_is_stale(tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ class LoadedModel:
                 input_ids=tokens,
                 attention_mask=mask[:, : width + step],
                 position_ids=positions,
-                past_key_values=cache,
+                cache=cache,
                 use_cache=True,
                 logits_to_keep=1,
             )
@@ -290,9 +290,11 @@ def _cache(num_layers: int, capacity: int) -> Any:
     class Roomy(DynamicLayer):
         """Keys and values of one layer, views of a buffer of full length."""
 
-        def update(self, key_states: Tensor, value_states: Tensor, _: Any = None) -> tuple[Tensor, Tensor]:
+        def update(
+            self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
+        ) -> tuple[Tensor, Tensor]:
             if not self.is_initialized:
-                self.lazy_initialization(key_states)
+                self.lazy_initialization(key_states, value_states)
                 shape = (*key_states.shape[:2], capacity, key_states.shape[3])
                 self.room = (key_states.new_empty(shape), value_states.new_empty(shape))
                 self.length = 0

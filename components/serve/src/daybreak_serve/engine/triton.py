@@ -9,23 +9,18 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import shutil
 import socket
-import sys
-import sysconfig
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import metadata, util
 from pathlib import Path
 
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.launch import identity_of
 from daybreak_contracts.progress import Progress
+from daybreak_serve.engine.installation import TritonInstallation, assemble_backends, server_environment
 from daybreak_serve.process import Child
 
-LIBPYTHON = "libpython3.11.so.1.0"
-STUB = Path("python_backend_stubs/3.11/triton_python_backend_stub")
 SHARED_MEMORY = Path("/dev/shm")
 LISTENS = "Started GRPCInferenceService at"
 PING_FLAGS = (
@@ -37,113 +32,12 @@ POLL_S = 0.05
 EXIT_TIMEOUT_S = 5
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"
-IMAGE = Path("/opt/tritonserver")
-"""Where NVIDIA's images have their server."""
 RESTRICTED = "shared-memory,model-repository,trace,logging"
 """What only somebody who knows the secret may ask: nobody does. Each of them led to remote code (CVE-2025-23319)."""
 MAX_LINES = 30
 """Of a log in an error's text."""
 READY_TIMEOUT_S = 180.0
-"""Loading torch and transformers on a busy machine takes most of it."""
-
-
-@dataclass(frozen=True)
-class TritonInstallation:
-    """Where the server's parts lie, and Python's library."""
-
-    tritonserver: Path
-    """Folder with ``bin`` and ``backends``."""
-    scripts: Path
-    """The folder of this environment's ``python``: Triton's stub finds its packages by the first on PATH."""
-    libraries: tuple[Path, ...] = ()
-    """What the wheel needs beside what the system has; empty in an image."""
-
-    @property
-    def is_wheel(self) -> bool:
-        """Tell whether the backends must be assembled, as the wheel has them in pieces."""
-        return bool(self.libraries)
-
-
-def find_installation() -> TritonInstallation:
-    """Return the installed server: the image's, else the wheel's. What is missing is a UserError with the remedy."""
-    scripts = Path(sysconfig.get_path("scripts"))
-    found = image_server(IMAGE, shutil.which("tritonserver"))
-    if found is not None:
-        return TritonInstallation(tritonserver=found, scripts=scripts)
-    check_numpy(metadata.version("numpy"))
-    spec = util.find_spec("pytriton")
-    if spec is None or not spec.submodule_search_locations:
-        raise UserError("the Triton binary is not installed, install daybreak-serve[local]")
-    package = Path(next(iter(spec.submodule_search_locations)))
-    libraries = (find_libpython(library_folders()), package.parent / "nvidia_pytriton.libs")
-    return TritonInstallation(tritonserver=package / "tritonserver", scripts=scripts, libraries=libraries)
-
-
-def image_server(image: Path, on_path: str | None) -> Path | None:
-    """Return the folder of an image's server: the usual one, or that of the binary on PATH; None where is none."""
-    if (image / "bin/tritonserver").is_file():
-        return image
-    return Path(on_path).resolve().parent.parent if on_path else None
-
-
-def library_folders() -> list[Path]:
-    """Return where this Python's shared library may lie: as configured, Debian's subfolder, beside the binary."""
-    configured = Path(str(sysconfig.get_config_var("LIBDIR")))
-    return [
-        configured,
-        configured / str(sysconfig.get_config_var("MULTIARCH")),
-        Path(sys.base_prefix) / "lib",
-    ]
-
-
-def find_libpython(folders: Sequence[Path]) -> Path:
-    """Return the first folder with Python's shared library; none is a UserError that tells how to get it."""
-    for folder in folders:
-        if (folder / LIBPYTHON).exists():
-            return folder
-    raise UserError(
-        f"{LIBPYTHON}: not found in {', '.join(map(str, folders))}; Triton's Python backend needs it: "
-        "`apt install libpython3.11` for Debian's Python, or a Python of uv (`uv python install 3.11`)"
-    )
-
-
-def check_numpy(version: str) -> None:
-    """Refuse numpy 2: the stub of Triton 2.51 then misreads strings and dies at the first request (measured)."""
-    if int(version.partition(".")[0]) >= 2:
-        raise UserError(f"numpy {version} breaks the bundled Triton 2.51, install numpy 1.26")
-
-
-def assemble_backends(installation: TritonInstallation, folder: Path) -> Path:
-    """Lay links to the Python backend and its stub into one folder, as the server wants them; return it.
-
-    An image has such a folder already.
-    """
-    if not installation.is_wheel:
-        return installation.tritonserver / "backends"
-    python = folder / "python"
-    python.mkdir(parents=True, exist_ok=True)
-    files = (path for path in (installation.tritonserver / "backends/python").iterdir() if path.is_file())
-    for source in [*files, installation.tritonserver / STUB]:
-        link = python / source.name
-        if link.is_symlink() and link.resolve() == source.resolve():
-            continue
-        temporary = link.with_name(f".{link.name}.{os.getpid()}")
-        temporary.symlink_to(source)
-        temporary.replace(link)
-    return folder
-
-
-def environment(installation: TritonInstallation, base: Mapping[str, str]) -> dict[str, str]:
-    """Return the server's environment: both library folders, this environment's Python first."""
-    libraries = [*map(str, installation.libraries), *filter(None, [base.get("LD_LIBRARY_PATH")])]
-    return {
-        **base,
-        **({"LD_LIBRARY_PATH": ":".join(libraries)} if libraries else {}),
-        "PATH": f"{installation.scripts}:{base.get('PATH', '')}",
-        "PYTHONUNBUFFERED": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-        "CUDA_VISIBLE_DEVICES": "",  # the Python backend runs on the CPU: no memory of a GPU for nothing
-    }
+"""Loading torch on a busy machine takes most of it."""
 
 
 def shared_memory_prefix(identity: str, serial: int) -> str:
@@ -205,7 +99,7 @@ class TritonServer:
     ) -> None:
         self._installation = installation
         self._files = files
-        self._environment = environment(installation, base_environment)
+        self._environment = server_environment(installation, base_environment)
         self._shared_memory = shared_memory
         self._prefix = ""
         self._child: Child | None = None

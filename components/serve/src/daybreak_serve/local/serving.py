@@ -24,8 +24,9 @@ from daybreak_contracts.errors import EXIT_OK, DaybreakError, TransientError, Us
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.resources.deployment import Gateway
 from daybreak_model.fim import FimOrder
+from daybreak_serve.engine.installation import find_installation
 from daybreak_serve.engine.repository import EngineSettings, build_repository
-from daybreak_serve.engine.triton import READY_TIMEOUT_S, ServerFiles, TritonServer, find_installation, why
+from daybreak_serve.engine.triton import READY_TIMEOUT_S, ServerFiles, TritonServer, why
 from daybreak_serve.gateway.config import GatewayConfig
 from daybreak_serve.local.client import Completed, complete
 from daybreak_serve.modelfolder import ModelFolder, open_model

@@ -26,13 +26,13 @@ from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.progress import Progress
 from daybreak_model.vocabulary import special_ids
 from daybreak_serve.engine import protocol
+from daybreak_serve.engine.installation import find_installation
 from daybreak_serve.engine.repository import EngineSettings, build_repository
 from daybreak_serve.engine.triton import (
     EVERYWHERE,
     Reach,
     ServerFiles,
     TritonServer,
-    find_installation,
     why,
 )
 from daybreak_serve.gateway.pool.readiness import Readiness
