@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from kfp import compiler, dsl, kubernetes
 from kfp.kubernetes import kubernetes_executor_config_pb2 as protocol
 
-from daybreak_contracts import names
+from daybreak_contracts import names, steps
 from daybreak_data.spark.kubernetes import executors_from
 from daybreak_operator.core.plan import PipelinePods
 from daybreak_operator.core.training.children import owned
+from daybreak_operator.core.training.children.pipeline_pods import EXECUTOR_STEPS
 from daybreak_operator.core.training.children.pod_translation import translated
 from daybreak_operator.core.training.decide import decide
 from daybreak_operator.settings import Settings
@@ -261,6 +262,11 @@ def test_a_claim_for_scratch_takes_the_place_of_the_empty_folder() -> None:
         assert [(mount["constant"], mount["mountPath"]) for mount in platform["pvcMount"]] == [
             ("big", names.WORK_DIR)
         ]
+
+
+def test_the_steps_that_drive_executors_are_those_whose_arguments_have_them() -> None:
+    made = {"xray": steps.XrayArgs, "shards": steps.ShardArgs, "tokenizer": steps.TokenizerArgs}
+    assert {step for step, args in made.items() if "executors" in args.model_fields} == {*EXECUTOR_STEPS}
 
 
 class TestExecutors:

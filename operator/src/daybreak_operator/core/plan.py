@@ -56,8 +56,8 @@ class PipelinePods:
     """Fields of kfp-kubernetes' ``KubernetesExecutorConfig``."""
     container: Mapping[str, Json] = field(default_factory=dict)
     """Fields of the task's container (``PipelineContainerSpec``)."""
-    parameter: str = ""
-    """Only for tasks that take this parameter; empty: for all."""
+    steps: tuple[str, ...] = ()
+    """Only for the tasks of these steps; empty: for all."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from daybreak_operator.settings import Images
 
 HOLDER = "daybreak_pipelines"
 PREFIX = "daybreak-"
+EXECUTOR = "exec-"
+"""Before a step's name, in the name that the compiler gives its executor."""
 
 
 def read(name: str, folder: Path | None) -> dict[str, Any]:
@@ -65,23 +67,12 @@ def with_pods(package: Mapping[str, Any], pods: Iterable[PipelinePods]) -> dict[
         platform = platform.setdefault(part, {})
     for more in pods:
         for name, executor in _executors(changed).items():
-            if more.parameter and more.parameter not in _parameters(changed, name):
+            if more.steps and name.removeprefix(EXECUTOR) not in more.steps:
                 continue
             before = _without_mounts(platform.get(name, {}), more.platform)
             platform[name] = _joined(before, more.platform)
             executor["container"] = _joined(executor["container"], more.container)
     return changed
-
-
-def _parameters(package: Mapping[str, Any], executor: str) -> set[str]:
-    """Return what the component of an executor takes."""
-    components = package["pipeline_spec"]["components"].values()
-    return {
-        name
-        for component in components
-        if component.get("executorLabel") == executor
-        for name in (component.get("inputDefinitions") or {}).get("parameters") or {}
-    }
 
 
 def _without_mounts(config: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from daybreak_operator.core.training.children.pod_translation import (
 from daybreak_operator.core.training.context import RunContext
 
 MAX_MESSAGE = 4000
-EXECUTORS_PARAMETER = "executors"
-"""Of the tasks that Spark's executors work for."""
+EXECUTOR_STEPS = ("xray", "shards")
+"""Steps that drive Spark executors: those whose arguments have ``executors``."""
 
 
 def pods_of(context: RunContext, stage: str, number: int) -> tuple[PipelinePods, ...]:
@@ -80,4 +80,4 @@ def _drivers(context: RunContext, stage: str, number: int) -> PipelinePods | Non
         platform["pvcMount"] = [{**name, "mountPath": names.WORK_DIR}]
     values = executors.settings_of(context, stage, number)
     container: dict[str, Json] = {"env": [{"name": name, "value": value} for name, value in values.items()]}
-    return PipelinePods(platform, container, EXECUTORS_PARAMETER)
+    return PipelinePods(platform, container, EXECUTOR_STEPS)
