@@ -31,10 +31,14 @@ def tokenizer_json() -> str:
 
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer_json: str) -> Path:
-    """An artifact of the export step: random weights, trained to fill in the middle as its config says."""
+    """A model that was trained to fill in the middle, as its config says."""
+    return write_model(tmp_path_factory.mktemp("model"), tokenizer_json, "fillInTheMiddle")
+
+
+def write_model(root: Path, tokenizer_json: str, objective: str) -> Path:
+    """Write an artifact of the export step with random weights."""
     from safetensors.torch import save_file
 
-    root = tmp_path_factory.mktemp("model")
     staging = artifacts.staging_folder(str(root / "export"), str(root))
     model = Llama(ModelConfig(DIMENSIONS, 512, CONTEXT_LENGTH))
     initialise(model, seed=1)
@@ -44,7 +48,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer_json: str) 
         metadata={"format": "pt"},
     )
     config = llama_config(DIMENSIONS, 512, CONTEXT_LENGTH, special_ids(tokenizer_json))
-    storage.write_json(str(staging / "config.json"), {**config, OBJECTIVE_KEY: "fillInTheMiddle"})
+    storage.write_json(str(staging / "config.json"), {**config, OBJECTIVE_KEY: objective})
     (staging / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
     artifacts.commit(
         str(root / "export"), staging, step=names.STEP_EXPORT, digest="e" * 64, inputs={}, result={}

@@ -15,13 +15,13 @@ from daybreak_contracts import names
 from daybreak_evaluate.generation import LoadedModel
 from daybreak_evaluate.suites.protocol import Prompt
 from daybreak_model.fim import MIN_PROMPT, PromptEncoder
-from daybreak_model.vocabulary import special_ids
+from daybreak_model.vocabulary import TextEncoder, special_ids
 from daybreak_serve.gateway.http.requests import RequestLimits, parse
 from daybreak_serve.gateway.pool.prompts import PromptComposer
 from daybreak_serve.modelfolder import open_model
 from daybreak_train.objectives.fill_in_the_middle import FillInTheMiddleObjective, Sentinels, restore
 from daybreak_train.objectives.token_codec import TokenCodec
-from tests.model.conftest import CONTEXT_LENGTH
+from tests.model.conftest import CONTEXT_LENGTH, write_model
 
 PIECES = (
     *names.SPECIAL_TOKENS[:8], "<", "|>", "def f(x):\n", "    return ", "\n", "\r\n", "\t", " ", "+= 1", "'", "\x00",
@@ -38,11 +38,15 @@ def evaluated(model_folder: Path) -> LoadedModel:
     return LoadedModel(model_folder, device="cpu", cores=1)
 
 
+def composer_of(folder: Path) -> PromptComposer:
+    model = open_model(str(folder), folder)
+    text = (model.path / "tokenizer.json").read_text(encoding="utf-8")
+    return PromptComposer(text, model.context_length, model.fim)
+
+
 @pytest.fixture(scope="module")
 def gateway(model_folder: Path) -> PromptComposer:
-    folder = open_model(str(model_folder), model_folder)
-    text = (folder.path / "tokenizer.json").read_text(encoding="utf-8")
-    return PromptComposer(text, folder.context_length, folder.fim)
+    return composer_of(model_folder)
 
 
 def some_code(random: Random) -> str:
@@ -94,3 +98,13 @@ def test_a_prompt_begins_as_a_training_sample_does(tokenizer_json: str, text: st
     assert before is not None and behind is not None
     asked = PromptEncoder(tokenizer_json, "PSM").compose(before, behind, 1 << 20)
     assert [*asked.token_ids, *middle] == trained
+
+
+def test_a_model_that_never_learned_to_fill_in_is_asked_from_the_left(
+    tmp_path: Path, tokenizer_json: str
+) -> None:
+    folder = write_model(tmp_path, tokenizer_json, "nextToken")
+    request = parse(json.dumps({"prompt": "a = ", "suffix": " + 1"}).encode(), None, LIMITS)
+    served = asyncio.run(composer_of(folder).compose(request)).token_ids
+    evaluated = LoadedModel(folder, device="cpu", cores=1).encode(Prompt("x", "a = ", " + 1"), 100)
+    assert list(served) == evaluated == TextEncoder(tokenizer_json).encode("a = ")

@@ -26,6 +26,7 @@ from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_evaluate import attention
 from daybreak_evaluate.suites.protocol import Prompt, Report, Sampling
 from daybreak_model.fim import PromptEncoder, order_of
+from daybreak_model.llama.config import OBJECTIVE_KEY
 from daybreak_model.sampling import first_stop, nucleus
 from daybreak_model.vocabulary import TextEncoder, special_ids
 
@@ -75,7 +76,8 @@ class LoadedModel:
             raise UserError(
                 f"the model's tokenizer has no {missing[0]}; use a tokenizer that this project trained"
             )
-        self._prompts = PromptEncoder(tokenizer_json, order_of(None, special))
+        objective = getattr(self.model.config, OBJECTIVE_KEY, None)
+        self._prompts = PromptEncoder(tokenizer_json, order_of(objective, special))
         self._encoder = TextEncoder(tokenizer_json)
         self.context_length = int(self.model.config.max_position_embeddings)
         self.end_of_text, self.pad = special[names.END_OF_TEXT], special[names.FIM_PAD]
