@@ -140,9 +140,7 @@ def test_the_operator_starts_from_its_image(root: Path) -> None:
 
 
 def test_it_holds_the_compiled_pipelines_and_no_kfp(root: Path) -> None:
-    (reader,) = (ROOT / "operator/src").rglob("kubeflow_package.py")
-    module = ".".join(reader.relative_to(ROOT / "operator/src").with_suffix("").parts)
-    read = f"from {module} import read; print(sorted(read('daybreak-data', None)))"
+    read = "from daybreak_operator.shell.kubeflow.package import read; print(sorted(read('daybreak-data', None)))"
     done = in_container(root, "timeit", "-n1", "-r1", read)
     assert "pipeline" in done.stdout, done.stderr
     assert list(root.glob("app/.venv/lib/python3*/site-packages/kfp")) == []
