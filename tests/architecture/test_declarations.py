@@ -39,6 +39,10 @@ BORROWED = {
 """Imported and not declared, with the reason."""
 UNSEEN = {
     ("data", "pandas"): "PySpark refuses to hand over Arrow batches without it",
+    ("data", "sqlalchemy"): "MLflow's local store imports it by need",
+    ("data", "alembic"): "MLflow's local store is made by it",
+    ("train", "sqlalchemy"): "MLflow's local store imports it by need",
+    ("train", "alembic"): "MLflow's local store is made by it",
     ("serve", "httptools"): "uvicorn takes it by name (http='httptools')",
     ("serve", "uvloop"): "uvicorn takes it by name (loop='uvloop')",
 }
