@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from daybreak_contracts import names
+from daybreak_contracts.errors import UserError
 from daybreak_model.llama.config import llama_config, shape_of
 from daybreak_model.llama.sizes import SIZES
 
@@ -28,3 +29,25 @@ def test_what_is_written_is_read_back(size: str, context_length: int) -> None:
     )
     assert (shape.norm_epsilon, shape.is_tied) == (1e-5, True)
     assert shape.rope_theta == (1e4 if context_length <= 4096 else 1e6)
+
+
+def written_by_transformers_5(**rotary: object) -> dict[str, object]:
+    config = llama_config(SIZES["1m"], 4096, 512, IDS)
+    del config["rope_theta"], config["rope_scaling"]
+    return {**config, "rope_parameters": {"rope_type": "default", **rotary}}
+
+
+def test_the_rotary_base_is_read_where_transformers_5_writes_it() -> None:
+    assert shape_of(written_by_transformers_5(rope_theta=500.0)).rope_theta == 500.0
+    assert shape_of(written_by_transformers_5()).rope_theta == 1e4, (
+        "what transformers takes when none is said"
+    )
+
+
+def test_scaled_rotary_tables_are_refused_in_both_spellings() -> None:
+    with pytest.raises(UserError, match="rope_parameters"):
+        shape_of(written_by_transformers_5(rope_type="llama3", rope_theta=5e5, factor=8.0))
+    with pytest.raises(UserError, match="rope_scaling"):
+        shape_of(
+            {**llama_config(SIZES["1m"], 4096, 512, IDS), "rope_scaling": {"type": "linear", "factor": 2.0}}
+        )

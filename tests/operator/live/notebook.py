@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from daybreak_contracts import names
+from tests.cluster import requests
 from tests.cluster.reach import Reach
 
 PATHS = {
@@ -181,17 +182,10 @@ class Notebook:
 
         version = ""
         while not self._end.is_set():
-            query = [("watch", "true"), ("timeoutSeconds", "1")]
-            query += [("resourceVersion", version)] if version else []
+            query = {"watch": "true", "timeoutSeconds": "1"}
+            query |= {"resourceVersion": version} if version else {}
             try:
-                answer = self._client.call_api(
-                    path,
-                    "GET",
-                    query_params=query,
-                    auth_settings=["BearerToken"],
-                    _preload_content=False,
-                    _request_timeout=10,
-                )[0]
+                answer = requests.stream(self._client, "GET", path, query)
                 for line in lines_of(answer):
                     version = self._take(kind, json.loads(line)) or version
             except (ApiException, HTTPError):

@@ -16,6 +16,7 @@ import yaml
 
 from daybreak_contracts import names
 from daybreak_contracts.definitions import crd
+from tests.cluster import requests
 from tests.cluster.reach import ROOT, KubectlError, Reach
 from tests.contracts.test_agreement import (
     CHANGES,
@@ -41,16 +42,7 @@ class Server:
         self._namespace = namespace
 
     def _call(self, method: str, path: str, body: Any, **query: str) -> Any:
-        return self._client.call_api(
-            path,
-            method,
-            query_params=list(query.items()),
-            header_params={"Content-Type": "application/json"},
-            body=body,
-            response_type="object",
-            auth_settings=["BearerToken"],
-            _return_http_data_only=True,
-        )
+        return requests.call(self._client, method, path, query, body)
 
     def _path(self, kind: str, name: str = "") -> str:
         path = f"/apis/{names.API_VERSION}/namespaces/{self._namespace}/{PLURALS[kind]}"

@@ -76,6 +76,9 @@ def shape_of(config: Mapping[str, Any]) -> LlamaShape:
     for key, accepted in plain.items():
         if config.get(key, accepted[0]) not in accepted:
             raise UserError(f"config.json: {key}={config[key]!r} is not served on CPU, use TritonVLLM")
+    rotary = config.get("rope_parameters") or {}  # how transformers writes it since 5.0
+    if rotary.get("rope_type", "default") != "default":
+        raise UserError(f"config.json: rope_parameters={rotary!r} is not served on CPU, use TritonVLLM")
     heads = int(config["num_attention_heads"])
     return LlamaShape(
         layers=int(config["num_hidden_layers"]),
@@ -85,6 +88,6 @@ def shape_of(config: Mapping[str, Any]) -> LlamaShape:
         vocabulary_size=int(config["vocab_size"]),
         context_length=int(config["max_position_embeddings"]),
         norm_epsilon=float(config["rms_norm_eps"]),
-        rope_theta=float(config.get("rope_theta", 10_000.0)),
+        rope_theta=float(rotary.get("rope_theta") or config.get("rope_theta") or 10_000.0),
         is_tied=bool(config.get("tie_word_embeddings", False)),
     )
