@@ -86,6 +86,7 @@ sync() {
   UV_PROJECT_ENVIRONMENT="$PWD/$folder" uv sync --frozen --quiet --compile-bytecode --python "$interpreter" "${@:4}"
   cp "$lock" "$folder/.lock-installed"
 }
-sync .venv uv.lock "$python"
+# mlflow-skinny anew: an older environment's whole mlflow shares its files and takes them along when it goes
+sync .venv uv.lock "$python" --reinstall-package mlflow-skinny
 [ -z "$triton_python" ] || sync .venv-triton "$TRITON/uv.lock" "$triton_python" --project "$TRITON"
 say "${said#setup: }, Python $(version_of .venv/bin/python)"
