@@ -23,9 +23,9 @@ COPY operator/pyproject.toml operator/
 ARG ROOM
 # An index that has torch without CUDA, for rooms that compute on CPUs only; empty: torch as locked, with CUDA.
 ARG TORCH_INDEX=""
-SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
-# hadolint ignore=SC2086
-RUN case "${ROOM}" in \
+# Plain sh: images in the OCI format know no SHELL.
+# hadolint ignore=SC2086,DL4006
+RUN set -eu; case "${ROOM}" in \
       operator) packages="--package daybreak-operator" ;; \
       serve) packages="--package daybreak-serve" ;; \
       data | train | evaluate) packages="--package daybreak-${ROOM} --package daybreak-pipelines" ;; \
@@ -35,12 +35,12 @@ RUN case "${ROOM}" in \
     uv export --frozen --quiet --no-dev --no-editable --no-hashes --no-annotate --no-header ${packages} > all.txt; \
     grep '^\./' all.txt > ours.txt; \
     install() { \
-      export UV_PROJECT_ENVIRONMENT="/app/$1" VIRTUAL_ENV="/app/$1"; \
-      without=""; torch="$(grep '^torch==' "$2" | cut -d' ' -f1 || true)"; \
+      export UV_PROJECT_ENVIRONMENT="/app/$1" VIRTUAL_ENV="/app/$1"; list="$2"; shift 2; \
+      without=""; torch="$(grep '^torch==' "${list}" | cut -d' ' -f1 || true)"; \
       if [ -n "${TORCH_INDEX}" ] && [ -n "${torch}" ]; then \
-        without="$(sed -nE 's/^((torch|triton|nvidia-[a-oq-z0-9-][a-z0-9-]*|cuda-[a-z0-9-]+)==.*)$/--no-install-package \2/p' "$2")"; \
+        without="$(sed -nE 's/^((torch|triton|nvidia-[a-oq-z0-9-][a-z0-9-]*|cuda-[a-z0-9-]+)==.*)$/--no-install-package \2/p' "${list}")"; \
       fi; \
-      uv sync --frozen --no-dev --no-editable --no-install-workspace "${@:3}" ${without}; \
+      uv sync --frozen --no-dev --no-editable --no-install-workspace "$@" ${without}; \
       if [ -n "${without}" ]; then uv pip install --no-deps --index-url "${TORCH_INDEX}" "${torch}"; fi; \
     }; \
     install .venv all.txt ${packages}; \
@@ -54,7 +54,7 @@ COPY pipelines pipelines
 COPY operator operator
 # `docker run IMAGE` without arguments runs the room's own program. Of the pipelines the operator reads the compiled
 # packages only, as data: kfp stays out of its image.
-RUN uv pip install --no-deps --target /app/daybreak --requirements ours.txt; \
+RUN set -eu; uv pip install --no-deps --target /app/daybreak --requirements ours.txt; \
     case "${ROOM}" in serve) module=daybreak_serve.pod ;; *) module="daybreak_${ROOM}" ;; esac; \
     echo "import runpy; runpy.run_module('${module}', run_name='__main__', alter_sys=True)" > /app/daybreak/room.py; \
     if [ "${ROOM}" = operator ]; then \
