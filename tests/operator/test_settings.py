@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from daybreak_contracts.errors import UserError
+from daybreak_operator.__main__ import main
 from daybreak_operator.settings import Settings, from_environment
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_nothing_said_is_the_default() -> None:
@@ -41,3 +47,14 @@ def test_what_is_said_is_taken() -> None:
 def test_what_cannot_work_is_told(environment: dict[str, str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         from_environment(environment)
+
+
+def test_help_names_every_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main({}, ["--help"])
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    chart = (ROOT / "charts/daybreak/templates/deployment.yaml").read_text()
+    variables = set(re.findall(r"name: (DAYBREAK_[A-Z_]+?)(?:_\{\{|[,}\n])", chart))
+    assert len(variables) > 10
+    assert {name for name in variables if name not in told} == set()

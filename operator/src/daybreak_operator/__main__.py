@@ -6,12 +6,13 @@ Owns reading the environment, signals and exit codes: 0 asked to stop, 2 the ins
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import DaybreakError, UserError, exit_code_of
@@ -26,7 +27,14 @@ from daybreak_operator.shell.reconcile.work import Pipelines
 from daybreak_operator.shell.run import Operator, OperatorConfig
 
 DEFAULT_PORT = str(names.PORT_OPERATOR)
+HELP = """settings come from the environment, as the chart sets it (values.yaml says what each is for):
+  DAYBREAK_NAMESPACE, DAYBREAK_POD, DAYBREAK_PORT, DAYBREAK_LOG_LEVEL, DAYBREAK_WATCH_NAMESPACES
+  DAYBREAK_BACKEND, DAYBREAK_KUBEFLOW_URL, DAYBREAK_KUBEFLOW_NAMESPACE, DAYBREAK_KUBEFLOW_EXPERIMENT
+  DAYBREAK_IMAGE_<COMPONENT>, DAYBREAK_PULL_SECRETS, DAYBREAK_SERVICE_ACCOUNT, DAYBREAK_STORAGE_SECRET
+  DAYBREAK_SHARED_CLAIM, DAYBREAK_CLUSTER_DOMAIN
+the API server is reached by the pod's service account, or by KUBECONFIG
 
+exit codes: 0 asked to stop, 2 wrong installation, 70 ended by its watchdog, 75 temporary infrastructure failure"""
 
 DECISIONS = Decisions(decide_training, decide_deployment, ids_to_ask)
 
@@ -72,8 +80,14 @@ async def operate(wanted: OperatorConfig) -> None:
     await Operator(wanted).run(stop)
 
 
-def main(environment: Mapping[str, str]) -> int:
-    """Run one replica; return the exit code."""
+def main(environment: Mapping[str, str], arguments: Sequence[str]) -> int:
+    """Run one replica; return the exit code. There are no arguments but ``--help``."""
+    argparse.ArgumentParser(
+        prog="python -m daybreak_operator",
+        description="The Kubernetes operator for TrainingRun and ModelDeployment: run one replica.",
+        epilog=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args(arguments)
     try:
         logs.set_up(environment.get("DAYBREAK_LOG_LEVEL", "INFO"))
         asyncio.run(operate(installation(environment)))
@@ -84,6 +98,6 @@ def main(environment: Mapping[str, str]) -> int:
 
 
 if __name__ == "__main__":
-    code = main(os.environ)
+    code = main(os.environ, sys.argv[1:])
     sys.stderr.flush()
     os._exit(code)  # watches block in reads that no one waits for any more

@@ -107,7 +107,7 @@ def a_name_belongs_to_another(subject: BlockerInput) -> Finding | None:
         if (kind, name) in foreign:
             return Finding(
                 "NameTaken",
-                f"{kind} {name} is there and not this run's: delete or rename it, "
+                f"{kind} {name} exists and does not belong to this run: delete or rename it, "
                 "or give the run another name",
             )
     return None
