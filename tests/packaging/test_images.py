@@ -37,15 +37,22 @@ def packages_of(room: str) -> list[str]:
 def installed_by(room: str) -> frozenset[str]:
     """Distributions that a room's image brings, by the lock."""
     wanted = ["--frozen", "--quiet", "--no-dev", "--no-hashes", "--no-header", "--no-annotate"]
-    command = ["uv", "export", *wanted, *packages_of(room)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
-    names = [
-        re.split(r"[ =;<>\[]", line)[0] for line in done.stdout.splitlines() if not line.startswith("./")
-    ]
-    ours = [
-        f"daybreak-{Path(line.removeprefix('-e ')).name}" for line in done.stdout.splitlines() if "./" in line
-    ]
+    exports = [packages_of(room)]
+    if room == "serve":  # Triton's Python backend loads its libraries from an environment of its own
+        assert (
+            "install .venv-triton triton.txt --project components/serve/triton" in CONTAINER_FILE.read_text()
+        )
+        exports.append(["--project", "components/serve/triton"])
+    lines = [line for options in exports for line in exported([*wanted, *options])]
+    names = [re.split(r"[ =;<>\[]", line)[0] for line in lines if not line.startswith("./")]
+    ours = [f"daybreak-{Path(line.removeprefix('-e ')).name}" for line in lines if "./" in line]
     return frozenset(normal(name) for name in [*names, *ours])
+
+
+def exported(options: list[str]) -> list[str]:
+    command = ["uv", "export", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout.splitlines()
 
 
 def normal(name: str) -> str:
