@@ -76,7 +76,7 @@ def test_no_position_sees_what_comes_after_it() -> None:
 
 
 def test_initialisation_is_the_designs() -> None:
-    weights = dict(built().named_parameters())
+    weights = built().state_dict()
     shrunk = 0.02 / math.sqrt(2 * DIMS.layers)
     assert float(weights["embedding.weight"].std()) == pytest.approx(0.02, rel=0.05)
     assert float(weights["layers.0.attention.out.weight"].std()) == pytest.approx(shrunk, rel=0.1)
