@@ -23,12 +23,12 @@ COPY operator/pyproject.toml operator/
 ARG ROOM
 # An index that has torch without CUDA, for rooms that compute on CPUs only; empty: torch as locked, with CUDA.
 ARG TORCH_INDEX=""
+# A Kubeflow task is started by kfp inside its component's image: kfp alone, for there it imports nothing else.
 # Plain sh: images in the OCI format know no SHELL.
 # hadolint ignore=SC2086,DL4006
-RUN set -eu; case "${ROOM}" in \
-      operator) packages="--package daybreak-operator" ;; \
-      serve) packages="--package daybreak-serve" ;; \
-      data | train | evaluate) packages="--package daybreak-${ROOM} --package daybreak-pipelines" ;; \
+RUN set -eu; task=""; case "${ROOM}" in \
+      operator | serve) packages="--package daybreak-${ROOM}" ;; \
+      data | train | evaluate) packages="--package daybreak-${ROOM}"; task=yes ;; \
       pipelines) packages="--package daybreak-data --package daybreak-train --package daybreak-evaluate --package daybreak-pipelines" ;; \
       *) echo "ROOM must be operator, data, train, evaluate, serve or pipelines, not '${ROOM}'" >&2; exit 2 ;; \
     esac; \
@@ -44,6 +44,10 @@ RUN set -eu; case "${ROOM}" in \
       if [ -n "${without}" ]; then uv pip install --no-deps --index-url "${TORCH_INDEX}" "${torch}"; fi; \
     }; \
     install .venv all.txt ${packages}; \
+    if [ -n "${task}" ]; then \
+      uv export --frozen --quiet --no-dev --no-hashes --no-annotate --no-header --package daybreak-pipelines > task.txt; \
+      uv pip install --no-deps "$(grep '^kfp==' task.txt)"; \
+    fi; \
     mkdir -p /app/.venv-triton; \
     if [ "${ROOM}" = serve ]; then \
       uv export --frozen --quiet --no-dev --no-hashes --no-annotate --no-header --project components/serve/triton > triton.txt; \
