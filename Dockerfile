@@ -52,7 +52,8 @@ RUN set -eu; task=""; case "${ROOM}" in \
     if [ "${ROOM}" = serve ]; then \
       uv export --frozen --quiet --no-dev --no-hashes --no-annotate --no-header --project components/serve/triton > triton.txt; \
       install .venv-triton triton.txt --project components/serve/triton; \
-    fi
+    fi; \
+    rm -rf /app/.venv/lib/python3*/site-packages/pandas/tests /app/.venv/lib/python3*/site-packages/pyarrow/tests
 COPY components components
 COPY pipelines pipelines
 COPY operator operator
@@ -73,6 +74,7 @@ RUN useradd --uid 10001 --create-home daybreak \
     && case "${ROOM}" in data | pipelines) \
       apt-get update \
       && apt-get install --yes --no-install-recommends git openjdk-17-jre-headless tini \
+      && apt-get clean \
       && rm -rf /var/lib/apt/lists/* ;; \
     esac
 COPY --from=build /app/.venv /app/.venv
