@@ -22,4 +22,6 @@ collect_ignore = ["bench", "cluster", "plugins"]
 PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("settled", derandomize=True, **PATIENT)
 settings.register_profile("explore", **PATIENT)
+# `make test-fast`: a quarter of the examples where a property does not say how many it wants.
+settings.register_profile("quick", derandomize=True, max_examples=25, **PATIENT)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "settled"))
