@@ -1,6 +1,6 @@
 """``python -m daybreak_operator``: one replica of the operator, set up by the environment.
 
-Owns reading the environment, signals and exit codes: 0 asked to stop, 2 the installation is wrong, 75 the world is,
+Owns reading the environment, signals and exit codes: 0 asked to stop, 2 wrong installation, 75 temporary infrastructure failure,
 70 the watchdog gave up, anything else a bug.
 """
 

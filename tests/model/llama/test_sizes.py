@@ -38,7 +38,7 @@ def test_sizes_have_the_designs_parameter_counts(name: str, vocabulary_size: int
     [("125m", 0.83), ("350m", 2.43), ("1b", 7.46), ("3b", 15.7)],
 )
 def test_flops_follow_the_stated_convention(name: str, giga_flops: float) -> None:
-    # design note 6, context 2048 and 32,768 tokens: (6 N + 12 L d T)
+    # docs/thresholds.md, context 2048 and 32,768 tokens: (6 N + 12 L d T)
     flops = sizes.flops_per_token(sizes.SIZES[name], 32768, 2048)
     assert flops / 1e9 == pytest.approx(giga_flops, rel=0.01)
 

@@ -1,4 +1,4 @@
-"""What a decision hands to the shell, and nothing else: a whole description of what shall be.
+"""What a decision hands to the shell, and nothing else: the whole desired state.
 
 ``decide(observed, now) -> Plan`` is pure and level-based: the same observation gives the same plan, and a plan that
 was carried out half gives, at the next pass, the rest of it.

@@ -44,7 +44,7 @@ HARDENED = (
     "-c", "protocol.ext.allow=never",
     "-c", "gc.auto=0",
 )  # fmt: skip
-# What git says when the world is at fault and not the manifest.
+# What git says of a temporary infrastructure failure, not of a wrong manifest.
 WORLD_IS_AT_FAULT = (
     "could not resolve host", "timed out", "connection refused", "connection reset", "network is unreachable",
     "early eof", "the remote end hung up", "temporary failure", "no space left on device",

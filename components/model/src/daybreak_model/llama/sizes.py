@@ -39,7 +39,7 @@ class Dimensions:
         return asdict(self)
 
 
-# 125m to 3b: design note 6. 1m and 10m are for two CPU cores and a vocabulary of 4,096 to 8,192 tokens: wide and
+# 125m to 3b: docs/thresholds.md. 1m and 10m are for two CPU cores and a vocabulary of 4,096 to 8,192 tokens: wide and
 # shallow, because small matrices and many layers leave a CPU waiting. Exact counts, embeddings (tied) counted once:
 #
 #          vocabulary 4,096   8,192    32,768

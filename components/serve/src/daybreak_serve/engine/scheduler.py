@@ -23,7 +23,7 @@ FULL_GROUP = 4
 PATIENT_GROUP = 2
 PATIENCE_S = 0.02
 """Tokens a chunk after the first: four, or two once 20 ms have passed. The rate of responses, not of requests, is
-Triton's ceiling on CPU (some 4,600 a second on two cores, design note serving.md section 2)."""
+Triton's ceiling on CPU (some 4,600 a second on two cores, docs/thresholds.md)."""
 
 
 class EngineModel(Protocol):

@@ -8,7 +8,7 @@ from typing import Any
 GOLDEN_TOKENS = 32
 """Tokens of the golden completion: enough to notice a wrong rotary table or a swapped matrix."""
 LOGITS_TOLERANCE = 1e-4
-"""Greatest difference in fp32 (design note 6)."""
+"""Greatest difference in fp32 (docs/thresholds.md)."""
 GOLDEN_PROMPT = "def add(first, second):\n    return first"
 
 

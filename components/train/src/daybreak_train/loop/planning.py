@@ -26,7 +26,7 @@ BF16_FROM_PARAMETERS = 500_000
 MIN_CHECKPOINT_S = 30.0
 MAX_CHECKPOINT_S = 3600.0
 
-# Parameters below which a row holds: tokens a step and peak learning rate. From 125m on: design note 11.1 (SmolLM2
+# Parameters below which a row holds: tokens a step and peak learning rate. From 125m on: docs/thresholds.md (SmolLM2
 # 3e-3, Foundry 6e-4, we take the middle). 1m and 10m are trained for minutes on two cores: many small steps beat few
 # large ones there.
 _RECIPES = (
@@ -151,7 +151,7 @@ def bf16_pays(cpu_info: str, parameters: int) -> bool:
 def checkpoint_interval(stall_s: float, num_gpus: int) -> float:
     """Return the seconds between checkpoints: Young/Daly ``sqrt(2 * stall * MTTF)``, 30 s to 1 h.
 
-    >>> round(checkpoint_interval(1.0, 64) / 60)  # 64 GPUs fail every 33 days: design note 3.4 says 40 minutes
+    >>> round(checkpoint_interval(1.0, 64) / 60)  # 64 GPUs fail every 33 days: 40 minutes (docs/thresholds.md)
     40
     """
     mttf_s = 3600.0 * (CLUSTER_MTTF_GPU_HOURS / num_gpus if num_gpus else CPU_MTTF_HOURS)

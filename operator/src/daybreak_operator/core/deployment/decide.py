@@ -42,7 +42,7 @@ from daybreak_operator.core.plan import Finding, Plan, Status
 
 
 def decide(observed: DeploymentObservation, now: datetime, tuning: Tuning = TUNING) -> Plan:
-    """Return what shall be. ``now`` counts to the second, as times in a status do; ``tuning`` is placement's."""
+    """Return the desired state. ``now`` counts to the second, as times in a status do; ``tuning`` is placement's."""
     now = now.replace(microsecond=0)
     deployment = observed.deployment
     if deployment["metadata"].get("deletionTimestamp"):

@@ -45,7 +45,7 @@ STALLED_REQUEUE_S = 60.0
 
 
 def decide(observed: RunObservation, now: datetime) -> Plan:
-    """Return what shall be; the same observation at the same time gives the same plan."""
+    """Return the desired state; the same observation at the same time gives the same plan."""
     if objects.is_leaving(observed.run):
         return teardown.deleted(observed, now)
     if teardown.is_over(observed.run):

@@ -1,4 +1,4 @@
-"""Whether the world is as a plan says: children, status. Pure.
+"""Whether the cluster is as a plan says: children, status. Pure.
 
 Owns stamping children and comparing. A child is applied when its stamp is another one or a field that we set has
 another value than after our last apply; what others add to it is theirs.

@@ -38,7 +38,7 @@ CONFLICT_RECHECK_S = 15.0
 
 @dataclass(frozen=True)
 class Decisions:
-    """The pure part: what shall be, of what is."""
+    """The pure part: observed state to desired state."""
 
     training: Callable[[RunObservation, datetime], Plan]
     deployment: Callable[[DeploymentObservation, datetime], Plan]

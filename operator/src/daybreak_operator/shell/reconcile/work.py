@@ -54,7 +54,7 @@ class ReconcileCache:
 
 @dataclass(frozen=True)
 class Work:
-    """What a plan leaves to do. Empty: the world is as planned."""
+    """What a plan leaves to do. Empty: the cluster is as planned."""
 
     body: Body
     """The object, as the decision saw it."""
