@@ -1,7 +1,7 @@
 """``python -m daybreak_operator``: one replica of the operator, set up by the environment.
 
-Owns reading the environment, signals and exit codes: 0 asked to stop, 2 wrong installation, 75 temporary infrastructure failure,
-70 the watchdog gave up, anything else a bug.
+Owns reading the environment, signals and exit codes: 0 asked to stop, 2 wrong installation, 70 ended by its watchdog,
+75 temporary infrastructure failure, anything else a bug.
 """
 
 from __future__ import annotations
