@@ -11,7 +11,7 @@ import pytest
 
 from tests.architecture.trees import NODES, PACKAGES, ROOT
 
-MAX_SHARED_CLASS_NAMES = 8
+MAX_SHARED_CLASS_NAMES = 0
 """How many names of classes stand in more than one module."""
 MAX_MODULES = 17
 MAX_ANY = {"daybreak_operator.core": 13, "daybreak_operator.shell": 96}

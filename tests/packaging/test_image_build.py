@@ -103,6 +103,7 @@ def root(base: str) -> Iterator[Path]:
         yield Path(run("buildah", "mount", container).strip())
     finally:
         run("buildah", "rm", container)
+        run("buildah", "rmi", IMAGE)  # every run would leave another one behind
 
 
 def size_mb(folder: Path) -> float:
