@@ -27,6 +27,7 @@ def test_the_formula_counts_what_is_built(name: str) -> None:
         pytest.param("350m", 32768, 304_137_216, id="350m-is-0.304-billion"),
         pytest.param("1b", 32768, 1_059_153_920, id="1b-is-1.06-billion"),
         pytest.param("3b", 32768, 2_286_062_080, id="3b-is-2.29-billion"),
+        pytest.param("7b", 32768, 7_113_805_824, id="7b-is-7.11-billion"),
     ],
 )
 def test_sizes_have_the_designs_parameter_counts(name: str, vocabulary_size: int, expected: int) -> None:

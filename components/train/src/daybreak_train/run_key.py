@@ -27,6 +27,8 @@ def run_digest(args: TrainArgs, inputs: Mapping[str, str]) -> str:
             "codeVersion": CODE_VERSION,
             "model": args.model.model_dump(mode="json"),
             "objective": training.objective.model_dump(mode="json"),
+            "schedule": training.schedule.model_dump(mode="json"),
+            "guard": training.guard.model_dump(mode="json"),
             "length": [
                 training.tokens,
                 training.tokens_per_parameter,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from daybreak_contracts.resources import rules
-from daybreak_contracts.resources.fields import Between, Flag, Ratio, Resource, Seconds, Text, Uri
+from daybreak_contracts.resources.fields import Amount, Between, Flag, Ratio, Resource, Seconds, Text, Uri
 from daybreak_contracts.resources.rules import Rule
 
 
@@ -79,8 +79,8 @@ class Model(Resource):
 
     rules = (rules.exactly_one("size", "custom"),)
 
-    size: Literal["1m", "10m", "125m", "350m", "1b", "3b"] | None = None
-    """A named size: 1m and 10m for tests and laptops, 125m to 3b for clusters."""
+    size: Literal["1m", "10m", "125m", "350m", "1b", "3b", "7b"] | None = None
+    """A named size: 1m and 10m for tests and laptops, 125m to 7b for clusters."""
     custom: CustomModel | None = None
     """Dimensions of one's own."""
 
@@ -98,15 +98,95 @@ class FillInTheMiddle(Resource):
     """Of those, the share laid out suffix-prefix-middle."""
 
 
+SPAN_OF_R_AND_X = Rule(
+    message="R and X denoisers need meanSpan, the S denoiser has none",
+    cel="(self.kind == 'S') != has(self.meanSpan)",
+    holds=lambda denoiser: (denoiser.kind == "S") != (denoiser.mean_span is not None),
+    at="meanSpan",
+    got=lambda denoiser: f"kind {denoiser.kind}, meanSpan {denoiser.mean_span}",
+)
+
+
+class Denoiser(Resource):
+    """One way to corrupt text (Tay et al. 2022, arXiv 2205.05131, section 3.1)."""
+
+    rules = (SPAN_OF_R_AND_X,)
+
+    kind: Literal["R", "S", "X"]
+    """R: short spans, little of the text. X: long spans or much of it. S: the text's end follows its beginning."""
+    mean_span: Annotated[int, Between(1, 4096)] | None = None
+    """Mean length of a masked span in tokens; absent for S."""
+    corruption: Ratio
+    """Share of the tokens that are masked."""
+    weight: Annotated[int, Between(1, 1000)] = 1
+    """How often this one is drawn, beside the others' weights."""
+
+
+UL2_DENOISERS = (
+    Denoiser(kind="R", mean_span=3, corruption="0.15"),
+    Denoiser(kind="R", mean_span=8, corruption="0.15"),
+    Denoiser(kind="S", corruption="0.25"),
+    Denoiser(kind="X", mean_span=3, corruption="0.5"),
+    Denoiser(kind="X", mean_span=8, corruption="0.5"),
+    Denoiser(kind="X", mean_span=64, corruption="0.15"),
+    Denoiser(kind="X", mean_span=64, corruption="0.5"),
+)
+"""The seven of the paper's table 1, mixed evenly."""
+
+
+class Ul2(Resource):
+    """A mixture of denoisers (Tay et al. 2022, arXiv 2205.05131), laid out for a decoder."""
+
+    denoisers: Annotated[tuple[Denoiser, ...], Field(min_length=1, max_length=16)] = UL2_DENOISERS
+    """The ways to corrupt text; the paper's seven by default."""
+    mode_tokens: Flag = True
+    """Put the denoiser's kind in front of each document, as `[R]`."""
+
+
 class Objective(Resource):
     """What the model learns to predict."""
 
-    rules = (rules.exactly_one("next_token", "fill_in_the_middle"),)
+    rules = (rules.exactly_one("next_token", "fill_in_the_middle", "ul2"),)
 
     next_token: NextToken | None = None
     """Plain left-to-right training."""
     fill_in_the_middle: FillInTheMiddle | None = None
     """Also to fill a gap between a prefix and a suffix: what an editor asks for."""
+    ul2: Ul2 | None = None
+    """To restore masked spans and to continue: a mixture of denoisers."""
+
+
+class Schedule(Resource):
+    """Optimizer and learning rate. What is absent follows from the model's size and the training's length."""
+
+    peak_rate: Amount | None = None
+    """Highest learning rate."""
+    warmup_tokens: Annotated[int, Between(0, 1 << 60)] | None = None
+    """Tokens over which the rate rises to its peak."""
+    decay_share: Ratio | None = None
+    """Share of the training, at its end, over which the rate falls to 0 (warm-up, stable, decay)."""
+    batch_tokens: Annotated[int, Between(32, 1 << 40)] | None = None
+    """Tokens in one step, over all processes."""
+    clip_norm: Amount | None = None
+    """Norm that the gradient is cut to."""
+    weight_decay: Amount | None = None
+    """Decay of matrices; norms and embeddings have none."""
+
+
+class Guard(Resource):
+    """What happens when a step's loss or gradient is not finite, or far above what went before."""
+
+    non_finite: Literal["Skip", "Stop"] = "Skip"
+    """Skip drops the update of that step and stops after several in a row; Stop ends the training at the first."""
+    spike: Literal["Alert", "Skip", "Rewind"] = "Skip"
+    """Alert tells; Skip also drops the update; Rewind goes back to the last good checkpoint and leaves the samples
+    out."""
+    threshold: Amount = "6"
+    """How many robust standard deviations above the median of the window count as a spike."""
+    window: Annotated[int, Between(16, 10_000)] = 128
+    """Steps that the median is taken over."""
+    max_rewinds: Annotated[int, Between(0, 100)] = 3
+    """After so many the training stops."""
 
 
 class Checkpointing(Resource):
@@ -138,6 +218,10 @@ class Training(Resource):
 
     objective: Objective = Objective(next_token=NextToken())
     """What the model learns to predict."""
+    schedule: Schedule = Schedule()
+    """Optimizer and learning rate."""
+    guard: Guard = Guard()
+    """What happens at a loss spike or a value that is not finite."""
     tokens_per_parameter: Annotated[int, Between(1, 1_000_000)] | None = None
     """Training length as a multiple of the parameter count; 20 when no length is given (Chinchilla)."""
     tokens: Annotated[int, Between(1, 1 << 60)] | None = None

@@ -39,8 +39,9 @@ class Dimensions:
         return asdict(self)
 
 
-# 125m to 3b: docs/thresholds.md. 1m and 10m are for two CPU cores and a vocabulary of 4,096 to 8,192 tokens: wide and
-# shallow, because small matrices and many layers leave a CPU waiting. Exact counts, embeddings (tied) counted once:
+# 125m to 3b: docs/thresholds.md; 7b has the shape of Llama 3 8B. 1m and 10m are for two CPU cores and a vocabulary of
+# 4,096 to 8,192 tokens: wide and shallow, because small matrices and many layers leave a CPU waiting. Exact counts,
+# embeddings (tied) counted once:
 #
 #          vocabulary 4,096   8,192    32,768
 #   1m             1.31 M     1.84 M    4.98 M
@@ -53,6 +54,7 @@ SIZES = {
     "350m": Dimensions(hidden_size=1024, layers=24, heads=8, key_value_heads=2, intermediate_size=2816),
     "1b": Dimensions(hidden_size=2048, layers=22, heads=16, key_value_heads=4, intermediate_size=5632),
     "3b": Dimensions(hidden_size=2560, layers=32, heads=20, key_value_heads=4, intermediate_size=6912),
+    "7b": Dimensions(hidden_size=4096, layers=32, heads=32, key_value_heads=8, intermediate_size=14336),
 }
 
 
