@@ -29,6 +29,26 @@ def test_a_curve_is_well_formed_and_stays_inside_its_frame(points: list[tuple[fl
         assert plots.CURVE_TOP - 1 <= y <= plots.CURVE_HEIGHT - plots.CURVE_BOTTOM + 1
 
 
+@pytest.mark.parametrize(
+    ("losses", "marks"),
+    [
+        pytest.param([8.3, 5.1, 4.2, 4.0], {"4", "6", "8"}, id="a-loss-fills-the-plot"),
+        pytest.param([4.0, 4.0], {"4"}, id="a-flat-line-has-a-range"),
+        pytest.param([-1.0, 3.0], {"0", "2"}, id="values-below-zero"),
+    ],
+)
+def test_the_axis_of_a_curve_spans_its_values_and_not_zero(losses: list[float], marks: set[str]) -> None:
+    picture = ET.fromstring(plots.curve([(10.0 * (at + 1), y) for at, y in enumerate(losses)], "x", "y"))
+    beside = {text.text for text in picture.findall("text") if text.attrib.get("text-anchor") == "end"}
+    assert marks <= {str(mark) for mark in beside}
+    line = picture.find("polyline")
+    assert line is not None
+    heights = [float(pair.split(",")[1]) for pair in line.attrib["points"].split()]
+    frame = plots.CURVE_HEIGHT - plots.CURVE_TOP - plots.CURVE_BOTTOM
+    if max(losses) > min(losses):
+        assert max(heights) - min(heights) > 0.85 * frame
+
+
 def test_too_few_points_say_so() -> None:
     assert "Too few" in plots.curve([(1, 1)], "x", "y")
 

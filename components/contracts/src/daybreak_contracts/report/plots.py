@@ -117,14 +117,17 @@ def _stack(place: int, title: str, series: Sequence[Series], step: float, scale:
 
 
 def curve(points: Sequence[tuple[float, float]], x_title: str, y_title: str) -> Markup:
-    """Return a line chart; fewer than two points give a sentence instead."""
+    """Return a line chart over the range of its values; fewer than two points give a sentence instead.
+
+    The axis does not begin at 0: a loss falls from 8 to 4, and what matters is the last tenth of it.
+    """
     if len(points) < 2:
         return Markup("<p>Too few points for a curve.</p>")
     shown = thin(points)
     x_high = max(x for x, _ in shown)
-    y_low = min(0.0, *(y for _, y in shown))
-    y_high = max(y_low, *(y for _, y in shown))
-    y_high += 0.05 * (y_high - y_low) or 1.0
+    y_low, y_high = min(y for _, y in shown), max(y for _, y in shown)
+    margin = 0.05 * (y_high - y_low) or 1.0
+    y_low, y_high = y_low - margin, y_high + margin
     width, height = CURVE_WIDTH - CURVE_LEFT - CURVE_RIGHT, CURVE_HEIGHT - CURVE_TOP - CURVE_BOTTOM
 
     def across(x: float) -> float:
