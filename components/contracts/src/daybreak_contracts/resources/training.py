@@ -156,7 +156,7 @@ class Objective(Resource):
     """To restore masked spans and to continue: a mixture of denoisers."""
 
 
-class Schedule(Resource):
+class TrainingSchedule(Resource):
     """Optimizer and learning rate. What is absent follows from the model's size and the training's length."""
 
     peak_rate: Amount | None = None
@@ -218,7 +218,7 @@ class Training(Resource):
 
     objective: Objective = Objective(next_token=NextToken())
     """What the model learns to predict."""
-    schedule: Schedule = Schedule()
+    schedule: TrainingSchedule = TrainingSchedule()
     """Optimizer and learning rate."""
     guard: Guard = Guard()
     """What happens at a loss spike or a value that is not finite."""
