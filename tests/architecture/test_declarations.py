@@ -34,7 +34,7 @@ PROVIDED = {"triton_python_backend_utils": "Triton's Python stub brings it into 
 """Modules that no distribution holds."""
 BORROWED = {
     ("pipelines", room): "imported in a step's body or a command: what runs it has that room"
-    for room in ("daybreak-model", "daybreak-data", "daybreak-train", "daybreak-evaluate", "daybreak-serve")
+    for room in ("daybreak-data", "daybreak-train", "daybreak-evaluate", "daybreak-serve")
 }
 """Imported and not declared, with the reason."""
 UNSEEN = {

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
+from daybreak_contracts.planning import recipe
 from daybreak_model.llama.config import llama_config
 from daybreak_model.llama.sizes import SIZES, num_parameters
-from daybreak_train.loop import planning
 from daybreak_train.model import Llama, ModelConfig, initialise
 
 VOCABULARY, CONTEXT, STEPS = 8192, 512, 8
@@ -25,12 +25,12 @@ VOCABULARY, CONTEXT, STEPS = 8192, 512, 8
 def main(kind: str, size: str) -> None:
     config = ModelConfig(SIZES[size], VOCABULARY, CONTEXT, end_of_text=0)
     parameters = num_parameters(config.dims, VOCABULARY)
-    samples = planning.global_batch(parameters, CONTEXT, 1 << 20)
+    samples = recipe.global_batch(parameters, CONTEXT, 1 << 20)
     tokens = torch.randint(1, VOCABULARY, (samples, CONTEXT), generator=torch.Generator().manual_seed(0))
     if kind == "transformers":
         model, loss = theirs(config, tokens)
     else:
-        bf16 = kind == "ours" and planning.bf16_pays(Path("/proc/cpuinfo").read_text(), parameters)
+        bf16 = kind == "ours" and recipe.bf16_pays(Path("/proc/cpuinfo").read_text(), parameters)
         model, loss = ours(config, tokens, bf16)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=kind != "transformers")
     best = float("inf")

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from daybreak_contracts import model_sizes
+from daybreak_contracts.planning.sizes import SIZES, flops_per_token
 from daybreak_pipelines.report import planner
-
-SMALL = planner.PlannedModel("125m", parameters=124_000_000, layers=12, width=768)
 
 
 def test_flops_a_token_follow_the_stated_convention() -> None:
-    # 6 N + 12 L d T by hand: 744e6 + 12 * 12 * 768 * 1024
-    assert model_sizes.flops_per_token(124_000_000, 12, 768, 1024) == pytest.approx(744e6 + 113.2e6, rel=1e-3)
+    # 6 N + 12 L d T by hand: 6 * 100_682_496 + 12 * 12 * 768 * 1024
+    assert flops_per_token(SIZES["125m"], 32_768, 1024) == pytest.approx(604.1e6 + 113.2e6, rel=1e-3)
 
 
 def test_a_small_model_takes_what_llm_c_took() -> None:
     """llm.c: 10 B tokens of a 124M model in 45 minutes on 8 H100 (40.1 % MFU at T=1024)."""
-    flops = model_sizes.flops_per_token(124_000_000, 12, 768, 1024)
+    flops = 6 * 124_000_000 + 12 * 12 * 768 * 1024
     seconds = 10e9 * flops / (0.401 * planner.H100_BF16_FLOPS) / 8
     assert seconds == pytest.approx(45 * 60, rel=0.05)
 
 
 def test_more_parameters_need_more_of_everything() -> None:
-    small = planner.need(SMALL, 2048, 3.5)
-    large = planner.need(planner.PlannedModel("1b", 1_060_000_000, 22, 2048), 2048, 3.5)
+    small = planner.need("125m", 32_768, 2048, 3.5)
+    large = planner.need("1b", 32_768, 2048, 3.5)
     assert large.tokens > small.tokens
     assert large.code_bytes > small.code_bytes
     assert large.one_gpu_s > small.one_gpu_s

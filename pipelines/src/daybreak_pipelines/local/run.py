@@ -22,7 +22,7 @@ from daybreak_pipelines.local import record
 from daybreak_pipelines.local.display import display_for
 from daybreak_pipelines.local.runner import Runner, exclusive
 from daybreak_pipelines.report import page as report
-from daybreak_pipelines.report.planner import Need, PlannedModel, need
+from daybreak_pipelines.report.planner import MFU, Need, need
 
 REPORT = "report.html"
 PROMPTS: Mapping[Language, tuple[tuple[str, str], ...]] = {
@@ -158,22 +158,10 @@ def _values(runner: Runner, completions: list[report.Completion]) -> report.Valu
 
 
 def _needs(tokenizer: steps.TokenizerResult) -> list[Need]:
-    from daybreak_model.llama.sizes import SIZES, num_parameters
-
     ratios = tokenizer.bytes_per_token.values()
     bytes_per_token = sum(ratios) / len(ratios) if ratios else 3.5
-    needs = []
-    for size in ("125m", "350m", "1b", "3b"):
-        shape = SIZES[size]
-        parameters = num_parameters(shape, TrainTokenizer().vocabulary_size)
-        needs.append(
-            need(
-                PlannedModel(size, parameters, shape.layers, shape.hidden_size),
-                Training().context_length,
-                bytes_per_token,
-            )
-        )
-    return needs
+    vocabulary, context = TrainTokenizer().vocabulary_size, Training().context_length
+    return [need(size, vocabulary, context, bytes_per_token) for size in MFU]
 
 
 def _links(runner: Runner) -> dict[str, str]:

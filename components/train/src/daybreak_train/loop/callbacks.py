@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 from daybreak_contracts.metrics_snapshot import TrainerSnapshot
+from daybreak_contracts.planning import recipe
 from daybreak_contracts.progress import Progress
 from daybreak_train.checkpoints.writer import CheckpointWriter
 from daybreak_train.lean_imports import import_composer
-from daybreak_train.loop import planning
 from daybreak_train.loop.data_loading import batch_digest
 from daybreak_train.loop.ledger import Ledger, LedgerEntry
 from daybreak_train.loop.tracking import Tracker
@@ -51,7 +51,7 @@ SPEED_WINDOW_S = 10.0
 class TrainPlan:
     """All that is fixed before the first step."""
 
-    budget: planning.Budget
+    budget: recipe.Budget
     peak_rate: float
     samples_per_step: int
     context_length: int
@@ -128,7 +128,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
             set_random_state(self._random_state)
             self._random_state = None
         done = self.plan.budget.progress(self.outcome.step, self.outcome.elapsed_s)
-        self._rate = self.plan.peak_rate * planning.rate_factor(done)
+        self._rate = self.plan.peak_rate * recipe.rate_factor(done)
         for group in self.trained.optimizer.param_groups:
             group["lr"] = self._rate
 
@@ -180,7 +180,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         if self.plan.checkpoint_every_s is not None:
             return self.plan.checkpoint_every_s
         stall = max(self.outcome.stalls_s, default=0.1)
-        return planning.checkpoint_interval(stall, self.plan.num_gpus)
+        return recipe.checkpoint_interval(stall, self.plan.num_gpus)
 
     def _gathered(self, batch: Mapping[str, Tensor]) -> tuple[Any, Any]:
         mine = torch.stack((batch["sample_ids"], batch["digests"])).to(collective_device(self._placement))
@@ -227,7 +227,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         if self.plan.peak_flops is None:
             return None
         return round(
-            planning.mfu(speed / self._placement.world_size, self.plan.flops_a_token, self.plan.peak_flops), 4
+            recipe.mfu(speed / self._placement.world_size, self.plan.flops_a_token, self.plan.peak_flops), 4
         )
 
     def _tell(self, entry: LedgerEntry) -> None:

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from daybreak_contracts.planning import recipe
 from daybreak_model.llama.sizes import num_parameters
 from daybreak_train.lean_imports import import_composer
-from daybreak_train.loop import planning
 from daybreak_train.loop.callbacks import Recorders, StepCallback, TrainPlan
 from daybreak_train.loop.data_loading import Collator, StreamPosition, TrainStream, held_out_batches
 from daybreak_train.loop.run import Run
@@ -61,7 +61,7 @@ class ComposerLlama(composer.ComposerModel):  # type: ignore[name-defined]
 
 def fit(run: Run, plan: TrainPlan, train_state: TrainState, recorders: Recorders) -> None:
     """Run Composer's loop from the outcome's step to the end of the budget, or until asked to stop."""
-    device_batch = planning.device_batch(plan.samples_per_step, run.placement.world_size)
+    device_batch = recipe.device_batch(plan.samples_per_step, run.placement.world_size)
     collate = Collator(
         objective_for(run.args.training.objective, run.inputs.tokenizer, run.args.seed), run.sample_shape
     )
@@ -70,7 +70,7 @@ def fit(run: Run, plan: TrainPlan, train_state: TrainState, recorders: Recorders
     look = functools.partial(held_out_loss, run, trained.model, HELD_OUT_SAMPLES_BETWEEN)
     callback = StepCallback(plan, train_state, recorders, run.placement, look)
     _compile(trained.model, run.device)
-    micro = planning.micro_batch(device_batch, run.config.dims, plan.context_length, _activation_bytes(run))
+    micro = recipe.micro_batch(device_batch, run.config.dims, plan.context_length, _activation_bytes(run))
     trainer = _composer_trainer(run, trained, callback, micro, _data(stream, done))
     trainer.state.timestamp = trainer.state.timestamp.copy(batch=done)
     try:
@@ -84,7 +84,7 @@ def _composer_trainer(run: Run, trained: Trained, callback: StepCallback, micro:
     gpu = run.device.type == "cuda"
     parameters = num_parameters(run.config.dims, run.config.vocabulary_size)
     return composer.Trainer(
-        model=ComposerLlama(trained.model, not gpu and planning.bf16_pays(_cpu_flags(), parameters)),
+        model=ComposerLlama(trained.model, not gpu and recipe.bf16_pays(_cpu_flags(), parameters)),
         optimizers=trained.optimizer,
         train_dataloader=data,
         callbacks=[callback],

@@ -22,13 +22,14 @@ from torch import distributed as dist
 
 from daybreak_contracts import artifacts, names, storage
 from daybreak_contracts.errors import TransientError, UserError
+from daybreak_contracts.planning import gpus, recipe
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import TrainArgs, TrainResult
 from daybreak_model.llama.sizes import dimensions_of, flops_per_token, num_parameters
 from daybreak_train.checkpoints import snapshots
 from daybreak_train.checkpoints.writer import CheckpointStore, CheckpointWriter
 from daybreak_train.lean_imports import import_composer
-from daybreak_train.loop import planning, shared_memory
+from daybreak_train.loop import shared_memory
 from daybreak_train.loop.callbacks import Recorders, TrainPlan, peak_memory_bytes
 from daybreak_train.loop.composer_adapter import TIMEOUT_S, fit, held_out_loss
 from daybreak_train.loop.data_loading import (
@@ -142,20 +143,20 @@ def plan_of(run: Run) -> TrainPlan:
     """Return the numbers of the run; the number of processes changes none of them but the share of each."""
     training, dims, context = run.args.training, run.config.dims, run.config.context_length
     parameters = num_parameters(dims, run.config.vocabulary_size)
-    samples = planning.global_batch(parameters, context, run.inputs.shards.num_train_samples)
-    planning.device_batch(samples, run.placement.world_size)
+    samples = recipe.global_batch(parameters, context, run.inputs.shards.num_train_samples)
+    recipe.device_batch(samples, run.placement.world_size)
     gpu = run.device.type == "cuda"
     every = training.checkpoint.every_seconds
     return TrainPlan(
-        budget=planning.budget_of(training, run.args.max_seconds, parameters, samples * context),
-        peak_rate=planning.peak_rate(parameters),
+        budget=recipe.budget_of(training, run.args.max_seconds, parameters, samples * context),
+        peak_rate=recipe.peak_rate(parameters),
         samples_per_step=samples,
         context_length=context,
         batches_per_epoch=run.inputs.shards.num_train_samples // samples,
         checkpoint_every_s=None if every is None else float(every),
         num_gpus=run.placement.world_size if gpu else 0,
         flops_a_token=flops_per_token(dims, run.config.vocabulary_size, context),
-        peak_flops=planning.peak_flops(torch.cuda.get_device_name(run.device)) if gpu else None,
+        peak_flops=gpus.peak_flops(torch.cuda.get_device_name(run.device)) if gpu else None,
     )
 
 
@@ -213,7 +214,7 @@ def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorde
     held_out = held_out_loss(run, llama, HELD_OUT_SAMPLES)
     dims, context = run.config.dims, run.config.context_length
     parameters = num_parameters(dims, run.config.vocabulary_size)
-    samples = planning.global_batch(parameters, context, run.inputs.shards.num_train_samples)
+    samples = recipe.global_batch(parameters, context, run.inputs.shards.num_train_samples)
     speed = outcome.steps_here * samples * context / outcome.seconds_here if outcome.steps_here else 0.0
     ledger = recorders.ledger
     result = TrainResult(

@@ -1,6 +1,7 @@
 """How long, how fast, in which steps: every decision of a training run that is arithmetic.
 
-Owns budget, learning-rate schedule, batch sizes, checkpoint interval and MFU as pure functions. Owns no clock.
+Owns budget, learning-rate schedule, batch sizes, checkpoint interval and MFU as pure functions. Owns no clock, and
+no peak of a GPU (``gpus``).
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ import math
 from dataclasses import dataclass
 
 from daybreak_contracts.errors import UserError
-from daybreak_contracts.resources.run import Training
-from daybreak_model.llama.sizes import Dimensions
+from daybreak_contracts.planning.sizes import Dimensions
+from daybreak_contracts.resources.training import Training
 
 TOKENS_PER_PARAMETER = 20
 """Hoffmann et al. 2022 (arXiv 2203.15556), when the manifest gives no length."""
@@ -37,20 +38,6 @@ _RECIPES = (
     (1_800_000_000, 1_048_576, 5e-4),
 )
 _LARGEST = (1_048_576, 3e-4)
-
-# Dense bf16 peak of one GPU in FLOP/s (NVIDIA's data sheets, without sparsity); first name that fits wins.
-_PEAKS = (
-    ("H200", 989.4e12),
-    ("H100 PCIe", 756.5e12),
-    ("H100 NVL", 835.5e12),
-    ("H100", 989.4e12),
-    ("A100", 312e12),
-    ("L40S", 362e12),
-    ("L4", 121e12),
-    ("A10G", 70e12),
-    ("A10", 125e12),
-    ("RTX 4090", 165.2e12),
-)
 
 
 @dataclass(frozen=True)
@@ -156,11 +143,6 @@ def checkpoint_interval(stall_s: float, num_gpus: int) -> float:
     """
     mttf_s = 3600.0 * (CLUSTER_MTTF_GPU_HOURS / num_gpus if num_gpus else CPU_MTTF_HOURS)
     return min(MAX_CHECKPOINT_S, max(MIN_CHECKPOINT_S, math.sqrt(2.0 * stall_s * mttf_s)))
-
-
-def peak_flops(device_name: str) -> float | None:
-    """Return the dense bf16 peak of a GPU in FLOP/s; None for one that is not in the table."""
-    return next((peak for name, peak in _PEAKS if name in device_name), None)
 
 
 def mfu(tokens_per_second: float, flops_a_token: int, peak: float) -> float:
