@@ -107,7 +107,8 @@ def make_shards_artifact(folder: Path, tokenizer: Tokenizer, context: int = CONT
 
     staging = folder / "shards-staging"
     end = tokenizer.token_to_id(names.END_OF_TEXT)
-    tokens = [token for text in some_code() for token in [*tokenizer.encode(text).ids, end]]
+    documents = [[*tokenizer.encode(text).ids, end] for text in some_code()]
+    tokens = [token for document in documents for token in document]
     count = len(tokens) // context
     rows = np.array(tokens[: count * context], dtype=np.uint16).reshape(count, context)
     rows = np.concatenate(
@@ -122,6 +123,8 @@ def make_shards_artifact(folder: Path, tokenizer: Tokenizer, context: int = CONT
         ) as writer:
             for row in part:
                 writer.write({"tokens": row})
+    lengths = [len(document) for document in documents]
+    write_document_index(staging, lengths, held_out=16 * context, train=rows[16:].size, context=context)
     uri, digest = str(folder / "shards"), "b" * 64
     result = ShardResult(
         uri=uri,
@@ -136,6 +139,31 @@ def make_shards_artifact(folder: Path, tokenizer: Tokenizer, context: int = CONT
         uri, staging, step=names.STEP_SHARDS, digest=digest, inputs={}, result=result.model_dump(mode="json")
     )
     return uri
+
+
+def write_document_index(
+    staging: Path, lengths: list[int], *, held_out: int, train: int, context: int
+) -> None:
+    """Say which document each token came from, as the shards step does: one partition a side."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    described: dict[str, Any] = {"contextLength": context}
+    for side, low, size in (("held_out", 0, held_out), ("train", held_out, train)):
+        rows, start = [], 0
+        for number, length in enumerate(lengths):
+            first, end = max(start, low) - low, min(start + length, low + size) - low
+            start += length
+            if end > first:
+                provenance = {"path_id": number, "source": "made", "repository": f"repository-{number % 7}"}
+                provenance |= {"path": f"src/file_{number}.py", "language": "python", "licence": "MIT"}
+                rows.append({**provenance, "first_token": first, "num_tokens": end - first})
+        folder = staging / side / "part-00000"
+        folder.mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(rows), folder / "documents.parquet")
+        told = {"partition": "part-00000", "samples": size // context, "tokens": size}
+        described[side] = [told]
+    (staging / "documents.json").write_text(json.dumps(described))
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daybreak_contracts.errors import UserError
+from daybreak_contracts.layouts.shards import HELD_OUT, TRAIN
 from daybreak_data.shards.plan import (
     FILE,
-    HELD_OUT,
     REPOSITORY,
-    TRAIN,
     choose_split,
     make_plan,
     num_partitions,

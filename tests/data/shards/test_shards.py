@@ -28,6 +28,7 @@ from daybreak_data.tables import reading
 from daybreak_data.tokenizer import encoding
 from daybreak_data.tokenizer import step as tokenizer
 from daybreak_model.vocabulary import token_bytes
+from daybreak_train.replay.documents import documents_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -141,6 +142,9 @@ def test_every_document_is_read_back_whole_and_held_out_repositories_are_not_tra
         ):
             assert stream[first + count - 1] == END
             assert encoding.decode_bytes(table, stream[first : first + count - 1]).decode() == text
+        parts = documents_of(result.uri, range(len(samples)), side)
+        begun = [part.path for sample in range(len(samples)) for part in parts[sample] if not part.offset]
+        assert begun == provenance["path"], "whoever asks for a sample's documents finds them"
     assert sorted(found["train"] + found["held_out"]) == sorted(row["text"] for row in rows)
     assert repositories["train"].isdisjoint(repositories["held_out"])
     assert repositories["held_out"]

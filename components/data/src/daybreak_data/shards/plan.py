@@ -14,13 +14,11 @@ import numpy.typing as npt
 import xxhash
 
 from daybreak_contracts.errors import UserError
+from daybreak_contracts.layouts.shards import HELD_OUT, TRAIN
 from daybreak_data.tokenizer.sample import Hashes, Longs, scrambled
 
 REPOSITORY = "repository"
 FILE = "file"
-
-TRAIN = "train"
-HELD_OUT = "held_out"
 
 # A partition is one task's work. 192 MiB of code are about 110 MB of tokens: two full shards. Small corpora are cut
 # finer, so that 16 cores have something to do, but never below 8 MiB: each partition ends with a padded sample.

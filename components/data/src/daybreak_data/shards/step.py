@@ -17,10 +17,11 @@ import numpy as np
 
 from daybreak_contracts import artifacts, names, storage
 from daybreak_contracts.errors import UserError
+from daybreak_contracts.layouts import shards as layout
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import ShardArgs, ShardResult
 from daybreak_data.shards import mds, writer
-from daybreak_data.shards.plan import HELD_OUT, TRAIN, ShardPlan, make_plan
+from daybreak_data.shards.plan import ShardPlan, make_plan
 from daybreak_data.spark.session import open_session, watched
 from daybreak_data.tables import reading
 from daybreak_data.tokenizer.step import TOKENIZER_FILE, vocabulary_size
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
 
 CODE_VERSION = 1
 SMALLEST_CONTEXT = 2
-DOCUMENTS_FILE = "documents.json"
-COLUMNS = [*writer.PROVENANCE, "text"]
+COLUMNS = [*layout.PROVENANCE, "text"]
 SORTED = "part int, place long, path_id long, " + ", ".join(f"{name} string" for name in COLUMNS[1:])
 
 log = logging.getLogger(__name__)
@@ -150,8 +150,8 @@ def placed(session: SparkSession, files: list[str], plan: ShardPlan, wanted: fro
 
 def join(plan: ShardPlan, job: writer.ShardTask, staging: Path) -> dict[str, Any]:
     """Lay the finished partitions out as the artifact, with one index a side, and return the step's result."""
-    told: dict[str, list[dict[str, Any]]] = {TRAIN: [], HELD_OUT: []}
-    indexes: dict[str, list[dict[str, Any]]] = {TRAIN: [], HELD_OUT: []}
+    told: dict[str, list[dict[str, Any]]] = {layout.TRAIN: [], layout.HELD_OUT: []}
+    indexes: dict[str, list[dict[str, Any]]] = {layout.TRAIN: [], layout.HELD_OUT: []}
     for part in range(plan.num_partitions):
         side, name = plan.name(part)
         state = writer.finished(job.parts, folder_of(plan, part))
@@ -167,7 +167,7 @@ def join(plan: ShardPlan, job: writer.ShardTask, staging: Path) -> dict[str, Any
         (staging / side / mds.INDEX_FILE).write_bytes(mds.index_bytes(shards))
     split = {"unit": plan.split.unit, "note": plan.split.note}
     description = {"contextLength": job.context_length, "dtype": job.dtype, "split": split, **told}
-    storage.write_json(str(staging / DOCUMENTS_FILE), description)
+    storage.write_json(str(staging / layout.DESCRIPTION_FILE), description)
     return {
         "dtype": job.dtype,
         **{

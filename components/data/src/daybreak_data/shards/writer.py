@@ -19,6 +19,7 @@ import xxhash
 
 from daybreak_contracts import names, storage
 from daybreak_contracts.errors import UserError
+from daybreak_contracts.layouts import shards as layout
 from daybreak_data.shards import mds
 from daybreak_data.tokenizer import encoding
 
@@ -26,12 +27,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 PART_FILE = "part.json"
-DOCUMENTS_FILE = "documents.parquet"
 PARITY_DOCUMENTS = 8
 """Documents of each partition that are encoded by both engines before the fast one is trusted with the rest."""
 ENCODE_BYTES = 8 << 20
-
-PROVENANCE = ("path_id", "source", "repository", "path", "language", "licence")
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class PartitionWriter:
         self._rows: list[pa.Table] = []
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Take a batch with a ``text`` column and the columns of ``PROVENANCE``."""
+        """Take a batch with a ``text`` column and the columns of ``layouts.shards.PROVENANCE``."""
         texts: list[str] = batch.column("text").to_pylist()
         if self._encoder is None:
             self._encoder = encoding.check_parity(
@@ -100,11 +98,9 @@ class PartitionWriter:
         counts = np.array(lengths, np.int64)
         first = self._num_tokens + np.cumsum(counts) - counts
         self._num_tokens += int(counts.sum())
-        table = pa.Table.from_batches([batch]).select(list(PROVENANCE))
-        table = table.append_column("first_token", pa.array(first)).append_column(
-            "num_tokens", pa.array(counts)
-        )
-        self._rows.append(table)
+        table = pa.Table.from_batches([batch]).select(list(layout.PROVENANCE))
+        table = table.append_column(layout.FIRST_TOKEN, pa.array(first))
+        self._rows.append(table.append_column(layout.NUM_TOKENS, pa.array(counts)))
 
     def finish(self) -> None:
         """Fill up the last sample with padding, which is never trained on, and make the partition visible."""
@@ -118,7 +114,7 @@ class PartitionWriter:
             self._mds.write(filled.reshape(1, -1))
         shards = self._mds.finish()
         rows = pa.concat_tables(self._rows)
-        pq.write_table(rows, self._folder / DOCUMENTS_FILE, compression="zstd")
+        pq.write_table(rows, self._folder / layout.DOCUMENTS_FILE, compression="zstd")
         state = {
             "documents": rows.num_rows,
             "bytes": self._num_bytes,

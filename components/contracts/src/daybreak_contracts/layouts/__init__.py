@@ -1,0 +1,1 @@
+"""What lies inside an artifact, where a room reads what another one wrote."""
