@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from daybreak_contracts import artifacts, staging, storage
 from daybreak_contracts.artifacts import FileEntry, Manifest
-from daybreak_contracts.errors import ArtifactError, UserError
+from daybreak_contracts.errors import ArtifactError, TransientError, UserError
 
 Write = Callable[[Path], dict[str, Any]]
 
@@ -187,7 +187,7 @@ def test_a_file_where_the_artifact_should_be_is_said(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_said_and_nothing_is_left_on_it(small_disk: Path) -> None:
-    with pytest.raises(UserError, match="no space left on the device, free some and run again"):
+    with pytest.raises(TransientError, match="no space left on the device, free some and run again"):
         make(small_disk / "x", writer({"big": bytes(4 << 20)}))
     assert list(small_disk.iterdir()) == []
     assert not make(small_disk / "x", writer({"small": b"x"}))[1]

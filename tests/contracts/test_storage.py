@@ -164,14 +164,14 @@ class TestWholeOrNothing:
     def test_a_failed_write_keeps_the_old_bytes_and_leaves_nothing(self, small_disk: Path) -> None:
         file = str(small_disk / "f")
         storage.write_bytes(file, b"old")
-        with pytest.raises(UserError, match="no space left on the device, free some"):
+        with pytest.raises(TransientError, match="no space left on the device, free some"):
             storage.write_bytes(file, bytes(4 << 20))
         assert storage.read_bytes(file) == b"old"
         assert storage.list_files(str(small_disk)) == ["f"]
 
     def test_a_copy_onto_a_full_disk_says_so(self, small_disk: Path, tmp_path: Path) -> None:
         (tmp_path / "big").write_bytes(bytes(4 << 20))
-        with pytest.raises(UserError, match="no space left"):
+        with pytest.raises(TransientError, match="no space left"):
             storage.copy_file(str(tmp_path / "big"), str(small_disk / "big"))
 
 
@@ -211,8 +211,8 @@ class TestWhatGoesWrong:
 @pytest.mark.parametrize(
     ("error", "kind", "words"),
     [
-        pytest.param(OSError(errno.ENOSPC, "x"), UserError, "no space left", id="a full disk"),
-        pytest.param(OSError(errno.EDQUOT, "x"), UserError, "quota", id="a quota"),
+        pytest.param(OSError(errno.ENOSPC, "x"), TransientError, "no space left", id="a full disk"),
+        pytest.param(OSError(errno.EDQUOT, "x"), TransientError, "quota", id="a quota"),
         pytest.param(OSError(errno.EROFS, "x"), UserError, "read-only", id="a read-only disk"),
         pytest.param(OSError(errno.EACCES, "x"), UserError, "permission denied", id="a missing right"),
         pytest.param(

@@ -206,7 +206,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_behind(play: Any) -> None:
         finally:
             hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
             resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-        assert code == 2, said
+        assert code == 75, said
         assert "no space left on the device" in result["error"]["message"]
         assert [path for path in output.rglob("*") if path.is_file()] == []
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from daybreak_contracts.errors import ArtifactError, TransientError, UserError
+from daybreak_contracts.errors import ArtifactError, TransientError
 from daybreak_data.spark.session import JobError, driver_memory_mb, explain, open_session, settings
 
 if TYPE_CHECKING:
@@ -44,10 +44,10 @@ def test_memory_of_the_driver(machine: int, expected: int) -> None:
             "daybreak_contracts.errors.ArtifactError: x: torn", ArtifactError, "x: torn", id="a-torn-artifact"
         ),
         pytest.param(
-            "OSError: [Errno 28] No space left on device", UserError, "no space left", id="a-full-disk"
+            "OSError: [Errno 28] No space left on device", TransientError, "no space left", id="a-full-disk"
         ),
         pytest.param(
-            "java.io.IOException: No space left on device", UserError, "no space left", id="full-in-java"
+            "java.io.IOException: No space left on device", TransientError, "no space left", id="full-in-java"
         ),
         pytest.param("ZeroDivisionError: division by zero", JobError, "ZeroDivision", id="a-bug"),
     ],

@@ -215,7 +215,7 @@ def produce(
     """Return the artifact and whether it was there already; otherwise ``write`` it into staging and commit.
 
     ``write`` gets an empty local folder and returns the step's result as JSON. A disk that fills up is a
-    UserError, whoever meets it.
+    TransientError, whoever meets it.
     """
     present = find(uri, digest)
     if present is not None:
@@ -236,4 +236,4 @@ def _full_disk_is_said(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in NO_SPACE:
             raise
-        raise UserError(f"{folder}: no space left on the device, free some and run again") from error
+        raise TransientError(f"{folder}: no space left on the device, free some and run again") from error

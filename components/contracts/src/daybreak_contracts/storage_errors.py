@@ -10,7 +10,12 @@ import re
 
 from daybreak_contracts.errors import TransientError, UserError
 
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+FULL = {
+    errno.ENOSPC: "no space left on the device, free some and run again",
+    errno.EDQUOT: "the quota is used up, free some space and run again",
+}
+"""A disk that fills up fails whatever the input is: infrastructure, and what was written before stays good."""
+NO_SPACE = tuple(FULL)
 LOCAL = {
     errno.ENOENT: "not found",
     errno.ENOTDIR: "not found: a file stands where a folder is needed",
@@ -21,8 +26,6 @@ LOCAL = {
     errno.EROFS: "the file system is read-only",
     errno.ENAMETOOLONG: "the name is too long",
     errno.ELOOP: "too many symbolic links",
-    errno.ENOSPC: "no space left on the device, free some and run again",
-    errno.EDQUOT: "the quota is used up, free some space and run again",
     errno.EFBIG: "larger than the file system allows",
 }
 """What a user can mend."""
@@ -43,14 +46,16 @@ def translate(uri: str, error: OSError, *, remote: bool) -> Exception:
         return _of_object_store(uri, error)
     if error.errno in LOCAL:
         return UserError(f"{uri}: {LOCAL[error.errno]}")
+    if error.errno in FULL:
+        return TransientError(f"{uri}: {FULL[error.errno]}")
     if error.errno in PASSING:
         return TransientError(f"{uri}: {error.strerror}")
     return error
 
 
 def is_users(error: OSError) -> bool:
-    """Tell whether a local I/O error is one that a user can mend (a full disk, a missing right)."""
-    return error.errno in LOCAL
+    """Tell whether a local I/O error is one that a user can mend (a missing right, a full disk)."""
+    return error.errno in LOCAL or error.errno in FULL
 
 
 def _of_object_store(uri: str, error: OSError) -> Exception:

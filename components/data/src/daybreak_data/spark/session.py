@@ -311,5 +311,5 @@ def explain(text: str) -> Exception:
         kinds = {"TransientError": TransientError, "ArtifactError": ArtifactError}
         return kinds.get(name, UserError)(message)
     if any(sign in text for sign in SIGNS_OF_A_FULL_DISK):
-        return UserError("no space left on the device (output or work_dir), free some and run again")
+        return TransientError("no space left on the device (output or work_dir), free some and run again")
     return JobError(text)

@@ -19,11 +19,12 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load
 from torch import Tensor
 
 from daybreak_contracts import artifacts, staging, storage
 from daybreak_contracts.errors import ArtifactError, UserError
+from daybreak_train.checkpoints import tensor_files
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -68,6 +69,12 @@ class Snapshot:
     ledger: bytes = field(default=b"", repr=False)
     """The run's ledger up to this step."""
 
+    @property
+    def size(self) -> int:
+        """Bytes of its tensors and its ledger."""
+        tensors = (tensor for group in self.tensors.values() for tensor in group.values())
+        return len(self.ledger) + sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
 
 def uri_of(folder: str, step: int) -> str:
     """Return where the checkpoint before step ``step`` lies."""
@@ -93,7 +100,7 @@ def write(folder: str, snapshot: Snapshot, run: str, work_dir: str) -> str:
 
 def _stage(folder: Path, snapshot: Snapshot, run: str) -> None:
     for group, tensors in snapshot.tensors.items():
-        save_file(dict(tensors), folder / f"{group}.safetensors")
+        tensor_files.save(tensors, folder / f"{group}.safetensors")
     (folder / STATE).write_text(json.dumps(snapshot.state, sort_keys=True))
     (folder / LEDGER).write_bytes(snapshot.ledger)
     files = {}

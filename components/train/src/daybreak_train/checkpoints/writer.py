@@ -18,7 +18,8 @@ from torch import Tensor
 
 from daybreak_contracts import storage
 from daybreak_contracts.errors import TransientError
-from daybreak_train.checkpoints import snapshots
+from daybreak_contracts.storage_errors import NO_SPACE
+from daybreak_train.checkpoints import snapshots, space
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,12 @@ class CheckpointWriter:
 
     def _write(self, snapshot: snapshots.Snapshot) -> None:
         store = self._store
-        snapshots.write(store.folder, snapshot, store.run, store.work_dir)
+        try:
+            snapshots.write(store.folder, snapshot, store.run, store.work_dir)
+        except TransientError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in NO_SPACE:
+                raise TransientError(space.when_full(store.folder, snapshot.size, store.keep)) from error
+            raise
         self.committed_step = snapshot.step
         snapshots.prune(store.folder, store.keep)
 

@@ -125,9 +125,8 @@ def _token_ids(tokenizer_file: Path) -> dict[str, int]:
 
 
 def _write_weights(model: Any, staging: Path) -> None:
-    from safetensors.torch import save_file
-
     from daybreak_model.llama.weights import to_transformers
+    from daybreak_train.checkpoints import tensor_files
 
     state = to_transformers(model.state_dict(), model.config.dims)
-    save_file(state, staging / "model.safetensors", metadata={"format": "pt"})
+    tensor_files.save(state, staging / "model.safetensors", metadata={"format": "pt"})

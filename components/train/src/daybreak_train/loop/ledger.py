@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from daybreak_contracts import storage
+
 
 @dataclass(frozen=True)
 class LedgerEntry:
@@ -38,16 +40,18 @@ class Ledger:
 
     def __init__(self, path: Path, past: bytes = b"") -> None:
         """Start with the lines of the checkpoint that the run goes on from."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(past)
         self._path = path
-        self._file = path.open("a", buffering=1)
+        with storage.translated(str(path)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(past)
+            self._file = path.open("a", buffering=1)
         self._losses: list[float] = [entry["loss"] for entry in read(past)]
 
     def append(self, entry: LedgerEntry) -> None:
         """Add one step."""
         present = {name: value for name, value in asdict(entry).items() if value is not None}
-        self._file.write(json.dumps(present) + "\n")
+        with storage.translated(str(self._path)):
+            self._file.write(json.dumps(present) + "\n")
         self._losses.append(entry.loss)
 
     def mean_loss(self, last: int) -> float:
@@ -62,7 +66,8 @@ class Ledger:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with storage.translated(str(self._path)):
+            self._file.close()
 
 
 def read(data: bytes) -> list[dict[str, Any]]:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch import distributed as dist
 
@@ -26,7 +25,7 @@ from daybreak_contracts.planning import gpus, recipe
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import TrainArgs, TrainResult
 from daybreak_model.llama.sizes import dimensions_of, flops_per_token, num_parameters
-from daybreak_train.checkpoints import snapshots
+from daybreak_train.checkpoints import snapshots, space, tensor_files
 from daybreak_train.checkpoints.writer import CheckpointStore, CheckpointWriter
 from daybreak_train.lean_imports import import_composer
 from daybreak_train.loop import shared_memory
@@ -113,6 +112,8 @@ def _process_group(run: Run) -> Iterator[None]:
 
 def _train(run: Run, progress: Progress) -> TrainResult:
     plan = plan_of(run)
+    if run.placement.is_leader:
+        space.check(_needs(run))
     llama = Llama(run.config)
     initialise(llama, run.args.seed)
     llama.to(run.device)
@@ -158,6 +159,15 @@ def plan_of(run: Run) -> TrainPlan:
         flops_a_token=flops_per_token(dims, run.config.vocabulary_size, context),
         peak_flops=gpus.peak_flops(torch.cuda.get_device_name(run.device)) if gpu else None,
     )
+
+
+def _needs(run: Run) -> list[space.SpaceNeed]:
+    """Return what this run will write, disk by disk: told before the first step, not by the third checkpoint."""
+    parameters = num_parameters(run.config.dims, run.config.vocabulary_size)
+    if storage.is_remote(run.checkpoints):
+        return [space.staging_need(Path(run.args.work_dir), parameters)]
+    folder = storage.local_path(run.checkpoints)
+    return [space.local_need(folder, parameters, run.args.training.checkpoint.keep, space.size_of(folder))]
 
 
 def _optimizer(llama: Llama) -> torch.optim.Optimizer:
@@ -234,7 +244,7 @@ def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorde
 
     def write(staging: Path) -> dict[str, Any]:
         tensors = {name: value.detach().cpu().contiguous() for name, value in llama.state_dict().items()}
-        save_file(tensors, staging / "model.safetensors")
+        tensor_files.save(tensors, staging / "model.safetensors")
         (staging / snapshots.LEDGER).write_bytes(ledger.contents())
         objective = run.args.training.objective.model_dump(mode="json", exclude_none=True, by_alias=True)
         storage.write_json(str(staging / "model.json"), {**run.config.to_json(), "objective": objective})
