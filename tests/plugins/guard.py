@@ -25,7 +25,7 @@ PROGRAMS = {
     "kubectl": "programs",
     "tritonserver": "triton",
 }
-MODULES = {"torch.distributed.run": "torchrun"}
+MODULES = {"torch.distributed.run": "torchrun", "daybreak_train.pod.rank_group": "torchrun"}
 EVENTS = {"subprocess.Popen", "os.posix_spawn", "os.exec"}
 NOTES = "DAYBREAK_FAST_TESTS"
 """In the environment of what fast tests start: the file that takes down what was refused."""

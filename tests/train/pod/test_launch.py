@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +43,7 @@ def test_a_wrong_number_of_processes_is_refused(made: Any, tmp_path: Path) -> No
 
 def test_alone_the_group_meets_on_loopback() -> None:
     command = launch.command_for(Path("a.json"), Path("r.json"), 2)
-    assert command[:3] == [sys.executable, "-m", "torch.distributed.run"]
+    assert command[:4] == [sys.executable, "-m", "daybreak_train.pod.rank_group", "r.json.ends"]
     assert {"--nnodes=1", "--nproc-per-node=2", "--master-addr=127.0.0.1"} <= set(command)
     assert command[-7:] == ["-m", "daybreak_train", "train", "--args-file", "a.json", "--result", "r.json"]
 
@@ -78,6 +83,40 @@ def test_the_error_that_explains_most_is_told(
     assert json.loads(result.read_text())["error"]["message"] == message
 
 
+@pytest.mark.parametrize(
+    ("ends", "files", "code", "message"),
+    [
+        pytest.param(
+            {0: 1, 1: -9},
+            {0: error(1, "Connection reset by peer")},
+            75,
+            "rank 1 was killed (signal 9), most likely out of memory",
+            id="the-others-follow-from-the-one-that-was-killed",
+        ),
+        pytest.param({1: -9}, {}, 75, "rank 1 was killed (signal 9)", id="nobody-else-said-a-word"),
+        pytest.param(
+            {0: -6, 3: -9}, {}, 75, "rank 3 was killed (signal 9)", id="an-abort-follows-from-a-kill"
+        ),
+        pytest.param(
+            {0: 1, 2: -11}, {0: error(1, "reset")}, 1, "rank 2 was ended by signal 11 (SIGSEGV)", id="a-crash"
+        ),
+        pytest.param(
+            {0: 2, 1: -9}, {0: error(2, "bad shard")}, 2, "bad shard", id="the-users-error-explains-more"
+        ),
+        pytest.param({0: 1, 1: 1}, {0: error(1, "bug")}, 1, "bug", id="none-was-killed"),
+    ],
+)
+def test_a_rank_that_was_killed_is_named(
+    ends: dict[int, int], files: dict[int, str], code: int, message: str, tmp_path: Path
+) -> None:
+    result = tmp_path / "r.json"
+    launch.ends_of_ranks(result).write_text(json.dumps(ends))
+    for rank, text in files.items():
+        launch.result_of_rank(result, rank).write_text(text)
+    assert launch.exit_code(result, 1) == code
+    assert message in json.loads(result.read_text())["error"]["message"]
+
+
 def test_a_group_that_left_nothing_has_its_own_code(tmp_path: Path) -> None:
     assert launch.exit_code(tmp_path / "r.json", -9) == 1
 
@@ -106,6 +145,36 @@ def test_torchrun_trains_with_two_processes(made: Any, tmp_path: Path) -> None:
     assert (code, json.loads(result.read_text())["result"]["steps"]) == (0, 2)
 
 
+@pytest.mark.needs("torchrun")
+@pytest.mark.slow
+def test_one_rank_of_two_is_killed_and_named(made: Any, tmp_path: Path) -> None:
+    args, result = tmp_path / "a.json", tmp_path / "r.json"
+    args.write_text(made.args(tmp_path, tokens=10**9).model_dump_json())
+    killer = threading.Thread(target=_kill_rank_1, args=(tmp_path,))
+    killer.start()
+    code = launch.run(launch.command_for(args, result, 2), result, child_environment())
+    killer.join()
+    message = json.loads(result.read_text())["error"]["message"]
+    assert code == 75
+    assert "rank 1 was killed (signal 9), most likely out of memory" in message
+
+
+def _kill_rank_1(folder: Path) -> None:
+    """End the second rank of the group that trains below a folder, once it trains."""
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        time.sleep(0.1)
+        if not any(file.stat().st_size for file in folder.glob("out/checkpoints/*/ledger.jsonl")):
+            continue
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words = (process / "cmdline").read_bytes()
+                variables = (process / "environ").read_bytes().split(b"\0")
+                if str(folder).encode() in words and b"LOCAL_RANK=1" in variables:
+                    os.kill(int(process.name), signal.SIGKILL)
+                    return
+
+
 def test_the_error_of_a_group_reaches_the_result(zygote: Any, made: Any, tmp_path: Path) -> None:
     group = zygote.start_group(made.args(tmp_path), tmp_path, world_size=3)
     assert {member.wait() for member in group} == {2}
@@ -114,6 +183,4 @@ def test_the_error_of_a_group_reaches_the_result(zygote: Any, made: Any, tmp_pat
 
 
 def child_environment() -> dict[str, str]:
-    import os
-
     return dict(os.environ)

@@ -23,6 +23,8 @@ from daybreak_train.pod import environment
 
 ORDER = {errors.EXIT_USER: 0, errors.EXIT_TRANSIENT: 1}
 """Which error explains more, by exit code: the user's fault, then the world's; anything else follows from another."""
+FOLLOWS = 2
+"""The order of an error that may follow from another rank's end ("Connection reset by peer")."""
 PROCESSES_VARIABLE = "DAYBREAK_TRAIN_PROCESSES"
 """Overrides the number of processes on this machine; for tests and for CPUs with several memory nodes."""
 
@@ -59,7 +61,8 @@ def command_for(
             f"--master-port={pod.master_port}",
         ]
     step = ["-m", "daybreak_train", "train", "--args-file", str(args_file), "--result", str(result)]
-    return [sys.executable, "-m", "torch.distributed.run", *meet, f"--nproc-per-node={nproc}", *step]
+    group = ["-m", "daybreak_train.pod.rank_group", str(ends_of_ranks(result))]
+    return [sys.executable, *group, *meet, f"--nproc-per-node={nproc}", *step]
 
 
 def free_port() -> int:
@@ -71,7 +74,7 @@ def free_port() -> int:
 
 def run(command: list[str], result: Path, environ: Mapping[str, str]) -> int:
     """Run the group to its end and return the exit code of its result; a signal to us is passed on."""
-    for path in (result, *result.parent.glob(f"{result.name}.rank*")):
+    for path in (result, ends_of_ranks(result), *result.parent.glob(f"{result.name}.rank*")):
         path.unlink(missing_ok=True)
     contracts_launch.watch_launcher(environ)
     child = {"OMP_NUM_THREADS": "1", "TORCHELASTIC_ERROR_FILE": os.devnull, **environ}
@@ -97,14 +100,52 @@ def result_of_rank(result: Path, rank: int) -> Path:
     return result if rank == 0 else result.with_name(f"{result.name}.rank{rank}")
 
 
+def ends_of_ranks(result: Path) -> Path:
+    """Return the file in which the group says with which exit code each rank ended that failed first."""
+    return result.with_name(f"{result.name}.ends")
+
+
+def killed(ends: Mapping[int, int]) -> BaseException | None:
+    """Return what to say of ranks that a signal ended, from rank to exit code; None when there are none.
+
+    The kernel's signal 9 first: an abort on another rank may follow from it.
+    """
+    signals = {rank: -code for rank, code in ends.items() if code < 0}
+    if not signals:
+        return None
+    rank = min(signals, key=lambda rank: (signals[rank] != signal.SIGKILL, rank))
+    if signals[rank] == signal.SIGKILL:
+        return errors.TransientError(
+            f"rank {rank} was killed (signal 9), most likely out of memory: give the machine or the pod more memory; "
+            "run again to go on from the last checkpoint"
+        )
+    return RuntimeError(f"rank {rank} was ended by signal {signals[rank]} ({_name(signals[rank])})")
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "unknown"
+
+
+def _killed_text(result: Path) -> str:
+    ends = ends_of_ranks(result)
+    if not ends.exists():
+        return ""
+    error = killed({int(rank): code for rank, code in json.loads(ends.read_text()).items()})
+    return "" if error is None else json.dumps({"error": errors.document_of(error)}, indent=2)
+
+
 def merge(result: Path) -> None:
     """Let the error that explains most stand in the result: one rank's UserError makes the others fail anyhow."""
-    best: tuple[int, str] | None = None
-    for path in (result, *sorted(result.parent.glob(f"{result.name}.rank*"))):
-        text = path.read_text() if path.exists() else ""
+    best: tuple[float, str] | None = None
+    left = [path.read_text() for path in sorted(result.parent.glob(f"{result.name}.rank*"))]
+    whole = result.read_text() if result.exists() else ""
+    for text, ahead in ((whole, 0.0), *((text, 0.0) for text in left), (_killed_text(result), 0.5)):
         document = json.loads(text) if text else {}
         if "error" in document:
-            order = ORDER.get(document["error"]["exitCode"], 2)
+            order = ORDER.get(document["error"]["exitCode"], FOLLOWS) - ahead
             best = min(best or (3, ""), (order, text))
     if best is not None:
         temporary = result.with_name(f".{result.name}.{os.getpid()}.tmp")
