@@ -70,18 +70,37 @@ def test_global_batch(parameters: int, context: int, samples: int, expected: int
     assert recipe.global_batch(parameters, context, samples) == expected
 
 
-def test_a_world_that_does_not_divide_the_batch_is_refused_with_those_that_do() -> None:
-    assert recipe.device_batch(8, 4) == 2
-    with pytest.raises(UserError, match=r"3 processes .* 8 samples evenly: use one of 1, 2, 4, 8 processes"):
-        recipe.device_batch(8, 3)
+@pytest.mark.parametrize(
+    ("samples", "world", "expected"),
+    [
+        pytest.param(8, 4, 2, id="even-shares"),
+        pytest.param(8, 3, 3, id="three-three-and-two"),
+        pytest.param(512, 24, 22, id="three-machines-of-eight"),
+        pytest.param(8, 8, 1, id="one-sample-each"),
+    ],
+)
+def test_any_number_of_processes_shares_a_batch(samples: int, world: int, expected: int) -> None:
+    assert recipe.device_batch(samples, world) == expected
+
+
+def test_more_processes_than_samples_are_refused() -> None:
+    with pytest.raises(
+        UserError, match=r"9 processes for a global batch of 8 samples: use 8 processes at most"
+    ):
+        recipe.device_batch(8, 9)
+
+
+@given(st.integers(1, 600), st.integers(1, 1 << 40))
+def test_micro_batches_are_as_large_as_fits_or_equal_and_half_of_it(samples: int, memory: int) -> None:
+    micro = recipe.micro_batch(samples, SIZES["1m"], 512, memory)
+    fits = recipe.micro_batch(1 << 20, SIZES["1m"], 512, memory)
+    assert 1 <= micro <= samples
+    assert samples % micro == 0 or -(-samples // micro) <= -(-2 * samples // max(1, fits))
 
 
 @given(st.integers(0, 10), st.integers(1, 1 << 40))
-def test_micro_batches_divide_the_batch(power: int, memory: int) -> None:
-    samples = 1 << power
-    micro = recipe.micro_batch(samples, SIZES["1m"], 512, memory)
-    assert samples % micro == 0
-    assert micro >= 1
+def test_micro_batches_divide_a_share_that_is_a_power_of_two(power: int, memory: int) -> None:
+    assert (1 << power) % recipe.micro_batch(1 << power, SIZES["1m"], 512, memory) == 0
 
 
 @pytest.mark.parametrize(

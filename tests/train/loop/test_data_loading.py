@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
-import threading
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,6 @@ from daybreak_train.loop.data_loading import (
     Collator,
     SampleShape,
     Shards,
-    StreamPosition,
     TokenDataset,
     TrainStream,
     VerifiedStream,
@@ -28,7 +25,9 @@ from daybreak_train.loop.data_loading import (
     held_out_batches,
     prepare,
 )
+from daybreak_train.loop.sample_order import StreamPosition
 from daybreak_train.objectives.next_token import NextTokenObjective
+from daybreak_train.objectives.protocol import IGNORED
 from daybreak_train.pod.environment import ProcessPlacement
 
 SHAPE = SampleShape(context_length=64, vocabulary_size=512, pad_id=4)
@@ -72,6 +71,26 @@ def test_batches_hold_the_samples_that_their_ids_name(shards: Shards) -> None:
     stream.close()
     assert np.array_equal(batch["tokens"][3].numpy(), row)
     assert batch["labels"][3, :-1].tolist() == batch["tokens"][3, 1:].tolist()
+
+
+@pytest.mark.parametrize("world", [2, 3])
+def test_any_number_of_processes_reads_the_batch_of_one(world: int, shards: Shards) -> None:
+    alone = TrainStream(shards, ProcessPlacement(), BATCH, 5, Collator(NextTokenObjective(), SHAPE))
+    whole = next(alone.batches(StreamPosition(1, 3)))
+    rows = dict(zip(whole["sample_ids"].tolist(), whole["tokens"].tolist(), strict=True))
+    met: dict[int, list[int]] = {}
+    for rank in range(world):
+        placement = ProcessPlacement(rank=rank, world_size=world)
+        stream = TrainStream(shards, placement, BATCH, 5, Collator(NextTokenObjective(), SHAPE))
+        batch = next(stream.batches(StreamPosition(1, 3)))
+        assert len(batch["tokens"]) == -(-BATCH // world), "equal shapes in all processes"
+        added = batch["sample_ids"] < 0
+        assert (batch["labels"][added] == IGNORED).all(), "nothing is trained on twice"
+        kept = zip(batch["sample_ids"][~added].tolist(), batch["tokens"][~added].tolist(), strict=True)
+        for at, tokens in kept:
+            assert at not in met
+            met[at] = tokens
+    assert met == rows
 
 
 def test_the_digest_of_a_batch_does_not_depend_on_the_order_of_ranks() -> None:
@@ -146,22 +165,19 @@ def test_a_cached_shard_that_was_changed_is_fetched_again(remote: Shards) -> Non
     assert fetch(remote, path).read_bytes() == good
 
 
-def test_two_reading_threads_that_fail_at_once_are_not_waited_for(shards: Shards) -> None:
-    stream = TrainStream(shards, ProcessPlacement(), BATCH, 5, Collator(NextTokenObjective(), SHAPE))
-    next(stream.batches(StreamPosition()))
-    stream.close()
-    dataset = TokenDataset(streams=[VerifiedStream(shards, "train")], batch_size=BATCH)
-    iterator = type(stream._dataset._iterator)(np.arange(4))
-    dataset._iterator, dataset._event = iterator, threading.Event()
-    failed: Future[None] = Future()
-    failed.set_exception(ArtifactError("was changed"))
+def test_a_shard_that_cannot_be_fetched_is_tried_again_by_the_next(remote: Shards) -> None:
+    prepare(remote)
+    paths = [entry.path for entry in remote.manifest.files if entry.path.startswith("train/shard")]
+    good = {path: storage.read_bytes(storage.join(remote.uri, path)) for path in paths}
+    dataset = TokenDataset(streams=[VerifiedStream(remote, "train")], batch_size=BATCH)
+    for path, data in good.items():
+        storage.write_bytes(storage.join(remote.uri, path), b"\0" * len(data))
     for _ in range(2):
-        with pytest.raises(ArtifactError):
-            dataset.on_exception(failed)
-    waiting = threading.Thread(target=iterator.exit, daemon=True)
-    waiting.start()
-    waiting.join(10)
-    assert not waiting.is_alive()
+        with pytest.raises(ArtifactError, match="was changed"):
+            dataset[0]
+    for path, data in good.items():
+        storage.write_bytes(storage.join(remote.uri, path), data)
+    assert dataset[0]["tokens"].shape == (64,)
 
 
 @pytest.mark.slow

@@ -104,25 +104,30 @@ def global_batch(parameters: int, context_length: int, num_samples: int) -> int:
 
 
 def device_batch(samples: int, world_size: int) -> int:
-    """Return the samples of one step in one process; a number of processes that does not divide is a UserError."""
-    if samples % world_size:
-        allowed = ", ".join(str(1 << power) for power in range(samples.bit_length()))
+    """Return the samples of one step in one process: the largest share, for a step can be shared unevenly.
+
+    More processes than samples is a UserError: some would have nothing to do.
+    """
+    if world_size > samples:
         raise UserError(
-            f"{world_size} processes can't share a global batch of {samples} samples evenly: "
-            f"use one of {allowed} processes"
+            f"{world_size} processes for a global batch of {samples} samples: use {samples} processes at most, "
+            "a larger model or a shorter context"
         )
-    return samples // world_size
+    return -(-samples // world_size)
 
 
 def micro_batch(samples: int, dims: Dimensions, context_length: int, memory_bytes: int) -> int:
-    """Return how many of a process's samples go through the model at once: the largest power of two that fits.
+    """Return how many of a process's samples go through the model at once.
 
     Activations kept for the backward pass, in 4-byte values a token and layer: about 10 d + 5 ff (inputs of every
     product and of both norms). The document mask is a byte a pair of positions.
+
+    Equal parts if one at least half as large as what fits divides the share, so that no shape is compiled twice.
     """
     per_token = 4 * dims.layers * (10 * dims.hidden_size + 5 * dims.intermediate_size)
-    fits = max(1, memory_bytes // (per_token * context_length + context_length**2))
-    return math.gcd(samples, 1 << (min(samples, fits).bit_length() - 1))
+    fits = min(samples, max(1, memory_bytes // (per_token * context_length + context_length**2)))
+    largest = next(size for size in range(fits, 0, -1) if samples % size == 0)
+    return largest if 2 * largest >= fits else -(-samples // -(-samples // fits))
 
 
 def bf16_pays(cpu_info: str, parameters: int) -> bool:

@@ -189,6 +189,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         parts = [torch.empty_like(mine) for _ in range(self._placement.world_size)]
         dist.all_gather(parts, mine)
         both = torch.cat(parts, dim=1).cpu().numpy()
+        both = both[:, both[0] >= 0]  # what only fills up a share is none of the batch's samples
         return both[0], both[1]
 
     def _record(self, state: Any, digest: str, held_out: float | None) -> None:

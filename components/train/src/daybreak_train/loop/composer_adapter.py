@@ -19,8 +19,9 @@ from daybreak_contracts.planning import recipe
 from daybreak_model.llama.sizes import num_parameters
 from daybreak_train.lean_imports import import_composer
 from daybreak_train.loop.callbacks import Recorders, StepCallback, TrainPlan
-from daybreak_train.loop.data_loading import Collator, StreamPosition, TrainStream, held_out_batches
+from daybreak_train.loop.data_loading import Collator, TrainStream, held_out_batches
 from daybreak_train.loop.run import Run
+from daybreak_train.loop.sample_order import StreamPosition
 from daybreak_train.loop.train_state import Trained, TrainState, collective_device
 from daybreak_train.model import Llama
 from daybreak_train.objectives.next_token import NextTokenObjective
@@ -65,7 +66,7 @@ def fit(run: Run, plan: TrainPlan, train_state: TrainState, recorders: Recorders
     collate = Collator(
         objective_for(run.args.training.objective, run.inputs.tokenizer, run.args.seed), run.sample_shape
     )
-    stream = TrainStream(run.inputs.shards, run.placement, device_batch, run.args.seed, collate)
+    stream = TrainStream(run.inputs.shards, run.placement, plan.samples_per_step, run.args.seed, collate)
     trained, done = train_state.trained, train_state.outcome.step
     look = functools.partial(held_out_loss, run, trained.model, HELD_OUT_SAMPLES_BETWEEN)
     callback = StepCallback(plan, train_state, recorders, run.placement, look)

@@ -1,14 +1,15 @@
-"""From a shard artifact to batches: which sample, in which step, on which rank.
+"""From a shard artifact to the batches of one rank.
 
-Owns the order of samples (StreamingDataset's elastic order, pinned), the check of every shard against the artifact's
-manifest, and the position from which a run goes on. Owns no objective and no tensor of the model.
+Owns the check of every shard against the artifact's manifest, what is fetched ahead, and how samples become tensors.
+Which sample comes in which step says ``sample_order``. Owns no objective and no tensor of the model.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +18,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
 from daybreak_contracts import artifacts, storage
 from daybreak_contracts.artifacts import Manifest
-from daybreak_contracts.errors import ArtifactError, DaybreakError, UserError
+from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_train.lean_imports import import_streaming
 from daybreak_train.loop import shared_memory
-from daybreak_train.objectives.protocol import SampleObjective, labels_of
+from daybreak_train.loop.sample_order import Ids, StreamPosition, global_batches, share_of
+from daybreak_train.objectives.protocol import IGNORED, SampleObjective, labels_of
 from daybreak_train.pod.environment import ProcessPlacement
 
 streaming = import_streaming()
@@ -32,9 +33,7 @@ streaming = import_streaming()
 TRAIN = "train"
 HELD_OUT = "held_out"
 COLUMN = "tokens"
-MANY_SAMPLES = 1 << 20
-CANONICAL_NODES = 64
-"""Independent paths through a large data set; fixed, so that any number of machines sees the same order."""
+BATCHES_FETCHED_AHEAD = 8
 Batch = dict[str, torch.Tensor]
 
 
@@ -61,19 +60,6 @@ class Shards:
         return (
             self.cache if storage.is_remote(self.uri) else storage.local_path(self.uri).absolute()
         ) / split
-
-
-@dataclass(frozen=True)
-class StreamPosition:
-    """The next batch: epoch and batch within it, both from 0."""
-
-    epoch: int = 0
-    batch: int = 0
-
-    @classmethod
-    def at_step(cls, step: int, batches_per_epoch: int) -> StreamPosition:
-        """Return where step ``step`` (from 0) reads."""
-        return cls(*divmod(step, batches_per_epoch))
 
 
 def prepare(shards: Shards) -> None:
@@ -117,38 +103,28 @@ class VerifiedStream(streaming.Stream):  # type: ignore[name-defined]
         super().__init__(local=str(shards.local(split)))
         self._shards = shards
         self._split = split
-        self.failure: DaybreakError | None = None
 
     def _download_file(self, from_basename: str, to_basename: str | None = None) -> str:
-        try:
-            return str(fetch(self._shards, f"{self._split}/{from_basename}"))
-        except DaybreakError as error:
-            self.failure = error  # this runs in a thread whose errors nobody reads
-            raise
+        return str(fetch(self._shards, f"{self._split}/{from_basename}"))
 
 
 class TokenDataset(streaming.StreamingDataset):  # type: ignore[name-defined]
-    """StreamingDataset whose samples know their global id and the epoch they are met in."""
-
-    epoch = 0
-
-    def _get_work(self, epoch: int, sample_in_epoch: int) -> NDArray[np.int64]:
-        self.epoch = epoch
-        work: NDArray[np.int64] = super()._get_work(epoch, sample_in_epoch)
-        return work
-
-    def on_exception(self, future: Any) -> None:
-        """Count a reading thread that failed as ended: streaming counts only those that end in order.
-
-        It would wait for ever for the others when both failed at once, and the error would never be seen.
-        """
-        if future.exception() is not None:
-            self._iterator.on_exit()
-        super().on_exception(future)
+    """StreamingDataset read by sample id alone: the order is ``sample_order``'s, and nothing of it runs ahead."""
 
     def __getitem__(self, at: Any) -> dict[str, Any]:
         tokens = super().__getitem__(int(at))[COLUMN]
-        return {COLUMN: tokens, "sample_id": int(at), "epoch": self.epoch}
+        return {COLUMN: tokens, "sample_id": int(at), "epoch": 0}
+
+    def prepare_shard(self, shard_id: int, blocking: bool = True) -> None:
+        """Fetch a shard; one that can't be fetched is free for the next try.
+
+        Streaming leaves it "in preparation" for ever, and everyone else who needs it waits as long.
+        """
+        try:
+            super().prepare_shard(shard_id, blocking)
+        except BaseException:
+            self._shard_states[shard_id] = streaming.dataset._ShardState.REMOTE
+            raise
 
 
 @dataclass(frozen=True)
@@ -216,69 +192,78 @@ def batch_digest(sample_ids: NDArray[np.int64], digests: NDArray[np.int64]) -> s
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
+class _BatchMaker(torch.utils.data.Dataset[Batch]):
+    """Epoch and sample ids in, a batch out: what a process ahead of the step does."""
+
+    def __init__(self, dataset: TokenDataset, size: int, collate: Collator) -> None:
+        self._dataset, self._size, self._collate = dataset, size, collate
+
+    def __getitem__(self, wanted: tuple[int, Ids]) -> Batch:
+        epoch, ids = wanted
+        return filled(self._collate([{**self._dataset[at], "epoch": epoch} for at in ids]), self._size)
+
+
+def filled(batch: Batch, size: int) -> Batch:
+    """Return the batch with as many samples as the largest share: what is added is trained on by nobody.
+
+    So all processes have equal shapes and make equally many passes, whatever their share. An added sample's id is -1.
+    """
+    missing = size - len(batch["sample_ids"])
+    if not missing:
+        return batch
+    repeated = {
+        name: torch.cat((values, values[:1].expand(missing, *values.shape[1:])))
+        for name, values in batch.items()
+    }
+    repeated["labels"][-missing:] = IGNORED
+    repeated["sample_ids"][-missing:] = -1
+    return repeated
+
+
 class TrainStream:
     """All batches of one rank, from a position on, without end."""
 
     def __init__(
-        self, shards: Shards, placement: ProcessPlacement, batch_size: int, seed: int, collate: Collator
+        self, shards: Shards, placement: ProcessPlacement, samples_per_step: int, seed: int, collate: Collator
     ) -> None:
-        self._samples = batch_size
-        self._world_size = placement.world_size
-        self.batches_per_epoch = shards.num_train_samples // (batch_size * placement.world_size)
-        self._canonical_nodes = CANONICAL_NODES if shards.num_train_samples >= MANY_SAMPLES else 1
-        if self._canonical_nodes > 1 and CANONICAL_NODES % placement.num_nodes:
-            raise UserError(f"{placement.num_nodes} machines: use a number that divides {CANONICAL_NODES}")
-        self._seed = seed
-        self._stream = VerifiedStream(shards, TRAIN)
+        self.batches_per_epoch = shards.num_train_samples // samples_per_step
+        self._samples_per_step, self._seed, self._placement = samples_per_step, seed, placement
+        size = -(-samples_per_step // placement.world_size)
         with _registering(placement):
-            self._dataset = TokenDataset(
-                streams=[self._stream],
-                batch_size=batch_size,
-                shuffle=True,
-                shuffle_seed=seed,
-                num_canonical_nodes=self._canonical_nodes,
-            )
-        # a generator of its own: the loader draws from it at each epoch and must not move the model's
-        own = torch.Generator().manual_seed(seed)
-        self._loader: DataLoader[Batch] = DataLoader(
-            self._dataset, batch_size=batch_size, collate_fn=collate, drop_last=True, generator=own
-        )
+            self._dataset = TokenDataset(streams=[VerifiedStream(shards, TRAIN)], batch_size=size)
+        self._ahead = ThreadPoolExecutor(2, "shards") if storage.is_remote(shards.uri) else None
+        self._maker = _BatchMaker(self._dataset, size, collate)
 
     def batches(self, start: StreamPosition) -> Iterator[Batch]:
-        """Yield this rank's part of every global batch from ``start`` on, epoch after epoch.
-
-        An epoch is as many whole global batches as fit into the data set; the few samples beyond them are others in
-        every epoch.
-        """
-        position = start
-        if position != StreamPosition():
-            self._dataset.load_state_dict(self._state(position))
-        while True:
-            wanted = self.batches_per_epoch - position.batch
-            got = 0
-            for batch in itertools.islice(self._loader, wanted):
-                got += 1
-                yield batch
-            if got < wanted:
-                raise self._stream.failure or RuntimeError(
-                    f"epoch {position.epoch} ended {wanted - got} batches early"
-                )
-            position = StreamPosition(position.epoch + 1)
+        """Yield this rank's part of every global batch from ``start`` on, epoch after epoch."""
+        for wanted in self._fetching(self._shares(start)):
+            yield self._maker[wanted]
 
     def close(self) -> None:
-        """Stop the threads that read ahead."""
-        iterator = getattr(self._dataset, "_iterator", None)
-        if iterator is not None:
-            iterator.exit()
+        """Stop the threads that fetch ahead."""
+        if self._ahead is not None:
+            self._ahead.shutdown(cancel_futures=True)
 
-    def _state(self, position: StreamPosition) -> dict[str, Any]:
-        return {
-            "epoch": position.epoch,
-            "sample_in_epoch": position.batch * self._samples * self._world_size,
-            "num_canonical_nodes": self._canonical_nodes,
-            "shuffle_seed": self._seed,
-            "initial_physical_nodes": None,
-        }
+    def _shares(self, start: StreamPosition) -> Iterator[tuple[int, Ids]]:
+        sizes = self._dataset.samples_per_shard.tolist()
+        for epoch, ids in global_batches(sizes, self._samples_per_step, self._seed, start):
+            yield epoch, share_of(ids, self._placement)
+
+    def _fetching(self, shares: Iterator[tuple[int, Ids]]) -> Iterator[tuple[int, Ids]]:
+        """Pass the shares on, and fetch the shards of those to come; an error is met again by who reads the sample."""
+        if self._ahead is None:
+            yield from shares
+            return
+        waiting: deque[tuple[int, Ids]] = deque()
+        seen: set[int] = set()
+        for epoch, ids in shares:
+            waiting.append((epoch, ids))
+            shards = {self._dataset.spanner[int(at)][0] for at in ids} - seen
+            seen |= shards
+            for shard in sorted(shards):
+                self._ahead.submit(self._dataset.prepare_shard, shard, False)
+            if len(waiting) > BATCHES_FETCHED_AHEAD:
+                yield waiting.popleft()
 
 
 def held_out_batches(
