@@ -91,26 +91,3 @@ def test_initialisation_depends_on_the_seed_alone() -> None:
     second = built(3)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
     assert not torch.equal(built(4).embedding.weight, first.embedding.weight)
-
-
-def test_training_attention_stays_in_its_document() -> None:
-    model = Llama(ModelConfig(DIMS, 160, 32, end_of_text=0))
-    initialise(model, 0)
-    first, second = torch.randint(1, 160, (1, 15)), torch.randint(1, 160, (1, 16))
-    end = torch.zeros(1, 1, dtype=torch.long)
-    packed = torch.cat((first, end, second), 1)
-    mask = models.document_mask(packed, 0)
-    together, alone = model(packed, mask), model(torch.cat((first, end), 1))
-    torch.testing.assert_close(together[:, :16], alone, rtol=1e-4, atol=1e-5)
-    other = torch.cat((torch.randint(1, 160, (1, 15)), end, second), 1)
-    assert torch.equal(model(other, mask)[:, 16:], together[:, 16:])
-    assert mask[0, 0, 15, :16].all(), "the end sees the document that it ends"
-    assert not mask[0, 0, 16, :16].any(), "what follows does not"
-
-
-def test_one_document_is_plain_causal() -> None:
-    model = Llama(ModelConfig(DIMS, 160, 32, end_of_text=0))
-    initialise(model, 0)
-    tokens = torch.randint(1, 160, (2, 32))
-    masked = model(tokens, models.document_mask(tokens, 0))
-    torch.testing.assert_close(masked, model(tokens), rtol=1e-4, atol=1e-5)

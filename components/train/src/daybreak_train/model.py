@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,12 @@ from torch.nn import functional
 
 from daybreak_model.llama.layers import rms_norm, rotary_tables, rotate, swiglu
 from daybreak_model.llama.sizes import INIT_STANDARD_DEVIATION, NORM_EPSILON, Dimensions, rope_theta
+from daybreak_train.document_attention import attend, mask_for
 from daybreak_train.objectives.protocol import IGNORED
 
-LONGEST_MASK = 4096
-"""Longer contexts are trained plain causal: a mask grows with the square of the context."""
+if TYPE_CHECKING:
+    from daybreak_train.document_attention import DocumentMask
+
 LOGITS_IN_A_CHUNK = {"cpu": 1 << 22, "cuda": 1 << 27}
 """Logits held at once by the loss: 16 MiB in fp32 stay near a CPU's caches; a GPU wants large products (512 MiB)."""
 
@@ -69,7 +71,7 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dims.hidden_size, rows, bias=False)
         self.out = nn.Linear(dims.hidden_size, dims.hidden_size, bias=False)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: DocumentMask | None) -> Tensor:
         """Attend within ``x`` of shape (batch, tokens, hidden); ``mask`` None means plain causal."""
         batch, tokens, hidden = x.shape
         qkv = self.qkv(x).view(batch, tokens, -1, self.head_size)
@@ -77,10 +79,7 @@ class Attention(nn.Module):
         turned, v = torch.split(qkv, [self.heads + self.key_value_heads, self.key_value_heads], dim=2)
         q, k = torch.split(rotate(turned, cos, sin), [self.heads, self.key_value_heads], dim=2)
         q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-        groups = self.heads // self.key_value_heads
-        if groups > 1:
-            k, v = k.repeat_interleave(groups, 1), v.repeat_interleave(groups, 1)
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+        mixed = attend(q, k, v, mask)
         out: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, tokens, hidden))
         return out
 
@@ -108,7 +107,7 @@ class Block(nn.Module):
         self.feed_forward_norm = RMSNorm(dims.hidden_size)
         self.feed_forward = FeedForward(dims)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: DocumentMask | None) -> Tensor:
         """Map (batch, tokens, hidden) to the same shape."""
         x = x + self.attention(self.attention_norm(x), cos, sin, mask)
         out: Tensor = x + self.feed_forward(self.feed_forward_norm(x))
@@ -135,7 +134,7 @@ class Llama(nn.Module):
         )  # (tokens, 1, half): the same for all heads
         self.register_buffer("sin", sin.unsqueeze(1), persistent=False)
 
-    def hidden(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+    def hidden(self, tokens: Tensor, mask: DocumentMask | None = None) -> Tensor:
         """Return the last hidden states (batch, tokens, hidden) of ids (batch, tokens)."""
         x = self.embedding(tokens)
         length = tokens.shape[1]
@@ -145,7 +144,7 @@ class Llama(nn.Module):
         out: Tensor = self.norm(x)
         return out
 
-    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, mask: DocumentMask | None = None) -> Tensor:
         """Return logits (batch, tokens, vocabulary)."""
         return functional.linear(self.hidden(tokens, mask), self.embedding.weight)
 
@@ -155,20 +154,8 @@ class Llama(nn.Module):
         ``labels`` (batch, tokens) are aligned with ``tokens``: position i is trained to say label i.
         """
         end = self.config.end_of_text
-        masked = end is not None and tokens.shape[1] <= LONGEST_MASK
-        hidden = self.hidden(tokens, document_mask(tokens, end) if masked and end is not None else None)
+        hidden = self.hidden(tokens, None if end is None else mask_for(tokens, end))
         return linear_cross_entropy(hidden.flatten(0, 1), self.embedding.weight, labels.flatten())
-
-
-def document_mask(tokens: Tensor, end_of_text: int) -> Tensor:
-    """Return which positions each position may see: those before it in its own document, (batch, 1, tokens, tokens).
-
-    A document's end belongs to it. On a CPU the mask costs 3 % of a step at most (one core, contexts of 512).
-    """
-    ends = tokens == end_of_text
-    document = ends.cumsum(1) - ends.long()
-    same = document.unsqueeze(2) == document.unsqueeze(1)
-    return same.tril().unsqueeze(1)
 
 
 def initialise(model: Llama, seed: int) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from daybreak_contracts import artifacts, names
 from daybreak_contracts.steps import TrainArgs, TrainResult
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 
 
 def input_digests(args: TrainArgs) -> dict[str, str]:

@@ -120,12 +120,12 @@ def micro_batch(samples: int, dims: Dimensions, context_length: int, memory_byte
     """Return how many of a process's samples go through the model at once.
 
     Activations kept for the backward pass, in 4-byte values a token and layer: about 10 d + 5 ff (inputs of every
-    product and of both norms). The document mask is a byte a pair of positions.
+    product and of both norms). The document mask is a byte a pair of positions, where it is dense: up to 4,096.
 
     Equal parts if one at least half as large as what fits divides the share, so that no shape is compiled twice.
     """
     per_token = 4 * dims.layers * (10 * dims.hidden_size + 5 * dims.intermediate_size)
-    fits = min(samples, max(1, memory_bytes // (per_token * context_length + context_length**2)))
+    fits = min(samples, max(1, memory_bytes // (per_token * context_length + min(context_length, 4096) ** 2)))
     largest = next(size for size in range(fits, 0, -1) if samples % size == 0)
     return largest if 2 * largest >= fits else -(-samples // -(-samples // fits))
 
