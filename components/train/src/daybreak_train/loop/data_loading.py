@@ -171,13 +171,14 @@ class Collator:
             self._objective(sample[COLUMN].astype(np.int64), sample["epoch"], sample["sample_id"])
             for sample in samples
         ]
-        tokens = np.stack(rows)
+        tokens = np.stack([row.tokens for row in rows])
         self._shape.check(tokens)
+        labels = np.stack([labels_of(row, self._shape.pad_id) for row in rows])
         return {
             "tokens": torch.from_numpy(tokens),
-            "labels": torch.from_numpy(labels_of(tokens, self._shape.pad_id)),
+            "labels": torch.from_numpy(labels),
             "sample_ids": torch.tensor([sample["sample_id"] for sample in samples]),
-            "digests": torch.from_numpy(np.array([_digest(row) for row in rows], dtype=np.int64)),
+            "digests": torch.from_numpy(np.array([_digest(row.tokens) for row in rows], dtype=np.int64)),
         }
 
 

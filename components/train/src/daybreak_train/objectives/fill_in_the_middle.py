@@ -5,17 +5,22 @@ Owns the two layouts of training; a model is asked in the first one only (``dayb
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
 from daybreak_train.objectives.draws import below, draws
-from daybreak_train.objectives.protocol import Tokens
+from daybreak_train.objectives.protocol import Tokens, TransformedSample, fragments_of
 from daybreak_train.objectives.token_codec import TokenCodec
+
+NUM_MARKS = 3
+"""Sentinels that a rearranged fragment has."""
+LONGEST_CHARACTER = 4
+"""Bytes of UTF-8, so the most tokens that one character can have."""
+_SCALE = 1 << 53
 
 
 @dataclass(frozen=True)
@@ -55,51 +60,71 @@ class FillInTheMiddleObjective:
     spm_share: float
     seed: int
 
-    def __call__(self, tokens: Tokens, epoch: int, sample_id: int) -> Tokens:
-        """Return the sample with some documents rearranged, cut or padded to its own length."""
-        if self.rate <= 0:
-            return tokens
-        out: list[int] = []
-        for index, (document, ended) in enumerate(self._documents(tokens)):
-            out.extend(self.document(document, (index, sample_id, epoch)))
-            if ended:
-                out.append(self.sentinels.end_of_text)
-        length = len(tokens)
-        out = out[:length] + [self.sentinels.pad] * (length - len(out))
-        return np.array(out, dtype=tokens.dtype)
+    def __call__(self, tokens: Tokens, epoch: int, sample_id: int) -> TransformedSample:
+        """Return the sample with some fragments rearranged, each of them whole with the end-of-text behind its middle.
 
-    def document(self, ids: list[int], counter: tuple[int, int, int]) -> list[int]:
-        """Return one document's ids, rearranged if the draw says so and the ids are whole characters."""
+        The sample keeps its length: what rearranging adds is taken from the end of the sample's last fragment.
+        """
+        if self.rate <= 0:
+            return TransformedSample(tokens)
+        out: list[int] = []
+        marks, length = self.sentinels, len(tokens)
+        for index, (ids, is_ended) in enumerate(fragments_of(tokens, marks.end_of_text, marks.pad)):
+            rearranged = self.rearranged(ids, (index, sample_id, epoch), length - len(out) - 1)
+            out.extend(ids if rearranged is None else rearranged)
+            if is_ended or rearranged is not None:
+                out.append(marks.end_of_text)
+            if len(out) >= length:
+                break
+        out = out[:length] + [marks.pad] * (length - len(out))
+        return TransformedSample(np.array(out, dtype=tokens.dtype))
+
+    def rearranged(self, ids: list[int], counter: tuple[int, int, int], room: int) -> list[int] | None:
+        """Return one fragment in at most ``room`` tokens of another order; None where it stays as it is.
+
+        A fragment that would be longer is cut at its end before it is cut in three, so that its middle always ends
+        where the suffix begins. It stays when the draw says so, when its ids are not whole characters and when there
+        is no room.
+        """
         decide, first, second, layout = draws(self.seed, "fill-in-the-middle", counter)
-        if not ids or below(decide, self._scale) >= self.rate * self._scale:
-            return ids
-        text = self.codec.decode(ids)
-        if text is None:
-            return ids  # the sample's edge cuts a character in two: such a part can't be written as text
-        low, high = sorted((below(first, len(text) + 1), below(second, len(text) + 1)))
-        prefix, middle, suffix = (
-            self.codec.encode(part) for part in (text[:low], text[low:high], text[high:])
-        )
+        if not ids or below(decide, _SCALE) >= self.rate * _SCALE:
+            return None
+        is_spm = below(layout, _SCALE) < self.spm_share * _SCALE
+        kept = len(ids) if len(ids) + NUM_MARKS <= room else room - NUM_MARKS
+        while kept > 0:
+            text = self.codec.decode(ids[:kept]) if kept == len(ids) else self._text(ids, kept)
+            if text is None:
+                return None  # the sample's edge cuts a character in two: such a part can't be written as text
+            low, high = sorted((below(first, len(text) + 1), below(second, len(text) + 1)))
+            prefix, middle, suffix = (
+                self.codec.encode(part) for part in (text[:low], text[low:high], text[high:])
+            )
+            # parts have more tokens than the whole: a word that is cut is two
+            excess = max(0, len(prefix) + len(middle) + len(suffix) + NUM_MARKS - room)
+            if excess < len(suffix) or excess == 0:
+                return self._laid_out(prefix, middle, self._shortened(suffix, excess), is_spm)
+            kept -= excess
+        return None
+
+    def _text(self, ids: list[int], count: int) -> str | None:
+        """Return the text of the first ``count`` ids, or of a few less where the cut would divide a character."""
+        texts = (self.codec.decode(ids[: max(0, count - back)]) for back in range(LONGEST_CHARACTER))
+        return next((text for text in texts if text is not None), None)
+
+    def _shortened(self, suffix: list[int], excess: int) -> list[int]:
+        """Take ``excess`` tokens off the end, or a few more where the cut would divide a character."""
+        if excess == 0:
+            return suffix
+        kept = len(suffix) - excess
+        while self.codec.decode(suffix[:kept]) is None:
+            kept -= 1
+        return suffix[:kept]
+
+    def _laid_out(self, prefix: list[int], middle: list[int], suffix: list[int], is_spm: bool) -> list[int]:
         marks = self.sentinels
-        if below(layout, self._scale) < self.spm_share * self._scale:
+        if is_spm:
             return [marks.prefix, marks.suffix, *suffix, marks.middle, *prefix, *middle]
         return [marks.prefix, *prefix, marks.suffix, *suffix, marks.middle, *middle]
-
-    def _documents(self, tokens: Tokens) -> Iterator[tuple[list[int], bool]]:
-        ids: list[int] = tokens.tolist()
-        while ids and ids[-1] == self.sentinels.pad:
-            ids.pop()
-        start = 0
-        for position, token in enumerate(ids):
-            if token == self.sentinels.end_of_text:
-                yield ids[start:position], True
-                start = position + 1
-        if start < len(ids):
-            yield ids[start:], False
-
-    @cached_property
-    def _scale(self) -> int:
-        return 1 << 53
 
 
 def restore(ids: Sequence[int], sentinels: Sentinels, spm: bool) -> tuple[list[int], list[int], list[int]]:

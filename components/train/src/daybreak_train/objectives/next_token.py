@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from daybreak_train.objectives.protocol import Tokens
+from daybreak_train.objectives.protocol import Tokens, TransformedSample
 
 
 class NextTokenObjective:
     """Plain left-to-right training: the sample as it is."""
 
-    def __call__(self, tokens: Tokens, epoch: int, sample_id: int) -> Tokens:
+    def __call__(self, tokens: Tokens, epoch: int, sample_id: int) -> TransformedSample:
         """Return the tokens unchanged."""
-        return tokens
+        return TransformedSample(tokens)

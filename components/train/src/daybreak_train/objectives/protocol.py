@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -12,16 +13,45 @@ IGNORED = -100
 Tokens = NDArray[np.int64]
 
 
-class SampleObjective(Protocol):
-    """Maps one sample of token ids to one of the same length."""
+@dataclass(frozen=True)
+class TransformedSample:
+    """What the model is trained on when it meets one sample."""
 
-    def __call__(self, tokens: Tokens, epoch: int, sample_id: int) -> Tokens:
+    tokens: Tokens
+    is_target: NDArray[np.bool_] | None = None
+    """Which tokens the model is to predict; None: all of them. Padding is never predicted."""
+
+
+class SampleObjective(Protocol):
+    """Maps one sample of token ids to one of the same length, and says which of its tokens are predicted."""
+
+    def __call__(self, tokens: Tokens, epoch: int, sample_id: int) -> TransformedSample:
         """Return what the model is trained on when it meets this sample in this epoch."""
 
 
-def labels_of(tokens: Tokens, pad_id: int) -> Tokens:
-    """Return the label of every position: the token after it; padding and the last position are ignored."""
-    labels = np.full_like(tokens, IGNORED)
-    labels[..., :-1] = tokens[..., 1:]
-    labels[labels == pad_id] = IGNORED
+def labels_of(sample: TransformedSample, pad_id: int) -> Tokens:
+    """Return the label of every position: the token after it, where that is one to predict, else ``IGNORED``."""
+    wanted = sample.tokens != pad_id
+    if sample.is_target is not None:
+        wanted &= sample.is_target
+    labels = np.full_like(sample.tokens, IGNORED)
+    labels[..., :-1] = np.where(wanted, sample.tokens, IGNORED)[..., 1:]
     return labels
+
+
+def fragments_of(tokens: Tokens, end_of_text: int, pad: int) -> list[tuple[list[int], bool]]:
+    """Return the parts of documents that a sample is packed of, and whether each is ended by end-of-text here.
+
+    The last one may go on in the next sample, the first may have begun in the one before. Padding is left out.
+    """
+    ids: list[int] = tokens.tolist()
+    while ids and ids[-1] == pad:
+        ids.pop()
+    found, start = [], 0
+    for position, token in enumerate(ids):
+        if token == end_of_text:
+            found.append((ids[start:position], True))
+            start = position + 1
+    if start < len(ids):
+        found.append((ids[start:], False))
+    return found

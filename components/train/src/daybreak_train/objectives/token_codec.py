@@ -37,20 +37,13 @@ class TokenCodec:
 
     def decode(self, ids: Sequence[int]) -> str | None:
         """Return the text, added tokens as single surrogates; None when the bytes are not whole characters."""
-        parts: list[str] = []
-        run = bytearray()
+        pieces = [self._pieces[token] for token in ids]
         try:
-            for token in ids:
-                piece = self._pieces[token]
-                if isinstance(piece, bytes):
-                    run += piece
-                    continue
-                parts.extend((run.decode(), piece))
-                run.clear()
-            parts.append(run.decode())
+            return b"".join(pieces).decode()  # type: ignore[arg-type]  # hardly any document has an added token
         except UnicodeDecodeError:
             return None
-        return "".join(parts)
+        except TypeError:
+            return _joined(pieces)
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text made by ``decode``."""
@@ -61,3 +54,20 @@ class TokenCodec:
             elif part:
                 ids.extend(self._encoder.encode(part))
         return ids
+
+
+def _joined(pieces: Sequence[bytes | str]) -> str | None:
+    parts: list[str] = []
+    run = bytearray()
+    try:
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                run += piece
+                continue
+            parts.extend((run.decode(), piece))
+            run.clear()
+        parts.append(run.decode())
+    except UnicodeDecodeError:
+        return None
+    return "".join(parts)
+
