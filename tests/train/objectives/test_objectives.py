@@ -146,7 +146,9 @@ def test_every_middle_ends_and_is_followed_by_end_of_text(
             text = "".join(codec.decode(part) or "" for part in (prefix, middle, suffix))
             assert (codec.decode(source) or "").startswith(text), "only the fragment's end may be missing"
             if len(sources) == 1:
-                assert len(codec.encode(text)) > len(source) - 12, "three sentinels, the end and two words cut"
+                assert len(codec.encode(text)) > len(source) - 12, (
+                    "three sentinels, the end and two words cut"
+                )
     assert num_rearranged > len(rows) / 3
 
 
@@ -192,7 +194,9 @@ def test_cuts_are_uniform_over_characters(codec: TokenCodec, marks: Sentinels) -
 def test_the_same_sample_is_the_same_whoever_asks_and_when(codec: TokenCodec, marks: Sentinels) -> None:
     tokens = np.array(codec.encode("for index in range(10):\n    print(index)\n") * 3)
     first = [fim(codec, marks)(tokens, epoch, sample).tokens for epoch in (0, 1) for sample in range(5)]
-    again = [fim(codec, marks)(tokens, epoch, sample).tokens for epoch in (1, 0) for sample in reversed(range(5))]
+    again = [
+        fim(codec, marks)(tokens, epoch, sample).tokens for epoch in (1, 0) for sample in reversed(range(5))
+    ]
     assert [row.tolist() for row in first] == [row.tolist() for row in [*again[9:4:-1], *again[4::-1]]]
     assert len({tuple(row) for row in first}) > 5
     other = fim(codec, marks, seed=8)(tokens, 0, 0).tokens

@@ -70,4 +70,3 @@ def _joined(pieces: Sequence[bytes | str]) -> str | None:
     except UnicodeDecodeError:
         return None
     return "".join(parts)
-
