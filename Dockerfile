@@ -53,7 +53,8 @@ RUN set -eu; task=""; case "${ROOM}" in \
       uv export --frozen --quiet --no-dev --no-hashes --no-annotate --no-header --project components/serve/triton > triton.txt; \
       install .venv-triton triton.txt --project components/serve/triton; \
     fi; \
-    rm -rf /app/.venv/lib/python3*/site-packages/pandas/tests /app/.venv/lib/python3*/site-packages/pyarrow/tests
+    rm -rf /app/.venv/lib/python3*/site-packages/pandas/tests /app/.venv/lib/python3*/site-packages/pyarrow/tests \
+      /app/.venv/lib/python3*/site-packages/pyspark/jars/rocksdbjni-*.jar
 COPY components components
 COPY pipelines pipelines
 COPY operator operator

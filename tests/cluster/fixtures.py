@@ -23,6 +23,15 @@ ASKED = pytest.StashKey[set[str]]()
 """Which of them the chosen tests ask for."""
 
 
+def clusters_of(item: pytest.Item) -> set[str]:
+    """Return which of the clusters a test asks for; a file's own fixture may have the same name."""
+    information = getattr(item, "_fixtureinfo", None)
+    definitions = {} if information is None else information.name2fixturedefs
+    return {
+        name for name in MODES if name in definitions and definitions[name][-1].func.__module__ == __name__
+    }
+
+
 def existing() -> Reach | None:
     """Return the cluster that the environment names, if it names one."""
     if os.environ.get("DAYBREAK_TEST_CLUSTER") != "existing":
@@ -44,8 +53,7 @@ def pytest_pyfunc_call() -> Generator[None, object, object]:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Remember which of the clusters the chosen tests ask for."""
-    used = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    session.config.stash[ASKED] = used & set(MODES)
+    session.config.stash[ASKED] = set().union(*map(clusters_of, session.items))
 
 
 def say_at_once(config: pytest.Config) -> binaries.Say:

@@ -19,7 +19,7 @@ import pytest
 
 from tests.cluster import binaries, launcher
 from tests.cluster.binaries import PROGRAMS, NoClusterError
-from tests.cluster.fixtures import MODES, say_at_once
+from tests.cluster.fixtures import MODES, clusters_of, say_at_once
 from tests.plugins.groups import GROUP
 from tests.plugins.needs import needs_of
 
@@ -34,7 +34,7 @@ def wanted_for(item: pytest.Item) -> list[str]:
     """Return the programs that a test needs and that only we can build."""
     wanted: list[str] = []
     if os.environ.get("DAYBREAK_TEST_CLUSTER") != "existing":
-        for name in sorted(set(getattr(item, "fixturenames", ())) & set(MODES)):
+        for name in sorted(clusters_of(item)):
             wanted += launcher.wanted(MODES[name], os.environ)
     if "programs" in needs_of(item):
         found = {name for name in PACKAGING if name == "kubectl" and binaries.find(name)}

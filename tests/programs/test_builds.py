@@ -41,6 +41,17 @@ def test_in_another_file():
     pass
 """
 
+NAMESAKE = """
+import pytest
+
+@pytest.fixture
+def cluster():
+    return []
+
+def test_namesake(cluster):
+    assert cluster == []
+"""
+
 
 @pytest.fixture
 def suite(tmp_path: Path) -> Path:
@@ -103,6 +114,14 @@ def test_the_others_run_first_and_the_wait_is_not_the_tests_time(suite: Path) ->
 
 def test_nothing_is_built_for_tests_that_were_not_chosen(suite: Path) -> None:
     said = played(suite, "-k", "nothing", go="#!/bin/sh\nexit 1\n")
+    assert "1 passed" in said
+    assert "building" not in said
+
+
+def test_nothing_is_built_for_a_fixture_that_only_has_a_clusters_name(suite: Path) -> None:
+    """A gateway's test called its own fixture `cluster`: the fast tests built an API server for it."""
+    (suite / "test_c.py").write_text(NAMESAKE)
+    said = played(suite, "-k", "namesake", go="#!/bin/sh\nexit 1\n")
     assert "1 passed" in said
     assert "building" not in said
 
