@@ -29,6 +29,7 @@ ROOMS = {
     "tokenizer": ("Tokenizer and shards", "data.tokenizer"),
     "train": ("Training", "train"),
     "evaluate": ("Judge", "evaluate"),
+    "sandboxes": ("Sandboxes", "sandboxes"),
     "serve": ("Gateway", "serve.gateway"),
     "rollout": ("Rollout at the gateway", "serve.rollout"),
     "rollback": ("Rollback after a breach", "operator.rollback"),
