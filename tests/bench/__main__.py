@@ -31,6 +31,7 @@ ROOMS = {
     "evaluate": ("Judge", "evaluate"),
     "sandboxes": ("Sandboxes", "sandboxes"),
     "serve": ("Gateway", "serve.gateway"),
+    "cpu_engine": ("Engine for processors", "serve.cpu_engine"),
     "rollout": ("Rollout at the gateway", "serve.rollout"),
     "rollback": ("Rollback after a breach", "operator.rollback"),
     "gang": ("Gang restart", "operator.gang"),

@@ -16,6 +16,7 @@ from daybreak_contracts.definitions import crd
 from daybreak_contracts.manifests.validate import validate_text
 from daybreak_contracts.resources import ModelDeployment, TrainingRun
 from daybreak_contracts.resources.run import FROZEN_ONCE_STARTED
+from tests.plugins.profiles import examples
 
 Manifest = dict[str, Any]
 
@@ -203,7 +204,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "manifests/examples"
 EXAMPLES = {path.name: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(name=st.sampled_from(sorted(EXAMPLES)), changes=st.lists(CHANGE, min_size=1, max_size=3))
 def test_both_agree_on_whatever_is_changed(api_server: Any, name: str, changes: list[Any]) -> None:
     manifest = EXAMPLES[name]

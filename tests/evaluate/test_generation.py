@@ -14,6 +14,7 @@ from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_evaluate import attention, generation
 from daybreak_evaluate.generation import LoadedModel, draw, stream
 from daybreak_evaluate.suites.protocol import Prompt, Sampling
+from tests.plugins.profiles import examples
 
 PROMPTS = [Prompt(f"p{number}", "def function(first" * number + "\n    total") for number in (1, 2, 3, 5, 8)]
 
@@ -134,7 +135,7 @@ def test_one_query_attends_as_torch_does(heads: int, groups: int) -> None:
         torch.testing.assert_close(ours, expected.transpose(1, 2))
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(
     st.lists(st.floats(-5, 5), min_size=2, max_size=8, unique=True),
     st.floats(0, 0.999),

@@ -22,6 +22,7 @@ from daybreak_serve.modelfolder import open_model
 from daybreak_train.objectives.fill_in_the_middle import FillInTheMiddleObjective, Sentinels, restore
 from daybreak_train.objectives.token_codec import TokenCodec
 from tests.model.conftest import CONTEXT_LENGTH, write_model
+from tests.plugins.profiles import examples
 
 PIECES = (
     *names.SPECIAL_TOKENS[:8], "<", "|>", "def f(x):\n", "    return ", "\n", "\r\n", "\t", " ", "+= 1", "'", "\x00",
@@ -73,7 +74,7 @@ async def compare(evaluated: LoadedModel, gateway: PromptComposer, random: Rando
         assert special == ([] if prefix else [marks[names.END_OF_TEXT]]), body
 
 
-@settings(max_examples=10_000 // PROMPTS_IN_AN_EXAMPLE)
+@settings(max_examples=examples(10_000 // PROMPTS_IN_AN_EXAMPLE))
 @given(st.integers(0, 1 << 64))
 def test_evaluation_and_gateway_compose_the_same_prompt(
     evaluated: LoadedModel, gateway: PromptComposer, seed: int

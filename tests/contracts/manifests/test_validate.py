@@ -20,6 +20,7 @@ from daybreak_contracts.manifests.validate import (
     validate_file,
     validate_text,
 )
+from tests.plugins.profiles import examples
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN = """\
@@ -144,13 +145,13 @@ def test_numbers_that_lost_their_kind_are_taken() -> None:
     assert said(RUN + "  seed: 5.5\n") == ["m.yaml:8:3: spec.seed: must be a whole number, got 5.5"]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_make_it_fail(data: bytes) -> None:
     assert validate_text(data, "m.yaml")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text(alphabet="ab:-[]{}&*!|>'\"%@`#,? \n\t<~0.", max_size=60))
 def test_no_text_makes_it_fail(text: str) -> None:
     assert validate_text(text.encode(), "m.yaml")
@@ -163,7 +164,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(part=st.sampled_from(["metadata", "spec", "status", "output", "data", "training"]), value=JSON)
 def test_no_value_in_any_place_makes_it_fail(part: str, value: object) -> None:
     manifest = yaml.safe_load(RUN)

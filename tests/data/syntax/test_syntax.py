@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from daybreak_data.syntax import grammars
 from daybreak_data.syntax.check import CAP_BYTES, SyntaxResult, check_syntax
+from tests.plugins.profiles import examples
 
 PYTHON_2 = "import sys\n\ndef tell(name):\n    print 'hello', name\n    print >>sys.stderr, `name`\n"
 GOOD = {
@@ -290,7 +291,7 @@ LANGUAGES = sorted(GOOD)
     st.sampled_from(LANGUAGES),
     st.text(alphabet=st.sampled_from(list("(){}[]<>;:,.\"'`#/*&%$@=+-\\ \n\tabif01é\ud800")), max_size=300),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_any_text_is_judged(language: str, text: str) -> None:
     found = check_syntax(text, language, "a")
     assert found.verdict in {"ok", "error", "skipped"}
@@ -298,7 +299,7 @@ def test_any_text_is_judged(language: str, text: str) -> None:
 
 
 @given(st.sampled_from(LANGUAGES), st.integers(1, 99))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_a_truncated_program_is_judged(language: str, percent: int) -> None:
     text = (
         GOOD[language] * 3

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daybreak_data.text.decode import LIMIT_BYTES, Decoded, Undecodable, decode
+from tests.plugins.profiles import examples
 
 JAPANESE = "# 日本語のコメントです。ファイルを読み込みます。\nname = '設定'\n"
 CHINESE = "# 这是一个测试文件，用来读取配置。\nname = '默认设置'\n"
@@ -115,7 +116,7 @@ def test_valid_utf8_is_never_changed(text: str) -> None:
 
 
 @given(st.binary())
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 def test_no_bytes_raise_and_every_text_came_from_its_bytes(data: bytes) -> None:
     found = decode(data)
     if isinstance(found, Undecodable):

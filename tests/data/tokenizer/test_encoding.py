@@ -17,6 +17,7 @@ from daybreak_contracts.errors import UserError
 from daybreak_data.tokenizer import encoding
 from daybreak_data.tokenizer import step as tokenizer
 from daybreak_model.vocabulary import token_bytes
+from tests.plugins.profiles import examples
 
 
 def environment_code() -> list[str]:
@@ -47,7 +48,7 @@ TEXTS = st.lists(st.lists(PIECES, max_size=8).map("".join), max_size=5)
 
 
 @given(TEXTS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_both_engines_agree_lose_nothing_and_make_no_special_token(texts: list[str]) -> None:
     table = token_bytes(trained(), special_as_text=True)
     fast = encoding.encode_texts(encoder(encoding.AUTO), texts)

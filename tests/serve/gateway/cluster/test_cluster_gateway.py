@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -605,42 +606,45 @@ async def test_the_model_that_is_listed_is_the_askers(cluster: Cluster, engines:
     assert mine["context_length"] == 256
 
 
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        pytest.param(["--deployment", "completions"], "NAMESPACE/NAME", id="no namespace"),
-        pytest.param(["--deployment", "a/b"], "this is no pod, give --api-server", id="outside of a pod"),
-        pytest.param(
-            ["--deployment", "a/b", "--api-server", "https://127.0.0.1:1", "--ca-file", "/none"],
-            "/none: cannot be read as certificates",
-            id="no certificates",
-        ),
-        pytest.param(
-            ["--deployment", "a/b", "--api-server", "http://127.0.0.1:1", "--metrics-port", "TAKEN"],
-            "is the port taken?",
-            id="a port that is taken",
-        ),
-        pytest.param(
-            ["--deployment", "a/b", "--api-server", "http://127.0.0.1:1", "--port", "TAKEN"],
-            "is the port taken?",
-            id="the other port",
-        ),
-    ],
-)
-def test_a_gateway_that_cannot_start_says_why(options: list[str], reason: str, tmp_path: Path) -> None:
+CANNOT_START = [
+    (["--deployment", "completions"], "NAMESPACE/NAME"),
+    (["--deployment", "a/b"], "this is no pod, give --api-server"),
+    (
+        ["--deployment", "a/b", "--api-server", "https://127.0.0.1:1", "--ca-file", "/none"],
+        "/none: cannot be read as certificates",
+    ),
+    (
+        ["--deployment", "a/b", "--api-server", "http://127.0.0.1:1", "--metrics-port", "TAKEN"],
+        "is the port taken?",
+    ),
+    (["--deployment", "a/b", "--api-server", "http://127.0.0.1:1", "--port", "TAKEN"], "is the port taken?"),
+]
+ONE_AFTER_THE_OTHER = """
+import json, sys
+from daybreak_serve.pod.__main__ import main
+for options in json.loads(sys.argv[1]):
+    print("ended with", main(options), file=sys.stderr)
+"""
+
+
+def test_a_gateway_that_cannot_start_says_why() -> None:
+    """All in one process: the gateway takes over a second to be imported."""
     with listen("127.0.0.1", 0) as taken:
         number = str(taken.getsockname()[1])
         ports = ["--host", "127.0.0.1", "--port", str(free_port()), "--metrics-port", str(free_port())]
-        given = [number if option == "TAKEN" else option for option in options]
-        command = [sys.executable, "-m", "daybreak_serve.pod", "gateway", *ports, *given]
+        turns = [
+            ["gateway", *ports, *(number if option == "TAKEN" else option for option in options)]
+            for options, _ in CANNOT_START
+        ]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("KUBERNETES")}
+        command = [sys.executable, "-c", ONE_AFTER_THE_OTHER, json.dumps(turns)]
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=60, check=False
+            command, env=environment, capture_output=True, text=True, timeout=60, check=True
         )
-    assert done.returncode == 2, done.stderr
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith("gateway: ")
-    assert reason in last
+    ended = re.findall(r"^gateway: (.*)\nended with (\d+)$", done.stderr, re.MULTILINE)
+    assert [code for _, code in ended] == ["2"] * len(CANNOT_START), done.stderr
+    for (_, reason), (said, _) in zip(CANNOT_START, ended, strict=True):
+        assert reason in said
 
 
 @pytest.mark.slow

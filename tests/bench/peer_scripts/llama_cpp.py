@@ -1,0 +1,110 @@
+"""A Llama folder as GGUF in float32 or float16, and llama.cpp's seconds for prompt and new tokens, greedy, one thread.
+
+Arguments: a model folder, a JSON file {"prompts": [[token id]], "new": count}, and f32 or f16. Prompts are ids, the
+vocabulary is a stand-in. Prints {"prompt_s", "new_s", "cpu_s": seconds, "tokens": [[id]]}.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import gguf
+import numpy as np
+import xllamacpp
+from safetensors import safe_open
+
+NAMES = {
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+
+
+def write(folder: Path, target: Path, half: bool) -> None:
+    """Write what llama.cpp's converter writes for LlamaForCausalLM: the rotary halves interleaved, norms in float32."""
+    config = json.loads((folder / "config.json").read_text())
+    heads, kv = config["num_attention_heads"], config["num_key_value_heads"]
+    writer = gguf.GGUFWriter(target, "llama")
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_head_count(heads)
+    writer.add_head_count_kv(kv)
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_rope_dimension_count(config["hidden_size"] // heads)
+    writer.add_rope_freq_base(config.get("rope_theta") or config["rope_parameters"]["rope_theta"])
+    writer.add_vocab_size(config["vocab_size"])
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list([f"t{index}" for index in range(config["vocab_size"])])
+    writer.add_token_types([gguf.TokenType.NORMAL] * config["vocab_size"])
+    writer.add_token_merges(["t 0"])
+    writer.add_eos_token_id(0)
+    writer.add_add_bos_token(False)
+    with safe_open(folder / "model.safetensors", framework="np") as weights:
+        for name in weights.keys():  # noqa: SIM118, it is no mapping
+            value = weights.get_tensor(name).astype(np.float32)
+            if name.endswith(("q_proj.weight", "k_proj.weight")):
+                count = heads if "q_proj" in name else kv
+                value = (
+                    value.reshape(count, 2, value.shape[0] // count // 2, *value.shape[1:])
+                    .swapaxes(1, 2)
+                    .reshape(value.shape)
+                )
+            writer.add_tensor(renamed(name), value.astype(np.float16) if half and value.ndim > 1 else value)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def renamed(name: str) -> str:
+    if name.startswith("model.layers."):
+        _, _, index, rest = name.split(".", 3)
+        return f"blk.{index}.{NAMES[rest.removesuffix('.weight')]}.weight"
+    return {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}[name]
+
+
+def served(file: Path) -> xllamacpp.Server:
+    parameters = xllamacpp.CommonParams()
+    parameters.model.path = str(file)
+    parameters.n_ctx = 2048
+    parameters.n_parallel = 1
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
+    parameters.warmup = True
+    return xllamacpp.Server(parameters)
+
+
+folder, given = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
+with tempfile.TemporaryDirectory() as name:
+    file = Path(name) / "model.gguf"
+    write(folder, file, sys.argv[3] == "f16")
+    server = served(file)
+    found = {"prompt_s": [], "new_s": [], "cpu_s": [], "tokens": []}
+    for prompt in given["prompts"]:
+        began = time.process_time()
+        answer = server.handle_completions(
+            {
+                "prompt": prompt,
+                "n_predict": given["new"],
+                "temperature": 0,
+                "ignore_eos": True,
+                "cache_prompt": False,
+                "return_tokens": True,
+            }
+        )
+        found["cpu_s"].append(time.process_time() - began)
+        answer = json.loads(answer) if isinstance(answer, str) else answer
+        found["prompt_s"].append(answer["timings"]["prompt_ms"] / 1e3)
+        found["new_s"].append(answer["timings"]["predicted_ms"] / 1e3)
+        found["tokens"].append(answer["tokens"])
+print(json.dumps(found))
