@@ -90,6 +90,19 @@ def test_more_processes_than_samples_are_refused() -> None:
         recipe.device_batch(8, 9)
 
 
+@pytest.mark.parametrize(
+    ("num_gpus", "cores", "expected"),
+    [
+        pytest.param(0, 64, 0, id="a-cpu-makes-its-batches-in-series"),
+        pytest.param(8, 1, 1, id="a-gpu-never-does"),
+        pytest.param(8, 3, 2, id="one-core-is-the-trainings-own"),
+        pytest.param(8, 24, 4, id="four-are-enough"),
+    ],
+)
+def test_processes_ahead(num_gpus: int, cores: int, expected: int) -> None:
+    assert recipe.processes_ahead(num_gpus, cores) == expected
+
+
 @given(st.integers(1, 600), st.integers(1, 1 << 40))
 def test_micro_batches_are_as_large_as_fits_or_equal_and_half_of_it(samples: int, memory: int) -> None:
     micro = recipe.micro_batch(samples, SIZES["1m"], 512, memory)

@@ -130,6 +130,15 @@ def micro_batch(samples: int, dims: Dimensions, context_length: int, memory_byte
     return largest if 2 * largest >= fits else -(-samples // -(-samples // fits))
 
 
+def processes_ahead(num_gpus: int, cores: int) -> int:
+    """Return how many processes beside each training process make batches ahead of the step.
+
+    One makes more tokens than an H100 trains a 125m on (docs/benchmarks.md); four leave room for longer rearrangements.
+    None on a CPU: there they would take from the step what they save it.
+    """
+    return 0 if num_gpus == 0 else max(1, min(4, cores - 1))
+
+
 def bf16_pays(cpu_info: str, parameters: int) -> bool:
     """Tell whether a CPU should multiply in bf16 (weights, sums and the optimizer stay in fp32).
 

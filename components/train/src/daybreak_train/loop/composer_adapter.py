@@ -18,6 +18,7 @@ from torch import distributed as dist
 from daybreak_contracts.planning import recipe
 from daybreak_model.llama.sizes import num_parameters
 from daybreak_train.lean_imports import import_composer
+from daybreak_train.loop.batches_ahead import lost_process_named
 from daybreak_train.loop.callbacks import Recorders, StepCallback, TrainPlan
 from daybreak_train.loop.data_loading import Collator, TrainStream, held_out_batches
 from daybreak_train.loop.run import Run
@@ -66,7 +67,14 @@ def fit(run: Run, plan: TrainPlan, train_state: TrainState, recorders: Recorders
     collate = Collator(
         objective_for(run.args.training.objective, run.inputs.tokenizer, run.args.seed), run.sample_shape
     )
-    stream = TrainStream(run.inputs.shards, run.placement, plan.samples_per_step, run.args.seed, collate)
+    stream = TrainStream(
+        run.inputs.shards,
+        run.placement,
+        plan.samples_per_step,
+        run.args.seed,
+        collate,
+        processes_ahead=recipe.processes_ahead(plan.num_gpus, torch.get_num_threads()),
+    )
     trained, done = train_state.trained, train_state.outcome.step
     look = functools.partial(held_out_loss, run, trained.model, HELD_OUT_SAMPLES_BETWEEN)
     callback = StepCallback(plan, train_state, recorders, run.placement, look)
@@ -75,7 +83,8 @@ def fit(run: Run, plan: TrainPlan, train_state: TrainState, recorders: Recorders
     trainer = _composer_trainer(run, trained, callback, micro, _data(stream, done))
     trainer.state.timestamp = trainer.state.timestamp.copy(batch=done)
     try:
-        trainer.fit(duration=f"{(plan.budget.steps or WITHOUT_END) - done}ba")
+        with lost_process_named():
+            trainer.fit(duration=f"{(plan.budget.steps or WITHOUT_END) - done}ba")
     finally:
         stream.close()
         trainer.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from daybreak_contracts.artifacts import Manifest
 from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_train.lean_imports import import_streaming
 from daybreak_train.loop import shared_memory
+from daybreak_train.loop.batches_ahead import made_ahead
 from daybreak_train.loop.sample_order import Ids, StreamPosition, global_batches, share_of
 from daybreak_train.objectives.protocol import IGNORED, SampleObjective, labels_of
 from daybreak_train.pod.environment import ProcessPlacement
@@ -225,8 +226,17 @@ class TrainStream:
     """All batches of one rank, from a position on, without end."""
 
     def __init__(
-        self, shards: Shards, placement: ProcessPlacement, samples_per_step: int, seed: int, collate: Collator
+        self,
+        shards: Shards,
+        placement: ProcessPlacement,
+        samples_per_step: int,
+        seed: int,
+        collate: Collator,
+        *,
+        processes_ahead: int = 0,
     ) -> None:
+        self._processes = processes_ahead
+        self._made: Generator[Batch, None, None] | None = None
         self.batches_per_epoch = shards.num_train_samples // samples_per_step
         self._samples_per_step, self._seed, self._placement = samples_per_step, seed, placement
         size = -(-samples_per_step // placement.world_size)
@@ -237,11 +247,15 @@ class TrainStream:
 
     def batches(self, start: StreamPosition) -> Iterator[Batch]:
         """Yield this rank's part of every global batch from ``start`` on, epoch after epoch."""
-        for wanted in self._fetching(self._shares(start)):
-            yield self._maker[wanted]
+        wanted = self._fetching(self._shares(start))
+        pin_memory = self._processes > 0 and torch.cuda.is_available()
+        self._made = made_ahead(self._maker, wanted, self._processes, pin_memory)
+        return self._made
 
     def close(self) -> None:
-        """Stop the threads that fetch ahead."""
+        """Stop what runs ahead."""
+        if self._made is not None:
+            self._made.close()
         if self._ahead is not None:
             self._ahead.shutdown(cancel_futures=True)
 

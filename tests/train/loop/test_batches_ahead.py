@@ -1,0 +1,127 @@
+"""Batches made ahead are the batches made in series, and their processes live and die with the training."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from daybreak_contracts import artifacts
+from daybreak_contracts.errors import TransientError, UserError
+from daybreak_contracts.resources.run import Objective
+from daybreak_train.loop.batches_ahead import lost_process_named, made_ahead
+from daybreak_train.loop.data_loading import Batch, Collator, SampleShape, Shards, TrainStream
+from daybreak_train.loop.sample_order import StreamPosition
+from daybreak_train.objectives.select import objective_for
+from daybreak_train.pod.environment import ProcessPlacement
+
+SHAPE = SampleShape(context_length=64, vocabulary_size=512, pad_id=4)
+START = StreamPosition(0, 17)
+"""Three batches before the end of an epoch."""
+
+
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.01)
+
+
+def children() -> set[int]:
+    return {process.pid for process in multiprocessing.active_children() if process.pid is not None}
+
+
+@pytest.fixture
+def batches(made: Any, middle: Objective, tokenizer: Any, tmp_path: Path) -> Callable[[int], list[Batch]]:
+    shards = Shards(made.shards, artifacts.load(made.shards), tmp_path / "cache")
+
+    def take(processes: int) -> list[Batch]:
+        collate = Collator(objective_for(middle, tokenizer, 3), SHAPE)
+        stream = TrainStream(shards, ProcessPlacement(), 64, 5, collate, processes_ahead=processes)
+        found = list(itertools.islice(stream.batches(START), 8))
+        stream.close()
+        return found
+
+    return take
+
+
+def test_any_number_of_processes_makes_the_same_bytes(batches: Callable[[int], list[Batch]]) -> None:
+    before, generator = children(), torch.get_rng_state()
+    in_series = batches(0)
+    assert torch.equal(torch.get_rng_state(), generator), "the model's random numbers are left alone"
+    for processes in (1, 2):
+        ahead = batches(processes)
+        for one, other in zip(in_series, ahead, strict=True):
+            assert all(torch.equal(one[name], other[name]) for name in one)
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert children() == before, "a closed stream leaves no process"
+
+
+class Squares:
+    """What is made of a number; some can't be."""
+
+    def __getitem__(self, wanted: int) -> torch.Tensor:
+        if wanted == 3:
+            raise UserError("three: is not a number here, use another")
+        if wanted == 5:
+            raise ValueError(lambda: None)  # can't be sent to another process
+        if wanted == 7:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return torch.tensor(wanted**2)
+
+
+@pytest.mark.parametrize(
+    ("bad", "kind", "message"),
+    [
+        pytest.param(3, UserError, "^three: is not a number here, use another$", id="the-users-error"),
+        pytest.param(5, RuntimeError, "^ValueError: <function", id="an-error-that-cannot-travel"),
+        pytest.param(
+            7, TransientError, "ended from outside, most likely out of memory", id="a-process-is-killed"
+        ),
+    ],
+)
+def test_what_goes_wrong_ahead_ends_the_training_by_its_own_words(
+    bad: int, kind: type[Exception], message: str
+) -> None:
+    made = made_ahead(Squares(), iter([1, 2, bad, 4]), 1, pin_memory=False)
+    with pytest.raises(kind, match=message), lost_process_named():
+        assert [int(batch) for batch in made] == []
+    made.close()
+    until(lambda: not children())
+
+
+def train(connection: Connection) -> None:
+    """A training that never ends, in a process group of its own."""
+    os.setpgid(0, 0)
+    made: Iterator[torch.Tensor] = made_ahead(Squares(), itertools.repeat(2), 2, pin_memory=False)
+    next(made)
+    connection.send([process.pid for process in multiprocessing.active_children()])
+    signal.signal(signal.SIGTERM, lambda number, frame: connection.send(int(next(made))))
+    while True:
+        time.sleep(0.01)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_processes_ahead_outlive_a_sigterm_to_the_group_and_not_the_training() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    training = multiprocessing.get_context("fork").Process(target=train, args=(theirs,))
+    training.start()
+    assert ours.poll(30)
+    ahead = ours.recv()
+    assert len(ahead) == 2
+    assert training.pid is not None
+    os.killpg(training.pid, signal.SIGTERM)
+    assert ours.poll(30)
+    assert ours.recv() == 4, "the training goes on to its checkpoint"
+    os.kill(training.pid, signal.SIGKILL)
+    training.join()
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in ahead), 10)
