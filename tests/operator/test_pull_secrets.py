@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -75,14 +74,16 @@ def test_a_runs_own_secrets_are_added() -> None:
     world.look()
     (pod,) = pods_of(world.the("Job"))
     assert pod["imagePullSecrets"] == [*NAMED, {"name": "mine"}]
-    world = World({"training": {"podTemplate": template}}, replace(REGISTRY, backend="KubeflowPipelines"))
+    world = World(
+        {"training": {"podTemplate": template}}, REGISTRY.model_copy(update={"backend": "KubeflowPipelines"})
+    )
     (request,) = world.settle(1).submit
     secrets = request.pods[0].platform["imagePullSecret"]
     assert [entry["secretName"] for entry in secrets] == ["registry", "mirror", "mine"]
 
 
 def test_every_task_on_kubeflow_names_them() -> None:
-    (request,) = World({}, replace(REGISTRY, backend="KubeflowPipelines")).settle(1).submit
+    (request,) = World({}, REGISTRY.model_copy(update={"backend": "KubeflowPipelines"})).settle(1).submit
     package = kubeflow_package.with_pods(kubeflow_package.read(request.pipeline, None), request.pods)
     tasks = package["platform_spec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     for task in tasks.values():

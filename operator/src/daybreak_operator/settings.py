@@ -6,18 +6,36 @@ Owns no default that a manifest could also give; a run's own field always wins.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
 
 Backend = Literal["KubeflowPipelines", "Job"]
+PREFIX = "DAYBREAK_"
 
 
-@dataclass(frozen=True)
-class Images:
+def _split(value: Any) -> Any:
+    return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""Names with commas between them."""
+
+
+class Images(BaseModel):
     """One image per component, by digest in a real installation."""
+
+    model_config = ConfigDict(frozen=True)
 
     data: str = "daybreak/data"
     train: str = "daybreak/train"
@@ -26,11 +44,14 @@ class Images:
     pipelines: str = "daybreak/pipelines"
 
 
-@dataclass(frozen=True)
-class Settings:
-    """An installation's choices."""
+class Settings(BaseSettings):
+    """An installation's choices; made by itself it holds the defaults, whatever the environment says."""
 
-    images: Images = field(default_factory=Images)
+    model_config = SettingsConfigDict(
+        frozen=True, env_prefix=PREFIX, env_nested_delimiter="_", extra="ignore", populate_by_name=True
+    )
+
+    images: Images = Field(default_factory=Images, validation_alias=f"{PREFIX}IMAGE")
     backend: Backend = "Job"
     """How pipelines run, unless the run says otherwise by the annotation ``names.ANNOTATION_BACKEND``."""
     kubeflow_url: str = ""
@@ -39,20 +60,43 @@ class Settings:
     """Where Kubeflow runs the pods of all pipelines (its own namespace, as without profiles); empty: in the run's, as
     Kubeflow does with profiles (multi-user)."""
     kubeflow_experiment: str = "daybreak"
-    pipeline_service_account: str = "daybreak-pipeline"
+    pipeline_service_account: str = Field("daybreak-pipeline", validation_alias=f"{PREFIX}SERVICE_ACCOUNT")
     """Of pipeline, training and serving pods: what object storage by workload identity is bound to."""
     storage_secret: str = ""
     """Secret, in each namespace that pods run in, whose keys become environment of all that reach object storage."""
-    shared_claim: str = ""
+    shared_claim: str = Field("", validation_alias=names.ENV_SHARED_CLAIM)
     """PersistentVolumeClaim, in the run's namespace, that Spark's driver and executors write to at once; for runs with
     ``data.executors.count`` above 0."""
-    pull_secrets: tuple[str, ...] = ()
+    pull_secrets: Names = Field((), validation_alias=names.ENV_PULL_SECRETS)
     """Secrets with registry credentials, in each namespace that pods run in; every pod's own account may have more."""
     cluster_domain: str = "cluster.local"
     namespace: str = "daybreak"
     """The operator's own namespace: its Lease lies there."""
-    watch_namespaces: tuple[str, ...] = ()
+    watch_namespaces: Names = ()
     """Empty: all."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read no environment that was not given."""
+        return (init_settings,)
+
+
+class GivenEnvironment(EnvSettingsSource):
+    """The variables that a caller gives, in place of the process's own."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self._given = given
+        super().__init__(Settings)
+
+    def _load_env_vars(self) -> Mapping[str, str]:
+        return {name.lower(): value for name, value in self._given.items()}
 
 
 def image_pull_secrets(settings: Settings) -> dict[str, list[dict[str, str]]]:
@@ -64,31 +108,13 @@ def image_pull_secrets(settings: Settings) -> dict[str, list[dict[str, str]]]:
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
     """Return the settings that ``DAYBREAK_*`` variables give; a wrong value is a UserError that names it."""
-    default, images = Settings(), Images()
-    backend = environment.get("DAYBREAK_BACKEND", default.backend)
-    if backend not in ("KubeflowPipelines", "Job"):
-        raise UserError(f"DAYBREAK_BACKEND must be KubeflowPipelines or Job, got {backend!r}")
-    url = environment.get("DAYBREAK_KUBEFLOW_URL", default.kubeflow_url)
-    if backend == "KubeflowPipelines" and not url:
+    try:
+        settings = Settings(**GivenEnvironment(environment)())
+    except ValidationError as error:
+        first = error.errors()[0]
+        wanted = first.get("ctx", {}).get("expected", "text").replace("'", "")
+        variable = f"{PREFIX}{str(first['loc'][0]).upper()}"
+        raise UserError(f"{variable} must be {wanted}, got {first['input']!r}") from error
+    if settings.backend == "KubeflowPipelines" and not settings.kubeflow_url:
         raise UserError("DAYBREAK_KUBEFLOW_URL must be set when DAYBREAK_BACKEND is KubeflowPipelines")
-    return Settings(
-        images=Images(
-            **{
-                name: environment.get(f"DAYBREAK_IMAGE_{name.upper()}", getattr(images, name))
-                for name in ("data", "train", "evaluate", "serve", "pipelines")
-            }
-        ),
-        backend="Job" if backend == "Job" else "KubeflowPipelines",
-        kubeflow_url=url,
-        kubeflow_namespace=environment.get("DAYBREAK_KUBEFLOW_NAMESPACE", default.kubeflow_namespace),
-        kubeflow_experiment=environment.get("DAYBREAK_KUBEFLOW_EXPERIMENT", default.kubeflow_experiment),
-        pipeline_service_account=environment.get(
-            "DAYBREAK_SERVICE_ACCOUNT", default.pipeline_service_account
-        ),
-        storage_secret=environment.get("DAYBREAK_STORAGE_SECRET", default.storage_secret),
-        shared_claim=environment.get(names.ENV_SHARED_CLAIM, default.shared_claim),
-        pull_secrets=tuple(filter(None, environment.get(names.ENV_PULL_SECRETS, "").split(","))),
-        cluster_domain=environment.get("DAYBREAK_CLUSTER_DOMAIN", default.cluster_domain),
-        namespace=environment.get("DAYBREAK_NAMESPACE", default.namespace),
-        watch_namespaces=tuple(filter(None, environment.get("DAYBREAK_WATCH_NAMESPACES", "").split(","))),
-    )
+    return settings

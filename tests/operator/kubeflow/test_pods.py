@@ -1,7 +1,6 @@
 """A run's podTemplate and executors on Kubeflow: in the package as kfp-kubernetes would have put them, or refused."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,7 +24,8 @@ from daybreak_operator.shell.kubeflow import package as kubeflow_package
 from tests.operator.training.world import World
 
 PROFILES = Settings(backend="KubeflowPipelines", kubeflow_url="http://ml-pipeline")
-SINGLE = replace(PROFILES, kubeflow_namespace="kubeflow")
+SINGLE = PROFILES.model_copy(update={"kubeflow_namespace": "kubeflow"})
+SHARED = SINGLE.model_copy(update={"shared_claim": "shared"})
 AFFINITY = {
     "requiredDuringSchedulingIgnoredDuringExecution": {
         "nodeSelectorTerms": [{"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}]
@@ -278,7 +278,7 @@ class TestExecutors:
     }
 
     def test_tasks_that_drive_them_know_themselves_and_share_a_volume(self) -> None:
-        tasks = submitted(self.SPEC, replace(SINGLE, shared_claim="shared"))
+        tasks = submitted(self.SPEC, SHARED)
         drivers = {name for name, (platform, _) in tasks.items() if "pvcMount" in platform}
         assert drivers == {"xray", "shards"}
         for name in drivers:
@@ -294,7 +294,7 @@ class TestExecutors:
             assert platform["emptyDirMounts"] == []
 
     def test_none_are_none(self) -> None:
-        tasks = submitted({}, replace(SINGLE, shared_claim="shared"))
+        tasks = submitted({}, SHARED)
         assert not [name for name, (platform, _) in tasks.items() if "pvcMount" in platform]
 
 
@@ -330,7 +330,7 @@ def test_no_template_breaks_its_translation(template: dict[str, Any]) -> None:
 def test_every_field_that_is_written_is_one_that_kubeflow_knows() -> None:
     for pods in (
         translated(TEMPLATE).platform,
-        *[task for task, _ in submitted(TestExecutors.SPEC, replace(SINGLE, shared_claim="shared")).values()],
+        *[task for task, _ in submitted(TestExecutors.SPEC, SHARED).values()],
     ):
         parsed = ParseDict(pods, protocol.KubernetesExecutorConfig())
         assert MessageToDict(parsed)

@@ -6,7 +6,6 @@ import itertools
 import json
 import logging
 import socket
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -350,7 +349,7 @@ class TestGathered:
         self, settings: Settings, places: list[str]
     ) -> None:
         run = {"kind": names.KIND_RUN, "metadata": {"namespace": "here"}}
-        found = gather.named_secrets(run, replace(settings, storage_secret="storage"))
+        found = gather.named_secrets(run, settings.model_copy(update={"storage_secret": "storage"}))
         assert [named.namespace for named in found] == places
 
     def test_a_missing_secret_is_looked_for_sooner_than_one_that_is_there(self) -> None:

@@ -287,7 +287,7 @@ class TestDeletion:
 
 class TestSpec:
     def test_that_is_wrong_stalls_with_every_problem(self) -> None:
-        world = World({"seed": -1, "model": {"size": "7b"}, "colour": "red"})
+        world = World({"seed": -1, "model": {"size": "9b"}, "colour": "red"})
         plan = world.look()
         assert world.condition("Stalled") == ("True", "InvalidSpec")
         message = world.message("Stalled")

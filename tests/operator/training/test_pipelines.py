@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from daybreak_operator.settings import Settings
 from tests.operator.training.world import UID, World
 
 KUBEFLOW = Settings(backend="KubeflowPipelines", kubeflow_url="http://ml-pipeline")
-ELSEWHERE = replace(KUBEFLOW, kubeflow_namespace="kubeflow")
+ELSEWHERE = KUBEFLOW.model_copy(update={"kubeflow_namespace": "kubeflow"})
 FIRST = f"{UID}-data-1"
 SECOND = f"{UID}-data-2"
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -47,7 +46,7 @@ def read(name: str, folder: Path | None) -> dict[str, Any]:
 def with_images(package: Mapping[str, Any], images: Images) -> dict[str, Any]:
     """Return the package with each component's image (``daybreak-<component>:<tag>``) as the installation has it."""
     changed = copy.deepcopy(dict(package))
-    known = asdict(images)
+    known = images.model_dump()
     for executor in _executors(changed).values():
         container = executor["container"]
         component = container["image"].partition(":")[0].removeprefix(PREFIX)

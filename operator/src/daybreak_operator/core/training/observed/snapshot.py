@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -46,7 +46,7 @@ class Basis:
     def document(self) -> str:
         """Return what is kept in the snapshot."""
         spec = self.run.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-        kept = {"spec": spec, "digest": self.digest, "images": asdict(self.images)}
+        kept = {"spec": spec, "digest": self.digest, "images": self.images.model_dump()}
         return json.dumps(kept, sort_keys=True)
 
 
