@@ -92,13 +92,12 @@ class FillInTheMiddleObjective:
         is_spm = below(layout, _SCALE) < self.spm_share * _SCALE
         kept = len(ids) if len(ids) + NUM_MARKS <= room else room - NUM_MARKS
         while kept > 0:
-            text = self.codec.decode(ids[:kept]) if kept == len(ids) else self._text(ids, kept)
+            part = ids if kept == len(ids) else self._whole_characters(ids, kept)
+            text = self.codec.decode(part)
             if text is None:
                 return None  # the sample's edge cuts a character in two: such a part can't be written as text
             low, high = sorted((below(first, len(text) + 1), below(second, len(text) + 1)))
-            prefix, middle, suffix = (
-                self.codec.encode(part) for part in (text[:low], text[low:high], text[high:])
-            )
+            prefix, middle, suffix = self.codec.encode_parts(part, text, (low, high))
             # parts have more tokens than the whole: a word that is cut is two
             excess = max(0, len(prefix) + len(middle) + len(suffix) + NUM_MARKS - room)
             if excess < len(suffix) or excess == 0:
@@ -106,10 +105,10 @@ class FillInTheMiddleObjective:
             kept -= excess
         return None
 
-    def _text(self, ids: list[int], count: int) -> str | None:
-        """Return the text of the first ``count`` ids, or of a few less where the cut would divide a character."""
-        texts = (self.codec.decode(ids[: max(0, count - back)]) for back in range(LONGEST_CHARACTER))
-        return next((text for text in texts if text is not None), None)
+    def _whole_characters(self, ids: list[int], count: int) -> list[int]:
+        """Return the first ``count`` ids, or a few less where the cut would divide a character."""
+        parts = (ids[: max(0, count - back)] for back in range(LONGEST_CHARACTER))
+        return next((part for part in parts if self.codec.decode(part) is not None), ids[:count])
 
     def _shortened(self, suffix: list[int], excess: int) -> list[int]:
         """Take ``excess`` tokens off the end, or a few more where the cut would divide a character."""

@@ -44,14 +44,12 @@ def fragments_of(tokens: Tokens, end_of_text: int, pad: int) -> list[tuple[list[
 
     The last one may go on in the next sample, the first may have begun in the one before. Padding is left out.
     """
-    ids: list[int] = tokens.tolist()
-    while ids and ids[-1] == pad:
-        ids.pop()
+    filled = np.flatnonzero(tokens != pad)
+    ids: list[int] = tokens[: filled[-1] + 1].tolist() if len(filled) else []
     found, start = [], 0
-    for position, token in enumerate(ids):
-        if token == end_of_text:
-            found.append((ids[start:position], True))
-            start = position + 1
+    for position in np.flatnonzero(tokens[: len(ids)] == end_of_text).tolist():
+        found.append((ids[start:position], True))
+        start = position + 1
     if start < len(ids):
         found.append((ids[start:], False))
     return found

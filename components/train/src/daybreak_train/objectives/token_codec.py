@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
+
+import numpy as np
 
 from daybreak_contracts.errors import UserError
 from daybreak_model.vocabulary import TextEncoder, token_bytes
@@ -13,6 +17,11 @@ _FIRST_ATOM = 0xD800
 """Added tokens stand in text as lone surrogates: no decoded text holds one, so none can be confused with text."""
 _NUM_ATOMS = 2048
 _ATOMS = re.compile("([\ud800-\udfff])")
+_BLANK = re.compile(rb"[!-~] ")
+QWEN2_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
 class TokenCodec:
@@ -34,6 +43,8 @@ class TokenCodec:
         atom_of = {token: chr(_FIRST_ATOM + index) for index, token in enumerate(self._atom_ids)}
         table = token_bytes(tokenizer_json, special_as_text=True)
         self._pieces: dict[int, bytes | str] = {**dict(enumerate(table)), **atom_of}
+        self._lengths = np.array([len(piece) for piece in table], dtype=np.int64)
+        self._begins_words_at_blanks = begins_words_at_blanks(tokenizer_json)
 
     def decode(self, ids: Sequence[int]) -> str | None:
         """Return the text, added tokens as single surrogates; None when the bytes are not whole characters."""
@@ -54,6 +65,62 @@ class TokenCodec:
             elif part:
                 ids.extend(self._encoder.encode(part))
         return ids
+
+    def encode_parts(self, ids: Sequence[int], text: str, cuts: Sequence[int]) -> list[list[int]]:
+        """Return the ids of each part of ``text``, which is ``decode(ids)``, between the positions ``cuts``.
+
+        Equal to ``encode`` of each part where ``ids`` is ``encode`` of the whole or a piece of it. Only what lies
+        between a cut and the next blank is tokenised again: beyond it no word differs from one of the whole.
+        """
+        bounds = [0, *cuts, len(text)]
+        parts = [text[start:stop] for start, stop in pairwise(bounds)]
+        if not self._begins_words_at_blanks or (not text.isascii() and _ATOMS.search(text)):
+            return [self.encode(part) for part in parts]
+        data = text.encode()
+        ends = np.cumsum(self._lengths[np.array(ids, dtype=np.int64)])
+        found, start = [], 0
+        for part in parts:
+            stop = start + (len(part) if part.isascii() else len(part.encode()))
+            found.append(self._encode_part(ids, ends, data, start, stop))
+            start = stop
+        return found
+
+    def _encode_part(self, ids: Sequence[int], ends: Any, data: bytes, start: int, stop: int) -> list[int]:
+        first, last = _BLANK.search(data, start, stop), _last_blank(data, start, stop)
+        if first is not None and first.end() - 1 < last:
+            begin = first.end() - 1
+            low, high = np.searchsorted(ends, (begin, last))
+            if ends[low] == begin and ends[high] == last:
+                head = self._encoder.encode(data[start:begin].decode())
+                return [*head, *ids[low + 1 : high + 1], *self._encoder.encode(data[last:stop].decode())]
+        return self._encoder.encode(data[start:stop].decode()) if start < stop else []
+
+
+def _last_blank(data: bytes, start: int, stop: int) -> int:
+    """Return where the last blank behind a visible ASCII character is, -1 for nowhere."""
+    at = data.rfind(b" ", start + 1, stop)
+    while at != -1 and not 0x21 <= data[at - 1] <= 0x7E:
+        at = data.rfind(b" ", start + 1, at)
+    return at
+
+
+def begins_words_at_blanks(tokenizer_json: str) -> bool:
+    """Tell whether a blank behind a visible ASCII character always begins a new word of the tokenizer.
+
+    So it is for the two patterns of byte-level tokenizers that we know (ours, which is Qwen2's, and GPT-2's): no word
+    goes on from a visible character to a blank, and none looks behind itself.
+    """
+    document = json.loads(tokenizer_json)
+    splits = document.get("pre_tokenizer") or {}
+    parts = splits.get("pretokenizers", [splits])
+    by_bytes = parts[-1]
+    if by_bytes.get("type") != "ByteLevel" or by_bytes.get("add_prefix_space") or document.get("normalizer"):
+        return False
+    if len(parts) == 1:
+        return bool(by_bytes.get("use_regex", True))
+    pattern = (parts[0].get("pattern") or {}).get("Regex")
+    is_plain = parts[0].get("behavior") == "Isolated" and not parts[0].get("invert")
+    return len(parts) == 2 and pattern == QWEN2_PATTERN and is_plain and not by_bytes.get("use_regex", True)
 
 
 def _joined(pieces: Sequence[bytes | str]) -> str | None:
