@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from daybreak_contracts.errors import EXIT_OK, DaybreakError
 from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE, PORT_LOCAL
@@ -29,8 +30,13 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--cores", type=_positive, default=0, help="processes to use (default: all)")
     run.set_defaults(call=_run)
 
+    _add_plan(commands)
+
     validate = commands.add_parser("validate", help="validate manifests and report every error at once")
     validate.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    validate.add_argument(
+        "--data", action="store_true", help="also count the data: tokens, epochs, size it carries"
+    )
     validate.set_defaults(call=_validate)
 
     inspect = commands.add_parser("inspect", help="explain what the pipeline does with a file")
@@ -68,6 +74,22 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _add_plan(commands: Any) -> None:
+    plan = commands.add_parser(
+        "plan", help="plan a training: memory, time, cost, and whether the data suffices"
+    )
+    plan.add_argument("manifest", type=Path)
+    plan.add_argument("--gpu", metavar="NAME", help="kind of GPU, as H100 (default: the manifest's CPUs)")
+    plan.add_argument("--gpus", type=_positive, metavar="N", help="GPUs in all (default: as in the manifest)")
+    plan.add_argument("--price", type=_price, metavar="P", help="price of one GPU for one hour")
+    plan.add_argument("--deadline", type=_duration, metavar="T", help="how many nodes end within T, as 24h")
+    plan.add_argument(
+        "--tokens", type=_positive, metavar="N", help="unique training tokens of the data, if not here"
+    )
+    plan.add_argument("--json", action="store_true", help="one JSON object")
+    plan.set_defaults(call=_plan)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors that a person can meet become one line and their exit code."""
     options = parser().parse_args(argv)
@@ -90,11 +112,22 @@ def _run(options: argparse.Namespace) -> int:
     return run_manifest(options.manifest, options.cores)
 
 
+def _plan(options: argparse.Namespace) -> int:
+    from daybreak_pipelines.training_plan.command import Question, plan_manifest
+
+    question = Question(options.gpu, options.gpus, options.price, options.deadline, options.tokens)
+    return plan_manifest(options.manifest, question, options.json)
+
+
 def _validate(options: argparse.Namespace) -> int:
     from daybreak_contracts.manifests import validate
 
     text, exit_code = validate.report(options.files)
     print(text)
+    if options.data:
+        from daybreak_pipelines.training_plan.command import data_of_manifests
+
+        print(data_of_manifests(options.files))
     return exit_code
 
 
@@ -143,6 +176,22 @@ def _positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
     return value
+
+
+def _price(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
+    return value
+
+
+def _duration(text: str) -> float:
+    from daybreak_pipelines.training_plan.command import duration
+
+    try:
+        return duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _seconds(text: str) -> float:

@@ -46,6 +46,12 @@ def test_everything_wrong_is_said_at_once_in_the_order_of_the_text() -> None:
     assert render(problems) + "\n" == (folder / "mistakes.txt").read_text()
 
 
+def test_more_processes_than_samples_are_found_before_any_data_work() -> None:
+    wrong = RUN.replace("1m", "10m") + "  training: {gpusPerNode: 8, contextLength: 2048}\n"
+    (problem,) = said(wrong)
+    assert problem.startswith("m.yaml:8:3: spec.training: 8 processes")
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

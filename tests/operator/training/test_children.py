@@ -46,7 +46,9 @@ def pod_spec(world: World, kind: str) -> dict[str, Any]:
 
 class TestPyTorchJob:
     def test_has_a_master_and_a_worker_for_every_further_node(self) -> None:
-        job = training({"training": {"nodes": 3, "gpusPerNode": 8}}).the("PyTorchJob")
+        job = training({"model": {"size": "1b"}, "training": {"nodes": 3, "gpusPerNode": 8}}).the(
+            "PyTorchJob"
+        )
         replicas = job["spec"]["pytorchReplicaSpecs"]
         assert {role: replica["replicas"] for role, replica in replicas.items()} == {"Master": 1, "Worker": 2}
         assert {replica["restartPolicy"] for replica in replicas.values()} == {"Never"}

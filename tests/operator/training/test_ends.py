@@ -299,6 +299,16 @@ class TestSpec:
         assert world.condition("Stalled")[0] == "False"
         assert world.of_kind("Job")
 
+    def test_with_more_processes_than_samples_is_held_before_anything_is_placed(self) -> None:
+        world = World({"model": {"size": "10m"}, "training": {"gpusPerNode": 8, "contextLength": 2048}})
+        plan = world.look()
+        assert world.condition("Stalled") == ("True", "TooManyProcesses")
+        assert "8 processes" in world.message("Stalled")
+        assert plan.apply == ()
+        world.run["spec"]["training"]["gpusPerNode"] = 1
+        world.look()
+        assert world.of_kind("Job")
+
     def test_that_becomes_wrong_stops_nothing(self) -> None:
         world = training()
         world.change(seed=-1)

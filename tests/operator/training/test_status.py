@@ -54,6 +54,13 @@ def test_a_decision_changes_nothing_that_it_is_given() -> None:
     assert decide(observed, world.now) == first
 
 
+OF_THE_DATA = ("dataTokens", "samplesLeftOut", "epochs")
+
+
+def of_the_trainer(world: World) -> list[dict[str, str]]:
+    return [metric for metric in world.status["metrics"] if metric["name"] not in OF_THE_DATA]
+
+
 class TestProgress:
     def test_a_quiet_minute_writes_nothing(self) -> None:
         world = training()
@@ -85,12 +92,20 @@ class TestProgress:
         world.look()
         assert world.status["progressPercent"] > percent
 
+    def test_warns_when_the_data_is_repeated_too_often(self) -> None:
+        world = training()
+        (shards,) = [step for step in world.status["steps"] if step["name"] == "shards"]
+        assert "epochs for 1m: beyond 16 epochs next to nothing is learnt" in shards["message"]
+        (event,) = [event for event in world.events if event.reason == "DataRepeats"]
+        assert event.type == "Warning"
+        assert tuple(metric["name"] for metric in world.status["metrics"])[:3] == OF_THE_DATA
+
     def test_tells_the_trainers_own_metrics(self) -> None:
         world = training()
         speak(world, 500, loss=2.34567, tokens_per_second=123456.7, mfu=0.4321, seconds_left=3600.0)
         world.wait(31)
         world.look()
-        assert world.status["metrics"] == [
+        assert of_the_trainer(world) == [
             {"name": "loss", "value": "2.346"},
             {"name": "tokensPerSecond", "value": "123500"},
             {"name": "mfu", "value": "0.4321"},
@@ -104,7 +119,7 @@ class TestProgress:
         speak(world, 5, loss=loss, tokens_per_second=10.0)
         world.wait(31)
         world.look()
-        assert world.status["metrics"] == [{"name": "tokensPerSecond", "value": "10"}]
+        assert of_the_trainer(world) == [{"name": "tokensPerSecond", "value": "10"}]
 
     def test_knows_its_end_only_at_the_end(self) -> None:
         world = World()

@@ -46,7 +46,7 @@ def run_manifest(manifest: Path, cores: int) -> int:
     run = load_run(manifest)
     if run.spec.suspend:
         raise UserError(f"{manifest}: spec.suspend is true, set it to false to run")
-    settings = _settings(run, cores)
+    settings = settings_of(run, cores)
     signal.signal(signal.SIGTERM, _interrupt)
     with exclusive(Path(settings.work_dir)):
         runner = Runner(run, settings, display_for(sys.stderr), os.environ)
@@ -64,7 +64,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt(signal.Signals(number).name)
 
 
-def _settings(run: TrainingRun, cores: int) -> arguments.RunSettings:
+def settings_of(run: TrainingRun, cores: int) -> arguments.RunSettings:
+    """Return where a run on this machine happens."""
     output = run.spec.output.uri
     if storage.is_remote(output):
         return arguments.RunSettings(output, str(Path(".daybreak", run.metadata.name).absolute()), cores)

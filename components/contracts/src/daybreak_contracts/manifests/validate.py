@@ -18,6 +18,7 @@ from daybreak_contracts.manifests import wording
 from daybreak_contracts.manifests.manifest_text import MAX_BYTES, YamlDocument, read_documents
 from daybreak_contracts.manifests.model_tree import broken_rules_below, without_absent
 from daybreak_contracts.manifests.problems import Location, Problem, path_text, render, value_text
+from daybreak_contracts.planning.plan import cannot_work
 from daybreak_contracts.resources import ModelDeployment, TrainingRun
 from daybreak_contracts.resources.fields import RULE_ERROR, Resource
 
@@ -62,6 +63,12 @@ def report(paths: Sequence[Path]) -> tuple[str, int]:
     if num_problems:
         lines.append(f"{num_problems} problem{'s' if num_problems > 1 else ''}")
     return "\n".join(lines), EXIT_USER if num_problems else EXIT_OK
+
+
+def runs_of(path: Path) -> list[TrainingRun]:
+    """Return the TrainingRuns of a file; none when something is wrong with it."""
+    objects, problems = _checked_file(path)
+    return [] if problems else [item for item in objects if isinstance(item, TrainingRun)]
 
 
 def _title(item: Any) -> str:
@@ -127,6 +134,10 @@ class _Checker:
         for location, sentence in broken_rules_below(kind, value):
             self._add(location, sentence, remedy=self._empty_field_hint(location))
         checked = self._fields(kind, value)
+        if isinstance(checked, TrainingRun) and not self.problems:
+            why = cannot_work(checked.spec)
+            if why is not None:
+                self._add(("spec", "training"), why)
         return None if self.problems else checked
 
     def _kind(self, value: dict[str, Any]) -> type[Resource] | None:

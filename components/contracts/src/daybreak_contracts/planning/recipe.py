@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from daybreak_contracts.errors import UserError
+from daybreak_contracts.planning.memory import activation_bytes
 from daybreak_contracts.planning.sizes import Dimensions
 from daybreak_contracts.resources.training import Training
 
@@ -119,13 +120,9 @@ def device_batch(samples: int, world_size: int) -> int:
 def micro_batch(samples: int, dims: Dimensions, context_length: int, memory_bytes: int) -> int:
     """Return how many of a process's samples go through the model at once.
 
-    Activations kept for the backward pass, in 4-byte values a token and layer: about 10 d + 5 ff (inputs of every
-    product and of both norms). The document mask is a byte a pair of positions, where it is dense: up to 4,096.
-
     Equal parts if one at least half as large as what fits divides the share, so that no shape is compiled twice.
     """
-    per_token = 4 * dims.layers * (10 * dims.hidden_size + 5 * dims.intermediate_size)
-    fits = min(samples, max(1, memory_bytes // (per_token * context_length + min(context_length, 4096) ** 2)))
+    fits = min(samples, max(1, memory_bytes // activation_bytes(dims, context_length)))
     largest = next(size for size in range(fits, 0, -1) if samples % size == 0)
     return largest if 2 * largest >= fits else -(-samples // -(-samples // fits))
 

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from daybreak_contracts import names
 from daybreak_contracts.manifests.problems import path_text
+from daybreak_contracts.planning.plan import cannot_work
 from daybreak_contracts.resources import TrainingRun
 from daybreak_contracts.resources.fields import RULE_ERROR
 from daybreak_contracts.resources.run import FROZEN_ONCE_STARTED, TrainingRunSpec
@@ -60,7 +61,8 @@ def basis(observed: RunObservation, status: TrainingRunStatus) -> Basis | Findin
     backend = backend_of(observed.run, observed.settings)
     fresh = Basis(run, observed.settings.images, backend, digest)
     if started_with is None:
-        return fresh
+        impossible = cannot_work(run.spec)  # before any data work; a run that has begun is not held up by it
+        return fresh if impossible is None else Finding("TooManyProcesses", f"spec.training: {impossible}")
     kept = _kept(observed, fresh)
     if kept is not None and kept.digest == started_with:
         return kept

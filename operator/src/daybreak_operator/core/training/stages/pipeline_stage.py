@@ -17,7 +17,7 @@ from daybreak_operator.core.rules import first_finding
 from daybreak_operator.core.times import instant
 from daybreak_operator.core.training.children import executors, owned, pipeline_pods, pods
 from daybreak_operator.core.training.context import PIPELINES, STAGE_STEPS, RunContext, StageOutcome
-from daybreak_operator.core.training.stages import blockers, pipeline_runs, restarts, results
+from daybreak_operator.core.training.stages import blockers, data_use, pipeline_runs, restarts, results
 from daybreak_operator.core.training.stages.blockers import BlockerInput
 from daybreak_operator.core.training.stages.restarts import FailureVerdict
 from daybreak_operator.core.training.stages.results import StageReport, StepError
@@ -40,9 +40,10 @@ def reconcile(context: RunContext, stage: str) -> StageOutcome:
     if not _has_begun(context, stage, number):
         return _begin(context, stage, number)
     report = results.report_of(context, stage, number)
-    steps = results.taken_in(context.steps, stage, report, context.moment)
+    plan = data_use.plan_with(context, report.results)
+    steps = results.taken_in(context.steps, stage, report, context.moment, data_use.messages(plan))
     if step_table.is_complete(steps, stage):
-        return StageOutcome(steps=steps)
+        return StageOutcome(steps=steps, metrics=data_use.metrics(plan))
     verdict = _reported_error(stage, report) or _ended_early(context, stage, number)
     if verdict is not None:
         return restarts.after(context, stage, steps, verdict)

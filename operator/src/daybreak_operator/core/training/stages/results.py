@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from pydantic import ValidationError
 
@@ -108,12 +109,21 @@ def _number(value: object) -> float | None:
     return float(value) if abs(value) < 1e18 else None
 
 
-def taken_in(steps: step_table.Steps, stage: str, report: StageReport, now: datetime) -> step_table.Steps:
-    """Return the steps with what the newest attempt reported; times are those of the pass that saw it."""
+def taken_in(
+    steps: step_table.Steps,
+    stage: str,
+    report: StageReport,
+    now: datetime,
+    said: Mapping[str, str] = MappingProxyType({}),
+) -> step_table.Steps:
+    """Return the steps with what the newest attempt reported; times are those of the pass that saw it.
+
+    ``said`` are messages of steps that ended well.
+    """
     changed = []
     for step in step_table.of_stage(steps, stage):
         if step.name in report.results:
-            changed.append(_succeeded(step, report.results[step.name], now))
+            changed.append(_succeeded(step, report.results[step.name], now, said.get(step.name, "")))
         elif step.name in report.errors:
             changed.append(_failed(step, report.errors[step.name], now))
     table = step_table.replaced(steps, changed)
@@ -129,7 +139,7 @@ def taken_in(steps: step_table.Steps, stage: str, report: StageReport, now: date
     return step_table.replaced(table, [running])
 
 
-def _succeeded(step: StepStatus, result: StepResult, now: datetime) -> StepStatus:
+def _succeeded(step: StepStatus, result: StepResult, now: datetime, said: str) -> StepStatus:
     if step.state in step_table.DONE and step.digest == result.digest:
         return step
     return step.model_copy(
@@ -139,7 +149,7 @@ def _succeeded(step: StepStatus, result: StepResult, now: datetime) -> StepStatu
             "digest": result.digest,
             "completion_time": timestamp(now),
             "start_time": step.start_time or timestamp(now),
-            "message": "",
+            "message": said[: step_table.MAX_MESSAGE],
         }
     )
 

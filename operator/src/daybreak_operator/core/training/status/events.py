@@ -28,6 +28,10 @@ def _steps(old: Status, new: Status) -> Iterator[ObjectEvent]:
         name, state = step["name"], step["state"]
         if before.get(name, "Pending") == state:
             continue
+        if state in ("Succeeded", "Skipped") and step.get("message", "").startswith("warning: "):
+            yield ObjectEvent(
+                "Warning", "DataRepeats", f"Step {name}: {step['message'].removeprefix('warning: ')}"
+            )
         if state == "Running":
             yield ObjectEvent(
                 "Normal", "StepStarted", f"Step {name} started (attempt {step.get('attempt', 1)})."

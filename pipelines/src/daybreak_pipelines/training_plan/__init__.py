@@ -1,0 +1,1 @@
+"""``daybreak plan``: counts the data, asks the contracts' arithmetic, says it in words."""

@@ -1,0 +1,83 @@
+"""How much there is to train on, before anything runs: from shards that are there, else by counting files.
+
+Reads listings, never a file's text. What only a download would tell (git, Parquet) is left to the person.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from daybreak_contracts import arguments, artifacts, names, storage
+from daybreak_contracts.errors import DaybreakError
+from daybreak_contracts.planning import data_amount
+from daybreak_contracts.planning.data_amount import DataAmount
+from daybreak_contracts.planning.plan import vocabulary_of
+from daybreak_contracts.resources import TrainingRun
+from daybreak_contracts.resources.data import Source
+from daybreak_contracts.steps import ShardResult
+from daybreak_pipelines.local import record
+
+UNPACKED = 4.0
+"""What an archive holds, in its own bytes."""
+
+
+def amount_of(run: TrainingRun, settings: arguments.RunSettings) -> DataAmount | None:
+    """Return what there is to train on; None when only a download would tell."""
+    return of_shards(run, settings) or of_sources(run, settings.work_dir)
+
+
+def asked(tokens: int, context_length: int) -> DataAmount:
+    """Return what a person said."""
+    return DataAmount(tokens, max(1, tokens // context_length), "as asked")
+
+
+def of_shards(run: TrainingRun, settings: arguments.RunSettings) -> DataAmount | None:
+    """Return what the shards of the newest run in this output hold; None when there are none of this context."""
+    for result in _shard_results(settings):
+        if result.num_train_samples < 1:
+            continue
+        context = result.num_train_tokens // result.num_train_samples
+        if context == run.spec.training.context_length:
+            return DataAmount(result.num_train_tokens, result.num_train_samples, f"the shards {result.uri}")
+    return None
+
+
+def _shard_results(settings: arguments.RunSettings) -> list[ShardResult]:
+    found = []
+    left = Path(settings.work_dir) / "results" / f"{names.STEP_SHARDS}.json"
+    try:
+        if left.exists():
+            found.append(ShardResult.model_validate(storage.read_json(str(left))["result"]))
+        kept = record.read(settings.output).results.get(names.STEP_SHARDS)
+        if kept is not None:
+            found.append(ShardResult.model_validate(kept))
+    except (DaybreakError, ValueError, KeyError):
+        pass  # no finished run here, or an unfinished one of another release
+    return [result for result in found if storage.exists(storage.join(result.uri, artifacts.MANIFEST))]
+
+
+def of_sources(run: TrainingRun, work_dir: str) -> DataAmount | None:
+    """Return what the files of all sources will become; None when one of them cannot be counted from here."""
+    sizes = [_wanted_bytes(source, run, work_dir) for source in run.spec.data.sources]
+    known = [size for size in sizes if size is not None]
+    if len(known) < len(sizes):
+        return None
+    origin = f"estimated from {sum(known) / 1e6:,.0f} MB of files in the wanted languages"
+    context = run.spec.training.context_length
+    return data_amount.estimated(sum(known), vocabulary_of(run.spec.tokenizer), context, origin)
+
+
+def _wanted_bytes(source: Source, run: TrainingRun, work_dir: str) -> float | None:
+    """Return the bytes of a source in the wanted languages, by the names of its files."""
+    from daybreak_data.rules.languages import detect_language
+    from daybreak_data.sources import list_source
+
+    if source.git is not None or source.parquet is not None:
+        return None
+    refs = list_source(source, work_dir).expand().refs
+    if source.archives is not None:
+        return min(UNPACKED * sum(ref.size for ref in refs), source.max_bytes or float("inf"))
+    total = sum(ref.size for ref in refs)
+    wanted = sum(ref.size for ref in refs if detect_language(ref.path, "") in run.spec.data.languages)
+    share = wanted / total if total else 0.0
+    return min(total, source.max_bytes or total) * share
