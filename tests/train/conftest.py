@@ -250,11 +250,11 @@ class Zygote:
         return started.outcome()["result"]
 
     def start_group(
-        self, args: TrainArgs, folder: Path, world_size: int, step_s: float = 0.0
+        self, args: TrainArgs, folder: Path, world_size: int, step_s: float = 0.0, **environ: str
     ) -> list[Started]:
         port = launch.free_port()
         common = {"WORLD_SIZE": str(world_size), "LOCAL_WORLD_SIZE": str(world_size)}
-        common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)} | environ
         return [
             self.start(args, folder, step_s, RANK=str(rank), LOCAL_RANK=str(rank), **common)
             for rank in range(world_size)

@@ -29,6 +29,39 @@ def slow_down(step_s: float) -> None:
     Ledger.append = slowly  # type: ignore[method-assign]
 
 
+FAULT = "DAYBREAK_TEST_FAULT"
+"""In a training's environment: JSON of a fault, ``{"kind": "nan"|"random"|"repeated", "steps": [n], "rank": r}``."""
+
+
+def plant(fault: dict[str, object]) -> None:
+    """Spoil the batches of some steps (from 1), or their loss, of one rank or of all: as a bad disk or chip would."""
+    import torch
+
+    from daybreak_train.loop.callbacks import StepCallback
+    from daybreak_train.loop.composer_adapter import ComposerLlama
+
+    began, forward = StepCallback.batch_start, ComposerLlama.forward
+    rank = fault.get("rank")
+    struck = set(fault["steps"]) if rank in {None, int(os.environ.get("RANK", "0"))} else set()  # type: ignore[call-overload]
+    now = [0]
+
+    def batch_start(self: StepCallback, state: object, logger: object) -> None:
+        now[0] = self.outcome.step + 1
+        began(self, state, logger)
+
+    def spoilt(self: ComposerLlama, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        if now[0] not in struck:
+            return forward(self, batch)
+        if fault["kind"] == "nan":
+            return forward(self, batch) * float("nan")
+        made = torch.Generator().manual_seed(now[0])
+        ids = torch.randint(0, 500, batch["tokens"].shape, generator=made)
+        ids = ids if fault["kind"] == "random" else torch.full_like(ids, 300)
+        return forward(self, {**batch, "tokens": ids, "labels": ids.roll(-1, 1)})
+
+    StepCallback.batch_start, ComposerLlama.forward = batch_start, spoilt  # type: ignore[method-assign]
+
+
 def child(request: dict[str, object]) -> None:
     log = os.open(str(request["stderr"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
@@ -40,6 +73,8 @@ def child(request: dict[str, object]) -> None:
 
         if request["step_s"]:
             slow_down(float(request["step_s"]))  # type: ignore[arg-type]
+        if FAULT in os.environ:
+            plant(json.loads(os.environ[FAULT]))
         code = main(request["argv"])  # type: ignore[arg-type]
     except BaseException as error:  # noqa: BLE001 - a forked child must never return into the server
         traceback.print_exc()

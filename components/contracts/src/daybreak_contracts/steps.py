@@ -161,6 +161,12 @@ class TrainResult(StepResult):
     peak_memory_bytes: int
     stopped_by: str
     """``Tokens`` (budget spent) or ``Time`` (max_seconds)."""
+    steps_left_out: int = 0
+    """Steps whose update the guard did not make."""
+    spikes: int = 0
+    """Steps with a loss or gradient norm far above what went before."""
+    rewinds: int = 0
+    """How often the training went back to a checkpoint."""
 
 
 class ExportArgs(StepArgs):

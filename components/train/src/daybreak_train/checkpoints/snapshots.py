@@ -27,11 +27,13 @@ from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_train.checkpoints import tensor_files
 
 FORMAT = 1
+MODEL, OPTIMIZER = "model", "optimizer"
 MANIFEST = "manifest.json"
 STATE = "state.json"
 LEDGER = "ledger.jsonl"
 _NAME = re.compile(r"step-(\d{12})")
 Report = Callable[[str], None]
+Accepts = Callable[["Snapshot"], bool]
 FileName = Annotated[str, StringConstraints(pattern=r"^[a-z]+\.(safetensors|json|jsonl)$")]
 """A plain name: a manifest may come from anywhere and must not lead out of its folder."""
 
@@ -99,6 +101,7 @@ def write(folder: str, snapshot: Snapshot, run: str, work_dir: str) -> str:
 
 
 def _stage(folder: Path, snapshot: Snapshot, run: str) -> None:
+    _expect_finite(snapshot)
     for group, tensors in snapshot.tensors.items():
         tensor_files.save(tensors, folder / f"{group}.safetensors")
     (folder / STATE).write_text(json.dumps(snapshot.state, sort_keys=True))
@@ -111,6 +114,17 @@ def _stage(folder: Path, snapshot: Snapshot, run: str) -> None:
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2))
     _sync(folder / MANIFEST)
     _sync(folder)
+
+
+def _expect_finite(snapshot: Snapshot) -> None:
+    """Refuse to keep what no training can go on from: it would push good checkpoints out."""
+    for group in (MODEL, OPTIMIZER):
+        for name, tensor in snapshot.tensors.get(group, {}).items():
+            if not bool(tensor.isfinite().all()):
+                raise UserError(
+                    f"step {snapshot.step}: {group} tensor {name} is not finite, no checkpoint was written; run again "
+                    "to go on from the last one, and lower training.schedule.peakRate if it comes again"
+                )
 
 
 def _sync(path: Path) -> None:
@@ -152,21 +166,27 @@ def steps_in(folder: str) -> list[int]:
     return sorted(found, reverse=True)
 
 
-def newest(folder: str, run: str, report: Report) -> Snapshot | None:
+def newest(folder: str, run: str, report: Report, accepts: Accepts = lambda _: True) -> Snapshot | None:
     """Load the newest checkpoint of this run that verifies; every one that does not is reported and passed over.
 
-    None means that there is none at all. Checkpoints of which none verifies are an ArtifactError: a run must not
-    start over in silence.
+    One that ``accepts`` refuses is whole but of no use any more, and removed. None means that there is no other.
+    Checkpoints of which none verifies are an ArtifactError: a run must not start over in silence.
     """
-    steps = steps_in(folder)
-    for step in steps:
+    invalid = 0
+    for step in steps_in(folder):
         try:
-            return read(uri_of(folder, step), run)
+            found = read(uri_of(folder, step), run)
         except UserError as error:
             report(f"checkpoint passed over: {error}")
-    if steps:
+            invalid += 1
+            continue
+        if accepts(found):
+            return found
+        report(f"checkpoint of step {step} removed: it holds updates that were left out since")
+        remove(folder, step)
+    if invalid:
         raise ArtifactError(
-            f"{folder}: none of the {len(steps)} checkpoints is valid; remove the folder to train from the start"
+            f"{folder}: none of the {invalid} checkpoints is valid; remove the folder to train from the start"
         )
     return None
 
@@ -204,13 +224,21 @@ def _verified(location: str, entry: CheckpointFile) -> bytes:
     return data
 
 
-def prune(folder: str, keep: int) -> None:
-    """Remove all but the newest ``keep`` checkpoints, the manifest first so that none is ever half there."""
-    for step in steps_in(folder)[keep:]:
-        uri = uri_of(folder, step)
-        if storage.is_remote(uri):
-            storage.remove_file(storage.join(uri, MANIFEST))
-            storage.remove_tree(uri)
-        else:
-            with storage.translated(uri):
-                _remove(storage.local_path(uri))
+def prune(folder: str, keep: int, good_until: int | None = None) -> None:
+    """Remove all but the newest ``keep`` checkpoints, and the newest of those up to step ``good_until``."""
+    steps = steps_in(folder)
+    spared = next((step for step in steps if good_until is not None and step <= good_until), None)
+    for step in steps[keep:]:
+        if step != spared:
+            remove(folder, step)
+
+
+def remove(folder: str, step: int) -> None:
+    """Remove a checkpoint, the manifest first so that it is never half there."""
+    uri = uri_of(folder, step)
+    if storage.is_remote(uri):
+        storage.remove_file(storage.join(uri, MANIFEST))
+        storage.remove_tree(uri)
+    else:
+        with storage.translated(uri):
+            _remove(storage.local_path(uri))

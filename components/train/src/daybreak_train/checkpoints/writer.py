@@ -55,11 +55,14 @@ class CheckpointWriter:
         if kind is None:
             self.wait()
 
-    def save(self, snapshot: snapshots.Snapshot) -> float:
-        """Start writing and return the seconds that the caller was held up (an earlier write may be unfinished)."""
+    def save(self, snapshot: snapshots.Snapshot, good_until: int | None = None) -> float:
+        """Start writing and return the seconds that the caller was held up (an earlier write may be unfinished).
+
+        While steps are out of line, the last checkpoint from before, up to step ``good_until``, stays whatever comes.
+        """
         started = time.perf_counter()
         self.wait()
-        self._pending = self._thread.submit(self._write, snapshot)
+        self._pending = self._thread.submit(self._write, snapshot, good_until)
         return time.perf_counter() - started
 
     def wait(self) -> None:
@@ -68,7 +71,7 @@ class CheckpointWriter:
         if pending is not None:
             pending.result()
 
-    def _write(self, snapshot: snapshots.Snapshot) -> None:
+    def _write(self, snapshot: snapshots.Snapshot, good_until: int | None) -> None:
         store = self._store
         try:
             snapshots.write(store.folder, snapshot, store.run, store.work_dir)
@@ -77,7 +80,7 @@ class CheckpointWriter:
                 raise TransientError(space.when_full(store.folder, snapshot.size, store.keep)) from error
             raise
         self.committed_step = snapshot.step
-        snapshots.prune(store.folder, store.keep)
+        snapshots.prune(store.folder, store.keep, good_until)
 
 
 def copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -7,11 +7,12 @@ were reduced over all ranks.
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
@@ -22,10 +23,13 @@ from torch import distributed as dist
 from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from daybreak_contracts.planning import recipe
 from daybreak_contracts.progress import Progress
+from daybreak_contracts.resources.training import Guard
 from daybreak_train.checkpoints.writer import CheckpointWriter
+from daybreak_train.guard import policy
 from daybreak_train.lean_imports import import_composer
 from daybreak_train.loop.data_loading import batch_digest
 from daybreak_train.loop.ledger import Ledger, LedgerEntry
+from daybreak_train.loop.shared_step import SharedStep, StepSums, reduced
 from daybreak_train.loop.tracking import Tracker
 from daybreak_train.loop.train_state import (
     TrainState,
@@ -38,6 +42,7 @@ from daybreak_train.pod.environment import ProcessPlacement
 from daybreak_train.pod.metrics_file import MetricsFile
 
 composer = import_composer()
+log = logging.getLogger(__name__)
 
 CLIP_NORM = 1.0
 TOTAL_LOSS = "loss/train/total"
@@ -61,6 +66,7 @@ class TrainPlan:
     num_gpus: int
     flops_a_token: int
     peak_flops: float | None
+    guard: Guard
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,10 @@ class Recorders:
     progress: Progress
     metrics_file: MetricsFile | None = None
     """Where the pod's own process looks; only in a pod."""
+    save_guard: Callable[[policy.Past], None] = lambda _: None
+    """Commits what the guard decided."""
+    documents_of: Callable[[Sequence[int]], tuple[str, ...]] = lambda _: ()
+    """Source, repository and path of the documents in samples."""
 
 
 class StopSignals:
@@ -106,6 +116,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         recorders: Recorders,
         placement: ProcessPlacement,
         held_out: Callable[[], float],
+        sums: StepSums,
     ) -> None:
         self.plan, self.recorders = plan, recorders
         self.outcome, self.trained = train_state.outcome, train_state.trained
@@ -113,7 +124,9 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         self._held_out = held_out
         self._random_state = train_state.random_state
         self._signals = StopSignals()
-        self._grad_norm = torch.zeros(())
+        self._sums = sums
+        self._shared = SharedStep(0.0, 0, False)
+        self._decision = policy.Decision(self.outcome.guard, apply=True)
         self._rate = 0.0
         self._last = self._last_checkpoint = self._last_tracked = 0.0
         self._recent: list[tuple[float, int]] = []
@@ -133,13 +146,27 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
             group["lr"] = self._rate
 
     def after_train_batch(self, state: Any, logger: Any) -> None:
-        """Clip the gradients, between the backward pass and the update."""
-        self._grad_norm = nn.utils.clip_grad_norm_(self.trained.model.parameters(), CLIP_NORM)
+        """Clip the gradients and decide, between the backward pass and the update, whether there is one."""
+        norm = nn.utils.clip_grad_norm_(self.trained.model.parameters(), CLIP_NORM)
+        self._shared = self._advance(float(norm))
+        outcome = self.outcome
+        decision = policy.decide(
+            self.plan.guard, outcome.past, outcome.guard, outcome.step, self._shared.reading
+        )
+        self._decision, outcome.guard = decision, decision.state
+        if not decision.apply:
+            # AdamW passes over a weight without a gradient: no decay, no moment, no count. Zeros would do all three.
+            self.trained.optimizer.zero_grad(set_to_none=True)
 
     def batch_end(self, state: Any, logger: Any) -> None:
-        """Count the step, write it down, and decide together what comes next."""
+        """Write the step down, and decide together what comes next."""
         sample_ids, digests = self._gathered(state.batch)
-        stop = self._advance()
+        stop = self._shared
+        self._remember(sample_ids)
+        if self._decision.action == "Rewind":
+            self.outcome.rewound = True
+            state.stop_training()
+            return
         done = self.plan.budget.progress(self.outcome.step, self.outcome.elapsed_s)
         finished = done >= 1.0
         held_out = None
@@ -149,7 +176,10 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
             held_out = self._held_out()
             state.model.train()
             self._last = time.perf_counter()  # a look at held-out data is not training time
-        self._record(state, batch_digest(sample_ids, digests), held_out)
+        self._record(batch_digest(sample_ids, digests), held_out)
+        if self.outcome.failure:
+            state.stop_training()
+            return
         if finished:
             self.outcome.stopped_by = self.plan.budget.stopped_by(self.outcome.step)
         if stop.signal and not finished:
@@ -163,13 +193,32 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         """Give the signals back."""
         self._signals.restore()
 
-    def _advance(self) -> _Shared:
+    def _remember(self, sample_ids: Any) -> None:
+        """Commit what the guard found, before anything can come of it."""
+        found = self._decision.event
+        if found is None:
+            return
+        samples = tuple(sorted(int(sample) for sample in sample_ids))
+        documents = self.recorders.documents_of(samples) if self._placement.is_leader else ()
+        event = replace(found, samples=samples, documents=documents)
+        self._decision = replace(self._decision, event=event)
+        if event.action == "Stop":
+            self.outcome.failure = event.sentence
+        else:
+            self.outcome.past = policy.Past((*self.outcome.past.events, event))
+            self.recorders.save_guard(self.outcome.past)
+        if self._placement.is_leader:
+            log.warning("%s", event.sentence)
+
+    def _advance(self, grad_norm: float) -> SharedStep:
         now = time.perf_counter()
         spent, self._last = now - self._last, now
         due = now - self._last_checkpoint >= self._checkpoint_interval()
-        shared = reduced(
-            _Shared(spent, self._signals.received, due and self._placement.is_leader), self._placement
+        loss_sum, tokens = self._sums.take()
+        mine = SharedStep(
+            spent, self._signals.received, due and self._placement.is_leader, loss_sum, tokens, grad_norm
         )
+        shared = reduced(mine, self._placement)
         self.outcome.step += 1
         self.outcome.steps_here += 1
         self.outcome.elapsed_s += shared.seconds
@@ -192,24 +241,27 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         both = both[:, both[0] >= 0]  # what only fills up a share is none of the batch's samples
         return both[0], both[1]
 
-    def _record(self, state: Any, digest: str, held_out: float | None) -> None:
+    def _record(self, digest: str, held_out: float | None) -> None:
         ledger = self.recorders.ledger
         if ledger is None:
             return
-        plan, step = self.plan, self.outcome.step
+        plan, step, reading = self.plan, self.outcome.step, self._shared.reading
         speed = self._speed()
+        event = self._decision.event or self.outcome.past.at(step)
         entry = LedgerEntry(
             step=step,
             epoch=(step - 1) // plan.batches_per_epoch,
             first_sample=(step - 1) * plan.samples_per_step,
             tokens=step * plan.samples_per_step * plan.context_length,
-            loss=float(state.total_loss_dict[TOTAL_LOSS]),
-            grad_norm=float(self._grad_norm),
+            loss=reading.loss,
+            grad_norm=reading.grad_norm,
             lr=self._rate,
             tokens_per_second=round(speed, 1),
             batch_digest=digest,
             held_out_loss=held_out,
             mfu=self._mfu(speed),
+            guard=event.to_json() if event is not None else None,
+            left_out=None if self._decision.apply else True,
         )
         ledger.append(entry)
         self._tell(entry)
@@ -274,29 +326,11 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         states = gathered_random_states(self._placement)
         writer, ledger = self.recorders.writer, self.recorders.ledger
         if writer is not None and ledger is not None:
-            writer.save(snapshot_of(self.trained, self.outcome, states, ledger.contents()))
+            began = self.outcome.past.trouble_began(self.outcome.step, self.plan.guard.window)
+            good_until = began - 1 if began is not None else None
+            writer.save(snapshot_of(self.trained, self.outcome, states, ledger.contents()), good_until)
         self._last_checkpoint = time.perf_counter()
         self.outcome.stalls_s.append(self._last_checkpoint - started)
-
-
-@dataclass(frozen=True)
-class _Shared:
-    """What one rank knows that all must act on."""
-
-    seconds: float
-    signal: int
-    checkpoint: bool
-
-
-def reduced(mine: _Shared, placement: ProcessPlacement) -> _Shared:
-    """Return the maximum over all ranks of each value: one small collective a step."""
-    if placement.world_size == 1:
-        return mine
-    device = collective_device(placement)
-    values = torch.tensor([mine.seconds, mine.signal, mine.checkpoint], dtype=torch.float64, device=device)
-    dist.all_reduce(values, op=dist.ReduceOp.MAX)
-    seconds, number, checkpoint = values.tolist()
-    return _Shared(seconds, int(number), bool(checkpoint))
 
 
 def peak_memory_bytes() -> int:

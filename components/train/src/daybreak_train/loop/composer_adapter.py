@@ -23,7 +23,8 @@ from daybreak_train.loop.callbacks import Recorders, StepCallback, TrainPlan
 from daybreak_train.loop.data_loading import Collator, TrainStream, held_out_batches
 from daybreak_train.loop.run import Run
 from daybreak_train.loop.sample_order import StreamPosition
-from daybreak_train.loop.train_state import Trained, TrainState, collective_device
+from daybreak_train.loop.shared_step import StepSums
+from daybreak_train.loop.train_state import TrainState, collective_device
 from daybreak_train.model import Llama
 from daybreak_train.objectives.next_token import NextTokenObjective
 from daybreak_train.objectives.protocol import IGNORED
@@ -44,9 +45,10 @@ WITHOUT_END = 1 << 40
 class ComposerLlama(composer.ComposerModel):  # type: ignore[name-defined]
     """The model in Composer's clothes: a batch in, the mean loss out."""
 
-    def __init__(self, llama: Llama, bf16_on_cpu: bool) -> None:
+    def __init__(self, llama: Llama, bf16_on_cpu: bool, sums: StepSums) -> None:
         super().__init__()
         self.llama = llama
+        self._sums = sums
         self._bf16_on_cpu = bf16_on_cpu
 
     def forward(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -58,7 +60,9 @@ class ComposerLlama(composer.ComposerModel):  # type: ignore[name-defined]
 
     def loss(self, outputs: Tensor, batch: Mapping[str, Tensor]) -> Tensor:
         """Return the mean loss in nats per trained token; Composer weighs micro-batches by their tokens."""
-        return outputs / (batch["labels"] != IGNORED).sum().clamp_min(1)
+        tokens = (batch["labels"] != IGNORED).sum()
+        self._sums.add(outputs, tokens)
+        return outputs / tokens.clamp_min(1)
 
 
 def fit(run: Run, plan: TrainPlan, train_state: TrainState, recorders: Recorders) -> None:
@@ -77,10 +81,12 @@ def fit(run: Run, plan: TrainPlan, train_state: TrainState, recorders: Recorders
     )
     trained, done = train_state.trained, train_state.outcome.step
     look = functools.partial(held_out_loss, run, trained.model, HELD_OUT_SAMPLES_BETWEEN)
-    callback = StepCallback(plan, train_state, recorders, run.placement, look)
+    sums = StepSums()
+    callback = StepCallback(plan, train_state, recorders, run.placement, look, sums)
     _compile(trained.model, run.device)
     micro = recipe.micro_batch(device_batch, run.config.dims, plan.context_length, _activation_bytes(run))
-    trainer = _composer_trainer(run, trained, callback, micro, _data(stream, done))
+    model = ComposerLlama(trained.model, _bf16_on_cpu(run), sums)
+    trainer = _composer_trainer(run, model, callback, micro, _data(stream, done))
     trainer.state.timestamp = trainer.state.timestamp.copy(batch=done)
     try:
         with lost_process_named():
@@ -90,12 +96,22 @@ def fit(run: Run, plan: TrainPlan, train_state: TrainState, recorders: Recorders
         trainer.close()
 
 
-def _composer_trainer(run: Run, trained: Trained, callback: StepCallback, micro: int, data: Any) -> Any:
-    gpu = run.device.type == "cuda"
+def _bf16_on_cpu(run: Run) -> bool:
     parameters = num_parameters(run.config.dims, run.config.vocabulary_size)
+    return run.device.type != "cuda" and recipe.bf16_pays(_cpu_flags(), parameters)
+
+
+def _composer_trainer(
+    run: Run,
+    model: ComposerLlama,
+    callback: StepCallback,
+    micro: int,
+    data: Any,
+) -> Any:
+    gpu = run.device.type == "cuda"
     return composer.Trainer(
-        model=ComposerLlama(trained.model, not gpu and recipe.bf16_pays(_cpu_flags(), parameters)),
-        optimizers=trained.optimizer,
+        model=model,
+        optimizers=callback.trained.optimizer,
         train_dataloader=data,
         callbacks=[callback],
         device="gpu" if gpu else "cpu",

@@ -6,6 +6,8 @@ Owns the file's format and how a resume cuts it. The ledger at a checkpoint is p
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,9 @@ class LedgerEntry:
     tokens: int
     """Positions seen after this step, padding included."""
     loss: float
+    """Before the update; ``null`` in the file where it is not finite."""
     grad_norm: float
+    """Before clipping; ``null`` likewise."""
     lr: float
     tokens_per_second: float
     batch_digest: str
@@ -33,6 +37,10 @@ class LedgerEntry:
     held_out_loss: float | None = None
     mfu: float | None = None
     """On a GPU whose peak is known."""
+    guard: Mapping[str, Any] | None = None
+    """What the guard found in this step and did."""
+    left_out: bool | None = None
+    """Whether the update of this step was not made."""
 
 
 class Ledger:
@@ -45,19 +53,24 @@ class Ledger:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(past)
             self._file = path.open("a", buffering=1)
-        self._losses: list[float] = [entry["loss"] for entry in read(past)]
+        self._losses = [
+            float(entry["loss"])
+            for entry in read(past)
+            if entry["loss"] is not None and not entry.get("left_out")
+        ]
 
     def append(self, entry: LedgerEntry) -> None:
         """Add one step."""
-        present = {name: value for name, value in asdict(entry).items() if value is not None}
+        present = {name: _writable(value) for name, value in asdict(entry).items() if value is not None}
         with storage.translated(str(self._path)):
-            self._file.write(json.dumps(present) + "\n")
-        self._losses.append(entry.loss)
+            self._file.write(json.dumps(present, allow_nan=False) + "\n")
+        if math.isfinite(entry.loss) and not entry.left_out:
+            self._losses.append(entry.loss)
 
-    def mean_loss(self, last: int) -> float:
-        """Return the mean loss of the last steps."""
+    def mean_loss(self, last: int) -> float | None:
+        """Return the mean loss of the last steps whose updates were made; None if there were none."""
         tail = self._losses[-last:]
-        return sum(tail) / len(tail)
+        return sum(tail) / len(tail) if tail else None
 
     def contents(self) -> bytes:
         """Return all lines so far."""
@@ -68,6 +81,10 @@ class Ledger:
         """Close the file."""
         with storage.translated(str(self._path)):
             self._file.close()
+
+
+def _writable(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read(data: bytes) -> list[dict[str, Any]]:

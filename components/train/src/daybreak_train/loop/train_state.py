@@ -18,8 +18,13 @@ from torch import distributed as dist
 
 from daybreak_train.checkpoints.snapshots import Snapshot
 from daybreak_train.checkpoints.writer import copied
+from daybreak_train.guard.policy import GuardState, Past
+from daybreak_train.guard.record import past_of
 from daybreak_train.model import Llama
 from daybreak_train.pod.environment import ProcessPlacement
+
+LEFT_OUT = "leftOut"
+"""Steps before a checkpoint whose updates are not in its weights."""
 
 
 @dataclass
@@ -32,6 +37,13 @@ class TrainingOutcome:
     """Training time, over all restarts."""
     held_out_looks: int = 0
     stopped_by: str = ""
+    guard: GuardState = field(default_factory=GuardState)
+    past: Past = field(default_factory=Past)
+    """What the guard decided, also in a part of the run that was undone; not the checkpoint's but the record's."""
+    rewound: bool = False
+    """Whether the run has to go on from a checkpoint."""
+    failure: str = ""
+    """Why the guard stopped the run."""
     signal: int = 0
     """A signal that asked to stop; 0 is none."""
     seconds_here: float = 0.0
@@ -74,6 +86,8 @@ def snapshot_of(
             "elapsedSeconds": outcome.elapsed_s,
             "heldOutLooks": outcome.held_out_looks,
             "stoppedBy": outcome.stopped_by,
+            "guard": outcome.guard.to_json(),
+            LEFT_OUT: sorted(step for step in outcome.past.left_out if step <= outcome.step),
         },
         ledger=ledger,
     )
@@ -94,6 +108,7 @@ def restore(snapshot: Snapshot, trained: Trained) -> TrainingOutcome:
         elapsed_s=float(snapshot.state["elapsedSeconds"]),
         held_out_looks=int(snapshot.state["heldOutLooks"]),
         stopped_by=str(snapshot.state["stoppedBy"]),
+        guard=GuardState.from_json(snapshot.state["guard"]),
     )
 
 
@@ -156,6 +171,15 @@ def collective_device(placement: ProcessPlacement) -> torch.device:
     if placement.world_size > 1 and dist.get_backend() == "nccl":
         return torch.device("cuda", placement.local_rank)
     return torch.device("cpu")
+
+
+def shared_past(mine: Past, placement: ProcessPlacement) -> Past:
+    """Return rank 0's record of the guard on every rank."""
+    if placement.world_size == 1:
+        return mine
+    shared: list[Any] = [[event.to_json() for event in mine.events]]
+    dist.broadcast_object_list(shared, src=0)
+    return past_of(shared[0])
 
 
 def shared_by_leader(mine: Snapshot | None, placement: ProcessPlacement) -> Snapshot | None:

@@ -7,6 +7,7 @@ autoresume, loggers and schedulers are not used (they lose steps and unpickle: d
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import math
 import os
@@ -27,6 +28,8 @@ from daybreak_contracts.steps import TrainArgs, TrainResult
 from daybreak_model.llama.sizes import dimensions_of, flops_per_token, num_parameters
 from daybreak_train.checkpoints import snapshots, space, tensor_files
 from daybreak_train.checkpoints.writer import CheckpointStore, CheckpointWriter
+from daybreak_train.guard import record
+from daybreak_train.guard.policy import Past
 from daybreak_train.lean_imports import import_composer
 from daybreak_train.loop import shared_memory
 from daybreak_train.loop.callbacks import Recorders, TrainPlan, peak_memory_bytes
@@ -38,12 +41,14 @@ from daybreak_train.loop.ledger import Ledger
 from daybreak_train.loop.run import Run, read_inputs
 from daybreak_train.loop.tracking import RunIdentity, Tracker
 from daybreak_train.loop.train_state import (
+    LEFT_OUT,
     Trained,
     TrainingOutcome,
     TrainState,
     random_state_of,
     restore,
     shared_by_leader,
+    shared_past,
 )
 from daybreak_train.model import Llama, ModelConfig, initialise
 from daybreak_train.pod import environment
@@ -114,30 +119,60 @@ def _train(run: Run, progress: Progress) -> TrainResult:
     plan = plan_of(run)
     if run.placement.is_leader:
         space.check(_needs(run))
+    with contextlib.ExitStack() as stack:
+        writer = stack.enter_context(_writer(run)) if run.placement.is_leader else None
+        tracker = stack.enter_context(_tracking(run)) if run.placement.is_leader else None
+        while True:
+            result = _train_from_checkpoint(run, plan, writer, tracker, progress)
+            if result is not None:
+                return result
+
+
+def _train_from_checkpoint(
+    run: Run, plan: TrainPlan, writer: CheckpointWriter | None, tracker: Tracker | None, progress: Progress
+) -> TrainResult | None:
+    """Train from the newest good checkpoint on; None when the guard went back and it has to be done again.
+
+    Model and optimizer are made anew each time: a rewind is a resume, so that a kill in between changes nothing.
+    """
     llama = Llama(run.config)
     initialise(llama, run.args.seed)
     llama.to(run.device)
     trained = Trained(llama, _optimizer(llama))
-    with contextlib.ExitStack() as stack:
-        writer = stack.enter_context(_writer(run)) if run.placement.is_leader else None
-        snapshot = None
-        if run.placement.is_leader:
-            snapshot = snapshots.newest(run.checkpoints, run.digest, log.warning)
-        snapshot = shared_by_leader(snapshot, run.placement)
-        outcome = restore(snapshot, trained) if snapshot is not None else TrainingOutcome()
-        if snapshot is not None and run.placement.is_leader:
+    past, snapshot = _where_to_begin(run)
+    outcome = restore(snapshot, trained) if snapshot is not None else TrainingOutcome()
+    outcome.past = past
+    recorders = _recorders(run, writer, snapshot, tracker, progress)
+    try:
+        if not outcome.stopped_by:
+            random_state = random_state_of(snapshot, run.placement.rank) if snapshot is not None else None
+            fit(run, plan, TrainState(trained, outcome, random_state), recorders)
+        if writer is not None:
+            writer.wait()
+        if outcome.rewound:
+            return None
+        _stop_if_found(run, outcome)
+        _leave_if_asked(run, outcome)
+        return _finish(run, outcome, llama, recorders)
+    finally:
+        if recorders.ledger is not None:
+            recorders.ledger.close()
+
+
+def _where_to_begin(run: Run) -> tuple[Past, snapshots.Snapshot | None]:
+    """Return what the guard decided so far and the newest checkpoint that agrees with it, the same on every rank."""
+    past, snapshot = Past(), None
+    if run.placement.is_leader:
+        past = record.load(run.checkpoints, run.digest)
+
+        def agrees(found: snapshots.Snapshot) -> bool:
+            return record.fits(past, found.step, found.state[LEFT_OUT])
+
+        snapshot = snapshots.newest(run.checkpoints, run.digest, log.warning, agrees)
+        if snapshot is not None:
             log.warning("resuming after step %d", snapshot.step)
-        recorders = _recorders(run, writer, snapshot, progress)
-        try:
-            if not outcome.stopped_by:
-                random_state = random_state_of(snapshot, run.placement.rank) if snapshot is not None else None
-                fit(run, plan, TrainState(trained, outcome, random_state), recorders)
-            if writer is not None:
-                writer.wait()
-            _leave_if_asked(run, outcome)
-            return _finish(run, outcome, llama, recorders)
-        finally:
-            _close(recorders, finished=bool(outcome.stopped_by))
+    past = shared_past(past, run.placement)
+    return past, shared_by_leader(snapshot, run.placement)
 
 
 def plan_of(run: Run) -> TrainPlan:
@@ -158,6 +193,7 @@ def plan_of(run: Run) -> TrainPlan:
         num_gpus=run.placement.world_size if gpu else 0,
         flops_a_token=flops_per_token(dims, run.config.vocabulary_size, context),
         peak_flops=gpus.peak_flops(torch.cuda.get_device_name(run.device)) if gpu else None,
+        guard=training.guard,
     )
 
 
@@ -184,26 +220,51 @@ def _writer(run: Run) -> CheckpointWriter:
     return CheckpointWriter(CheckpointStore(run.checkpoints, run.digest, run.args.work_dir, keep))
 
 
+@contextlib.contextmanager
+def _tracking(run: Run) -> Iterator[Tracker]:
+    identity = RunIdentity(run.args.run_name, run.digest, run.args.output, run.args.work_dir)
+    parameters = {"digest": run.digest, "seed": run.args.seed, **run.config.to_json()}
+    tracker = Tracker(run.args.tracking, identity, parameters)
+    finished = False
+    try:
+        yield tracker
+        finished = True
+    finally:
+        tracker.close(finished)
+
+
 def _recorders(
-    run: Run, writer: CheckpointWriter | None, snapshot: snapshots.Snapshot | None, progress: Progress
+    run: Run,
+    writer: CheckpointWriter | None,
+    snapshot: snapshots.Snapshot | None,
+    tracker: Tracker | None,
+    progress: Progress,
 ) -> Recorders:
     if writer is None:
         return Recorders(None, None, None, progress)
     remote = storage.is_remote(run.checkpoints)
     folder = Path(run.args.work_dir) / run.digest[:16] if remote else storage.local_path(run.checkpoints)
     ledger = Ledger(folder / snapshots.LEDGER, snapshot.ledger if snapshot is not None else b"")
-    identity = RunIdentity(run.args.run_name, run.digest, run.args.output, run.args.work_dir)
-    parameters = {"digest": run.digest, "seed": run.args.seed, **run.config.to_json()}
     writer.committed_step = snapshot.step if snapshot is not None else 0
     metrics_file = metrics_file_of(os.environ)
-    return Recorders(ledger, Tracker(run.args.tracking, identity, parameters), writer, progress, metrics_file)
+    save_guard = functools.partial(record.save, run.checkpoints, run.digest)
+    return Recorders(ledger, tracker, writer, progress, metrics_file, save_guard)
 
 
-def _close(recorders: Recorders, finished: bool) -> None:
-    if recorders.ledger is not None:
-        recorders.ledger.close()
-    if recorders.tracker is not None:
-        recorders.tracker.close(finished)
+def _stop_if_found(run: Run, outcome: TrainingOutcome) -> None:
+    """End the step with what the guard found, when that is more than it may pass over."""
+    if not outcome.failure:
+        return
+    steps = snapshots.steps_in(run.checkpoints)
+    good = (
+        f"the last good checkpoint is {snapshots.uri_of(run.checkpoints, steps[0])}"
+        if steps
+        else ("there is no checkpoint yet")
+    )
+    raise UserError(
+        f"{outcome.failure}; {good}. Look at those samples; run again to go on from there, and if it comes again "
+        "lower training.schedule.peakRate or take the documents out"
+    )
 
 
 def _leave_if_asked(run: Run, outcome: TrainingOutcome) -> None:
@@ -227,17 +288,27 @@ def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorde
     samples = recipe.global_batch(parameters, context, run.inputs.shards.num_train_samples)
     speed = outcome.steps_here * samples * context / outcome.seconds_here if outcome.steps_here else 0.0
     ledger = recorders.ledger
+    loss = ledger.mean_loss(LAST_STEPS) if ledger is not None else 0.0
+    if loss is None or not math.isfinite(held_out):
+        raise UserError(
+            f"nothing was trained that is worth keeping: held-out loss {held_out}, "
+            f"{len(outcome.past.left_out)} of {outcome.step} updates left out; see {run.checkpoints}/{record.FILE}"
+        )
+    past = outcome.past
     result = TrainResult(
         uri=run.uri,
         digest=run.digest,
         num_parameters=parameters,
         steps=outcome.step,
         tokens=outcome.step * samples * context,
-        loss=ledger.mean_loss(LAST_STEPS) if ledger is not None else math.nan,
+        loss=loss,
         held_out_loss=held_out,
         tokens_per_second=round(speed, 1),
         peak_memory_bytes=peak_memory_bytes(),
         stopped_by=outcome.stopped_by,
+        steps_left_out=len(past.left_out),
+        spikes=past.spikes,
+        rewinds=past.rewinds,
     )
     if ledger is None:
         return result
