@@ -19,13 +19,16 @@ JUDGE_FROM = 16
 """Deviations that must be known before a step is judged; with ``CENTER / 2`` steps before them, some 24 steps."""
 SIGMA_OF_MAD = 1.4826
 """From the MAD of normal noise to its standard deviation."""
+TAIL, TAIL_SIGMAS = 0.97, 2.17
+"""Of normal noise 97 % lie within 2.17 standard deviations. Noise with heavier tails is measured by its tail: its MAD
+alone would make a spike of what is usual there."""
 LEAST_SIGMA = (0.004, 0.02)
 """Of log loss and log gradient norm: a curve without noise must not make a spike of a trifle."""
 LEAST_HEIGHT = 1.1
 """Loss over its expectation: lower is never called a spike."""
-ALONE_HEIGHT, ALONE_TIMES = 1.15, 1.5
-"""What the loss must reach when the gradient says nothing: so high, and so many times the threshold."""
-GRADIENT_SUPPORTS = 0.5
+ALONE_HEIGHT = 1.15
+"""What the loss must reach when the gradient says nothing."""
+SUPPORTED = 0.5
 """Share of the threshold from which the gradient norm supports a spike of the loss."""
 GRADIENT_HEIGHT, GRADIENT_TIMES = 4.0, 2.0
 """Norm over its expectation, and times the threshold, from which the gradient alone is a spike."""
@@ -84,8 +87,10 @@ class Track:
         if off is None or len(self.deviations) < JUDGE_FROM:
             return None
         middle = median(self.deviations)
-        spread = SIGMA_OF_MAD * median(abs(known - middle) for known in self.deviations)
-        return math.exp(min(off - middle, 50.0)), (off - middle) / max(spread, least_sigma)
+        distances = sorted(abs(known - middle) for known in self.deviations)
+        spread = SIGMA_OF_MAD * median(distances)
+        tail = distances[int(TAIL * len(distances))] / TAIL_SIGMAS
+        return math.exp(min(off - middle, 50.0)), (off - middle) / max(spread, tail, least_sigma)
 
 
 @dataclass(frozen=True)
@@ -145,15 +150,11 @@ class Detector:
         return DetectorState(loss, grad, lowest)
 
     def _finding(self, judgement: Judgement, state: DetectorState) -> Finding | None:
-        high = judgement.loss_height >= LEAST_HEIGHT and judgement.loss_score > self.threshold
-        supported = judgement.grad_score > GRADIENT_SUPPORTS * self.threshold
-        alone = judgement.loss_height >= ALONE_HEIGHT and judgement.loss_score > ALONE_TIMES * self.threshold
-        if high and (supported or alone):
+        loss, grad, limit = judgement.loss_score, judgement.grad_score, self.threshold
+        supported = grad > SUPPORTED * limit
+        if loss > limit and judgement.loss_height >= (LEAST_HEIGHT if supported else ALONE_HEIGHT):
             return "LossSpike"
-        if (
-            judgement.grad_height >= GRADIENT_HEIGHT
-            and judgement.grad_score > GRADIENT_TIMES * self.threshold
-        ):
+        if grad > GRADIENT_TIMES * limit and judgement.grad_height >= GRADIENT_HEIGHT:
             return "GradientSpike"
         if state.lowest is not None and median(state.loss.recent) > state.lowest + math.log(RISING_HEIGHT):
             return "LossRising"
