@@ -60,6 +60,8 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=PORT_LOCAL)
     serve.set_defaults(call=_serve)
 
+    _add_replay(commands)
+
     job = commands.add_parser("job", help="run one pipeline in a pod, as the operator's Job does")
     job.add_argument("--pipeline", choices=[DATA_PIPELINE, MODEL_PIPELINE], required=True)
     job.add_argument("--parameters", type=Path, required=True, metavar="FILE.json")
@@ -72,6 +74,27 @@ def parser() -> argparse.ArgumentParser:
     complete.add_argument("--url", default=f"http://127.0.0.1:{PORT_LOCAL}")
     complete.set_defaults(call=_complete)
     return top
+
+
+def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    replay = commands.add_parser("replay", help="show which samples and documents made a training step")
+    replay.add_argument(
+        "run", metavar="RUN", help="a run's output folder, name or manifest, or its training's folder"
+    )
+    replay.add_argument("--step", type=_positive, required=True, metavar="N", help="the step, from 1")
+    replay.add_argument("--rank", type=int, metavar="R", help="only this process's share of the batch")
+    replay.add_argument("--json", action="store_true", help="everything, with the text, as one JSON object")
+    replay.add_argument(
+        "--recompute", action="store_true", help="train to the step again and compare with the ledger"
+    )
+    replay.add_argument(
+        "--page",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="write the worst samples as a page (default: replay-step-N.html beside the report)",
+    )
+    replay.set_defaults(call=_replay)
 
 
 def _add_plan(commands: Any) -> None:
@@ -154,6 +177,19 @@ def _serve(options: argparse.Namespace) -> int:
     from daybreak_serve.local.serving import serve_forever
 
     return serve_forever(find_model(options.run), host=options.host, port=options.port)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from daybreak_pipelines.local.replay import replay_step
+
+    return replay_step(
+        options.run,
+        options.step,
+        rank=options.rank,
+        recompute=options.recompute,
+        page=options.page,
+        as_json=options.json,
+    )
 
 
 def _job(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from daybreak_contracts import storage
+from daybreak_contracts import names, storage
 from daybreak_contracts.errors import UserError
 
 FILE = "run.json"
@@ -54,14 +54,27 @@ def find_model(run: str) -> str:
     """Return the model folder that a person means: a model folder, a run's output, its name, or its manifest."""
     if storage.exists(storage.join(run, "config.json")):
         return run
+    return _model_of(find_output(run))
+
+
+def find_output(run: str) -> str:
+    """Return the output that a person means by a run's output, its name, or its manifest."""
     if run.endswith((".yaml", ".yml")):
         from daybreak_contracts.manifests.validate import load_run
 
-        return _model_of(load_run(Path(run)).spec.output.uri)
+        return load_run(Path(run)).spec.output.uri
     named = storage.join("runs", run)
     if "/" not in run and not storage.exists(storage.join(run, FILE)) and storage.exists(named):
-        return _model_of(named)
-    return _model_of(run)
+        return named
+    return run
+
+
+def find_training_digest(output: str) -> str | None:
+    """Return the digest of the training that a finished run ended with; None while there is no record."""
+    if not storage.exists(storage.join(output, FILE)):
+        return None
+    digest = read(output).results.get(names.STEP_TRAIN, {}).get("digest")
+    return None if digest is None else str(digest)
 
 
 def _model_of(output: str) -> str:

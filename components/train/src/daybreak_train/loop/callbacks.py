@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
 
@@ -40,6 +40,7 @@ from daybreak_train.loop.train_state import (
 )
 from daybreak_train.pod.environment import ProcessPlacement
 from daybreak_train.pod.metrics_file import MetricsFile
+from daybreak_train.replay import sample_ids as sample_codec
 
 composer = import_composer()
 log = logging.getLogger(__name__)
@@ -67,6 +68,8 @@ class TrainPlan:
     flops_a_token: int
     peak_flops: float | None
     guard: Guard
+    recorded_rates: Mapping[int, float] = field(default_factory=dict)
+    """The rate of each step of a run that is made again; none in a new one."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         self._shared = SharedStep(0.0, 0, False)
         self._decision = policy.Decision(self.outcome.guard, apply=True)
         self._rate = 0.0
+        self._samples = ""
         self._last = self._last_checkpoint = self._last_tracked = 0.0
         self._recent: list[tuple[float, int]] = []
 
@@ -141,7 +145,8 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
             set_random_state(self._random_state)
             self._random_state = None
         done = self.plan.budget.progress(self.outcome.step, self.outcome.elapsed_s)
-        self._rate = self.plan.peak_rate * recipe.rate_factor(done)
+        recorded = self.plan.recorded_rates.get(self.outcome.step + 1)
+        self._rate = recorded if recorded is not None else self.plan.peak_rate * recipe.rate_factor(done)
         for group in self.trained.optimizer.param_groups:
             group["lr"] = self._rate
 
@@ -233,10 +238,11 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
 
     def _gathered(self, batch: Mapping[str, Tensor]) -> tuple[Any, Any]:
         mine = torch.stack((batch["sample_ids"], batch["digests"])).to(collective_device(self._placement))
-        if self._placement.world_size == 1:
-            return mine[0].cpu().numpy(), mine[1].cpu().numpy()
-        parts = [torch.empty_like(mine) for _ in range(self._placement.world_size)]
-        dist.all_gather(parts, mine)
+        parts = [mine]
+        if self._placement.world_size > 1:
+            parts = [torch.empty_like(mine) for _ in range(self._placement.world_size)]
+            dist.all_gather(parts, mine)
+        self._samples = sample_codec.encode([part[0].tolist() for part in parts])
         both = torch.cat(parts, dim=1).cpu().numpy()
         both = both[:, both[0] >= 0]  # what only fills up a share is none of the batch's samples
         return both[0], both[1]
@@ -262,6 +268,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
             mfu=self._mfu(speed),
             guard=event.to_json() if event is not None else None,
             left_out=None if self._decision.apply else True,
+            samples=self._samples,
         )
         ledger.append(entry)
         self._tell(entry)

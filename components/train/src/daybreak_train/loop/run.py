@@ -5,6 +5,7 @@ Owns reading and cross-checking of the inputs. Trains nothing.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,12 @@ from daybreak_contracts import artifacts, names, storage
 from daybreak_contracts.artifacts import Manifest
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.steps import TrainArgs
+from daybreak_model.llama.sizes import dimensions_of
 from daybreak_train.loop.data_loading import SampleShape, Shards
 from daybreak_train.model import ModelConfig
+from daybreak_train.pod import environment
 from daybreak_train.pod.environment import ProcessPlacement
+from daybreak_train.run_key import run_digest
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,16 @@ def read_inputs(args: TrainArgs) -> Inputs:
         raise UserError(f"{args.shards}: the training or the held-out part is empty, add more data")
     digests = {"shards": shards.digest, "tokenizer": tokenizer.digest}
     return Inputs(found, loaded, max(loaded.get_vocab_size(), tokenizer.result["vocabulary_size"]), digests)
+
+
+def run_of(args: TrainArgs, digest: str | None = None) -> Run:
+    """Return the training of these arguments on this rank; ``digest`` is that of one that was recorded."""
+    inputs = read_inputs(args)
+    end_of_text = inputs.tokenizer.token_to_id(names.END_OF_TEXT)
+    context = args.training.context_length
+    config = ModelConfig(dimensions_of(args.model), inputs.vocabulary_size, context, end_of_text)
+    placement = environment.placement_from(os.environ)
+    return Run(args, inputs, config, placement, digest or run_digest(args, inputs.digests))
 
 
 def _expect(uri: str, manifest: Manifest, step: str) -> None:

@@ -25,7 +25,7 @@ from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.planning import gpus, recipe
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import TrainArgs, TrainResult
-from daybreak_model.llama.sizes import dimensions_of, flops_per_token, num_parameters
+from daybreak_model.llama.sizes import flops_per_token, num_parameters
 from daybreak_train.checkpoints import snapshots, space, tensor_files
 from daybreak_train.checkpoints.writer import CheckpointStore, CheckpointWriter
 from daybreak_train.guard import record
@@ -38,7 +38,7 @@ from daybreak_train.loop.data_loading import (
     prepare,
 )
 from daybreak_train.loop.ledger import Ledger
-from daybreak_train.loop.run import Run, read_inputs
+from daybreak_train.loop.run import Run, run_of
 from daybreak_train.loop.tracking import RunIdentity, Tracker
 from daybreak_train.loop.train_state import (
     LEFT_OUT,
@@ -50,11 +50,11 @@ from daybreak_train.loop.train_state import (
     shared_by_leader,
     shared_past,
 )
-from daybreak_train.model import Llama, ModelConfig, initialise
+from daybreak_train.model import Llama, initialise
 from daybreak_train.pod import environment
 from daybreak_train.pod.environment import ProcessPlacement
 from daybreak_train.pod.metrics_file import metrics_file_of
-from daybreak_train.run_key import run_digest
+from daybreak_train.replay import record as training_record
 
 composer = import_composer()
 log = logging.getLogger(__name__)
@@ -72,16 +72,11 @@ def run_train(args: TrainArgs, progress: Progress) -> TrainResult:
     placement = environment.placement_from(os.environ)
     if placement.is_leader:
         progress.report("checking the shards")
-    inputs = read_inputs(args)
-    digest = run_digest(args, inputs.digests)
-    end_of_text = inputs.tokenizer.token_to_id(names.END_OF_TEXT)
-    vocabulary, context = inputs.vocabulary_size, args.training.context_length
-    config = ModelConfig(dimensions_of(args.model), vocabulary, context, end_of_text)
-    run = Run(args, inputs, config, placement, digest)
+    run = run_of(args)
     _check_device(args)
     if placement.is_local_leader:
         shared_memory.sweep(time.time())
-        prepare(inputs.shards)
+        prepare(run.inputs.shards)
     torch.set_num_threads(_threads(args, placement))
     with _process_group(run):
         return _train(run, progress)
@@ -135,13 +130,12 @@ def _train_from_checkpoint(
 
     Model and optimizer are made anew each time: a rewind is a resume, so that a kill in between changes nothing.
     """
-    llama = Llama(run.config)
-    initialise(llama, run.args.seed)
-    llama.to(run.device)
-    trained = Trained(llama, _optimizer(llama))
+    trained = new_trained(run)
     past, snapshot = _where_to_begin(run)
     outcome = restore(snapshot, trained) if snapshot is not None else TrainingOutcome()
     outcome.past = past
+    if run.placement.is_leader:
+        training_record.note_start(run.checkpoints, run.digest, run.args, outcome.step, machine_of(run))
     recorders = _recorders(run, writer, snapshot, tracker, progress)
     try:
         if not outcome.stopped_by:
@@ -153,7 +147,7 @@ def _train_from_checkpoint(
             return None
         _stop_if_found(run, outcome)
         _leave_if_asked(run, outcome)
-        return _finish(run, outcome, llama, recorders)
+        return _finish(run, outcome, trained.model, recorders)
     finally:
         if recorders.ledger is not None:
             recorders.ledger.close()
@@ -173,6 +167,20 @@ def _where_to_begin(run: Run) -> tuple[Past, snapshots.Snapshot | None]:
             log.warning("resuming after step %d", snapshot.step)
     past = shared_past(past, run.placement)
     return past, shared_by_leader(snapshot, run.placement)
+
+
+def new_trained(run: Run) -> Trained:
+    """Return the model as it is before the first step, with its optimizer."""
+    llama = Llama(run.config)
+    initialise(llama, run.args.seed)
+    llama.to(run.device)
+    return Trained(llama, _optimizer(llama))
+
+
+def machine_of(run: Run) -> training_record.Machine:
+    """Return what the run is made on."""
+    gpu = torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else ""
+    return training_record.this_machine(gpu, run.placement.world_size, torch.get_num_threads())
 
 
 def plan_of(run: Run) -> TrainPlan:
@@ -317,6 +325,8 @@ def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorde
         tensors = {name: value.detach().cpu().contiguous() for name, value in llama.state_dict().items()}
         tensor_files.save(tensors, staging / "model.safetensors")
         (staging / snapshots.LEDGER).write_bytes(ledger.contents())
+        kept = storage.join(run.checkpoints, training_record.FILE)
+        storage.copy_file(kept, str(staging / training_record.FILE))
         objective = run.args.training.objective.model_dump(mode="json", exclude_none=True, by_alias=True)
         storage.write_json(str(staging / "model.json"), {**run.config.to_json(), "objective": objective})
         return result.model_dump(mode="json", exclude={"cached"})
