@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sysconfig
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.resources.run import ReuseTokenizer, Tokenizer, TrainTokenizer
 from daybreak_contracts.steps import TokenizerArgs
+from daybreak_data.tokenizer import encoding
 from daybreak_data.tokenizer import step as tokenizer
 from daybreak_model.vocabulary import token_bytes
 
@@ -104,6 +106,60 @@ def test_transformers_load_the_artifact(
     assert loaded.decode(ids) == prompt
 
 
+SPELLS_MARKERS = (
+    "board[X] = 1\na[R][S]\n- [X] done\n",
+    "Map<KEY> map; List<NAME> names; <EMAIL>me</EMAIL> <PASSWORD>",
+    "text = '<extra_id_0> of T5'\n",
+    "<|unused_0|",
+)
+
+
+def real_files(count: int) -> list[str]:
+    """Source files of this environment, spread evenly over it, without those that spell the field's own markers."""
+    root = Path(sysconfig.get_paths()["purelib"])
+    paths = [path for kind in ("py", "pyi", "h", "js", "json", "md") for path in sorted(root.rglob(f"*.{kind}"))]
+    step = max(1, len(paths) // (2 * count))
+    texts: list[str] = []
+    for path in paths[::step]:
+        text = path.read_bytes()[:20_000].decode(errors="ignore")
+        if len(texts) < count and not any(token in text for token in names.SPECIAL_TOKENS):
+            texts.append(text)
+    return texts
+
+
+def test_others_encode_real_files_as_training_does(
+    write_documents: WriteDocuments, tmp_path: Path, progress: Progress
+) -> None:
+    """vLLM reads the folder through transformers; `board[X] = 1` became `board = 1` there."""
+    from transformers import AutoTokenizer
+
+    uri = tokenizer.run_tokenizer(
+        train_args(write_documents(code_of_standard_library(300_000)), tmp_path), progress
+    ).uri
+    texts = [*SPELLS_MARKERS, *real_files(1000)]
+    assert len(texts) == 1000 + len(SPELLS_MARKERS)
+    encoder = encoding.load_encoder((Path(uri) / "tokenizer.json").read_text())
+    wanted = [ids.tolist() for ids in encoding.encode_texts(encoder, texts)]
+    plain, theirs = HfTokenizer.from_file(f"{uri}/tokenizer.json"), AutoTokenizer.from_pretrained(uri)
+    assert [row.ids for row in plain.encode_batch(texts)] == wanted
+    assert theirs(texts)["input_ids"] == wanted
+    decoded = theirs.batch_decode(wanted[: len(SPELLS_MARKERS)], skip_special_tokens=True)
+    assert tuple(decoded) == SPELLS_MARKERS
+
+
+def test_a_tokenizer_of_an_earlier_version_is_reused_with_its_ids(
+    write_documents: WriteDocuments, tmp_path: Path, progress: Progress
+) -> None:
+    documents = write_documents(code_of_standard_library(300_000))
+    now = (Path(tokenizer.run_tokenizer(train_args(documents, tmp_path), progress).uri) / "tokenizer.json").read_text()
+    before = now
+    for then, token in names.RESPELLED_TOKENS.items():
+        before = before.replace(json.dumps(token), json.dumps(then))
+    assert '"[X]"' in before
+    (tmp_path / "old.json").write_text(before)
+    assert json.loads(tokenizer.read_reused(str(tmp_path / "old.json"))) == json.loads(now)
+
+
 def test_equal_documents_give_equal_bytes_in_any_order_and_layout(
     write_documents: WriteDocuments, tmp_path: Path, progress: Progress
 ) -> None:
@@ -144,7 +200,7 @@ def test_special_tokens_in_the_sample_shape_nothing(
         pytest.param("/*" + "=" * 300 + "*/a", "a", id="endless-punctuation-goes"),
         pytest.param("a" + " " * 300 + "b", "ab", id="endless-blanks-go"),
         pytest.param("a<|endoftext|>b<fim_pad>", "ab", id="special-tokens-go"),
-        pytest.param("a<fim_<fim_pad>pad>b[[R]R]", "ab", id="and-those-that-their-going-makes"),
+        pytest.param("a<fim_<fim_pad>pad>b<|mode<|mode_r|>_r|>", "ab", id="and-those-that-their-going-makes"),
     ],
 )
 def test_what_a_tokenizer_learns_from(text: str, expected: str) -> None:

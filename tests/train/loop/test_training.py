@@ -139,6 +139,26 @@ def test_three_processes_then_one_train_as_one_does(
         assert [entry[what] for entry in here] == pytest.approx([entry[what] for entry in there], rel=1e-4)
 
 
+def test_ul2_killed_and_gone_on_by_two_processes_trains_as_one_does(
+    zygote: Any, made: Any, ledger: Ledger, tmp_path: Path
+) -> None:
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    training = {"objective": Objective.model_validate({"ul2": {}}), "checkpoint": OFTEN}
+    whole = zygote.run(made.args(alone, tokens=TOKENS // 2, training=training), alone)
+    args = made.args(shared, tokens=TOKENS // 2, training=training)
+    started = zygote.start(args, shared, KILLABLE_S)
+    until(lambda: newest_checkpoint(shared / "out") > 0)
+    started.kill()
+    started.wait()
+    group = zygote.start_group(args, shared, 2)
+    assert [member.wait() for member in group] == [0, 0]
+    here, there = ledger(group[0].outcome()["result"]), ledger(whole)
+    assert [entry["batch_digest"] for entry in here] == [entry["batch_digest"] for entry in there]
+    for what in ("loss", "grad_norm"):  # means over targets alone, of which the processes have unequal numbers
+        assert [entry[what] for entry in here] == pytest.approx([entry[what] for entry in there], rel=1e-4)
+    assert there[-1]["loss"] < there[0]["loss"]
+
+
 def test_the_same_training_again_is_not_done_again(zygote: Any, made: Any, tmp_path: Path) -> None:
     args = made.args(tmp_path, tokens=4096)
     first, second = zygote.run(args, tmp_path), zygote.run(args, tmp_path)

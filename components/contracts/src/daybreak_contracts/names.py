@@ -192,7 +192,9 @@ STEP_TRAIN = "train"
 STEP_EXPORT = "export"
 STEP_EVALUATE = "evaluate"
 
-# Special tokens, in the order of their ids. StarCoder's spelling: every FIM-capable editor plug-in knows it.
+# Special tokens, in the order of their ids. Other programs find them in raw text, so code must not spell them by
+# chance: the first seven are what the field's tools write into prompts (StarCoder's spelling, which every editor
+# plug-in with fill-in-the-middle knows), the others no language can spell (docs/decisions/0076-text-is-text.md).
 END_OF_TEXT = "<|endoftext|>"
 FIM_PREFIX = "<fim_prefix>"
 FIM_MIDDLE = "<fim_middle>"
@@ -200,10 +202,10 @@ FIM_SUFFIX = "<fim_suffix>"
 FIM_PAD = "<fim_pad>"
 REPOSITORY_NAME = "<|repo_name|>"
 FILE_SEPARATOR = "<|file_sep|>"
-PERSONAL_DATA_TOKENS = ("<NAME>", "<EMAIL>", "<KEY>", "<PASSWORD>")
-DENOISER_TOKENS = ("[R]", "[S]", "[X]")
+UNUSED_TOKENS = tuple(f"<|unused_{index}|>" for index in range(4))  # stood for personal data, which is text now
+MODE_TOKENS = {kind: f"<|mode_{kind.lower()}|>" for kind in ("R", "S", "X")}
 NUM_SENTINELS = 100
-SENTINEL_TOKENS = tuple(f"<extra_id_{index}>" for index in range(NUM_SENTINELS))
+SENTINEL_TOKENS = tuple(f"<|extra_id_{index}|>" for index in range(NUM_SENTINELS))
 SPECIAL_TOKENS = (
     END_OF_TEXT,
     FIM_PREFIX,
@@ -212,7 +214,13 @@ SPECIAL_TOKENS = (
     FIM_PAD,
     REPOSITORY_NAME,
     FILE_SEPARATOR,
-    *PERSONAL_DATA_TOKENS,
-    *DENOISER_TOKENS,
+    *UNUSED_TOKENS,
+    *MODE_TOKENS.values(),
     *SENTINEL_TOKENS,
 )
+RESPELLED_TOKENS = {
+    **dict(zip(("<NAME>", "<EMAIL>", "<KEY>", "<PASSWORD>"), UNUSED_TOKENS, strict=True)),
+    **{f"[{kind}]": token for kind, token in MODE_TOKENS.items()},
+    **{f"<extra_id_{index}>": token for index, token in enumerate(SENTINEL_TOKENS)},
+}
+"""What tokenizers of earlier versions call a token, and its name now: `board[X]` and `Map<KEY>` are code."""

@@ -84,8 +84,31 @@ class TextEncoder:
 
 
 def special_ids(tokenizer_json: str) -> dict[str, int]:
-    """Return the ids of the project's special tokens that a ``tokenizer.json`` has, by name."""
-    added = {
-        entry["content"]: int(entry["id"]) for entry in json.loads(tokenizer_json).get("added_tokens", ())
-    }
+    """Return the ids of the project's special tokens that a ``tokenizer.json`` has, by today's names."""
+    entries = json.loads(tokenizer_json).get("added_tokens", ())
+    added = {respelled(entry["content"]): int(entry["id"]) for entry in entries}
     return {name: added[name] for name in names.SPECIAL_TOKENS if name in added}
+
+
+def respelled(token: str) -> str:
+    """Return how a special token is spelled now: earlier tokenizers have some that code spells by chance."""
+    return names.RESPELLED_TOKENS.get(token, token)
+
+
+def with_control_spellings(tokenizer_json: str) -> str:
+    """Return the same tokenizer with its special tokens as they are spelled now; one of today is returned as it is.
+
+    Every program but ours looks for special tokens in raw text and would read `board[X]` as `board`. Ids and what
+    text encodes to here stay the same.
+    """
+    document = json.loads(tokenizer_json)
+    old = {entry["content"] for entry in document.get("added_tokens", ())} & names.RESPELLED_TOKENS.keys()
+    if not old:
+        return tokenizer_json
+    for entry in document["added_tokens"]:
+        entry["content"] = respelled(entry["content"])
+    vocabulary: Mapping[str, int] = document["model"]["vocab"]
+    document["model"]["vocab"] = {
+        respelled(token) if token in old else token: index for token, index in vocabulary.items()
+    }
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))

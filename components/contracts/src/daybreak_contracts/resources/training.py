@@ -140,7 +140,7 @@ class Ul2(Resource):
     denoisers: Annotated[tuple[Denoiser, ...], Field(min_length=1, max_length=16)] = UL2_DENOISERS
     """The ways to corrupt text; the paper's seven by default."""
     mode_tokens: Flag = True
-    """Put the denoiser's kind in front of each document, as `[R]`."""
+    """Put a token for the denoiser's kind in front of what it corrupts, as `<|mode_r|>`."""
 
 
 class Objective(Resource):

@@ -40,7 +40,7 @@ PROBES = (
     "\U0001f469\u200d\U0001f469\u200d\U0001f467 \U0001f1e9\U0001f1ea \u2167 \u00bd \u0663\u096a",
     "\x00\x01\x7f\x1b[0m\u00a0\u2028\u2029\ufeff\ufffd\ue000\U0010ffff",
     "'S'T'RE'VE'M'LL'D \u017f\u212a 's",
-    "<|endoftext|><fim_prefix>[R]<extra_id_7><KEY> <|file_sep|>",
+    "<|endoftext|><fim_prefix><|mode_r|>[R]<|extra_id_7|><KEY> <|file_sep|>",
     "====" * 40 + "----" * 33 + " " * 70 + "x",
 )
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+from numpy.typing import NDArray
 
 
-def draws(seed: int, purpose: str, counter: tuple[int, int, int], count: int = 4) -> list[int]:
+def raw_draws(seed: int, purpose: str, counter: tuple[int, int, int], count: int) -> NDArray[np.uint64]:
     """Return ``count`` integers below 2^64 that depend on the arguments alone.
 
     Philox 4x64 (Salmon et al. 2011) keyed by BLAKE2b of seed and purpose; numpy promises its raw stream for good.
@@ -18,7 +19,12 @@ def draws(seed: int, purpose: str, counter: tuple[int, int, int], count: int = 4
     digest = hashlib.blake2b(f"{seed}/{purpose}".encode(), digest_size=16).digest()
     key = np.frombuffer(digest, dtype="<u8").astype(np.uint64)
     words = np.array([0, *counter], dtype=np.uint64)  # the lowest word counts the blocks of one caller
-    return [int(raw) for raw in np.random.Philox(counter=words, key=key).random_raw(count)]
+    return np.random.Philox(counter=words, key=key).random_raw(count)
+
+
+def draws(seed: int, purpose: str, counter: tuple[int, int, int], count: int = 4) -> list[int]:
+    """Return the first of ``raw_draws`` as Python's integers, which do not overflow."""
+    return [int(raw) for raw in raw_draws(seed, purpose, counter, count)]
 
 
 def below(raw: int, bound: int) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from daybreak_contracts.resources.run import NextToken
 from daybreak_train.objectives.protocol import Tokens, TransformedSample
 
 
@@ -11,3 +14,8 @@ class NextTokenObjective:
     def __call__(self, tokens: Tokens, epoch: int, sample_id: int) -> TransformedSample:
         """Return the tokens unchanged."""
         return TransformedSample(tokens)
+
+
+def make(spec: NextToken, tokenizer: Any, seed: int) -> NextTokenObjective:
+    """Return the objective that a manifest asks for."""
+    return NextTokenObjective()

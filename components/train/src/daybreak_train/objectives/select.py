@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from daybreak_contracts.resources.run import Objective as ObjectiveSpec
-from daybreak_model.vocabulary import special_ids
-from daybreak_train.objectives.fill_in_the_middle import FillInTheMiddleObjective, Sentinels
-from daybreak_train.objectives.next_token import NextTokenObjective
+from daybreak_train.objectives import fill_in_the_middle, next_token, ul2
 from daybreak_train.objectives.protocol import SampleObjective
-from daybreak_train.objectives.token_codec import TokenCodec
+
+OBJECTIVES: Mapping[str, Callable[[Any, Any, int], SampleObjective]] = {
+    "next_token": next_token.make,
+    "fill_in_the_middle": fill_in_the_middle.make,
+    "ul2": ul2.make,
+}
+"""By the field of the manifest's ``objective``."""
 
 
 def objective_for(spec: ObjectiveSpec, tokenizer: Any, seed: int) -> SampleObjective:
     """Return the objective that the manifest asks for; ``tokenizer`` is a ``tokenizers.Tokenizer``."""
-    wanted = spec.fill_in_the_middle
-    if wanted is None or float(wanted.rate) <= 0:
-        return NextTokenObjective()
-    sentinels = Sentinels.of(special_ids(str(tokenizer.to_str())))
-    return FillInTheMiddleObjective(
-        codec=TokenCodec(tokenizer),
-        sentinels=sentinels,
-        rate=float(wanted.rate),
-        spm_share=float(wanted.spm_share),
-        seed=seed,
-    )
+    wanted = {name: getattr(spec, name) for name in OBJECTIVES}
+    (name,) = (name for name, value in wanted.items() if value is not None)
+    return OBJECTIVES[name](wanted[name], tokenizer, seed)
