@@ -16,13 +16,20 @@ from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import ExportArgs
 from daybreak_model.llama.sizes import Dimensions
+from daybreak_model.vocabulary import TextEncoder, special_ids
 from daybreak_train.export import step as export
 from daybreak_train.model import Llama, ModelConfig, initialise
 
 DIMS = Dimensions(hidden_size=64, layers=3, heads=4, key_value_heads=2, intermediate_size=96)
 
 
-def trained_artifact(folder: Path, tokenizer_digest: str = "a" * 64, context: int = 64) -> str:
+def trained_artifact(
+    folder: Path,
+    tokenizer_digest: str = "a" * 64,
+    context: int = 64,
+    dtype: str = "float32",
+    loudness: float = 1.0,
+) -> str:
     config = ModelConfig(DIMS, 512, context)
     model = Llama(config)
     initialise(model, 1)
@@ -31,11 +38,13 @@ def trained_artifact(folder: Path, tokenizer_digest: str = "a" * 64, context: in
             weight.mul_(
                 3.0 if weight.ndim > 1 else 1.1
             )  # far from the start: small logits would hide mistakes
+        model.embedding.weight.mul_(loudness)
     staging = folder / "staging"
     staging.mkdir()
     save_file(model.state_dict(), staging / "model.safetensors")
     objective = {"fillInTheMiddle": {"rate": "0.5", "spmShare": "0.5"}}
-    storage.write_json(str(staging / "model.json"), {**config.to_json(), "objective": objective})
+    described = {**config.to_json(), "objective": objective, "dtype": dtype}
+    storage.write_json(str(staging / "model.json"), described)
     uri = str(folder / "trained")
     inputs = {"tokenizer": tokenizer_digest}
     artifacts.commit(uri, staging, step=names.STEP_TRAIN, digest="e" * 64, inputs=inputs, result={})
@@ -64,6 +73,77 @@ def test_logits_are_the_same(exported: tuple[Path, str]) -> None:
         difference = (ours(ids) - theirs(ids).logits).abs().max()
     assert float(difference) <= 1e-4
     assert float(ours(ids).detach().abs().max()) > 0.5
+
+
+class Skewed:
+    """A model whose logits are off."""
+
+    def __init__(self, model: Any, error: float) -> None:
+        self.config, self._model, self._error = model.config, model, error
+
+    def __call__(self, ids: torch.Tensor) -> torch.Tensor:
+        logits = self._model(ids).clone()
+        logits[..., 0] += self._error
+        return logits
+
+
+def test_rounding_is_allowed_in_proportion_to_the_logits(made: Any, tmp_path: Path) -> None:
+    """A healthy model with logits up to 81.6 failed at 1e-4."""
+    trained = trained_artifact(tmp_path, loudness=20.0)
+    folder = Path(export.run_export(args(tmp_path, trained, made.tokenizer), Progress("export")).uri)
+    model = export.load_trained(trained)
+    assert 50 < float(model(torch.randint(0, 512, (1, 64))).detach().abs().max()) < 200
+    assert export.prove(Skewed(model, 5e-4), folder)["logitsDifference"] == "5.0e-04"
+
+
+@pytest.mark.parametrize("error", [0.01, float("nan"), float("inf")])
+def test_logits_that_are_off_or_no_numbers_do_not_get_out(exported: tuple[Path, str], error: float) -> None:
+    folder, trained = exported
+    with pytest.raises(RuntimeError, match="logits after export differ by"):
+        export.prove(Skewed(export.load_trained(trained), error), folder)
+
+
+def test_what_was_trained_in_bf16_is_stored_in_bf16(made: Any, tmp_path: Path) -> None:
+    trained = trained_artifact(tmp_path, dtype="bfloat16")
+    folder = Path(export.run_export(args(tmp_path, trained, made.tokenizer), Progress("export")).uri)
+    assert {value.dtype for value in load_file(folder / "model.safetensors").values()} == {torch.bfloat16}
+    assert json.loads((folder / "config.json").read_text())["torch_dtype"] == "bfloat16"
+    assert AutoModelForCausalLM.from_pretrained(folder, dtype="auto").dtype == torch.bfloat16
+    ids = torch.randint(0, 512, (1, 64))
+    theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)(ids).logits
+    torch.testing.assert_close(export.load_trained(trained)(ids), theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_others_may_read_every_file(exported: tuple[Path, str]) -> None:
+    folder, trained = exported
+    probe = folder.parent / "probe"
+    probe.touch()
+    for file in (*folder.iterdir(), *Path(trained).iterdir()):
+        assert oct(file.stat().st_mode & 0o777) == oct(probe.stat().st_mode & 0o777), file.name
+
+
+def test_an_earlier_tokenizer_is_exported_with_markers_that_code_cannot_spell(
+    made: Any, tmp_path: Path
+) -> None:
+    old = {now: then for then, now in names.RESPELLED_TOKENS.items()}
+    text = (Path(made.tokenizer) / "tokenizer.json").read_text()
+    for now, then in old.items():
+        text = text.replace(json.dumps(now), json.dumps(then))
+    staging = tmp_path / "old-staging"
+    staging.mkdir()
+    (staging / "tokenizer.json").write_text(text)
+    described = {"tokenizer_class": "PreTrainedTokenizerFast", "additional_special_tokens": list(old.values())}
+    (staging / "tokenizer_config.json").write_text(json.dumps(described))
+    uri, digest = str(tmp_path / "old"), "c" * 64
+    artifacts.commit(uri, staging, step=names.STEP_TOKENIZER, digest=digest, inputs={}, result={})
+    trained = trained_artifact(tmp_path, tokenizer_digest=digest)
+    folder = Path(export.run_export(args(tmp_path, trained, uri), Progress("export")).uri)
+    theirs = AutoTokenizer.from_pretrained(folder)
+    assert (folder / "tokenizer.json").read_text() != text
+    code = "board[X] = 1; Map<KEY>; a[R][S]"
+    assert theirs.decode(theirs(code)["input_ids"], skip_special_tokens=True) == code
+    assert theirs(code)["input_ids"] == TextEncoder(text).encode(code)
+    assert special_ids(text) == special_ids((folder / "tokenizer.json").read_text())
 
 
 def test_greedy_tokens_are_the_same_and_golden(exported: tuple[Path, str]) -> None:
@@ -147,6 +227,7 @@ def test_a_wrong_mapping_does_not_get_out(made: Any, exported: tuple[Path, str],
             {"objective": {"fillInTheMiddle": {"rate": "0"}}}, "nextToken", id="never-did-at-rate-zero"
         ),
         pytest.param({"objective": {"nextToken": {}}}, "nextToken", id="left-to-right"),
+        pytest.param({"objective": {"ul2": {"modeTokens": True}}}, "ul2", id="denoises"),
     ],
 )
 def test_the_objective_is_told(described: dict[str, Any], expected: str, tmp_path: Path) -> None:

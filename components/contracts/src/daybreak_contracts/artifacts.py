@@ -151,6 +151,7 @@ def commit(
     first wins, the other's work is dropped. In an object store the last manifest wins; files of two writers
     that differ are found out by their digests.
     """
+    _open_to_readers(staging)
     manifest = Manifest(step=step, digest=digest, inputs=inputs, files=_entries(staging), result=result)
     if storage.is_remote(uri):
         storage.remove_file(storage.join(uri, MANIFEST))  # a torn artifact must not look whole in between
@@ -161,6 +162,19 @@ def commit(
     storage.write_json(str(staging / MANIFEST), manifest.model_dump(mode="json"))
     with storage.translated(uri):
         return _publish_folder(staging, storage.local_path(uri), manifest)
+
+
+def _open_to_readers(staging: Path) -> None:
+    """Give every file the mode that the umask allows: libraries that write through temporary files leave 0600.
+
+    The folder was made by mkdir, so its mode tells the umask; asking for it would change it for all threads.
+    """
+    allowed = staging.stat().st_mode & 0o666
+    for path in staging.rglob("*"):
+        mode = path.stat().st_mode & 0o777
+        wanted = allowed if path.is_file() else allowed | (allowed & 0o444) >> 2
+        if mode | wanted != mode:
+            path.chmod(mode | wanted)
 
 
 def _entries(folder: Path) -> tuple[FileEntry, ...]:

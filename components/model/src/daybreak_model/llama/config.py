@@ -15,13 +15,19 @@ from daybreak_model.llama.sizes import INIT_STANDARD_DEVIATION, NORM_EPSILON, Di
 
 ARCHITECTURES = ["LlamaForCausalLM"]
 OBJECTIVE_KEY = "daybreak_objective"
-"""Key of ``config.json``: ``nextToken`` or ``fillInTheMiddle``, as in the manifest."""
+"""Key of ``config.json``: ``nextToken``, ``fillInTheMiddle`` or ``ul2``, as in the manifest."""
 
 
 def llama_config(
-    dims: Dimensions, vocabulary_size: int, context_length: int, token_ids: Mapping[str, int]
+    dims: Dimensions,
+    vocabulary_size: int,
+    context_length: int,
+    token_ids: Mapping[str, int],
+    dtype: str = "float32",
 ) -> dict[str, Any]:
-    """Return the ``config.json`` of a model of these dimensions; ``shape_of`` reads it."""
+    """Return the ``config.json`` of a model of these dimensions, its weights stored as ``dtype``; ``shape_of``
+    reads it.
+    """
     return {
         "architectures": ARCHITECTURES,
         "model_type": "llama",
@@ -43,7 +49,7 @@ def llama_config(
         "tie_word_embeddings": True,
         "initializer_range": INIT_STANDARD_DEVIATION,
         "use_cache": True,
-        "torch_dtype": "float32",
+        "torch_dtype": dtype,
         "bos_token_id": token_ids[names.END_OF_TEXT],
         "eos_token_id": token_ids[names.END_OF_TEXT],
         "pad_token_id": token_ids[names.FIM_PAD],

@@ -16,10 +16,10 @@ from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import ExportArgs, ExportResult
 from daybreak_model.llama.config import OBJECTIVE_KEY, llama_config
-from daybreak_model.vocabulary import special_ids
+from daybreak_model.vocabulary import respelled, special_ids, with_control_spellings
 from daybreak_train.export.proof import prove
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 GOLDEN = "golden.json"
 
 
@@ -63,15 +63,15 @@ def _write_folder(
     progress.report("reading the weights")
     artifacts.verify(args.trained, trained)
     artifacts.verify(args.tokenizer, tokenizer)
-    for entry in tokenizer.files:
-        storage.copy_file(storage.join(args.tokenizer, entry.path), str(staging / entry.path))
+    _write_tokenizer(args.tokenizer, tokenizer, staging)
     model = load_trained(args.trained)
     parameters = int(sum(weight.numel() for weight in model.parameters()))
     progress.report("writing the model folder")
-    _write_weights(model, staging)
+    dtype = dtype_of(args.trained)
+    _write_weights(model, staging, dtype)
     token_ids = _token_ids(staging / "tokenizer.json")
     own = model.config
-    config = llama_config(own.dims, own.vocabulary_size, own.context_length, token_ids)
+    config = llama_config(own.dims, own.vocabulary_size, own.context_length, token_ids, dtype)
     objective = {OBJECTIVE_KEY: objective_of(args.trained)}
     storage.write_json(str(staging / "config.json"), {**config, **objective})
     storage.write_json(str(staging / "generation_config.json"), _generation_config(token_ids))
@@ -81,7 +81,8 @@ def _write_folder(
 
 
 def load_trained(uri: str) -> Any:
-    """Return the ``Llama`` of a train artifact, in fp32 on the CPU."""
+    """Return the ``Llama`` of a train artifact, in fp32 on the CPU; its weights are those that are exported."""
+    import torch
     from safetensors.torch import load
 
     from daybreak_model.llama.sizes import Dimensions
@@ -96,15 +97,42 @@ def load_trained(uri: str) -> Any:
         raise ArtifactError(f"{uri}/model.json: does not describe a model of ours ({error})") from error
     model = Llama(config)
     model.load_state_dict(load(storage.read_bytes(storage.join(uri, "model.safetensors"))))
+    if dtype_of(uri) == "bfloat16":
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.copy_(weight.bfloat16())
     model.eval()
     return model
+
+
+def dtype_of(uri: str) -> str:
+    """Return what a train artifact's products were computed in, as torch calls it: weights are exported in no more."""
+    return str(storage.read_json(storage.join(uri, "model.json")).get("dtype", "float32"))
 
 
 def objective_of(uri: str) -> str:
     """Return what a train artifact was trained for, in the manifest's words: serving asks whether it fills gaps."""
     described = storage.read_json(storage.join(uri, "model.json")).get("objective", {})
+    if "ul2" in described:
+        return "ul2"
     wanted = described.get("fillInTheMiddle")
     return "fillInTheMiddle" if wanted is not None and float(wanted["rate"]) > 0 else "nextToken"
+
+
+def _write_tokenizer(uri: str, tokenizer: Manifest, staging: Path) -> None:
+    """Copy the tokenizer; an earlier one's special tokens that code can spell get today's spellings."""
+    for entry in tokenizer.files:
+        storage.copy_file(storage.join(uri, entry.path), str(staging / entry.path))
+    file = staging / "tokenizer.json"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(with_control_spellings(text), encoding="utf-8")
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        if not (staging / name).exists():
+            continue
+        described = storage.read_json(str(staging / name))
+        if "additional_special_tokens" in described:
+            listed = [respelled(token) for token in described["additional_special_tokens"]]
+            storage.write_json(str(staging / name), {**described, "additional_special_tokens": listed})
 
 
 def _generation_config(token_ids: dict[str, int]) -> dict[str, Any]:
@@ -124,9 +152,12 @@ def _token_ids(tokenizer_file: Path) -> dict[str, int]:
     return found
 
 
-def _write_weights(model: Any, staging: Path) -> None:
+def _write_weights(model: Any, staging: Path, dtype: str) -> None:
+    import torch
+
     from daybreak_model.llama.weights import to_transformers
     from daybreak_train.checkpoints import tensor_files
 
     state = to_transformers(model.state_dict(), model.config.dims)
+    state = {name: value.to(getattr(torch, dtype)) for name, value in state.items()}
     tensor_files.save(state, staging / "model.safetensors", metadata={"format": "pt"})

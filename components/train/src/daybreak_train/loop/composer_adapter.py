@@ -85,7 +85,7 @@ def fit(run: Run, plan: TrainPlan, train_state: TrainState, recorders: Recorders
     callback = StepCallback(plan, train_state, recorders, run.placement, look, sums)
     _compile(trained.model, run.device)
     micro = recipe.micro_batch(device_batch, run.config.dims, plan.context_length, _activation_bytes(run))
-    model = ComposerLlama(trained.model, _bf16_on_cpu(run), sums)
+    model = ComposerLlama(trained.model, run.device.type != "cuda" and computes_in(run) == "bfloat16", sums)
     trainer = _composer_trainer(run, model, callback, micro, _data(stream, done))
     trainer.state.timestamp = trainer.state.timestamp.copy(batch=done)
     try:
@@ -94,11 +94,6 @@ def fit(run: Run, plan: TrainPlan, train_state: TrainState, recorders: Recorders
     finally:
         stream.close()
         trainer.close()
-
-
-def _bf16_on_cpu(run: Run) -> bool:
-    parameters = num_parameters(run.config.dims, run.config.vocabulary_size)
-    return run.device.type != "cuda" and recipe.bf16_pays(_cpu_flags(), parameters)
 
 
 def _composer_trainer(
@@ -126,6 +121,13 @@ def _composer_trainer(
         autoresume=False,
         spin_dataloaders=False,
     )
+
+
+def computes_in(run: Run) -> str:
+    """Return what products are computed in, as torch calls it; weights, sums and the optimizer stay in fp32."""
+    parameters = num_parameters(run.config.dims, run.config.vocabulary_size)
+    gpu = run.device.type == "cuda"
+    return "bfloat16" if gpu or recipe.bf16_pays(_cpu_flags(), parameters) else "float32"
 
 
 def _cpu_flags() -> str:

@@ -33,7 +33,7 @@ from daybreak_train.guard.policy import Past
 from daybreak_train.lean_imports import import_composer
 from daybreak_train.loop import shared_memory
 from daybreak_train.loop.callbacks import Recorders, TrainPlan, peak_memory_bytes
-from daybreak_train.loop.composer_adapter import TIMEOUT_S, fit, held_out_loss
+from daybreak_train.loop.composer_adapter import TIMEOUT_S, computes_in, fit, held_out_loss
 from daybreak_train.loop.data_loading import (
     prepare,
 )
@@ -328,7 +328,8 @@ def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorde
         kept = storage.join(run.checkpoints, training_record.FILE)
         storage.copy_file(kept, str(staging / training_record.FILE))
         objective = run.args.training.objective.model_dump(mode="json", exclude_none=True, by_alias=True)
-        storage.write_json(str(staging / "model.json"), {**run.config.to_json(), "objective": objective})
+        described = {**run.config.to_json(), "objective": objective, "dtype": computes_in(run)}
+        storage.write_json(str(staging / "model.json"), described)
         return result.model_dump(mode="json", exclude={"cached"})
 
     manifest, _ = artifacts.produce(
