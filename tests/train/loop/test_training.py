@@ -62,7 +62,7 @@ def test_an_undisturbed_training_learns_and_tells_all(whole: dict[str, Any], led
 
 def test_the_loss_curve_is_the_golden_one(whole: dict[str, Any], ledger: Ledger) -> None:
     # the tolerance is for other machines' summation order; on one machine the curve is exact
-    golden = {1: 6.2278, 20: 4.4461, 40: 3.5054}
+    golden = {1: 6.2267, 20: 4.4750, 40: 3.5370}
     entries = ledger(whole)
     assert {step: entries[step - 1]["loss"] for step in golden} == pytest.approx(golden, rel=2e-3)
 
