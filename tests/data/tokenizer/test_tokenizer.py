@@ -117,7 +117,9 @@ SPELLS_MARKERS = (
 def real_files(count: int) -> list[str]:
     """Source files of this environment, spread evenly over it, without those that spell the field's own markers."""
     root = Path(sysconfig.get_paths()["purelib"])
-    paths = [path for kind in ("py", "pyi", "h", "js", "json", "md") for path in sorted(root.rglob(f"*.{kind}"))]
+    paths = [
+        path for kind in ("py", "pyi", "h", "js", "json", "md") for path in sorted(root.rglob(f"*.{kind}"))
+    ]
     step = max(1, len(paths) // (2 * count))
     texts: list[str] = []
     for path in paths[::step]:
@@ -151,7 +153,9 @@ def test_a_tokenizer_of_an_earlier_version_is_reused_with_its_ids(
     write_documents: WriteDocuments, tmp_path: Path, progress: Progress
 ) -> None:
     documents = write_documents(code_of_standard_library(300_000))
-    now = (Path(tokenizer.run_tokenizer(train_args(documents, tmp_path), progress).uri) / "tokenizer.json").read_text()
+    now = (
+        Path(tokenizer.run_tokenizer(train_args(documents, tmp_path), progress).uri) / "tokenizer.json"
+    ).read_text()
     before = now
     for then, token in names.RESPELLED_TOKENS.items():
         before = before.replace(json.dumps(token), json.dumps(then))

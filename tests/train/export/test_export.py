@@ -132,7 +132,10 @@ def test_an_earlier_tokenizer_is_exported_with_markers_that_code_cannot_spell(
     staging = tmp_path / "old-staging"
     staging.mkdir()
     (staging / "tokenizer.json").write_text(text)
-    described = {"tokenizer_class": "PreTrainedTokenizerFast", "additional_special_tokens": list(old.values())}
+    described = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "additional_special_tokens": list(old.values()),
+    }
     (staging / "tokenizer_config.json").write_text(json.dumps(described))
     uri, digest = str(tmp_path / "old"), "c" * 64
     artifacts.commit(uri, staging, step=names.STEP_TOKENIZER, digest=digest, inputs={}, result={})

@@ -154,7 +154,10 @@ def test_ul2_killed_and_gone_on_by_two_processes_trains_as_one_does(
     assert [member.wait() for member in group] == [0, 0]
     here, there = ledger(group[0].outcome()["result"]), ledger(whole)
     assert [entry["batch_digest"] for entry in here] == [entry["batch_digest"] for entry in there]
-    for what in ("loss", "grad_norm"):  # means over targets alone, of which the processes have unequal numbers
+    for what in (
+        "loss",
+        "grad_norm",
+    ):  # means over targets alone, of which the processes have unequal numbers
         assert [entry[what] for entry in here] == pytest.approx([entry[what] for entry in there], rel=1e-4)
     assert there[-1]["loss"] < there[0]["loss"]
 

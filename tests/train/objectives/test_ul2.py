@@ -77,7 +77,7 @@ def test_lengths_are_those_of_t5() -> None:
     assert expanded_length(568, 0.15, 3) + 2 == 512 + 114
 
 
-@pytest.mark.parametrize("denoiser", [d for d in UL2_DENOISERS if d.mean_span], ids=lambda d: repr(d))
+@pytest.mark.parametrize("denoiser", [d for d in UL2_DENOISERS if d.mean_span], ids=repr)
 def test_rates_and_spans_are_those_of_the_paper(denoiser: Denoiser) -> None:
     # arXiv 2205.05131, table 1, at the paper's 512 tokens
     assert denoiser.mean_span is not None
@@ -125,7 +125,11 @@ def test_the_inverse_returns_the_text(length: int, corruption: float, mean_span:
 
 
 @given(
-    length=st.integers(1, 5000), room=st.integers(0, 3000), corruption=RATES, mean_span=SPANS, mode=st.booleans()
+    length=st.integers(1, 5000),
+    room=st.integers(0, 3000),
+    corruption=RATES,
+    mean_span=SPANS,
+    mode=st.booleans(),
 )
 def test_parts_fill_the_room_and_have_enough_sentinels(
     length: int, room: int, corruption: float, mean_span: int, mode: bool

@@ -202,7 +202,9 @@ FIM_SUFFIX = "<fim_suffix>"
 FIM_PAD = "<fim_pad>"
 REPOSITORY_NAME = "<|repo_name|>"
 FILE_SEPARATOR = "<|file_sep|>"
-UNUSED_TOKENS = tuple(f"<|unused_{index}|>" for index in range(4))  # stood for personal data, which is text now
+UNUSED_TOKENS = tuple(
+    f"<|unused_{index}|>" for index in range(4)
+)  # stood for personal data, which is text now
 MODE_TOKENS = {kind: f"<|mode_{kind.lower()}|>" for kind in ("R", "S", "X")}
 NUM_SENTINELS = 100
 SENTINEL_TOKENS = tuple(f"<|extra_id_{index}|>" for index in range(NUM_SENTINELS))

@@ -169,8 +169,12 @@ def fitted(
     kept = min(length, room - overhead)
     while kept > 0:
         found = parts(kept)
-        needed = sum(span_corruption.expanded_length(part, corruption, mean_span) + overhead for part in found)
+        needed = sum(
+            span_corruption.expanded_length(part, corruption, mean_span) + overhead for part in found
+        )
         if needed <= room:
             return found
-        kept -= max(1, (needed - room) // 3)  # a token more costs at most three: itself and a span's two sentinels
+        kept -= max(
+            1, (needed - room) // 3
+        )  # a token more costs at most three: itself and a span's two sentinels
     return []
