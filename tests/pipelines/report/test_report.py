@@ -54,6 +54,20 @@ def test_nothing_from_outside_becomes_markup(values: report.Values) -> None:
     assert "<first>" in "".join(page.text)
 
 
+def test_each_layout_of_the_objective_is_shown_with_what_is_predicted(values: report.Values) -> None:
+    page = report.build(values)
+    assert "<summary>text as it is</summary>" in page
+    assert "<summary><code>&lt;|mode_s|&gt;</code></summary>" in page
+    assert '<span class="given">&lt;|mode_s|&gt;def f(</span><mark>a):\n</mark>' in page
+    assert "learned to predict" not in report.build(dataclasses.replace(values, examples=[]))
+
+
+def test_the_examples_of_a_training_are_read() -> None:
+    parts = [{"text": "a", "isTarget": False}, {"text": "b", "isTarget": True}]
+    (example,) = report.read_examples([{"layout": "<|mode_r|>", "parts": parts}])
+    assert example == report.TransformedExample("<|mode_r|>", [("a", False), ("b", True)])
+
+
 def test_a_failed_gate_is_said(values: report.Values) -> None:
     evaluated = values.evaluated.model_copy(update={"failed_gates": ("humaneval/pass@1 is 0, below 0.15",)})
     page = report.build(dataclasses.replace(values, evaluated=evaluated, completions=[]))

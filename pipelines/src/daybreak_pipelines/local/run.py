@@ -135,6 +135,8 @@ def _values(runner: Runner, completions: list[report.Completion]) -> report.Valu
     results = runner.results
     trained = cast(steps.TrainResult, results[names.STEP_TRAIN])
     ledger = storage.read_bytes(storage.join(trained.uri, "ledger.jsonl")).decode().splitlines()
+    shown = storage.join(trained.uri, "examples.json")
+    examples = storage.read_json(shown) if storage.exists(shown) else []
     tokenizer = cast(steps.TokenizerResult, results[names.STEP_TOKENIZER])
     model = runner.run.spec.model
     return report.Values(
@@ -148,6 +150,7 @@ def _values(runner: Runner, completions: list[report.Completion]) -> report.Valu
         evaluated=cast(steps.EvaluateResult, results[names.STEP_EVALUATE]),
         size=model.size or "custom",
         ledger=report.read_ledger(ledger),
+        examples=report.read_examples(examples),
         completions=completions,
         seconds=runner.seconds,
         peak_bytes=runner.peak_bytes,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from daybreak_contracts import steps
 from daybreak_contracts.report import page, plots
@@ -35,6 +36,16 @@ class Completion:
 
 
 @dataclass(frozen=True)
+class TransformedExample:
+    """A text as the objective laid it out."""
+
+    layout: str
+    """Its first special tokens; empty for text as it is."""
+    parts: Sequence[tuple[str, bool]]
+    """Text, and whether the model was to predict it."""
+
+
+@dataclass(frozen=True)
 class Values:
     """Everything that the page shows."""
 
@@ -50,6 +61,7 @@ class Values:
     size: str
     ledger: Sequence[tuple[int, float]]
     """Training tokens seen so far, loss in nats per token."""
+    examples: Sequence[TransformedExample]
     completions: Sequence[Completion]
     seconds: Mapping[str, float]
     peak_bytes: Mapping[str, int]
@@ -73,6 +85,7 @@ def build(values: Values) -> str:
         languages=[(name, size, f"{size / 1e6:.1f} MB") for name, size in languages],
         training=_training(values),
         loss=plots.curve(values.ledger, "training tokens", "loss, nats per token"),
+        examples=values.examples,
         scores=values.evaluated.scores,
         failed_gates=values.evaluated.failed_gates,
         small=values.trained.num_parameters < TOO_SMALL,
@@ -94,6 +107,14 @@ def read_ledger(lines: Sequence[str]) -> list[tuple[int, float]]:
     """Return (tokens seen so far, loss) of each step of a training ledger (JSON lines)."""
     entries = (json.loads(line) for line in lines)
     return [(int(entry["tokens"]), float(entry["loss"])) for entry in entries]
+
+
+def read_examples(entries: Sequence[Mapping[str, Any]]) -> list[TransformedExample]:
+    """Return what ``examples.json`` of a train artifact holds."""
+    return [
+        TransformedExample(entry["layout"], [(part["text"], part["isTarget"]) for part in entry["parts"]])
+        for entry in entries
+    ]
 
 
 def _largest(sizes: Mapping[str, int], count: int = 8) -> list[tuple[str, int]]:

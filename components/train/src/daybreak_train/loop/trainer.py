@@ -37,6 +37,7 @@ from daybreak_train.loop.composer_adapter import TIMEOUT_S, computes_in, fit, he
 from daybreak_train.loop.data_loading import (
     prepare,
 )
+from daybreak_train.loop.example_samples import EXAMPLES, transformed_examples
 from daybreak_train.loop.ledger import Ledger
 from daybreak_train.loop.run import Run, run_of
 from daybreak_train.loop.tracking import RunIdentity, Tracker
@@ -291,6 +292,7 @@ def _leave_if_asked(run: Run, outcome: TrainingOutcome) -> None:
 def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorders) -> TrainResult:
     """Measure the held-out loss and commit the artifact; ranks other than 0 return what they know."""
     held_out = held_out_loss(run, llama, HELD_OUT_SAMPLES)
+    examples = transformed_examples(run)
     dims, context = run.config.dims, run.config.context_length
     parameters = num_parameters(dims, run.config.vocabulary_size)
     samples = recipe.global_batch(parameters, context, run.inputs.shards.num_train_samples)
@@ -330,6 +332,7 @@ def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorde
         objective = run.args.training.objective.model_dump(mode="json", exclude_none=True, by_alias=True)
         described = {**run.config.to_json(), "objective": objective, "dtype": computes_in(run)}
         storage.write_json(str(staging / "model.json"), described)
+        storage.write_json(str(staging / EXAMPLES), examples)
         return result.model_dump(mode="json", exclude={"cached"})
 
     manifest, _ = artifacts.produce(

@@ -16,8 +16,7 @@ from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import FillInTheMiddle
 from daybreak_model.vocabulary import special_ids
 from daybreak_train.objectives.draws import below, draws
-from daybreak_train.objectives.next_token import NextTokenObjective
-from daybreak_train.objectives.protocol import SampleObjective, Tokens, TransformedSample, fragments_of
+from daybreak_train.objectives.protocol import Tokens, TransformedSample, fragments_of
 from daybreak_train.objectives.token_codec import TokenCodec
 
 NUM_MARKS = 3
@@ -69,6 +68,8 @@ class FillInTheMiddleObjective:
 
         The sample keeps its length: what rearranging adds is taken from the end of the sample's last fragment.
         """
+        if self.rate <= 0:
+            return TransformedSample(tokens)
         out: list[int] = []
         marks, length = self.sentinels, len(tokens)
         for index, (ids, is_ended) in enumerate(fragments_of(tokens, marks.end_of_text, marks.pad)):
@@ -128,10 +129,8 @@ class FillInTheMiddleObjective:
         return [marks.prefix, *prefix, marks.suffix, *suffix, marks.middle, *middle]
 
 
-def make(spec: FillInTheMiddle, tokenizer: Any, seed: int) -> SampleObjective:
-    """Return the objective that a manifest asks for; at rate 0 it is next-token."""
-    if float(spec.rate) <= 0:
-        return NextTokenObjective()
+def make(spec: FillInTheMiddle, tokenizer: Any, seed: int) -> FillInTheMiddleObjective:
+    """Return the objective that a manifest asks for."""
     sentinels = Sentinels.of(special_ids(str(tokenizer.to_str())))
     return FillInTheMiddleObjective(
         TokenCodec(tokenizer), sentinels, float(spec.rate), float(spec.spm_share), seed
