@@ -135,7 +135,9 @@ def test_parts_fill_the_room_and_have_enough_sentinels(
     length: int, room: int, corruption: float, mean_span: int, mode: bool
 ) -> None:
     overhead = 1 + mode
-    parts = fitted(length, room, corruption, mean_span, overhead, 100)
+    parts = fitted(
+        length, room, corruption=corruption, mean_span=mean_span, overhead=overhead, num_sentinels=100
+    )
     needed = sum(expanded_length(part, corruption, mean_span) + overhead for part in parts)
     assert needed <= room or not parts
     assert all(span_counts(part, corruption, mean_span)[1] <= 100 for part in parts)

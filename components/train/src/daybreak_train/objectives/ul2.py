@@ -92,10 +92,20 @@ class Ul2Objective:
         chosen = self.drawn(which)
         mode = [self.control.modes[chosen.kind]] if self.mode_tokens else []
         if chosen.mean_span is None:
-            self._continue(row, mode, ids, is_ended, float(chosen.corruption), where, room)
+            row.add(mode, is_target=False)
+            if len(mode) + len(ids) + is_ended > room:
+                ids, is_ended = ids[: room - len(mode)], False
+            self._continue(row, ids, is_ended, continued(len(ids), float(chosen.corruption), where))
             return
         corruption, mean_span = float(chosen.corruption), chosen.mean_span
-        lengths = fitted(len(ids), room, corruption, mean_span, len(mode) + 1, len(self.control.sentinels))
+        lengths = fitted(
+            len(ids),
+            room,
+            corruption=corruption,
+            mean_span=mean_span,
+            overhead=len(mode) + 1,
+            num_sentinels=len(self.control.sentinels),
+        )
         start = 0
         for number, length in enumerate(lengths):
             part = ids[start : start + length]
@@ -107,21 +117,9 @@ class Ul2Objective:
             row.add([*mode, *inputs], is_target=False)
             row.add([*targets, self.control.end_of_text], is_target=True)
 
-    def _continue(
-        self,
-        row: _Row,
-        mode: list[int],
-        ids: list[int],
-        is_ended: bool,
-        corruption: float,
-        raw: int,
-        room: int,
-    ) -> None:
+    def _continue(self, row: _Row, ids: list[int], is_ended: bool, num_targets: int) -> None:
         """Add a text whose end is to be said; it ends with end-of-text only where its document does."""
-        if len(mode) + len(ids) + is_ended > room:
-            ids, is_ended = ids[: room - len(mode)], False
-        num_targets = continued(len(ids), corruption, raw)
-        row.add([*mode, *ids[: len(ids) - num_targets]], is_target=False)
+        row.add(ids[: len(ids) - num_targets], is_target=False)
         row.add(ids[len(ids) - num_targets :], is_target=True)
         row.add([self.control.end_of_text] * is_ended, is_target=True)
 
@@ -152,7 +150,7 @@ def continued(length: int, corruption: float, raw: int) -> int:
 
 
 def fitted(
-    length: int, room: int, corruption: float, mean_span: int, overhead: int, num_sentinels: int
+    length: int, room: int, *, corruption: float, mean_span: int, overhead: int, num_sentinels: int
 ) -> list[int]:
     """Return the lengths of the parts that a fragment is corrupted in: all of it, or as much as fits into ``room``.
 
