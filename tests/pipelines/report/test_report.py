@@ -95,3 +95,19 @@ def test_only_a_small_model_is_excused(values: report.Values) -> None:
     large = values.trained.model_copy(update={"num_parameters": 1_000_000_000})
     assert "A model this small" in report.build(values)
     assert "A model this small" not in report.build(dataclasses.replace(values, trained=large))
+
+
+def test_what_the_model_wrote_while_it_learned_is_shown_by_prompt(values: report.Values) -> None:
+    hostile = {"prompt": "def f(", "suffix": "", "expected": "x):"}
+    lines = [
+        json.dumps({"step": 1, "tokens": 64, "loss": 5.0}),
+        json.dumps({"step": 10, "generations": [{**hostile, "text": "</pre><script>"}]}),
+        json.dumps({"step": 20, "generations": [{**hostile, "text": "x) ->"}]}),
+    ]
+    found = report.read_generations(lines)
+    page = _parse(report.build(dataclasses.replace(values, generations=found)))
+    text = "".join(page.text)
+    assert text.index("after step 10") < text.index("</pre><script>") < text.index("after step 20")
+    assert "script" not in page.seen
+    assert text.count("what stood there") == 2
+    assert "while it learned" not in report.build(values)

@@ -151,6 +151,7 @@ def _values(runner: Runner, completions: list[report.Completion]) -> report.Valu
         size=model.size or "custom",
         ledger=report.read_ledger(ledger),
         examples=report.read_examples(examples),
+        generations=report.read_generations(ledger),
         completions=completions,
         seconds=runner.seconds,
         peak_bytes=runner.peak_bytes,

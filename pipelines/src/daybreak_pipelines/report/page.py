@@ -46,6 +46,17 @@ class TransformedExample:
 
 
 @dataclass(frozen=True)
+class Generation:
+    """What the model wrote for one held-out prompt after a step, and what stood there."""
+
+    step: int
+    prompt: str
+    suffix: str
+    text: str
+    expected: str
+
+
+@dataclass(frozen=True)
 class Values:
     """Everything that the page shows."""
 
@@ -70,6 +81,7 @@ class Values:
     links: Mapping[str, str]
     """Title to a path relative to the page."""
     machine: str
+    generations: Sequence[Generation] = ()
 
 
 def build(values: Values) -> str:
@@ -90,6 +102,7 @@ def build(values: Values) -> str:
         failed_gates=values.evaluated.failed_gates,
         small=values.trained.num_parameters < TOO_SMALL,
         completions=values.completions,
+        generations=_by_prompt(values.generations),
         needs=values.needs,
         in_words=estimate.in_words,
         steps=_steps(values),
@@ -115,6 +128,24 @@ def read_examples(entries: Sequence[Mapping[str, Any]]) -> list[TransformedExamp
         TransformedExample(entry["layout"], [(part["text"], part["isTarget"]) for part in entry["parts"]])
         for entry in entries
     ]
+
+
+def read_generations(lines: Sequence[str]) -> list[Generation]:
+    """Return what the model wrote at each look at held-out data, by a training ledger (JSON lines)."""
+    entries = (json.loads(line) for line in lines)
+    return [
+        Generation(step=int(entry["step"]), **found)
+        for entry in entries
+        for found in entry.get("generations", ())
+    ]
+
+
+def _by_prompt(generations: Sequence[Generation]) -> list[list[Generation]]:
+    """Return for each prompt what was written to it, earliest first: the same prompts are asked at each look."""
+    found: dict[tuple[str, str], list[Generation]] = {}
+    for one in generations:
+        found.setdefault((one.prompt, one.suffix), []).append(one)
+    return list(found.values())
 
 
 def _largest(sizes: Mapping[str, int], count: int = 8) -> list[tuple[str, int]]:

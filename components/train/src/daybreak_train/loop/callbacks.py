@@ -30,6 +30,7 @@ from daybreak_train.lean_imports import import_composer
 from daybreak_train.loop.data_loading import batch_digest
 from daybreak_train.loop.ledger import Ledger, LedgerEntry
 from daybreak_train.loop.shared_step import SharedStep, StepSums, reduced
+from daybreak_train.loop.tracked_points import PointGatherer
 from daybreak_train.loop.tracking import Tracker
 from daybreak_train.loop.train_state import (
     TrainState,
@@ -132,6 +133,10 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         self._decision = policy.Decision(self.outcome.guard, apply=True)
         self._rate = 0.0
         self._samples = ""
+        self.generate: Callable[[], list[dict[str, str]]] = list
+        """Answers the prompts of a look at held-out data; every process calls it."""
+        self._generations: list[dict[str, str]] = []
+        self._since_point = PointGatherer()
         self._last = self._last_checkpoint = self._last_tracked = 0.0
         self._recent: list[tuple[float, int]] = []
 
@@ -179,6 +184,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         if not finished and looks < len(HELD_OUT_AT) and done >= HELD_OUT_AT[looks]:
             self.outcome.held_out_looks = sum(done >= share for share in HELD_OUT_AT)
             held_out = self._held_out()
+            self._generations = self.generate()
             state.model.train()
             self._last = time.perf_counter()  # a look at held-out data is not training time
         self._record(batch_digest(sample_ids, digests), held_out)
@@ -269,7 +275,9 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
             guard=event.to_json() if event is not None else None,
             left_out=None if self._decision.apply else True,
             samples=self._samples,
+            generations=self._generations or None,
         )
+        self._generations = []
         ledger.append(entry)
         self._tell(entry)
 
@@ -297,12 +305,12 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         self.recorders.progress.report(words, min(1.0, done) * 100, 100)
         self._write_snapshot(entry, done, left)
         tracker, now = self.recorders.tracker, time.perf_counter()
+        self._since_point.add(entry.loss, entry.grad_norm)
         if tracker is None or (now - self._last_tracked < TRACK_INTERVAL_S and entry.held_out_loss is None):
             return
         self._last_tracked = now
         metrics = {
-            TOTAL_LOSS: entry.loss,
-            "l2_norm/grad/global": entry.grad_norm,
+            **self._since_point.take(),
             "lr": entry.lr,
             "throughput/tokens_per_sec": entry.tokens_per_second,
             "memory/peak_bytes": float(peak_memory_bytes()),

@@ -21,6 +21,7 @@ from daybreak_train.lean_imports import import_composer
 from daybreak_train.loop.batches_ahead import lost_process_named
 from daybreak_train.loop.callbacks import Recorders, StepCallback, TrainPlan
 from daybreak_train.loop.data_loading import Collator, TrainStream, held_out_batches
+from daybreak_train.loop.generations import generate
 from daybreak_train.loop.run import Run
 from daybreak_train.loop.sample_order import StreamPosition
 from daybreak_train.loop.shared_step import StepSums
@@ -83,6 +84,7 @@ def fit(run: Run, plan: TrainPlan, train_state: TrainState, recorders: Recorders
     look = functools.partial(held_out_loss, run, trained.model, HELD_OUT_SAMPLES_BETWEEN)
     sums = StepSums()
     callback = StepCallback(plan, train_state, recorders, run.placement, look, sums)
+    callback.generate = functools.partial(generate, run, trained.model)
     _compile(trained.model, run.device)
     micro = recipe.micro_batch(device_batch, run.config.dims, plan.context_length, _activation_bytes(run))
     model = ComposerLlama(trained.model, run.device.type != "cuda" and computes_in(run) == "bfloat16", sums)

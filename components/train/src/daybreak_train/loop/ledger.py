@@ -41,6 +41,8 @@ class LedgerEntry:
     """What the guard found in this step and did."""
     left_out: bool | None = None
     """Whether the update of this step was not made."""
+    generations: list[dict[str, str]] | None = None
+    """Where held-out data was looked at: prompt, suffix, the model's text, and what stood there."""
     samples: str | None = None
     """Ids of the batch's samples, process by process (``replay.sample_ids``)."""
 

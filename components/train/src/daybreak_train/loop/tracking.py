@@ -7,9 +7,11 @@ ledger is elsewhere and does not depend on any of this.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import queue
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +21,7 @@ from typing import Any, Protocol
 
 from daybreak_contracts import storage
 from daybreak_contracts.resources.run import Tracking
+from daybreak_train.loop.tracked_points import LOSS
 
 log = logging.getLogger(__name__)
 FLUSH_S = 10.0
@@ -68,6 +71,7 @@ class MlflowSink:
 
     def __init__(self, uri: str, identity: RunIdentity, parameters: Mapping[str, Any]) -> None:
         import mlflow
+        from mlflow.entities import Param
 
         for name in ("mlflow", "alembic"):  # importing it sets the level of its loggers
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -82,21 +86,28 @@ class MlflowSink:
         else:
             where = self._client.create_experiment(identity.name, artifact_location=place)
         found = self._client.search_runs([where], f"tags.digest = '{identity.digest}'", max_results=1)
+        self._next_step = 0
         if found:
             self._run_id = found[0].info.run_id
             self._client.set_terminated(self._run_id, "RUNNING")
+            told = self._client.get_metric_history(self._run_id, LOSS)
+            self._next_step = max((point.step for point in told), default=-1) + 1
             return
         tags = {"digest": identity.digest}
         self._run_id = self._client.create_run(
             where, tags=tags, run_name=f"train-{identity.digest[:8]}"
         ).info.run_id
-        for name, value in parameters.items():
-            self._client.log_param(self._run_id, name, value)
+        self._client.log_batch(
+            self._run_id, params=[Param(name, str(value)) for name, value in parameters.items()]
+        )
 
     def log(self, metrics: Metrics, step: int) -> None:
-        """Send metrics of one step."""
+        """Send metrics of one step; one that was sent before a stop or a rewind is not sent again."""
         from mlflow.entities import Metric
 
+        if step < self._next_step:
+            return
+        self._next_step = step
         now = int(time.time() * 1000)
         self._client.log_batch(
             self._run_id, [Metric(name, value, now, step) for name, value in metrics.items()]
@@ -108,28 +119,66 @@ class MlflowSink:
 
 
 class WandbSink:
-    """A Weights & Biases run; offline without a key."""
+    """A Weights & Biases run; offline without a key.
+
+    Offline it can't be opened again: a resume would leave a second folder. So every point is kept in a file beside the
+    folder, and a resume writes the folder anew from it.
+    """
 
     def __init__(self, project: str, identity: RunIdentity, parameters: Mapping[str, Any]) -> None:
         import wandb
 
+        online = bool(os.environ.get("WANDB_API_KEY"))
+        folder = Path(identity.work_dir) / "wandb"
+        self._points = folder / f"points-{identity.tracker_id}.jsonl"
+        told = [] if online else list(_points_in(self._points).items())
+        if not online:
+            for old in folder.glob(f"offline-run-*-{identity.tracker_id}"):
+                shutil.rmtree(old, ignore_errors=True)
         self._run = wandb.init(
             project=project,
             name=identity.name,
             id=identity.tracker_id,
             resume="allow",
-            mode="online" if os.environ.get("WANDB_API_KEY") else "offline",
+            mode="online" if online else "offline",
             dir=identity.work_dir,
             config=dict(parameters),
         )
+        # offline it is 0; a server tells what it has
+        self._next_step = int(self._run.step)
+        storage.write_bytes(str(self._points), "".join(_line(*point) for point in told).encode())
+        for step, metrics in told:
+            self._send(metrics, step)
 
     def log(self, metrics: Metrics, step: int) -> None:
-        """Send metrics of one step."""
+        """Send metrics of one step; one that was sent before a stop or a rewind is not sent again."""
+        if step < self._next_step:
+            return
+        self._send(metrics, step)
+        with self._points.open("a") as file:
+            file.write(_line(step, metrics))
+
+    def _send(self, metrics: Metrics, step: int) -> None:
+        self._next_step = step
         self._run.log(dict(metrics), step=step)
 
     def close(self, finished: bool) -> None:
         """End the run."""
         self._run.finish(exit_code=0 if finished else 1)
+
+
+def _line(step: int, metrics: Metrics) -> str:
+    return json.dumps([step, dict(metrics)]) + "\n"
+
+
+def _points_in(file: Path) -> dict[int, Metrics]:
+    """Return the points of an earlier process by step; a line that a kill cut off is none."""
+    points: dict[int, Metrics] = {}
+    for line in file.read_text().splitlines() if file.exists() else ():
+        with contextlib.suppress(ValueError):
+            step, metrics = json.loads(line)
+            points[int(step)] = {**points.get(int(step), {}), **metrics}
+    return points
 
 
 def mlflow_folder(identity: RunIdentity) -> Path:

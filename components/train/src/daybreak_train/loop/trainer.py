@@ -229,11 +229,33 @@ def _writer(run: Run) -> CheckpointWriter:
     return CheckpointWriter(CheckpointStore(run.checkpoints, run.digest, run.args.work_dir, keep))
 
 
+def _tracked_parameters(run: Run) -> dict[str, Any]:
+    """Return what a person compares two runs by."""
+    plan, machine = plan_of(run), machine_of(run)
+    versions = {f"version/{name}": version for name, version in machine.versions.items()}
+    return {
+        "digest": run.digest,
+        "seed": run.args.seed,
+        **run.config.to_json(),
+        "peakRate": plan.peak_rate,
+        "samplesPerStep": plan.samples_per_step,
+        "tokensPerStep": plan.samples_per_step * plan.context_length,
+        "steps": plan.budget.steps,
+        "tokens": plan.budget.steps and plan.budget.steps * plan.samples_per_step * plan.context_length,
+        "maxSeconds": plan.budget.seconds,
+        "dataDigest": run.inputs.digests["shards"],
+        "tokenizerDigest": run.inputs.digests["tokenizer"],
+        "device": machine.device,
+        "processes": machine.processes,
+        "threads": machine.threads,
+        **versions,
+    }
+
+
 @contextlib.contextmanager
 def _tracking(run: Run) -> Iterator[Tracker]:
     identity = RunIdentity(run.args.run_name, run.digest, run.args.output, run.args.work_dir)
-    parameters = {"digest": run.digest, "seed": run.args.seed, **run.config.to_json()}
-    tracker = Tracker(run.args.tracking, identity, parameters)
+    tracker = Tracker(run.args.tracking, identity, _tracked_parameters(run))
     finished = False
     try:
         yield tracker
