@@ -26,8 +26,6 @@ ARRIVING = {
     *(f"Ul2.{name}" for name in ("denoisers", "modeTokens")),
     "Objective.ul2",
     *(f"Guard.{name}" for name in ("nonFinite", "spike", "threshold", "window", "maxRewinds")),
-    *(f"TrainingSchedule.{name}" for name in ("peakRate", "warmupTokens", "decayShare", "batchTokens")),
-    *(f"TrainingSchedule.{name}" for name in ("clipNorm", "weightDecay")),
 }
 """Said before their reader is there: whoever lands it takes its names out. Empty before a release."""
 

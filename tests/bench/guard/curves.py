@@ -20,7 +20,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor, nn
 
 from daybreak_contracts import names
-from daybreak_contracts.planning.recipe import rate_factor
+from daybreak_contracts.planning.schedule import Hyperparameters
 from daybreak_model.llama.sizes import Dimensions
 from daybreak_train.model import Llama, ModelConfig, initialise
 
@@ -110,6 +110,9 @@ class Training:
         )
         self.step = 0
         self.rate_times = 1.0
+        self._numbers = Hyperparameters(
+            setting.rate, round(0.02 * setting.steps), 0.2, setting.batch, 1.0, 0.1
+        )
 
     def batch(self) -> tuple[Tensor, Tensor]:
         """Return inputs and labels of the step that comes."""
@@ -121,7 +124,7 @@ class Training:
 
     def train(self, tokens: Tensor, labels: Tensor) -> Step:
         """Make one step; return its loss and gradient norm."""
-        rate = self.setting.rate * rate_factor(self.step / self.setting.steps) * self.rate_times
+        rate = self._numbers.rate(self.step, self.step / self.setting.steps) * self.rate_times
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)

@@ -20,12 +20,13 @@ from daybreak_model.llama.sizes import SIZES, num_parameters
 from daybreak_train.model import Llama, ModelConfig, initialise
 
 VOCABULARY, CONTEXT, STEPS = 8192, 512, 8
+BATCH_TOKENS = {"1m": 4096, "10m": 8192}
 
 
 def main(kind: str, size: str) -> None:
     config = ModelConfig(SIZES[size], VOCABULARY, CONTEXT, end_of_text=0)
     parameters = num_parameters(config.dims, VOCABULARY)
-    samples = recipe.global_batch(parameters, CONTEXT, 1 << 20)
+    samples = BATCH_TOKENS[size] // CONTEXT
     tokens = torch.randint(1, VOCABULARY, (samples, CONTEXT), generator=torch.Generator().manual_seed(0))
     if kind == "transformers":
         model, loss = theirs(config, tokens)

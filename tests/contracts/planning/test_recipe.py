@@ -1,4 +1,4 @@
-"""Budget, schedule, batches and intervals, as tables."""
+"""Budget, shares of a batch and intervals, as tables."""
 
 from __future__ import annotations
 
@@ -26,48 +26,6 @@ from daybreak_contracts.resources.run import Training
 )
 def test_budget(training: Training, max_seconds: float | None, expected: Budget) -> None:
     assert recipe.budget_of(training, max_seconds, parameters=100_000, tokens_a_step=1000) == expected
-
-
-@pytest.mark.parametrize(
-    ("progress", "factor"),
-    [
-        pytest.param(0.0, 0.1, id="starts-at-a-tenth"),
-        pytest.param(0.01, 0.55, id="rises"),
-        pytest.param(0.02, 1.0, id="is-up-after-two-percent"),
-        pytest.param(0.8, 1.0, id="is-flat-until-eighty-percent"),
-        pytest.param(0.9, 0.5, id="falls-linearly"),
-        pytest.param(1.0, 0.0, id="ends-at-zero"),
-        pytest.param(1.3, 0.0, id="stays-there"),
-    ],
-)
-def test_rate_is_warm_up_stable_decay(progress: float, factor: float) -> None:
-    assert recipe.rate_factor(progress) == pytest.approx(factor)
-
-
-@given(st.lists(st.floats(0, 500), min_size=2, max_size=20), st.integers(1, 1000))
-def test_a_run_limited_by_time_always_ends_with_its_decay(elapsed: list[float], steps: int) -> None:
-    budget = Budget(steps, 100.0)
-    rates = [recipe.rate_factor(budget.progress(0, now)) for now in sorted(elapsed) if now >= 80.0]
-    assert rates == sorted(rates, reverse=True)
-    assert all(
-        rate == 0.0
-        for now, rate in zip(sorted(e for e in elapsed if e >= 80), rates, strict=True)
-        if now >= 100
-    )
-
-
-@pytest.mark.parametrize(
-    ("parameters", "context", "samples", "expected"),
-    [
-        pytest.param(1_800_000, 512, 10**6, 8, id="1m-takes-4096-tokens"),
-        pytest.param(9_600_000, 512, 10**6, 16, id="10m-takes-8192-tokens"),
-        pytest.param(100_000_000, 2048, 10**6, 256, id="125m-takes-half-a-million-tokens"),
-        pytest.param(1_800_000, 8192, 10**6, 1, id="a-context-longer-than-the-batch-is-one-sample"),
-        pytest.param(1_800_000, 32, 37, 32, id="never-more-than-the-data-set-holds"),
-    ],
-)
-def test_global_batch(parameters: int, context: int, samples: int, expected: int) -> None:
-    assert recipe.global_batch(parameters, context, samples) == expected
 
 
 @pytest.mark.parametrize(

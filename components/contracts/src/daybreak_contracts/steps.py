@@ -57,6 +57,11 @@ class StepResult(StepModel):
     cached: bool = False
     """True when the artifact was there already and nothing was done."""
 
+    @property
+    def remark(self) -> str:
+        """What a person should know of this result beside its artifact; empty for most."""
+        return ""
+
 
 class DocumentsArgs(StepArgs):
     """Sources to clean, deduplicated documents."""
@@ -160,13 +165,30 @@ class TrainResult(StepResult):
     tokens_per_second: float
     peak_memory_bytes: int
     stopped_by: str
-    """``Tokens`` (budget spent) or ``Time`` (max_seconds)."""
+    """``Tokens`` (budget spent) or ``Time`` (deadline or max_seconds): then ``tokens`` says how far this machine came,
+    and ``digest`` names what came of it; another machine's is another one."""
     steps_left_out: int = 0
     """Steps whose update the guard did not make."""
     spikes: int = 0
     """Steps with a loss or gradient norm far above what went before."""
     rewinds: int = 0
     """How often the training went back to a checkpoint."""
+    continued_from: str = ""
+    """The checkpoint of a shorter run that this one went on from, below ``checkpoints`` of its output."""
+    peak_rate: float = 0.0
+    warmup_tokens: int = 0
+    batch_tokens: int = 0
+    """The schedule as it was used: the manifest's numbers, or what followed from size and length."""
+
+    @property
+    def remark(self) -> str:
+        """Say how far a run came that time ended."""
+        if self.stopped_by != "Time":
+            return ""
+        return (
+            f"Time ended it after {self.tokens:,} tokens in {self.steps:,} steps; "
+            "how far it comes hangs on the machine."
+        )
 
 
 class ExportArgs(StepArgs):

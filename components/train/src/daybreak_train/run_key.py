@@ -1,4 +1,4 @@
-"""Which training is which: the digest that names it, and whether it was done already.
+"""Which training is which: the numbers it trains by, the digest that names it, and whether it was done already.
 
 Owns no tensor: it answers before torch and Composer are loaded, so that nothing to do costs next to nothing.
 """
@@ -6,44 +6,116 @@ Owns no tensor: it answers before torch and Composer are loaded, so that nothing
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from daybreak_contracts import artifacts, names
+from daybreak_contracts import artifacts, names, storage
+from daybreak_contracts.artifacts import Manifest
+from daybreak_contracts.planning import recipe, schedule, sizes
+from daybreak_contracts.planning.schedule import Hyperparameters
 from daybreak_contracts.steps import TrainArgs, TrainResult
+from daybreak_train.checkpoints import trunk
+from daybreak_train.checkpoints.trunk import Trunk
 
-CODE_VERSION = 2
+CODE_VERSION = 3
+CHECKPOINTS = "checkpoints"
+LEDGER = "ledger.jsonl"
 
 
-def input_digests(args: TrainArgs) -> dict[str, str]:
-    """Return the digests of the artifacts that are read; one that is not there is an ArtifactError."""
-    return {"shards": artifacts.load(args.shards).digest, "tokenizer": artifacts.load(args.tokenizer).digest}
+@dataclass(frozen=True)
+class RunKey:
+    """What is known of a training before anything is loaded."""
+
+    digest: str
+    """Names the training: all that its weights depend on, nothing about where it runs."""
+    trunk_key: str
+    """The same without length and decay: two runs that share it are one run until the decay of the shorter."""
+    hyperparameters: Hyperparameters
+    budget: recipe.Budget
+    trunk: Trunk | None
+    """A shorter run's checkpoint to go on from."""
 
 
-def run_digest(args: TrainArgs, inputs: Mapping[str, str]) -> str:
-    """Return what names this training: all that its weights depend on, nothing about where it runs."""
-    training = args.training
-    return artifacts.digest_of(
+def key_of(args: TrainArgs) -> RunKey:
+    """Return the key of a training; an artifact that is not there is an ArtifactError."""
+    shards, tokenizer = artifacts.load(args.shards), artifacts.load(args.tokenizer)
+    common = _common(args, {"shards": shards.digest, "tokenizer": tokenizer.digest})
+    trunk_key = artifacts.digest_of(common)
+    vocabulary = int(tokenizer.result["vocabulary_size"])
+    dims = sizes.dimensions_of(args.model)
+    parameters = sizes.num_parameters(dims, vocabulary)
+    found = trunk.longest(
+        trunk.find(storage.join(args.output, CHECKPOINTS), trunk_key),
+        lambda one: _is_before_decay(one, args, parameters),
+    )
+    if found is not None:
+        numbers = inherited(found.hyperparameters, args)
+    else:
+        samples = int(shards.result["num_train_samples"])
+        numbers = schedule.resolve(args.training, dims, vocabulary, samples)
+    budget = _budget(args, parameters, numbers)
+    digest = artifacts.digest_of(
         {
-            "step": names.STEP_TRAIN,
-            "codeVersion": CODE_VERSION,
-            "model": args.model.model_dump(mode="json"),
-            "objective": training.objective.model_dump(mode="json"),
-            "schedule": training.schedule.model_dump(mode="json"),
-            "guard": training.guard.model_dump(mode="json"),
-            "length": [
-                training.tokens,
-                training.tokens_per_parameter,
-                training.deadline_seconds,
-                args.max_seconds,
-            ],
-            "contextLength": training.context_length,
-            "seed": args.seed,
-            "inputs": dict(inputs),
+            **{name: value for name, value in common.items() if name != "schedule"},
+            "hyperparameters": numbers.to_json(),
+            "length": [budget.steps, budget.seconds],
         }
     )
+    return RunKey(digest, trunk_key, numbers, budget, found)
+
+
+def _common(args: TrainArgs, inputs: Mapping[str, str]) -> dict[str, Any]:
+    training = args.training
+    return {
+        "step": names.STEP_TRAIN,
+        "codeVersion": CODE_VERSION,
+        "model": args.model.model_dump(mode="json"),
+        "objective": training.objective.model_dump(mode="json"),
+        "schedule": training.schedule.model_dump(mode="json", exclude={"decay_share"}),
+        "guard": training.guard.model_dump(mode="json"),
+        "contextLength": training.context_length,
+        "seed": args.seed,
+        "inputs": dict(inputs),
+    }
+
+
+def inherited(numbers: Hyperparameters, args: TrainArgs) -> Hyperparameters:
+    """Return a trunk's numbers for a longer run: all but the share of its decay, which is to come."""
+    return schedule.with_decay_of(numbers, args.training)
+
+
+def _budget(args: TrainArgs, parameters: int, numbers: Hyperparameters) -> recipe.Budget:
+    step = numbers.samples_per_step * args.training.context_length
+    return recipe.budget_of(args.training, args.max_seconds, parameters, step)
+
+
+def _is_before_decay(one: Trunk, args: TrainArgs, parameters: int) -> bool:
+    numbers = inherited(one.hyperparameters, args)
+    done = _budget(args, parameters, numbers).progress(one.step, one.elapsed_seconds)
+    return done <= 1.0 - numbers.decay_share
+
+
+def artifact_digest(key: RunKey, ledger_sha256: str) -> str:
+    """Return the digest of what was trained.
+
+    A run that time ends is another one on another machine: its ledger is part of its name. Of a run by tokens the
+    key says all.
+    """
+    if key.budget.seconds is None:
+        return key.digest
+    return artifacts.digest_of({"run": key.digest, "ledger": ledger_sha256})
 
 
 def find_trained(args: TrainArgs) -> TrainResult | None:
     """Return the result of the same training when it was committed and its bytes are whole."""
-    digest = run_digest(args, input_digests(args))
-    present = artifacts.find(artifacts.uri_of(args.output, names.STEP_TRAIN, digest), digest)
+    key = key_of(args)
+    uri = artifacts.uri_of(args.output, names.STEP_TRAIN, key.digest)
+    if not storage.exists(storage.join(uri, artifacts.MANIFEST)):
+        return None
+    ledger = _ledger_digest(artifacts.load(uri))
+    present = artifacts.find(uri, artifact_digest(key, ledger))
     return None if present is None else TrainResult.model_validate({**present.result, "cached": True})
+
+
+def _ledger_digest(manifest: Manifest) -> str:
+    return next((entry.sha256 for entry in manifest.files if entry.path == LEDGER), "")

@@ -214,14 +214,23 @@ def _funnel(values: Values) -> list[tuple[str, float, str]]:
 
 def _training(values: Values) -> dict[str, str]:
     trained = values.trained
-    return {
+    by_time = "ended by time: how far it comes hangs on the machine"
+    ended = "ended by its length" if trained.stopped_by == "Tokens" else by_time
+    rows = {
         "size": f"{values.size}: {trained.num_parameters:,} parameters",
         "vocabulary": f"{values.tokenizer.vocabulary_size:,} tokens",
-        "trained on": f"{trained.tokens:,} tokens in {trained.steps:,} steps, ended by {trained.stopped_by.lower()}",
+        "trained on": f"{trained.tokens:,} tokens in {trained.steps:,} steps; {ended}",
+        "schedule": (
+            f"{trained.batch_tokens:,} tokens a step, peak rate {trained.peak_rate:g} after a warm-up of "
+            f"{trained.warmup_tokens:,} tokens"
+        ),
         "loss": f"{trained.loss:.3f} (last 20 steps), {trained.held_out_loss:.3f} on held-out code",
         "speed": f"{trained.tokens_per_second:,.0f} tokens per second",
         "memory": f"{trained.peak_memory_bytes / 1e9:.1f} GB at most",
     }
+    if trained.continued_from:
+        rows["went on from"] = f"a shorter run's checkpoint before its decay, {trained.continued_from}"
+    return rows
 
 
 def _steps(values: Values) -> list[tuple[str, str, str]]:

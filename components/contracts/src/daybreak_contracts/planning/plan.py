@@ -12,7 +12,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict
 
 from daybreak_contracts.errors import UserError
-from daybreak_contracts.planning import data_amount, duration, memory, recipe, throughput
+from daybreak_contracts.planning import data_amount, duration, memory, recipe, schedule, throughput
 from daybreak_contracts.planning.data_amount import DataAmount, DataUse
 from daybreak_contracts.planning.duration import Estimate
 from daybreak_contracts.planning.gpus import GPUS
@@ -169,7 +169,7 @@ class Sized:
         dims, vocabulary = dimensions_of(spec.model), vocabulary_of(spec.tokenizer)
         context = spec.training.context_length
         samples = data.samples if data is not None else UNKNOWN_DATA
-        batch = recipe.global_batch(num_parameters(dims, vocabulary), context, max(1, samples))
+        batch = schedule.resolve(spec.training, dims, vocabulary, max(1, samples)).samples_per_step
         return cls(spec.model.size or "custom", dims, vocabulary, context, batch)
 
     @property

@@ -1,7 +1,7 @@
 """How long, how fast, in which steps: every decision of a training run that is arithmetic.
 
-Owns budget, learning-rate schedule, batch sizes, checkpoint interval and MFU as pure functions. Owns no clock, and
-no peak of a GPU (``gpus``).
+Owns budget, shares of a batch, checkpoint interval and MFU as pure functions. Owns no clock, no learning rate
+(``schedule``) and no peak of a GPU (``gpus``).
 """
 
 from __future__ import annotations
@@ -16,9 +16,6 @@ from daybreak_contracts.resources.training import Training
 
 TOKENS_PER_PARAMETER = 20
 """Hoffmann et al. 2022 (arXiv 2203.15556), when the manifest gives no length."""
-WARM_UP = 0.02
-DECAY = 0.20
-"""Shares of the run with rising and with falling rate: the WSD schedule of SmolLM2 and OLMo 2."""
 
 CLUSTER_MTTF_GPU_HOURS = 50_700.0
 """One unexpected interruption per 50.7 thousand GPU-hours (Llama 3, arXiv 2407.21783, table 5)."""
@@ -27,18 +24,6 @@ CPU_MTTF_HOURS = 6.0
 BF16_FROM_PARAMETERS = 500_000
 MIN_CHECKPOINT_S = 30.0
 MAX_CHECKPOINT_S = 3600.0
-
-# Parameters below which a row holds: tokens a step and peak learning rate. From 125m on: docs/thresholds.md (SmolLM2
-# 3e-3, Foundry 6e-4, we take the middle). 1m and 10m are trained for minutes on two cores: many small steps beat few
-# large ones there.
-_RECIPES = (
-    (3_500_000, 4_096, 4e-3),
-    (40_000_000, 8_192, 3e-3),
-    (200_000_000, 524_288, 2e-3),
-    (600_000_000, 524_288, 1.5e-3),
-    (1_800_000_000, 1_048_576, 5e-4),
-)
-_LARGEST = (1_048_576, 3e-4)
 
 
 @dataclass(frozen=True)
@@ -75,33 +60,6 @@ def budget_of(training: Training, max_seconds: float | None, parameters: int, to
     if tokens is None:
         tokens = (training.tokens_per_parameter or TOKENS_PER_PARAMETER) * parameters
     return Budget(steps=max(1, math.ceil(tokens / tokens_a_step)), seconds=seconds)
-
-
-def rate_factor(progress: float) -> float:
-    """Return the learning rate as a share of its peak: linear up, flat, linear down to 0 (WSD).
-
-    It takes progress and not steps, so that a run limited by time ends with its decay whatever the machine's speed.
-    """
-    if progress < WARM_UP:
-        # from a tenth of the peak: the first step of a run limited by time would have rate 0
-        return 0.1 + 0.9 * max(0.0, progress) / WARM_UP
-    return min(1.0, max(0.0, (1.0 - progress) / DECAY))
-
-
-def peak_rate(parameters: int) -> float:
-    """Return the peak learning rate for a model with so many parameters."""
-    return next((rate for limit, _, rate in _RECIPES if parameters < limit), _LARGEST[1])
-
-
-def global_batch(parameters: int, context_length: int, num_samples: int) -> int:
-    """Return the samples of one step over all processes: a power of two, at most the data set.
-
-    It depends on model and data alone, never on the number of processes: a resume on other hardware sees the same
-    batches.
-    """
-    tokens = next((tokens for limit, tokens, _ in _RECIPES if parameters < limit), _LARGEST[0])
-    wanted = max(1, min(tokens // context_length, num_samples))
-    return 1 << (wanted.bit_length() - 1)
 
 
 def device_batch(samples: int, world_size: int) -> int:

@@ -211,10 +211,22 @@ class Placement(Resource):
     """Kinds of capacity, in order of preference."""
 
 
+BATCH_OF_SAMPLES = Rule(
+    message="schedule.batchTokens must be a multiple of contextLength: a step takes whole samples",
+    cel="!has(self.schedule.batchTokens) || self.schedule.batchTokens % self.contextLength == 0",
+    holds=lambda training: (training.schedule.batch_tokens or 0) % training.context_length == 0,
+    at="schedule.batchTokens",
+    got=lambda training: f"{training.schedule.batch_tokens} with contextLength {training.context_length}",
+)
+
+
 class Training(Resource):
     """How long, how and where the model is trained."""
 
-    rules = (rules.at_most_one("tokens_per_parameter", "tokens", "deadline_seconds"),)
+    rules = (
+        rules.at_most_one("tokens_per_parameter", "tokens", "deadline_seconds"),
+        BATCH_OF_SAMPLES,
+    )
 
     objective: Objective = Objective(next_token=NextToken())
     """What the model learns to predict."""
@@ -225,9 +237,10 @@ class Training(Resource):
     tokens_per_parameter: Annotated[int, Between(1, 1_000_000)] | None = None
     """Training length as a multiple of the parameter count; 20 when no length is given (Chinchilla)."""
     tokens: Annotated[int, Between(1, 1 << 60)] | None = None
-    """Training length in tokens."""
+    """Training length in tokens. Raised later, the training goes on from the checkpoint before its decay."""
     deadline_seconds: Seconds | None = None
-    """Train for as long as this allows; the planner picks the number of tokens."""
+    """Train for as long as this allows. How many tokens that are hangs on the machine and on what else it does: the
+    result says it, and on another machine the model is another one. Say `tokens` for one that can be made again."""
     context_length: Annotated[int, Between(32, 1 << 20)] = 2048
     """Tokens the model sees at once; documents are packed, so none needs to be that long."""
     nodes: Annotated[int, Between(1, 1024)] = 1

@@ -224,12 +224,12 @@ def _verified(location: str, entry: CheckpointFile) -> bytes:
     return data
 
 
-def prune(folder: str, keep: int, good_until: int | None = None) -> None:
-    """Remove all but the newest ``keep`` checkpoints, and the newest of those up to step ``good_until``."""
+def prune(folder: str, keep: int, good_until: int | None = None, trunk: int | None = None) -> None:
+    """Remove all but the newest ``keep`` checkpoints, the newest up to step ``good_until``, and the ``trunk``."""
     steps = steps_in(folder)
     spared = next((step for step in steps if good_until is not None and step <= good_until), None)
     for step in steps[keep:]:
-        if step != spared:
+        if step not in (spared, trunk):
             remove(folder, step)
 
 

@@ -19,7 +19,8 @@ from torch import Tensor
 from daybreak_contracts import storage
 from daybreak_contracts.errors import TransientError
 from daybreak_contracts.storage_errors import NO_SPACE
-from daybreak_train.checkpoints import snapshots, space
+from daybreak_train.checkpoints import snapshots, space, trunk
+from daybreak_train.checkpoints.trunk import Trunk
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,17 @@ class CheckpointWriter:
         if kind is None:
             self.wait()
 
-    def save(self, snapshot: snapshots.Snapshot, good_until: int | None = None) -> float:
+    def save(
+        self, snapshot: snapshots.Snapshot, good_until: int | None = None, kept: Trunk | None = None
+    ) -> float:
         """Start writing and return the seconds that the caller was held up (an earlier write may be unfinished).
 
         While steps are out of line, the last checkpoint from before, up to step ``good_until``, stays whatever comes.
+        With ``kept`` it is the one that longer runs go on from, and stays.
         """
         started = time.perf_counter()
         self.wait()
-        self._pending = self._thread.submit(self._write, snapshot, good_until)
+        self._pending = self._thread.submit(self._write, snapshot, good_until, kept)
         return time.perf_counter() - started
 
     def wait(self) -> None:
@@ -71,8 +75,10 @@ class CheckpointWriter:
         if pending is not None:
             pending.result()
 
-    def _write(self, snapshot: snapshots.Snapshot, good_until: int | None) -> None:
+    def _write(self, snapshot: snapshots.Snapshot, good_until: int | None, kept: Trunk | None) -> None:
         store = self._store
+        if kept is not None:
+            trunk.record(store.folder, kept)
         try:
             snapshots.write(store.folder, snapshot, store.run, store.work_dir)
         except TransientError as error:
@@ -80,7 +86,7 @@ class CheckpointWriter:
                 raise TransientError(space.when_full(store.folder, snapshot.size, store.keep)) from error
             raise
         self.committed_step = snapshot.step
-        snapshots.prune(store.folder, store.keep, good_until)
+        snapshots.prune(store.folder, store.keep, good_until, trunk.kept_step(store.folder))
 
 
 def copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -22,8 +22,10 @@ from torch import distributed as dist
 
 from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from daybreak_contracts.planning import recipe
+from daybreak_contracts.planning.schedule import Hyperparameters
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.resources.training import Guard
+from daybreak_train.checkpoints.trunk import Trunk
 from daybreak_train.checkpoints.writer import CheckpointWriter
 from daybreak_train.guard import policy
 from daybreak_train.lean_imports import import_composer
@@ -46,7 +48,6 @@ from daybreak_train.replay import sample_ids as sample_codec
 composer = import_composer()
 log = logging.getLogger(__name__)
 
-CLIP_NORM = 1.0
 TOTAL_LOSS = "loss/train/total"
 HELD_OUT_AT = (0.25, 0.5, 0.75)
 """Shares of the run after which the held-out loss is looked at."""
@@ -59,8 +60,7 @@ class TrainPlan:
     """All that is fixed before the first step."""
 
     budget: recipe.Budget
-    peak_rate: float
-    samples_per_step: int
+    hyperparameters: Hyperparameters
     context_length: int
     batches_per_epoch: int
     checkpoint_every_s: float | None
@@ -69,8 +69,15 @@ class TrainPlan:
     flops_a_token: int
     peak_flops: float | None
     guard: Guard
+    trunk_key: str
+    digest: str
     recorded_rates: Mapping[int, float] = field(default_factory=dict)
     """The rate of each step of a run that is made again; none in a new one."""
+
+    @property
+    def samples_per_step(self) -> int:
+        """Samples of one step, over all processes."""
+        return self.hyperparameters.samples_per_step
 
 
 @dataclass(frozen=True)
@@ -131,7 +138,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         self._sums = sums
         self._shared = SharedStep(0.0, 0, False)
         self._decision = policy.Decision(self.outcome.guard, apply=True)
-        self._rate = 0.0
+        self._rate = self._done = 0.0
         self._samples = ""
         self.generate: Callable[[], list[dict[str, str]]] = list
         """Answers the prompts of a look at held-out data; every process calls it."""
@@ -150,14 +157,16 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
             set_random_state(self._random_state)
             self._random_state = None
         done = self.plan.budget.progress(self.outcome.step, self.outcome.elapsed_s)
+        self._done = done
+        seen = self.outcome.step * self.plan.samples_per_step * self.plan.context_length
         recorded = self.plan.recorded_rates.get(self.outcome.step + 1)
-        self._rate = recorded if recorded is not None else self.plan.peak_rate * recipe.rate_factor(done)
+        self._rate = recorded if recorded is not None else self.plan.hyperparameters.rate(seen, done)
         for group in self.trained.optimizer.param_groups:
             group["lr"] = self._rate
 
     def after_train_batch(self, state: Any, logger: Any) -> None:
         """Clip the gradients and decide, between the backward pass and the update, whether there is one."""
-        norm = nn.utils.clip_grad_norm_(self.trained.model.parameters(), CLIP_NORM)
+        norm = nn.utils.clip_grad_norm_(self.trained.model.parameters(), self.plan.hyperparameters.clip_norm)
         self._shared = self._advance(float(norm))
         outcome = self.outcome
         decision = policy.decide(
@@ -195,8 +204,10 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
             self.outcome.stopped_by = self.plan.budget.stopped_by(self.outcome.step)
         if stop.signal and not finished:
             self.outcome.signal = stop.signal
-        if finished or stop.signal or stop.checkpoint:
-            self._save()
+        decays = self.plan.hyperparameters.decays
+        trunk = decays(done) and not decays(self._done)
+        if finished or stop.signal or stop.checkpoint or trunk:
+            self._save(trunk)
         if finished or stop.signal:
             state.stop_training()
 
@@ -276,10 +287,16 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
             left_out=None if self._decision.apply else True,
             samples=self._samples,
             generations=self._generations or None,
+            continued_from=self._origin(),
         )
         self._generations = []
         ledger.append(entry)
         self._tell(entry)
+
+    def _origin(self) -> str | None:
+        """Return the checkpoint of the shorter run, in the first step after it."""
+        origin = self.outcome.continued_from
+        return origin if origin.endswith(f"-{self.outcome.step - 1:012d}") else None
 
     def _speed(self) -> float:
         """Return tokens per second over the last ten seconds."""
@@ -336,14 +353,26 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
             )
         )
 
-    def _save(self) -> None:
+    def _trunk(self) -> Trunk:
+        plan, outcome = self.plan, self.outcome
+        return Trunk(
+            key=plan.trunk_key,
+            run=plan.digest,
+            folder=plan.digest[:16],
+            step=outcome.step,
+            elapsed_seconds=outcome.elapsed_s,
+            hyperparameters=plan.hyperparameters,
+        )
+
+    def _save(self, trunk: bool) -> None:
         started = time.perf_counter()
         states = gathered_random_states(self._placement)
         writer, ledger = self.recorders.writer, self.recorders.ledger
         if writer is not None and ledger is not None:
             began = self.outcome.past.trouble_began(self.outcome.step, self.plan.guard.window)
             good_until = began - 1 if began is not None else None
-            writer.save(snapshot_of(self.trained, self.outcome, states, ledger.contents()), good_until)
+            snapshot = snapshot_of(self.trained, self.outcome, states, ledger.contents())
+            writer.save(snapshot, good_until, self._trunk() if trunk else None)
         self._last_checkpoint = time.perf_counter()
         self.outcome.stalls_s.append(self._last_checkpoint - started)
 

@@ -45,6 +45,8 @@ class LedgerEntry:
     """Where held-out data was looked at: prompt, suffix, the model's text, and what stood there."""
     samples: str | None = None
     """Ids of the batch's samples, process by process (``replay.sample_ids``)."""
+    continued_from: str | None = None
+    """In the first step after a shorter run's: the checkpoint that it begins with."""
 
 
 class Ledger:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from daybreak_train.loop.data_loading import SampleShape, Shards
 from daybreak_train.model import ModelConfig
 from daybreak_train.pod import environment
 from daybreak_train.pod.environment import ProcessPlacement
-from daybreak_train.run_key import run_digest
+from daybreak_train.run_key import CHECKPOINTS, RunKey, key_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,12 @@ class Run:
     inputs: Inputs
     config: ModelConfig
     placement: ProcessPlacement
-    digest: str
+    key: RunKey
+
+    @property
+    def digest(self) -> str:
+        """Names the training."""
+        return self.key.digest
 
     @property
     def uri(self) -> str:
@@ -54,7 +59,7 @@ class Run:
     @property
     def checkpoints(self) -> str:
         """Where this run's checkpoints lie."""
-        return storage.join(self.args.output, "checkpoints", self.digest[:16])
+        return storage.join(self.args.output, CHECKPOINTS, self.digest[:16])
 
     @property
     def device(self) -> torch.device:
@@ -99,7 +104,8 @@ def run_of(args: TrainArgs, digest: str | None = None) -> Run:
     context = args.training.context_length
     config = ModelConfig(dimensions_of(args.model), inputs.vocabulary_size, context, end_of_text)
     placement = environment.placement_from(os.environ)
-    return Run(args, inputs, config, placement, digest or run_digest(args, inputs.digests))
+    key = key_of(args)
+    return Run(args, inputs, config, placement, key if digest is None else replace(key, digest=digest))
 
 
 def _expect(uri: str, manifest: Manifest, step: str) -> None:

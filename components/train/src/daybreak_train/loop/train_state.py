@@ -44,6 +44,8 @@ class TrainingOutcome:
     """Whether the run has to go on from a checkpoint."""
     failure: str = ""
     """Why the guard stopped the run."""
+    continued_from: str = ""
+    """The checkpoint of a shorter run that this one began with."""
     signal: int = 0
     """A signal that asked to stop; 0 is none."""
     seconds_here: float = 0.0
@@ -88,6 +90,7 @@ def snapshot_of(
             "stoppedBy": outcome.stopped_by,
             "guard": outcome.guard.to_json(),
             LEFT_OUT: sorted(step for step in outcome.past.left_out if step <= outcome.step),
+            "continuedFrom": outcome.continued_from,
         },
         ledger=ledger,
     )
@@ -109,6 +112,7 @@ def restore(snapshot: Snapshot, trained: Trained) -> TrainingOutcome:
         held_out_looks=int(snapshot.state["heldOutLooks"]),
         stopped_by=str(snapshot.state["stoppedBy"]),
         guard=GuardState.from_json(snapshot.state["guard"]),
+        continued_from=str(snapshot.state["continuedFrom"]),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import logging
 import math
 import os
@@ -40,6 +41,7 @@ from daybreak_train.loop.data_loading import (
 from daybreak_train.loop.example_samples import EXAMPLES, transformed_examples
 from daybreak_train.loop.ledger import Ledger
 from daybreak_train.loop.run import Run, run_of
+from daybreak_train.loop.shorter_run import state_before_decay
 from daybreak_train.loop.tracking import RunIdentity, Tracker
 from daybreak_train.loop.train_state import (
     LEFT_OUT,
@@ -56,14 +58,13 @@ from daybreak_train.pod import environment
 from daybreak_train.pod.environment import ProcessPlacement
 from daybreak_train.pod.metrics_file import metrics_file_of
 from daybreak_train.replay import record as training_record
+from daybreak_train.run_key import artifact_digest
 
 composer = import_composer()
 log = logging.getLogger(__name__)
 
 BETAS = (0.9, 0.95)
 EPSILON = 1e-8
-WEIGHT_DECAY = 0.1
-"""On matrices only, not on norms and embeddings (OLMo 2)."""
 HELD_OUT_SAMPLES = 256
 LAST_STEPS = 20
 
@@ -164,6 +165,8 @@ def _where_to_begin(run: Run) -> tuple[Past, snapshots.Snapshot | None]:
             return record.fits(past, found.step, found.state[LEFT_OUT])
 
         snapshot = snapshots.newest(run.checkpoints, run.digest, log.warning, agrees)
+        if snapshot is None and (found := state_before_decay(run)) is not None:
+            past, snapshot = found
         if snapshot is not None:
             log.warning("resuming after step %d", snapshot.step)
     past = shared_past(past, run.placement)
@@ -175,7 +178,7 @@ def new_trained(run: Run) -> Trained:
     llama = Llama(run.config)
     initialise(llama, run.args.seed)
     llama.to(run.device)
-    return Trained(llama, _optimizer(llama))
+    return Trained(llama, _optimizer(llama, run.key.hyperparameters.weight_decay))
 
 
 def machine_of(run: Run) -> training_record.Machine:
@@ -187,22 +190,22 @@ def machine_of(run: Run) -> training_record.Machine:
 def plan_of(run: Run) -> TrainPlan:
     """Return the numbers of the run; the number of processes changes none of them but the share of each."""
     training, dims, context = run.args.training, run.config.dims, run.config.context_length
-    parameters = num_parameters(dims, run.config.vocabulary_size)
-    samples = recipe.global_batch(parameters, context, run.inputs.shards.num_train_samples)
-    recipe.device_batch(samples, run.placement.world_size)
+    numbers = run.key.hyperparameters
+    recipe.device_batch(numbers.samples_per_step, run.placement.world_size)
     gpu = run.device.type == "cuda"
     every = training.checkpoint.every_seconds
     return TrainPlan(
-        budget=recipe.budget_of(training, run.args.max_seconds, parameters, samples * context),
-        peak_rate=recipe.peak_rate(parameters),
-        samples_per_step=samples,
+        budget=run.key.budget,
+        hyperparameters=numbers,
         context_length=context,
-        batches_per_epoch=run.inputs.shards.num_train_samples // samples,
+        batches_per_epoch=run.inputs.shards.num_train_samples // numbers.samples_per_step,
         checkpoint_every_s=None if every is None else float(every),
         num_gpus=run.placement.world_size if gpu else 0,
         flops_a_token=flops_per_token(dims, run.config.vocabulary_size, context),
         peak_flops=gpus.peak_flops(torch.cuda.get_device_name(run.device)) if gpu else None,
         guard=training.guard,
+        trunk_key=run.key.trunk_key,
+        digest=run.digest,
     )
 
 
@@ -215,12 +218,12 @@ def _needs(run: Run) -> list[space.SpaceNeed]:
     return [space.local_need(folder, parameters, run.args.training.checkpoint.keep, space.size_of(folder))]
 
 
-def _optimizer(llama: Llama) -> torch.optim.Optimizer:
+def _optimizer(llama: Llama, weight_decay: float) -> torch.optim.Optimizer:
     decayed: list[Tensor] = []
     free: list[Tensor] = []
     for name, weight in llama.named_parameters():
         (free if weight.ndim < 2 or name.startswith("embedding") else decayed).append(weight)
-    groups = [{"params": decayed, "weight_decay": WEIGHT_DECAY}, {"params": free, "weight_decay": 0.0}]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=0.0, betas=BETAS, eps=EPSILON, fused=True)
 
 
@@ -237,7 +240,11 @@ def _tracked_parameters(run: Run) -> dict[str, Any]:
         "digest": run.digest,
         "seed": run.args.seed,
         **run.config.to_json(),
-        "peakRate": plan.peak_rate,
+        "peakRate": plan.hyperparameters.peak_rate,
+        "warmupTokens": plan.hyperparameters.warmup_tokens,
+        "decayShare": plan.hyperparameters.decay_share,
+        "clipNorm": plan.hyperparameters.clip_norm,
+        "weightDecay": plan.hyperparameters.weight_decay,
         "samplesPerStep": plan.samples_per_step,
         "tokensPerStep": plan.samples_per_step * plan.context_length,
         "steps": plan.budget.steps,
@@ -311,13 +318,19 @@ def _leave_if_asked(run: Run, outcome: TrainingOutcome) -> None:
     )
 
 
+def _artifact_digest(run: Run, ledger: Ledger | None) -> str:
+    if ledger is None:
+        return run.digest
+    return artifact_digest(run.key, hashlib.sha256(ledger.contents()).hexdigest())
+
+
 def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorders) -> TrainResult:
     """Measure the held-out loss and commit the artifact; ranks other than 0 return what they know."""
     held_out = held_out_loss(run, llama, HELD_OUT_SAMPLES)
     examples = transformed_examples(run)
     dims, context = run.config.dims, run.config.context_length
     parameters = num_parameters(dims, run.config.vocabulary_size)
-    samples = recipe.global_batch(parameters, context, run.inputs.shards.num_train_samples)
+    samples = run.key.hyperparameters.samples_per_step
     speed = outcome.steps_here * samples * context / outcome.seconds_here if outcome.steps_here else 0.0
     ledger = recorders.ledger
     loss = ledger.mean_loss(LAST_STEPS) if ledger is not None else 0.0
@@ -327,9 +340,10 @@ def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorde
             f"{len(outcome.past.left_out)} of {outcome.step} updates left out; see {run.checkpoints}/{record.FILE}"
         )
     past = outcome.past
+    digest = _artifact_digest(run, ledger)
     result = TrainResult(
         uri=run.uri,
-        digest=run.digest,
+        digest=digest,
         num_parameters=parameters,
         steps=outcome.step,
         tokens=outcome.step * samples * context,
@@ -341,6 +355,10 @@ def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorde
         steps_left_out=len(past.left_out),
         spikes=past.spikes,
         rewinds=past.rewinds,
+        continued_from=outcome.continued_from,
+        peak_rate=run.key.hyperparameters.peak_rate,
+        warmup_tokens=run.key.hyperparameters.warmup_tokens,
+        batch_tokens=samples * context,
     )
     if ledger is None:
         return result
@@ -360,7 +378,7 @@ def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorde
     manifest, _ = artifacts.produce(
         run.uri,
         step=names.STEP_TRAIN,
-        digest=run.digest,
+        digest=digest,
         inputs=dict(run.inputs.digests),
         work_dir=run.args.work_dir,
         write=write,

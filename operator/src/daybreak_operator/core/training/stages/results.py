@@ -149,7 +149,7 @@ def _succeeded(step: StepStatus, result: StepResult, now: datetime, said: str) -
             "digest": result.digest,
             "completion_time": timestamp(now),
             "start_time": step.start_time or timestamp(now),
-            "message": said[: step_table.MAX_MESSAGE],
+            "message": (said or result.remark)[: step_table.MAX_MESSAGE],
         }
     )
 
