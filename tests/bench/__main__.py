@@ -28,6 +28,7 @@ ROOMS = {
     "duplicates": ("Near-duplicates", "data.duplicates"),
     "tokenizer": ("Tokenizer and shards", "data.tokenizer"),
     "train": ("Training", "train"),
+    "objectives": ("Objectives", "objectives"),
     "sweep": ("Peak rate by size, length and batch", "sweep"),
     "first_light": ("First light", "first_light"),
     "evaluate": ("Judge", "evaluate"),
