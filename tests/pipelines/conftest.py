@@ -79,6 +79,7 @@ def values() -> report.Values:
             report.TransformedExample("", [("x < 1\n", True)]),
             report.TransformedExample("<|mode_s|>", [("<|mode_s|>def f(", False), ("a):\n", True)]),
         ],
+        findings=[(163840, "step 10: LossSpike, loss 7.43, Skip (stdlib/<b>.py)")],
         ledger=[(16384 * (index + 1), 8.0 / (1 + index / 50) + 1.5) for index in range(500)],
         completions=[report.Completion("def f(x):\n    return ", "", "x + 1</pre><script>", 0.084, 9)],
         seconds={"documents": 80.0, "xray": 14.0, "tokenizer": 9.0, "shards": 20.0, "train": 180.0},

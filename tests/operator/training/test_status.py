@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from daybreak_contracts.metrics_snapshot import TrainerSnapshot
+from daybreak_contracts.metrics_snapshot import TrainerHealth, TrainerSnapshot
 from daybreak_operator.core.training.decide import decide
 from daybreak_operator.core.training.stages import results
 from daybreak_operator.core.training.status import events
@@ -201,3 +201,35 @@ class TestReports:
     def test_of_a_result_that_cannot_be_read_are_bugs_that_say_so(self, text: str) -> None:
         error = results.read({"export.json": text}, ("export",)).errors["export"]
         assert str(error).startswith("what step export reported cannot be read (")
+
+
+FOUND = TrainerHealth(reason="SpikeSkipped", message="step 30: the loss spiked", spikes=1, steps_left_out=1)
+
+
+class TestHealth:
+    def test_a_finding_is_a_condition_an_event_and_numbers(self) -> None:
+        world = training()
+        speak(world, 31, health=FOUND)
+        world.look()
+        assert world.condition("TrainingHealthy") == ("False", "SpikeSkipped")
+        assert "step 30" in world.message("TrainingHealthy")
+        assert ("Warning", "SpikeSkipped") in [(event.type, event.reason) for event in world.events]
+        assert {"name": "spikes", "value": "1"} in world.status["metrics"]
+
+    def test_it_is_told_once_and_again_when_there_is_another(self) -> None:
+        world = training()
+        for step, message in ((31, "step 30"), (32, "step 30"), (41, "step 40")):
+            speak(world, step, health=FOUND.model_copy(update={"message": message}))
+            world.look()
+        assert [event.message for event in world.events if event.reason == "SpikeSkipped"] == [
+            "step 30",
+            "step 40",
+        ]
+
+    def test_it_is_over_when_the_trainer_says_so(self) -> None:
+        world = training()
+        for reason in ("SpikeSkipped", ""):
+            speak(world, 31, health=FOUND.model_copy(update={"reason": reason}))
+            world.look()
+        assert world.condition("TrainingHealthy") == ("True", "NothingFound")
+        assert "since step 30" in world.message("TrainingHealthy")

@@ -18,6 +18,7 @@ from daybreak_contracts.steps import ExportArgs
 from daybreak_model.llama.sizes import Dimensions
 from daybreak_model.vocabulary import TextEncoder, special_ids
 from daybreak_train.export import step as export
+from daybreak_train.export.proof import prove
 from daybreak_train.model import Llama, ModelConfig, initialise
 
 DIMS = Dimensions(hidden_size=64, layers=3, heads=4, key_value_heads=2, intermediate_size=96)
@@ -236,3 +237,29 @@ def test_a_wrong_mapping_does_not_get_out(made: Any, exported: tuple[Path, str],
 def test_the_objective_is_told(described: dict[str, Any], expected: str, tmp_path: Path) -> None:
     storage.write_json(str(tmp_path / "model.json"), described)
     assert export.objective_of(str(tmp_path)) == expected
+
+
+def test_a_weight_that_is_not_finite_is_refused_by_name(made: Any, tmp_path: Path) -> None:
+    trained = trained_artifact(tmp_path)
+    file = Path(trained) / "model.safetensors"
+    weights = load_file(file)
+    weights[sorted(weights)[1]][0] = float("nan")
+    other = tmp_path / "other"
+    other.mkdir()
+    save_file(weights, other / "model.safetensors")
+    (other / "model.json").write_bytes((Path(trained) / "model.json").read_bytes())
+    uri = str(tmp_path / "nan")
+    inputs = {"tokenizer": "a" * 64}
+    artifacts.commit(uri, other, step=names.STEP_TRAIN, digest="f" * 64, inputs=inputs, result={})
+    with pytest.raises(UserError, match=f"{sorted(weights)[1]} holds values that are not finite"):
+        export.run_export(args(tmp_path, uri, made.tokenizer), Progress("export"))
+    assert not (tmp_path / "out" / "export").exists()
+
+
+def test_logits_that_are_not_finite_are_refused(exported: tuple[Path, str]) -> None:
+    folder, trained = exported
+    model = export.load_trained(trained)
+    with torch.no_grad():
+        model.embedding.weight.mul_(float("inf"))
+    with pytest.raises(UserError, match="logits are not finite"):
+        prove(model, folder)

@@ -71,6 +71,18 @@ class GatewaySnapshot(MetricsSnapshot):
     """By digest of the model."""
 
 
+class TrainerHealth(MetricsSnapshot):
+    """What the guard of a training found."""
+
+    reason: str = ""
+    """One word while the last steps were out of line; empty when they were not."""
+    message: str = ""
+    """The newest finding, with step, samples and documents; empty when there was none."""
+    spikes: int = 0
+    steps_left_out: int = 0
+    rewinds: int = 0
+
+
 class TrainerSnapshot(MetricsSnapshot):
     """What the trainer's first process answers at ``GET /progress``."""
 
@@ -85,3 +97,4 @@ class TrainerSnapshot(MetricsSnapshot):
     """Unix time of the last step (or sign of life while loading): a heartbeat."""
     checkpoint_step: int = 0
     """The newest committed checkpoint."""
+    health: TrainerHealth | None = None

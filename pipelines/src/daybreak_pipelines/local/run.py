@@ -152,6 +152,7 @@ def _values(runner: Runner, completions: list[report.Completion]) -> report.Valu
         ledger=report.read_ledger(ledger),
         examples=report.read_examples(examples),
         generations=report.read_generations(ledger),
+        findings=report.read_findings(ledger),
         completions=completions,
         seconds=runner.seconds,
         peak_bytes=runner.peak_bytes,

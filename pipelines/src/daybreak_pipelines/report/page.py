@@ -72,6 +72,8 @@ class Values:
     size: str
     ledger: Sequence[tuple[int, float]]
     """Training tokens seen so far, loss in nats per token."""
+    findings: Sequence[tuple[int, str]]
+    """Training tokens before a step that the guard found out of line, and what it says of it."""
     examples: Sequence[TransformedExample]
     completions: Sequence[Completion]
     seconds: Mapping[str, float]
@@ -96,7 +98,8 @@ def build(values: Values) -> str:
         funnel=_funnel(values),
         languages=[(name, size, f"{size / 1e6:.1f} MB") for name, size in languages],
         training=_training(values),
-        loss=plots.curve(values.ledger, "training tokens", "loss, nats per token"),
+        loss=plots.curve(values.ledger, "training tokens", "loss, nats per token", values.findings),
+        findings=[said for _, said in values.findings],
         examples=values.examples,
         scores=values.evaluated.scores,
         failed_gates=values.evaluated.failed_gates,
@@ -119,7 +122,21 @@ def files_read(documents: steps.DocumentsResult) -> int:
 def read_ledger(lines: Sequence[str]) -> list[tuple[int, float]]:
     """Return (tokens seen so far, loss) of each step of a training ledger (JSON lines)."""
     entries = (json.loads(line) for line in lines)
-    return [(int(entry["tokens"]), float(entry["loss"])) for entry in entries]
+    return [(int(entry["tokens"]), float(entry["loss"])) for entry in entries if entry["loss"] is not None]
+
+
+def read_findings(lines: Sequence[str]) -> list[tuple[int, str]]:
+    """Return (tokens seen so far, sentence) of each step of a ledger that the guard found out of line."""
+    entries = (json.loads(line) for line in lines)
+    return [(int(entry["tokens"]), _finding(entry["guard"])) for entry in entries if "guard" in entry]
+
+
+def _finding(event: Mapping[str, Any]) -> str:
+    loss = "not finite" if event["loss"] is None else f"{event['loss']:.2f}"
+    documents = ", ".join(event["documents"][:3])
+    return f"step {event['step']}: {event['finding']}, loss {loss}, {event['action']}" + (
+        f" ({documents})" if documents else ""
+    )
 
 
 def read_examples(entries: Sequence[Mapping[str, Any]]) -> list[TransformedExample]:

@@ -22,6 +22,7 @@ MAX_POINTS = 400
 _SVG = Markup('<svg class="{}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>')
 _TEXT = Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>')
 _LINE = Markup('<line class="{}" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>')
+_MARK = Markup('<g class="mark"><title>{0}</title><line x1="{1:.1f}" x2="{1:.1f}" y1="{2}" y2="{3}"/></g>')
 _NOTHING = Markup("")
 
 
@@ -116,10 +117,16 @@ def _stack(place: int, title: str, series: Sequence[Series], step: float, scale:
     return stack if rects else _NOTHING
 
 
-def curve(points: Sequence[tuple[float, float]], x_title: str, y_title: str) -> Markup:
+def curve(
+    points: Sequence[tuple[float, float]],
+    x_title: str,
+    y_title: str,
+    marks: Sequence[tuple[float, str]] = (),
+) -> Markup:
     """Return a line chart over the range of its values; fewer than two points give a sentence instead.
 
-    The axis does not begin at 0: a loss falls from 8 to 4, and what matters is the last tenth of it.
+    The axis does not begin at 0: a loss falls from 8 to 4, and what matters is the last tenth of it. ``marks`` are
+    places that a vertical line shows, with what a pointer over it reads.
     """
     if len(points) < 2:
         return Markup("<p>Too few points for a curve.</p>")
@@ -142,6 +149,8 @@ def curve(points: Sequence[tuple[float, float]], x_title: str, y_title: str) -> 
         parts.append(_TEXT.format(CURVE_LEFT - 8, down(value) + 4, "end", short(value)))
     for value in ticks(0, x_high):
         parts.append(_TEXT.format(across(value), CURVE_HEIGHT - CURVE_BOTTOM + 16, "middle", short(value)))
+    for x, said in marks:
+        parts.append(_MARK.format(said, across(x), CURVE_TOP, CURVE_TOP + height))
     line = " ".join(f"{across(x):.1f},{down(y):.1f}" for x, y in shown)
     parts.append(Markup('<polyline points="{}" class="line"/>').format(line))
     parts.append(_TEXT.format(CURVE_LEFT + width / 2, CURVE_HEIGHT - 6, "middle", x_title))

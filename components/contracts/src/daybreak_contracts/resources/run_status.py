@@ -91,4 +91,5 @@ class TrainingRunStatus(Resource):
     model: ModelStatus | None = None
     """The published model."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
-    """Succeeded, Finished, DataReady, Trained, Evaluated, CapacityAvailable, Suspended, Reconciling, Stalled."""
+    """Succeeded, Finished, DataReady, Trained, Evaluated, CapacityAvailable, Suspended, Reconciling, Stalled; and
+    TrainingHealthy once a training tells."""

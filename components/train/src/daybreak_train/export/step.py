@@ -7,6 +7,7 @@ tokens are compared before anything is committed, and a golden completion goes w
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,7 @@ def _write_folder(
     artifacts.verify(args.tokenizer, tokenizer)
     _write_tokenizer(args.tokenizer, tokenizer, staging)
     model = load_trained(args.trained)
+    expect_finite(args.trained, model.state_dict())
     parameters = int(sum(weight.numel() for weight in model.parameters()))
     progress.report("writing the model folder")
     dtype = dtype_of(args.trained)
@@ -108,6 +110,13 @@ def load_trained(uri: str) -> Any:
 def dtype_of(uri: str) -> str:
     """Return what a train artifact's products were computed in, as torch calls it: weights are exported in no more."""
     return str(storage.read_json(storage.join(uri, "model.json")).get("dtype", "float32"))
+
+
+def expect_finite(uri: str, tensors: Mapping[str, Any]) -> None:
+    """Refuse weights that are not all finite: every comparison with NaN is false, so no other check would see them."""
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise UserError(f"{uri}: {name} holds values that are not finite, train again")
 
 
 def objective_of(uri: str) -> str:

@@ -8,6 +8,7 @@ were reduced over all ranks.
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import threading
 import time
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from daybreak_contracts.metrics_snapshot import TrainerSnapshot
+from daybreak_contracts.metrics_snapshot import TrainerHealth, TrainerSnapshot
 from daybreak_contracts.planning import recipe
 from daybreak_contracts.planning.schedule import Hyperparameters
 from daybreak_contracts.progress import Progress
@@ -28,6 +29,7 @@ from daybreak_contracts.resources.training import Guard
 from daybreak_train.checkpoints.trunk import Trunk
 from daybreak_train.checkpoints.writer import CheckpointWriter
 from daybreak_train.guard import policy
+from daybreak_train.guard.events import finite
 from daybreak_train.lean_imports import import_composer
 from daybreak_train.loop.data_loading import batch_digest
 from daybreak_train.loop.ledger import Ledger, LedgerEntry
@@ -231,6 +233,10 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
             self.recorders.save_guard(self.outcome.past)
         if self._placement.is_leader:
             log.warning("%s", event.sentence)
+        if self.recorders.tracker is not None:
+            heights = {"guard/loss_height": event.loss_height, "guard/grad_height": event.grad_height}
+            self.recorders.tracker.log(heights, event.step)
+            self.recorders.tracker.note(f"guard step {event.step}", event.sentence)
 
     def _advance(self, grad_norm: float) -> SharedStep:
         now = time.perf_counter()
@@ -323,7 +329,8 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         self._write_snapshot(entry, done, left)
         tracker, now = self.recorders.tracker, time.perf_counter()
         self._since_point.add(entry.loss, entry.grad_norm)
-        if tracker is None or (now - self._last_tracked < TRACK_INTERVAL_S and entry.held_out_loss is None):
+        told = entry.held_out_loss is not None or entry.guard is not None
+        if tracker is None or (now - self._last_tracked < TRACK_INTERVAL_S and not told):
             return
         self._last_tracked = now
         metrics = {
@@ -334,7 +341,8 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
             "throughput/device/mfu": entry.mfu,
             "loss/held_out": entry.held_out_loss,
         }
-        tracker.log({name: value for name, value in metrics.items() if value is not None}, entry.step)
+        known = {name: value for name, value in metrics.items() if value is not None and math.isfinite(value)}
+        tracker.log(known, entry.step)
 
     def _write_snapshot(self, entry: LedgerEntry, done: float, left: float) -> None:
         metrics_file, writer = self.recorders.metrics_file, self.recorders.writer
@@ -344,13 +352,28 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
             TrainerSnapshot(
                 step=entry.step,
                 total_steps=self.plan.budget.steps or round(entry.step / max(done, 1e-9)),
-                loss=entry.loss,
+                loss=finite(entry.loss),
                 tokens_per_second=entry.tokens_per_second,
                 mfu=entry.mfu,
                 seconds_left=round(left, 1),
                 updated=time.time(),
                 checkpoint_step=writer.committed_step if writer is not None else 0,
+                health=self._health(),
             )
+        )
+
+    def _health(self) -> TrainerHealth:
+        outcome = self.outcome
+        past, newest = outcome.past, outcome.past.latest(outcome.step)
+        troubled = past.trouble_began(outcome.step, self.plan.guard.window) is not None
+        stopped = self._decision.event if outcome.failure else None
+        told = stopped or newest
+        return TrainerHealth(
+            reason=told.reason if told is not None and (troubled or stopped) else "",
+            message=told.sentence if told is not None else "",
+            spikes=past.spikes,
+            steps_left_out=len(past.left_out),
+            rewinds=past.rewinds,
         )
 
     def _trunk(self) -> Trunk:

@@ -14,7 +14,7 @@ import queue
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +26,8 @@ from daybreak_train.loop.tracked_points import LOSS
 log = logging.getLogger(__name__)
 FLUSH_S = 10.0
 """How long the end of a run waits for metrics that are still on their way."""
+MOST_OF_A_NOTE = 4000
+"""MLflow takes 5,000 characters of a tag."""
 Metrics = Mapping[str, float]
 
 _QUIET = {
@@ -61,6 +63,9 @@ class TrackingSink(Protocol):
 
     def log(self, metrics: Metrics, step: int) -> None:
         """Send metrics of one step."""
+
+    def note(self, name: str, text: str) -> None:
+        """Add a remark to the run."""
 
     def close(self, finished: bool) -> None:
         """End the run there."""
@@ -113,6 +118,10 @@ class MlflowSink:
             self._run_id, [Metric(name, value, now, step) for name, value in metrics.items()]
         )
 
+    def note(self, name: str, text: str) -> None:
+        """Add a tag to the run."""
+        self._client.set_tag(self._run_id, name, text[:MOST_OF_A_NOTE])
+
     def close(self, finished: bool) -> None:
         """Mark the run as finished or killed."""
         self._client.set_terminated(self._run_id, "FINISHED" if finished else "KILLED")
@@ -162,6 +171,10 @@ class WandbSink:
         self._next_step = step
         self._run.log(dict(metrics), step=step)
 
+    def note(self, name: str, text: str) -> None:
+        """Add a line to the run's summary."""
+        self._run.summary[name] = text[:MOST_OF_A_NOTE]
+
     def close(self, finished: bool) -> None:
         """End the run."""
         self._run.finish(exit_code=0 if finished else 1)
@@ -196,13 +209,18 @@ class Tracker:
         self._tracking = tracking
         self._identity = identity
         self._parameters = parameters
-        self._queue: queue.SimpleQueue[tuple[Metrics, int] | bool] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Callable[[TrackingSink], None] | bool] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
         self._thread.start()
 
     def log(self, metrics: Metrics, step: int) -> None:
         """Take metrics of one step; returns at once."""
-        self._queue.put((dict(metrics), step))
+        taken = dict(metrics)
+        self._queue.put(lambda sink: sink.log(taken, step))
+
+    def note(self, name: str, text: str) -> None:
+        """Take a remark; returns at once."""
+        self._queue.put(lambda sink: sink.note(name, text))
 
     def close(self, finished: bool) -> None:
         """End the run in the sinks, waiting at most ``FLUSH_S``."""
@@ -214,7 +232,7 @@ class Tracker:
             os.environ.setdefault(name, value)
         sinks = self._open()
         while not isinstance(item := self._queue.get(), bool):
-            sinks = [sink for sink in sinks if _logged(sink, *item)]
+            sinks = [sink for sink in sinks if _taken(sink, item)]
         for sink in sinks:
             with _tolerated(type(sink).__name__):
                 sink.close(item)
@@ -229,11 +247,11 @@ class Tracker:
         return sinks
 
 
-def _logged(sink: TrackingSink, metrics: Metrics, step: int) -> bool:
-    """Tell whether the sink took the metrics."""
+def _taken(sink: TrackingSink, item: Callable[[TrackingSink], None]) -> bool:
+    """Tell whether the sink took it."""
     failures: list[Exception] = []
     with _tolerated(type(sink).__name__, failures):
-        sink.log(metrics, step)
+        item(sink)
     return not failures
 
 

@@ -58,6 +58,7 @@ from daybreak_train.pod import environment
 from daybreak_train.pod.environment import ProcessPlacement
 from daybreak_train.pod.metrics_file import metrics_file_of
 from daybreak_train.replay import record as training_record
+from daybreak_train.replay.documents import document_names
 from daybreak_train.run_key import artifact_digest
 
 composer = import_composer()
@@ -286,7 +287,8 @@ def _recorders(
     writer.committed_step = snapshot.step if snapshot is not None else 0
     metrics_file = metrics_file_of(os.environ)
     save_guard = functools.partial(record.save, run.checkpoints, run.digest)
-    return Recorders(ledger, tracker, writer, progress, metrics_file, save_guard)
+    documents = functools.partial(document_names, run.inputs.shards.uri)
+    return Recorders(ledger, tracker, writer, progress, metrics_file, save_guard, documents)
 
 
 def _stop_if_found(run: Run, outcome: TrainingOutcome) -> None:

@@ -11,26 +11,28 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from daybreak_contracts.metrics_snapshot import TrainerSnapshot
+from daybreak_contracts.metrics_snapshot import TrainerHealth, TrainerSnapshot
 
 METRICS_FILE = "DAYBREAK_METRICS_FILE"
 INTERVAL_S = 1.0
 
 
 class MetricsFile:
-    """Writes metrics at most once a second, and always the last step's."""
+    """Writes metrics at most once a second, but always the last step's and what the guard finds."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._clock = clock
         self._written = float("-inf")
+        self._health: TrainerHealth | None = None
 
     def write(self, snapshot: TrainerSnapshot) -> None:
         """Leave the metrics for whoever reads them next."""
         now = self._clock()
-        if now - self._written < INTERVAL_S and snapshot.step < snapshot.total_steps:
+        soon = now - self._written < INTERVAL_S and snapshot.step < snapshot.total_steps
+        if soon and snapshot.health == self._health:
             return
-        self._written = now
+        self._written, self._health = now, snapshot.health
         temporary = self._path.with_name(f".{self._path.name}.tmp")
         temporary.write_text(snapshot.model_dump_json())
         temporary.replace(self._path)

@@ -66,6 +66,15 @@ def documents_of(
     return found
 
 
+def document_names(shards: str, sample_ids: Iterable[int]) -> tuple[str, ...]:
+    """Return the names of all documents in samples, each once; none of shards that have no index."""
+    try:
+        found = documents_of(shards, sample_ids)
+    except ArtifactError:
+        return ()
+    return tuple(dict.fromkeys(part.name for parts in found.values() for part in parts))
+
+
 def read_description(shards: str) -> layout.ShardDescription:
     """Read ``documents.json`` of a shard artifact; missing or malformed is an ArtifactError."""
     location = storage.join(shards, layout.DESCRIPTION_FILE)

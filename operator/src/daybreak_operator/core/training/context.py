@@ -118,6 +118,7 @@ class StageOutcome:
     waiting: Finding | None = None
     """What it waits for that mends itself."""
     capacity: ConditionUpdate | None = None
+    health: ConditionUpdate | None = None
     restarts: int = 0
     """Restarts to add, of any kind."""
     counted: int = 0

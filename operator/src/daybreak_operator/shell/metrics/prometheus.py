@@ -117,7 +117,12 @@ ZONES = GaugeFamily("daybreak_zone_backing_off", "1 while the zone is not asked.
 RESTARTS = GaugeFamily("daybreak_run_restarts", "Restarts of a stage.", WHERE)
 PROGRESS = GaugeFamily("daybreak_run_progress_percent", "How much is done.", WHERE)
 STALLED = GaugeFamily("daybreak_stalled", "1 when manual action is required.", ("kind", *WHERE))
-FAMILIES = (STAGE, WEIGHT, COST, READY, ZONES, RESTARTS, PROGRESS, STALLED)
+HEALTHY = GaugeFamily("daybreak_training_healthy", "0 while the guard finds steps out of line.", WHERE)
+SPIKES = GaugeFamily("daybreak_training_spikes", "Steps with a spike.", WHERE)
+LEFT_OUT = GaugeFamily("daybreak_training_steps_left_out", "Steps whose update was not made.", WHERE)
+REWINDS = GaugeFamily("daybreak_training_rewinds", "Returns to a checkpoint.", WHERE)
+COUNTED = {"spikes": SPIKES, "stepsLeftOut": LEFT_OUT, "rewinds": REWINDS}
+FAMILIES = (STAGE, WEIGHT, COST, READY, ZONES, RESTARTS, PROGRESS, STALLED, HEALTHY, *COUNTED.values())
 
 
 def gauges(body: Object) -> Iterator[tuple[GaugeFamily, tuple[str, ...], float]]:
@@ -135,7 +140,12 @@ def gauges(body: Object) -> Iterator[tuple[GaugeFamily, tuple[str, ...], float]]
     else:
         yield RESTARTS, at, float(status.get("restarts") or 0)
         yield PROGRESS, at, float(status.get("progressPercent") or 0)
+        for metric in status.get("metrics") or ():
+            if metric["name"] in COUNTED:
+                yield COUNTED[metric["name"]], at, float(metric["value"])
     said = {c["type"]: c["status"] for c in status.get("conditions") or ()}
+    if "TrainingHealthy" in said:
+        yield HEALTHY, at, float(said["TrainingHealthy"] == "True")
     yield STALLED, (body["kind"], *at), float(said.get("Stalled") == "True")
 
 

@@ -32,6 +32,8 @@ OLD_PODS_S = 120.0
 """Pods on a node that no longer answers stay Terminating for ever: no longer than this they are waited for, and a
 worker that does not end after the result is given no more either."""
 CAPACITY = "CapacityAvailable"
+HEALTHY = "TrainingHealthy"
+MAX_MESSAGE = 4096
 
 
 def reconcile(context: RunContext) -> StageOutcome:
@@ -180,6 +182,7 @@ def _continue(context: RunContext, attempt: TrainingAttempt) -> StageOutcome:
         stalled=stalled,
         capacity=_capacity(attempt),
         metrics=_metrics(context, attempt.number),
+        health=_health(context, attempt.number),
         share=snapshot.step / snapshot.total_steps
         if snapshot is not None and known
         else attempt.report.share,
@@ -206,15 +209,34 @@ def _capacity(attempt: TrainingAttempt) -> ConditionUpdate:
     return _unknown("PodsPending", "Not all training pods are ready yet.")
 
 
+def _health(context: RunContext, number: int) -> ConditionUpdate | None:
+    """Return what the guard of the training says; None while it says nothing."""
+    snapshot = context.observed.progress
+    if snapshot is None or snapshot.attempt not in (0, number) or snapshot.health is None:
+        return None
+    told = snapshot.health
+    if told.reason:
+        return ConditionUpdate(HEALTHY, "False", Finding(told.reason, told.message[:MAX_MESSAGE]))
+    words = f"Nothing out of line since {told.message}" if told.message else "No step was out of line."
+    return ConditionUpdate(HEALTHY, "True", Finding("NothingFound", words[:MAX_MESSAGE]))
+
+
 def _metrics(context: RunContext, number: int) -> tuple[MetricStatus, ...]:
     snapshot = context.observed.progress
     if snapshot is None or snapshot.attempt not in (0, number):
         return ()
-    values = {
+    values: dict[str, float | None] = {
         "loss": snapshot.loss,
         "tokensPerSecond": snapshot.tokens_per_second,
         "mfu": snapshot.mfu,
     }
+    if snapshot.health is not None:
+        found = snapshot.health
+        values |= {
+            "spikes": found.spikes,
+            "stepsLeftOut": found.steps_left_out,
+            "rewinds": found.rewinds,
+        }
     texts = {name: decimals.significant(value) for name, value in values.items() if value is not None}
     return tuple(MetricStatus(name=name, value=text) for name, text in texts.items() if text is not None)
 

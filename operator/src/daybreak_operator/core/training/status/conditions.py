@@ -33,6 +33,7 @@ def active(context: RunContext, outcome: StageOutcome) -> list[ConditionUpdate]:
         ConditionUpdate("Suspended", "False", Finding("NotSuspended", "The run is not suspended.")),
         ConditionUpdate("Reconciling", "True", reconciling),
         _stalled(outcome.stalled),
+        *((outcome.health,) if outcome.health is not None else ()),
     ]
 
 

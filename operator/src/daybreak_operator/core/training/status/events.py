@@ -58,6 +58,7 @@ def _counters(old: Status, new: Status) -> Iterator[ObjectEvent]:
 def _conditions(old: Status, new: Status) -> Iterator[ObjectEvent]:
     if old.get("startTime") is None and new.get("startTime") is not None:
         yield ObjectEvent("Normal", "Started", "The run started; its inputs are frozen from now on.")
+    yield from _health(old, new)
     for kind in ("Suspended", "Stalled", "Finished"):
         held = conditions.find(_items(new, "conditions"), kind)
         if held is None or held["status"] != "True":
@@ -68,6 +69,18 @@ def _conditions(old: Status, new: Status) -> Iterator[ObjectEvent]:
         told = before is not None and (before["status"], before.get("reason")) == ("True", held["reason"])
         if not told:
             yield ObjectEvent(_type_of(kind, new), held["reason"], held["message"])
+
+
+def _health(old: Status, new: Status) -> Iterator[ObjectEvent]:
+    """Tell every finding of the guard once: its message names the step."""
+    before = conditions.find(_items(old, "conditions"), "TrainingHealthy")
+    held = conditions.find(_items(new, "conditions"), "TrainingHealthy")
+    if held is None or (before is not None and before["message"] == held["message"]):
+        return
+    if held["status"] == "False":
+        yield ObjectEvent("Warning", held["reason"], held["message"])
+    elif before is not None and before["status"] == "False":
+        yield ObjectEvent("Normal", "TrainingHealthy", held["message"])
 
 
 def _type_of(kind: str, new: Status) -> Severity:
