@@ -31,6 +31,7 @@ ROOMS = {
     "objectives": ("Objectives", "objectives"),
     "sweep": ("Peak rate by size, length and batch", "sweep"),
     "first_light": ("First light", "first_light"),
+    "guard": ("Guard against spikes", "guard.battery"),
     "evaluate": ("Judge", "evaluate"),
     "sandboxes": ("Sandboxes", "sandboxes"),
     "serve": ("Gateway", "serve.gateway"),

@@ -177,16 +177,16 @@ class Guard(Resource):
     """What happens when a step's loss or gradient is not finite, or far above what went before."""
 
     non_finite: Literal["Skip", "Stop"] = "Skip"
-    """Skip drops the update of that step and stops after several in a row; Stop ends the training at the first."""
+    """Skip drops the update of that step and stops after three in a row; Stop ends the training at the first."""
     spike: Literal["Alert", "Skip", "Rewind"] = "Skip"
-    """Alert tells; Skip also drops the update; Rewind goes back to the last good checkpoint and leaves the samples
-    out."""
+    """Alert tells; Skip also drops the update; Rewind goes back to a checkpoint from before and leaves the updates of
+    that step and of the one before it out, of twice as many at each further rewind."""
     threshold: Amount = "6"
-    """How many robust standard deviations above the median of the window count as a spike."""
+    """How many robust standard deviations above what the last steps let expect count as a spike."""
     window: Annotated[int, Between(16, 10_000)] = 128
-    """Steps that the median is taken over."""
+    """Steps without a finding that the deviation is measured over."""
     max_rewinds: Annotated[int, Between(0, 100)] = 3
-    """After so many the training stops."""
+    """A spike after so many stops the training."""
 
 
 class Checkpointing(Resource):

@@ -6,8 +6,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-from daybreak_contracts.errors import UserError
-
 GOLDEN_TOKENS = 32
 """Tokens of the golden completion: enough to notice a wrong rotary table or a swapped matrix."""
 LOGITS_TOLERANCE = 3e-5
@@ -57,9 +55,7 @@ def _compared(model: Any, other: Any, prompt: list[int]) -> tuple[float, float]:
     ours, theirs = model(torch.tensor([prompt]))[0], _logits(other, prompt)
     scale, difference = float(ours.abs().max()), float((ours - theirs).abs().max())
     allowed = LOGITS_TOLERANCE * max(1.0, scale)
-    if not math.isfinite(scale):
-        raise UserError("the trained model's logits are not finite: train again")
-    if not difference <= allowed:  # also where it is not a number
+    if not math.isfinite(scale) or not difference <= allowed:  # also where one is not a number
         raise RuntimeError(
             f"logits after export differ by {difference:.2e}, {allowed:.2e} is allowed at logits up to {scale:.1f}"
         )

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from daybreak_contracts.metrics_snapshot import TrainerHealth, TrainerSnapshot
+from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from daybreak_contracts.planning import recipe
 from daybreak_contracts.planning.schedule import Hyperparameters
 from daybreak_contracts.progress import Progress
@@ -30,10 +27,12 @@ from daybreak_train.checkpoints.trunk import Trunk
 from daybreak_train.checkpoints.writer import CheckpointWriter
 from daybreak_train.guard import policy
 from daybreak_train.guard.events import finite
+from daybreak_train.guard.health import health_of
 from daybreak_train.lean_imports import import_composer
 from daybreak_train.loop.data_loading import batch_digest
 from daybreak_train.loop.ledger import Ledger, LedgerEntry
 from daybreak_train.loop.shared_step import SharedStep, StepSums, reduced
+from daybreak_train.loop.stop_signals import StopSignals
 from daybreak_train.loop.tracked_points import PointGatherer
 from daybreak_train.loop.tracking import Tracker
 from daybreak_train.loop.train_state import (
@@ -96,27 +95,6 @@ class Recorders:
     """Commits what the guard decided."""
     documents_of: Callable[[Sequence[int]], tuple[str, ...]] = lambda _: ()
     """Source, repository and path of the documents in samples."""
-
-
-class StopSignals:
-    """Remembers that the process was asked to end; a second Ctrl-C ends it at once."""
-
-    def __init__(self) -> None:
-        self.received = 0
-        if threading.current_thread() is not threading.main_thread():
-            self._before: dict[int, Any] = {}
-            return
-        self._before = {name: signal.signal(name, self._note) for name in (signal.SIGTERM, signal.SIGINT)}
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.received == signal.SIGINT == number:
-            raise KeyboardInterrupt
-        self.received = number
-
-    def restore(self) -> None:
-        """Give the signals back."""
-        for name, handler in self._before.items():
-            signal.signal(name, handler)
 
 
 class StepCallback(composer.Callback):  # type: ignore[name-defined]
@@ -358,22 +336,13 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
                 seconds_left=round(left, 1),
                 updated=time.time(),
                 checkpoint_step=writer.committed_step if writer is not None else 0,
-                health=self._health(),
+                health=health_of(
+                    self.outcome.past,
+                    self.outcome.step,
+                    self.plan.guard.window,
+                    self._decision.event if self.outcome.failure else None,
+                ),
             )
-        )
-
-    def _health(self) -> TrainerHealth:
-        outcome = self.outcome
-        past, newest = outcome.past, outcome.past.latest(outcome.step)
-        troubled = past.trouble_began(outcome.step, self.plan.guard.window) is not None
-        stopped = self._decision.event if outcome.failure else None
-        told = stopped or newest
-        return TrainerHealth(
-            reason=told.reason if told is not None and (troubled or stopped) else "",
-            message=told.sentence if told is not None else "",
-            spikes=past.spikes,
-            steps_left_out=len(past.left_out),
-            rewinds=past.rewinds,
         )
 
     def _trunk(self) -> Trunk:
