@@ -159,6 +159,24 @@ def test_digests_do_not_depend_on_the_order_of_keys(value: dict[str, Any]) -> No
     assert artifacts.digest_of([value]) != artifacts.digest_of(value)
 
 
+def test_every_file_has_the_mode_that_the_umask_allows(tmp_path: Path) -> None:
+    """safetensors writes through a temporary file, whose mode is 0600."""
+
+    def write(staging: Path) -> dict[str, Any]:
+        (staging / "part").mkdir(mode=0o700)
+        for name in ("secret", "part/secret"):
+            (staging / name).touch(mode=0o600)
+        return {}
+
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    uri = str(tmp_path / "out" / "x")
+    artifacts.produce(uri, step="x", digest="d" * 64, inputs={}, work_dir=str(tmp_path), write=write)
+    for path in (tmp_path / "out").rglob("*"):
+        like = tmp_path / ("folder" if path.is_dir() else "file")
+        assert oct(path.stat().st_mode) == oct(like.stat().st_mode), path
+
+
 def test_the_second_writer_gets_what_stands(tmp_path: Path) -> None:
     def slow(folder: Path) -> dict[str, Any]:
         make(tmp_path / "x", writer({"a": b"first"}, {"by": "first"}))  # the other one comes in between

@@ -93,7 +93,9 @@ def test_a_prompt_begins_as_a_training_sample_does(tokenizer_json: str, text: st
 
     marks = Sentinels.of(special_ids(tokenizer_json))
     codec = TokenCodec(Tokenizer.from_str(tokenizer_json))
-    trained = FillInTheMiddleObjective(codec, marks, 1.0, 0.0, 7).document(codec.encode(text), (0, sample, 0))
+    objective = FillInTheMiddleObjective(codec, marks, 1.0, 0.0, 7)
+    trained = objective.rearranged(codec.encode(text), (0, sample, 0), 1 << 20)
+    assert trained is not None
     prefix, middle, suffix = restore(trained, marks, spm=False)
     before, behind = codec.decode(prefix), codec.decode(suffix)
     assert before is not None and behind is not None

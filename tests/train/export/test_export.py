@@ -17,6 +17,7 @@ from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import ExportArgs
 from daybreak_model.llama.sizes import Dimensions
 from daybreak_model.vocabulary import TextEncoder, special_ids
+from daybreak_train.export import proof
 from daybreak_train.export import step as export
 from daybreak_train.model import Llama, ModelConfig, initialise
 
@@ -112,6 +113,14 @@ def test_what_was_trained_in_bf16_is_stored_in_bf16(made: Any, tmp_path: Path) -
     ids = torch.randint(0, 512, (1, 64))
     theirs = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)(ids).logits
     torch.testing.assert_close(export.load_trained(trained)(ids), theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_a_golden_completion_ends_before_a_token_that_rounding_may_change() -> None:
+    exact = torch.tensor([[5.0, 1.0, 0.0], [0.0, 3.0, 2.9], [9.0, 0.0, 0.0]])
+    rough = exact + torch.tensor([[0.1, 0.0, 0.0], [0.0, 0.0, 0.1], [0.0, 0.0, 0.0]])
+    assert proof.num_clear(exact, rough) == 1
+    assert proof.num_clear(exact, exact) == 3
+    assert proof.num_clear(exact[1:], rough[1:]) == 1, "one token is always said"
 
 
 def test_others_may_read_every_file(exported: tuple[Path, str]) -> None:

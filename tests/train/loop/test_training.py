@@ -140,6 +140,7 @@ def test_three_processes_then_one_train_as_one_does(
         assert [entry[what] for entry in here] == pytest.approx([entry[what] for entry in there], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_ul2_killed_and_gone_on_by_two_processes_trains_as_one_does(
     zygote: Any, made: Any, ledger: Ledger, tmp_path: Path
 ) -> None:
