@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from daybreak_train.loop.tracked_points import GRAD_NORM_MAX, LOSS, LOSS_MAX, NON_FINITE, PointGatherer
+from daybreak_train.loop.tracked_points import (
+    GRAD_NORM_MAX,
+    LOSS,
+    LOSS_MAX,
+    NON_FINITE,
+    PointGatherer,
+    generations_text,
+)
 
 TRACK = """
 import json, sys
@@ -21,6 +28,7 @@ identity = RunIdentity("test", "d" * 64, folder + "/out", folder + "/work")
 tracker = Tracker(Tracking(wandb=Wandb(project="p")), identity, {"peakRate": 0.1, "version/torch": "2"})
 for step in range(first, last + 1):
     tracker.log({"loss/train/total": float(step)}, step)
+tracker.note(f"generations step {last}", "x = 1")
 tracker._thread.join(0.1)
 tracker.close(bool(finished))
 tracker._thread.join(120)
@@ -67,11 +75,15 @@ def test_after_a_resume_each_step_is_there_once_in_one_run(tmp_path: Path) -> No
         steps = [step for (step,) in connection.execute("select step from metrics order by step")]
         runs = connection.execute("select status from runs").fetchall()
         parameters = dict(connection.execute("select key, value from params"))
+        tags = {key for (key,) in connection.execute("select key from tags")}
     connection.close()
+    assert {"generations step 20", "generations step 30"} <= tags
     assert steps == list(range(1, 31))
     assert runs == [("FINISHED",)]
     assert parameters == {"peakRate": "0.1", "version/torch": "2"}
     [folder] = (tmp_path / "work/wandb").glob("offline-run-*")
+    [points] = (tmp_path / "work/wandb").glob("points-*")
+    assert points.read_text().count("generations step") == 2
     assert logged_offline(folder) == [(step, float(step)) for step in range(1, 31)]
 
 
@@ -99,3 +111,8 @@ def test_a_run_says_what_it_ran_with(made: Any, zygote: Any, tmp_path: Path) -> 
     assert (parameters["samplesPerStep"], parameters["tokensPerStep"]) == ("64", "4096")
     assert parameters["dataDigest"] == "b" * 64
     assert {"device", "processes", "threads", "version/torch", "version/mosaicml"} <= parameters.keys()
+
+
+def test_generations_are_one_text_for_a_person() -> None:
+    found = [{"prompt": "a = ", "text": "1", "suffix": "", "expected": "2"}]
+    assert generations_text(found * 2) == "a = \n>>>>\n1\n<<<<\n\na = \n>>>>\n1\n<<<<"

@@ -33,7 +33,7 @@ from daybreak_train.loop.data_loading import batch_digest
 from daybreak_train.loop.ledger import Ledger, LedgerEntry
 from daybreak_train.loop.shared_step import SharedStep, StepSums, reduced
 from daybreak_train.loop.stop_signals import StopSignals
-from daybreak_train.loop.tracked_points import PointGatherer
+from daybreak_train.loop.tracked_points import PointGatherer, generations_text
 from daybreak_train.loop.tracking import Tracker
 from daybreak_train.loop.train_state import (
     TrainState,
@@ -321,6 +321,8 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         }
         known = {name: value for name, value in metrics.items() if value is not None and math.isfinite(value)}
         tracker.log(known, entry.step)
+        if entry.generations:
+            tracker.note(f"generations step {entry.step}", generations_text(entry.generations))
 
     def _write_snapshot(self, entry: LedgerEntry, done: float, left: float) -> None:
         metrics_file, writer = self.recorders.metrics_file, self.recorders.writer

@@ -6,6 +6,7 @@ Pure. Owns the names of the metrics that are gathered so; sends nothing.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 LOSS = "loss/train/total"
@@ -47,3 +48,10 @@ class PointGatherer:
             found[NON_FINITE] = float(self._non_finite)
         self._losses, self._norms, self._non_finite = [], [], 0
         return found
+
+
+def generations_text(generations: Sequence[Mapping[str, str]]) -> str:
+    """Return what the model wrote to each prompt as one text for a person, its part between two lines."""
+    return "\n\n".join(
+        f"{one['prompt']}\n>>>>\n{one['text']}\n<<<<\n{one['suffix']}".rstrip() for one in generations
+    )

@@ -130,8 +130,8 @@ class MlflowSink:
 class WandbSink:
     """A Weights & Biases run; offline without a key.
 
-    Offline it can't be opened again: a resume would leave a second folder. So every point is kept in a file beside the
-    folder, and a resume writes the folder anew from it.
+    Offline it can't be opened again: a resume would leave a second folder. So every point and remark is
+    kept in a file beside the folder, and a resume writes the folder anew from it.
     """
 
     def __init__(self, project: str, identity: RunIdentity, parameters: Mapping[str, Any]) -> None:
@@ -140,7 +140,7 @@ class WandbSink:
         online = bool(os.environ.get("WANDB_API_KEY"))
         folder = Path(identity.work_dir) / "wandb"
         self._points = folder / f"points-{identity.tracker_id}.jsonl"
-        told = [] if online else list(_points_in(self._points).items())
+        told = {} if online else _told_in(self._points)
         if not online:
             for old in folder.glob(f"offline-run-*-{identity.tracker_id}"):
                 shutil.rmtree(old, ignore_errors=True)
@@ -155,17 +155,19 @@ class WandbSink:
         )
         # offline it is 0; a server tells what it has
         self._next_step = int(self._run.step)
-        storage.write_bytes(str(self._points), "".join(_line(*point) for point in told).encode())
-        for step, metrics in told:
-            self._send(metrics, step)
+        storage.write_bytes(str(self._points), "".join(_line(*item) for item in told.items()).encode())
+        for key, value in told.items():
+            if isinstance(key, int):
+                self._send(value, key)
+            else:
+                self._run.summary[key] = value
 
     def log(self, metrics: Metrics, step: int) -> None:
         """Send metrics of one step; one that was sent before a stop or a rewind is not sent again."""
         if step < self._next_step:
             return
         self._send(metrics, step)
-        with self._points.open("a") as file:
-            file.write(_line(step, metrics))
+        self._keep(step, dict(metrics))
 
     def _send(self, metrics: Metrics, step: int) -> None:
         self._next_step = step
@@ -174,24 +176,29 @@ class WandbSink:
     def note(self, name: str, text: str) -> None:
         """Add a line to the run's summary."""
         self._run.summary[name] = text[:MOST_OF_A_NOTE]
+        self._keep(name, text[:MOST_OF_A_NOTE])
+
+    def _keep(self, key: int | str, value: Any) -> None:
+        with self._points.open("a") as file:
+            file.write(_line(key, value))
 
     def close(self, finished: bool) -> None:
         """End the run."""
         self._run.finish(exit_code=0 if finished else 1)
 
 
-def _line(step: int, metrics: Metrics) -> str:
-    return json.dumps([step, dict(metrics)]) + "\n"
+def _line(key: int | str, value: Any) -> str:
+    return json.dumps([key, value]) + "\n"
 
 
-def _points_in(file: Path) -> dict[int, Metrics]:
-    """Return the points of an earlier process by step; a line that a kill cut off is none."""
-    points: dict[int, Metrics] = {}
+def _told_in(file: Path) -> dict[int | str, Any]:
+    """Return an earlier process's metrics by step and remarks by name; a line that a kill cut off is none."""
+    told: dict[int | str, Any] = {}
     for line in file.read_text().splitlines() if file.exists() else ():
         with contextlib.suppress(ValueError):
-            step, metrics = json.loads(line)
-            points[int(step)] = {**points.get(int(step), {}), **metrics}
-    return points
+            key, value = json.loads(line)
+            told[key] = {**told.get(key, {}), **value} if isinstance(key, int) else value
+    return told
 
 
 def mlflow_folder(identity: RunIdentity) -> Path:
