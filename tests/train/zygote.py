@@ -8,12 +8,17 @@ time of a step: a fast machine would be done before anyone could kill it in the 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import sys
 import threading
 import time
 import traceback
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 
 def slow_down(step_s: float) -> None:
@@ -62,6 +67,32 @@ def plant(fault: dict[str, object]) -> None:
     StepCallback.batch_start, ComposerLlama.forward = batch_start, spoilt  # type: ignore[method-assign]
 
 
+WAITS = "DAYBREAK_TEST_WAITS"
+"""In a training's environment: the file that gets how often which function asked a tensor for a value."""
+
+
+@contextlib.contextmanager
+def counting_waits(file: str) -> Iterator[None]:
+    """Count what a GPU would be waited for; a function is known by its file and name."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    asked = {"_local_scalar_dense", "nonzero", "is_nonzero", "equal", "unique_consecutive"}
+    found: Counter[str] = Counter()
+
+    class Waits(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func.overloadpacket.__name__ in asked:
+                frame: Any = sys._getframe(1)
+                while "/torch/" in frame.f_code.co_filename:
+                    frame = frame.f_back
+                found[f"{Path(frame.f_code.co_filename).name}:{frame.f_code.co_name}"] += 1
+            return func(*args, **(kwargs or {}))
+
+    with Waits():
+        yield
+    Path(file).write_text(json.dumps(found))
+
+
 def child(request: dict[str, object]) -> None:
     log = os.open(str(request["stderr"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
@@ -75,7 +106,9 @@ def child(request: dict[str, object]) -> None:
             slow_down(float(request["step_s"]))  # type: ignore[arg-type]
         if FAULT in os.environ:
             plant(json.loads(os.environ[FAULT]))
-        code = main(request["argv"])  # type: ignore[arg-type]
+        waits = os.environ.get(WAITS)
+        with counting_waits(waits) if waits else contextlib.nullcontext():
+            code = main(request["argv"])  # type: ignore[arg-type]
     except BaseException as error:  # noqa: BLE001 - a forked child must never return into the server
         traceback.print_exc()
         code = 130 if isinstance(error, KeyboardInterrupt) else 1

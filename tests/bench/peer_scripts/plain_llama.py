@@ -1,62 +1,76 @@
-"""A plain training loop over transformers' LlamaForCausalLM, and ours over the same shape: tokens per second.
+"""A plain training loop over transformers' LlamaForCausalLM, and ours over the same shape, each in fp32 and in bf16.
 
-``python plain_llama.py KIND SIZE`` with KIND ``ours``, ``ours-fp32`` or ``transformers``; prints one number.
-Both see the same batches, use AdamW and clip gradients; the best of several steps counts.
+``python plain_llama.py SIZE`` prints one JSON object: tokens per second of processor time by ``ours/fp32`` and so on.
+All see the same batches, clip gradients and use the same fused AdamW; bf16 is autocast over fp32 weights. They take
+turns step by step in one process, and the best step of each counts: what else the machine does meets all alike.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from daybreak_contracts.planning import recipe
 from daybreak_model.llama.config import llama_config
-from daybreak_model.llama.sizes import SIZES, num_parameters
+from daybreak_model.llama.sizes import SIZES
 from daybreak_train.model import Llama, ModelConfig, initialise
 
-VOCABULARY, CONTEXT, STEPS = 8192, 512, 8
+VOCABULARY, CONTEXT, STEPS = 8192, 512, 10
 BATCH_TOKENS = {"1m": 4096, "10m": 8192}
 
 
-def main(kind: str, size: str) -> None:
+@dataclass(frozen=True)
+class Loop:
+    """One model in one precision."""
+
+    model: torch.nn.Module
+    loss: Callable[[], torch.Tensor]
+    optimizer: torch.optim.Optimizer
+    bf16: bool
+
+    def step(self) -> float:
+        """Train one step and return its seconds of processor time."""
+        began = time.process_time()
+        self.optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            loss = self.loss()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        return time.process_time() - began
+
+
+def main(size: str) -> None:
+    """Let all loops take turns and print what each reached."""
     config = ModelConfig(SIZES[size], VOCABULARY, CONTEXT, end_of_text=0)
-    parameters = num_parameters(config.dims, VOCABULARY)
     samples = BATCH_TOKENS[size] // CONTEXT
     tokens = torch.randint(1, VOCABULARY, (samples, CONTEXT), generator=torch.Generator().manual_seed(0))
-    if kind == "transformers":
-        model, loss = theirs(config, tokens)
-    else:
-        bf16 = kind == "ours" and recipe.bf16_pays(Path("/proc/cpuinfo").read_text(), parameters)
-        model, loss = ours(config, tokens, bf16)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=kind != "transformers")
-    best = float("inf")
+    loops = {
+        f"{who}/{'bf16' if bf16 else 'fp32'}": loop_of(*make(config, tokens), bf16)
+        for who, make in (("ours", ours), ("transformers", theirs))
+        for bf16 in (False, True)
+    }
+    best = dict.fromkeys(loops, float("inf"))
     for _ in range(STEPS):
-        began = time.perf_counter()
-        optimizer.zero_grad()
-        loss().backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        best = min(best, time.perf_counter() - began)
-    print(tokens.numel() / best)
+        for name, loop in loops.items():
+            best[name] = min(best[name], loop.step())
+    print(json.dumps({name: tokens.numel() / seconds for name, seconds in best.items()}))
 
 
-def ours(
-    config: ModelConfig, tokens: torch.Tensor, bf16: bool
-) -> tuple[torch.nn.Module, Callable[[], torch.Tensor]]:
+def loop_of(model: torch.nn.Module, loss: Callable[[], torch.Tensor], bf16: bool) -> Loop:
+    return Loop(model, loss, torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True), bf16)
+
+
+def ours(config: ModelConfig, tokens: torch.Tensor) -> tuple[torch.nn.Module, Callable[[], torch.Tensor]]:
     model = Llama(config)
     initialise(model, 0)
     labels = tokens.roll(-1, 1)
-
-    def loss() -> torch.Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            return model.loss_sum(tokens, labels) / tokens.numel()
-
-    return model, loss
+    return model, lambda: model.loss_sum(tokens, labels) / tokens.numel()
 
 
 def theirs(config: ModelConfig, tokens: torch.Tensor) -> tuple[Any, Callable[[], torch.Tensor]]:
@@ -70,4 +84,4 @@ def theirs(config: ModelConfig, tokens: torch.Tensor) -> tuple[Any, Callable[[],
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    main(sys.argv[1])

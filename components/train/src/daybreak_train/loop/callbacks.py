@@ -118,6 +118,8 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         self._sums = sums
         self._shared = SharedStep(0.0, 0, False)
         self._decision = policy.Decision(self.outcome.guard, apply=True)
+        self._gathered: tuple[Any, Any] = ((), ())
+        """Sample ids and digests of this step, over all ranks."""
         self._rate = self._done = 0.0
         self._samples = ""
         self.generate: Callable[[], list[dict[str, str]]] = list
@@ -147,7 +149,8 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
     def after_train_batch(self, state: Any, logger: Any) -> None:
         """Clip the gradients and decide, between the backward pass and the update, whether there is one."""
         norm = nn.utils.clip_grad_norm_(self.trained.model.parameters(), self.plan.hyperparameters.clip_norm)
-        self._shared = self._advance(float(norm))
+        self._shared = self._advance(norm)
+        self._gathered = self._samples_of_all(state.batch)  # here, where the device is waited for anyway
         outcome = self.outcome
         decision = policy.decide(
             self.plan.guard, outcome.past, outcome.guard, outcome.step, self._shared.reading
@@ -159,7 +162,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
 
     def batch_end(self, state: Any, logger: Any) -> None:
         """Write the step down, and decide together what comes next."""
-        sample_ids, digests = self._gathered(state.batch)
+        sample_ids, digests = self._gathered
         stop = self._shared
         self._remember(sample_ids)
         if self._decision.action == "Rewind":
@@ -216,15 +219,12 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
             self.recorders.tracker.log(heights, event.step)
             self.recorders.tracker.note(f"guard step {event.step}", event.sentence)
 
-    def _advance(self, grad_norm: float) -> SharedStep:
+    def _advance(self, grad_norm: Tensor) -> SharedStep:
         now = time.perf_counter()
         spent, self._last = now - self._last, now
         due = now - self._last_checkpoint >= self._checkpoint_interval()
-        loss_sum, tokens = self._sums.take()
-        mine = SharedStep(
-            spent, self._signals.received, due and self._placement.is_leader, loss_sum, tokens, grad_norm
-        )
-        shared = reduced(mine, self._placement)
+        mine = SharedStep(spent, self._signals.received, due and self._placement.is_leader)
+        shared = reduced(mine, self._sums.take(grad_norm), self._placement)
         self.outcome.step += 1
         self.outcome.steps_here += 1
         self.outcome.elapsed_s += shared.seconds
@@ -237,7 +237,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         stall = max(self.outcome.stalls_s, default=0.1)
         return recipe.checkpoint_interval(stall, self.plan.num_gpus)
 
-    def _gathered(self, batch: Mapping[str, Tensor]) -> tuple[Any, Any]:
+    def _samples_of_all(self, batch: Mapping[str, Tensor]) -> tuple[Any, Any]:
         mine = torch.stack((batch["sample_ids"], batch["digests"])).to(collective_device(self._placement))
         parts = [mine]
         if self._placement.world_size > 1:

@@ -30,6 +30,7 @@ from daybreak_train.model import Llama
 from daybreak_train.objectives.next_token import NextTokenObjective
 from daybreak_train.objectives.protocol import IGNORED
 from daybreak_train.objectives.select import objective_for
+from daybreak_train.waitless_trainer import WaitlessTrainer, trained_tokens
 
 composer = import_composer()
 
@@ -106,7 +107,7 @@ def _composer_trainer(
     data: Any,
 ) -> Any:
     gpu = run.device.type == "cuda"
-    return composer.Trainer(
+    return WaitlessTrainer(
         model=model,
         optimizers=callback.trained.optimizer,
         train_dataloader=data,
@@ -140,8 +141,7 @@ def _cpu_flags() -> str:
 
 def _data(stream: TrainStream, step: int) -> Any:
     def tokens_of(batch: Mapping[str, Tensor]) -> dict[str, int]:
-        trained_on = int((batch["labels"] != IGNORED).sum())
-        return {"total": batch["tokens"].numel(), "loss_generating": trained_on}
+        return {"total": batch["tokens"].numel(), "loss_generating": trained_tokens(batch)}
 
     batches = stream.batches(StreamPosition.at_step(step, stream.batches_per_epoch))
     return composer.DataSpec(dataloader=batches, get_num_tokens_in_batch=tokens_of)

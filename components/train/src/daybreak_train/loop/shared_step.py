@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch import distributed as dist
@@ -29,11 +30,11 @@ class StepSums:
         self._loss = loss if self._loss is None else self._loss + loss
         self._tokens = count if self._tokens is None else self._tokens + count
 
-    def take(self) -> tuple[float, float]:
-        """Return both and start anew."""
+    def take(self, grad_norm: Tensor) -> Tensor:
+        """Return loss, tokens and the gradient's norm as one tensor, still on the device, and start anew."""
         assert self._loss is not None
         assert self._tokens is not None
-        taken = float(self._loss), float(self._tokens)
+        taken = torch.stack((self._loss, self._tokens, grad_norm.detach().double()))
         self._loss = self._tokens = None
         return taken
 
@@ -55,28 +56,28 @@ class SharedStep:
         return Reading(self.loss_sum / max(1.0, self.tokens), self.grad_norm)
 
 
-def reduced(mine: SharedStep, placement: ProcessPlacement) -> SharedStep:
-    """Return the sum over all ranks of loss and tokens, the maximum of the others: one small collective a step.
+def reduced(mine: SharedStep, measured: Tensor, placement: ProcessPlacement) -> SharedStep:
+    """Return the sum over all ranks of loss and tokens, the maximum of the others.
 
-    Every rank adds up the same values in the same order, so all know the same loss; one rank's NaN is everyone's.
+    ``measured`` is ``StepSums.take``'s. One small collective a step, and the one moment at which a step waits for the
+    device: the update hangs on it. Every rank adds up the same values in the same order, so all know the same loss; one
+    rank's NaN is everyone's.
     """
-    if placement.world_size == 1:
-        return mine
     device = collective_device(placement)
-    values = torch.tensor(
-        [mine.seconds, mine.signal, mine.checkpoint, mine.loss_sum, mine.tokens, mine.grad_norm],
-        dtype=torch.float64,
-        device=device,
+    asked = torch.tensor(
+        [mine.seconds, mine.signal, mine.checkpoint], dtype=torch.float64, device=measured.device
     )
-    gathered = [torch.empty_like(values) for _ in range(placement.world_size)]
-    dist.all_gather(gathered, values)
-    everyone = torch.stack(gathered).cpu()
-    norms = everyone[:, 5]
+    values = torch.cat((asked, measured)).to(device)
+    gathered = [values]
+    if placement.world_size > 1:
+        gathered = [torch.empty_like(values) for _ in range(placement.world_size)]
+        dist.all_gather(gathered, values)
+    seconds, signals, checkpoints, losses, tokens, norms = torch.stack(gathered).cpu().numpy().T
     return SharedStep(
-        seconds=float(everyone[:, 0].max()),
-        signal=int(everyone[:, 1].max()),
-        checkpoint=bool(everyone[:, 2].max()),
-        loss_sum=float(everyone[:, 3].sum()),
-        tokens=float(everyone[:, 4].sum()),
-        grad_norm=float(norms.max()) if bool(norms.isfinite().all()) else float("nan"),
+        seconds=float(seconds.max()),
+        signal=int(signals.max()),
+        checkpoint=bool(checkpoints.max()),
+        loss_sum=float(losses.sum()),
+        tokens=float(tokens.sum()),
+        grad_norm=float(norms.max()) if np.isfinite(norms).all() else float("nan"),
     )
