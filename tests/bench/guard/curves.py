@@ -133,7 +133,7 @@ class Training:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
-        return float(loss), float(norm)
+        return float(loss.detach()), float(norm)
 
     def fork(self) -> Training:
         """Return a copy that goes its own way."""
