@@ -32,6 +32,8 @@ ROOMS = {
     "sweep": ("Peak rate by size, length and batch", "sweep"),
     "first_light": ("First light", "first_light"),
     "guard": ("Guard against spikes", "guard.battery"),
+    "kills": ("Trainings that are killed", "kills"),
+    "sharding": ("State in parts", "sharding"),
     "evaluate": ("Judge", "evaluate"),
     "sandboxes": ("Sandboxes", "sandboxes"),
     "serve": ("Gateway", "serve.gateway"),
@@ -91,7 +93,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure the rooms named, or all, and write the page after each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rooms", nargs="*", choices=[*ROOMS, []], metavar="ROOM", help=", ".join(ROOMS))
+    parser.add_argument("--count", type=int, help="kills in all, for the room kills (200)")
     options = parser.parse_args(argv)
+    if options.count is not None:
+        os.environ["DAYBREAK_BENCH_KILLS"] = str(options.count)
     for room in options.rooms or ROOMS:
         print(f"bench: {room}", file=sys.stderr)
         began = time.monotonic()

@@ -240,13 +240,21 @@ class Zygote:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._answer()
 
-    def start(self, args: TrainArgs, folder: Path, step_s: float = 0.0, **environ: str) -> Started:
+    def start(
+        self,
+        args: TrainArgs,
+        folder: Path,
+        step_s: float = 0.0,
+        shard_from: int | None = None,
+        **environ: str,
+    ) -> Started:
         folder.mkdir(parents=True, exist_ok=True)
         rank = environ.get("RANK", "0")
         file, result, log = folder / "args.json", folder / "result.json", folder / f"log-{rank}.txt"
         file.write_text(args.model_dump_json())
         argv = ["train", "--args-file", str(file), "--result", str(result)]
-        answer = self.ask({"start": {"argv": argv, "environ": environ, "stderr": str(log), "step_s": step_s}})
+        how = {"step_s": step_s, "shard_from": shard_from}
+        answer = self.ask({"start": {"argv": argv, "environ": environ, "stderr": str(log), **how}})
         return Started(answer["pid"], result, log, self)
 
     def run(self, args: TrainArgs, folder: Path, **environ: str) -> dict[str, Any]:
@@ -257,15 +265,30 @@ class Zygote:
         return started.outcome()["result"]
 
     def start_group(
-        self, args: TrainArgs, folder: Path, world_size: int, step_s: float = 0.0, **environ: str
+        self,
+        args: TrainArgs,
+        folder: Path,
+        world_size: int,
+        step_s: float = 0.0,
+        shard_from: int | None = None,
+        **environ: str,
     ) -> list[Started]:
         port = launch.free_port()
         common = {"WORLD_SIZE": str(world_size), "LOCAL_WORLD_SIZE": str(world_size)}
-        common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)} | environ
+        common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **environ}
         return [
-            self.start(args, folder, step_s, RANK=str(rank), LOCAL_RANK=str(rank), **common)
+            self.start(args, folder, step_s, shard_from, RANK=str(rank), LOCAL_RANK=str(rank), **common)
             for rank in range(world_size)
         ]
+
+    def run_group(
+        self, args: TrainArgs, folder: Path, world_size: int, shard_from: int | None = None, **environ: str
+    ) -> dict[str, Any]:
+        """Train to the end in several processes and return the result."""
+        group = self.start_group(args, folder, world_size, 0.0, shard_from, **environ)
+        codes = [member.wait() for member in group]
+        assert codes == [0] * world_size, "".join(member.log.read_text()[-4000:] for member in group)
+        return group[0].outcome()["result"]
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from daybreak_model.llama.sizes import Dimensions
+from daybreak_model.llama.sizes import SIZES, Dimensions, num_parameters
 from daybreak_train import model as models
 from daybreak_train.model import IGNORED, Llama, ModelConfig, initialise, linear_cross_entropy
 
@@ -91,3 +91,42 @@ def test_initialisation_depends_on_the_seed_alone() -> None:
     second = built(3)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
     assert not torch.equal(built(4).embedding.weight, first.embedding.weight)
+
+
+def test_layers_that_are_computed_twice_give_the_same_bits() -> None:
+    once, twice = built(), built()
+    twice.recompute(True)
+    tokens = torch.randint(0, 160, (2, 32), generator=torch.Generator().manual_seed(5))
+    optimizers = [torch.optim.AdamW(model.parameters(), lr=1e-2) for model in (once, twice)]
+    for _ in range(5):
+        losses = []
+        for model, optimizer in zip((once, twice), optimizers, strict=True):
+            optimizer.zero_grad()
+            loss = model.loss_sum(tokens, tokens)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.detach())
+        assert torch.equal(*losses)
+    for mine, other in zip(once.parameters(), twice.parameters(), strict=True):
+        assert torch.equal(mine, other)
+
+
+def test_layers_that_are_computed_twice_keep_less() -> None:
+    kept = []
+    for recomputed in (False, True):
+        model, sizes = built(), []
+        model.recompute(recomputed)
+        tokens = torch.zeros((4, 32), dtype=torch.long)
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor, sizes=sizes: sizes.append(tensor.numel()) or tensor, lambda tensor: tensor
+        ):
+            model.loss_sum(tokens, tokens)
+        kept.append(sum(sizes))
+    assert 3 * kept[1] < kept[0]
+
+
+@pytest.mark.parametrize("size", ["3b", "7b"])
+def test_the_largest_sizes_are_built_as_they_are_counted(size: str) -> None:
+    with torch.device("meta"):
+        model = Llama(ModelConfig(SIZES[size], 32_768, 2048))
+    assert sum(weight.numel() for weight in model.parameters()) == num_parameters(SIZES[size], 32_768)

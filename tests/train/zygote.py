@@ -2,7 +2,8 @@
 
 One JSON object a line: ``{"start": {"argv": [...], "environ": {...}, "stderr": path, "step_s": s}}`` answers
 ``{"pid": n}``, ``{"wait": pid}`` answers ``{"code": n}`` (negative: killed by that signal). ``step_s`` is the least
-time of a step: a fast machine would be done before anyone could kill it in the middle.
+time of a step: a fast machine would be done before anyone could kill it in the middle. ``shard_from`` is the number of
+parameters from which a model lies in parts.
 """
 
 from __future__ import annotations
@@ -93,6 +94,15 @@ def counting_waits(file: str) -> Iterator[None]:
     Path(file).write_text(json.dumps(found))
 
 
+def shard_from(parameters: int) -> None:
+    """Let models of so many parameters lie in parts over the processes."""
+    import functools
+
+    from daybreak_train.loop import trainer
+
+    trainer.run_train = functools.partial(trainer.run_train, shard_from=parameters)  # type: ignore[assignment]
+
+
 def child(request: dict[str, object]) -> None:
     log = os.open(str(request["stderr"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
@@ -106,6 +116,8 @@ def child(request: dict[str, object]) -> None:
             slow_down(float(request["step_s"]))  # type: ignore[arg-type]
         if FAULT in os.environ:
             plant(json.loads(os.environ[FAULT]))
+        if request.get("shard_from") is not None:
+            shard_from(int(request["shard_from"]))  # type: ignore[call-overload]
         waits = os.environ.get(WAITS)
         with counting_waits(waits) if waits else contextlib.nullcontext():
             code = main(request["argv"])  # type: ignore[arg-type]

@@ -61,6 +61,26 @@ class TestPyTorchJob:
         assert list(job["spec"]["pytorchReplicaSpecs"]) == ["Master"]
         assert "resources" not in container(training({"training": {"nodes": 1}}), "PyTorchJob")
 
+    @pytest.mark.parametrize(
+        ("change", "least", "most"),
+        [
+            pytest.param({"model": {"size": "1m"}}, 31, 31, id="a-small-state-is-saved-in-no-time"),
+            pytest.param(
+                {"model": {"size": "7b"}, "training": {"nodes": 2, "gpusPerNode": 8}},
+                60,
+                90,
+                id="parts-are-written-at-once",
+            ),
+            pytest.param(
+                {"model": {"size": "7b"}, "training": {"nodes": 1}}, 690, 720, id="one-process-writes-it-all"
+            ),
+        ],
+    )
+    def test_the_time_to_save_follows_from_the_state(
+        self, change: dict[str, Any], least: int, most: int
+    ) -> None:
+        assert least <= pod_spec(training(change), "PyTorchJob")["terminationGracePeriodSeconds"] <= most
+
     def test_runs_the_trainer_on_arguments_that_it_understands(self) -> None:
         world = training()
         made = container(world, "PyTorchJob")

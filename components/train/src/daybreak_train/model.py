@@ -9,12 +9,14 @@ Queries, keys and values are one matrix, gate and up another: on a CPU two large
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from daybreak_model.llama.layers import rms_norm, rotary_tables, rotate, swiglu
 from daybreak_model.llama.sizes import INIT_STANDARD_DEVIATION, NORM_EPSILON, Dimensions, rope_theta
@@ -106,9 +108,20 @@ class Block(nn.Module):
         self.attention = Attention(dims)
         self.feed_forward_norm = RMSNorm(dims.hidden_size)
         self.feed_forward = FeedForward(dims)
+        self.recomputed = False
+        """Whether the backward pass computes the layer again from its input, which alone is kept."""
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: DocumentMask | None) -> Tensor:
         """Map (batch, tokens, hidden) to the same shape."""
+        if self.recomputed and torch.is_grad_enabled():
+            # nothing in a layer is drawn, so there is no random state to put back
+            again: Tensor = checkpoint(
+                self._forward, x, cos, sin, mask, use_reentrant=False, preserve_rng_state=False
+            )
+            return again
+        return self._forward(x, cos, sin, mask)
+
+    def _forward(self, x: Tensor, cos: Tensor, sin: Tensor, mask: DocumentMask | None) -> Tensor:
         x = x + self.attention(self.attention_norm(x), cos, sin, mask)
         out: Tensor = x + self.feed_forward(self.feed_forward_norm(x))
         return out
@@ -127,12 +140,15 @@ class Llama(nn.Module):
         self.embedding = nn.Embedding(config.vocabulary_size, dims.hidden_size)
         self.layers = nn.ModuleList(Block(dims) for _ in range(dims.layers))
         self.norm = RMSNorm(dims.hidden_size)
-        theta = rope_theta(config.context_length)
-        cos, sin = rotary_tables(dims.head_size, config.context_length, theta)
-        self.register_buffer(
-            "cos", cos.unsqueeze(1), persistent=False
-        )  # (tokens, 1, half): the same for all heads
-        self.register_buffer("sin", sin.unsqueeze(1), persistent=False)
+        cos, sin = rotary_buffers(config)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+
+    def recompute(self, again: bool) -> None:
+        """Let every layer be computed again in the backward pass, or not."""
+        for layer in self.layers:
+            assert isinstance(layer, Block)
+            layer.recomputed = again
 
     def hidden(self, tokens: Tensor, mask: DocumentMask | None = None) -> Tensor:
         """Return the last hidden states (batch, tokens, hidden) of ids (batch, tokens)."""
@@ -158,18 +174,29 @@ class Llama(nn.Module):
         return linear_cross_entropy(hidden.flatten(0, 1), self.embedding.weight, labels.flatten())
 
 
-def initialise(model: Llama, seed: int) -> None:
-    """Draw all weights: N(0, 0.02), projections into the shortcut scaled by 1 / sqrt(2 L) (GPT-2, OLMo 2)."""
+def rotary_buffers(config: ModelConfig) -> tuple[Tensor, Tensor]:
+    """Return cosines and sines of all positions, (tokens, 1, half): the same for all heads."""
+    theta = rope_theta(config.context_length)
+    cos, sin = rotary_tables(config.dims.head_size, config.context_length, theta)
+    return cos.unsqueeze(1), sin.unsqueeze(1)
+
+
+def initialise(model: Llama, seed: int, put: Callable[[Tensor, Tensor], object] = Tensor.copy_) -> None:
+    """Draw all weights: N(0, 0.02), projections into the shortcut scaled by 1 / sqrt(2 L) (GPT-2, OLMo 2).
+
+    ``put`` writes the values of a whole weight; a process that holds a part of it takes its rows.
+    """
     generator = torch.Generator().manual_seed(seed)
     shrink = 1.0 / math.sqrt(2 * model.config.dims.layers)
     for name, weight in model.named_parameters():
         if weight.ndim < 2:
-            nn.init.ones_(weight)
+            with torch.no_grad():
+                put(weight, torch.ones(weight.shape))
             continue
         into_shortcut = name.endswith(("attention.out.weight", "feed_forward.down.weight"))
         deviation = INIT_STANDARD_DEVIATION * (shrink if into_shortcut else 1.0)
         with torch.no_grad():
-            weight.copy_(torch.empty(weight.shape).normal_(0.0, deviation, generator=generator))
+            put(weight, torch.empty(weight.shape).normal_(0.0, deviation, generator=generator))
 
 
 class _LinearCrossEntropy(torch.autograd.Function):

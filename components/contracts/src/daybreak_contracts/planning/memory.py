@@ -14,8 +14,6 @@ STATE_BYTES = 16
 CPU_ACTIVATION_BYTES = 1 << 30
 GPU_ACTIVATION_SHARE = 0.6
 """Of what is free beside weights, gradients and optimizer: what one micro-batch may take."""
-SHARDED_FROM = 0.5
-"""Share of a GPU's memory from which on its processes share weights, gradients and optimizer (FSDP)."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +42,16 @@ def state_bytes(dims: Dimensions, vocabulary_size: int, shards: int = 1) -> int:
     return -(-STATE_BYTES * num_parameters(dims, vocabulary_size) // shards)
 
 
-def activation_bytes(dims: Dimensions, context_length: int) -> int:
+def activation_bytes(dims: Dimensions, context_length: int, recomputed: bool = False) -> int:
     """Return what one sample leaves for the backward pass, without its logits.
 
-    In 4-byte values a token and layer about 10 d + 5 ff: the inputs of every product and of both norms. The document
-    mask is a byte a pair of positions, where it is dense: up to 4,096.
+    In 4-byte values a token and layer about 10 d + 5 ff: the inputs of every product and of both norms. Recomputed, a
+    layer keeps its input alone (d), and one layer at a time is there in full. The document mask is a byte a pair of
+    positions, where it is dense: up to 4,096.
     """
-    per_token = 4 * dims.layers * (10 * dims.hidden_size + 5 * dims.intermediate_size)
-    return per_token * context_length + min(context_length, 4096) ** 2
+    layer = 10 * dims.hidden_size + 5 * dims.intermediate_size
+    kept = dims.layers * dims.hidden_size + layer if recomputed else dims.layers * layer
+    return 4 * kept * context_length + min(context_length, 4096) ** 2
 
 
 def need(

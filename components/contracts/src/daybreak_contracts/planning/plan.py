@@ -12,7 +12,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict
 
 from daybreak_contracts.errors import UserError
-from daybreak_contracts.planning import data_amount, duration, memory, recipe, schedule, throughput
+from daybreak_contracts.planning import data_amount, duration, memory, recipe, schedule, sharding, throughput
 from daybreak_contracts.planning.data_amount import DataAmount, DataUse
 from daybreak_contracts.planning.duration import Estimate
 from daybreak_contracts.planning.gpus import GPUS
@@ -208,7 +208,7 @@ class Sized:
         states = memory.state_bytes(self.dims, self.vocabulary_size)
         if hardware.gpu is not None:
             holds = GPUS[hardware.gpu].memory_bytes
-            if states > memory.SHARDED_FROM * holds:
+            if sharding.is_sharded(self.parameters, hardware.processes, holds):
                 shards = hardware.processes
             room = round(max(1, holds - states / shards) * memory.GPU_ACTIVATION_SHARE)
         share = -(-self.samples // hardware.processes)

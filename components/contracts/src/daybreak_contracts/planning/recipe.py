@@ -75,12 +75,14 @@ def device_batch(samples: int, world_size: int) -> int:
     return -(-samples // world_size)
 
 
-def micro_batch(samples: int, dims: Dimensions, context_length: int, memory_bytes: int) -> int:
+def micro_batch(
+    samples: int, dims: Dimensions, context_length: int, memory_bytes: int, *, recomputed: bool = False
+) -> int:
     """Return how many of a process's samples go through the model at once.
 
     Equal parts if one at least half as large as what fits divides the share, so that no shape is compiled twice.
     """
-    fits = min(samples, max(1, memory_bytes // activation_bytes(dims, context_length)))
+    fits = min(samples, max(1, memory_bytes // activation_bytes(dims, context_length, recomputed)))
     largest = next(size for size in range(fits, 0, -1) if samples % size == 0)
     return largest if 2 * largest >= fits else -(-samples // -(-samples // fits))
 

@@ -12,19 +12,18 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from torch import Tensor
 
 from daybreak_contracts import artifacts, staging, storage
 from daybreak_contracts.errors import ArtifactError, UserError
-from daybreak_train.checkpoints import tensor_files
+from daybreak_train.checkpoints import pieces, tensor_files
+from daybreak_train.checkpoints.parts import WHOLE, Part, holders, rows_of
 
 FORMAT = 1
 MODEL, OPTIMIZER = "model", "optimizer"
@@ -34,7 +33,7 @@ LEDGER = "ledger.jsonl"
 _NAME = re.compile(r"step-(\d{12})")
 Report = Callable[[str], None]
 Accepts = Callable[["Snapshot"], bool]
-FileName = Annotated[str, StringConstraints(pattern=r"^[a-z]+\.(safetensors|json|jsonl)$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^[a-z]+(-\d{5})?\.(safetensors|json|jsonl)$")]
 """A plain name: a manifest may come from anywhere and must not lead out of its folder."""
 
 
@@ -57,6 +56,8 @@ class CheckpointManifest(BaseModel):
     run: str
     """Digest of the run: a checkpoint is only ever loaded by the same work."""
     files: dict[FileName, CheckpointFile]
+    parts: int = Field(default=1, ge=1)
+    """How many processes wrote a part each; of more than one, ``model-<part>.safetensors`` holds a part's rows."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,10 @@ class Snapshot:
     """All that is not a tensor, as JSON."""
     ledger: bytes = field(default=b"", repr=False)
     """The run's ledger up to this step."""
+    part: Part = WHOLE
+    """Which rows of its cut tensors it holds."""
+    totals: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Group to its cut tensors and the rows that each has over all parts."""
 
     @property
     def size(self) -> int:
@@ -90,27 +95,58 @@ def write(folder: str, snapshot: Snapshot, run: str, work_dir: str) -> str:
     with storage.translated(target):
         staged = staging.make(parent)
         try:
-            _stage(staged, snapshot, run)
+            files = stage(staged, snapshot)
+            seal(staged, CheckpointManifest(format=FORMAT, step=snapshot.step, run=run, files=files))
             if storage.is_remote(folder):
-                _upload(staged, target)
+                storage.remove_file(storage.join(target, MANIFEST))
+                upload(staged, target)
             else:
-                _publish(staged, storage.local_path(target))
+                publish(staged, storage.local_path(target))
         finally:
             shutil.rmtree(staged, ignore_errors=True)
     return target
 
 
-def _stage(folder: Path, snapshot: Snapshot, run: str) -> None:
+def stage(folder: Path, snapshot: Snapshot) -> dict[str, CheckpointFile]:
+    """Write one process's files into a local folder and return what the manifest says of them.
+
+    Of several processes each writes its rows of the cut tensors, and the first one all the rest.
+    """
     _expect_finite(snapshot)
+    written = []
     for group, tensors in snapshot.tensors.items():
-        tensor_files.save(tensors, folder / f"{group}.safetensors")
-    (folder / STATE).write_text(json.dumps(snapshot.state, sort_keys=True))
-    (folder / LEDGER).write_bytes(snapshot.ledger)
+        if snapshot.part.is_whole or group in snapshot.totals:
+            written.append(folder / file_of(group, snapshot.part))
+            tensor_files.save(tensors, written[-1], _rows(snapshot, group))
+        elif snapshot.part.index == 0:
+            written.append(folder / f"{group}.safetensors")
+            tensor_files.save(tensors, written[-1])
+    if snapshot.part.index == 0:
+        written += [folder / STATE, folder / LEDGER]
+        (folder / STATE).write_text(json.dumps(snapshot.state, sort_keys=True))
+        (folder / LEDGER).write_bytes(snapshot.ledger)
     files = {}
-    for path in sorted(folder.iterdir()):
+    for path in written:
         files[path.name] = CheckpointFile(size=path.stat().st_size, sha256=artifacts.digest_of_file(path))
         _sync(path)
-    manifest = CheckpointManifest(format=FORMAT, step=snapshot.step, run=run, files=files)
+    return files
+
+
+def file_of(group: str, part: Part) -> str:
+    """Return the name of the file with a part's rows of a group."""
+    return f"{group}.safetensors" if part.is_whole else f"{group}-{part.index:05}.safetensors"
+
+
+def _rows(snapshot: Snapshot, group: str) -> dict[str, str] | None:
+    """Return what a part's file says of its rows; a whole one need not say anything."""
+    if snapshot.part.is_whole:
+        return None
+    cut = {name: [*rows_of(total, snapshot.part), total] for name, total in snapshot.totals[group].items()}
+    return {pieces.ROWS: json.dumps(cut, sort_keys=True)}
+
+
+def seal(folder: Path, manifest: CheckpointManifest) -> None:
+    """Put the manifest beside the files of a staged checkpoint: it is whole now."""
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2))
     _sync(folder / MANIFEST)
     _sync(folder)
@@ -135,7 +171,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _publish(staged: Path, target: Path) -> None:
+def publish(staged: Path, target: Path) -> None:
+    """Let a staged checkpoint appear under its name, by one rename."""
     if target.exists():  # a torn one of the same step
         _remove(target)
     staged.rename(target)
@@ -149,8 +186,8 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(grave, ignore_errors=True)
 
 
-def _upload(staged: Path, target: str) -> None:
-    storage.remove_file(storage.join(target, MANIFEST))
+def upload(staged: Path, target: str) -> None:
+    """Send a process's staged files to object storage, a manifest last."""
     for path in sorted(staged.iterdir(), key=lambda path: (path.name == MANIFEST, path.name)):
         storage.copy_file(str(path), storage.join(target, path.name))
 
@@ -182,29 +219,68 @@ def newest(folder: str, run: str, report: Report, accepts: Accepts = lambda _: T
             continue
         if accepts(found):
             return found
-        report(f"checkpoint of step {step} removed: it holds updates that were left out since")
-        remove(folder, step)
+        undone(folder, step, report)
+    refuse_to_start_over(folder, invalid)
+    return None
+
+
+def undone(folder: str, step: int, report: Report) -> None:
+    """Remove a checkpoint that is whole but of no use any more."""
+    report(f"checkpoint of step {step} removed: it holds updates that were left out since")
+    remove(folder, step)
+
+
+def refuse_to_start_over(folder: str, invalid: int) -> None:
+    """Raise an ArtifactError when there are checkpoints, of which none was valid."""
     if invalid:
         raise ArtifactError(
             f"{folder}: none of the {invalid} checkpoints is valid; remove the folder to train from the start"
         )
-    return None
 
 
 def read(uri: str, run: str) -> Snapshot:
     """Verify one checkpoint and load it into main memory. Anything that does not fit is an ArtifactError."""
-    manifest = _manifest(uri)
-    if manifest.run != run:
-        raise ArtifactError(f"{uri}: belongs to another run ({manifest.run[:16]}), this one is {run[:16]}")
-    contents = {name: _verified(storage.join(uri, name), entry) for name, entry in manifest.files.items()}
+    return read_part(uri, manifest_of(uri, run), WHOLE, ())
+
+
+def read_part(uri: str, manifest: CheckpointManifest, mine: Part, totals: Iterable[int]) -> Snapshot:
+    """Verify and load what one process needs to go on: its rows of every tensor, from the files that hold some.
+
+    ``totals`` are the rows of the tensors that are cut. Whoever wrote the checkpoint, and with how many processes.
+    """
+    wanted = _wanted(manifest, mine, totals)
+    contents = {
+        name: verified(storage.join(uri, name), manifest.files[name])
+        for name in manifest.files
+        if wanted is None or name in wanted
+    }
     if {STATE, LEDGER} - contents.keys():
         raise ArtifactError(f"{uri}: {STATE} or {LEDGER} is not listed in its manifest")
     state, ledger = contents.pop(STATE), contents.pop(LEDGER)
     try:
-        tensors = {name.removesuffix(".safetensors"): load(data) for name, data in contents.items()}
-        return Snapshot(step=manifest.step, tensors=tensors, state=json.loads(state), ledger=ledger)
-    except (SafetensorError, ValueError) as error:
+        tensors, cut = pieces.joined(contents, mine, manifest.parts)
+        return Snapshot(manifest.step, tensors, json.loads(state), ledger, mine, cut)
+    except ValueError as error:
         raise ArtifactError(f"{uri}: not a checkpoint of ours ({error})") from error
+
+
+def _wanted(manifest: CheckpointManifest, mine: Part, totals: Iterable[int]) -> set[str] | None:
+    """Return the files that one process reads; None for all of them."""
+    if mine.is_whole or manifest.parts == 1:
+        return None
+    parts = {Part(index, manifest.parts) for index in holders(totals, mine, manifest.parts)}
+    cut = {name for name in manifest.files if pieces.IS_PART.search(name)}
+    return {
+        name for name in manifest.files if name not in cut or pieces.part_in(name, manifest.parts) in parts
+    }
+
+
+def manifest_of(uri: str, run: str) -> CheckpointManifest:
+    """Return the manifest of a checkpoint of this run; one of another run is an ArtifactError."""
+    manifest = _manifest(uri)
+    if manifest.run != run:
+        raise ArtifactError(f"{uri}: belongs to another run ({manifest.run[:16]}), this one is {run[:16]}")
+    return manifest
 
 
 def _manifest(uri: str) -> CheckpointManifest:
@@ -217,7 +293,8 @@ def _manifest(uri: str) -> CheckpointManifest:
     return manifest
 
 
-def _verified(location: str, entry: CheckpointFile) -> bytes:
+def verified(location: str, entry: CheckpointFile) -> bytes:
+    """Return the bytes of a file that are those of its commit; anything else is an ArtifactError."""
     data = storage.read_bytes(location)
     if len(data) != entry.size or hashlib.sha256(data).hexdigest() != entry.sha256:
         raise ArtifactError(f"{location}: torn or changed after it was committed")

@@ -19,7 +19,9 @@ from torch import Tensor
 from daybreak_contracts import storage
 from daybreak_contracts.errors import TransientError
 from daybreak_contracts.storage_errors import NO_SPACE
-from daybreak_train.checkpoints import snapshots, space, trunk
+from daybreak_train.checkpoints import sharded, snapshots, space, trunk
+from daybreak_train.checkpoints.parts import WHOLE
+from daybreak_train.checkpoints.peers import PartHolders
 from daybreak_train.checkpoints.trunk import Trunk
 
 
@@ -36,11 +38,15 @@ class CheckpointStore:
 class CheckpointWriter:
     """Takes snapshots and commits them in the background; the training waits only for the copy."""
 
-    def __init__(self, store: CheckpointStore) -> None:
-        self._store = store
+    def __init__(self, store: CheckpointStore, peers: PartHolders | None = None) -> None:
+        """Write alone, or each a part with the other processes of a sharded training."""
+        self._store, self.peers = store, peers
+        self._leads = peers is None or peers.part.index == 0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
-        self._lock = _lock(store.folder)
+        self._lock = _lock(store.folder) if self._leads else None
+        self.part = WHOLE if peers is None else peers.part
+        """What every snapshot must hold: this process's part."""
         self.committed_step = 0
         """The newest checkpoint of this process that is whole; read by another thread."""
 
@@ -77,16 +83,22 @@ class CheckpointWriter:
 
     def _write(self, snapshot: snapshots.Snapshot, good_until: int | None, kept: Trunk | None) -> None:
         store = self._store
-        if kept is not None:
+        if kept is not None and self._leads:
             trunk.record(store.folder, kept)
         try:
-            snapshots.write(store.folder, snapshot, store.run, store.work_dir)
+            if self.peers is None:
+                snapshots.write(store.folder, snapshot, store.run, store.work_dir)
+            else:
+                sharded.write(store.folder, snapshot, store.run, store.work_dir, self.peers)
         except TransientError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in NO_SPACE:
-                raise TransientError(space.when_full(store.folder, snapshot.size, store.keep)) from error
+                raise TransientError(
+                    space.when_full(store.folder, snapshot.size * snapshot.part.count, store.keep)
+                ) from error
             raise
-        self.committed_step = snapshot.step
-        snapshots.prune(store.folder, store.keep, good_until, trunk.kept_step(store.folder))
+        if self._leads:
+            self.committed_step = snapshot.step
+            snapshots.prune(store.folder, store.keep, good_until, trunk.kept_step(store.folder))
 
 
 def copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch import distributed as dist
 
 from daybreak_contracts.metrics_snapshot import TrainerSnapshot
@@ -23,6 +23,7 @@ from daybreak_contracts.planning import recipe
 from daybreak_contracts.planning.schedule import Hyperparameters
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.resources.training import Guard
+from daybreak_train import sharded_model
 from daybreak_train.checkpoints.trunk import Trunk
 from daybreak_train.checkpoints.writer import CheckpointWriter
 from daybreak_train.guard import policy
@@ -148,7 +149,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
 
     def after_train_batch(self, state: Any, logger: Any) -> None:
         """Clip the gradients and decide, between the backward pass and the update, whether there is one."""
-        norm = nn.utils.clip_grad_norm_(self.trained.model.parameters(), self.plan.hyperparameters.clip_norm)
+        norm = sharded_model.clip(self.trained.model, self.plan.hyperparameters.clip_norm)
         self._shared = self._advance(norm)
         self._gathered = self._samples_of_all(state.batch)  # here, where the device is waited for anyway
         outcome = self.outcome
@@ -195,8 +196,9 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
             state.stop_training()
 
     def close(self, state: Any, logger: Any) -> None:
-        """Give the signals back."""
-        self._signals.restore()
+        """Give the signals back; after one of them only when all is saved, which is when the process ends."""
+        if not self.outcome.signal:
+            self._signals.restore()
 
     def _remember(self, sample_ids: Any) -> None:
         """Commit what the guard found, before anything can come of it."""
@@ -360,12 +362,14 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
 
     def _save(self, trunk: bool) -> None:
         started = time.perf_counter()
+        sharded_model.rest(self.trained.model)
         states = gathered_random_states(self._placement)
         writer, ledger = self.recorders.writer, self.recorders.ledger
-        if writer is not None and ledger is not None:
+        if writer is not None:
             began = self.outcome.past.trouble_began(self.outcome.step, self.plan.guard.window)
             good_until = began - 1 if began is not None else None
-            snapshot = snapshot_of(self.trained, self.outcome, states, ledger.contents())
+            lines = ledger.contents() if ledger is not None else b""
+            snapshot = snapshot_of(self.trained, self.outcome, states, lines, writer.part)
             writer.save(snapshot, good_until, self._trunk() if trunk else None)
         self._last_checkpoint = time.perf_counter()
         self.outcome.stalls_s.append(self._last_checkpoint - started)

@@ -7,6 +7,8 @@ unused, because they lose steps after a kill and load by unpickling.
 from __future__ import annotations
 
 import functools
+import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,10 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from daybreak_contracts.planning import recipe
+from daybreak_contracts.planning import memory, recipe
+from daybreak_contracts.planning import sharding as sharding_plan
 from daybreak_model.llama.sizes import num_parameters
+from daybreak_train import sharded_model
 from daybreak_train.lean_imports import import_composer
 from daybreak_train.loop.batches_ahead import lost_process_named
 from daybreak_train.loop.callbacks import Recorders, StepCallback, TrainPlan
@@ -38,8 +42,8 @@ TIMEOUT_S = 600
 """A rank that is silent for longer is taken for dead (torch's own default lets NCCL hang for 30 minutes)."""
 HELD_OUT_SAMPLES_BETWEEN = 32
 HELD_OUT_BATCH = 8
-CPU_ACTIVATION_BYTES = 1 << 30
-GPU_ACTIVATION_SHARE = 0.6
+CPU_ACTIVATION_SHARE = 0.5
+"""Above it layers are computed twice; more than ``memory.CPU_ACTIVATION_BYTES`` at once makes nothing faster there."""
 WITHOUT_END = 1 << 40
 """Steps of a run that only time ends."""
 
@@ -87,7 +91,7 @@ def fit(run: Run, plan: TrainPlan, train_state: TrainState, recorders: Recorders
     callback = StepCallback(plan, train_state, recorders, run.placement, look, sums)
     callback.generate = functools.partial(generate, run, trained.model)
     _compile(trained.model, run.device)
-    micro = recipe.micro_batch(device_batch, run.config.dims, plan.context_length, _activation_bytes(run))
+    micro = _micro_batch(run, trained.model, device_batch)
     model = ComposerLlama(trained.model, run.device.type != "cuda" and computes_in(run) == "bfloat16", sums)
     trainer = _composer_trainer(run, model, callback, micro, _data(stream, done))
     trainer.state.timestamp = trainer.state.timestamp.copy(batch=done)
@@ -147,14 +151,25 @@ def _data(stream: TrainStream, step: int) -> Any:
     return composer.DataSpec(dataloader=batches, get_num_tokens_in_batch=tokens_of)
 
 
-def _activation_bytes(run: Run) -> int:
+def _micro_batch(run: Run, llama: Llama, samples: int) -> int:
+    """Return the samples of a pass, and let layers be computed twice where not even one fits otherwise."""
+    dims, context, room = run.config.dims, run.config.context_length, _activation_bytes(run, llama)
+    recomputed = sharding_plan.recomputes(dims, context, room)
+    llama.recompute(recomputed)
+    wanted = min(room, memory.CPU_ACTIVATION_BYTES) if run.device.type == "cpu" else room
+    return recipe.micro_batch(samples, dims, context, wanted, recomputed=recomputed)
+
+
+def _activation_bytes(run: Run, llama: Llama) -> int:
+    """Return the memory that activations may take: on a CPU of what the machine has, on a GPU of what is free."""
+    parameters = num_parameters(run.config.dims, run.config.vocabulary_size)
+    parts = run.placement.world_size if sharded_model.is_sharded(llama) else 1
     if run.device.type == "cpu":
-        return CPU_ACTIVATION_BYTES
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // run.placement.local_world_size
+        return int(max(1, machine - memory.STATE_BYTES * parameters // parts) * CPU_ACTIVATION_SHARE)
     free, _ = torch.cuda.mem_get_info(run.device)
-    states = 12 * num_parameters(
-        run.config.dims, run.config.vocabulary_size
-    )  # gradients and two moments, fp32
-    return int(max(1, free - states) * GPU_ACTIVATION_SHARE)
+    states = 12 * parameters // parts  # gradients and two moments, fp32
+    return int(max(1, free - states) * memory.GPU_ACTIVATION_SHARE)
 
 
 def _compile(llama: Llama, device: torch.device) -> None:
@@ -172,12 +187,20 @@ def held_out_loss(run: Run, llama: Llama, limit: int) -> float:
     """Return the mean next-token loss in nats over ``limit`` held-out samples, the same ones at every call."""
     collate = Collator(NextTokenObjective(), run.sample_shape)
     sums = torch.zeros(2, dtype=torch.float64)
+    # A forward pass of a sharded model takes all processes: one without a batch left goes through an empty one.
+    samples = min(limit, run.inputs.shards.num_held_out_samples)
+    passes = math.ceil(math.ceil(samples / run.placement.world_size) / HELD_OUT_BATCH)
     llama.eval()
     with torch.no_grad(), torch.autocast(run.device.type, torch.bfloat16, enabled=run.device.type == "cuda"):
-        for batch in held_out_batches(run.inputs.shards, run.placement, limit, 8, collate):
+        for batch in held_out_batches(run.inputs.shards, run.placement, limit, HELD_OUT_BATCH, collate):
             labels = batch["labels"]
             loss = llama.loss_sum(batch["tokens"].to(run.device), labels.to(run.device))
             sums += torch.tensor([float(loss), float((labels != IGNORED).sum())], dtype=torch.float64)
+            passes -= 1
+        for _ in range(passes if sharded_model.is_sharded(llama) else 0):
+            nothing = torch.zeros((1, run.config.context_length), dtype=torch.long, device=run.device)
+            llama.loss_sum(nothing, torch.full_like(nothing, IGNORED))
+    sharded_model.rest(llama)
     if run.placement.world_size > 1:
         shared = sums.to(collective_device(run.placement))
         dist.all_reduce(shared)

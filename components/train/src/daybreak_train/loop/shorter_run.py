@@ -1,4 +1,4 @@
-"""Where a longer run begins: with a shorter one's state from before its decay.
+"""Where a run begins: at its newest checkpoint, or a longer one with a shorter one's state from before its decay.
 
 Owns whether that state can be taken and what of it becomes this run's own. Which one it is, ``run_key`` says.
 """
@@ -10,12 +10,14 @@ import logging
 
 from daybreak_contracts import storage
 from daybreak_contracts.errors import UserError
-from daybreak_train.checkpoints import snapshots
+from daybreak_train.checkpoints import sharded, snapshots
+from daybreak_train.checkpoints.peers import PartHolders
 from daybreak_train.guard import record
 from daybreak_train.guard.policy import Past
 from daybreak_train.loop.callbacks import HELD_OUT_AT
 from daybreak_train.loop.run import Run
-from daybreak_train.loop.train_state import LEFT_OUT
+from daybreak_train.loop.train_state import LEFT_OUT, shared_by_leader, shared_past
+from daybreak_train.model import Llama
 from daybreak_train.run_key import CHECKPOINTS
 
 log = logging.getLogger(__name__)
@@ -47,3 +49,32 @@ def state_before_decay(run: Run) -> tuple[Past, snapshots.Snapshot] | None:
     past = Past(tuple(event for event in past.events if event.step <= snapshot.step))
     record.save(run.checkpoints, run.digest, past)
     return past, dataclasses.replace(snapshot, state=state)
+
+
+def where_to_begin(
+    run: Run, llama: Llama, peers: PartHolders | None
+) -> tuple[Past, snapshots.Snapshot | None]:
+    """Return what the guard decided so far and the newest checkpoint that agrees with it, the same on every rank.
+
+    Of an unsharded run one process reads, of a sharded one each its part.
+    """
+    past, snapshot = Past(), None
+    if run.placement.is_leader:
+        past = record.load(run.checkpoints, run.digest)
+
+    def agrees(found: snapshots.Snapshot) -> bool:
+        return record.fits(past, found.step, found.state[LEFT_OUT])
+
+    if peers is not None:
+        totals = [weight.shape[0] for weight in llama.parameters()]
+        snapshot = sharded.newest(run.checkpoints, run.digest, totals, peers, log.warning, accepts=agrees)
+    elif run.placement.is_leader:
+        snapshot = snapshots.newest(run.checkpoints, run.digest, log.warning, agrees)
+    if run.placement.is_leader and snapshot is None and (found := state_before_decay(run)) is not None:
+        past, snapshot = found
+    if run.placement.is_leader and snapshot is not None:
+        log.warning("resuming after step %d", snapshot.step)
+    past = shared_past(past, run.placement)
+    if snapshot is None or not snapshot.part.count > 1:
+        snapshot = shared_by_leader(snapshot, run.placement)
+    return past, snapshot

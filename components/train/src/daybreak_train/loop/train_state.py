@@ -16,6 +16,9 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from daybreak_contracts.errors import ArtifactError
+from daybreak_train import sharded_model
+from daybreak_train.checkpoints.parts import WHOLE, Part
 from daybreak_train.checkpoints.snapshots import Snapshot
 from daybreak_train.checkpoints.writer import copied
 from daybreak_train.guard.policy import GuardState, Past
@@ -73,17 +76,24 @@ class TrainState:
 
 
 def snapshot_of(
-    trained: Trained, outcome: TrainingOutcome, random_states: Mapping[str, Tensor], ledger: bytes
+    trained: Trained,
+    outcome: TrainingOutcome,
+    random_states: Mapping[str, Tensor],
+    ledger: bytes,
+    part: Part = WHOLE,
 ) -> Snapshot:
-    """Copy the state of a run into main memory."""
-    optimizer = dict(_optimizer_tensors(trained))
+    """Copy the state of a run, or this process's part of it, into main memory."""
+    groups = {"model": trained.model.state_dict(), "optimizer": dict(_optimizer_tensors(trained))}
+    mine = {
+        group: copied({name: sharded_model.local(tensor) for name, tensor in tensors.items()})
+        for group, tensors in groups.items()
+    }
+    is_cut = not part.is_whole
     return Snapshot(
         step=outcome.step,
-        tensors={
-            "model": copied(trained.model.state_dict()),
-            "optimizer": copied(optimizer),
-            "random": dict(random_states),
-        },
+        tensors={**mine, "random": dict(random_states)},
+        part=part,
+        totals={group: sharded_model.totals(tensors) for group, tensors in groups.items()} if is_cut else {},
         state={
             "elapsedSeconds": outcome.elapsed_s,
             "heldOutLooks": outcome.held_out_looks,
@@ -98,13 +108,18 @@ def snapshot_of(
 
 def restore(snapshot: Snapshot, trained: Trained) -> TrainingOutcome:
     """Put a snapshot's weights and optimizer state back; return what was known of the run."""
-    trained.model.load_state_dict(dict(snapshot.tensors["model"]))
     saved = snapshot.tensors["optimizer"]
-    for name, parameter in trained.model.named_parameters():
+    weights, cut = snapshot.tensors["model"], snapshot.totals
+    parameters = dict(trained.model.named_parameters())
+    if weights.keys() != parameters.keys():
+        raise ArtifactError(f"the checkpoint of step {snapshot.step} holds other weights than this model has")
+    for name, parameter in parameters.items():
+        sharded_model.put(parameter, weights[name], is_cut=name in cut.get("model", {}))
         prefix = f"{name}/"
         moments = {key.removeprefix(prefix): value for key, value in saved.items() if key.startswith(prefix)}
         trained.optimizer.state[parameter] = {
-            key: value.to(parameter.device, copy=True) for key, value in moments.items()
+            key: sharded_model.like(parameter, value, is_cut=prefix + key in cut.get("optimizer", {}))
+            for key, value in moments.items()
         }
     return TrainingOutcome(
         step=snapshot.step,

@@ -24,13 +24,15 @@ from torch import distributed as dist
 from daybreak_contracts import artifacts, names, storage
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.planning import gpus, recipe
+from daybreak_contracts.planning import sharding as sharding_plan
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import TrainArgs, TrainResult
 from daybreak_model.llama.sizes import flops_per_token, num_parameters
+from daybreak_train import sharded_model
 from daybreak_train.checkpoints import snapshots, space, tensor_files
+from daybreak_train.checkpoints.peers import PartHolders
 from daybreak_train.checkpoints.writer import CheckpointStore, CheckpointWriter
 from daybreak_train.guard import record
-from daybreak_train.guard.policy import Past
 from daybreak_train.lean_imports import import_composer
 from daybreak_train.loop import shared_memory
 from daybreak_train.loop.callbacks import Recorders, TrainPlan, peak_memory_bytes
@@ -41,17 +43,14 @@ from daybreak_train.loop.data_loading import (
 from daybreak_train.loop.example_samples import EXAMPLES, transformed_examples
 from daybreak_train.loop.ledger import Ledger
 from daybreak_train.loop.run import Run, run_of
-from daybreak_train.loop.shorter_run import state_before_decay
+from daybreak_train.loop.shorter_run import where_to_begin
 from daybreak_train.loop.tracking import RunIdentity, Tracker
 from daybreak_train.loop.train_state import (
-    LEFT_OUT,
     Trained,
     TrainingOutcome,
     TrainState,
     random_state_of,
     restore,
-    shared_by_leader,
-    shared_past,
 )
 from daybreak_train.model import Llama, initialise
 from daybreak_train.pod import environment
@@ -70,8 +69,13 @@ HELD_OUT_SAMPLES = 256
 LAST_STEPS = 20
 
 
-def run_train(args: TrainArgs, progress: Progress) -> TrainResult:
-    """Train, or go on training; whether it was done already is asked before (``run_key.find_trained``)."""
+def run_train(
+    args: TrainArgs, progress: Progress, shard_from: int = sharding_plan.SHARD_FROM_PARAMETERS
+) -> TrainResult:
+    """Train, or go on training; whether it was done already is asked before (``run_key.find_trained``).
+
+    A model of ``shard_from`` parameters and more lies in parts over the processes.
+    """
     placement = environment.placement_from(os.environ)
     if placement.is_leader:
         progress.report("checking the shards")
@@ -82,7 +86,7 @@ def run_train(args: TrainArgs, progress: Progress) -> TrainResult:
         prepare(run.inputs.shards)
     torch.set_num_threads(_threads(args, placement))
     with _process_group(run):
-        return _train(run, progress)
+        return _train(run, progress, shard_from)
 
 
 def _check_device(args: TrainArgs) -> None:
@@ -113,12 +117,15 @@ def _process_group(run: Run) -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def _train(run: Run, progress: Progress) -> TrainResult:
+def _train(run: Run, progress: Progress, shard_from: int) -> TrainResult:
     plan = plan_of(run)
     if run.placement.is_leader:
         space.check(_needs(run))
     with contextlib.ExitStack() as stack:
-        writer = stack.enter_context(_writer(run)) if run.placement.is_leader else None
+        parameters = num_parameters(run.config.dims, run.config.vocabulary_size)
+        peers = sharded_model.peers_of(parameters, run.placement, run.device, shard_from)
+        writes = run.placement.is_leader or peers is not None
+        writer = stack.enter_context(_writer(run, peers)) if writes else None
         tracker = stack.enter_context(_tracking(run)) if run.placement.is_leader else None
         while True:
             result = _train_from_checkpoint(run, plan, writer, tracker, progress)
@@ -133,8 +140,9 @@ def _train_from_checkpoint(
 
     Model and optimizer are made anew each time: a rewind is a resume, so that a kill in between changes nothing.
     """
-    trained = new_trained(run)
-    past, snapshot = _where_to_begin(run)
+    peers = writer.peers if writer is not None else None
+    trained = new_trained(run, peers)
+    past, snapshot = where_to_begin(run, trained.model, peers)
     outcome = restore(snapshot, trained) if snapshot is not None else TrainingOutcome()
     outcome.past = past
     if run.placement.is_leader:
@@ -146,6 +154,8 @@ def _train_from_checkpoint(
             fit(run, plan, TrainState(trained, outcome, random_state), recorders)
         if writer is not None:
             writer.wait()
+        if run.placement.world_size > 1:
+            dist.barrier()  # torchrun ends all as soon as one has left: not before the checkpoint is whole
         if outcome.rewound:
             return None
         _stop_if_found(run, outcome)
@@ -156,29 +166,14 @@ def _train_from_checkpoint(
             recorders.ledger.close()
 
 
-def _where_to_begin(run: Run) -> tuple[Past, snapshots.Snapshot | None]:
-    """Return what the guard decided so far and the newest checkpoint that agrees with it, the same on every rank."""
-    past, snapshot = Past(), None
-    if run.placement.is_leader:
-        past = record.load(run.checkpoints, run.digest)
-
-        def agrees(found: snapshots.Snapshot) -> bool:
-            return record.fits(past, found.step, found.state[LEFT_OUT])
-
-        snapshot = snapshots.newest(run.checkpoints, run.digest, log.warning, agrees)
-        if snapshot is None and (found := state_before_decay(run)) is not None:
-            past, snapshot = found
-        if snapshot is not None:
-            log.warning("resuming after step %d", snapshot.step)
-    past = shared_past(past, run.placement)
-    return past, shared_by_leader(snapshot, run.placement)
-
-
-def new_trained(run: Run) -> Trained:
-    """Return the model as it is before the first step, with its optimizer."""
-    llama = Llama(run.config)
-    initialise(llama, run.args.seed)
-    llama.to(run.device)
+def new_trained(run: Run, peers: PartHolders | None = None) -> Trained:
+    """Return the model as it is before the first step, with its optimizer; with peers this process's part of it."""
+    if peers is not None:
+        llama = sharded_model.sharded_llama(run.config, run.args.seed, run.device, peers.part)
+    else:
+        llama = Llama(run.config)
+        initialise(llama, run.args.seed)
+        llama.to(run.device)
     return Trained(llama, _optimizer(llama, run.key.hyperparameters.weight_decay))
 
 
@@ -228,9 +223,9 @@ def _optimizer(llama: Llama, weight_decay: float) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=0.0, betas=BETAS, eps=EPSILON, fused=True)
 
 
-def _writer(run: Run) -> CheckpointWriter:
+def _writer(run: Run, peers: PartHolders | None) -> CheckpointWriter:
     keep = run.args.training.checkpoint.keep
-    return CheckpointWriter(CheckpointStore(run.checkpoints, run.digest, run.args.work_dir, keep))
+    return CheckpointWriter(CheckpointStore(run.checkpoints, run.digest, run.args.work_dir, keep), peers)
 
 
 def _tracked_parameters(run: Run) -> dict[str, Any]:
@@ -279,8 +274,8 @@ def _recorders(
     tracker: Tracker | None,
     progress: Progress,
 ) -> Recorders:
-    if writer is None:
-        return Recorders(None, None, None, progress)
+    if writer is None or not run.placement.is_leader:
+        return Recorders(None, None, writer, progress)
     remote = storage.is_remote(run.checkpoints)
     folder = Path(run.args.work_dir) / run.digest[:16] if remote else storage.local_path(run.checkpoints)
     ledger = Ledger(folder / snapshots.LEDGER, snapshot.ledger if snapshot is not None else b"")
@@ -330,6 +325,7 @@ def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorde
     """Measure the held-out loss and commit the artifact; ranks other than 0 return what they know."""
     held_out = held_out_loss(run, llama, HELD_OUT_SAMPLES)
     examples = transformed_examples(run)
+    weights = sharded_model.whole_weights(llama, keep=run.placement.is_leader)
     dims, context = run.config.dims, run.config.context_length
     parameters = num_parameters(dims, run.config.vocabulary_size)
     samples = run.key.hyperparameters.samples_per_step
@@ -366,8 +362,7 @@ def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorde
         return result
 
     def write(staging: Path) -> dict[str, Any]:
-        tensors = {name: value.detach().cpu().contiguous() for name, value in llama.state_dict().items()}
-        tensor_files.save(tensors, staging / "model.safetensors")
+        tensor_files.save(weights, staging / "model.safetensors")
         (staging / snapshots.LEDGER).write_bytes(ledger.contents())
         kept = storage.join(run.checkpoints, training_record.FILE)
         storage.copy_file(kept, str(staging / training_record.FILE))

@@ -25,6 +25,9 @@ ORDER = {errors.EXIT_USER: 0, errors.EXIT_TRANSIENT: 1}
 """Which error explains more, by exit code: the user's fault, then the world's; anything else follows from another."""
 FOLLOWS = 2
 """The order of an error that may follow from another rank's end ("Connection reset by peer")."""
+SHUTDOWN_S = 3600
+"""How long torchrun waits for ranks that save after SIGTERM (its default is 30 s, whatever they hold); in a cluster the
+pod's grace period ends first, and it follows from the state's size."""
 PROCESSES_VARIABLE = "DAYBREAK_TRAIN_PROCESSES"
 """Overrides the number of processes on this machine; for tests and for CPUs with several memory nodes."""
 
@@ -62,7 +65,8 @@ def command_for(
         ]
     step = ["-m", "daybreak_train", "train", "--args-file", str(args_file), "--result", str(result)]
     group = ["-m", "daybreak_train.pod.rank_group", str(ends_of_ranks(result))]
-    return [sys.executable, *group, *meet, f"--nproc-per-node={nproc}", *step]
+    options = [f"--nproc-per-node={nproc}", f"--shutdown-timeout={SHUTDOWN_S}"]
+    return [sys.executable, *group, *meet, *options, *step]
 
 
 def free_port() -> int:

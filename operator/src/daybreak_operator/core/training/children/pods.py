@@ -43,6 +43,8 @@ class PodRequest:
     affinity: Mapping[str, Json] = field(default_factory=dict)
     scratch: Mapping[str, Json] = field(default_factory=lambda: {"emptyDir": {}})
     """The volume that steps work on."""
+    grace_s: int | None = None
+    """From SIGTERM to SIGKILL; None is Kubernetes' own."""
 
 
 def template(context: RunContext, wish: PodRequest) -> dict[str, Json]:
@@ -66,6 +68,8 @@ def template(context: RunContext, wish: PodRequest) -> dict[str, Json]:
             *wish.volumes,
         ],
     }
+    if wish.grace_s is not None:
+        spec["terminationGracePeriodSeconds"] = wish.grace_s
     if wish.affinity:
         spec["affinity"] = dict(wish.affinity)
     pod: dict[str, Json] = {"metadata": {"labels": dict(wish.labels)}, "spec": spec}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 
 from daybreak_contracts import arguments, names
+from daybreak_contracts.planning import plan, sharding, sizes
 from daybreak_operator.core.plan import Json, Object
 from daybreak_operator.core.training import placement
 from daybreak_operator.core.training.children import owned, pods
@@ -58,6 +59,15 @@ def _replicas(count: int, template: dict[str, Json]) -> dict[str, Json]:
     return {"replicas": count, "restartPolicy": "Never", "template": template}
 
 
+def _grace_s(context: RunContext) -> int:
+    """Return the time that a checkpoint may take after SIGTERM: it follows from the size of the state."""
+    spec = context.run.spec
+    parameters = sizes.num_parameters(sizes.dimensions_of(spec.model), plan.vocabulary_of(spec.tokenizer))
+    processes = spec.training.nodes * max(1, spec.training.gpus_per_node)
+    sharded = sharding.is_sharded(parameters, processes, None)
+    return sharding.shutdown_seconds(parameters, processes, sharded)
+
+
 def _wish(context: RunContext, number: int, place: PlacementTarget, own: dict[str, str]) -> pods.PodRequest:
     training = context.run.spec.training
     gpus = {names.RESOURCE_GPU: str(training.gpus_per_node)}
@@ -79,5 +89,6 @@ def _wish(context: RunContext, number: int, place: PlacementTarget, own: dict[st
         mounts=[{"name": "shared-memory", "mountPath": "/dev/shm"}],
         ports=[{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}],
         resources={"limits": gpus, "requests": gpus} if training.gpus_per_node else {},
+        grace_s=_grace_s(context),
         affinity=placement.affinity(training.placement, place, together, training.nodes),
     )
