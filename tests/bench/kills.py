@@ -97,13 +97,21 @@ def _killed(zygote: Zygote, made: Made, place: Path, world: int, draw: random.Ra
     began = time.monotonic()
     after = draw.uniform(0.0, LONGEST_S)
     victim = draw.randrange(world)
-    while time.monotonic() < began + 120 and not list(place.glob("out/checkpoints/*/ledger.jsonl")):
+    before = _lines(place)
+    while time.monotonic() < began + 120 and _lines(place) in (
+        0,
+        before,
+    ):  # a start writes the past steps anew
         time.sleep(0.005)
     time.sleep(after)
     tally.in_a_save += bool(list(place.glob("out/checkpoints/*/.staging-*")))
     group[victim].kill()
     codes = [member.wait() for member in group]
     return int(codes[victim] == -9)
+
+
+def _lines(place: Path) -> int:
+    return sum(len(file.read_bytes().splitlines()) for file in place.glob("out/checkpoints/*/ledger.jsonl"))
 
 
 def _args(made: Made, place: Path) -> Any:

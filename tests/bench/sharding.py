@@ -72,7 +72,7 @@ def _rows(parts: dict[str, Any], whole: dict[str, Any]) -> list[Row]:
             0.0,
             f"{steps} steps",
         ),
-        Row(f"{what}: speed", parts[speed], "tokens/s", "DDP is faster here", PEER, whole[speed]),
+        Row(f"{what}: speed", parts[speed], "tokens/s", "said honestly", PEER, whole[speed]),
         Row(
             f"{what}: rank 0 writes in a checkpoint",
             parts["written"] / 1e6,
