@@ -20,7 +20,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from daybreak_contracts import artifacts, names
 from daybreak_contracts.resources.run import CustomModel, Model, Objective, Training
-from daybreak_contracts.steps import ShardResult, TokenizerResult, TrainArgs
+from daybreak_contracts.steps import CalibrateArgs, ShardResult, StepArgs, TokenizerResult, TrainArgs
 from daybreak_train.pod import launch
 from tests.plugins.needs import starts
 
@@ -242,7 +242,7 @@ class Zygote:
 
     def start(
         self,
-        args: TrainArgs,
+        args: StepArgs,
         folder: Path,
         step_s: float = 0.0,
         shard_from: int | None = None,
@@ -252,13 +252,14 @@ class Zygote:
         rank = environ.get("RANK", "0")
         file, result, log = folder / "args.json", folder / "result.json", folder / f"log-{rank}.txt"
         file.write_text(args.model_dump_json())
-        argv = ["train", "--args-file", str(file), "--result", str(result)]
+        step = "calibrate" if isinstance(args, CalibrateArgs) else names.STEP_TRAIN
+        argv = [step, "--args-file", str(file), "--result", str(result)]
         how = {"step_s": step_s, "shard_from": shard_from}
         answer = self.ask({"start": {"argv": argv, "environ": environ, "stderr": str(log), **how}})
         return Started(answer["pid"], result, log, self)
 
-    def run(self, args: TrainArgs, folder: Path, **environ: str) -> dict[str, Any]:
-        """Train to the end in one process and return the result."""
+    def run(self, args: StepArgs, folder: Path, **environ: str) -> dict[str, Any]:
+        """Train (or calibrate) to the end in one process and return the result."""
         started = self.start(args, folder, **environ)
         code = started.wait()
         assert code == 0, started.log.read_text()

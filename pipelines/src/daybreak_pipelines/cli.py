@@ -109,6 +109,9 @@ def _add_plan(commands: Any) -> None:
     plan.add_argument(
         "--tokens", type=_positive, metavar="N", help="unique training tokens of the data, if not here"
     )
+    plan.add_argument(
+        "--measure", action="store_true", help="train 20 steps on this machine to know its speed and memory"
+    )
     plan.add_argument("--json", action="store_true", help="one JSON object")
     plan.set_defaults(call=_plan)
 
@@ -138,7 +141,9 @@ def _run(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace) -> int:
     from daybreak_pipelines.training_plan.command import Question, plan_manifest
 
-    question = Question(options.gpu, options.gpus, options.price, options.deadline, options.tokens)
+    question = Question(
+        options.gpu, options.gpus, options.price, options.deadline, options.tokens, options.measure
+    )
     return plan_manifest(options.manifest, question, options.json)
 
 

@@ -179,6 +179,10 @@ class TrainResult(StepResult):
     warmup_tokens: int = 0
     batch_tokens: int = 0
     """The schedule as it was used: the manifest's numbers, or what followed from size and length."""
+    data_tokens: int = 0
+    """Tokens that there were to train on, without repetition."""
+    epochs: float = 0.0
+    """How often they were trained on."""
 
     @property
     def remark(self) -> str:
@@ -189,6 +193,30 @@ class TrainResult(StepResult):
             f"Time ended it after {self.tokens:,} tokens in {self.steps:,} steps; "
             "how far it comes hangs on the machine."
         )
+
+
+class CalibrateArgs(StepArgs):
+    """A model and its training to the speed and memory that they have on this machine; one process."""
+
+    model: Model
+    training: Training
+    vocabulary_size: int
+    samples_per_step: int = Field(ge=1)
+
+
+class CalibrateResult(StepResult):
+    """What twenty steps on made-up tokens took; it leaves no artifact."""
+
+    low: float
+    """Tokens a second in a slow step (one in ten is slower)."""
+    likely: float
+    high: float
+    start_s: float
+    """Of the step outside its loop: reading, held-out loss, committing."""
+    preparation_s: float
+    """What only a calibration does."""
+    loop_s: float
+    peak_memory_bytes: int
 
 
 class ExportArgs(StepArgs):

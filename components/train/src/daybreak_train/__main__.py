@@ -1,4 +1,4 @@
-"""The train room's command line: steps ``train`` and ``export``.
+"""The train room's command line: steps ``train``, ``export`` and ``calibrate``.
 
 ``train`` starts its own torchrun when more than one process is wanted; inside torchrun (or PyTorchJob) it is a rank.
 """
@@ -39,7 +39,17 @@ def _export(args: steps.ExportArgs, progress: Progress) -> steps.ExportResult:
     return run_export(args, progress)
 
 
+def _calibrate(args: steps.CalibrateArgs, progress: Progress) -> steps.CalibrateResult:
+    from daybreak_train.silence import silence_libraries
+
+    silence_libraries()
+    from daybreak_train.calibration.step import run_calibrate
+
+    return run_calibrate(args, progress)
+
+
 STEPS = {
+    "calibrate": steps.Step(steps.CalibrateArgs, _calibrate),
     "train": steps.Step(steps.TrainArgs, _train),
     "export": steps.Step(steps.ExportArgs, _export),
 }

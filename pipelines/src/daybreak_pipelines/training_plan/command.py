@@ -16,6 +16,7 @@ from daybreak_contracts.resources import TrainingRun
 from daybreak_pipelines import estimate
 from daybreak_pipelines.local.run import settings_of
 from daybreak_pipelines.training_plan import data_count, words
+from daybreak_pipelines.training_plan.measurement import measured
 
 GPUS_PER_NODE = 8
 """Of a node that nobody described."""
@@ -34,6 +35,8 @@ class Question:
     deadline_s: float | None = None
     tokens: int | None = None
     """Of the data, when it is not there to be counted."""
+    measure: bool = False
+    """Train twenty steps on this machine to know its speed and memory."""
 
 
 def plan_manifest(manifest: Path, question: Question, as_json: bool) -> int:
@@ -44,7 +47,8 @@ def plan_manifest(manifest: Path, question: Question, as_json: bool) -> int:
     asked = None if question.tokens is None else data_count.asked(question.tokens, context)
     data = asked or data_count.amount_of(run, settings)
     hardware = hardware_of(run, question)
-    plan = plan_of(run.spec, hardware, data, price_per_gpu_hour=question.price)
+    speed = measured(run, settings, plan_of(run.spec, hardware, data)) if question.measure else None
+    plan = plan_of(run.spec, hardware, data, speed, question.price)
     enough, said = None, ""
     if question.deadline_s is not None:
         enough = nodes_for(run.spec, hardware, question.deadline_s, data)
@@ -74,6 +78,8 @@ def data_of_manifests(files: Sequence[Path]) -> str:
 def hardware_of(run: TrainingRun, question: Question) -> Hardware:
     """Return the hardware that is asked for, else the manifest's; an unknown GPU is a UserError that names others."""
     asked = asked_hardware(run.spec.training)
+    if question.measure and question.gpu is not None:
+        raise UserError("--measure tells of this machine: give --measure or --gpu, not both")
     if question.gpu is None:
         if question.gpus is not None:
             raise UserError("--gpus needs --gpu, as --gpu H100")

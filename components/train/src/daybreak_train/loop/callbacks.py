@@ -304,7 +304,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
     def _tell(self, entry: LedgerEntry) -> None:
         done = self.plan.budget.progress(self.outcome.step, self.outcome.elapsed_s)
         left = self.outcome.elapsed_s * max(0.0, 1.0 - done) / max(done, 1e-9)
-        words = f"loss {entry.loss:.3f}, {entry.tokens_per_second:,.0f} tokens/s, {_duration(left)} left"
+        words = f"loss {entry.loss:.3f}, {entry.tokens_per_second:,.0f} tokens/s"
         self.recorders.progress.report(words, min(1.0, done) * 100, 100)
         self._write_snapshot(entry, done, left)
         tracker, now = self.recorders.tracker, time.perf_counter()
@@ -382,11 +382,3 @@ def peak_memory_bytes() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

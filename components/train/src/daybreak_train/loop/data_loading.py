@@ -52,6 +52,11 @@ class Shards:
         return int(self.manifest.result["num_train_samples"])
 
     @property
+    def num_train_tokens(self) -> int:
+        """Tokens of the training part."""
+        return int(self.manifest.result["num_train_tokens"])
+
+    @property
     def num_held_out_samples(self) -> int:
         """Samples of the held-out part."""
         return int(self.manifest.result["num_held_out_samples"])

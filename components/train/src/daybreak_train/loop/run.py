@@ -16,6 +16,7 @@ import torch
 from daybreak_contracts import artifacts, names, storage
 from daybreak_contracts.artifacts import Manifest
 from daybreak_contracts.errors import UserError
+from daybreak_contracts.planning import data_amount
 from daybreak_contracts.steps import TrainArgs
 from daybreak_model.llama.sizes import dimensions_of
 from daybreak_train.loop.data_loading import SampleShape, Shards
@@ -67,6 +68,12 @@ class Run:
         if self.args.training.gpus_per_node == 0:
             return torch.device("cpu")
         return torch.device("cuda", self.placement.local_rank)
+
+    def epochs(self, tokens: int, samples_per_step: int) -> float:
+        """Return how often training on so many tokens goes over the data."""
+        shards = self.inputs.shards
+        data = data_amount.DataAmount(shards.num_train_tokens, shards.num_train_samples, shards.uri)
+        return data_amount.use_of(data, tokens, samples_per_step, self.config.vocabulary_size).epochs or 0.0
 
     @property
     def sample_shape(self) -> SampleShape:

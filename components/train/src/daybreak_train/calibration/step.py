@@ -1,0 +1,87 @@
+"""The step ``calibrate``: twenty real steps of a training on made-up tokens, to know its speed and memory here.
+
+Owns what is measured. The steps are the train step's own: model, optimizer, reader, objective, Composer's loop.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from daybreak_contracts.progress import Progress
+from daybreak_contracts.steps import CalibrateArgs, CalibrateResult, TrainArgs
+from daybreak_train.calibration import synthetic
+from daybreak_train.loop.trainer import run_train
+
+STEPS = 20
+WARM = 4
+"""Steps that are left out: caches, threads and the allocator find their size."""
+
+
+class StepClock:
+    """Notes when each step ended: the train step tells of each."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def note(self, state: Mapping[str, Any]) -> None:
+        """Note the time of a step; its words are for nobody."""
+        if state["total"]:
+            self.times.append(time.perf_counter())
+
+    def seconds(self) -> list[float]:
+        """Return the seconds of each step, from the second on."""
+        return [later - earlier for earlier, later in itertools.pairwise(self.times)]
+
+
+def run_calibrate(args: CalibrateArgs, progress: Progress) -> CalibrateResult:
+    """Train twenty steps in a scratch folder, which goes with them."""
+    began = time.perf_counter()
+    folder = Path(args.work_dir) / "calibration"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        context = args.training.context_length
+        tokenizer = synthetic.make_tokenizer(folder, args.vocabulary_size)
+        shards = synthetic.make_shards(folder, args.vocabulary_size, context, args.samples_per_step)
+        made = time.perf_counter()
+        progress.report(f"training {STEPS} steps to measure")
+        clock = StepClock()
+        trained = run_train(_train_args(args, folder, shards, tokenizer), Progress("calibrate", listener=clock.note))
+        ended = time.perf_counter()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    seconds = sorted(clock.seconds()[WARM - 1 :])
+    tokens = args.samples_per_step * context
+    in_loop = trained.tokens / trained.tokens_per_second
+    return CalibrateResult(
+        uri="",
+        digest="",
+        low=tokens / seconds[int(0.9 * (len(seconds) - 1))],
+        likely=tokens * len(seconds) / sum(seconds),
+        high=tokens / seconds[int(0.1 * (len(seconds) - 1))],
+        start_s=ended - made - in_loop,
+        preparation_s=made - began,
+        loop_s=in_loop,
+        peak_memory_bytes=trained.peak_memory_bytes,
+    )
+
+
+def _train_args(args: CalibrateArgs, folder: Path, shards: str, tokenizer: str) -> TrainArgs:
+    tokens = args.samples_per_step * args.training.context_length
+    length = {"tokens": STEPS * tokens, "tokens_per_parameter": None, "deadline_seconds": None}
+    schedule = args.training.schedule.model_copy(update={"batch_tokens": tokens})
+    return TrainArgs(
+        output=str(folder / "output"),
+        work_dir=str(folder / "work"),
+        seed=args.seed,
+        cores=args.cores,
+        shards=shards,
+        tokenizer=tokenizer,
+        model=args.model,
+        training=args.training.model_copy(update={**length, "schedule": schedule}),
+        run_name="calibration",
+    )
