@@ -50,7 +50,9 @@ def run_calibrate(args: CalibrateArgs, progress: Progress) -> CalibrateResult:
         made = time.perf_counter()
         progress.report(f"training {STEPS} steps to measure")
         clock = StepClock()
-        trained = run_train(_train_args(args, folder, shards, tokenizer), Progress("calibrate", listener=clock.note))
+        trained = run_train(
+            _train_args(args, folder, shards, tokenizer), Progress("calibrate", listener=clock.note)
+        )
         ended = time.perf_counter()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

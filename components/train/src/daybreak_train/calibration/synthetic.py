@@ -30,7 +30,9 @@ def make_tokenizer(folder: Path, vocabulary_size: int) -> str:
     for first, last in itertools.islice(_pairs(), max(0, vocabulary_size - len(words))):
         merges.append((first, last))
         words.append(first + last)
-    tokenizer = Tokenizer(models.BPE(vocab={word: number for number, word in enumerate(words)}, merges=merges))
+    tokenizer = Tokenizer(
+        models.BPE(vocab={word: number for number, word in enumerate(words)}, merges=merges)
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(list(names.SPECIAL_TOKENS))
@@ -42,7 +44,12 @@ def make_tokenizer(folder: Path, vocabulary_size: int) -> str:
     uri = str(folder / "tokenizer")
     result = TokenizerResult(uri=uri, digest=DIGEST, vocabulary_size=len(words), bytes_per_token={})
     artifacts.commit(
-        uri, staging, step=names.STEP_TOKENIZER, digest=DIGEST, inputs={}, result=result.model_dump(mode="json")
+        uri,
+        staging,
+        step=names.STEP_TOKENIZER,
+        digest=DIGEST,
+        inputs={},
+        result=result.model_dump(mode="json"),
     )
     return uri
 

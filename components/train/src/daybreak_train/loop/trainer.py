@@ -326,8 +326,7 @@ def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorde
     held_out = held_out_loss(run, llama, HELD_OUT_SAMPLES)
     examples = transformed_examples(run)
     weights = sharded_model.whole_weights(llama, keep=run.placement.is_leader)
-    dims, context = run.config.dims, run.config.context_length
-    parameters = num_parameters(dims, run.config.vocabulary_size)
+    context = run.config.context_length
     samples = run.key.hyperparameters.samples_per_step
     speed = outcome.steps_here * samples * context / outcome.seconds_here if outcome.steps_here else 0.0
     ledger = recorders.ledger
@@ -337,12 +336,11 @@ def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorde
             f"nothing was trained that is worth keeping: held-out loss {held_out}, "
             f"{len(outcome.past.left_out)} of {outcome.step} updates left out; see {run.checkpoints}/{record.FILE}"
         )
-    past = outcome.past
     digest = _artifact_digest(run, ledger)
     result = TrainResult(
         uri=run.uri,
         digest=digest,
-        num_parameters=parameters,
+        num_parameters=num_parameters(run.config.dims, run.config.vocabulary_size),
         steps=outcome.step,
         tokens=outcome.step * samples * context,
         loss=loss,
@@ -350,9 +348,9 @@ def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorde
         tokens_per_second=round(speed, 1),
         peak_memory_bytes=peak_memory_bytes(),
         stopped_by=outcome.stopped_by,
-        steps_left_out=len(past.left_out),
-        spikes=past.spikes,
-        rewinds=past.rewinds,
+        steps_left_out=len(outcome.past.left_out),
+        spikes=outcome.past.spikes,
+        rewinds=outcome.past.rewinds,
         continued_from=outcome.continued_from,
         peak_rate=run.key.hyperparameters.peak_rate,
         warmup_tokens=run.key.hyperparameters.warmup_tokens,
