@@ -15,6 +15,7 @@ from typing import Any
 
 from daybreak_contracts.errors import EXIT_OK, DaybreakError
 from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE, PORT_LOCAL
+from daybreak_contracts.planning.sizes import SIZES
 from daybreak_contracts.progress import Progress
 
 
@@ -31,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     run.set_defaults(call=_run)
 
     _add_plan(commands)
+    _add_scale(commands)
 
     validate = commands.add_parser("validate", help="validate manifests and report every error at once")
     validate.add_argument("files", type=Path, nargs="+", metavar="FILE")
@@ -116,6 +118,24 @@ def _add_plan(commands: Any) -> None:
     plan.set_defaults(call=_plan)
 
 
+def _add_scale(commands: Any) -> None:
+    scale = commands.add_parser(
+        "scale", help="fit a law to finished runs and say what the next size would reach"
+    )
+    scale.add_argument(
+        "runs", nargs="+", metavar="RUN", help="a run's output folder, name or manifest; three at least"
+    )
+    scale.add_argument("--size", choices=sorted(SIZES), help="the size to predict (default: the next two)")
+    scale.add_argument(
+        "--tokens", type=_positive, metavar="N", help="its training tokens (default: 20 per parameter)"
+    )
+    scale.add_argument(
+        "--page", type=Path, default=Path("scaling.html"), metavar="FILE", help="default: scaling.html"
+    )
+    scale.add_argument("--json", action="store_true", help="one JSON object")
+    scale.set_defaults(call=_scale)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors that a person can meet become one line and their exit code."""
     options = parser().parse_args(argv)
@@ -145,6 +165,15 @@ def _plan(options: argparse.Namespace) -> int:
         options.gpu, options.gpus, options.price, options.deadline, options.tokens, options.measure
     )
     return plan_manifest(options.manifest, question, options.json)
+
+
+def _scale(options: argparse.Namespace) -> int:
+    os.environ.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # vectors of a few runs: threads only wait for each other
+    from daybreak_pipelines.scaling.command import Wanted, scale_runs
+
+    return scale_runs(options.runs, Wanted(options.size, options.tokens), options.page, options.json)
 
 
 def _validate(options: argparse.Namespace) -> int:
