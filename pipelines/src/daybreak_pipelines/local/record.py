@@ -9,8 +9,11 @@ from pydantic import BaseModel, ConfigDict
 
 from daybreak_contracts import names, storage
 from daybreak_contracts.errors import UserError
+from daybreak_contracts.planning.plan import TrainingPlan
 
 FILE = "run.json"
+PLAN = "plan.json"
+"""In a run's work folder: what ``daybreak plan --measure`` found, for the run's report."""
 
 
 class PublishedModel(BaseModel):
@@ -35,6 +38,21 @@ class RunRecord(BaseModel):
     seconds: dict[str, float]
     peak_bytes: dict[str, int] = {}
     """Step to the most memory of its processes together."""
+    plan: TrainingPlan | None = None
+    """What was planned of the training before it ran."""
+
+
+def keep_plan(work_dir: str, plan: TrainingPlan) -> None:
+    """Keep a measured plan until its run ends."""
+    storage.write_json(str(Path(work_dir) / PLAN), plan.model_dump(mode="json"))
+
+
+def kept_plan(work_dir: str) -> TrainingPlan | None:
+    """Return the plan that was kept; None when there is none that can be read."""
+    try:
+        return TrainingPlan.model_validate_json((Path(work_dir) / PLAN).read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def write(output: str, record: RunRecord) -> None:

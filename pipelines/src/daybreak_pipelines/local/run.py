@@ -14,6 +14,8 @@ from typing import cast
 
 from daybreak_contracts import arguments, names, steps, storage
 from daybreak_contracts.errors import UserError
+from daybreak_contracts.planning.data_amount import DataAmount
+from daybreak_contracts.planning.plan import TrainingPlan, asked_hardware, plan_of
 from daybreak_contracts.resources import TrainingRun
 from daybreak_contracts.resources.run import Language
 from daybreak_contracts.resources.training import Training, TrainTokenizer
@@ -22,6 +24,7 @@ from daybreak_pipelines.local import record
 from daybreak_pipelines.local.display import display_for
 from daybreak_pipelines.local.runner import Runner, exclusive
 from daybreak_pipelines.report import page as report
+from daybreak_pipelines.report import planned
 from daybreak_pipelines.report.planner import MFU, Need, need
 
 REPORT = "report.html"
@@ -120,6 +123,7 @@ def _conclude(runner: Runner, completions: list[report.Completion]) -> int:
             results={step: result.model_dump(mode="json") for step, result in runner.results.items()},
             seconds={step: round(seconds, 1) for step, seconds in runner.seconds.items()},
             peak_bytes=runner.peak_bytes,
+            plan=_plan(runner),
         ),
     )
     if evaluated.failed_gates:
@@ -158,9 +162,24 @@ def _values(runner: Runner, completions: list[report.Completion]) -> report.Valu
         peak_bytes=runner.peak_bytes,
         cached=frozenset(step for step, result in results.items() if result.cached),
         needs=_needs(tokenizer),
+        planned=_planned(runner),
         links=_links(runner),
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
     )
+
+
+def _plan(runner: Runner) -> TrainingPlan:
+    """Return what was measured before the run, else what follows from its manifest and shards."""
+    shards = cast(steps.ShardResult, runner.results[names.STEP_SHARDS])
+    data = DataAmount(shards.num_train_tokens, shards.num_train_samples, f"the shards {shards.uri}")
+    fresh = plan_of(runner.run.spec, asked_hardware(runner.run.spec.training), data)
+    return planned.chosen(record.kept_plan(runner.settings.work_dir), fresh)
+
+
+def _planned(runner: Runner) -> list[planned.PlannedRow]:
+    trained = cast(steps.TrainResult, runner.results[names.STEP_TRAIN])
+    seconds = None if trained.cached else runner.seconds.get(names.STEP_TRAIN)
+    return planned.rows(_plan(runner), trained, seconds)
 
 
 def _needs(tokenizer: steps.TokenizerResult) -> list[Need]:

@@ -15,6 +15,7 @@ from daybreak_contracts import steps
 from daybreak_contracts.report import page, plots
 from daybreak_pipelines import estimate
 from daybreak_pipelines.plan import STEPS, TITLES
+from daybreak_pipelines.report.planned import PlannedRow
 from daybreak_pipelines.report.planner import Need
 
 TEMPLATE = "page.html.jinja"
@@ -84,6 +85,8 @@ class Values:
     """Title to a path relative to the page."""
     machine: str
     generations: Sequence[Generation] = ()
+    planned: Sequence[PlannedRow] = ()
+    """What was planned of the training, as it was, how far off."""
 
 
 def build(values: Values) -> str:
@@ -98,6 +101,7 @@ def build(values: Values) -> str:
         funnel=_funnel(values),
         languages=[(name, size, f"{size / 1e6:.1f} MB") for name, size in languages],
         training=_training(values),
+        planned=values.planned,
         loss=plots.curve(values.ledger, "training tokens", "loss, nats per token", values.findings),
         findings=[said for _, said in values.findings],
         examples=values.examples,

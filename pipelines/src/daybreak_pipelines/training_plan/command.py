@@ -14,6 +14,7 @@ from daybreak_contracts.planning import gpus
 from daybreak_contracts.planning.plan import Hardware, TrainingPlan, asked_hardware, nodes_for, plan_of
 from daybreak_contracts.resources import TrainingRun
 from daybreak_pipelines import estimate
+from daybreak_pipelines.local import record
 from daybreak_pipelines.local.run import settings_of
 from daybreak_pipelines.training_plan import data_count, words
 from daybreak_pipelines.training_plan.measurement import measured
@@ -49,6 +50,8 @@ def plan_manifest(manifest: Path, question: Question, as_json: bool) -> int:
     hardware = hardware_of(run, question)
     speed = measured(run, settings, plan_of(run.spec, hardware, data)) if question.measure else None
     plan = plan_of(run.spec, hardware, data, speed, question.price)
+    if question.measure:
+        record.keep_plan(settings.work_dir, plan)
     enough, said = None, ""
     if question.deadline_s is not None:
         enough = nodes_for(run.spec, hardware, question.deadline_s, data)
