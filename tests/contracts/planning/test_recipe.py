@@ -103,4 +103,9 @@ def test_mfu_recomputes_a_published_row() -> None:
     ],
 )
 def test_bf16_only_where_the_processor_has_it(cpu_info: str, parameters: int, expected: bool) -> None:
-    assert recipe.bf16_pays(cpu_info, parameters) is expected
+    assert recipe.bf16_may_pay(cpu_info, parameters) is expected
+
+
+@pytest.mark.parametrize(("gain", "expected"), [(0.59, False), (1.1, False), (1.4, True), (2.0, True)])
+def test_bf16_only_where_it_is_faster(gain: float, expected: bool) -> None:
+    assert recipe.bf16_pays(gain) is expected

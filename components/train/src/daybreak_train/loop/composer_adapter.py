@@ -10,7 +10,6 @@ import functools
 import math
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -92,7 +91,8 @@ def fit(run: Run, plan: TrainPlan, train_state: TrainState, recorders: Recorders
     callback.generate = functools.partial(generate, run, trained.model)
     _compile(trained.model, run.device)
     micro = _micro_batch(run, trained.model, device_batch)
-    model = ComposerLlama(trained.model, run.device.type != "cuda" and computes_in(run) == "bfloat16", sums)
+    bf16_on_cpu = run.device.type != "cuda" and train_state.outcome.computes_in == "bfloat16"
+    model = ComposerLlama(trained.model, bf16_on_cpu, sums)
     trainer = _composer_trainer(run, model, callback, micro, _data(stream, done))
     trainer.state.timestamp = trainer.state.timestamp.copy(batch=done)
     try:
@@ -128,19 +128,6 @@ def _composer_trainer(
         autoresume=False,
         spin_dataloaders=False,
     )
-
-
-def computes_in(run: Run) -> str:
-    """Return what products are computed in, as torch calls it; weights, sums and the optimizer stay in fp32."""
-    parameters = num_parameters(run.config.dims, run.config.vocabulary_size)
-    gpu = run.device.type == "cuda"
-    return "bfloat16" if gpu or recipe.bf16_pays(_cpu_flags(), parameters) else "float32"
-
-
-def _cpu_flags() -> str:
-    """Return what Linux says of this processor; empty elsewhere."""
-    info = Path("/proc/cpuinfo")
-    return info.read_text() if info.exists() else ""
 
 
 def _data(stream: TrainStream, step: int) -> Any:

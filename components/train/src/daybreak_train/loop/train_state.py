@@ -49,6 +49,8 @@ class TrainingOutcome:
     """Why the guard stopped the run."""
     continued_from: str = ""
     """The checkpoint of a shorter run that this one began with."""
+    computes_in: str = ""
+    """What products are computed in, as torch calls it; chosen before the first step."""
     signal: int = 0
     """A signal that asked to stop; 0 is none."""
     seconds_here: float = 0.0
@@ -101,6 +103,7 @@ def snapshot_of(
             "guard": outcome.guard.to_json(),
             LEFT_OUT: sorted(step for step in outcome.past.left_out if step <= outcome.step),
             "continuedFrom": outcome.continued_from,
+            "computesIn": outcome.computes_in,
         },
         ledger=ledger,
     )
@@ -128,6 +131,7 @@ def restore(snapshot: Snapshot, trained: Trained) -> TrainingOutcome:
         stopped_by=str(snapshot.state["stoppedBy"]),
         guard=GuardState.from_json(snapshot.state["guard"]),
         continued_from=str(snapshot.state["continuedFrom"]),
+        computes_in=str(snapshot.state.get("computesIn", "")),
     )
 
 

@@ -36,7 +36,7 @@ from daybreak_train.guard import record
 from daybreak_train.lean_imports import import_composer
 from daybreak_train.loop import shared_memory
 from daybreak_train.loop.callbacks import Recorders, TrainPlan, peak_memory_bytes
-from daybreak_train.loop.composer_adapter import TIMEOUT_S, computes_in, fit, held_out_loss
+from daybreak_train.loop.composer_adapter import TIMEOUT_S, fit, held_out_loss
 from daybreak_train.loop.data_loading import (
     prepare,
 )
@@ -56,6 +56,7 @@ from daybreak_train.model import Llama, initialise
 from daybreak_train.pod import environment
 from daybreak_train.pod.environment import ProcessPlacement
 from daybreak_train.pod.metrics_file import metrics_file_of
+from daybreak_train.precision import chosen_precision
 from daybreak_train.replay import record as training_record
 from daybreak_train.replay.documents import document_names
 from daybreak_train.run_key import artifact_digest
@@ -145,6 +146,7 @@ def _train_from_checkpoint(
     past, snapshot = where_to_begin(run, trained.model, peers)
     outcome = restore(snapshot, trained) if snapshot is not None else TrainingOutcome()
     outcome.past = past
+    outcome.computes_in = outcome.computes_in or precision_of(run)
     if run.placement.is_leader:
         training_record.note_start(run.checkpoints, run.digest, run.args, outcome.step, machine_of(run))
     recorders = _recorders(run, writer, snapshot, tracker, progress)
@@ -175,6 +177,12 @@ def new_trained(run: Run, peers: PartHolders | None = None) -> Trained:
         initialise(llama, run.args.seed)
         llama.to(run.device)
     return Trained(llama, _optimizer(llama, run.key.hyperparameters.weight_decay))
+
+
+def precision_of(run: Run) -> str:
+    """Return what the products of a run that begins are computed in; every process asks."""
+    parameters = num_parameters(run.config.dims, run.config.vocabulary_size)
+    return chosen_precision(parameters, run.device, run.placement)
 
 
 def machine_of(run: Run) -> training_record.Machine:
@@ -367,7 +375,7 @@ def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorde
         kept = storage.join(run.checkpoints, training_record.FILE)
         storage.copy_file(kept, str(staging / training_record.FILE))
         objective = run.args.training.objective.model_dump(mode="json", exclude_none=True, by_alias=True)
-        described = {**run.config.to_json(), "objective": objective, "dtype": computes_in(run)}
+        described = {**run.config.to_json(), "objective": objective, "dtype": outcome.computes_in}
         storage.write_json(str(staging / "model.json"), described)
         storage.write_json(str(staging / EXAMPLES), examples)
         return result.model_dump(mode="json", exclude={"cached"})

@@ -32,7 +32,7 @@ from daybreak_train.loop.train_state import (
     random_state_of,
     restore,
 )
-from daybreak_train.loop.trainer import machine_of, new_trained, plan_of
+from daybreak_train.loop.trainer import machine_of, new_trained, plan_of, precision_of
 from daybreak_train.model import Llama
 from daybreak_train.recompute.locate import RecordedTraining
 from daybreak_train.replay.batch import RecomputedStep
@@ -86,6 +86,7 @@ class _Trial:
         self.trained: Trained = new_trained(run)
         snapshot = _newest_before(training, step)
         self.outcome = restore(snapshot, self.trained) if snapshot is not None else TrainingOutcome()
+        self.outcome.computes_in = self.outcome.computes_in or precision_of(run)
         # no look at held-out data, and never the end that a finished run's checkpoint has
         self.outcome.held_out_looks, self.outcome.stopped_by = 1 << 20, ""
         self.outcome.past = guard_record.load(training.checkpoints, training.record.digest)
