@@ -114,16 +114,14 @@ def test_what_the_process_itself_reads_is_named_as_it_reads_it() -> None:
     } == (OF_THE_PROCESS)
 
 
-class Recorder(dict[str, str]):
-    """An environment that knows what it was asked for."""
-
-    def __init__(self, given: dict[str, str]) -> None:
-        super().__init__(given)
-        self.asked: set[str] = set()
-
-    def get(self, name: str, default: Any = None) -> Any:
-        self.asked.add(name)
-        return super().get(name, default)
+def variables_of(settings: type[Settings]) -> set[str]:
+    """Return the names of the variables that settings are read from."""
+    names = {
+        str(field.validation_alias or f"DAYBREAK_{name.upper()}")
+        for name, field in settings.model_fields.items()
+        if name != "images"
+    }
+    return names | {f"DAYBREAK_IMAGE_{name.upper()}" for name in Images.model_fields}
 
 
 @pytest.mark.needs("programs")
@@ -139,15 +137,11 @@ class TestSettings:
             for item in container["env"]
             if item["name"].startswith("DAYBREAK_")
         }
-        environment = Recorder(given)
-        settings = from_environment(environment)
-        assert environment.asked == set(given) - OF_THE_PROCESS
-        return settings
+        assert set(given) - OF_THE_PROCESS == variables_of(Settings)
+        return from_environment(given)
 
     def test_of_the_default_installation(self) -> None:
-        images = Images(
-            *(f"daybreak/{name}:0.1.0" for name in ("data", "train", "evaluate", "serve", "pipelines"))
-        )
+        images = Images(**{name: f"daybreak/{name}:0.1.0" for name in Images.model_fields})
         assert self.settings([]) == Settings(images=images)
 
     def test_of_one_that_changes_everything(self) -> None:

@@ -6,9 +6,10 @@ import itertools
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ START = StreamPosition(0, 17)
 """Three batches before the end of an epoch."""
 
 
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "nothing happened"
@@ -99,29 +100,35 @@ def test_what_goes_wrong_ahead_ends_the_training_by_its_own_words(
     until(lambda: not children())
 
 
-def train(connection: Connection) -> None:
-    """A training that never ends, in a process group of its own."""
-    os.setpgid(0, 0)
-    made: Iterator[torch.Tensor] = made_ahead(Squares(), itertools.repeat(2), 2, pin_memory=False)
-    next(made)
-    connection.send([process.pid for process in multiprocessing.active_children()])
-    signal.signal(signal.SIGTERM, lambda number, frame: connection.send(int(next(made))))
-    while True:
-        time.sleep(0.01)
+TRAINING = """
+import itertools, multiprocessing, signal, time
+from daybreak_train.loop.batches_ahead import made_ahead
+
+class Squares:
+    def __getitem__(self, wanted):
+        return wanted**2
+
+made = made_ahead(Squares(), itertools.repeat(2), 2, pin_memory=False)
+next(made), next(made)  # both processes are at work
+signal.signal(signal.SIGTERM, lambda number, frame: print(next(made), flush=True))
+print(*(process.pid for process in multiprocessing.active_children()), flush=True)
+while True:
+    time.sleep(0.01)
+"""
+"""A training that never ends."""
 
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_processes_ahead_outlive_a_sigterm_to_the_group_and_not_the_training() -> None:
-    ours, theirs = multiprocessing.Pipe()
-    training = multiprocessing.get_context("fork").Process(target=train, args=(theirs,))
-    training.start()
-    assert ours.poll(30)
-    ahead = ours.recv()
-    assert len(ahead) == 2
-    assert training.pid is not None
-    os.killpg(training.pid, signal.SIGTERM)
-    assert ours.poll(30)
-    assert ours.recv() == 4, "the training goes on to its checkpoint"
-    os.kill(training.pid, signal.SIGKILL)
-    training.join()
+    """In a process of its own: a fork of one that has computed with torch can wait for ever."""
+    training = subprocess.Popen(
+        [sys.executable, "-c", TRAINING], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert training.stdout is not None
+    with training.stdout:
+        ahead = training.stdout.readline().split()
+        assert len(ahead) == 2
+        os.killpg(training.pid, signal.SIGTERM)
+        assert training.stdout.readline().strip() == "4", "the training goes on to its checkpoint"
+        os.kill(training.pid, signal.SIGKILL)
+        training.wait()
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in ahead), 10)

@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader, Dataset
 from daybreak_contracts.errors import TransientError
 
 BATCHES_A_PROCESS = 2
+LOST = "a process that makes batches ahead was ended from outside, most likely out of memory"
 _PR_SET_PDEATHSIG = 1
 
 
@@ -64,6 +65,8 @@ def made_ahead(
             if isinstance(batch, Exception):
                 raise batch
             yield batch
+    except (ConnectionError, EOFError) as error:  # it died while its batch was handed over
+        raise TransientError(f"{LOST}: {error}") from error
     finally:
         batches._shutdown_workers()  # type: ignore[attr-defined]  # now, and not when it happens to be collected
 
@@ -76,9 +79,7 @@ def lost_process_named() -> Iterator[None]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise TransientError(
-            f"a process that makes batches ahead was ended from outside, most likely out of memory: {error}"
-        ) from error
+        raise TransientError(f"{LOST}: {error}") from error
 
 
 class _Guarded(Dataset[Any]):
