@@ -27,6 +27,7 @@ ROOMS = {
     "personal_data": ("Personal data", "data.personal_data"),
     "duplicates": ("Near-duplicates", "data.duplicates"),
     "tokenizer": ("Tokenizer and shards", "data.tokenizer"),
+    "plan": ("Plan against truth", "plan"),
     "train": ("Training", "train"),
     "objectives": ("Objectives", "objectives"),
     "sweep": ("Peak rate by size, length and batch", "sweep"),
