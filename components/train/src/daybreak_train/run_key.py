@@ -11,6 +11,7 @@ from typing import Any
 
 from daybreak_contracts import artifacts, names, storage
 from daybreak_contracts.artifacts import Manifest
+from daybreak_contracts.errors import UserError
 from daybreak_contracts.planning import recipe, schedule, sizes
 from daybreak_contracts.planning.schedule import Hyperparameters
 from daybreak_contracts.steps import TrainArgs, TrainResult
@@ -38,7 +39,8 @@ class RunKey:
 
 def key_of(args: TrainArgs) -> RunKey:
     """Return the key of a training; an artifact that is not there is an ArtifactError."""
-    shards, tokenizer = artifacts.load(args.shards), artifacts.load(args.tokenizer)
+    shards = made_by(names.STEP_SHARDS, args.shards)
+    tokenizer = made_by(names.STEP_TOKENIZER, args.tokenizer)
     common = _common(args, {"shards": shards.digest, "tokenizer": tokenizer.digest})
     trunk_key = artifacts.digest_of(common)
     vocabulary = int(tokenizer.result["vocabulary_size"])
@@ -62,6 +64,14 @@ def key_of(args: TrainArgs) -> RunKey:
         }
     )
     return RunKey(digest, trunk_key, numbers, budget, found)
+
+
+def made_by(step: str, uri: str) -> Manifest:
+    """Return the manifest of an artifact; UserError for one that another step made."""
+    manifest = artifacts.load(uri)
+    if manifest.step != step:
+        raise UserError(f"{uri}: is an artifact of the step {manifest.step!r}, {step!r} is needed here")
+    return manifest
 
 
 def _common(args: TrainArgs, inputs: Mapping[str, str]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from daybreak_contracts.steps import ExportArgs, ExportResult
 from daybreak_model.llama.config import OBJECTIVE_KEY, llama_config
 from daybreak_model.vocabulary import respelled, special_ids, with_control_spellings
 from daybreak_train.export.proof import prove
+from daybreak_train.run_key import made_by
 
 CODE_VERSION = 3
 GOLDEN = "golden.json"
@@ -26,9 +27,8 @@ GOLDEN = "golden.json"
 
 def run_export(args: ExportArgs, progress: Progress) -> ExportResult:
     """Write, load and compare the model folder, or return the one that is there."""
-    trained, tokenizer = artifacts.load(args.trained), artifacts.load(args.tokenizer)
-    _expect(args.trained, trained, names.STEP_TRAIN)
-    _expect(args.tokenizer, tokenizer, names.STEP_TOKENIZER)
+    trained = made_by(names.STEP_TRAIN, args.trained)
+    tokenizer = made_by(names.STEP_TOKENIZER, args.tokenizer)
     inputs = {"trained": trained.digest, "tokenizer": tokenizer.digest}
     if trained.inputs.get("tokenizer") != tokenizer.digest:
         raise UserError(f"{args.trained}: was trained with another tokenizer than {args.tokenizer}")
@@ -50,11 +50,6 @@ def run_export(args: ExportArgs, progress: Progress) -> ExportResult:
         uri, step=names.STEP_EXPORT, digest=digest, inputs=inputs, work_dir=args.work_dir, write=write
     )
     return ExportResult.model_validate({**manifest.result, "cached": cached})
-
-
-def _expect(uri: str, manifest: Manifest, step: str) -> None:
-    if manifest.step != step:
-        raise UserError(f"{uri}: is an artifact of the step {manifest.step!r}, {step!r} is needed here")
 
 
 def _write_folder(

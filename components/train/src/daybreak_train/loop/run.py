@@ -14,7 +14,6 @@ from typing import Any
 import torch
 
 from daybreak_contracts import artifacts, names, storage
-from daybreak_contracts.artifacts import Manifest
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.planning import data_amount
 from daybreak_contracts.steps import TrainArgs
@@ -23,7 +22,7 @@ from daybreak_train.loop.data_loading import SampleShape, Shards
 from daybreak_train.model import ModelConfig
 from daybreak_train.pod import environment
 from daybreak_train.pod.environment import ProcessPlacement
-from daybreak_train.run_key import CHECKPOINTS, RunKey, key_of
+from daybreak_train.run_key import CHECKPOINTS, RunKey, key_of, made_by
 
 
 @dataclass(frozen=True)
@@ -86,9 +85,8 @@ def read_inputs(args: TrainArgs) -> Inputs:
     """Read both manifests and the tokenizer; what does not fit together is a UserError."""
     from tokenizers import Tokenizer
 
-    shards, tokenizer = artifacts.load(args.shards), artifacts.load(args.tokenizer)
-    _expect(args.shards, shards, names.STEP_SHARDS)
-    _expect(args.tokenizer, tokenizer, names.STEP_TOKENIZER)
+    shards = made_by(names.STEP_SHARDS, args.shards)
+    tokenizer = made_by(names.STEP_TOKENIZER, args.tokenizer)
     artifacts.verify(args.tokenizer, tokenizer)
     text = storage.read_bytes(storage.join(args.tokenizer, "tokenizer.json")).decode()
     loaded = Tokenizer.from_str(text)
@@ -113,8 +111,3 @@ def run_of(args: TrainArgs, digest: str | None = None) -> Run:
     placement = environment.placement_from(os.environ)
     key = key_of(args)
     return Run(args, inputs, config, placement, key if digest is None else replace(key, digest=digest))
-
-
-def _expect(uri: str, manifest: Manifest, step: str) -> None:
-    if manifest.step != step:
-        raise UserError(f"{uri}: is an artifact of the step {manifest.step!r}, {step!r} is needed here")
