@@ -42,16 +42,19 @@ class Tokenizer(Resource):
 
 HEADS_DIVIDE = Rule(
     message="hiddenSize must be an even multiple of heads",
-    cel="self.hiddenSize % self.heads == 0 && (self.hiddenSize / self.heads) % 2 == 0",
-    holds=lambda model: model.hidden_size % model.heads == 0 and (model.hidden_size // model.heads) % 2 == 0,
+    cel="self.heads == 0 || self.hiddenSize % self.heads == 0 && (self.hiddenSize / self.heads) % 2 == 0",
+    holds=lambda model: (
+        model.heads == 0
+        or (model.hidden_size % model.heads == 0 and (model.hidden_size // model.heads) % 2 == 0)
+    ),
     at="hiddenSize",
     got=lambda model: f"{model.hidden_size} / {model.heads}",
 )
-"""Rotary embedding turns pairs of a head's dimensions."""
+"""Rotary embedding turns pairs of a head's dimensions. No heads are another rule's mistake, and no divisor."""
 KEY_VALUE_HEADS_DIVIDE = Rule(
     message="heads must be a multiple of keyValueHeads",
-    cel="self.heads % self.keyValueHeads == 0",
-    holds=lambda model: model.heads % model.key_value_heads == 0,
+    cel="self.keyValueHeads == 0 || self.heads % self.keyValueHeads == 0",
+    holds=lambda model: model.key_value_heads == 0 or model.heads % model.key_value_heads == 0,
     at="keyValueHeads",
     got=lambda model: f"{model.heads} / {model.key_value_heads}",
 )
@@ -213,8 +216,10 @@ class Placement(Resource):
 
 BATCH_OF_SAMPLES = Rule(
     message="schedule.batchTokens must be a multiple of contextLength: a step takes whole samples",
-    cel="!has(self.schedule.batchTokens) || self.schedule.batchTokens % self.contextLength == 0",
-    holds=lambda training: (training.schedule.batch_tokens or 0) % training.context_length == 0,
+    # a length of 0 is another rule's mistake, and no divisor
+    cel="!has(self.schedule.batchTokens) || self.contextLength == 0"
+    " || self.schedule.batchTokens % self.contextLength == 0",
+    holds=lambda training: (training.schedule.batch_tokens or 0) % (training.context_length or 1) == 0,
     at="schedule.batchTokens",
     got=lambda training: f"{training.schedule.batch_tokens} with contextLength {training.context_length}",
 )
