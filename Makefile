@@ -25,8 +25,8 @@ run: setup ## Raw code in, a served completion model out (manifests/examples/fir
 PYTEST = $(UV) run --frozen pytest --numprocesses=3 --dist=loadgroup --no-loadscope-reorder --durations=10
 
 .PHONY: test-fast
-test-fast: setup ## Tests that need no Java, no cluster, no torchrun and no Triton: two minutes
-	HYPOTHESIS_PROFILE=quick $(PYTEST) -m fast
+test-fast: setup ## Tests that need no Java, no cluster, no torchrun and no Triton: a minute and a half
+	HYPOTHESIS_PROFILE=quick $(PYTEST) --numprocesses=2 -m fast
 
 .PHONY: test
 test: setup ## All tests; DAYBREAK_PROFILE=ci plays the random orders in full

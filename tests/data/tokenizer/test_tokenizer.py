@@ -129,6 +129,7 @@ def real_files(count: int) -> list[str]:
     return texts
 
 
+@pytest.mark.slow
 def test_others_encode_real_files_as_training_does(
     write_documents: WriteDocuments, tmp_path: Path, progress: Progress
 ) -> None:
