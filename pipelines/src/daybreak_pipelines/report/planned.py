@@ -16,8 +16,11 @@ def rows(plan: TrainingPlan, trained: TrainResult, seconds: float | None) -> lis
         _row("parameters", plan.parameters, trained.num_parameters, "{:,.0f}"),
         _row("training tokens", plan.tokens, trained.tokens, "{:,.0f}"),
         _row("steps", plan.steps, trained.steps, "{:,.0f}"),
-        _row("memory of a process, GB", plan.memory_bytes / 1e9, trained.peak_memory_bytes / 1e9, "{:,.2f}"),
     ]
+    if plan.seconds_per_step is not None:
+        # without a measurement the plan knows no libraries, and they are most of a small model's memory
+        used = trained.peak_memory_bytes / 1e9
+        found.append(_row("memory of a process, GB", plan.memory_bytes / 1e9, used, "{:,.2f}"))
     if plan.seconds_per_step is not None and trained.steps and trained.tokens_per_second:
         took = trained.tokens / trained.steps / trained.tokens_per_second
         found.append(_row("seconds a step", plan.seconds_per_step.likely, took, "{:,.3f}"))
