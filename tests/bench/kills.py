@@ -22,9 +22,7 @@ from tests.train.conftest import (
     Made,
     Zygote,
     ledger_of,
-    make_shards_artifact,
-    make_tokenizer,
-    make_tokenizer_artifact,
+    make_inputs,
 )
 
 STEPS = 40
@@ -54,10 +52,7 @@ def measure() -> list[Row]:
     zygote, rows = Zygote(), []
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            tokenizer = make_tokenizer()
-            inputs = Path(scratch) / "inputs"
-            inputs.mkdir()
-            made = Made(make_tokenizer_artifact(inputs, tokenizer), make_shards_artifact(inputs, tokenizer))
+            made = make_inputs(Path(scratch) / "inputs")
             for what, world in (("a lone training", 1), ("one rank of two, state in parts", 2)):
                 tally = _series(zygote, made, Path(scratch) / str(world), world, wanted // 2)
                 rows += _rows(what, tally)

@@ -17,9 +17,7 @@ from tests.train.conftest import (
     Made,
     Zygote,
     ledger_of,
-    make_shards_artifact,
-    make_tokenizer,
-    make_tokenizer_artifact,
+    make_inputs,
 )
 
 STEPS = 20
@@ -32,10 +30,7 @@ def measure() -> list[Row]:
     zygote = Zygote()
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            tokenizer = make_tokenizer()
-            inputs = Path(scratch) / "inputs"
-            inputs.mkdir()
-            made = Made(make_tokenizer_artifact(inputs, tokenizer), make_shards_artifact(inputs, tokenizer))
+            made = make_inputs(Path(scratch) / "inputs")
             ends = {
                 kind: _trained(zygote, made, Path(scratch) / kind, shard_from)
                 for kind, shard_from in (("parts", 0), ("whole", None))

@@ -202,11 +202,15 @@ def tokenizer() -> Tokenizer:
     return make_tokenizer()
 
 
-@pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    folder = tmp_path_factory.mktemp("inputs")
+def make_inputs(folder: Path) -> Made:
+    """Tokenizer and shards of the made-up code."""
     fresh = make_tokenizer()
     return Made(make_tokenizer_artifact(folder, fresh), make_shards_artifact(folder, fresh))
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return make_inputs(tmp_path_factory.mktemp("inputs"))
 
 
 @dataclass

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from daybreak_contracts import names
 from daybreak_contracts.resources.run import Objective
+from daybreak_data.tokenizer.step import train
 from daybreak_train.loop.batches_ahead import made_ahead
 from daybreak_train.loop.data_loading import COLUMN, Batch, Collator, SampleShape
 from daybreak_train.objectives.select import objective_for
-from daybreak_train.objectives.token_codec import QWEN2_PATTERN
 
 VOCABULARY, SAMPLES, BATCH = 8192, 384, 16
 SPEC = Objective.model_validate({"fillInTheMiddle": {"rate": "0.5", "spmShare": "0.5"}})
@@ -44,7 +43,7 @@ def main() -> None:
         path.read_text(errors="ignore")
         for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))[:150]
     ]
-    tokenizer = trained(texts)
+    tokenizer = train(iter(texts), VOCABULARY)
     end = tokenizer.token_to_id(names.END_OF_TEXT)
     ids = [token for text in texts for token in [*tokenizer.encode(text).ids, end]]
     found: dict[str, float] = {"bytes a token": sum(len(text.encode()) for text in texts) / len(ids)}
@@ -59,22 +58,6 @@ def main() -> None:
         objective.codec._begins_words_at_blanks = False
         found[f"whole/{context}"] = in_series(made, context)
     print(json.dumps(found))
-
-
-def trained(texts: list[str]) -> Tokenizer:
-    tokenizer = Tokenizer(models.BPE())
-    split = pre_tokenizers.Split(Regex(QWEN2_PATTERN), behavior="isolated")
-    by_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, by_bytes])
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=list(names.SPECIAL_TOKENS),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    return tokenizer
 
 
 def in_series(made: Made, context: int) -> float:

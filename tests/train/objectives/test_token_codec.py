@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from daybreak_contracts import names
-from daybreak_data.tokenizer.step import SPLIT_PATTERN
-from daybreak_train.objectives import token_codec
+from daybreak_data.tokenizer.step import train
+from daybreak_model.vocabulary import SPLIT_PATTERN
 from daybreak_train.objectives.token_codec import TokenCodec, begins_words_at_blanks
 from tests.train.conftest import some_code
 
@@ -43,7 +45,7 @@ TEXTS = st.one_of(
 )
 
 
-def qwen2(pattern: str = token_codec.QWEN2_PATTERN) -> Tokenizer:
+def qwen2(pattern: str = SPLIT_PATTERN) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     split = pre_tokenizers.Split(Regex(pattern), behavior="isolated")
     by_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -96,7 +98,8 @@ def test_ids_of_any_making_keep_their_bytes(codec: TokenCodec) -> None:
 
 
 def test_the_pattern_is_the_one_of_the_tokenizer_step() -> None:
-    assert token_codec.QWEN2_PATTERN == SPLIT_PATTERN
+    splits, _ = json.loads(train(iter(some_code()), 600).to_str())["pre_tokenizer"]["pretokenizers"]
+    assert splits["pattern"] == {"Regex": SPLIT_PATTERN}
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,8 @@ from daybreak_contracts.report import plots
 
 WIDTH, HEIGHT = 680, 320
 LEFT, RIGHT, TOP, BOTTOM = 52, 96, 12, 40
-_LINE = Markup('<polyline points="{}" class="{}"/>')
 _DOT = Markup('<g><title>{}</title><circle class="{}" cx="{:.1f}" cy="{:.1f}" r="4"/></g>')
 _BAR = Markup('<line class="line" x1="{0:.1f}" x2="{0:.1f}" y1="{1:.1f}" y2="{2:.1f}"/>')
-_GRID = Markup('<line class="grid" x1="{:.1f}" x2="{:.1f}" y1="{:.1f}" y2="{:.1f}"/>')
-_TEXT = Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>')
-_TURNED = Markup('<text x="14" y="{0}" text-anchor="middle" transform="rotate(-90 14 {0})">{1}</text>')
-_SVG = Markup('<svg class="plot wide" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>')
 
 
 @dataclass(frozen=True)
@@ -68,24 +63,26 @@ def law(curves: Sequence[LogCurve], dots: Sequence[Dot], x_title: str, y_title: 
     frame = _Frame.around(curves, dots)
     parts = []
     for value in plots.ticks(frame.y_low, frame.y_high):
-        parts.append(_GRID.format(LEFT, WIDTH - RIGHT, frame.down(value), frame.down(value)))
-        parts.append(_TEXT.format(LEFT - 8, frame.down(value) + 4, "end", plots.short(value)))
+        parts.append(plots.LINE.format("grid", LEFT, WIDTH - RIGHT, frame.down(value), frame.down(value)))
+        parts.append(plots.TEXT.format(LEFT - 8, frame.down(value) + 4, "end", plots.short(value)))
     for value in decades(frame.x_low, frame.x_high):
-        parts.append(_TEXT.format(frame.across(value), HEIGHT - BOTTOM + 16, "middle", plots.short(value)))
+        parts.append(
+            plots.TEXT.format(frame.across(value), HEIGHT - BOTTOM + 16, "middle", plots.short(value))
+        )
     for curve in curves:
         line = " ".join(f"{frame.across(x):.1f},{frame.down(y):.1f}" for x, y in curve.points)
-        parts.append(_LINE.format(line, "line"))
+        parts.append(plots.POLYLINE.format(line))
         x, y = curve.points[-1]
-        parts.append(_TEXT.format(frame.across(x) + 6, frame.down(y) + 3, "start", curve.name))
+        parts.append(plots.TEXT.format(frame.across(x) + 6, frame.down(y) + 3, "start", curve.name))
     for dot in dots:
         predicted = dot.low is not None and dot.high is not None
         if dot.low is not None and dot.high is not None:
             parts.append(_BAR.format(frame.across(dot.x), frame.down(dot.low), frame.down(dot.high)))
         css = "predicted" if predicted else "made"
         parts.append(_DOT.format(dot.title, css, frame.across(dot.x), frame.down(dot.y)))
-    parts.append(_TEXT.format(LEFT + (WIDTH - LEFT - RIGHT) / 2, HEIGHT - 6, "middle", x_title))
-    parts.append(_TURNED.format(HEIGHT / 2, y_title))
-    return _SVG.format(WIDTH, HEIGHT, y_title, Markup("").join(parts))
+    parts.append(plots.TEXT.format(LEFT + (WIDTH - LEFT - RIGHT) / 2, HEIGHT - 6, "middle", x_title))
+    parts.append(plots.TURNED.format(HEIGHT / 2, y_title))
+    return plots.SVG.format("plot wide", WIDTH, HEIGHT, y_title, Markup("").join(parts))
 
 
 def decades(low: float, high: float) -> list[float]:

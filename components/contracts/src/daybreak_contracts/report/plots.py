@@ -19,9 +19,11 @@ LEFT, RIGHT, TOP, BOTTOM = 32, 18, 8, 24
 CURVE_WIDTH, CURVE_HEIGHT = 680, 240
 CURVE_LEFT, CURVE_RIGHT, CURVE_TOP, CURVE_BOTTOM = 52, 12, 12, 40
 MAX_POINTS = 400
-_SVG = Markup('<svg class="{}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>')
-_TEXT = Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>')
-_LINE = Markup('<line class="{}" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>')
+SVG = Markup('<svg class="{}" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>')
+TEXT = Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>')
+LINE = Markup('<line class="{}" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>')
+TURNED = Markup('<text x="14" y="{0}" text-anchor="middle" transform="rotate(-90 14 {0})">{1}</text>')
+POLYLINE = Markup('<polyline points="{}" class="line"/>')
 _MARK = Markup('<g class="mark"><title>{0}</title><line x1="{1:.1f}" x2="{1:.1f}" y1="{2}" y2="{3}"/></g>')
 _NOTHING = Markup("")
 
@@ -90,17 +92,17 @@ def histogram(bins: Bins, series: Sequence[Series], caption: str) -> Markup:
     parts = []
     for mark in marks:
         y = HEIGHT - BOTTOM - mark * scale
-        parts.append(_LINE.format("grid" if mark else "axis", LEFT, WIDTH - RIGHT, y, y))
-        parts.append(_TEXT.format(LEFT - 6, y + 3.5, "end", short(mark)))
+        parts.append(LINE.format("grid" if mark else "axis", LEFT, WIDTH - RIGHT, y, y))
+        parts.append(TEXT.format(LEFT - 6, y + 3.5, "end", short(mark)))
     parts += [
-        _TEXT.format(LEFT + place * step, HEIGHT - BOTTOM + 15, "middle", label)
+        TEXT.format(LEFT + place * step, HEIGHT - BOTTOM + 15, "middle", label)
         for place, label in bins.labels
     ]
     parts += [
         _stack(place, f"{title}: {number(totals[place])} files", series, step, scale)
         for place, title in enumerate(bins.titles)
     ]
-    return _SVG.format("plot", WIDTH, HEIGHT, caption, _NOTHING.join(parts))
+    return SVG.format("plot", WIDTH, HEIGHT, caption, _NOTHING.join(parts))
 
 
 def _stack(place: int, title: str, series: Sequence[Series], step: float, scale: float) -> Markup:
@@ -145,15 +147,14 @@ def curve(
 
     parts = []
     for value in ticks(y_low, y_high):
-        parts.append(_LINE.format("grid", CURVE_LEFT, CURVE_LEFT + width, down(value), down(value)))
-        parts.append(_TEXT.format(CURVE_LEFT - 8, down(value) + 4, "end", short(value)))
+        parts.append(LINE.format("grid", CURVE_LEFT, CURVE_LEFT + width, down(value), down(value)))
+        parts.append(TEXT.format(CURVE_LEFT - 8, down(value) + 4, "end", short(value)))
     for value in ticks(0, x_high):
-        parts.append(_TEXT.format(across(value), CURVE_HEIGHT - CURVE_BOTTOM + 16, "middle", short(value)))
+        parts.append(TEXT.format(across(value), CURVE_HEIGHT - CURVE_BOTTOM + 16, "middle", short(value)))
     for x, said in marks:
         parts.append(_MARK.format(said, across(x), CURVE_TOP, CURVE_TOP + height))
     line = " ".join(f"{across(x):.1f},{down(y):.1f}" for x, y in shown)
-    parts.append(Markup('<polyline points="{}" class="line"/>').format(line))
-    parts.append(_TEXT.format(CURVE_LEFT + width / 2, CURVE_HEIGHT - 6, "middle", x_title))
-    turned = Markup('<text x="14" y="{0}" text-anchor="middle" transform="rotate(-90 14 {0})">{1}</text>')
-    parts.append(turned.format(CURVE_HEIGHT / 2, y_title))
-    return _SVG.format("plot wide", CURVE_WIDTH, CURVE_HEIGHT, y_title, _NOTHING.join(parts))
+    parts.append(POLYLINE.format(line))
+    parts.append(TEXT.format(CURVE_LEFT + width / 2, CURVE_HEIGHT - 6, "middle", x_title))
+    parts.append(TURNED.format(CURVE_HEIGHT / 2, y_title))
+    return SVG.format("plot wide", CURVE_WIDTH, CURVE_HEIGHT, y_title, _NOTHING.join(parts))

@@ -17,8 +17,7 @@ from typing import Any, BinaryIO
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
-from daybreak_model.vocabulary import special_ids
-from daybreak_train.objectives.token_codec import QWEN2_PATTERN
+from daybreak_model.vocabulary import SPLIT_PATTERN, special_ids
 
 MAGIC, VERSION, ALIGNMENT = b"GGUF", 3, 32
 PRE_TOKENIZER = "qwen2"
@@ -130,7 +129,7 @@ def tokenizer_header(tokenizer_json: str) -> dict[str, Typed]:
 def _check_split(document: Mapping[str, Any]) -> None:
     before = document.get("pre_tokenizer") or {}
     patterns = [part.get("pattern") for part in before.get("pretokenizers", [before])]
-    if {"Regex": QWEN2_PATTERN} not in patterns:
+    if {"Regex": SPLIT_PATTERN} not in patterns:
         raise UserError(
             "tokenizer.json: splits text in another way than Qwen2, llama.cpp would read it wrongly"
         )

@@ -11,17 +11,13 @@ from typing import Any
 import numpy as np
 
 from daybreak_contracts.errors import UserError
-from daybreak_model.vocabulary import TextEncoder, token_bytes
+from daybreak_model.vocabulary import SPLIT_PATTERN, TextEncoder, token_bytes
 
 _FIRST_ATOM = 0xD800
 """Added tokens stand in text as lone surrogates: no decoded text holds one, so none can be confused with text."""
 _NUM_ATOMS = 2048
 _ATOMS = re.compile("([\ud800-\udfff])")
 _BLANK = re.compile(rb"[!-~] ")
-QWEN2_PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 
 
 class TokenCodec:
@@ -120,7 +116,7 @@ def begins_words_at_blanks(tokenizer_json: str) -> bool:
         return bool(by_bytes.get("use_regex", True))
     pattern = (parts[0].get("pattern") or {}).get("Regex")
     is_plain = parts[0].get("behavior") == "Isolated" and not parts[0].get("invert")
-    return len(parts) == 2 and pattern == QWEN2_PATTERN and is_plain and not by_bytes.get("use_regex", True)
+    return len(parts) == 2 and pattern == SPLIT_PATTERN and is_plain and not by_bytes.get("use_regex", True)
 
 
 def _joined(pieces: Sequence[bytes | str]) -> str | None:
