@@ -1,7 +1,8 @@
 """A Llama folder as GGUF in float32 or float16, and llama.cpp's seconds for prompt and new tokens, greedy, one thread.
 
-Arguments: a model folder, a JSON file {"prompts": [[token id]], "new": count}, and f32 or f16. Prompts are ids, the
-vocabulary is a stand-in. Prints {"prompt_s", "new_s", "cpu_s": seconds, "tokens": [[id]]}.
+Arguments: a model folder whose llama_cpp.safetensors has llama.cpp's names and layout, a JSON file {"prompts": [[token
+id]], "new": count}, and f32 or f16. Prompts are ids, the vocabulary is a stand-in. Prints {"prompt_s", "new_s", "cpu_s":
+seconds, "tokens": [[id]]}.
 """
 
 import json
@@ -16,21 +17,9 @@ import numpy as np
 import xllamacpp
 from safetensors import safe_open
 
-NAMES = {
-    "input_layernorm": "attn_norm",
-    "self_attn.q_proj": "attn_q",
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "post_attention_layernorm": "ffn_norm",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
-
 
 def write(folder: Path, target: Path, half: bool) -> None:
-    """Write what llama.cpp's converter writes for LlamaForCausalLM: the rotary halves interleaved, norms in float32."""
+    """Write what llama.cpp's converter writes for LlamaForCausalLM; tensors have its names and layout already."""
     config = json.loads((folder / "config.json").read_text())
     heads, kv = config["num_attention_heads"], config["num_key_value_heads"]
     writer = gguf.GGUFWriter(target, "llama")
@@ -51,28 +40,14 @@ def write(folder: Path, target: Path, half: bool) -> None:
     writer.add_token_merges(["t 0"])
     writer.add_eos_token_id(0)
     writer.add_add_bos_token(False)
-    with safe_open(folder / "model.safetensors", framework="np") as weights:
+    with safe_open(folder / "llama_cpp.safetensors", framework="np") as weights:
         for name in weights.keys():  # noqa: SIM118, it is no mapping
-            value = weights.get_tensor(name).astype(np.float32)
-            if name.endswith(("q_proj.weight", "k_proj.weight")):
-                count = heads if "q_proj" in name else kv
-                value = (
-                    value.reshape(count, 2, value.shape[0] // count // 2, *value.shape[1:])
-                    .swapaxes(1, 2)
-                    .reshape(value.shape)
-                )
-            writer.add_tensor(renamed(name), value.astype(np.float16) if half and value.ndim > 1 else value)
+            value = weights.get_tensor(name)
+            writer.add_tensor(name, value.astype(np.float16) if half and value.ndim > 1 else value)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-
-
-def renamed(name: str) -> str:
-    if name.startswith("model.layers."):
-        _, _, index, rest = name.split(".", 3)
-        return f"blk.{index}.{NAMES[rest.removesuffix('.weight')]}.weight"
-    return {"model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight"}[name]
 
 
 def served(file: Path) -> xllamacpp.Server:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from daybreak_train.export import gguf
 from tests.bench.peer import run_peer
 from tests.bench.row import Row
 
@@ -66,6 +67,7 @@ def _row(
 def _write_model(folder: Path) -> None:
     """8.5 million parameters: 8 layers, 256 wide; weights far enough apart that no rounding turns a choice."""
     import torch
+    from safetensors.torch import load_file, save_file
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
@@ -81,6 +83,13 @@ def _write_model(folder: Path) -> None:
         initializer_range=0.08,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
+    described = config.to_dict()
+    weights = load_file(folder / "model.safetensors")
+    renamed = {
+        gguf.gguf_name(name): gguf.laid_out(name, value, described).contiguous()
+        for name, value in weights.items()
+    }
+    save_file(renamed, folder / "llama_cpp.safetensors")
 
 
 def _ours(folder: Path, prompts: list[list[int]]) -> dict[str, Any]:
