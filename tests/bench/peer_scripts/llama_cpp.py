@@ -1,8 +1,8 @@
 """A Llama folder as GGUF in float32 or float16, and llama.cpp's seconds for prompt and new tokens, greedy, one thread.
 
 Arguments: a model folder whose llama_cpp.safetensors has llama.cpp's names and layout, a JSON file {"prompts": [[token
-id]], "new": count}, and f32 or f16. Prompts are ids, the vocabulary is a stand-in. Prints {"prompt_s", "new_s", "cpu_s":
-seconds, "tokens": [[id]]}.
+id]], "new": count}, and f32 or f16. Prompts are ids, the vocabulary is a stand-in. Prints {"prompt_s", "new_s",
+"cpu_s": seconds, "tokens": [[id]]}.
 """
 
 import json

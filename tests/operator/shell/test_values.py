@@ -23,7 +23,7 @@ from daybreak_operator.settings import Settings
 from daybreak_operator.shell import health, logs
 from daybreak_operator.shell.kube import answers
 from daybreak_operator.shell.kube.resources import NODES, PODS, RUNS, plural_in, resource_of
-from daybreak_operator.shell.metrics.prometheus import Metrics, Observations
+from daybreak_operator.shell.metrics.prometheus import HEALTHY, Metrics, Observations, gauges
 from daybreak_operator.shell.metrics.snapshots import Readings, ScrapeTarget, targets
 from daybreak_operator.shell.reconcile import events, gather
 from daybreak_operator.shell.watches.keys import ObjectKey
@@ -287,6 +287,29 @@ class TestMetrics:
             for zone in "ab"
         }
         assert zones == {"a": 0.0, "b": 1.0}
+
+    @pytest.mark.parametrize(
+        ("said", "told"),
+        [
+            ({"TrainingHealthy": "False"}, 0.0),
+            ({"TrainingHealthy": "True", "Trained": "False"}, 1.0),
+            ({"TrainingHealthy": "False", "Trained": "True"}, None),
+            ({"TrainingHealthy": "False", "Finished": "True"}, None),
+        ],
+        ids=["unhealthy", "healthy", "trained", "over"],
+    )
+    def test_the_guard_is_told_of_while_a_training_goes_on(
+        self, said: dict[str, str], told: float | None
+    ) -> None:
+        """What a training ended with stays in its status: the alert on it never ended."""
+        conditions = [{"type": kind, "status": status} for kind, status in said.items()]
+        body = {
+            "kind": names.KIND_RUN,
+            "metadata": {"name": "x", "namespace": "here"},
+            "status": {"conditions": conditions},
+        }
+        found = [value for family, _, value in gauges(body) if family is HEALTHY]
+        assert found == ([] if told is None else [told])
 
     def test_a_newer_version_and_a_gone_object_are_seen(self) -> None:
         store, metrics = self.store(), Metrics()

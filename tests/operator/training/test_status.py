@@ -100,6 +100,12 @@ class TestProgress:
         assert event.type == "Warning"
         assert tuple(metric["name"] for metric in world.status["metrics"])[:3] == OF_THE_DATA
 
+    def test_a_step_larger_than_the_data_does_not_stop_the_operator(self) -> None:
+        """The plan refuses it: the run went on to no stage, and its trainer had no chance to say why."""
+        world = training(training={"schedule": {"batchTokens": 2048 << 20}})
+        assert world.condition("DataReady")[0] == "True"
+        assert not [metric for metric in world.status["metrics"] if metric["name"] in OF_THE_DATA]
+
     def test_tells_the_trainers_own_metrics(self) -> None:
         world = training()
         speak(world, 500, loss=2.34567, tokens_per_second=123456.7, mfu=0.4321, seconds_left=3600.0)

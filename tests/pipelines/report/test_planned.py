@@ -63,5 +63,9 @@ def test_a_plan_is_kept_until_its_manifest_changes(tmp_path: Path) -> None:
     kept = record.kept_plan(str(tmp_path))
     assert kept == measured
     assert planned.chosen(kept, a_plan(40_960, None)) == measured
+    by_time = a_plan(40_960, None).model_copy(update={"tokens": None})
+    assert planned.chosen(kept, by_time) == measured, "a length in seconds has no tokens until it is measured"
+    longer = a_plan(40_960, None).model_copy(update={"context_length": 512})
+    assert planned.chosen(kept, longer) == longer
     changed = a_plan(81_920, None)
     assert planned.chosen(kept, changed) == changed

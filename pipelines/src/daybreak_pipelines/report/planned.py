@@ -6,6 +6,8 @@ from daybreak_contracts.planning.plan import TrainingPlan
 from daybreak_contracts.steps import TrainResult
 from daybreak_pipelines import estimate
 
+SAME = ("size", "parameters", "context_length", "nodes", "gpus_per_node", "samples_per_step")
+"""What a plan that was kept must have in common with the manifest's."""
 PlannedRow = tuple[str, str, str, str]
 """What, as planned, as it was, how far off."""
 
@@ -34,8 +36,12 @@ def chosen(kept: TrainingPlan | None, fresh: TrainingPlan) -> TrainingPlan:
     """Return the plan that was kept from before the run, unless the manifest has changed since."""
     if kept is None:
         return fresh
-    same = (kept.size, kept.parameters, kept.tokens) == (fresh.size, fresh.parameters, fresh.tokens)
-    return kept if same else fresh
+    if fresh.tokens not in (
+        None,
+        kept.tokens,
+    ):  # a length in seconds has tokens only where the speed was measured
+        return fresh
+    return kept if all(getattr(kept, name) == getattr(fresh, name) for name in SAME) else fresh
 
 
 def _row(title: str, planned: float | None, was: float, written: str) -> PlannedRow:

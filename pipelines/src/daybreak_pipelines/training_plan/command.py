@@ -54,7 +54,14 @@ def plan_manifest(manifest: Path, question: Question, as_json: bool) -> int:
         record.keep_plan(settings.work_dir, plan)
     enough, said = None, ""
     if question.deadline_s is not None:
-        enough = nodes_for(run.spec, hardware, question.deadline_s, data)
+        if (
+            hardware.gpu is None
+        ):  # this machine, or as many as the manifest says: their speed is known by measuring
+            enough = (
+                hardware if plan.seconds is not None and plan.seconds.high <= question.deadline_s else None
+            )
+        else:
+            enough = nodes_for(run.spec, hardware, question.deadline_s, data)
         said = deadline_in_words(plan, hardware, enough, question.deadline_s)
     if as_json:
         answer = {"name": run.metadata.name, **plan.model_dump(mode="json")}
@@ -109,7 +116,7 @@ def deadline_in_words(
     if plan.seconds is None:
         return f"{limit}: unknown as long as the speed is"
     if hardware.gpu is None:
-        fits = "enough" if plan.seconds.high <= deadline_s else "too slow"
+        fits = "too slow" if enough is None else "enough"
         return f"{limit}: this machine is {fits}"
     if enough is None:
         return f"{limit}: no number of nodes of {hardware.gpus_per_node} GPUs is enough"

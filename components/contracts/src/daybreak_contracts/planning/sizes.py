@@ -6,9 +6,10 @@ Owns the arithmetic of a Llama-style model. Owns no tensor: everything here is a
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from daybreak_contracts.resources.training import Model
+if TYPE_CHECKING:  # the command line's help lists the sizes, and needs no resource
+    from daybreak_contracts.resources.training import Model
 
 
 @dataclass(frozen=True)

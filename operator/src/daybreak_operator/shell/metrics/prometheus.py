@@ -144,7 +144,7 @@ def gauges(body: Object) -> Iterator[tuple[GaugeFamily, tuple[str, ...], float]]
             if metric["name"] in COUNTED:
                 yield COUNTED[metric["name"]], at, float(metric["value"])
     said = {c["type"]: c["status"] for c in status.get("conditions") or ()}
-    if "TrainingHealthy" in said:
+    if "TrainingHealthy" in said and "True" not in (said.get("Trained"), said.get("Finished")):
         yield HEALTHY, at, float(said["TrainingHealthy"] == "True")
     yield STALLED, (body["kind"], *at), float(said.get("Stalled") == "True")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from daybreak_contracts import names
+from daybreak_contracts.errors import UserError
 from daybreak_contracts.planning import data_amount
 from daybreak_contracts.planning.data_amount import DataAmount
 from daybreak_contracts.planning.plan import TrainingPlan, asked_hardware, plan_of
@@ -21,12 +22,18 @@ WARNING = "warning: "
 
 
 def plan_with(context: RunContext, results: Mapping[str, StepResult]) -> TrainingPlan | None:
-    """Return the plan of a run with the data that its shards hold; None as long as there are none."""
+    """Return the plan of a run with the data that its shards hold; None as long as there are none.
+
+    None also where nothing can be planned with so little data: the trainer fails the run with the reason.
+    """
     shards = results.get(names.STEP_SHARDS)
     if not isinstance(shards, ShardResult):
         return None
     data = DataAmount(shards.num_train_tokens, shards.num_train_samples, shards.uri)
-    return plan_of(context.run.spec, asked_hardware(context.run.spec.training), data)
+    try:
+        return plan_of(context.run.spec, asked_hardware(context.run.spec.training), data)
+    except UserError:
+        return None
 
 
 def messages(plan: TrainingPlan | None) -> Mapping[str, str]:
