@@ -211,8 +211,6 @@ class CalibrateResult(StepResult):
     """Tokens a second in a slow step (one in ten is slower)."""
     likely: float
     high: float
-    start_s: float
-    """Of the step outside its loop: reading, held-out loss, committing."""
     preparation_s: float
     """What only a calibration does."""
     loop_s: float

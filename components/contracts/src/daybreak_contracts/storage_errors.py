@@ -53,11 +53,6 @@ def translate(uri: str, error: OSError, *, remote: bool) -> Exception:
     return error
 
 
-def is_users(error: OSError) -> bool:
-    """Tell whether a local I/O error is one that a user can mend (a missing right, a full disk)."""
-    return error.errno in LOCAL or error.errno in FULL
-
-
 def _of_object_store(uri: str, error: OSError) -> Exception:
     """The wrapper calls many things a missing file, so the store's own code counts first."""
     text = str(error)

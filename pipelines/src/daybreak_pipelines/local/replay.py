@@ -21,13 +21,14 @@ def replay_step(
     from daybreak_train.replay.batch import lines_of
 
     output = record.find_output(run)
-    digest = record.find_training_digest(output)
-    found = run_replay(ReplayRequest(output, digest, step, rank, recompute))
+    training = find_training(output, record.find_training_digest(output))
+    found = run_replay(training, ReplayRequest(step, rank, recompute))
     described = found.to_json()
     if page is not None:
-        entries = find_training(output, digest).entries.values()
         curve = [
-            (float(entry["step"]), float(entry["loss"])) for entry in entries if entry["loss"] is not None
+            (float(entry["step"]), float(entry["loss"]))
+            for entry in training.entries.values()
+            if entry["loss"] is not None
         ]
         location = page or storage.join(output, f"replay-step-{step}.html")
         storage.write_bytes(location, page_of_step.build(described, curve).encode())

@@ -107,7 +107,8 @@ def _prompts(run: TrainingRun) -> tuple[tuple[str, str], ...]:
 def _conclude(runner: Runner, completions: list[report.Completion]) -> int:
     """Write the report and the record, tell the person what there is, return the exit code."""
     evaluated = cast(steps.EvaluateResult, runner.results[names.STEP_EVALUATE])
-    page = report.build(_values(runner, completions))
+    plan = _plan(runner)
+    page = report.build(_values(runner, completions, plan))
     location = storage.join(runner.settings.output, REPORT)
     storage.write_bytes(location, page.encode())
     exported = runner.results[names.STEP_EXPORT]
@@ -123,7 +124,7 @@ def _conclude(runner: Runner, completions: list[report.Completion]) -> int:
             results={step: result.model_dump(mode="json") for step, result in runner.results.items()},
             seconds={step: round(seconds, 1) for step, seconds in runner.seconds.items()},
             peak_bytes=runner.peak_bytes,
-            plan=_plan(runner),
+            plan=plan,
         ),
     )
     if evaluated.failed_gates:
@@ -135,7 +136,7 @@ def _conclude(runner: Runner, completions: list[report.Completion]) -> int:
     return 0
 
 
-def _values(runner: Runner, completions: list[report.Completion]) -> report.Values:
+def _values(runner: Runner, completions: list[report.Completion], plan: TrainingPlan) -> report.Values:
     results = runner.results
     trained = cast(steps.TrainResult, results[names.STEP_TRAIN])
     ledger = storage.read_bytes(storage.join(trained.uri, "ledger.jsonl")).decode().splitlines()
@@ -162,7 +163,7 @@ def _values(runner: Runner, completions: list[report.Completion]) -> report.Valu
         peak_bytes=runner.peak_bytes,
         cached=frozenset(step for step, result in results.items() if result.cached),
         needs=_needs(tokenizer),
-        planned=_planned(runner),
+        planned=_planned(runner, plan),
         links=_links(runner),
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
     )
@@ -176,10 +177,10 @@ def _plan(runner: Runner) -> TrainingPlan:
     return planned.chosen(record.kept_plan(runner.settings.work_dir), fresh)
 
 
-def _planned(runner: Runner) -> list[planned.PlannedRow]:
+def _planned(runner: Runner, plan: TrainingPlan) -> list[planned.PlannedRow]:
     trained = cast(steps.TrainResult, runner.results[names.STEP_TRAIN])
     seconds = None if trained.cached else runner.seconds.get(names.STEP_TRAIN)
-    return planned.rows(_plan(runner), trained, seconds)
+    return planned.rows(plan, trained, seconds)
 
 
 def _needs(tokenizer: steps.TokenizerResult) -> list[Need]:

@@ -122,7 +122,7 @@ class Runner:
         self._look(stage_steps)
         missing = [step for step in stage_steps if step not in self.results]
         if missing:
-            raise _no_result(missing[0], child.returncode, log)
+            raise ended_without_result(missing[0], child.returncode, log)
 
     def _look(self, stage_steps: tuple[str, ...]) -> None:
         """Take in what the stage wrote since the last look, and show it."""
@@ -131,7 +131,7 @@ class Runner:
             if step not in self.results and file.exists():
                 document = storage.read_json(str(file))
                 if "error" in document:
-                    raise _failed(step, document["error"])
+                    raise error_of(step, document["error"])
                 self.results[step] = steps.RESULT_TYPES[step].model_validate(document["result"])
                 now = self.clock()
                 self._ended(step, now - self._step_began)
@@ -190,7 +190,8 @@ class Runner:
             return {}
 
 
-def _failed(step: str, document: Mapping[str, Any]) -> Exception:
+def error_of(step: str, document: Mapping[str, Any]) -> Exception:
+    """Return the error that a step left, with the step's name before its words."""
     error = error_from(document)
     if isinstance(error, RuntimeError):
         return RuntimeError(f"{step}: {document['kind']}: {document['message']}\n{document['traceback']}")
@@ -198,8 +199,8 @@ def _failed(step: str, document: Mapping[str, Any]) -> Exception:
     return type(error)(message if message.startswith(f"{step}:") else f"{step}: {message}")
 
 
-def _no_result(step: str, returncode: int | None, log: Path) -> RuntimeError:
-    """A step died without a word (killed, out of memory): tell its exit and the end of its log."""
+def ended_without_result(step: str, returncode: int | None, log: Path) -> RuntimeError:
+    """Return the error of a step that died without a word (killed, out of memory): its exit and the end of its log."""
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
     hint = " (killed: out of memory?)" if returncode in (-9, 137) else ""
     return RuntimeError(f"{step}: ended without a result, exit code {returncode}{hint}; log: {log}\n{tail}")

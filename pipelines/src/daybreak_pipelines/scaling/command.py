@@ -10,7 +10,7 @@ from typing import Any
 
 from daybreak_contracts import names, storage
 from daybreak_contracts.errors import UserError
-from daybreak_contracts.planning.data_amount import GOOD_EPOCHS
+from daybreak_contracts.planning.data_amount import repeats_too_often
 from daybreak_contracts.planning.recipe import TOKENS_PER_PARAMETER
 from daybreak_contracts.planning.sizes import SIZES, num_parameters
 from daybreak_contracts.steps import TokenizerResult, TrainResult
@@ -67,7 +67,7 @@ def described(
     repeated = [
         f"{run.name} repeated its data {result.epochs:,.0f} times: its loss is higher than the law's for new tokens"
         for run, result in zip(fitted.runs, trained, strict=False)
-        if result.epochs > 1.05 * GOOD_EPOCHS
+        if repeats_too_often(result.epochs)
     ]
     return {
         "law": {

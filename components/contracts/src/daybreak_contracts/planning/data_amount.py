@@ -89,9 +89,14 @@ def carried_size(tokens: int, vocabulary_size: int) -> str:
     return enough[-1] if enough else ""
 
 
+def repeats_too_often(epochs: float) -> bool:
+    """Tell whether more of the same data would teach less than new data; lengths are rounded up to whole steps."""
+    return epochs > 1.05 * GOOD_EPOCHS
+
+
 def advice(use: DataUse, size: str) -> str | None:
     """Return the warning of a training that repeats its data too often; None when it does not."""
-    if use.epochs is None or use.epochs <= 1.05 * GOOD_EPOCHS:  # lengths are rounded up to whole steps
+    if use.epochs is None or not repeats_too_often(use.epochs):
         return None
     carries = (
         f"this much data carries size {use.carries}" if use.carries else "this is too little for any size"

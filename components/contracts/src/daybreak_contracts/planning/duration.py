@@ -42,7 +42,7 @@ def seconds_for(tokens: float, throughput: Throughput, num_gpus: int) -> Estimat
 
     def seconds(speed: float, quantile: float | None) -> float:
         working = tokens / speed * stalls
-        failures = working / mttf_s(num_gpus)
+        failures = working / recipe.mttf_s(num_gpus)
         if not num_gpus:
             failures = 0.0  # whoever trains on a laptop knows when it is closed
         times = failures if quantile is None else poisson_quantile(failures, quantile)
@@ -53,11 +53,6 @@ def seconds_for(tokens: float, throughput: Throughput, num_gpus: int) -> Estimat
         likely=seconds(throughput.likely, None),
         high=seconds(throughput.low, P90),
     )
-
-
-def mttf_s(num_gpus: int) -> float:
-    """Return the mean seconds between two failures of so many GPUs together."""
-    return 3600.0 * (recipe.CLUSTER_MTTF_GPU_HOURS / num_gpus if num_gpus else recipe.CPU_MTTF_HOURS)
 
 
 def poisson_quantile(mean: float, quantile: float) -> int:

@@ -147,7 +147,7 @@ def plan_of(
         cost=seconds.times(hours) if seconds is not None and hours else None,
         warnings=tuple(filter(None, (advice,))),
         errors=tuple(
-            filter(None, (cannot_share(spec, hardware, data), _does_not_fit(held, hardware, shards)))
+            filter(None, (cannot_share(sized.samples, hardware), _does_not_fit(held, hardware, shards)))
         ),
     )
 
@@ -223,23 +223,23 @@ def vocabulary_of(tokenizer: Tokenizer) -> int:
     return -(-trained.vocabulary_size // 128) * 128
 
 
-def cannot_share(spec: PlannedSpec, hardware: Hardware, data: DataAmount | None = None) -> str | None:
-    """Return why so many processes cannot train this model; None when they can."""
+def cannot_share(samples: int, hardware: Hardware) -> str | None:
+    """Return why so many processes cannot share the samples of a step; None when they can."""
     try:
-        recipe.device_batch(Sized.of(spec, data).samples, hardware.processes)
+        recipe.device_batch(samples, hardware.processes)
     except UserError as error:
         return str(error)
     return None
 
 
-def asked_hardware(training: Training, gpu: str | None = None) -> Hardware:
-    """Return the hardware that a manifest asks for."""
-    return Hardware(training.nodes, training.gpus_per_node, gpu if training.gpus_per_node else None)
+def asked_hardware(training: Training) -> Hardware:
+    """Return the hardware that a manifest asks for; it names no GPU."""
+    return Hardware(training.nodes, training.gpus_per_node)
 
 
 def cannot_work(spec: PlannedSpec) -> str | None:
     """Return what can never work in a spec, whatever the data; None when it can."""
-    return cannot_share(spec, asked_hardware(spec.training))
+    return cannot_share(Sized.of(spec).samples, asked_hardware(spec.training))
 
 
 def nodes_for(

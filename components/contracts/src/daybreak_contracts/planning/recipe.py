@@ -57,10 +57,16 @@ def budget_of(training: Training, max_seconds: float | None, parameters: int, to
     seconds = min(limits) if limits else None
     if training.deadline_seconds is not None:
         return Budget(steps=None, seconds=seconds)
-    tokens = training.tokens
-    if tokens is None:
-        tokens = (training.tokens_per_parameter or TOKENS_PER_PARAMETER) * parameters
-    return Budget(steps=max(1, math.ceil(tokens / tokens_a_step)), seconds=seconds)
+    return Budget(
+        steps=max(1, math.ceil(asked_tokens(training, parameters) / tokens_a_step)), seconds=seconds
+    )
+
+
+def asked_tokens(training: Training, parameters: int) -> int:
+    """Return the tokens that a manifest asks for, which says no deadline."""
+    if training.tokens is not None:
+        return training.tokens
+    return (training.tokens_per_parameter or TOKENS_PER_PARAMETER) * parameters
 
 
 def device_batch(samples: int, world_size: int) -> int:
@@ -121,8 +127,12 @@ def checkpoint_interval(stall_s: float, num_gpus: int) -> float:
     >>> round(checkpoint_interval(1.0, 64) / 60)  # 64 GPUs fail every 33 days: 40 minutes (docs/thresholds.md)
     40
     """
-    mttf_s = 3600.0 * (CLUSTER_MTTF_GPU_HOURS / num_gpus if num_gpus else CPU_MTTF_HOURS)
-    return min(MAX_CHECKPOINT_S, max(MIN_CHECKPOINT_S, math.sqrt(2.0 * stall_s * mttf_s)))
+    return min(MAX_CHECKPOINT_S, max(MIN_CHECKPOINT_S, math.sqrt(2.0 * stall_s * mttf_s(num_gpus))))
+
+
+def mttf_s(num_gpus: int) -> float:
+    """Return the mean seconds between two failures of so many GPUs together."""
+    return 3600.0 * (CLUSTER_MTTF_GPU_HOURS / num_gpus if num_gpus else CPU_MTTF_HOURS)
 
 
 def mfu(tokens_per_second: float, flops_a_token: int, peak: float) -> float:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from daybreak_contracts.errors import UserError
-from daybreak_contracts.planning.recipe import TOKENS_PER_PARAMETER
+from daybreak_contracts.planning.recipe import TOKENS_PER_PARAMETER, asked_tokens
 from daybreak_contracts.planning.sizes import Dimensions, flops_per_token, num_parameters
 from daybreak_contracts.resources.training import Training
 
@@ -84,9 +84,7 @@ def planned_tokens(training: Training, parameters: int, flops_a_token: int) -> i
         gpus = training.nodes * training.gpus_per_node
         speed = (NOMINAL_GPU_FLOPS * gpus if gpus else NOMINAL_CPU_FLOPS) / flops_a_token
         return max(1, round(float(training.deadline_seconds) * speed))
-    if training.tokens is not None:
-        return training.tokens
-    return (training.tokens_per_parameter or TOKENS_PER_PARAMETER) * parameters
+    return asked_tokens(training, parameters)
 
 
 def resolve(training: Training, dims: Dimensions, vocabulary_size: int, num_samples: int) -> Hyperparameters:

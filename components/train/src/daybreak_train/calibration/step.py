@@ -53,7 +53,6 @@ def run_calibrate(args: CalibrateArgs, progress: Progress) -> CalibrateResult:
         trained = run_train(
             _train_args(args, folder, shards, tokenizer), Progress("calibrate", listener=clock.note)
         )
-        ended = time.perf_counter()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     seconds = sorted(clock.seconds()[WARM - 1 :])
@@ -65,7 +64,6 @@ def run_calibrate(args: CalibrateArgs, progress: Progress) -> CalibrateResult:
         low=tokens / seconds[int(0.9 * (len(seconds) - 1))],
         likely=tokens * len(seconds) / sum(seconds),
         high=tokens / seconds[int(0.1 * (len(seconds) - 1))],
-        start_s=ended - made - in_loop,
         preparation_s=made - began,
         loop_s=in_loop,
         peak_memory_bytes=trained.peak_memory_bytes,

@@ -15,7 +15,7 @@ from daybreak_contracts.errors import UserError
 from daybreak_contracts.layouts import shards as layout
 from daybreak_model.vocabulary import token_bytes
 from daybreak_train.objectives.select import objective_for
-from daybreak_train.recompute.locate import RecordedTraining, find_training, input_uri
+from daybreak_train.recompute.locate import RecordedTraining, input_uri
 from daybreak_train.replay.batch import (
     RecomputedStep,
     ReplayedPart,
@@ -37,18 +37,13 @@ if TYPE_CHECKING:
 class ReplayRequest:
     """Which step, and how much of it."""
 
-    place: str
-    """A run's output, or the folder of one training."""
-    digest: str | None
-    """Of the training, where the output's record names one."""
     step: int
     rank: int | None = None
     recompute: bool = False
 
 
-def run_replay(request: ReplayRequest) -> ReplayedStep:
+def run_replay(training: RecordedTraining, request: ReplayRequest) -> ReplayedStep:
     """Return the step. One that the run does not have, or shards that are gone, is a UserError."""
-    training = find_training(request.place, request.digest)
     entry = training.entry(request.step)
     shares = training.shares(request.step)
     if request.rank is not None and not 0 <= request.rank < len(shares):

@@ -63,7 +63,7 @@ def _grace_s(context: RunContext) -> int:
     """Return the time that a checkpoint may take after SIGTERM: it follows from the size of the state."""
     spec = context.run.spec
     parameters = sizes.num_parameters(sizes.dimensions_of(spec.model), plan.vocabulary_of(spec.tokenizer))
-    processes = spec.training.nodes * max(1, spec.training.gpus_per_node)
+    processes = plan.asked_hardware(spec.training).processes
     sharded = sharding.is_sharded(parameters, processes, None)
     return sharding.shutdown_seconds(parameters, processes, sharded)
 
