@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from daybreak_contracts import names
 from daybreak_contracts.resources.training import CustomModel, Model, Training
 from daybreak_contracts.steps import CalibrateArgs, CalibrateResult
 from daybreak_train.calibration import synthetic
+from daybreak_train.calibration.step_times import speeds
 from tests.train.conftest import Zygote
 
 TINY = CustomModel(hidden_size=32, layers=2, heads=2, key_value_heads=1, intermediate_size=64)
@@ -35,6 +38,14 @@ def test_a_calibration_measures_and_leaves_nothing(tmp_path: Path, zygote: Zygot
     assert found.peak_memory_bytes > 50_000_000
     assert found.loop_s > 0
     assert not list(work.iterdir())
+
+
+@given(st.lists(st.floats(1e-3, 60), min_size=1, max_size=30))
+@example([0.02] * 15 + [0.4])  # seen on a machine that stalled once: p10 was above the mean
+def test_the_range_of_speeds_holds_the_mean(seconds: list[float]) -> None:
+    low, likely, high = speeds(seconds, 256)
+    assert 0 < low <= likely <= high
+    assert likely == pytest.approx(256 * len(seconds) / sum(seconds))
 
 
 @pytest.mark.parametrize("size", [512, 1024, 4096])

@@ -26,7 +26,7 @@ def written(checkpoints: Path, *trunks: Trunk) -> None:
 
 def test_a_trunk_is_read_as_it_was_written_and_spared(tmp_path: Path) -> None:
     written(tmp_path, one(32))
-    assert trunk.find(str(tmp_path), "k") == [one(32)]
+    assert trunk.find(str(tmp_path), storage.list_files(str(tmp_path)), "k") == [one(32)]
     assert trunk.kept_step(str(tmp_path / "a")) == 32
     assert trunk.kept_step(str(tmp_path / "b")) is None
 
@@ -38,7 +38,7 @@ def test_only_trunks_of_the_same_training_with_a_checkpoint_are_found(tmp_path: 
     (tmp_path / "d" / trunk.FILE).write_text('{"key": "k"}')
     (tmp_path / "e").mkdir()
     (tmp_path / "e" / trunk.FILE).write_text("{")
-    assert trunk.find(str(tmp_path), "k") == [one(32)]
+    assert trunk.find(str(tmp_path), storage.list_files(str(tmp_path)), "k") == [one(32)]
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daybreak_contracts import names
 from daybreak_train.loop.generations import GenerationPrompt, greedy, prompt_of
 
 END, PAD = 0, 4
+SPECIAL = {names.END_OF_TEXT: 0, names.FIM_PREFIX: 1, names.FIM_SUFFIX: 3, names.FIM_MIDDLE: 2}
 
 
 class Counting(torch.nn.Module):
@@ -51,12 +53,11 @@ def test_a_prompt_fits_and_its_parts_follow_each_other(row: list[int], gap: bool
     prompt = prompt_of(np.array(row, np.int64), END, PAD, gap)
     if prompt is None:
         return
-    marks = (1, 3, 2) if gap else None
-    assert len(prompt.ids(marks)) + len(prompt.expected) <= len(row)
+    assert len(prompt.ids("PSM" if gap else "None", SPECIAL)) + len(prompt.expected) <= len(row)
     whole = [*prompt.prefix, *prompt.expected, *prompt.suffix]
     assert END not in whole
     assert any(row[at : at + len(whole)] == whole for at in range(len(row)))
 
 
 def test_a_gap_is_asked_in_the_order_of_training() -> None:
-    assert GenerationPrompt((10,), (11,), (12,)).ids((1, 3, 2)) == [1, 10, 3, 12, 2]
+    assert GenerationPrompt((10,), (11,), (12,)).ids("PSM", SPECIAL) == [1, 10, 3, 12, 2]

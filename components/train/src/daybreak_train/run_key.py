@@ -5,13 +5,13 @@ Owns no tensor: it answers before torch and Composer are loaded, so that nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from daybreak_contracts import artifacts, names, storage
 from daybreak_contracts.artifacts import Manifest
-from daybreak_contracts.errors import UserError
+from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_contracts.planning import recipe, schedule, sizes
 from daybreak_contracts.planning.schedule import Hyperparameters
 from daybreak_contracts.steps import TrainArgs, TrainResult
@@ -46,24 +46,37 @@ def key_of(args: TrainArgs) -> RunKey:
     vocabulary = int(tokenizer.result["vocabulary_size"])
     dims = sizes.dimensions_of(args.model)
     parameters = sizes.num_parameters(dims, vocabulary)
+
+    def key_with(numbers: Hyperparameters, shorter: Trunk | None) -> RunKey:
+        budget = _budget(args, parameters, numbers)
+        digest = artifacts.digest_of(
+            {
+                **{name: value for name, value in common.items() if name != "schedule"},
+                "hyperparameters": numbers.to_json(),
+                "length": [budget.steps, budget.seconds],
+            }
+        )
+        return RunKey(digest, trunk_key, numbers, budget, shorter)
+
+    checkpoints = storage.join(args.output, CHECKPOINTS)
+    present = storage.list_files(checkpoints)
+    samples = int(shards.result["num_train_samples"])
+    alone = key_with(schedule.resolve(args.training, dims, vocabulary, samples), None)
     found = trunk.longest(
-        trunk.find(storage.join(args.output, CHECKPOINTS), trunk_key),
-        lambda one: _is_before_decay(one, args, parameters),
+        trunk.find(checkpoints, present, trunk_key), lambda one: _is_before_decay(one, args, parameters)
     )
-    if found is not None:
-        numbers = inherited(found.hyperparameters, args)
-    else:
-        samples = int(shards.result["num_train_samples"])
-        numbers = schedule.resolve(args.training, dims, vocabulary, samples)
-    budget = _budget(args, parameters, numbers)
-    digest = artifacts.digest_of(
-        {
-            **{name: value for name, value in common.items() if name != "schedule"},
-            "hyperparameters": numbers.to_json(),
-            "length": [budget.steps, budget.seconds],
-        }
-    )
-    return RunKey(digest, trunk_key, numbers, budget, found)
+    if found is None:
+        return alone
+    longer = key_with(inherited(found.hyperparameters, args), found)
+    # a training that began by its own numbers keeps them, whatever shorter one came after it
+    return alone if alone.digest != longer.digest and _has_begun(args, alone, present) else longer
+
+
+def _has_begun(args: TrainArgs, key: RunKey, present: Sequence[str]) -> bool:
+    if any(name.startswith(f"{key.digest[:16]}/") for name in present):
+        return True
+    trained = artifacts.uri_of(args.output, names.STEP_TRAIN, key.digest)
+    return storage.exists(storage.join(trained, artifacts.MANIFEST))
 
 
 def made_by(step: str, uri: str) -> Manifest:
@@ -120,10 +133,13 @@ def find_trained(args: TrainArgs) -> TrainResult | None:
     """Return the result of the same training when it was committed and its bytes are whole."""
     key = key_of(args)
     uri = artifacts.uri_of(args.output, names.STEP_TRAIN, key.digest)
-    if not storage.exists(storage.join(uri, artifacts.MANIFEST)):
-        return None
-    ledger = _ledger_digest(artifacts.load(uri))
-    present = artifacts.find(uri, artifact_digest(key, ledger))
+    digest = key.digest
+    if key.budget.seconds is not None:
+        try:
+            digest = artifact_digest(key, _ledger_digest(artifacts.load(uri)))
+        except ArtifactError:  # none, or one that cannot be read: it is made anew
+            return None
+    present = artifacts.find(uri, digest)
     return None if present is None else TrainResult.model_validate({**present.result, "cached": True})
 
 

@@ -5,37 +5,19 @@ Owns what is measured. The steps are the train step's own: model, optimizer, rea
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import CalibrateArgs, CalibrateResult, TrainArgs
 from daybreak_train.calibration import synthetic
+from daybreak_train.calibration.step_times import StepClock, speeds
 from daybreak_train.loop.trainer import run_train
 
 STEPS = 20
 WARM = 4
 """Steps that are left out: caches, threads and the allocator find their size."""
-
-
-class StepClock:
-    """Notes when each step ended: the train step tells of each."""
-
-    def __init__(self) -> None:
-        self.times: list[float] = []
-
-    def note(self, state: Mapping[str, Any]) -> None:
-        """Note the time of a step; its words are for nobody."""
-        if state["total"]:
-            self.times.append(time.perf_counter())
-
-    def seconds(self) -> list[float]:
-        """Return the seconds of each step, from the second on."""
-        return [later - earlier for earlier, later in itertools.pairwise(self.times)]
 
 
 def run_calibrate(args: CalibrateArgs, progress: Progress) -> CalibrateResult:
@@ -55,15 +37,14 @@ def run_calibrate(args: CalibrateArgs, progress: Progress) -> CalibrateResult:
         )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    seconds = sorted(clock.seconds()[WARM - 1 :])
-    tokens = args.samples_per_step * context
+    low, likely, high = speeds(clock.seconds()[WARM - 1 :], args.samples_per_step * context)
     in_loop = trained.tokens / trained.tokens_per_second
     return CalibrateResult(
         uri="",
         digest="",
-        low=tokens / seconds[int(0.9 * (len(seconds) - 1))],
-        likely=tokens * len(seconds) / sum(seconds),
-        high=tokens / seconds[int(0.1 * (len(seconds) - 1))],
+        low=low,
+        likely=likely,
+        high=high,
         preparation_s=made - began,
         loop_s=in_loop,
         peak_memory_bytes=trained.peak_memory_bytes,

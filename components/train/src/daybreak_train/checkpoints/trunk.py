@@ -6,7 +6,7 @@ training, whatever its length, it belongs to. Owns no tensor: it is looked for b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -55,9 +55,11 @@ def kept_step(folder: str) -> int | None:
     return None if found is None else found.step
 
 
-def find(checkpoints: str, key: str) -> list[Trunk]:
-    """Return the trunks below all runs' checkpoints that belong to this training and whose checkpoint is there."""
-    names = storage.list_files(checkpoints)
+def find(checkpoints: str, names: Sequence[str], key: str) -> list[Trunk]:
+    """Return the trunks below all runs' checkpoints that belong to this training and whose checkpoint is there.
+
+    ``names`` are the files below ``checkpoints``.
+    """
     present = set(names)
     found = (_read(storage.join(checkpoints, name)) for name in names if name.endswith(f"/{FILE}"))
     return [

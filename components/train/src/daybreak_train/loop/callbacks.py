@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch import distributed as dist
 
@@ -50,7 +52,6 @@ from daybreak_train.replay import sample_ids as sample_codec
 composer = import_composer()
 log = logging.getLogger(__name__)
 
-TOTAL_LOSS = "loss/train/total"
 HELD_OUT_AT = (0.25, 0.5, 0.75)
 """Shares of the run after which the held-out loss is looked at."""
 TRACK_INTERVAL_S = 1.0
@@ -119,10 +120,9 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         self._sums = sums
         self._shared = SharedStep(0.0, 0, False)
         self._decision = policy.Decision(self.outcome.guard, apply=True)
-        self._gathered: tuple[Any, Any] = ((), ())
-        """Sample ids and digests of this step, over all ranks."""
+        self._shares: NDArray[np.int64] = np.empty((0, 2, 0), np.int64)
+        """Sample ids and digests of this step, process by process; -1 where a share was filled up."""
         self._rate = self._done = 0.0
-        self._samples = ""
         self.generate: Callable[[], list[dict[str, str]]] = list
         """Answers the prompts of a look at held-out data; every process calls it."""
         self._generations: list[dict[str, str]] = []
@@ -151,7 +151,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         """Clip the gradients and decide, between the backward pass and the update, whether there is one."""
         norm = sharded_model.clip(self.trained.model, self.plan.hyperparameters.clip_norm)
         self._shared = self._advance(norm)
-        self._gathered = self._samples_of_all(state.batch)  # here, where the device is waited for anyway
+        self._shares = self._samples_of_all(state.batch)  # here, where the device is waited for anyway
         outcome = self.outcome
         decision = policy.decide(
             self.plan.guard, outcome.past, outcome.guard, outcome.step, self._shared.reading
@@ -163,9 +163,8 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
 
     def batch_end(self, state: Any, logger: Any) -> None:
         """Write the step down, and decide together what comes next."""
-        sample_ids, digests = self._gathered
         stop = self._shared
-        self._remember(sample_ids)
+        self._remember()
         if self._decision.action == "Rewind":
             self.outcome.rewound = True
             state.stop_training()
@@ -180,7 +179,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
             self._generations = self.generate()
             state.model.train()
             self._last = time.perf_counter()  # a look at held-out data is not training time
-        self._record(batch_digest(sample_ids, digests), held_out)
+        self._record(held_out)
         if self.outcome.failure:
             state.stop_training()
             return
@@ -200,12 +199,12 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         if not self.outcome.signal:
             self._signals.restore()
 
-    def _remember(self, sample_ids: Any) -> None:
+    def _remember(self) -> None:
         """Commit what the guard found, before anything can come of it."""
         found = self._decision.event
         if found is None:
             return
-        samples = tuple(sorted(int(sample) for sample in sample_ids))
+        samples = tuple(sorted(self._whole_batch()[0].tolist()))
         documents = self.recorders.documents_of(samples) if self._placement.is_leader else ()
         event = replace(found, samples=samples, documents=documents)
         self._decision = replace(self._decision, event=event)
@@ -239,18 +238,21 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         stall = max(self.outcome.stalls_s, default=0.1)
         return recipe.checkpoint_interval(stall, self.plan.num_gpus)
 
-    def _samples_of_all(self, batch: Mapping[str, Tensor]) -> tuple[Any, Any]:
+    def _samples_of_all(self, batch: Mapping[str, Tensor]) -> NDArray[np.int64]:
         mine = torch.stack((batch["sample_ids"], batch["digests"])).to(collective_device(self._placement))
         parts = [mine]
         if self._placement.world_size > 1:
             parts = [torch.empty_like(mine) for _ in range(self._placement.world_size)]
             dist.all_gather(parts, mine)
-        self._samples = sample_codec.encode([part[0].tolist() for part in parts])
-        both = torch.cat(parts, dim=1).cpu().numpy()
-        both = both[:, both[0] >= 0]  # what only fills up a share is none of the batch's samples
-        return both[0], both[1]
+        shares: NDArray[np.int64] = torch.stack(parts).cpu().numpy()
+        return shares
 
-    def _record(self, digest: str, held_out: float | None) -> None:
+    def _whole_batch(self) -> NDArray[np.int64]:
+        """Return ids and digests of the step's samples; what only fills up a share is none of them."""
+        both: NDArray[np.int64] = np.concatenate(self._shares, axis=1)
+        return both[:, both[0] >= 0]
+
+    def _record(self, held_out: float | None) -> None:
         ledger = self.recorders.ledger
         if ledger is None:
             return
@@ -266,12 +268,12 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
             grad_norm=reading.grad_norm,
             lr=self._rate,
             tokens_per_second=round(speed, 1),
-            batch_digest=digest,
+            batch_digest=batch_digest(*self._whole_batch()),
             held_out_loss=held_out,
             mfu=self._mfu(speed),
             guard=event.to_json() if event is not None else None,
             left_out=None if self._decision.apply else True,
-            samples=self._samples,
+            samples=sample_codec.encode([share[0].tolist() for share in self._shares]),
             generations=self._generations or None,
             continued_from=self._origin(),
         )

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from daybreak_contracts import artifacts, storage
 from daybreak_contracts.artifacts import Manifest
 from daybreak_contracts.errors import ArtifactError, UserError
+from daybreak_contracts.layouts.shards import HELD_OUT, TRAIN
 from daybreak_train.lean_imports import import_streaming
 from daybreak_train.loop import shared_memory
 from daybreak_train.loop.batches_ahead import made_ahead
@@ -31,8 +32,6 @@ from daybreak_train.pod.environment import ProcessPlacement
 
 streaming = import_streaming()
 
-TRAIN = "train"
-HELD_OUT = "held_out"
 COLUMN = "tokens"
 BATCHES_FETCHED_AHEAD = 8
 Batch = dict[str, torch.Tensor]
@@ -286,14 +285,18 @@ class TrainStream:
                 yield waiting.popleft()
 
 
+def held_out_ids(shards: Shards, limit: int) -> list[int]:
+    """Return ``limit`` held-out samples, spread evenly over the part, always the same ones."""
+    count = min(limit, shards.num_held_out_samples)
+    return [index * shards.num_held_out_samples // count for index in range(count)]
+
+
 def held_out_batches(
     shards: Shards, placement: ProcessPlacement, limit: int, batch_size: int, collate: Collator
 ) -> Iterator[Batch]:
-    """Yield this rank's share of ``limit`` held-out samples, spread evenly over the part, always the same ones."""
+    """Yield this rank's share of the held-out samples that ``held_out_ids`` names."""
     with _registering(placement):
         dataset = TokenDataset(streams=[VerifiedStream(shards, HELD_OUT)], batch_size=batch_size)
-    count = min(limit, shards.num_held_out_samples)
-    chosen = [index * shards.num_held_out_samples // count for index in range(count)]
-    mine = chosen[placement.rank :: placement.world_size]
+    mine = held_out_ids(shards, limit)[placement.rank :: placement.world_size]
     for start in range(0, len(mine), batch_size):
         yield collate([dataset[index] for index in mine[start : start + batch_size]])

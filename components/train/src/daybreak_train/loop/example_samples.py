@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from daybreak_contracts import names
-from daybreak_train.loop.data_loading import Collator, held_out_batches
+from daybreak_contracts.layouts.shards import HELD_OUT
+from daybreak_train.loop.data_loading import held_out_ids
 from daybreak_train.loop.run import Run
 from daybreak_train.objectives.examples import ExampleWriter
-from daybreak_train.objectives.next_token import NextTokenObjective
 from daybreak_train.objectives.select import objective_for
+from daybreak_train.replay.rows import SampleRows
 
 EXAMPLES = "examples.json"
 SAMPLES = 64
@@ -17,7 +18,9 @@ SAMPLES = 64
 
 
 def transformed_examples(run: Run) -> list[dict[str, Any]]:
-    """Return one example of each layout of the run's objective. All ranks call it, each looks through its share."""
+    """Return one example of each layout of the run's objective; rank 0 alone writes them."""
+    if not run.placement.is_leader:
+        return []
     tokenizer = run.inputs.tokenizer
     writer = ExampleWriter(
         objective_for(run.args.training.objective, tokenizer, run.args.seed),
@@ -25,8 +28,7 @@ def transformed_examples(run: Run) -> list[dict[str, Any]]:
         tokenizer.token_to_id(names.END_OF_TEXT),
         tokenizer.token_to_id(names.FIM_PAD),
     )
-    plain = Collator(NextTokenObjective(), run.sample_shape)
-    for batch in held_out_batches(run.inputs.shards, run.placement, SAMPLES, 8, plain):
-        for tokens, sample_id in zip(batch["tokens"].numpy(), batch["sample_ids"].tolist(), strict=True):
-            writer.add(tokens, sample_id)
+    rows = SampleRows(run.args.shards, HELD_OUT)
+    for sample_id in held_out_ids(run.inputs.shards, SAMPLES):
+        writer.add(rows[sample_id], sample_id)
     return writer.examples()

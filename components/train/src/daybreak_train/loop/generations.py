@@ -6,13 +6,14 @@ sharded model takes all of them for a pass; who records is decided elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from daybreak_contracts import names
 from daybreak_contracts.layouts.shards import HELD_OUT
+from daybreak_model.fim import FimOrder, compose, fim_ids
 from daybreak_model.vocabulary import token_bytes
 from daybreak_train.loop.run import Run
 from daybreak_train.model import Llama
@@ -23,6 +24,8 @@ PROMPTS = 3
 NEW_TOKENS = 48
 PROMPT_TOKENS = 96
 SMALLEST_FRAGMENT = 8
+WHOLE = 1 << 30
+"""Tokens that a prompt may have: these are small."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,9 @@ class GenerationPrompt:
     expected: tuple[int, ...]
     suffix: tuple[int, ...] = ()
 
-    def ids(self, marks: tuple[int, int, int] | None) -> list[int]:
-        """Return what the model is asked; with the ids of prefix, suffix and middle it is asked for a gap."""
-        if marks is None:
-            return list(self.prefix)
-        prefix, suffix, middle = marks
-        return [prefix, *self.prefix, suffix, *self.suffix, middle]
+    def ids(self, order: FimOrder, special: Mapping[str, int]) -> list[int]:
+        """Return what the model is asked, as an editor asks it."""
+        return list(compose(self.prefix, self.suffix, WHOLE, order, special).token_ids)
 
 
 def prompt_of(row: Tokens, end_of_text: int, pad: int, gap: bool) -> GenerationPrompt | None:
@@ -61,18 +61,17 @@ def generate(run: Run, llama: Llama) -> list[dict[str, str]]:
     shape, tokenizer = run.sample_shape, run.inputs.tokenizer
     end = tokenizer.token_to_id(names.END_OF_TEXT)
     wanted = run.args.training.objective.fill_in_the_middle
-    marks = None
-    if wanted is not None and float(wanted.rate) > 0:
-        marks = tuple(map(tokenizer.token_to_id, (names.FIM_PREFIX, names.FIM_SUFFIX, names.FIM_MIDDLE)))
+    order: FimOrder = "PSM" if wanted is not None and float(wanted.rate) > 0 else "None"
+    special = fim_ids(str(tokenizer.to_str()), order)
     rows, count = SampleRows(run.args.shards, HELD_OUT), run.inputs.shards.num_held_out_samples
     chosen = sorted({(2 * index + 1) * count // (2 * PROMPTS) for index in range(PROMPTS)})
-    found = (prompt_of(rows[at], end, shape.pad_id, marks is not None) for at in chosen)
+    found = (prompt_of(rows[at], end, shape.pad_id, order != "None") for at in chosen)
     prompts = [prompt for prompt in found if prompt is not None]
     if not prompts:
         return []
     new = min(NEW_TOKENS, shape.context_length // 3)
     stops = {end, shape.pad_id}
-    answers = greedy(llama, [prompt.ids(marks) for prompt in prompts], new, run.device)
+    answers = greedy(llama, [prompt.ids(order, special) for prompt in prompts], new, run.device)
     table = token_bytes(str(tokenizer.to_str()), special_as_text=False)
 
     def text(ids: Sequence[int]) -> str:

@@ -22,7 +22,6 @@ from daybreak_train.checkpoints.parts import WHOLE, Part
 from daybreak_train.checkpoints.snapshots import Snapshot
 from daybreak_train.checkpoints.writer import copied
 from daybreak_train.guard.policy import GuardState, Past
-from daybreak_train.guard.record import past_of
 from daybreak_train.model import Llama
 from daybreak_train.pod.environment import ProcessPlacement
 
@@ -200,9 +199,9 @@ def shared_past(mine: Past, placement: ProcessPlacement) -> Past:
     """Return rank 0's record of the guard on every rank."""
     if placement.world_size == 1:
         return mine
-    shared: list[Any] = [[event.to_json() for event in mine.events]]
+    shared = [mine]
     dist.broadcast_object_list(shared, src=0)
-    return past_of(shared[0])
+    return shared[0]
 
 
 def shared_by_leader(mine: Snapshot | None, placement: ProcessPlacement) -> Snapshot | None:

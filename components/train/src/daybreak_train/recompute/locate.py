@@ -15,8 +15,7 @@ from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_train.checkpoints import snapshots
 from daybreak_train.loop import ledger
 from daybreak_train.replay import record, sample_ids
-
-CHECKPOINTS = "checkpoints"
+from daybreak_train.run_key import CHECKPOINTS
 
 
 @dataclass(frozen=True)

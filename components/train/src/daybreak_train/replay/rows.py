@@ -17,7 +17,6 @@ from daybreak_contracts import storage
 from daybreak_contracts.errors import ArtifactError
 
 INDEX = "index.json"
-COLUMN = "tokens"
 DTYPES: dict[str, type[np.unsignedinteger[Any]]] = {"ndarray:uint16": np.uint16, "ndarray:uint32": np.uint32}
 
 
@@ -57,5 +56,8 @@ class SampleRows:
         if encoding not in DTYPES or len(data) < 6 or data[4] >> 2 != 1:
             raise ArtifactError(f"{location}: holds no rows of tokens, run the shard step again")
         # the column's size, the number of dimensions and the width of the length, the length, the values
-        values = np.frombuffer(data[4 + 1 + (1 << (data[4] & 3)) :], DTYPES[encoding])
+        width = 1 << (data[4] & 3)
+        values = np.frombuffer(data[4 + 1 + width :], DTYPES[encoding])
+        if len(values) != int.from_bytes(data[5 : 5 + width], "little"):
+            raise ArtifactError(f"{location}: a row is cut short, run the shard step again")
         return values.astype(np.int64)

@@ -1,0 +1,62 @@
+"""Which training is which: a name is kept, whatever else is trained into the same output."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daybreak_contracts import artifacts, names, storage
+from daybreak_train.checkpoints import trunk
+from daybreak_train.checkpoints.trunk import Trunk
+from daybreak_train.run_key import find_trained, key_of
+
+LONG, SHORT = 1 << 22, 1 << 18
+BY_LENGTH = {"schedule": {}}
+"""No numbers of its own: batch and warm-up follow from the length."""
+
+
+def leaves_a_trunk(args: Any) -> str:
+    """Leave what a training of these arguments leaves before its decay; return its digest."""
+    key = key_of(args)
+    step = int(key.budget.steps * 0.7)  # type: ignore[operator]
+    folder = f"{args.output}/checkpoints/{key.digest[:16]}"
+    found = Trunk(
+        key=key.trunk_key,
+        run=key.digest,
+        folder=key.digest[:16],
+        step=step,
+        elapsed_seconds=1.0,
+        hyperparameters=key.hyperparameters,
+    )
+    trunk.record(folder, found)
+    storage.write_json(f"{folder}/step-{step:012d}/manifest.json", {})
+    return key.digest
+
+
+def test_a_longer_run_goes_on_from_a_shorter_one(made: Any, tmp_path: Path) -> None:
+    short, long = (made.args(tmp_path, tokens=tokens, training=BY_LENGTH) for tokens in (SHORT, LONG))
+    before = leaves_a_trunk(short)
+    key = key_of(long)
+    assert key.trunk is not None
+    assert key.trunk.run == before
+    assert key.hyperparameters.samples_per_step == key_of(short).hyperparameters.samples_per_step
+
+
+def test_a_shorter_run_that_comes_later_changes_no_name(made: Any, tmp_path: Path) -> None:
+    """The long run took the short one's batch, had another name, and began again from nothing."""
+    short, long = (made.args(tmp_path, tokens=tokens, training=BY_LENGTH) for tokens in (SHORT, LONG))
+    assert key_of(short).hyperparameters != key_of(long).hyperparameters
+    before = leaves_a_trunk(long)
+    leaves_a_trunk(short)
+    assert key_of(long).digest == before
+
+
+@pytest.mark.parametrize("training", [{}, {"tokens": None, "deadline_seconds": 60}], ids=["tokens", "time"])
+def test_a_torn_artifact_is_made_anew(made: Any, tmp_path: Path, training: dict[str, Any]) -> None:
+    args = made.args(tmp_path, training=training)
+    uri = artifacts.uri_of(args.output, names.STEP_TRAIN, key_of(args).digest)
+    Path(uri).mkdir(parents=True)
+    (Path(uri) / artifacts.MANIFEST).write_text('{"step": "tr')
+    assert find_trained(args) is None
