@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from daybreak_contracts.resources.deployment import Pool, Scaling
@@ -355,6 +355,8 @@ def test_no_launch_where_a_zone_backs_off(
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 12), st.integers(2, 6), st.sampled_from(["0.34", "0.50", "0.75"]))
+@example(3, 2, "0.50")  # base and on-demand were each rounded up into the same zone: five of eight
+@example(9, 2, "0.50")
 def test_from_nothing_no_zone_gets_more_than_its_share(needed: int, zones: int, share: str) -> None:
     names = tuple("abcdef"[:zones])
     assume(float(share) * zones >= 1.0)  # else it cannot be kept

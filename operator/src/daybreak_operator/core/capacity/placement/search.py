@@ -95,11 +95,25 @@ class Arrangement:
                     yield loser, gainer
 
     def gainers(self) -> list[int]:
-        """Return where one more may be asked for: all places with something, and the most promising two without."""
+        """Return where one more may be asked for: all places with something, and the most promising two without.
+
+        Of equals the first is taken: the one in the zone that holds least, on-demand that fills a gap counted too.
+        """
         allowed = [index for index, option in enumerate(self.options) if self.may_get(index, option)]
+        held = self.held_by_zone()
         used = [index for index in allowed if self.options[index].ready or self.counts[index]]
+        used.sort(key=lambda index: held[self.options[index].offering.zone])
         new = sorted(set(allowed).difference(used), key=lambda index: (self.promise[index], index))
         return used + new[:PROBED]
+
+    def held_by_zone(self) -> Counter[str]:
+        """Return the replicas of every zone, of all markets."""
+        held: Counter[str] = Counter()
+        for option in self.layout.on_demand:
+            held[option.offering.zone] += self.layout.count(option)
+        for option, count in zip(self.options, self.counts, strict=True):
+            held[option.offering.zone] += count
+        return held
 
     def may_get(self, index: int, option: Option) -> bool:
         """Return whether one more may be asked for: within what is held, or by a launch that is allowed."""
