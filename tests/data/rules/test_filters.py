@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from daybreak_contracts.resources.run import Filters, LanguageFilters
 from daybreak_data.rules.filters import FilterDrop, Profile, check_filters, rules_of
+from daybreak_data.rules.limits import chosen
 from daybreak_data.rules.measures import MeasuredText
 from daybreak_data.rules.opencoder import is_drawn
 
@@ -48,7 +51,7 @@ def reason(text: str, language: str | None, path: str = "a", profile: Profile = 
         pytest.param("a b\n" * 513, "python", None, id="code may be longer"),
         pytest.param('{"a": "bcd"}' + " " * 38, "json", "few-letters", id="blanks are no letters"),
         pytest.param('{"a": "' + "b" * 41 + '"}', "json", None, id="50 characters of JSON are kept"),
-        pytest.param('{"a": "' + "b" * 40 + '"}', "json", "data-file-size", id="one character less is not"),
+        pytest.param('{"a": "' + "b" * 40 + '"}', "json", "unfit-characters", id="one character less is not"),
         pytest.param("a: bcdefg\n" * 500, "yaml", None, id="5,000 characters of YAML are kept"),
         pytest.param("a: bcdefg\n" * 500 + "#", "yaml", "data-file-size", id="one character more is not"),
         pytest.param(' <?xml version="1.0"?>\n<a/>\n', "python", "xml-in-disguise", id="XML called Python"),
@@ -141,6 +144,59 @@ def test_a_go_test_is_kept_or_dropped_by_its_own_digest() -> None:
 def test_the_profile_none_keeps_everything() -> None:
     assert check_filters("x" * 5000, "python", "a.py", "None") is None
     assert rules_of("None") == ()
+
+
+SQL = "INSERT INTO t VALUES (1, 'apple');\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "text", "expected"),
+    [
+        pytest.param({"maxLineLength": 5000}, SQL * 60 + "x y" * 600, None, id="longer lines are taken"),
+        pytest.param({"maxLineLength": 20}, SQL, "long-line", id="or shorter ones"),
+        pytest.param({"maxLines": 10}, SQL * 11, "too-many-lines", id="lines"),
+        pytest.param({"maxMeanLineLength": 30}, SQL, "long-mean-line", id="the mean"),
+        pytest.param({"minCharacters": 40}, SQL, "unfit-characters", id="the smallest file"),
+        pytest.param({"maxCharacters": 30}, SQL, "unfit-characters", id="the largest file"),
+        pytest.param({"minLetters": "0"}, "(1, 2);\n" * 9, None, id="letters"),
+        pytest.param(
+            {"maxEncodedLength": 9000}, SQL * 900 + ("QUJD" * 18 + "\n") * 99, None, id="encoded data"
+        ),
+    ],
+)
+def test_a_manifest_says_other_thresholds_for_one_language(
+    given: dict[str, object], text: str, expected: str | None
+) -> None:
+    filters = Filters.model_validate({"languages": [{"language": "sql", **given}]})
+    limits = chosen(filters.languages)
+    dropped = check_filters(text, "sql", "a.sql", "StarCoder2", limits)
+    assert (dropped.reason if dropped else None) == expected
+    assert check_filters(LINE, "python", "a.py", "StarCoder2", limits) is None
+
+
+def test_a_size_that_a_manifest_names_takes_the_place_of_the_published_one() -> None:
+    text = "a: bcdefg\n" * 800
+    assert reason(text, "yaml") is not None
+    filters = Filters.model_validate(
+        {"languages": [{"language": "yaml", "maxLines": 900, "maxCharacters": 9000}]}
+    )
+    assert check_filters(text, "yaml", "a.yml", "StarCoder2", chosen(filters.languages)) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        pytest.param(
+            {"language": "sql", "minCharacters": 9, "maxCharacters": 3},
+            "minCharacters must not exceed maxCharacters, got 9 and 3",
+            id="a smallest file above the largest",
+        ),
+        pytest.param({"language": "sql", "maxLineLenght": 5}, "maxLineLenght", id="a name that nobody knows"),
+    ],
+)
+def test_thresholds_that_make_no_sense_are_refused(given: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ValidationError, match=sentence):
+        LanguageFilters.model_validate(given)
 
 
 def test_reasons_are_told_with_the_value_and_the_limit() -> None:

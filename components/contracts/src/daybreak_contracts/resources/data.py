@@ -109,11 +109,39 @@ class Source(Resource):
     """Take a seeded random sample of files of about this many bytes; absent means everything."""
 
 
+class LanguageFilters(Resource):
+    """Thresholds of one language; what is left out stays as the profile has it."""
+
+    rules = (rules.ordered_decimals("min_characters", "max_characters"),)
+    list_keys = ("language",)
+
+    language: Language
+    """The language that these thresholds are for."""
+    max_lines: Annotated[int, Between(1, 1_000_000)] | None = None
+    """Most lines of a file; published: 100,000, and 512 for JSON and YAML that hold data."""
+    max_line_length: Annotated[int, Between(1, 10_000_000)] | None = None
+    """Most characters of a line; published: 1,000, and 100,000 for HTML, JSON, Markdown and XML."""
+    max_mean_line_length: Annotated[int, Between(1, 10_000_000)] | None = None
+    """Most characters of a line on average; published: 100, no bound for HTML, JSON, Markdown and XML."""
+    min_characters: Annotated[int, Between(1, 10_000_000)] | None = None
+    """Fewest characters of a file; published: 50 for JSON and YAML, no bound for others."""
+    max_characters: Annotated[int, Between(1, 10_000_000)] | None = None
+    """Most characters of a file; published: 5,000 for JSON and YAML that hold data, no bound for others."""
+    min_letters: Ratio | None = None
+    """Smallest share of letters; published: "0.25"."""
+    max_encoded_length: Annotated[int, Between(1, 10_000_000)] | None = None
+    """Most characters of one run of base64, hexadecimal bytes or Unicode escapes; published: 1,024."""
+
+
 class Filters(Resource):
     """Which files are good enough."""
 
+    rules = (rules.unique("languages", "language"),)
+
     profile: Literal["None", "StarCoder2", "Strict"] = "StarCoder2"
     """StarCoder2: the published rules; Strict adds OpenCoder's; None keeps every file that can be read."""
+    languages: Annotated[tuple[LanguageFilters, ...], Field(max_length=32)] = ()
+    """Other thresholds for single languages, as `{language: sql, maxLineLength: 5000}`."""
 
 
 class Duplicates(Resource):

@@ -107,17 +107,19 @@ def ordered(low: str, high: str) -> Rule:
 
 
 def ordered_decimals(low: str, high: str) -> Rule:
-    """Of two optional decimals, the first must not exceed the second."""
+    """Of two optional numbers (Python names; decimals or whole), the first must not exceed the second."""
+    below_name, above_name = to_camel(low), to_camel(high)
 
     def holds(part: Any) -> bool:
         below, above = getattr(part, low), getattr(part, high)
         return below is None or above is None or Decimal(below) <= Decimal(above)
 
     return Rule(
-        message=f"{low} must not exceed {high}",
-        cel=f"!has(self.{low}) || !has(self.{high}) || double(self.{low}) <= double(self.{high})",
+        message=f"{below_name} must not exceed {above_name}",
+        cel=f"!has(self.{below_name}) || !has(self.{above_name})"
+        f" || double(self.{below_name}) <= double(self.{above_name})",
         holds=holds,
-        at=low,
+        at=below_name,
         got=lambda part: f"{getattr(part, low)} and {getattr(part, high)}",
     )
 

@@ -68,7 +68,7 @@ def explain_file(
         return _answer(path, decision=_decision(before.drop))
     text, language = before.text, before.language
     drop = before.drop or document_rules.assess_after_duplicates(name, text, language, options).drop
-    filtered = filters.check_filters(text, language, name, options.profile)
+    filtered = filters.check_filters(text, language, name, options.profile, options.limits)
     parsed = check_syntax(text, document_rules.dialect_of(name, text, language), name)
     return _answer(
         path,

@@ -68,7 +68,7 @@ def digest_of(args: DocumentsArgs, source: Source, listing: Listing) -> str:
             "source": source.name,
             "listing": listing.fingerprint,
             "languages": sorted(args.data.languages),
-            "profile": args.data.filters.profile,
+            "filters": args.data.filters.model_dump(exclude_none=True),
             "threshold": threshold_of(args),
             "sample": [args.seed, source.max_bytes] if source.max_bytes else None,
         }

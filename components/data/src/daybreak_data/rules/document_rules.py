@@ -7,16 +7,18 @@ signatures are of the original text, and the syntax is looked at again after a r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from daybreak_contracts.resources.run import Data, PersonalData
 from daybreak_data.personal_data import Detection, find_personal_data, must_drop, redact
 from daybreak_data.rules import filters, generated
 from daybreak_data.rules.languages import detect_language, family_of, stated_language
+from daybreak_data.rules.limits import Limits, chosen
 from daybreak_data.syntax.check import check_syntax
 from daybreak_data.text.decode import Undecodable, decode
 
-CODE_VERSION = 3
+CODE_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class RuleOptions:
     """Empty keeps every known language."""
     profile: filters.Profile
     personal_data: PersonalData
+    limits: Mapping[str, Limits] = field(default_factory=dict)
+    """By language, where the manifest says other thresholds than the published ones."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class Finished:
 def options_of(data: Data) -> RuleOptions:
     """Return what the rules have to know of a run's data."""
     languages = tuple(language.value for language in data.languages)
-    return RuleOptions(languages, data.filters.profile, data.personal_data)
+    limits = chosen(data.filters.languages)
+    return RuleOptions(languages, data.filters.profile, data.personal_data, limits)
 
 
 def language_of(path: str, text: str) -> str | None:
@@ -94,7 +99,7 @@ def _first_drop(path: str, text: str, language: str | None, options: RuleOptions
     unwanted = unwanted_language(language, options)
     if unwanted is not None:
         return unwanted
-    filtered = filters.check_filters(text, language, path, options.profile)
+    filtered = filters.check_filters(text, language, path, options.profile, options.limits)
     if filtered is not None:
         return Drop("filter", filtered.reason, filtered.detail)
     rule = generated.find_generated(path, text, language) if options.profile != "None" else None

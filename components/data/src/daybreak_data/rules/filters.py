@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from daybreak_data.rules.limits import Limits
 from daybreak_data.rules.measures import FilterRule, MeasuredText
 from daybreak_data.rules.opencoder import OPENCODER
 from daybreak_data.rules.starcoder2 import STARCODER2
@@ -25,9 +27,15 @@ class FilterDrop:
     detail: str
 
 
-def check_filters(text: str, language: str | None, path: str, profile: Profile) -> FilterDrop | None:
-    """The first rule of the profile that drops the text, or None."""
-    document = MeasuredText(text, language, path)
+def check_filters(
+    text: str,
+    language: str | None,
+    path: str,
+    profile: Profile,
+    limits: Mapping[str, Limits] | None = None,
+) -> FilterDrop | None:
+    """The first rule of the profile that drops the text, or None; ``limits`` by language, as a manifest says."""
+    document = MeasuredText(text, language, path, (limits or {}).get(language or ""))
     for rule in rules_of(profile):
         detail = rule.check(document)
         if detail is not None:

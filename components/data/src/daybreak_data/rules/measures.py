@@ -1,7 +1,7 @@
 """What the filters look at: a text and its measures, each computed once and only if a rule asks.
 
 Owns the measuring, in bytes and built-in string methods (no loop over characters in Python).
-Does not own thresholds; they stand in starcoder2.py and opencoder.py.
+Does not own thresholds; they stand in limits.py, starcoder2.py and opencoder.py.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+
+from daybreak_data.rules.limits import Limits, published
 
 _LETTERS = string.ascii_letters.encode()
 _DIGITS = string.digits.encode()
@@ -20,11 +22,12 @@ _WHITE = b" \t\n\r\v\f"
 class MeasuredText:
     """A file's text, language key and path; ``None`` where the language is not known."""
 
-    def __init__(self, text: str, language: str | None, path: str) -> None:
-        """Nothing is measured here."""
+    def __init__(self, text: str, language: str | None, path: str, limits: Limits | None = None) -> None:
+        """Nothing is measured here; without ``limits`` the published ones of the language hold."""
         self.text = text
         self.language = language
         self.path = path
+        self.limits = limits if limits is not None else published(language)
 
     @cached_property
     def data(self) -> bytes:

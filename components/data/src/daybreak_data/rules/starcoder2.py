@@ -16,22 +16,10 @@ from typing import Any
 from daybreak_data.rules.languages import family_of
 from daybreak_data.rules.measures import FilterRule, MeasuredText
 
-MOST_LINES = 100_000  # StarCoder2
-LONGEST_LINE = 1000  # Codex, StarCoder, StarCoder2
-LONGEST_LINE_OF_PROSE = 100_000  # StarCoder2, for the languages of LONG_LINED
-MEAN_LINE = 100  # Codex, StarCoder, StarCoder2
-LEAST_LETTERS = 0.25  # StarCoder2
-MOST_DATA_LINES = 512  # StarCoder2: Text, JSON, YAML, OWL, DOT
-LONGEST_ENCODED = 1024  # StarCoder2: characters of one match
 MOST_ENCODED = 0.5  # StarCoder2: share of all matches
 LEAST_VISIBLE, LEAST_VISIBLE_SHARE = 100, 0.2  # StarCoder: visible text of HTML
-LEAST_DATA, MOST_DATA = 50, 5000  # DeepSeek-Coder, OpenCoder's class "data": characters of JSON and YAML
 XML_HEAD = 100  # StarCoder: "<?xml version=" in the first 100 characters
 
-LONG_LINED = frozenset(
-    ("html", "json", "markdown", "roff", "roff-manpage", "smt", "tex", "text", "xml", "xslt", "svg")
-)
-DATA_FORMATS = frozenset(("text", "json", "yaml", "web-ontology-language", "graphviz-(dot)"))
 DIGITS_COUNT = frozenset(("motorola-68k-assembly", "webassembly"))
 XML_DIALECTS = frozenset(
     ("xml", "xslt", "svg", "html", "wsdl", "xproc", "xpages", "ant-build-system", "genshi")
@@ -47,29 +35,27 @@ _INVISIBLE = rb"(?is)<(?:script|style)\b[^>]*>.*?</(?:script|style)\s*>|<!--.*?-
 
 def has_too_many_lines(document: MeasuredText) -> str | None:
     """More than 100,000 lines."""
-    count = len(document.lines)
-    return f"{count} lines, at most {MOST_LINES}" if count > MOST_LINES else None
+    count, limit = len(document.lines), document.limits.max_lines
+    return f"{count} lines, at most {limit}" if count > limit else None
 
 
 def has_a_line_that_is_too_long(document: MeasuredText) -> str | None:
     """A line of more than 1,000 characters; 100,000 where prose or data stands on long lines."""
-    limit = LONGEST_LINE_OF_PROSE if _is_long_lined(document) else LONGEST_LINE
-    longest = document.longest_line
+    longest, limit = document.longest_line, document.limits.max_line_length
     return f"a line of {longest} characters, at most {limit}" if longest > limit else None
 
 
 def has_lines_that_are_long_on_average(document: MeasuredText) -> str | None:
     """A mean of more than 100 characters, except where prose or data stands on long lines."""
-    if _is_long_lined(document) or document.mean_line <= MEAN_LINE:
-        return None
-    return f"{document.mean_line:.1f} characters a line on average, at most {MEAN_LINE}"
+    mean, limit = document.mean_line, document.limits.max_mean_line_length
+    return f"{mean:.1f} characters a line on average, at most {limit}" if mean > limit else None
 
 
 def has_too_few_letters(document: MeasuredText) -> str | None:
     """Less than a quarter of the characters are letters (letters and digits in assembly)."""
     count = document.letters + (document.digits if document.language in DIGITS_COUNT else 0)
-    share = document.share(count)
-    return f"{share:.1%} letters, at least {LEAST_LETTERS:.0%}" if share < LEAST_LETTERS else None
+    share, least = document.share(count), document.limits.min_letters
+    return f"{share:.1%} letters, at least {least:.0%}" if share < least else None
 
 
 def holds_encoded_data(document: MeasuredText) -> str | None:
@@ -79,8 +65,9 @@ def holds_encoded_data(document: MeasuredText) -> str | None:
     for pattern in _encoded_patterns():
         lengths = [end - start for start, end in (match.span() for match in pattern.finditer(document.data))]
         longest, total = max(lengths, default=0), sum(lengths)
-        if longest > LONGEST_ENCODED:
-            return f"{longest} characters of encoded data in one run, at most {LONGEST_ENCODED}"
+        if longest > document.limits.max_encoded_length:
+            most = document.limits.max_encoded_length
+            return f"{longest} characters of encoded data in one run, at most {most}"
         if total > MOST_ENCODED * len(document.data):
             return f"{total / len(document.data):.0%} encoded data, at most {MOST_ENCODED:.0%}"
     return None
@@ -88,18 +75,24 @@ def holds_encoded_data(document: MeasuredText) -> str | None:
 
 def is_a_data_file_with_too_many_lines(document: MeasuredText) -> str | None:
     """Text, JSON, YAML, OWL or DOT of more than 512 lines."""
-    count = len(document.lines)
-    if _family(document) not in DATA_FORMATS or count <= MOST_DATA_LINES:
+    count, limit = len(document.lines), document.limits.max_data_lines
+    return f"{count} lines of {document.language}, at most {limit}" if count > limit else None
+
+
+def is_of_unfit_size(document: MeasuredText) -> str | None:
+    """Fewer or more characters than the manifest says, or JSON or YAML of fewer than 50."""
+    count, limits = len(document.text), document.limits
+    if limits.min_characters <= count <= limits.max_characters:
         return None
-    return f"{count} lines of {document.language}, at most {MOST_DATA_LINES}"
+    least, most = limits.min_characters, limits.max_characters
+    bound = f"at least {least}" if count < least else f"at most {most}"
+    return f"{count} characters of {document.language}, {bound}"
 
 
 def is_a_data_file_of_unfit_size(document: MeasuredText) -> str | None:
-    """JSON or YAML of less than 50 or more than 5,000 characters."""
-    count = len(document.text)
-    if _family(document) not in ("json", "yaml") or LEAST_DATA <= count <= MOST_DATA:
-        return None
-    return f"{count} characters of {document.language}, from {LEAST_DATA} to {MOST_DATA}"
+    """JSON or YAML of more than 5,000 characters."""
+    count, limit = len(document.text), document.limits.max_data_characters
+    return f"{count} characters of {document.language}, at most {limit}" if count > limit else None
 
 
 def is_html_with_little_text(document: MeasuredText) -> str | None:
@@ -129,14 +122,11 @@ STARCODER2 = (
     FilterRule("few-letters", has_too_few_letters),
     FilterRule("xml-in-disguise", is_xml_in_disguise),
     FilterRule("data-file-lines", is_a_data_file_with_too_many_lines),
+    FilterRule("unfit-characters", is_of_unfit_size),
     FilterRule("data-file-size", is_a_data_file_of_unfit_size),
     FilterRule("encoded-data", holds_encoded_data),
     FilterRule("little-visible-text", is_html_with_little_text),
 )
-
-
-def _is_long_lined(document: MeasuredText) -> bool:
-    return _family(document) in LONG_LINED
 
 
 def _family(document: MeasuredText) -> str:
