@@ -148,11 +148,15 @@ def _cpu_s() -> float:
 def _find(spark: SparkSession, home: Path) -> Run:
     began, cpu_began = time.monotonic(), _cpu_s()
     documents = spark.read.parquet(str(home / "documents"))
-    texts = documents.select("path_id", "text")
+    texts = documents.select("path_id", "language", "text")
     signed = texts.mapInArrow(duplicates.signature_batches, duplicates.SIGNATURE_COLUMNS)
     signed.write.parquet(str(home / "signatures"))
     signing_cpu_s = _cpu_s() - cpu_began
-    clusters = duplicates.find_near_duplicates(spark.read.parquet(str(home / "signatures")), documents)
+    clusters = duplicates.find_near_duplicates(
+        spark.read.parquet(str(home / "signatures")),
+        documents,
+        lambda path_ids: documents.where(documents.path_id.isin(path_ids.tolist()))["path_id", "text"],
+    )
     removed = clusters.where("NOT kept").count()
     return Run(time.monotonic() - began, _cpu_s() - cpu_began, signing_cpu_s, removed)
 

@@ -14,6 +14,7 @@ from daybreak_data.duplicates import (
     find_near_duplicates,
     signature_batches,
 )
+from daybreak_data.duplicates.clusters import Texts
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -24,11 +25,13 @@ SCHEMA = (
 )
 
 
-REFERENCE = [(-4, -4, True), (3, -4, False), (8, 8, False), (9, 8, True), (10, -4, False)]
+REFERENCE = [(-4, -4, True), (3, -4, False), (8, 9, False), (9, 9, True), (10, -4, False)]
 
 
-def row(path_id: int, text: str, *, path: str = "a.py", licence: str = "MIT") -> tuple[Any, ...]:
-    return (text, path_id, "src", "repo", path, "python", licence, len(text), text)
+def row(
+    path_id: int, text: str, *, path: str = "a.py", licence: str = "MIT", language: str = "python"
+) -> tuple[Any, ...]:
+    return (text, path_id, "src", "repo", path, language, licence, len(text), text)
 
 
 def words(seed: int, count: int = 80) -> list[str]:
@@ -53,9 +56,16 @@ CORPUS = [
 ]
 
 
+def signed(documents: DataFrame) -> DataFrame:
+    return documents.select("path_id", "language", "text").mapInArrow(signature_batches, SIGNATURE_COLUMNS)
+
+
+def texts_of(documents: DataFrame) -> Texts:
+    return lambda path_ids: documents.where(documents.path_id.isin(path_ids.tolist()))["path_id", "text"]
+
+
 def near(documents: DataFrame, **options: Any) -> list[dict[str, Any]]:
-    signatures = documents.select("path_id", "text").mapInArrow(signature_batches, SIGNATURE_COLUMNS)
-    found = find_near_duplicates(signatures, documents, **options)
+    found = find_near_duplicates(signed(documents), documents, texts_of(documents), **options)
     assert tuple(found.columns) == CLUSTER_COLUMNS
     return sorted((r.asDict() for r in found.collect()), key=lambda r: r["path_id"])
 
@@ -86,10 +96,62 @@ def test_the_same_clusters_for_any_order_and_partitioning(
 
 def test_signatures_of_files_that_are_gone_are_left_out(spark: SparkSession) -> None:
     everything = spark.createDataFrame(CORPUS, SCHEMA)
-    signatures = everything.select("path_id", "text").mapInArrow(signature_batches, SIGNATURE_COLUMNS)
     left = everything.where("path_id NOT IN (-4, 8)")
-    found = {r.path_id: r.cluster_id for r in find_near_duplicates(signatures, left).collect()}
-    assert found == {3: 3, 10: 3}
+    clusters = find_near_duplicates(signed(everything), left, texts_of(everything))
+    found = {r.path_id: r.cluster_id for r in clusters.collect()}
+    assert found == {3: 10, 10: 10}  # a permissive licence is preferred
+
+
+HEADER = "".join(
+    f"// {line}\n"
+    for line in (
+        "Copyright 2031 The Wherever Authors",
+        "",
+        'Licensed under the Apache License, Version 2.0 (the "License");',
+        "you may not use this file except in compliance with the License.",
+        "You may obtain a copy of the License at",
+        "",
+        "    http://www.apache.org/licenses/LICENSE-2.0",
+        "",
+        "Unless required by applicable law or agreed to in writing, software",
+        'distributed under the License is distributed on an "AS IS" BASIS,',
+        "WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.",
+        "See the License for the specific language governing permissions and",
+        "limitations under the License.",
+    )
+)
+
+
+def test_strangers_with_one_licence_header_are_no_duplicates(spark: SparkSession) -> None:
+    files = [
+        row(
+            i,
+            f"{HEADER}\npackage p{i}\n\nfunc F{i}(a{i} int) int {{\n\treturn a{i} * {i}\n}}\n",
+            language="go",
+        )
+        for i in range(3)
+    ]
+    files.append(row(3, HEADER.replace("//", "#") + "\nimport os\n"))
+    assert near(spark.createDataFrame(files, SCHEMA)) == []
+
+
+def test_two_languages_are_never_joined(spark: SparkSession) -> None:
+    files = [row(1, code(5)), row(2, code(5, changed=1), language="go"), row(3, code(5, changed=2))]
+    found = near(spark.createDataFrame(files, SCHEMA))
+    assert [(r["path_id"], r["cluster_id"]) for r in found] == [(1, 1), (3, 1)]
+
+
+def test_the_ends_of_a_chain_are_not_each_others_duplicates(spark: SparkSession) -> None:
+    """Each is 0.9 like the next, the ends are strangers: what goes is like a file that stays."""
+    chain = [row(i, code(4, changed=4 * i)) for i in range(12)]
+    found = near(spark.createDataFrame(chain, SCHEMA))
+    grams = {r[1]: {tuple(r[8].split()[i : i + 5]) for i in range(76)} for r in chain}
+    for member in found:
+        own, kept = grams[member["path_id"]], grams[member["cluster_id"]]
+        assert member["similarity"] == pytest.approx(len(own & kept) / len(own | kept))
+        assert member["similarity"] >= 0.7
+    assert 2 <= len({r["cluster_id"] for r in found}) <= 4
+    assert sum(not r["kept"] for r in found) >= 7
 
 
 @pytest.mark.parametrize(

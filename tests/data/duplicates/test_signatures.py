@@ -101,7 +101,11 @@ def test_short_texts_have_no_bands(text: str, num_bands: int) -> None:
 
 def test_batches_keep_their_ids_and_a_null_is_empty() -> None:
     batch = pa.RecordBatch.from_pydict(
-        {"path_id": pa.array([7, -3], pa.int64()), "text": pa.array([FOX, None], pa.string())}
+        {
+            "path_id": pa.array([7, -3], pa.int64()),
+            "language": pa.array(["python", None], pa.string()),
+            "text": pa.array([FOX, None], pa.string()),
+        }
     )
     (out,) = signature_batches(iter([batch]))
     assert out.schema.names == ["path_id", "num_tokens", "bands", "sketch"]

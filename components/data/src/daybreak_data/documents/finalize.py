@@ -119,7 +119,8 @@ def write_clusters(batches: Iterator[pa.RecordBatch], staging: str) -> Iterator[
                     keeper = "/".join((row["source"], row["repository"], row["path"]))
                     continue
                 reason = f"{row['kind'].lower()}-duplicate"
-                why = {"stage": "duplicate", "reason": reason, "detail": f"the same as {keeper}"}
+                likeness = "the same as" if row["kind"] == "Exact" else f"Jaccard {row['similarity']:.2f} to"
+                why = {"stage": "duplicate", "reason": reason, "detail": f"{likeness} {keeper}"}
                 drops.add({**{name: row[name] for name in (*IDENTITY, "language", "size_bytes")}, **why})
                 report.drop(reason, 0)
     yield _reported(0, report)

@@ -232,7 +232,7 @@ class PieceWriter:
         }
         self._documents.add({**row, **described}, len(encoded))
         if self._signatures is not None:
-            self._signatures.add(row["path_id"], assessed.text, len(encoded))
+            self._signatures.add(row["path_id"], assessed.language or "", assessed.text, len(encoded))
         self.report.keep(item.size, len(encoded))
 
 
@@ -243,12 +243,14 @@ class SignatureWriter:
         self._part = part
         self._threshold = threshold
         self._path_ids: list[int] = []
+        self._languages: list[str] = []
         self._texts: list[str] = []
         self._bytes = 0
 
-    def add(self, path_id: int, text: str, size: int) -> None:
+    def add(self, path_id: int, language: str, text: str, size: int) -> None:
         """Add a document of ``size`` bytes."""
         self._path_ids.append(path_id)
+        self._languages.append(language)
         self._texts.append(text)
         self._bytes += size
         if self._bytes >= SIGNED_BYTES:
@@ -257,10 +259,11 @@ class SignatureWriter:
     def _flush(self) -> None:
         import pyarrow as pa
 
-        batch = pa.record_batch({"path_id": self._path_ids, "text": pa.array(self._texts, pa.string())})
+        texts = pa.array(self._texts, pa.string())
+        batch = pa.record_batch({"path_id": self._path_ids, "language": self._languages, "text": texts})
         for signed in signatures.signature_batches(iter([batch]), self._threshold):
             self._part.add_batch(signed)
-        self._path_ids, self._texts, self._bytes = [], [], 0
+        self._path_ids, self._languages, self._texts, self._bytes = [], [], [], 0
 
     def __enter__(self) -> SignatureWriter:
         return self

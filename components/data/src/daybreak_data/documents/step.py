@@ -26,13 +26,16 @@ from daybreak_data.spark.session import open_session, watched
 from daybreak_data.tables import reading, schemas, writing
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from pyspark.sql import DataFrame, SparkSession
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 PART_BYTES = 8 << 20
 MAX_PARTS = 4096
 MAX_BROADCAST_ROWS = 2_000_000
 DESCRIPTION = {name: kind for name, kind in schemas.INGESTED.items() if name not in ("encoding", "text")}
+TEXTS = {name: schemas.INGESTED[name] for name in ("path_id", "text")}
 REPORT_SCHEMA = "part long, report binary"
 Ingested = dict[str, tuple[str, artifacts.Manifest]]
 """Name of a source to the URI and the manifest of its ingest artifact."""
@@ -189,8 +192,23 @@ def _find_clusters(
         return exact
     unique = description.join(exact.where("NOT kept").select("path_id"), "path_id", "left_anti")
     signatures = reading.read(spark, _files(ingested, ingest.SIGNATURES), ingest.SIGNATURE_COLUMNS)
-    near = duplicates.find_near_duplicates(signatures, unique, float(args.data.duplicates.threshold))
+    texts = partial(_texts_of, spark, _files(ingested, ingest.DOCUMENTS))
+    near = duplicates.find_near_duplicates(signatures, unique, texts, float(args.data.duplicates.threshold))
     return exact.unionByName(near).localCheckpoint(eager=True)
+
+
+def _texts_of(spark: SparkSession, files: list[str], path_ids: NDArray[np.int64]) -> DataFrame:
+    """Return ``path_id`` and ``text`` of a few of the documents; the others never leave the tasks that read them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    wanted = pa.array(path_ids)
+
+    def choose(batch: pa.RecordBatch) -> pa.RecordBatch:
+        chosen = batch.filter(pc.is_in(batch.column("path_id"), wanted))
+        return chosen.cast(schemas.arrow_schema(TEXTS))
+
+    return reading.read_through(spark, files, [*TEXTS], choose, schemas.spark_schema(TEXTS))
 
 
 def _write_clusters(clusters: DataFrame, staging: Path) -> DocumentCounters:

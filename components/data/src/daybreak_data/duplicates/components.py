@@ -26,7 +26,7 @@ LABEL_COLUMNS = "path_id long, cluster_id long"
 MAX_IN_ONE_TASK = 400_000
 # Bands find candidates; one that shares a band has a Jaccard similarity below 0.6 in one of eight cases on real
 # code (generated clients resemble each other). The sketch tells them apart: it errs by 0.03, so what it puts
-# 0.05 below the threshold still counts, and next to nothing is lost.
+# 0.05 below the threshold still counts, and next to nothing is lost. ``keepers`` compares the texts afterwards.
 SLACK = 0.05
 ROUNDS = 4
 _COMPARED_COLUMNS = "high long, low long, similar boolean"

@@ -7,18 +7,20 @@ minima, of which band keys and a sketch are kept. Does not know Spark, nor which
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
+from daybreak_data.duplicates.licence_header import without_licence_header
 from daybreak_data.duplicates.word_grams import I64, STEP, U64, gram_hashes, mixed, text_chunks
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CODE_VERSION = 2  # part of the digest of every step that persists signatures
+CODE_VERSION = 3  # part of the digest of every step that persists signatures
 
 NUM_PERMUTATIONS = 256
 GRAM_WORDS = 5
@@ -52,7 +54,10 @@ def optimal_bands(threshold: float, num_permutations: int = NUM_PERMUTATIONS) ->
 def signature_batches(
     batches: Iterator[pa.RecordBatch], threshold: float = DEFAULT_THRESHOLD
 ) -> Iterator[pa.RecordBatch]:
-    """Turn batches with ``path_id`` and ``text`` into batches of ``SIGNATURE_COLUMNS``; for mapInArrow."""
+    """Turn batches with ``path_id``, ``language`` and ``text`` into ``SIGNATURE_COLUMNS``; for mapInArrow.
+
+    Licence headers do not count, and files of two languages never share a band.
+    """
     import pyarrow as pa
 
     schema = pa.schema(
@@ -64,8 +69,30 @@ def signature_batches(
         ]
     )
     for batch in batches:
-        columns = [batch.column("path_id").cast(pa.int64()), *signatures_of(batch.column("text"), threshold)]
+        languages = [language or "" for language in batch.column("language").to_pylist()]
+        texts = compared_texts(batch.column("text").to_pylist(), languages)
+        num_tokens, bands, sketch = signatures_of(texts, threshold)
+        columns = [batch.column("path_id").cast(pa.int64()), num_tokens, _apart(bands, languages), sketch]
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def compared_texts(texts: Sequence[str | None], languages: Sequence[str]) -> pa.Array:
+    """Return what of each text is compared with others."""
+    import pyarrow as pa
+
+    pairs = zip(texts, languages, strict=True)
+    return pa.array(
+        [without_licence_header(text or "", language) for text, language in pairs], pa.large_string()
+    )
+
+
+def _apart(bands: pa.ListArray, languages: Sequence[str]) -> pa.ListArray:
+    """Change the keys of each language in a way of its own."""
+    import pyarrow as pa
+
+    marks = np.array([xxhash.xxh64_intdigest(language) for language in languages], np.uint64).view(np.int64)
+    marked = bands.flatten().to_numpy() ^ np.repeat(marks, bands.value_lengths().to_numpy())
+    return pa.ListArray.from_arrays(bands.offsets, pa.array(marked, pa.int64()))
 
 
 def signatures_of(

@@ -7,6 +7,7 @@ persisted, and the index of evaluation problems is made from the same hashes. Do
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,14 @@ def gram_hashes(data: NDArray[np.uint8], offsets: I64, words: int) -> tuple[U64,
         inside[crossing] = False
     gram_offsets = np.concatenate([[0], np.cumsum(np.maximum(num_tokens - words + 1, 0))])
     return mixed(grams[inside]), gram_offsets, num_tokens
+
+
+def gram_sets(texts: pa.Array, words: int) -> Iterator[U64]:
+    """Yield each text's set of grams, sorted."""
+    for data, offsets in text_chunks(texts):
+        grams, gram_offsets, _ = gram_hashes(data, offsets, words)
+        for begin, end in itertools.pairwise(gram_offsets.tolist()):
+            yield np.unique(grams[begin:end])
 
 
 def _token_bounds(data: NDArray[np.uint8], offsets: I64) -> tuple[I64, I64]:

@@ -54,10 +54,12 @@ CLUSTERS = {
     "language": "string",
     "size_bytes": "int64",
     "kept": "bool",
+    "similarity": "double",
 }
 _SPARK_NAMES = {
     "int64": "long",
     "int32": "int",
+    "double": "double",
     "string": "string",
     "binary": "binary",
     "bool": "boolean",
