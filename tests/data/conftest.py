@@ -66,6 +66,7 @@ SCHEMAS = {
         "language": pa.string(),
         "size_bytes": pa.int64(),
         "kept": pa.bool_(),
+        "similarity": pa.float64(),
     },
 }
 

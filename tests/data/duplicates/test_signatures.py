@@ -20,7 +20,8 @@ from daybreak_data.duplicates.components import SLACK
 from daybreak_data.duplicates.signatures import NUM_PERMUTATIONS, signatures_of, similarity
 from daybreak_data.duplicates.word_grams import gram_hashes
 
-TOKEN = re.compile(r"[A-Za-z_0-9]+")
+ASCII_TOKEN = re.compile(r"[A-Za-z_0-9]+")
+TOKEN = re.compile(r"[A-Za-z_0-9\x80-\U0010ffff]+")
 FOX = "def fox(quick, brown):\n    return jumps(over, the_lazy) + dog1 and 2 or runs\n"
 GOLDEN = [-7805117521599971969, 4921469681566051992, 9200153959444415804]
 CODE = st.text(st.sampled_from("ab_ 0\n(é\U0001f600Z"), max_size=200)
@@ -56,13 +57,13 @@ def test_signatures_are_the_same_for_all_time() -> None:
     assert len(bands_of(FOX)) == 25
 
 
-@given(st.lists(CODE, max_size=12))
-def test_tokens_and_grams_are_those_of_the_regular_expression(texts: list[str]) -> None:
+@given(st.lists(CODE, max_size=12), st.booleans())
+def test_tokens_and_grams_are_those_of_the_regular_expression(texts: list[str], beyond_ascii: bool) -> None:
     encoded = [text.encode() for text in texts]
     data = np.frombuffer(b"".join(encoded), np.uint8)
     offsets = np.cumsum([0, *(len(text) for text in encoded)])
-    grams, gram_offsets, num_tokens = gram_hashes(data, offsets, 5)
-    words = [TOKEN.findall(text) for text in texts]
+    grams, gram_offsets, num_tokens = gram_hashes(data, offsets, 5, beyond_ascii=beyond_ascii)
+    words = [(TOKEN if beyond_ascii else ASCII_TOKEN).findall(text) for text in texts]
     assert num_tokens.tolist() == [len(w) for w in words]
     assert np.diff(gram_offsets).tolist() == [max(0, len(w) - 4) for w in words]
     flat = [tuple(w[i : i + 5]) for w in words for i in range(len(w) - 4)]
@@ -97,6 +98,16 @@ def test_what_is_not_a_word_does_not_count(text: str) -> None:
 def test_short_texts_have_no_bands(text: str, num_bands: int) -> None:
     assert len(bands_of(text)) == num_bands
     assert MIN_TOKENS == 10
+
+
+def test_a_translation_is_another_text() -> None:
+    code = "def read(path, limit):\n    return open(path).read(limit)[first:last]\n" * 3
+    pages = [
+        f"{one} {code} {two} {code}"
+        for one, two in (("Это код", "и ещё код"), ("コード です", "別の コード"))
+    ]
+    assert jaccard(*pages) < 1
+    assert bands_of(pages[0]) != bands_of(pages[1])
 
 
 def test_batches_keep_their_ids_and_a_null_is_empty() -> None:

@@ -110,7 +110,8 @@ def signatures_of(
     keys: list[I64] = [np.zeros((0, num_bands), np.int64)]
     sketches: list[NDArray[np.uint8]] = [np.zeros((0, NUM_PERMUTATIONS), np.uint8)]
     for data, offsets in text_chunks(texts):
-        grams, gram_offsets, num_tokens = gram_hashes(data, offsets, GRAM_WORDS)
+        # Else a page and its translation, with the same code in it, would be the same.
+        grams, gram_offsets, num_tokens = gram_hashes(data, offsets, GRAM_WORDS, beyond_ascii=True)
         counts.append(num_tokens.astype(np.int32))
         signed = num_tokens >= MIN_TOKENS
         if signed.any():

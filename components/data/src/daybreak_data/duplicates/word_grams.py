@@ -46,18 +46,22 @@ def text_chunks(texts: pa.Array) -> Iterator[tuple[NDArray[np.uint8], I64]]:
 
 
 @functools.cache
-def _is_word() -> NDArray[np.bool_]:
+def _is_word(beyond_ascii: bool) -> NDArray[np.bool_]:
     table = np.zeros(256, np.bool_)
+    table[128:] = beyond_ascii
     table[[ord(c) for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"]] = True
     return table
 
 
-def gram_hashes(data: NDArray[np.uint8], offsets: I64, words: int) -> tuple[U64, I64, I64]:
+def gram_hashes(
+    data: NDArray[np.uint8], offsets: I64, words: int, *, beyond_ascii: bool = False
+) -> tuple[U64, I64, I64]:
     """Hash every run of ``words`` tokens ``[A-Za-z_0-9]+`` of texts that lie end to end in ``data``.
 
+    ``beyond_ascii`` counts all other characters of Unicode as letters, too.
     Returns the hashes, where each text's hashes begin (n + 1 offsets), and each text's number of tokens.
     """
-    starts, ends = _token_bounds(data, offsets)
+    starts, ends = _token_bounds(data, offsets, _is_word(beyond_ascii))
     bounds = np.searchsorted(starts, offsets)
     num_tokens = np.diff(bounds)
     tokens = _token_hashes(data, starts, ends)
@@ -77,15 +81,15 @@ def gram_hashes(data: NDArray[np.uint8], offsets: I64, words: int) -> tuple[U64,
 
 
 def gram_sets(texts: pa.Array, words: int) -> Iterator[U64]:
-    """Yield each text's set of grams, sorted."""
+    """Yield each text's set of grams, sorted; characters beyond ASCII are letters."""
     for data, offsets in text_chunks(texts):
-        grams, gram_offsets, _ = gram_hashes(data, offsets, words)
+        grams, gram_offsets, _ = gram_hashes(data, offsets, words, beyond_ascii=True)
         for begin, end in itertools.pairwise(gram_offsets.tolist()):
             yield np.unique(grams[begin:end])
 
 
-def _token_bounds(data: NDArray[np.uint8], offsets: I64) -> tuple[I64, I64]:
-    word = _is_word()[data]
+def _token_bounds(data: NDArray[np.uint8], offsets: I64, is_word: NDArray[np.bool_]) -> tuple[I64, I64]:
+    word = is_word[data]
     begins = word.copy()
     begins[1:] &= ~word[:-1]
     stops = word.copy()
