@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import hashlib
 import os
+import re
 import tarfile
 from collections import Counter
 from pathlib import Path
