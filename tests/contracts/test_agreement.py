@@ -34,6 +34,12 @@ def minimal_run() -> Manifest:
     }
 
 
+def minimal_data() -> Manifest:
+    run = minimal_run()
+    del run["spec"]["model"]
+    return run
+
+
 def minimal_deployment() -> Manifest:
     return {
         "apiVersion": "daybreak.dev/v1alpha1",
@@ -62,7 +68,7 @@ def said(manifest: Manifest) -> list[str]:
 
 
 TABLE = yaml.safe_load((Path(__file__).parent / "rules.yaml").read_text())
-BASES = {"run": minimal_run, "deployment": minimal_deployment}
+BASES = {"run": minimal_run, "data-alone": minimal_data, "deployment": minimal_deployment}
 
 
 def manifest_of(row: dict[str, Any]) -> Manifest:

@@ -26,11 +26,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    run = commands.add_parser("run", help="run a TrainingRun manifest on this machine")
-    run.add_argument("manifest", type=Path)
-    run.add_argument("--cores", type=_positive, default=0, help="processes to use (default: all)")
-    run.set_defaults(call=_run)
-
+    _add_run(commands)
     _add_plan(commands)
     _add_scale(commands)
 
@@ -76,6 +72,17 @@ def parser() -> argparse.ArgumentParser:
     complete.add_argument("--url", default=f"http://127.0.0.1:{PORT_LOCAL}")
     complete.set_defaults(call=_complete)
     return top
+
+
+def _add_run(commands: Any) -> None:
+    for name, said, call in (
+        ("run", "run a TrainingRun manifest on this machine", _run),
+        ("data", "make the data of a manifest alone, on this machine", _data),
+    ):
+        run = commands.add_parser(name, help=said)
+        run.add_argument("manifest", type=Path)
+        run.add_argument("--cores", type=_positive, default=0, help="processes to use (default: all)")
+        run.set_defaults(call=call)
 
 
 def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -156,6 +163,12 @@ def _run(options: argparse.Namespace) -> int:
     from daybreak_pipelines.local.run import run_manifest
 
     return run_manifest(options.manifest, options.cores)
+
+
+def _data(options: argparse.Namespace) -> int:
+    from daybreak_pipelines.local.run import data_of_manifest
+
+    return data_of_manifest(options.manifest, options.cores)
 
 
 def _plan(options: argparse.Namespace) -> int:

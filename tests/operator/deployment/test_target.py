@@ -29,6 +29,11 @@ def ended(why: str) -> dict[str, Any]:
     return a_run(conditions=conditions)
 
 
+DATA_ALONE = a_run(
+    conditions=[{"type": "Finished", "status": "True"}, {"type": "Succeeded", "status": "True"}]
+)
+
+
 @pytest.mark.parametrize(
     ("model", "run", "expected"),
     [
@@ -50,6 +55,7 @@ def ended(why: str) -> dict[str, Any]:
             FOLLOWS, {"metadata": {"name": "nightly"}}, "WaitingForModel", id="a-run-without-a-status"
         ),
         pytest.param(FOLLOWS, ended("below its gate"), "RunFailed", id="a-run-that-failed"),
+        pytest.param(FOLLOWS, DATA_ALONE, "RunMakesNoModel", id="a-run-that-makes-data-alone"),
     ],
 )
 def test_the_model(model: dict[str, Any], run: dict[str, Any] | None, expected: TargetModel | str) -> None:
@@ -75,6 +81,12 @@ def test_a_missing_run_is_waited_for() -> None:
     world.followed = published(M1)
     world.run(60)
     assert world.stable == M1
+
+
+def test_a_run_that_makes_no_model_is_said() -> None:
+    world = following(DATA_ALONE)
+    assert world.condition("Stalled") == ("True", "RunMakesNoModel")
+    assert "nightly makes data alone" in world.message("Stalled")
 
 
 def test_a_failed_run_is_said() -> None:

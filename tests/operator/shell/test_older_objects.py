@@ -42,14 +42,14 @@ def without(spec: dict[str, Any], name: str) -> dict[str, Any]:
 
 OLD: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
     "run-of-a-field-that-is-gone": (names.KIND_RUN, {**RUN, "dataset": "the-stack"}, {}, ""),
-    "run-without-a-field-that-is-required": (names.KIND_RUN, without(RUN, "model"), {}, "spec.model"),
+    "run-without-a-field-that-is-required": (names.KIND_RUN, without(RUN, "output"), {}, "spec.output"),
     "run-with-a-value-that-is-gone": (
         names.KIND_RUN,
         {**RUN, "model": {"size": "9000b"}},
         {},
         "spec.model.size",
     ),
-    "run-that-had-begun": (names.KIND_RUN, without(RUN, "model"), STARTED, "spec.model"),
+    "run-that-had-begun": (names.KIND_RUN, without(RUN, "output"), STARTED, "spec.output"),
     "run-of-another-type": (names.KIND_RUN, {**RUN, "seed": "seven"}, {}, "seed"),
     "deployment-of-a-field-that-is-gone": (names.KIND_DEPLOYMENT, {**SERVED, "engine": "x"}, {}, ""),
     "deployment-without-a-field": (names.KIND_DEPLOYMENT, without(SERVED, "model"), {}, "spec.model"),

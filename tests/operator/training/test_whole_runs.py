@@ -28,3 +28,34 @@ def test_a_run_goes_from_apply_to_a_model(settings: Settings) -> None:
     assert world.states() == "SSSSSSS"
     assert world.status["restarts"] == 0
     assert {"name": "humaneval/pass@1", "value": "0.2"} in world.status["metrics"]
+
+
+@pytest.mark.parametrize("settings", [Settings(), KUBEFLOW], ids=["by Jobs", "by Kubeflow"])
+def test_a_run_that_names_no_model_ends_with_its_data(settings: Settings) -> None:
+    world = World(settings=settings)
+    del world.run["spec"]["model"]
+    world.look()
+    assert len(world.states()) == 4
+    world.make_data()
+    world.settle()
+    assert world.condition("Succeeded") == ("True", "DataCompleted")
+    assert world.condition("Finished") == ("True", "DataCompleted")
+    assert world.condition("DataReady") == ("True", "Completed")
+    told = {condition["type"] for condition in world.status["conditions"]}
+    assert not told & {"Trained", "Evaluated"}, "what it never does is not said to be missing"
+    assert world.status["progressPercent"] == 100
+    assert "model" not in world.status
+    assert not [key for key in world.children if key[0] == "PyTorchJob"]
+
+
+def test_data_alone_fails_and_resumes_as_any_other_run() -> None:
+    world = World()
+    del world.run["spec"]["model"]
+    world.look()
+    world.run["spec"]["suspend"] = True
+    world.look()
+    assert world.condition("Suspended")[0] == "True"
+    world.run["spec"]["suspend"] = False
+    world.make_data()
+    world.settle()
+    assert world.condition("Succeeded")[0] == "True"

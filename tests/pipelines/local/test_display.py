@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 
 from daybreak_pipelines.local.display import Bars, Lines, RunState, display_for
+from daybreak_pipelines.plan import STEPS
 
 
 def test_a_log_gets_a_line_when_a_step_starts_and_ends_and_one_a_minute() -> None:
     stream = io.StringIO()
-    lines = Lines(stream)
+    lines = Lines(stream, STEPS)
     lines.show(RunState(0, current="documents", left_s=100))
     lines.show(RunState(1, current="documents", activity="reading", share=0.1, left_s=99))
     lines.show(RunState(61, current="documents", activity="reading", share=0.5, left_s=50))
@@ -28,7 +29,7 @@ def test_a_log_gets_a_line_when_a_step_starts_and_ends_and_one_a_minute() -> Non
 
 def test_a_terminal_gets_bars() -> None:
     stream = io.StringIO()
-    bars = Bars(stream)
+    bars = Bars(stream, STEPS)
     bars.show(RunState(10, done={"documents": 9}, current="xray", activity="counting", share=0.5, left_s=60))
     bars.close()
     assert "Whole run" in stream.getvalue()
@@ -36,4 +37,4 @@ def test_a_terminal_gets_bars() -> None:
 
 
 def test_a_pipe_is_not_a_terminal() -> None:
-    assert isinstance(display_for(io.StringIO()), Lines)
+    assert isinstance(display_for(io.StringIO(), STEPS), Lines)

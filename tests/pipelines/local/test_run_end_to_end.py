@@ -148,6 +148,23 @@ def test_a_second_run_with_nothing_changed_does_nothing(place: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in (place / "out").glob("*/*/manifest.json")} == files
 
 
+@pytest.mark.parametrize("command", ["run", "data"])
+def test_a_manifest_without_a_model_makes_its_data_alone(place: Path, command: str) -> None:
+    changes = (
+        {} if command == "data" else {"model": None, "training": {"contextLength": 128}, "evaluation": None}
+    )
+    path = _write_manifest(place, **changes)
+    record = (place / "out" / "run.json").read_text()
+    done = _daybreak(place, command, path.name)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("nothing changed") == 4, "the same data as the run's that made a model"
+    assert "4/4" in done.stderr
+    places = dict(line.split(":", 1) for line in done.stdout.splitlines())
+    assert list(places) == ["documents", "x-ray", "tokenizer", "shards"]
+    assert Path(places["x-ray"].strip()).read_text().startswith("<!doctype html>")
+    assert (place / "out" / "run.json").read_text() == record, "what the finished run says stays"
+
+
 def test_a_gate_that_fails_publishes_no_model(place: Path) -> None:
     _write_manifest(
         place,

@@ -60,7 +60,7 @@ def train_args(run: TrainingRun, settings: RunSettings, results: Mapping[str, St
         cores=settings.cores,
         shards=results[names.STEP_SHARDS].uri,
         tokenizer=results[names.STEP_TOKENIZER].uri,
-        model=spec.model,
+        model=spec.wanted_model(),
         training=spec.training,
         tracking=spec.tracking,
         run_name=run.metadata.name,

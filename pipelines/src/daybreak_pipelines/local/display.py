@@ -5,7 +5,7 @@ A terminal gets bars that move; anything else gets a line when a step starts and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from daybreak_pipelines import estimate
-from daybreak_pipelines.plan import STEPS, TITLES
+from daybreak_pipelines.plan import TITLES
 
 LINE_INTERVAL_S = 60.0
 
@@ -47,7 +47,7 @@ class Display(Protocol):
 class Bars:
     """One bar a step, redrawn in place."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, steps: Sequence[str]) -> None:
         self._progress = Progress(
             TextColumn("{task.fields[mark]}"),
             TextColumn("{task.description:16}"),
@@ -57,7 +57,7 @@ class Bars:
             refresh_per_second=5,
         )
         self._tasks: dict[str, TaskID] = {
-            step: self._progress.add_task(TITLES[step], total=1.0, mark="·", note="") for step in STEPS
+            step: self._progress.add_task(TITLES[step], total=1.0, mark="·", note="") for step in steps
         }
         self._total = self._progress.add_task("Whole run", total=1.0, mark=" ", note="")
         self._progress.start()
@@ -88,8 +88,9 @@ def _bar(step: str, state: RunState) -> tuple[str, float, str]:
 class Lines:
     """One line an event, for logs and pipes."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, steps: Sequence[str]) -> None:
         self._stream = stream
+        self._count = len(steps)
         self._told: set[str] = set()
         self._current: str | None = None
         self._last_s = 0.0
@@ -115,11 +116,11 @@ class Lines:
         self._last_s = state.now_s
         number = len(self._told) + (0 if state.current is None else 1)
         self._stream.write(
-            f"[{estimate.in_words(state.now_s):>12}] {min(number, len(STEPS))}/{len(STEPS)} {text}\n"
+            f"[{estimate.in_words(state.now_s):>12}] {min(number, self._count)}/{self._count} {text}\n"
         )
         self._stream.flush()
 
 
-def display_for(stream: TextIO) -> Display:
-    """Return bars for a terminal, lines for anything else."""
-    return Bars(stream) if stream.isatty() else Lines(stream)
+def display_for(stream: TextIO, steps: Sequence[str]) -> Display:
+    """Return bars for a terminal, lines for anything else, over a run's steps."""
+    return Bars(stream, steps) if stream.isatty() else Lines(stream, steps)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import cast
@@ -43,22 +44,63 @@ PROMPTS: Mapping[Language, tuple[tuple[str, str], ...]] = {
 
 
 def run_manifest(manifest: Path, cores: int) -> int:
-    """Run a manifest the whole way and return the exit code. Every path in it is relative to the current folder."""
-    from daybreak_contracts.manifests.validate import load_run
+    """Run a manifest the whole way and return the exit code. Every path in it is relative to the current folder.
 
-    run = load_run(manifest)
-    if run.spec.suspend:
-        raise UserError(f"{manifest}: spec.suspend is true, set it to false to run")
-    settings = settings_of(run, cores)
-    signal.signal(signal.SIGTERM, _interrupt)
-    with exclusive(Path(settings.work_dir)):
-        runner = Runner(run, settings, display_for(sys.stderr), os.environ)
+    The whole way of a manifest that names no model ends with its data.
+    """
+    run = _load(manifest)
+    if run.spec.model is None:
+        return _make_data(run, cores)
+    with _runner(run, cores, plan.STEPS) as runner:
         try:
             runner.make_model()
             completions = _smoke(runner)
         finally:
             runner.close()
         return _conclude(runner, completions)
+
+
+def data_of_manifest(manifest: Path, cores: int) -> int:
+    """Make the data of a manifest alone, whatever model it names: documents, x-ray, tokenizer, shards."""
+    return _make_data(_load(manifest), cores)
+
+
+def _make_data(run: TrainingRun, cores: int) -> int:
+    """Make a run's data and tell the person what there is. What a later run needs of it is found by its digests."""
+    with _runner(run, cores, plan.DATA_STEPS) as runner:
+        try:
+            runner.make_data()
+        finally:
+            runner.close()
+        results = runner.results
+    xray = cast(steps.XrayResult, results[names.STEP_XRAY])
+    shards = cast(steps.ShardResult, results[names.STEP_SHARDS])
+    made = {
+        "documents": results[names.STEP_DOCUMENTS].uri,
+        "x-ray": storage.join(xray.uri, xray.html),
+        "tokenizer": results[names.STEP_TOKENIZER].uri,
+        "shards": f"{shards.uri} ({shards.num_train_tokens:,} tokens to train on)",
+    }
+    print("\n".join(f"{f'{title}:':<11}{place}" for title, place in made.items()))
+    return 0
+
+
+def _load(manifest: Path) -> TrainingRun:
+    from daybreak_contracts.manifests.validate import load_run
+
+    run = load_run(manifest)
+    if run.spec.suspend:
+        raise UserError(f"{manifest}: spec.suspend is true, set it to false to run")
+    return run
+
+
+@contextlib.contextmanager
+def _runner(run: TrainingRun, cores: int, wanted: tuple[str, ...]) -> Iterator[Runner]:
+    """Hold the run's output for one that runs these steps; a termination ends it like Ctrl-C."""
+    settings = settings_of(run, cores)
+    signal.signal(signal.SIGTERM, _interrupt)
+    with exclusive(Path(settings.work_dir)):
+        yield Runner(run, settings, display_for(sys.stderr, wanted), os.environ, wanted)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -143,7 +185,7 @@ def _values(runner: Runner, completions: list[report.Completion], plan: Training
     shown = storage.join(trained.uri, "examples.json")
     examples = storage.read_json(shown) if storage.exists(shown) else []
     tokenizer = cast(steps.TokenizerResult, results[names.STEP_TOKENIZER])
-    model = runner.run.spec.model
+    model = runner.run.spec.wanted_model()
     return report.Values(
         name=runner.run.metadata.name,
         documents=cast(steps.DocumentsResult, results[names.STEP_DOCUMENTS]),

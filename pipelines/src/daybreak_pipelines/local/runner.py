@@ -40,6 +40,8 @@ class Runner:
     settings: arguments.RunSettings
     display: Display
     environment: Mapping[str, str]
+    wanted: tuple[str, ...] = plan.STEPS
+    """What the whole way is: of a run that makes data alone, its data steps."""
     clock: Callable[[], float] = time.monotonic
     results: dict[str, steps.StepResult] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -57,15 +59,19 @@ class Runner:
         self._timings_file = self._work / "timings.json"
         deadline = self.run.spec.training.deadline_seconds
         known = {names.STEP_TRAIN: deadline * 1.15} if deadline else {}
-        self._expected = estimate.expected_seconds(plan.STEPS, self._read_timings(), known)
+        self._expected = estimate.expected_seconds(self.wanted, self._read_timings(), known)
 
     def make_model(self) -> None:
         """Run every step up to the scores; ``results`` then holds each step's Result."""
+        self.make_data()
+        self._train()
+        self._pipeline(MODEL_PIPELINE, arguments.model_parameters(self.run, self.settings, self.results))
+
+    def make_data(self) -> None:
+        """Run every step up to the shards."""
         shutil.rmtree(self._results_folder, ignore_errors=True)
         self._results_folder.mkdir(parents=True)
         self._pipeline(DATA_PIPELINE, arguments.data_parameters(self.run, self.settings))
-        self._train()
-        self._pipeline(MODEL_PIPELINE, arguments.model_parameters(self.run, self.settings, self.results))
 
     @contextlib.contextmanager
     def step(self, name: str, activity: str) -> Iterator[None]:
@@ -161,7 +167,7 @@ class Runner:
     def _show(self, current: str | None, activity: str, share: float) -> None:
         now = self.clock()
         left = estimate.seconds_left(
-            plan.STEPS, self._expected, self.seconds, current, now - self._step_began, share
+            self.wanted, self._expected, self.seconds, current, now - self._step_began, share
         )
         cached = frozenset(step for step in self.seconds if self._cached(step))
         self.display.show(

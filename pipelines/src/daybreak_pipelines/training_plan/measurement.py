@@ -31,7 +31,7 @@ def measured(run: TrainingRun, settings: arguments.RunSettings, plan: TrainingPl
             output=folder,
             work_dir=folder,
             cores=settings.cores,
-            model=run.spec.model,
+            model=run.spec.wanted_model(),
             training=run.spec.training.model_copy(update=alone),
             vocabulary_size=plan.vocabulary_size,
             samples_per_step=-(-plan.samples_per_step // number),

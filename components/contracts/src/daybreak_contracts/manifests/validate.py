@@ -72,7 +72,12 @@ def runs_of(path: Path) -> list[TrainingRun]:
 
 
 def _title(item: Any) -> str:
-    return f"{item.kind} {item.metadata.name}"
+    makes = (
+        " (data alone: it names no model)"
+        if isinstance(item, TrainingRun) and item.spec.model is None
+        else ""
+    )
+    return f"{item.kind} {item.metadata.name}{makes}"
 
 
 def _load(path: Path, kind: type[K]) -> K:

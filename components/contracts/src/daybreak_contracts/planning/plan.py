@@ -31,8 +31,11 @@ class PlannedSpec(Protocol):
     """What a plan needs of a run's spec."""
 
     @property
-    def model(self) -> Model:
-        """How large the model is."""
+    def model(self) -> Model | None:
+        """How large the model is; None when the run makes data alone."""
+
+    def wanted_model(self) -> Model:
+        """How large the model is; a UserError when there is none."""
 
     @property
     def training(self) -> Training:
@@ -166,11 +169,12 @@ class Sized:
     @classmethod
     def of(cls, spec: PlannedSpec, data: DataAmount | None = None) -> Sized:
         """Return what follows from a spec and the number of samples."""
-        dims, vocabulary = dimensions_of(spec.model), vocabulary_of(spec.tokenizer)
+        model = spec.wanted_model()
+        dims, vocabulary = dimensions_of(model), vocabulary_of(spec.tokenizer)
         context = spec.training.context_length
         samples = data.samples if data is not None else UNKNOWN_DATA
         batch = schedule.resolve(spec.training, dims, vocabulary, max(1, samples)).samples_per_step
-        return cls(spec.model.size or "custom", dims, vocabulary, context, batch)
+        return cls(model.size or "custom", dims, vocabulary, context, batch)
 
     @property
     def parameters(self) -> int:
@@ -239,6 +243,8 @@ def asked_hardware(training: Training) -> Hardware:
 
 def cannot_work(spec: PlannedSpec) -> str | None:
     """Return what can never work in a spec, whatever the data; None when it can."""
+    if spec.model is None:
+        return None
     return cannot_share(Sized.of(spec).samples, asked_hardware(spec.training))
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from daybreak_contracts.errors import UserError
 from daybreak_contracts.names import ApiVersion
 from daybreak_contracts.resources import rules
 from daybreak_contracts.resources.data import (
@@ -39,7 +40,7 @@ from daybreak_contracts.resources.fields import (
     Uri,
 )
 from daybreak_contracts.resources.metadata import ObjectMeta
-from daybreak_contracts.resources.rules import Transition
+from daybreak_contracts.resources.rules import Rule, Transition
 from daybreak_contracts.resources.run_status import TrainingRunStatus
 from daybreak_contracts.resources.training import (
     Checkpointing,
@@ -164,8 +165,25 @@ class Output(Resource):
     """Everything the run makes lies below this folder."""
 
 
+def _names_no_model_or_nothing_of_one(spec: TrainingRunSpec) -> bool:
+    training = spec.training
+    lengths = (training.tokens, training.tokens_per_parameter, training.deadline_seconds)
+    return spec.model is not None or not (spec.evaluation.gates or any(lengths))
+
+
 class TrainingRunSpec(Resource):
     """What to make, from what, how."""
+
+    rules = (
+        Rule(
+            message="a length of training and gates need a model: name one, or leave them out for data alone",
+            cel="has(self.model) || !((has(self.evaluation) && has(self.evaluation.gates) && "
+            "size(self.evaluation.gates) > 0) || (has(self.training) && (has(self.training.tokens) || "
+            "has(self.training.tokensPerParameter) || has(self.training.deadlineSeconds))))",
+            holds=_names_no_model_or_nothing_of_one,
+            at="model",
+        ),
+    )
 
     suspend: Flag = False
     """True stops the run and frees its machines; false lets it go on from its last checkpoint."""
@@ -175,8 +193,8 @@ class TrainingRunSpec(Resource):
     """Which code, and what is done to it before training."""
     tokenizer: Tokenizer = Tokenizer(train=TrainTokenizer())
     """Train a tokenizer, or re-use one."""
-    model: Model
-    """How large the model is."""
+    model: Model | None = None
+    """How large the model is; absent, the run makes data alone: documents, x-ray, tokenizer, shards."""
     training: Training = Training()
     """How long, how and where the model is trained."""
     evaluation: Evaluation = Evaluation()
@@ -187,6 +205,12 @@ class TrainingRunSpec(Resource):
     """Where metrics go besides the run's own ledger."""
     seed: Annotated[int, Between(0, 2**31 - 1)] = 0
     """Seed of every sample, shuffle and initialisation of the run."""
+
+    def wanted_model(self) -> Model:
+        """Return the model to train; a UserError when the run makes data alone."""
+        if self.model is None:
+            raise UserError("spec.model is absent, so this run makes data alone: name a model to train one")
+        return self.model
 
 
 FROZEN_ONCE_STARTED = ("output", "data", "tokenizer", "model", "training", "seed")

@@ -89,7 +89,7 @@ class TrainingRunStatus(Resource):
     metrics: Annotated[tuple[MetricStatus, ...], Field(max_length=64)] = ()
     """Numbers worth showing: loss, tokensPerSecond, mfu, scores."""
     model: ModelStatus | None = None
-    """The published model."""
+    """The published model; absent for a run that makes data alone."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
     """Succeeded, Finished, DataReady, Trained, Evaluated, CapacityAvailable, Suspended, Reconciling, Stalled; and
     TrainingHealthy once a training tells."""

@@ -34,6 +34,8 @@ STAGE_STEPS: Mapping[str, tuple[str, ...]] = {
     names.STAGE_TRAIN: (names.STEP_TRAIN,),
     names.STAGE_MODEL: (names.STEP_EXPORT, names.STEP_EVALUATE),
 }
+DATA_ALONE = (names.STAGE_DATA,)
+"""The stages of a run that names no model."""
 PIPELINES: Mapping[str, str] = {
     names.STAGE_DATA: names.DATA_PIPELINE,
     names.STAGE_MODEL: names.MODEL_PIPELINE,
@@ -50,7 +52,7 @@ class RunContext:
     status: TrainingRunStatus
     """As stored."""
     steps: tuple[StepStatus, ...]
-    """All seven; as stored at first, then as the stages before this one left them."""
+    """All of the run's; as stored at first, then as the stages before this one left them."""
     moment: datetime
     """When this pass is taken."""
     images: Images

@@ -17,7 +17,7 @@ from daybreak_operator.core.conditions import ConditionUpdate
 from daybreak_operator.core.plan import Finding, Json, Object, Plan, Status
 from daybreak_operator.core.times import timestamp
 from daybreak_operator.core.training.children import owned
-from daybreak_operator.core.training.context import STAGES, RunContext, StageOutcome
+from daybreak_operator.core.training.context import RunContext, StageOutcome
 from daybreak_operator.core.training.observed import objects, snapshot
 from daybreak_operator.core.training.observed.observation import RunObservation
 from daybreak_operator.core.training.observed.snapshot import Basis
@@ -54,7 +54,8 @@ def decide(observed: RunObservation, now: datetime) -> Plan:
     basis = snapshot.basis(observed, status)
     if isinstance(basis, Finding):
         return _cannot_be_read(observed, status, basis, now)
-    steps = _recovered(observed, step_table.completed(status.steps), now)
+    stored = step_table.completed(status.steps, makes_model=basis.run.spec.model is not None)
+    steps = _recovered(observed, stored, now)
     context = RunContext(observed, basis.run, status, steps, now, basis.images, basis.backend)
     late = run_outcome.its_time_is_over(context)
     if late is not None:
@@ -72,7 +73,7 @@ def decide(observed: RunObservation, now: datetime) -> Plan:
 def _reconcile_stages(context: RunContext) -> StageOutcome:
     """Reconcile each stage in turn, until one is not complete."""
     outcome = StageOutcome(steps=context.steps)
-    for stage in STAGES:
+    for stage in step_table.stages(context.steps):
         if step_table.is_complete(context.steps, stage):
             if stage == names.STAGE_TRAIN:
                 outcome = replace(outcome, delete=training_stage.overdue_jobs(context))
@@ -157,7 +158,7 @@ def _judge_gates(context: RunContext, basis: Basis, outcome: StageOutcome) -> Pl
 
 def _ended(context: RunContext, basis: Basis, outcome: StageOutcome) -> Plan:
     """End a run for ever."""
-    finding = outcome.failed or run_outcome.COMPLETED
+    finding = outcome.failed or run_outcome.completed(outcome.steps)
     succeeded = outcome.failed is None
     capacity = run_conditions.kept_capacity(context, outcome)
     measured = progress.measure(replace(context, status=_unmeasured(context.status)), outcome)
@@ -168,8 +169,9 @@ def _ended(context: RunContext, basis: Basis, outcome: StageOutcome) -> Plan:
         "completionTime": timestamp(context.moment),
         "snapshot": context.status.snapshot or basis.digest,
     }
-    if succeeded:
-        status |= {"model": run_outcome.published(outcome.steps).model_dump(mode="json", by_alias=True)}
+    model = run_outcome.published(outcome.steps) if succeeded else None
+    if model is not None:
+        status |= {"model": model.model_dump(mode="json", by_alias=True)}
     over = teardown.finished(
         replace(context.observed, run={**context.observed.run, "status": status}), context.moment
     )
@@ -191,7 +193,7 @@ def _cannot_be_read(observed: RunObservation, status: TrainingRunStatus, why: Fi
         ConditionUpdate("Finished", "False", why),
         *[
             _kept(known, kind.type, kind)
-            for kind in run_conditions.milestones(step_table.completed(status.steps))
+            for kind in run_conditions.milestones(step_table.completed(status.steps, makes_model=True))
         ],
         _kept(known, "CapacityAvailable", run_conditions.CAPACITY_UNKNOWN),
         _kept(
@@ -226,7 +228,7 @@ def _kept(known: Mapping[str, Status], kind: str, otherwise: ConditionUpdate) ->
 def _recovered(observed: RunObservation, steps: step_table.Steps, now: datetime) -> step_table.Steps:
     """Return the steps with attempts that only children remember: the status may have been lost."""
     uid = objects.uid(observed.run)
-    for stage in STAGES:
+    for stage in step_table.stages(steps):
         made = [
             item.attempt
             for item in observed.children

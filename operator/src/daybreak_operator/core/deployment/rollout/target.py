@@ -14,6 +14,9 @@ from daybreak_operator.core import status_codec
 from daybreak_operator.core.conditions import find, is_true
 from daybreak_operator.core.plan import Finding, Object
 
+NO_MODEL_EVER = ("RunFailed", "RunMakesNoModel")
+"""Reasons to wait for a model that will never come: a person names another run."""
+
 
 @dataclass(frozen=True)
 class TargetModel:
@@ -62,6 +65,9 @@ def target_of(model: DeployedModel, followed: Object | None) -> TargetModel | Aw
     conditions = status_codec.conditions(status, status_codec.VERDICT)
     if is_true(conditions, "Finished"):
         verdict = find(conditions, "Succeeded") or {}
+        if verdict.get("status") == "True":
+            said = f"TrainingRun {run} makes data alone, and no model: name another run"
+            return AwaitedModel(Finding("RunMakesNoModel", said), source)
         why = verdict.get("message") or "it says no reason"
         return AwaitedModel(Finding("RunFailed", f"TrainingRun {run} ended without a model: {why}"), source)
     return AwaitedModel(

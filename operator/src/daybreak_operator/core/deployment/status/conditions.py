@@ -14,7 +14,7 @@ from daybreak_operator.core.deployment.observed.fleet import EngineFleet
 from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
 from daybreak_operator.core.deployment.rollout import blockers
 from daybreak_operator.core.deployment.rollout.sizing import Sizing
-from daybreak_operator.core.deployment.rollout.target import AwaitedModel, TargetModel
+from daybreak_operator.core.deployment.rollout.target import NO_MODEL_EVER, AwaitedModel, TargetModel
 from daybreak_operator.core.deployment.state import RolloutState
 from daybreak_operator.core.observed.objects import ObservedDeployment, ObservedObject, held_true
 from daybreak_operator.core.observed.pods import ObservedPod
@@ -170,7 +170,7 @@ def has_no_capacity(view: View) -> Finding | None:
 def followed_run_failed(view: View) -> Finding | None:
     """The spec follows a run that ended without a model, and nothing else is being rolled out."""
     finding = waits_for_a_model(view)
-    return finding if finding is not None and finding.reason == "RunFailed" else None
+    return finding if finding is not None and finding.reason in NO_MODEL_EVER else None
 
 
 def waits_for_a_model(view: View) -> Finding | None:
@@ -319,8 +319,7 @@ def its_run_failed(view: View) -> Finding | None:
         or not isinstance(view.target, AwaitedModel)
     ):
         return None
-    failed = view.target.finding.reason == "RunFailed"
-    return view.target.finding if failed else None
+    return view.target.finding if view.target.finding.reason in NO_MODEL_EVER else None
 
 
 READY: StatusRules = (

@@ -62,7 +62,9 @@ def _replicas(count: int, template: dict[str, Json]) -> dict[str, Json]:
 def _grace_s(context: RunContext) -> int:
     """Return the time that a checkpoint may take after SIGTERM: it follows from the size of the state."""
     spec = context.run.spec
-    parameters = sizes.num_parameters(sizes.dimensions_of(spec.model), plan.vocabulary_of(spec.tokenizer))
+    parameters = sizes.num_parameters(
+        sizes.dimensions_of(spec.wanted_model()), plan.vocabulary_of(spec.tokenizer)
+    )
     processes = plan.asked_hardware(spec.training).processes
     sharded = sharding.is_sharded(parameters, processes, None)
     return sharding.shutdown_seconds(parameters, processes, sharded)

@@ -18,6 +18,7 @@ from daybreak_operator.core.training.stages.teardown import DEADLINE_EXCEEDED
 from daybreak_operator.core.training.status import decimals, step_table
 
 COMPLETED = Finding("Completed", "The model is trained, evaluated and published.")
+DATA_COMPLETED = Finding("DataCompleted", "Tokenizer and shards are made; the run names no model to train.")
 
 
 def its_time_is_over(context: RunContext) -> Finding | None:
@@ -69,7 +70,12 @@ def a_gate_is_not_kept(context: RunContext, found: tuple[Score, ...]) -> Finding
     return Finding("GateFailed", "; ".join(sentences)) if sentences else None
 
 
-def published(steps: step_table.Steps) -> ModelStatus:
-    """Return the model that export made."""
-    made = step_table.results(steps)[names.STEP_EXPORT]
-    return ModelStatus(uri=made.uri, digest=made.digest)
+def completed(steps: step_table.Steps) -> Finding:
+    """Return what a run has made that ended well."""
+    return DATA_COMPLETED if published(steps) is None else COMPLETED
+
+
+def published(steps: step_table.Steps) -> ModelStatus | None:
+    """Return the model that export made; None of a run that makes data alone."""
+    made = step_table.results(steps).get(names.STEP_EXPORT)
+    return None if made is None else ModelStatus(uri=made.uri, digest=made.digest)

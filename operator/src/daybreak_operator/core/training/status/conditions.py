@@ -68,9 +68,11 @@ def ended(
 
 
 def milestones(steps: step_table.Steps) -> list[ConditionUpdate]:
-    """Return DataReady, Trained and Evaluated."""
+    """Return DataReady, Trained and Evaluated; of a run that makes data alone, DataReady."""
     said = []
     for kind, stage, reached, ahead in MILESTONES:
+        if not step_table.of_stage(steps, stage):
+            continue
         complete = step_table.is_complete(steps, stage)
         failed = any(step.state == "Failed" for step in step_table.of_stage(steps, stage))
         if complete:

@@ -81,7 +81,7 @@ def _expected(context: RunContext) -> dict[str, float]:
 def _percent(outcome: StageOutcome, expected: Mapping[str, float]) -> int:
     """Return the whole percent of the run that is done: 100 only when every step is."""
     done = sum(expected[step.name] * _share(step, outcome) for step in outcome.steps)
-    return int(100 * done / sum(expected.values()) + 1e-9)
+    return int(100 * done / sum(expected[step.name] for step in outcome.steps) + 1e-9)
 
 
 def _share(step: StepStatus, outcome: StageOutcome) -> float:

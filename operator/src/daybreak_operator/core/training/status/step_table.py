@@ -11,22 +11,28 @@ from datetime import datetime
 from daybreak_contracts.resources.run_status import StepStatus
 from daybreak_contracts.steps import StepResult
 from daybreak_operator.core.times import timestamp
-from daybreak_operator.core.training.context import STAGE_STEPS, STAGES
+from daybreak_operator.core.training.context import DATA_ALONE, STAGE_STEPS, STAGES
 
 DONE = ("Succeeded", "Skipped")
 MAX_MESSAGE = 2000
 Steps = tuple[StepStatus, ...]
 
 
-def completed(stored: Iterable[StepStatus]) -> Steps:
-    """Return all steps in their order: those stored, Pending ones for the rest, strangers dropped."""
+def completed(stored: Iterable[StepStatus], *, makes_model: bool) -> Steps:
+    """Return all steps of a run in their order: those stored, Pending ones for the rest, strangers dropped."""
     known = {step.name: step for step in stored}
-    wanted = [name for stage in STAGES for name in STAGE_STEPS[stage]]
+    stages = STAGES if makes_model else DATA_ALONE
+    wanted = [name for stage in stages for name in STAGE_STEPS[stage]]
     return tuple(known.get(name, StepStatus(name=name, state="Pending")) for name in wanted)
 
 
+def stages(steps: Steps) -> tuple[str, ...]:
+    """Return the stages that the run has, in their order."""
+    return tuple(stage for stage in STAGES if of_stage(steps, stage))
+
+
 def of_stage(steps: Steps, stage: str) -> Steps:
-    """Return the steps of one stage."""
+    """Return the steps of one stage; none of a stage that the run does not have."""
     return tuple(step for step in steps if step.name in STAGE_STEPS[stage])
 
 
@@ -47,13 +53,13 @@ def has_begun(steps: Steps, stage: str) -> bool:
 
 
 def attempt(steps: Steps, stage: str) -> int:
-    """Return the newest attempt of a stage; 0 before the first."""
-    return max(step.attempt for step in of_stage(steps, stage))
+    """Return the newest attempt of a stage; 0 before the first, and where the run does not have it."""
+    return max((step.attempt for step in of_stage(steps, stage)), default=0)
 
 
 def current_stage(steps: Steps) -> str | None:
     """Return the first stage that is not complete; None when all are."""
-    return next((stage for stage in STAGES if not is_complete(steps, stage)), None)
+    return next((stage for stage in stages(steps) if not is_complete(steps, stage)), None)
 
 
 def results(steps: Steps) -> Mapping[str, StepResult]:
