@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "benchmarks.md"
 ROOMS = {
     "rules": ("Filters, generated code, syntax", "data.rules"),
+    "syntax": ("Syntax on public repositories", "data.syntax"),
     "charsets": ("Character sets", "data.charsets"),
     "personal_data": ("Personal data", "data.personal_data"),
     "duplicates": ("Near-duplicates", "data.duplicates"),

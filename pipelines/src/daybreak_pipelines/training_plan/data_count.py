@@ -69,7 +69,7 @@ def of_sources(run: TrainingRun, work_dir: str) -> DataAmount | None:
 
 def _wanted_bytes(source: Source, run: TrainingRun, work_dir: str) -> float | None:
     """Return the bytes of a source in the wanted languages, by the names of its files."""
-    from daybreak_data.rules.languages import detect_language
+    from daybreak_data.rules.document_rules import language_of
     from daybreak_data.sources import list_source
 
     if source.git is not None or source.parquet is not None:
@@ -78,6 +78,6 @@ def _wanted_bytes(source: Source, run: TrainingRun, work_dir: str) -> float | No
     if source.archives is not None:
         return min(UNPACKED * sum(ref.size for ref in refs), source.max_bytes or float("inf"))
     total = sum(ref.size for ref in refs)
-    wanted = sum(ref.size for ref in refs if detect_language(ref.path, "") in run.spec.data.languages)
+    wanted = sum(ref.size for ref in refs if language_of(ref.path, "") in run.spec.data.languages)
     share = wanted / total if total else 0.0
     return min(total, source.max_bytes or total) * share

@@ -14,6 +14,7 @@ from daybreak_contracts.manifests.model_tree import fields_of, model_at, places_
 from daybreak_contracts.manifests.problems import Location, value_text
 from daybreak_contracts.resources.descriptions import field_descriptions
 from daybreak_contracts.resources.fields import PATTERNS_IN_WORDS
+from daybreak_contracts.resources.languages import LANGUAGE_ERROR, spellings
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ def sentence(kind: type[BaseModel], location: Location, detail: Mapping[str, Any
     if detail["type"] in ("literal_error", "enum"):
         known = [word.strip(" '") for word in str(context["expected"]).replace(" or ", ", ").split(", ")]
         return Said(f"must be one of {', '.join(known)}", value_text(value), did_you_mean(str(value), known))
+    if detail["type"] == LANGUAGE_ERROR:
+        return Said(str(detail["msg"]), value_text(value), did_you_mean(str(value), spellings()))
     words = _WORDS.get(detail["type"])
     message = words(context) if words is not None else str(detail["msg"])
     return Said(message, value_text(value), _type_remedy(detail["type"], value))

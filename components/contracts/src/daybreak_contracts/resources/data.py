@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from daybreak_contracts.resources import rules
 from daybreak_contracts.resources.fields import Between, GitReference, Name, Ratio, Resource, Text, Uri
-
-
-class Language(StrEnum):
-    """Programming languages that a run can keep; the names are linguist's, in lower case."""
-
-    PYTHON = "python"
-    JAVASCRIPT = "javascript"
-    TYPESCRIPT = "typescript"
-    JAVA = "java"
-    GO = "go"
-    C = "c"
-    CPP = "cpp"
-    RUST = "rust"
-    CSHARP = "csharp"
-    RUBY = "ruby"
-    PHP = "php"
-    SHELL = "shell"
-    SQL = "sql"
-    HTML = "html"
-    CSS = "css"
-    JSON = "json"
-    YAML = "yaml"
-    TOML = "toml"
-    XML = "xml"
-    MARKDOWN = "markdown"
+from daybreak_contracts.resources.languages import Language
 
 
 class DirectorySource(Resource):
@@ -181,17 +156,17 @@ class Data(Resource):
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=32)]
     """Where the code comes from."""
-    languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=32)] = (
-        Language.PYTHON,
-        Language.JAVASCRIPT,
-        Language.TYPESCRIPT,
-        Language.JAVA,
-        Language.GO,
-        Language.C,
-        Language.CPP,
-        Language.RUST,
+    languages: Annotated[tuple[Language, ...], Field(min_length=1, max_length=256)] = (
+        "python",
+        "javascript",
+        "typescript",
+        "java",
+        "go",
+        "c",
+        "cpp",
+        "rust",
     )
-    """Languages to keep; files of others are dropped and counted."""
+    """Languages to keep, by linguist's names; files of others are dropped and counted."""
     filters: Filters = Filters()
     """Which files are good enough."""
     duplicates: Duplicates = Duplicates()

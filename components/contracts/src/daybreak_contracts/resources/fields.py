@@ -23,6 +23,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from daybreak_contracts.resources.languages import LANGUAGE_PATTERN
 from daybreak_contracts.resources.rules import Rule, Transition
 
 RULE_ERROR = "rule"
@@ -122,6 +123,7 @@ Seconds = Annotated[int, Between(1, 31_536_000)]
 Count = Annotated[int, Between(0, 1_000_000)]
 
 PATTERNS_IN_WORDS = {
+    LANGUAGE_PATTERN: "a language by linguist's name, as lua, cpp or objective-c",
     NAME_PATTERN: "lower-case letters, digits and dashes, beginning and ending with a letter or digit",
     URI_PATTERN: "a path or URI without control characters, not beginning with a dash or a space",
     REFERENCE_PATTERN: "a branch or tag, without spaces, not beginning with a dash",

@@ -22,7 +22,6 @@ from daybreak_contracts.resources.data import (
     GitSource,
     Handling,
     InstalledPackagesSource,
-    Language,
     LanguageFilters,
     ParquetSource,
     PersonalData,
@@ -39,6 +38,7 @@ from daybreak_contracts.resources.fields import (
     Text,
     Uri,
 )
+from daybreak_contracts.resources.languages import Language
 from daybreak_contracts.resources.metadata import ObjectMeta
 from daybreak_contracts.resources.rules import Rule, Transition
 from daybreak_contracts.resources.run_status import TrainingRunStatus

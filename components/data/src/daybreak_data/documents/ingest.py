@@ -169,7 +169,7 @@ def ingest_pieces(batches: Iterator[pa.RecordBatch], rules: Rules, staging: str)
 def ingest_piece(piece: partition.Piece, rules: Rules, staging: Path) -> DocumentCounters:
     """Read and judge the files of a piece; write its documents, signatures and drops."""
     with contextlib.ExitStack() as stack:
-        writer = PieceWriter(piece.index, rules, staging, stack)
+        writer = PieceWriter(piece, rules, staging, stack)
         for item in read(piece.refs):
             writer.take(item)
     return writer.report
@@ -178,9 +178,11 @@ def ingest_piece(piece: partition.Piece, rules: Rules, staging: Path) -> Documen
 class PieceWriter:
     """The three parts of one piece, and what was counted while they were written."""
 
-    def __init__(self, index: int, rules: Rules, staging: Path, stack: contextlib.ExitStack) -> None:
-        name = schemas.part_name(index)
-        self._rules = rules
+    def __init__(
+        self, piece: partition.Piece, rules: Rules, staging: Path, stack: contextlib.ExitStack
+    ) -> None:
+        name = schemas.part_name(piece.index)
+        self._rules, self._headers = rules, piece.headers
         self._documents = stack.enter_context(
             writing.PartWriter(staging / DOCUMENTS / name, schemas.INGESTED)
         )
@@ -211,7 +213,10 @@ class PieceWriter:
             return write_refused(self._rules.source, refused, self._drops, self.report)
         # Rules about folders (node_modules/, Pods/) must see the one that became the repository's name, too.
         path = f"{item.repository}/{item.path}"
-        assessed = document_rules.assess_before_duplicates(path, data, self._rules.options, item.language)
+        header = self._headers.get((item.repository, item.path), "")
+        assessed = document_rules.assess_before_duplicates(
+            path, data, self._rules.options, item.language, header
+        )
         return self._keep_or_drop(item, assessed)
 
     def _keep_or_drop(self, item: SourceEntry, assessed: document_rules.Assessed) -> None:

@@ -5,9 +5,10 @@ The cut depends on the listing alone, never on the number of cores: a piece beco
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
+from daybreak_data.rules.headers import header_languages
 from daybreak_data.sources import FileRef
 from daybreak_data.sources.entries import CONTAINERS, MAX_FILE_BYTES
 
@@ -25,6 +26,8 @@ class Piece:
     refs: tuple[FileRef, ...]
     cost: int
     """In bytes."""
+    headers: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Repository and path of the headers that the sources around them say are not C (rules/headers.py)."""
 
 
 def cut(refs: Iterable[FileRef], piece_bytes: int = PIECE_BYTES) -> list[Piece]:
@@ -43,7 +46,16 @@ def cut(refs: Iterable[FileRef], piece_bytes: int = PIECE_BYTES) -> list[Piece]:
     if group:
         groups.append((cost_so_far, group))
     groups.sort(key=lambda item: -item[0])  # stable: equal costs keep the order of the listing
-    return [Piece(index, tuple(group), cost) for index, (cost, group) in enumerate(groups)]
+    languages = header_languages((ref.repository, ref.path) for ref, _ in known if ref.kind not in CONTAINERS)
+    return [
+        Piece(index, tuple(group), cost, _those_of(languages, group))
+        for index, (cost, group) in enumerate(groups)
+    ]
+
+
+def _those_of(languages: Mapping[tuple[str, str], str], group: list[FileRef]) -> dict[tuple[str, str], str]:
+    places = ((ref.repository, ref.path) for ref in group)
+    return {place: languages[place] for place in places if place in languages}
 
 
 def _cost(ref: FileRef) -> int:

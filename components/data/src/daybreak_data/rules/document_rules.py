@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 
 from daybreak_contracts.resources.run import Data, PersonalData
 from daybreak_data.personal_data import Detection, find_personal_data, must_drop, redact
-from daybreak_data.rules import filters, generated
+from daybreak_data.rules import filters, generated, headers, notebooks
 from daybreak_data.rules.languages import detect_language, family_of, stated_language
 from daybreak_data.rules.limits import Limits, chosen
 from daybreak_data.syntax.check import check_syntax
 from daybreak_data.text.decode import Undecodable, decode
 
-CODE_VERSION = 4
+CODE_VERSION = 5
+NOTEBOOK = "jupyter-notebook"
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,8 @@ class Finished:
 
 def options_of(data: Data) -> RuleOptions:
     """Return what the rules have to know of a run's data."""
-    languages = tuple(language.value for language in data.languages)
     limits = chosen(data.filters.languages)
-    return RuleOptions(languages, data.filters.profile, data.personal_data, limits)
+    return RuleOptions(data.languages, data.filters.profile, data.personal_data, limits)
 
 
 def language_of(path: str, text: str) -> str | None:
@@ -81,10 +81,13 @@ def dialect_of(path: str, text: str, language: str | None) -> str | None:
     return found if found is not None and family_of(found) == language else language
 
 
-def assess_before_duplicates(path: str, data: bytes, options: RuleOptions, stated: str = "") -> Assessed:
+def assess_before_duplicates(
+    path: str, data: bytes, options: RuleOptions, stated: str = "", header: str = ""
+) -> Assessed:
     """Decode a file and ask the rules that need no other file: language, filters, generated code.
 
-    ``stated`` is the language that the source says it is; one that nobody knows counts as not said.
+    ``stated`` is the language that the source says it is; one that nobody knows counts as not said. ``header`` is
+    the language that a repository's sources say a header is in. A notebook goes on as its script.
     """
     decoded = decode(data)
     if isinstance(decoded, Undecodable):
@@ -92,6 +95,14 @@ def assess_before_duplicates(path: str, data: bytes, options: RuleOptions, state
     text = decoded.text
     said = stated_language(stated) if stated else None
     language = language_of(path, text) if said is None else family_of(said)
+    if said is None and language in headers.LANGUAGES and header and path.endswith((".h", ".H")):
+        language = language if language != "c" else header
+    if language == NOTEBOOK:
+        script = notebooks.script_of(text)
+        if script is None:
+            drop = Drop("syntax", "syntax-error", "no notebook: JSON with a list of cells was expected")
+            return Assessed(text, decoded.encoding, language, unwanted_language(language, options) or drop)
+        text = script
     return Assessed(text, decoded.encoding, language, _first_drop(path, text, language, options))
 
 

@@ -13,8 +13,9 @@ import re
 import time
 from collections.abc import Callable
 
-from daybreak_data.syntax import grammars, native_parsers
+from daybreak_data.syntax import brackets, grammars, native_parsers, words
 from daybreak_data.syntax.result import SyntaxResult
+from daybreak_data.syntax.tearing import find_tear
 
 __all__ = ["CAP_BYTES", "SyntaxResult", "check_syntax"]
 
@@ -27,12 +28,12 @@ _TEMPLATE_NAME = re.compile(
     r"\.(?:in|tmpl|tpl|template|j2|jinja2?|erb|ejs|mustache|hbs|mako)$|\.(?:in|tmpl)\.\w+$"
 )
 _TEMPLATE_MARK = re.compile(
-    r"\{%-?\s*\w+|\{\{-?\s*[\w.$][\w.$]*(?:\s*\|[^{}\n]*)?\s*-?\}\}|<%[=@!-]?\s|\$\{\{|@@?[A-Z][A-Z0-9_]+@"
+    r"\{%-?\s*\w+|\{\{-?\s*(?:/\*|[a-z]+\s+[\"(.$])|\{\{-?\s*[\w.$][\w.$]*(?:\s*\|[^{}\n]*)?\s*-?\}\}|<%[=@!-]?\s|\$\{\{|@@?[A-Z][A-Z0-9_]+@"
 )
 _NATIVE: dict[str, Callable[[str, str], SyntaxResult]] = {
     "python": native_parsers.check_python,
     "json": native_parsers.check_json,
-    "jupyter-notebook": native_parsers.check_json,
+    "jupyter-notebook": native_parsers.check_script_of_notebook,
     "oasv2-json": native_parsers.check_json,
     "oasv3-json": native_parsers.check_json,
     "json-with-comments": native_parsers.check_json_with_comments,
@@ -52,8 +53,10 @@ def check_syntax(
 ) -> SyntaxResult:
     """The verdict of the language's parser: ok, error or skipped.
 
-    A header or a template with errors is skipped and tagged, never called an error: without the macros
-    and the values it is written for, nobody can tell. Python 2 is ok and tagged ``python2``.
+    An error needs a second opinion. What does not fit and is torn (it ends half-way, brackets are left over, marks of
+    a conflict, bytes that are no text) is one; what is whole is skipped and tagged ``dialect``: macros, extensions
+    and compilers newer than the grammar look like this. A header or a template is skipped and tagged: without the
+    macros and the values it is written for, nobody can tell. Python 2 is ok and tagged ``python2``.
     """
     if language is None or (language not in _NATIVE and not grammars.knows(language)):
         return SyntaxResult("skipped", "none", f"no parser for {language or 'an unknown language'}")
@@ -61,8 +64,45 @@ def check_syntax(
     if size > CAP_BYTES:
         return SyntaxResult("skipped", "none", f"{size} bytes, parsed up to {CAP_BYTES}")
     native = _NATIVE.get(language)
-    found = native(text, path) if native else grammars.check(text, language, path, _Deadline(clock))
-    return _excused(found, text, path, language) if found.verdict == "error" else found
+    if native is not None:
+        found = native(text, path)
+        return _excused(found, text, path, language) if found.verdict == "error" else found
+    placed = grammars.place(text, language, path, _Deadline(clock))
+    return placed if isinstance(placed, SyntaxResult) else _second_opinion(placed, text, path, language)
+
+
+def _second_opinion(placed: grammars.Placed, text: str, path: str, language: str) -> SyntaxResult:
+    """Drop what is torn; what is whole and does not fit is written for a newer compiler, or with macros."""
+    if placed.is_clean:
+        return SyntaxResult("ok", placed.parser)
+    torn = find_tear(text)
+    if torn:
+        return SyntaxResult("error", placed.parser, torn)
+    torn = _torn(placed, text, language)
+    if torn:
+        found = SyntaxResult("error", placed.parser, torn)
+        # A header may open a block that another one closes, but not an #if.
+        ends_in_condition = language in brackets.LANGUAGES and brackets.balance(text, language).is_conditional
+        return found if ends_in_condition else _excused(found, text, path, language)
+    detail = f"line {placed.line}: {placed.detail}"
+    if placed.fits:
+        return SyntaxResult("ok", placed.parser, detail)
+    return _excused(
+        SyntaxResult("skipped", placed.parser, f"{detail}, but it is whole", ("dialect",)),
+        text,
+        path,
+        language,
+    )
+
+
+def _torn(placed: grammars.Placed, text: str, language: str) -> str:
+    """Why the text is no whole file, empty where it may be one."""
+    if language in brackets.LANGUAGES:
+        balance = brackets.balance(text, language)
+        return "" if balance.is_whole else str(balance)
+    if language in words.LANGUAGES:
+        return words.find_cut(text, language) if placed.reaches_end or language != "shell" else ""
+    return f"line {placed.line}: {placed.detail}, to the end of the file" if placed.reaches_end else ""
 
 
 class _Deadline:
@@ -80,7 +120,10 @@ class _Deadline:
 
 
 def _excused(found: SyntaxResult, text: str, path: str, language: str) -> SyntaxResult:
-    """An error in a header or a template, turned into a tag."""
+    """An error in a header or a template, turned into a tag, unless the file is torn beyond doubt."""
+    torn = find_tear(text)
+    if torn:
+        return SyntaxResult("error", found.parser, torn)
     if _HEADER.search(path):
         return SyntaxResult("skipped", found.parser, f"header: {found.detail}", ("header",))
     if _TEMPLATE_NAME.search(path) or _TEMPLATE_MARK.search(text) or ("<?php" in text and language != "php"):

@@ -9,12 +9,13 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from daybreak_data.syntax.result import SyntaxResult, error, skipped
+from daybreak_data.syntax.result import SyntaxResult, skipped
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser, Tree
@@ -30,7 +31,9 @@ MOST_VISITED = 200_000
 LONGEST_LINE, DEEPEST_NESTING, MOST_OPEN_ANGLES = 50_000, 1000, 2000
 """Files beyond are kept unread: in 10,000 unclosed angles tree-sitter-java takes 909 MB and 5 s inside one step
 (memory grows with the square), where no budget can stop it. Source code nests under 100 deep."""
-_ANGLED = frozenset(("java", "csharp", "cpp", "typescript", "tsx", "rust", "html"))
+_ANGLED = frozenset(
+    ("java", "csharp", "cpp", "typescript", "tsx", "rust", "html", "kotlin", "scala", "swift")
+)
 MOST_OPEN_TAGS, MOST_HERE_DOCUMENTS = 10_000, 500
 """The scanners of HTML and of the shell keep a list of what is open and copy it at every token: 80,000 open tags
 take minutes, 100,000 here-documents 1.3 GB."""
@@ -53,6 +56,10 @@ _GRAMMARS = {
     "php": ("tree_sitter_php", "language_php"),
     "csharp": ("tree_sitter_c_sharp", "language"),
     "shell": ("tree_sitter_bash", "language"),
+    "kotlin": ("tree_sitter_kotlin", "language"),
+    "scala": ("tree_sitter_scala", "language"),
+    "swift": ("tree_sitter_swift", "language"),
+    "objective-c": ("tree_sitter_objc", "language"),
 }
 
 
@@ -63,25 +70,55 @@ def knows(language: str) -> bool:
 
 def is_clean(text: str, language: str) -> bool:
     """Whether the grammar places every byte."""
-    data = text.encode("utf-8", "surrogatepass")
-    tree = None if _unfit(data, language) else _parse(data, language, lambda: False)
+    tree = tree_of(text.encode("utf-8", "surrogatepass"), language)
     return tree is not None and not tree.root_node.has_error
 
 
-def check(text: str, language: str, path: str, is_late: Callable[[], bool]) -> SyntaxResult:
-    """Error if over 1 % of the bytes are in error, if one error spans the file, or if it ends half-way.
+def tree_of(data: bytes, language: str) -> Tree | None:
+    """The tree, None where reading the text cannot be bounded."""
+    return None if _unfit(data, language) else _parse(data, language, lambda: False)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """How much of a text a grammar could place, and where it could not."""
+
+    parser: str
+    is_clean: bool = False
+    line: int = 0
+    """Of the first fault."""
+    share: float = 0.0
+    """Of the bytes that are in error; 1 where nothing fits."""
+    reaches_end: bool = False
+    """The last thing in the text is a fault, as in a file that was cut."""
+
+    @property
+    def fits(self) -> bool:
+        """No more is in error than what is forgiven."""
+        return self.share <= MOST_IN_ERROR
+
+    @property
+    def detail(self) -> str:
+        """The fault in words, without its line."""
+        if self.share >= 1:
+            return "nothing fits the grammar"
+        return f"{self.share:.{1 if self.share > MOST_IN_ERROR else 2}%} of the bytes do not fit the grammar"
+
+
+def place(text: str, language: str, path: str, is_late: Callable[[], bool]) -> Placed | SyntaxResult:
+    """Return what the grammar could place, or why it was not asked.
 
     A C header that is no C is read as C++ before it is judged: nothing in ``x.h`` says which it is.
     """
     data = text.encode("utf-8", "surrogatepass")
-    found = _judge(data, language, is_late)
-    if found.verdict == "error" and language == "c" and path.endswith(".h"):
-        again = _judge(data, "cpp", is_late)
-        return again if again.verdict == "ok" else found
+    found = _place(data, language, is_late)
+    if isinstance(found, Placed) and not found.fits and language == "c" and path.endswith(".h"):
+        again = _place(data, "cpp", is_late)
+        return again if isinstance(again, Placed) and again.fits else found
     return found
 
 
-def _judge(data: bytes, language: str, is_late: Callable[[], bool]) -> SyntaxResult:
+def _place(data: bytes, language: str, is_late: Callable[[], bool]) -> Placed | SyntaxResult:
     parser = f"tree-sitter-{language}"
     unfit = _unfit(data, language)
     if unfit:
@@ -91,18 +128,13 @@ def _judge(data: bytes, language: str, is_late: Callable[[], bool]) -> SyntaxRes
         return skipped(parser, "takes too long to parse")
     root = tree.root_node
     if not root.has_error:
-        return SyntaxResult("ok", parser)
+        return Placed(parser, is_clean=True)
     faults = _faults(root)
     line = faults[0].start_point[0] + 1 if faults else root.start_point[0] + 1
     whole = root.is_error or any(fault.is_error and _spans(fault, root) for fault in faults)
-    if whole:
-        return error(parser, line, "nothing fits the grammar")
-    share = _bytes_in_error(faults) / max(len(data), 1)
-    if share > MOST_IN_ERROR:
-        return error(parser, line, f"{share:.1%} of the bytes do not fit the grammar")
-    if any(fault.is_missing and not data[fault.end_byte :].strip() for fault in faults):
-        return error(parser, line, "ends half-way")
-    return SyntaxResult("ok", parser, f"line {line}: {share:.2%} of the bytes do not fit the grammar")
+    share = 1.0 if whole else _bytes_in_error(faults) / max(len(data), 1)
+    at_end = whole or any(not data[fault.end_byte :].strip() for fault in faults)
+    return Placed(parser, line=line, share=share, reaches_end=at_end)
 
 
 def _unfit(data: bytes, language: str) -> str | None:

@@ -12,7 +12,7 @@ import symtable
 import tomllib
 import warnings
 
-from daybreak_data.syntax import grammars
+from daybreak_data.syntax import grammars, newer_python
 from daybreak_data.syntax.result import SyntaxResult, error, skipped
 
 DEEPEST_FLOW = 500
@@ -35,22 +35,38 @@ _TRAILING_COMMA = re.compile(r"\"(?:\\.|[^\"\\])*\"|,(?=\s*[}\]])", re.DOTALL)
 def check_python(text: str, path: str) -> SyntaxResult:
     """CPython's own parser and symbol pass (``symtable``: what ``ast`` refuses and more, 6 times faster).
 
-    Python 2: ok with the tag ``python2`` if the refused line shows a construct of Python 2 only and
-    tree-sitter, whose grammar knows both, reads the whole file without an error.
+    Where it refuses, a second opinion: ok with the tag ``newer`` if it reads the text once syntax of later versions is
+    rewritten; ok with the tag ``python2`` if the refused line shows a construct of Python 2 only and tree-sitter,
+    whose grammar knows both, reads the whole file without an error.
     """
+    found = _compile(text, path)
+    if not isinstance(found, SyntaxError):
+        return found
+    older = newer_python.rewritten(text)
+    again = found if older is None else _compile(older, path)
+    if again == _READ:
+        return SyntaxResult("ok", "cpython", tags=("newer",))
+    if _is_python_2(text, found):
+        return SyntaxResult("ok", "tree-sitter-python", tags=("python2",))
+    fault = again if isinstance(again, SyntaxError) else found
+    return error("cpython", fault.lineno, fault.msg)
+
+
+_READ = SyntaxResult("ok", "cpython")
+
+
+def _compile(text: str, path: str) -> SyntaxResult | SyntaxError:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             symtable.symtable(text, path.rsplit("/", 1)[-1] or "text", "exec")
     except SyntaxError as fault:
-        if _is_python_2(text, fault):
-            return SyntaxResult("ok", "tree-sitter-python", tags=("python2",))
-        return error("cpython", fault.lineno, fault.msg)
+        return fault
     except ValueError as fault:  # NUL bytes, lone surrogates
         return error("cpython", None, str(fault))
     except (RecursionError, MemoryError):  # CPython's parser says "too complex" with either
         return skipped("cpython", "nested too deeply for CPython's parser")
-    return SyntaxResult("ok", "cpython")
+    return _READ
 
 
 def _is_python_2(text: str, fault: SyntaxError) -> bool:
@@ -63,6 +79,15 @@ def _is_python_2(text: str, fault: SyntaxError) -> bool:
     return grammars.is_clean(text, "python")
 
 
+def check_script_of_notebook(text: str, path: str) -> SyntaxResult:
+    """The script of a notebook (rules/notebooks.py): Python unless its first line says otherwise."""
+    other = _KERNEL.match(text)
+    return skipped("none", f"a notebook in {other.group(1)}") if other else check_python(text, path)
+
+
+_KERNEL = re.compile(r"(?:#|//) %% kernel (\S+)\n")
+
+
 def check_json(text: str, path: str) -> SyntaxResult:
     """One JSON value, or one a line where the name says so."""
     if path.endswith((".jsonl", ".ndjson", ".jsonlines")):
@@ -71,7 +96,11 @@ def check_json(text: str, path: str) -> SyntaxResult:
             if found is not None and found.verdict != "ok":
                 return error("json", number, found.detail) if found.verdict == "error" else found
         return SyntaxResult("ok", "json")
-    return _one_json(text)
+    found = _one_json(text)
+    if found.verdict != "error":
+        return found
+    commented = check_json_with_comments(text, path)  # editors and tools write them into any .json
+    return SyntaxResult("ok", "json", tags=("comments",)) if commented.verdict == "ok" else found
 
 
 def check_json_with_comments(text: str, _path: str) -> SyntaxResult:
@@ -135,7 +164,33 @@ class _EntityDeclaredError(Exception):
 
 
 def check_xml(text: str, _path: str) -> SyntaxResult:
-    """Well-formed XML; a text that declares entities is not read further (they may multiply)."""
+    """Well-formed XML; a text that declares entities is not read further (they may multiply).
+
+    A fragment that other files include has several roots, entities that they declare, or declarations only: ok with
+    the tag ``fragment``.
+    """
+    found = _read_xml(text)
+    if found.verdict != "error":
+        return found
+    body = _XML_DECLARATION.sub("", text, count=1)
+    if _DECLARATIONS.match(body):
+        return skipped("expat", "declarations for other documents")
+    if _PREPROCESSED.search(text):
+        return SyntaxResult("skipped", "expat", "lines of a preprocessor", ("templated",))
+    whole = _read_xml(f"<fragment>{_ENTITY.sub('', _DOCTYPE.sub('', body, count=1))}</fragment>")
+    return SyntaxResult("ok", "expat", tags=("fragment",)) if whole.verdict == "ok" and "<" in body else found
+
+
+_XML_DECLARATION = re.compile(r"\A\s*<\?xml\b[^>]*\?>")
+_PREPROCESSED = re.compile(r"^[ \t]*#[ \t]*(?:if|ifdef|ifndef|endif)\b", re.MULTILINE)
+_DOCTYPE = re.compile(r"<!DOCTYPE\b[^<>\[]*>")
+_ENTITY = re.compile(r"&(?!(?:lt|gt|amp|quot|apos);)[A-Za-z_][\w.-]*;")
+_DECLARATIONS = re.compile(
+    r"\A(?:\s+|<!--(?:(?!-->).)*-->)*(?:<!(?:ENTITY|ELEMENT|ATTLIST|NOTATION|\[)|%[\w.-]+;)", re.DOTALL
+)
+
+
+def _read_xml(text: str) -> SyntaxResult:
     from xml.parsers import expat
 
     parser = expat.ParserCreate()

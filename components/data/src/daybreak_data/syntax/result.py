@@ -12,7 +12,7 @@ Verdict = Literal["ok", "error", "skipped"]
 class SyntaxResult:
     """``detail`` is "line 3: message" for an error, the reason for skipped.
 
-    ``tags`` holds ``header``, ``templated`` or ``python2``.
+    ``tags`` holds ``header``, ``templated``, ``dialect``, ``newer``, ``python2``, ``comments`` or ``fragment``.
     """
 
     verdict: Verdict

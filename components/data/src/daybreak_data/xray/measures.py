@@ -41,10 +41,27 @@ SCHEMA = ", ".join(
 )
 
 # The first characters of a comment line. Documentation strings and lines inside a block without a star are not seen.
-HASH = ("python", "ruby", "shell", "yaml", "toml", "php")
-SLASHES = ("javascript", "typescript", "java", "go", "c", "cpp", "rust", "csharp", "php", "css")
-DASHES = ("sql",)
-ANGLE = ("html", "xml", "markdown", "php")
+HASH = (
+    *("python", "jupyter-notebook", "ruby", "shell", "yaml", "toml", "php", "perl", "r", "julia", "elixir"),
+    *("makefile", "cmake", "dockerfile", "nix", "hcl", "powershell", "tcl", "awk"),
+)
+SLASHES = (
+    *("javascript", "typescript", "java", "go", "c", "cpp", "rust", "csharp", "php", "css", "scss", "less"),
+    *(
+        "kotlin",
+        "scala",
+        "swift",
+        "objective-c",
+        "objective-c++",
+        "dart",
+        "groovy",
+        "protocol-buffer",
+        "cuda",
+        "zig",
+    ),
+)
+DASHES = ("sql", "lua", "haskell", "elm", "ada")
+ANGLE = ("html", "xml", "markdown", "php", "vue", "svelte", "svg")
 
 
 def measure(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -60,6 +60,7 @@ def render(title: str, digest: str, found: Statistics) -> str:
         names=dict(sorted(_names(colours).items())),
         histograms=_histograms(found["histograms"], colours),
         reasons=_reasons(found),
+        losses=losses_of(found),
         cluster_sizes=found["cluster_sizes"],
         clusters=_clusters(found),
         personal=_personal(found["personal_data"]),
@@ -114,6 +115,31 @@ def _reasons(found: Statistics) -> list[Row]:
         {**row, "css": _stage_css(row["stage"]), "examples": examples[row["stage"], row["reason"]]}
         for row in merged(found["drops"], ("stage", "reason"))
     ]
+
+
+def losses_of(found: Statistics) -> list[Row]:
+    """Return for each language what came in, what was dropped, and the reasons, the most lost bytes first.
+
+    Files of languages that were not asked for, and of none, are no loss.
+    """
+    drops = [
+        row for row in read_drops(found) if row["language"] and row["stage"] not in ("language", "sample")
+    ]
+    kept = {row["language"]: row for row in found["languages"]}
+    losses: list[Row] = []
+    for lost in merged(drops, ("language",)):
+        language = lost["language"]
+        own = [row for row in drops if row["language"] == language]
+        here = kept.get(language, {"files": 0, "bytes": 0})
+        losses.append(
+            {
+                **lost,
+                "came_files": lost["files"] + here["files"],
+                "came_bytes": lost["bytes"] + here["bytes"],
+                "reasons": merged(own, ("stage", "reason")),
+            }
+        )
+    return sorted(losses, key=lambda row: (-row["bytes"], row["language"]))
 
 
 def _clusters(found: Statistics) -> list[Row]:

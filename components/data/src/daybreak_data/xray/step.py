@@ -16,7 +16,7 @@ from daybreak_data.spark.session import open_session, watched
 from daybreak_data.xray import page, statistics, tracking
 from daybreak_data.xray.totals import metrics_of
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 PAGE_FILE = "xray.html"
 JSON_FILE = "xray.json"
 STATISTICS = "statistics"

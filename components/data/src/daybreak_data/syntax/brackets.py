@@ -1,0 +1,296 @@
+"""Whether the brackets of a text are whole: opened and closed in order outside of strings and comments.
+
+Owns: how the families of languages write strings, comments and directives, as far as brackets need it.
+It is the second opinion on a file that a grammar cannot place (check.py): a dialect that the grammar is too old
+for closes what it opens, a file that was cut or glued does not. Knows nothing of the language beyond that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+_CLOSER_OF = {"(": ")", "[": "]", "{": "}"}
+FURTHEST_CLOSED, MOST_TOLD = 20, 3
+"""A closing bracket is looked for in the innermost twenty that are open; three lines of each kind are told."""
+
+_LINE = r"(?P<skip>\\.|//[^\n]*"
+_CONTINUED_LINE = r"(?P<skip>\\.|//(?:\\\r?\n|[^\n])*"
+_BLOCK = r"|/\*.*?\*/"
+_DOUBLE = r"|\"(?:\\.|[^\"\\\n])*\""
+_SINGLE = r"|'(?:\\.|[^'\\\n])*'"
+_TRIPLE = r"|\"\"\"(?:\\.|[^\\])*?\"\"\"+"
+_ENDS = r")|(?P<unended>/\*|\"\"\"|'''|`)|(?P<open>[(\[{])|(?P<close>[)\]}])"
+_REGEX_BODY = r"/(?![/*>])(?:\\.|\[(?:\\.|[^\]\\\n]){0,60}\]|[^/\\\n\[]){1,200}/[a-z]*"
+_FAMILIES = {
+    "c": _CONTINUED_LINE
+    + _BLOCK
+    + r"|\b[uUL8]*R\"(?P<mark>[^()\\\s]{0,16})\(.*?\)(?P=mark)\""
+    + r"|\b(?:0[xXbB])?[0-9][\w.]{0,64}(?:'[0-9a-fA-F]+)+"
+    + _DOUBLE
+    + _SINGLE
+    + r")|(?P<directive>^[ \t]*(?:\#|%:|\?\?=)(?:\\\r?\n|/\*.{0,2000}?\*/|[^\n])*)"
+    + r"|(?P<unended>/\*|\bR\"[^()\\\s]{0,16}\()|(?P<open>[(\[{])|(?P<close>[)\]}])",
+    "csharp": _LINE
+    + _BLOCK
+    + r"|\$*(?P<mark>\"{3,}).*?(?P=mark)|(?:\$@|@\$|@)\"(?:\"\"|[^\"])*\""
+    + _DOUBLE
+    + _SINGLE
+    + r")|(?P<directive>^[ \t]*\#[^\n]*)|(?P<unended>/\*|@\"|\"\"\")|(?P<open>[(\[{])|(?P<close>[)\]}])",
+    "go": _LINE + _BLOCK + r"|`[^`]*`" + _DOUBLE + _SINGLE + _ENDS,
+    "java": _LINE + _BLOCK + _TRIPLE + _DOUBLE + r"|'(?:\\[^'\n]+|\\'|[^'\\\n])'" + _ENDS,
+    "kotlin": _LINE + _TRIPLE + _DOUBLE + r"|'(?:\\[^'\n]+|\\'|[^'\\\n])'" + r"|`[^`\n]*`" + _ENDS,
+    "swift": _LINE
+    + r"|(?P<mark>\#+)\".*?\"(?P=mark)"
+    + _TRIPLE
+    + _DOUBLE
+    + r"|`[^`\n]*`"
+    + r")|(?P<unended>/\*|\#+\"|\"\"\")|(?P<open>[(\[{])|(?P<close>[)\]}])",
+    "dart": _LINE + _TRIPLE + r"|'''(?:\\.|[^\\])*?'''" + _DOUBLE + _SINGLE + _ENDS,
+    "rust": _LINE
+    + r"|\b(?:b|c)?r(?P<mark>\#*)\".*?\"(?P=mark)|\"(?:\\.|[^\"\\])*\"|'(?:\\[^'\n]+|\\'|[^'\\\n])'"
+    + r")|(?P<unended>/\*|\br\#+\"|\")|(?P<open>[(\[{])|(?P<close>[)\]}])",
+    "javascript": _LINE
+    + _BLOCK
+    + _DOUBLE
+    + _SINGLE
+    + r"|(?:(?<=[(,=:\[!&|?{};+*%~^\n])|(?<==>))[ \t]*"
+    + _REGEX_BODY
+    + r"|\b(?:return|typeof|case|of|in|yield|await)[ \t]*"
+    + _REGEX_BODY
+    + r")|(?P<unended>/\*)|(?P<template>`)|(?P<open>[(\[{])|(?P<close>[)\]}])",
+    "css": r"(?P<skip>\\.|/\*.*?\*/|\burl\(\s*[^\"'\s)][^)\n]*\)"
+    + _DOUBLE
+    + _SINGLE
+    + r")|(?P<unended>/\*)|(?P<open>[(\[{])|(?P<close>[)\]}])",
+    "scss": r"(?P<skip>\\.|(?<!:)//[^\n]*|/\*.*?\*/|\burl\(\s*[^\"'\s)][^)\n]*\)"
+    + _DOUBLE
+    + _SINGLE
+    + r")|(?P<unended>/\*)|(?P<open>[(\[{])|(?P<close>[)\]}])",
+    "php": r"(?P<skip>\?>.*?(?:<\?(?:php\b|=)|\Z)|(?://|\#(?!\[))(?:(?!\?>)[^\n])*"
+    + _BLOCK
+    + r"|<<<[ \t]*[\"']?(?P<mark>\w+)[\"']?(?=\r?\n)[^\0]*?\n[ \t]*(?P=mark)\b"
+    + r"|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'|`(?:\\.|[^`\\])*`"
+    + r")|(?P<unended>/\*|<<<[ \t]*[\"']?\w+[\"']?\r?\n|\"|'|`)|(?P<open>[(\[{])|(?P<close>[)\]}])",
+}  # fmt: skip
+_FAMILY_OF = {
+    **dict.fromkeys(("c", "cpp", "objective-c", "objective-c++", "cuda"), "c"),
+    **dict.fromkeys(("javascript", "typescript", "tsx"), "javascript"),
+    **dict.fromkeys(("kotlin", "scala"), "kotlin"),
+    **{name: name for name in ("csharp", "go", "java", "swift", "dart", "rust", "css", "scss", "php")},
+}
+LANGUAGES = tuple(sorted(_FAMILY_OF))
+"""Whose strings and comments are known."""
+_NESTED_COMMENTS = frozenset(("kotlin", "swift", "dart", "rust"))
+_NESTED = re.compile(r"/\*|\*/")
+_TEMPLATE = re.compile(r"\\.|\$\{|`", re.DOTALL)
+_CONDITION = re.compile(
+    r"[ \t]*(?:#|%:|\?\?=)[ \t]*(ifdef|ifndef|if|elifdef|elifndef|elif|else|endif)\b[ \t]*(.*)"
+)
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What is left over at the end: the line of each opener that nothing closes, of each closer alone."""
+
+    unclosed: tuple[int, ...] = ()
+    unopened: tuple[int, ...] = ()
+    unended: int | None = None
+    """Line of a comment, a string or an ``#if`` that the file ends in."""
+    is_conditional: bool = False
+    """It is an ``#if`` that nothing ends."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Nothing is left over."""
+        return not self.unclosed and not self.unopened and self.unended is None
+
+    def __str__(self) -> str:
+        if self.unended is not None:
+            return f"ends inside what begins on line {self.unended}"
+        if self.unclosed:
+            return f"nothing closes the bracket of line {self.unclosed[-1]}"
+        return f"line {self.unopened[0]}: nothing opens this bracket"
+
+
+def balance(text: str, language: str) -> Balance:
+    """Return what the brackets leave over, in the reading of the conditional lines that leaves least.
+
+    ``#if`` may split a condition or a list of bases; then one branch at a time is whole, or all of them are.
+    """
+    family = _FAMILY_OF[language]
+    events = list(_events(text, family))
+    best: Balance | None = None
+    for chooses in (_first_branch, _last_branch, _every_branch):
+        found = _count(text, events, chooses)
+        if found.is_whole:
+            return found
+        if best is None or _rest(found) < _rest(best):
+            best = found
+        if not any(kind == "directive" for kind, _, _ in events):
+            break
+    assert best is not None
+    return best
+
+
+def _rest(found: Balance) -> int:
+    return len(found.unclosed) + len(found.unopened) + (found.unended is not None)
+
+
+_Event = tuple[str, str, int]
+"""Kind (open, close, directive, unended), text, offset."""
+
+
+def _events(text: str, family: str) -> Iterator[_Event]:
+    code, nested, place = _pattern(family), family in _NESTED_COMMENTS, _first_code(text, family)
+    braces: list[bool] = []
+    """Of each open brace: whether it is the ``${`` of a template."""
+    while (found := code.search(text, place)) is not None:
+        kind, token, place = found.lastgroup or "skip", found.group(), found.end()
+        if kind in {"skip", "mark"}:
+            continue
+        end = _end_of_nested(text, place) if nested and token == "/*" else None
+        if end is not None:
+            place = end
+            continue
+        if not _goes_on_as_template(kind, token, braces):
+            yield kind, token, found.start()
+        else:
+            place, opened = _through_template(text, place)
+            if opened:
+                braces.append(True)
+            if opened is None:
+                kind = "unended"
+                yield kind, token, found.start()
+        if kind == "unended":
+            return
+    if any(braces):
+        yield "unended", "${", len(text)
+
+
+def _first_code(text: str, family: str) -> int:
+    if family != "php":
+        return 0
+    start = re.search(r"<\?(?:php\b|=)", text)
+    return start.end() if start else len(text)
+
+
+def _goes_on_as_template(kind: str, token: str, braces: list[bool]) -> bool:
+    """Whether the text of a template follows: after its first mark and after each ``}`` of a ``${``."""
+    if kind == "template":
+        return True
+    if token == "{":
+        braces.append(False)
+    return token == "}" and bool(braces) and braces.pop()
+
+
+def _through_template(text: str, place: int) -> tuple[int, bool | None]:
+    """Return where the text of a template ends, and whether with ``${`` (None: it never does)."""
+    while (found := _TEMPLATE.search(text, place)) is not None:
+        place = found.end()
+        if found.group() in {"`", "${"}:
+            return place, found.group() == "${"
+    return place, None
+
+
+def _end_of_nested(text: str, place: int) -> int | None:
+    depth = 1
+    while (found := _NESTED.search(text, place)) is not None:
+        depth += 1 if found.group() == "/*" else -1
+        place = found.end()
+        if not depth:
+            return place
+    return None
+
+
+_Chooser = Callable[[str, str, bool], bool]
+"""Given the directive, its condition and whether a branch was read before: whether this branch is read."""
+
+
+def _first_branch(word: str, condition: str, was_read: bool) -> bool:
+    return not was_read and not (word == "if" and condition.strip() in {"0", "false"})
+
+
+def _last_branch(word: str, condition: str, was_read: bool) -> bool:
+    return word == "else"
+
+
+def _every_branch(word: str, condition: str, was_read: bool) -> bool:
+    return True
+
+
+class _Counter:
+    """Brackets and conditional lines, read one after the other."""
+
+    def __init__(self, chooses: _Chooser) -> None:
+        self._chooses = chooses
+        self._open: list[tuple[str, int]] = []
+        self._branches: list[tuple[bool, bool, int]] = []
+        """Of each open condition: this branch is read, this or an earlier one was, where it begins."""
+        self._unended: int | None = None
+        self._unclosed: list[int] = []
+        self._unopened: list[int] = []
+
+    def take(self, kind: str, token: str, offset: int) -> None:
+        """Read one event."""
+        if kind == "directive":
+            condition = _CONDITION.match(token)
+            if condition is not None:
+                self._branch(condition.group(1), condition.group(2), offset)
+        elif all(read for read, _, _ in self._branches):
+            if kind == "unended":
+                self._unended = offset
+            elif kind == "open":
+                self._open.append((_CLOSER_OF[token], offset))
+            else:
+                self._close(token, offset)
+
+    def _branch(self, word: str, condition: str, offset: int) -> None:
+        if word.startswith("if"):
+            read = self._chooses(word, condition, False)
+            self._branches.append((read, read, offset))
+        elif not self._branches:
+            self._unopened.append(offset)
+        elif word == "endif":
+            self._branches.pop()
+        else:
+            _, before, start = self._branches[-1]
+            read = self._chooses(word, condition, before)
+            self._branches[-1] = (read, before or read, start)
+
+    def _close(self, token: str, offset: int) -> None:
+        if not any(closer == token for closer, _ in self._open[-FURTHEST_CLOSED:]):
+            self._unopened.append(offset)
+            return
+        while self._open[-1][0] != token:
+            self._unclosed.append(self._open.pop()[1])
+        self._open.pop()
+
+    def left(self, text: str) -> Balance:
+        """What is left over at the end of the text."""
+        unclosed = sorted(self._unclosed + [offset for _, offset in self._open])
+        unended = self._branches[-1][2] if self._branches else self._unended
+
+        def lines(offsets: list[int]) -> tuple[int, ...]:
+            return tuple(text.count("\n", 0, offset) + 1 for offset in offsets)
+
+        return Balance(
+            lines(unclosed[-MOST_TOLD:]),
+            lines(self._unopened[:MOST_TOLD]),
+            None if unended is None else lines([unended])[0],
+            bool(self._branches),
+        )
+
+
+def _count(text: str, events: list[_Event], chooses: _Chooser) -> Balance:
+    counter = _Counter(chooses)
+    for event in events:
+        counter.take(*event)
+    return counter.left(text)
+
+
+@cache
+def _pattern(family: str) -> re.Pattern[str]:
+    return re.compile(_FAMILIES[family], re.MULTILINE | re.DOTALL)

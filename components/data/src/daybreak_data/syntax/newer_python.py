@@ -1,0 +1,95 @@
+"""Python that is newer than the CPython here, rewritten to what every CPython since 3.11 reads alike.
+
+Owns: type parameters and ``type`` statements (3.12, PEP 695), strings in f-strings (3.12, PEP 701), ``except A, B:``
+and t-strings (3.14, PEP 758 and 750), and the magics that IPython writes into an exported notebook. Only these are
+taken out, so CPython's own parser still judges all the rest: tree-sitter alone misses one truncated file in six.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from daybreak_data.syntax import grammars
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+_TEMPLATE_STRING = re.compile(r"(?<![\w\"'])(?:[tT](?=[rR]?[\"'])|(?<=[rR])[tT](?=[\"']))")
+_MAGIC = re.compile(r"^(?=[ \t]*(?:%{1,2}[a-zA-Z]|![\w./]))", re.MULTILINE)
+_SINGLE_NAME = re.compile(rb"[a-z_]\w*")
+_LOOKED_INTO = frozenset(
+    ("function_definition", "class_definition", "type_alias_statement", "except_clause", "string")
+)
+
+_Edit = tuple[int, int, bytes]
+
+
+def rewritten(text: str) -> str | None:
+    """The text without what is newer; None where there is nothing of the kind."""
+    plain = _MAGIC.sub("#", _TEMPLATE_STRING.sub("f", text))
+    data = plain.encode("utf-8", "surrogatepass")
+    tree = grammars.tree_of(data, "python")
+    edits = _edits(tree.root_node, data) if tree is not None else []
+    if not edits:
+        return plain if plain != text else None
+    for start, end, new in sorted(edits, reverse=True):
+        data = data[:start] + new + data[end:]
+    return data.decode("utf-8", "surrogatepass")
+
+
+def _edits(root: Node, data: bytes) -> list[_Edit]:
+    found: list[_Edit] = []
+    cursor = root.walk()
+    while True:
+        node = cursor.node
+        edits = _edits_of(node, data) if node is not None and node.type in _LOOKED_INTO else []
+        found += edits
+        replaced = (
+            any((start, end) == (node.start_byte, node.end_byte) for start, end, _ in edits)
+            if node
+            else False
+        )
+        if not replaced and cursor.goto_first_child():
+            continue
+        while not cursor.goto_next_sibling():
+            if not cursor.goto_parent():
+                return found
+
+
+def _edits_of(node: Node, data: bytes) -> list[_Edit]:
+    if node.type == "string":
+        nests = any(child.type == "interpolation" for child in node.children)
+        return [(node.start_byte, node.end_byte, b'""')] if nests and not node.has_error else []
+    if node.type == "except_clause":
+        return _parenthesised(node, data)
+    if node.type == "type_alias_statement":
+        return _assignment(node)
+    return [
+        (child.start_byte, child.end_byte, b"") for child in node.children if child.type == "type_parameter"
+    ]
+
+
+def _assignment(node: Node) -> list[_Edit]:
+    """``type A[T] = B`` as ``A = B``."""
+    name = node.child_by_field_name("left")
+    if name is None:
+        return []
+    edits: list[_Edit] = [(node.start_byte, name.start_byte, b"")]
+    bracket = re.search(rb"\[", name.text or b"")
+    if bracket is not None:
+        edits.append((name.start_byte + bracket.start(), name.end_byte, b""))
+    return edits
+
+
+def _parenthesised(node: Node, data: bytes) -> list[_Edit]:
+    """``except A, B:`` with parentheses; ``except A, error:`` is Python 2's and stays."""
+    colon = next((child for child in node.children if child.type == ":"), None)
+    commas = [child for child in node.children if child.type == ","]
+    if colon is None or not commas:
+        return []
+    start = node.start_byte + len(b"except")
+    last = data[commas[-1].end_byte : colon.start_byte].strip()
+    if len(commas) == 1 and _SINGLE_NAME.fullmatch(last):
+        return []
+    return [(start, start, b" ("), (colon.start_byte, colon.start_byte, b")")]

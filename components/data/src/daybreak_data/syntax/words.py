@@ -1,0 +1,84 @@
+"""Whether a script of the shell or a page of HTML is whole: words and tags that open are closed.
+
+Owns: the words that come in pairs. What brackets tell is brackets.py; this is the second opinion (check.py) where
+brackets tell too little: ``case`` has closing ones alone, a page has none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+LANGUAGES = ("html", "shell")
+_SHELL = re.compile(
+    r"\\.|(?:(?<=[\s;&|()])|^)\#[^\n]*|\$?'[^']*'|\"(?:\\.|[^\"\\])*\""
+    r"|(?<![<\d(])<<-?[ \t]*(?P<quote>\\?[\"']?)(?P<mark>[A-Za-z_]\w*)[\"']?"
+    r"|(?P<unended>[\"'])|(?P<word>(?:(?<=[\s;&|(`{!])|^)(?:then|elif|fi|do|done|case|esac)(?=[\s;&|)`}]|$))"
+    r"|(?P<brace>[{}])",
+    re.MULTILINE | re.DOTALL,
+)
+_ZSH = re.compile(
+    r"\A#!.*\bzsh\b|^#(?:compdef|autoload)\b|\$\{[({^=~]|\$\{\w+:[a-z]|\b(?:setopt|unsetopt|zstyle|zmodload|compdef|bindkey)\b"
+    r"|\bemulate -L\b|\bautoload -|\bzle -|\[\(I\)|\bZSH",
+    re.MULTILINE,
+)
+_UNREAD = re.compile(r"<!--|<(script|style)\b[^<>]*>", re.IGNORECASE)
+_ENDS = {"script": re.compile("</script", re.IGNORECASE), "style": re.compile("</style", re.IGNORECASE)}
+_COMMENT_END = re.compile("-->")
+_TAGS = re.compile(r"<(/?)(html|head|body|table|div|ul|ol|form|section)\b", re.IGNORECASE)
+
+
+def find_cut(text: str, language: str) -> str:
+    """What shows that the text was cut, empty where nothing does."""
+    return _of_shell(text) if language == "shell" else _of_markup(text)
+
+
+def _of_shell(text: str) -> str:
+    if _ZSH.search(text):  # its ``if [[ a ]] { b }`` and ``${(s:{:)c}`` leave words and braces over
+        return ""
+    counts = dict.fromkeys(("then", "elif", "fi", "do", "done", "case", "esac", "{", "}"), 0)
+    place, endless = 0, set[str]()
+    while (found := _SHELL.search(text, place)) is not None:
+        place = found.end()
+        if found.group("unended"):
+            return "ends inside a string"
+        mark, word = found.group("mark"), found.group("word") or found.group("brace")
+        if mark and mark not in endless:
+            end = re.compile(rf"^[ \t]*{mark}[ \t]*$", re.MULTILINE).search(text, place)
+            if end is None:
+                endless.add(mark)  # a shift in arithmetic looks like a here-document
+            else:
+                place = end.end()
+        elif word in counts:
+            counts[word] += 1
+    counts["then"] -= counts["elif"]
+    return _first_unpaired(counts, (("then", "fi"), ("do", "done"), ("case", "esac"), ("{", "}")))
+
+
+def _first_unpaired(counts: Mapping[str, int], pairs: Iterable[tuple[str, str]]) -> str:
+    for opening, closing in pairs:
+        if counts[opening] > counts[closing]:
+            return f"{counts[opening]} times {opening!r} and {counts[closing]} times {closing!r}"
+    return ""
+
+
+def _of_markup(text: str) -> str:
+    """Only what a page may not leave out: the end of a paragraph, of a list's item or of a cell it may."""
+    plain: list[str] = []
+    place = 0
+    while (found := _UNREAD.search(text, place)) is not None:
+        plain.append(text[place : found.start()])
+        name = (found.group(1) or "").lower()
+        end = (_ENDS[name] if name else _COMMENT_END).search(text, found.end())
+        if end is None:
+            return f"ends inside <{name}>" if name else "ends inside a comment"
+        place = text.find(">", end.end() - 1) + 1 or len(text)
+    rest = "".join([*plain, text[place:]])
+    if rest.rfind("<") > rest.rfind(">"):
+        return "ends inside a tag"
+    counts: dict[str, int] = {}
+    for tag in _TAGS.finditer(rest):
+        name = tag.group(2).lower()
+        counts[name] = counts.get(name, 0) + (-1 if tag.group(1) else 1)
+    name = next((name for name, number in counts.items() if number > 0), "")
+    return f"nothing closes <{name}>" if name else ""

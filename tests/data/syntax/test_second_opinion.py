@@ -1,0 +1,147 @@
+"""What a grammar or an old parser refuses: torn files are errors, files of a newer or wider language are not."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from daybreak_data.syntax import brackets, words
+from daybreak_data.syntax.check import check_syntax
+from tests.plugins.profiles import examples
+
+FINE = [
+    ("a function with a type parameter", "python", "a.py", "def first[T](a: list[T]) -> T:\n    return a[0]\n"),
+    ("a type statement", "python", "a.py", "type Pair[T] = tuple[T, T]\ntype A = int\n"),
+    ("a class with defaults of parameters", "python", "a.py", "class A[*Ts, **P, T = int](B[T]):\n    pass\n"),
+    ("quotes nested in an f-string", "python", "a.py", "print(f'{a['b']}', f\"{x[\"y\"]!r:>{w}}\")\n"),
+    ("a template string", "python", "a.py", "x = t'{a} ' rt'{b}'\n"),
+    ("two exceptions without parentheses", "python", "a.py", "try:\n    a\nexcept OSError, ValueError:\n    pass\n"),
+    ("magics of a notebook", "python", "a.py", "%matplotlib inline\n!pip install a\nimport a\n"),
+    ("new() of a value", "go", "a.go", "package a\n\nfunc f() T { return T{N: new(int32(2))} }\n"),
+    ("a macro without semicolon", "cpp", "a.cpp", 'SUPPRESS("-Wx")\nTEST_CASE("adds") { CHECK(1 + 1 == 2); }\n'),
+    ("a calling convention", "cpp", "a.cpp", "int CALLCONV Doc::Version() const { return 3; }\n"),
+    ("a type as argument", "c", "a.c", "void f(s *s, int i) { s->n = cast(unsigned short, i); }\n"),
+    ("bases by #if", "cpp", "a.cpp", "class A\n#if X\n : public B {\n#else\n : public C {\n#endif\n int a; };\n"),
+    ("a condition by #ifdef", "cpp", "a.cpp", "void f() {\n#ifdef A\n if (a &&\n#else\n if (\n#endif\n b) c();\n}\n"),
+    ("an end by #ifdef", "c", "a.c", "void f() {\n#ifdef A\n if (a) {\n#endif\n b();\n#ifdef A\n }\n#endif\n}\nX(=)\n"),
+    ("C++/CLI", "cpp", "a.cpp", "ref class Item { String ^ name_; property int N { int get(); } };\n"),
+    ("a module", "cpp", "a.cppm", "export module a;\nexport import b;\nexport int f() { return 1; }\n"),
+    ("comments in a launch.json", "json", ".vscode/launch.json", '{\n  // why\n  "a": [1,],\n}\n'),
+    ("a chart that begins with a comment", "yaml", "c/a.yaml", "{{- /* a */ -}}\n{{- if .a }}\nb: c\n{{- end }}\n"),
+    ("a chart of one call", "yaml", "c/a.yaml", '{{- include "a.b" . -}}\n'),
+    ("types of Flow", "javascript", "a.js", "type A = {| +a: ?B |};\nfunction f(x: A): string { return (x: any); }\n"),
+    ("modifiers of zsh", "shell", "a.zsh", "f=/a/b\necho ${f:h:t} ${(@f)f}\nfor x in a; do echo $x; done\n"),
+    ("several roots", "xml", "a.xml", "<a/>\n<b>c</b>\n"),
+    ("XML by #ifdef", "xml", "a.xaml", "<a>\n#ifdef B\n<b c='1'>\n#else\n<b>\n#endif\n</b></a>\n"),
+    ("declarations alone", "xml", "a.mod", '<!-- a --><!ENTITY b "c">\n'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "path", "text"), [pytest.param(*case[1:], id=case[0]) for case in FINE])
+def test_what_a_newer_compiler_or_a_macro_makes_right_is_no_error(
+    language: str, path: str, text: str
+) -> None:
+    found = check_syntax(text, language, path)
+    assert found.verdict != "error", found
+    assert "python2" not in found.tags
+
+
+TORN = [
+    ("a new function that is cut", "python", "a.py", "def first[T](items: list[T]) -> T:\n    return items[0\n"),
+    ("a new function indented wrongly", "python", "a.py", "def a[T](x):\n    b\n      c\n"),
+    ("an f-string that is cut", "python", "a.py", "a = f'{b['c']}\n"),
+    ("comments in JSON that is cut", "json", "a.json", '{\n  // why\n  "a": [1,\n'),
+    ("a fragment that is cut", "xml", "a.xml", "<a/>\n<b>c\n"),
+    ("macros that are cut", "cpp", "a.cpp", 'SUPPRESS("-Wx")\nTEST_CASE("adds") { CHECK(1 + 1 == 2);\n'),
+    ("two halves", "go", "a.go", "package a\n\nfunc f() {\n\ta()\n\treturn b }\n\treturn c\n}\n"),
+    ("a header that ends in its guard", "c", "a.h", "#ifndef A\n#define A\nint a(void) {{ STRANGE TEXT\n"),
+    ("a comment that never ends", "java", "a.java", "class A { int a; }\n/* and then\nclass B {}\n"),
+    ("a template that never ends", "typescript", "a.ts", "const a = `b ${c} d\nconst e = 1;\n"),
+    ("a conflict in a header", "c", "a.h", "int a;\n<<<<<<< HEAD\nint b;\n=======\nint c;\n>>>>>>> other\n"),
+    ("a conflict", "java", "A.java", "class A {\n<<<<<<< HEAD\n int b;\n=======\n c;\n>>>>>>> d\n}\n" + "//\n" * 999),
+    ("bytes that are no text", "go", "a.go", "package a\n\nvar x = 1\n\x01\x02\x8f\ufffd\x03\x04\x81\x05\x06\n"),
+    ("a loop of the shell", "shell", "a.sh", "for a in b; do\n  if c; then\n    d\n"),
+    ("a page", "html", "a.html", "<html><body><div><p>a</p></div>\n<table><tr><td <b\n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "path", "text"), [pytest.param(*case[1:], id=case[0]) for case in TORN])
+def test_what_is_torn_is_an_error(language: str, path: str, text: str) -> None:
+    found = check_syntax(text, language, path)
+    assert found.verdict == "error", found
+    assert found.detail
+
+
+WHOLE = [
+    ("c", "char a = '(', *b = \")\"; /* { */ // [\\\n }\n#define B {\nint c = 1'000'000;"),
+    ("cpp", 'auto a = R"x(( "} )x"; auto b = u8R"(})";'),
+    ("c", "#if 0\n it's (\n#endif\n"),
+    ("csharp", 'var a = @"\\"; var b = """\n{ " }\n"""; var c = $"{d["e"]}"; var e = \'"\';\n#region (\n'),
+    ("go", "a() // ends so \\\nif b {\n}"),
+    ("go", "var a = `{\\`; b := '{'; c := \"\\\"{\""),
+    ("java", 'String a = """\n  { \\" (\n  """; char b = \'"\', c = \'\\\'\';'),
+    ("kotlin", 'val a = "${b["c"]}"; /* /* { */ */ val d = """{"""'),
+    ("rust", "fn a<'b>(c: &'b str) -> char { let d = r#\"{\"\"#; '{' } /* /* { */ */"),
+    ("javascript", "const a = /[/{]/g, b = `{${c ? `}` : '{'}`; return /\\//.test(d) / 2;"),
+    ("tsx", "<A b={c => d} {...e} />; <p>it's</p>; const a = b < c / d;"),
+    ("css", ".a\\{ { background: url(data:a;b,{) } /* { */"),
+    ("scss", "// it's {\n.a { b: url(http://c) }"),
+    ("php", "<p>it's (</p><?php $a = <<<X\n  { ' \n  X; # it's {\n$b = '('; ?> }"),
+    ("swift", 'let a = #"{"#; /* /* { */ */ let b = "\\(c)"'),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "text"), WHOLE)
+def test_brackets_in_strings_and_comments_do_not_count(language: str, text: str) -> None:
+    assert brackets.balance(text, language).is_whole, brackets.balance(text, language)
+    assert "?>" in text or not brackets.balance(text + "\n{", language).is_whole
+
+
+ANY_CHARACTER = st.sampled_from(list("(){}[]`'\"/*#\\$<>?!=-\nRr@ a0"))
+
+
+@given(st.sampled_from(brackets.LANGUAGES), st.text(alphabet=ANY_CHARACTER, max_size=400))
+@settings(max_examples=examples(300), deadline=None)
+def test_any_text_has_a_balance(language: str, text: str) -> None:
+    found = brackets.balance(text, language)
+    assert found.is_whole or str(found)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "{",
+        "}",
+        "/*",
+        "'''",
+        '"\\',
+        '\\"',
+        "`${",
+        "#if\n",
+        'r#"',
+        'R"a(',
+        "=/[",
+        "<<a\n",
+        "'",
+        "<!--",
+        "<script>",
+    ],
+)
+def test_a_second_opinion_takes_linear_time(piece: str) -> None:
+    """What a scanner may stumble over, in every family: with a square the test would not end."""
+    text = piece * (100_000 // len(piece))
+    for language in brackets.LANGUAGES:
+        brackets.balance(text, language)
+    for language in ("shell", "html"):
+        words.find_cut(text, language)
+
+
+def test_a_file_cut_inside_a_block_is_found() -> None:
+    """Of 100 cuts of a file with strings and comments each is found."""
+    text = "".join(f'int f{n}(int a) {{\n  /* {{ {n} */\n  return g("}}", a + {n});\n}}\n' for n in range(50))
+    chance = random.Random(0)
+    starts = [text.rindex("{\n", 0, chance.randrange(100, len(text))) + 3 for _ in range(100)]
+    assert all(check_syntax(text[:start], "c", "a.c").verdict == "error" for start in starts)
