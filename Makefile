@@ -10,7 +10,7 @@ TAG ?= dev
 ##@ Use
 .PHONY: help
 help: ## Show the targets
-	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Install what is missing: uv and the locked environments; tell what else is
@@ -56,6 +56,11 @@ format: ## Format and mend what the linter can
 .PHONY: cluster
 cluster: setup ## A Kubernetes to try things on: in the foreground, Ctrl-C ends it (tests/cluster/README.md)
 	$(UV) run --frozen python -m tests.cluster --data .cache/cluster
+
+.PHONY: corpus-check
+corpus-check: setup ## The documents step over any folder of repositories (CORPUS=DIR), and 400 of its verdicts to read
+	@test -n "$(CORPUS)" || { echo "make corpus-check: say CORPUS=DIR, a folder of repositories" >&2; exit 2; }
+	$(UV) run --frozen python -m tests.corpus $(CORPUS)
 
 .PHONY: argocd
 argocd: setup ## Build Argo CD's command line, once: the tests then ask it what it makes of our objects' health
