@@ -19,6 +19,7 @@ FINE = [
     ("quotes nested in an f-string", "python", "a.py", "print(f'{a['b']}', f\"{x[\"y\"]!r:>{w}}\")\n"),
     ("a template string", "python", "a.py", "x = t'{a} ' rt'{b}'\n"),
     ("two exceptions without parentheses", "python", "a.py", "try:\n    a\nexcept OSError, ValueError:\n    pass\n"),
+    ("lazy imports", "python", "a.py", "lazy import json\nlazy from a import b\n"),
     ("magics of a notebook", "python", "a.py", "%matplotlib inline\n!pip install a\nimport a\n"),
     ("new() of a value", "go", "a.go", "package a\n\nfunc f() T { return T{N: new(int32(2))} }\n"),
     ("a macro without semicolon", "cpp", "a.cpp", 'SUPPRESS("-Wx")\nTEST_CASE("adds") { CHECK(1 + 1 == 2); }\n'),

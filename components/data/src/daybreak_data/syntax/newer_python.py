@@ -1,8 +1,9 @@
 """Python that is newer than the CPython here, rewritten to what every CPython since 3.11 reads alike.
 
 Owns: type parameters and ``type`` statements (3.12, PEP 695), strings in f-strings (3.12, PEP 701), ``except A, B:``
-and t-strings (3.14, PEP 758 and 750), and the magics that IPython writes into an exported notebook. Only these are
-taken out, so CPython's own parser still judges all the rest: tree-sitter alone misses one truncated file in six.
+and t-strings (3.14, PEP 758 and 750), lazy imports (3.15, PEP 810), and the magics that IPython writes into an exported
+notebook. Only these are taken out, so CPython's own parser still judges all the rest: tree-sitter alone misses one
+truncated file in six.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 _TEMPLATE_STRING = re.compile(r"(?<![\w\"'])(?:[tT](?=[rR]?[\"'])|(?<=[rR])[tT](?=[\"']))")
+_LAZY = re.compile(r"(?<![^\s;])lazy[ \t]+(?=(?:import|from)\b)")
 _MAGIC = re.compile(r"^(?=[ \t]*(?:%{1,2}[a-zA-Z]|![\w./]))", re.MULTILINE)
 _SINGLE_NAME = re.compile(rb"[a-z_]\w*")
 _LOOKED_INTO = frozenset(
@@ -27,7 +29,7 @@ _Edit = tuple[int, int, bytes]
 
 def rewritten(text: str) -> str | None:
     """The text without what is newer; None where there is nothing of the kind."""
-    plain = _MAGIC.sub("#", _TEMPLATE_STRING.sub("f", text))
+    plain = _LAZY.sub("", _MAGIC.sub("#", _TEMPLATE_STRING.sub("f", text)))
     data = plain.encode("utf-8", "surrogatepass")
     tree = grammars.tree_of(data, "python")
     edits = _edits(tree.root_node, data) if tree is not None else []
