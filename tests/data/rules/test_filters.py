@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +18,11 @@ from daybreak_data.rules.opencoder import is_drawn
 
 LINE = "value = compute(value)\n"
 PAGE = "<html><body><p>" + "words that can be seen " * 10 + "</p></body></html>\n"
+BASE64 = base64.b64encode(random.Random(0).randbytes(9000)).decode()
+PEM_LINES = "".join(BASE64[place : place + 64] + "\n" for place in range(0, 1984, 64))
+WORKFLOW = (
+    "name: check\non:\n  push:\njobs:\n  test:\n    steps:\n" + "      - run: make the tests pass\n" * 200
+)
 HEX = "ab,cd,ef,ba,dc,fe,aa,bb,cc,dd,ee,ff,\n"
 
 
@@ -54,15 +62,87 @@ def reason(text: str, language: str | None, path: str = "a", profile: Profile = 
         pytest.param('{"a": "' + "b" * 40 + '"}', "json", "unfit-characters", id="one character less is not"),
         pytest.param("a: bcdefg\n" * 500, "yaml", None, id="5,000 characters of YAML are kept"),
         pytest.param("a: bcdefg\n" * 500 + "#", "yaml", "data-file-size", id="one character more is not"),
+        pytest.param(WORKFLOW, "yaml", None, id="6,000 characters of a workflow are written"),
+        pytest.param(
+            "apiVersion: v1\nkind: List\nitems:\n" + "  - kind: Pod\n    metadata: {name: a}\n" * 200,
+            "yaml",
+            None,
+            id="objects of Kubernetes",
+        ),
+        pytest.param(
+            "- hosts: all\n  tasks:\n" + "    - name: install it\n      package: name=it\n" * 130,
+            "yaml",
+            None,
+            id="a playbook",
+        ),
+        pytest.param(
+            ("# why this is so\n" + "setting: value of it\n" * 9) * 40,
+            "yaml",
+            None,
+            id="settings with comments",
+        ),
+        pytest.param("replicas: {{ .Values.count }}\n" * 250, "yaml", None, id="a template"),
+        pytest.param(WORKFLOW * 3, "yaml", "data-file-lines", id="but not more than 512 lines"),
+        pytest.param(
+            "- name: apple\n  colour: red\n  price: 12\n" * 150,
+            "yaml",
+            "data-file-size",
+            id="records are data",
+        ),
+        pytest.param(
+            '{"a": "' + "word " * 1200 + '"}', "json", "data-file-size", id="so is JSON of 6,000 characters"
+        ),
         pytest.param(' <?xml version="1.0"?>\n<a/>\n', "python", "xml-in-disguise", id="XML called Python"),
         pytest.param('<?xml version="1.0"?>\n<a/>\n', "xml", None, id="XML called XML"),
         pytest.param('<?xml version="1.0"?>\n' + PAGE, "html", None, id="XHTML"),
         pytest.param(LINE * 9 + '<?xml version="1.0"?>\n', "python", None, id="XML after 100 characters"),
         pytest.param(
-            LINE * 200 + "QUJD" * 249 + "\n", "python", None, id="a run of 996 characters in base64"
+            LINE * 200 + BASE64[:996] + "\n", "python", None, id="a run of 996 characters in base64"
+        ),
+        pytest.param(LINE * 200 + PEM_LINES, "python", "encoded-data", id="a run of 2,000 with lines"),
+        pytest.param(LINE * 2000 + PEM_LINES, "python", None, id="one block in a long test"),
+        pytest.param(
+            LINE * 9000 + BASE64[:9000] + "\n", "python", "long-line", id="a long line is one in any file"
         ),
         pytest.param(
-            LINE * 200 + ("QUJD" * 18 + "\n") * 15, "python", "encoded-data", id="a run of 1,095 with lines"
+            LINE * 9000 + "".join(BASE64[p : p + 76] + "\n" for p in range(0, 9000, 76)),
+            "python",
+            "encoded-data",
+            id="9,000 characters are too many in any file",
+        ),
+        pytest.param(
+            (LINE + "/" * 78 + "\n// names of the fruits\n") * 20, "cpp", None, id="banners of slashes"
+        ),
+        pytest.param(
+            (LINE * 3 + "=" * 78 + "\nnames of the fruits\n" + "=" * 78 + "\n") * 20,
+            "python",
+            None,
+            id="of equals signs",
+        ),
+        pytest.param("apple\nbanana\ncherry\nWindow2\n" * 100, "text", None, id="a list of words"),
+        pytest.param(
+            "/src/main/java/org/acme/planets/Mercury\n" * 40, "ignore-list", None, id="a list of paths"
+        ),
+        pytest.param(
+            "WindowsFoundationCollectionsObservableVectorOfReferencesToTheWholeWideWorld\n" * 20,
+            "text",
+            None,
+            id="long names",
+        ),
+        pytest.param(
+            "5d41402abc4b2a76b9719d911017c592aabbccdd\n" * 30, "text", "encoded-data", id="a list of digests"
+        ),
+        pytest.param(
+            LINE + 'P = "' + "\\\n".join(["d41d8cd98f00b204e9800998ecf8427e" * 2] * 6) + '"\n' + LINE * 60,
+            "c",
+            None,
+            id="a long constant of a cipher",
+        ),
+        pytest.param(
+            LINE * 60 + 'const M: &str = "M12.5 3.2L40.1 8Z' + "l3.1 4.2c1.5 0 2.7 1.2 2.7 2.7" * 9 + '";\n',
+            "rust",
+            None,
+            id="a path of SVG in code",
         ),
         pytest.param(HEX + "name = data\n", "c", "encoded-data", id="over half in hexadecimal bytes"),
         pytest.param(HEX + "name = data of a table\n" * 3, "c", None, id="less than half"),
@@ -80,6 +160,12 @@ def reason(text: str, language: str | None, path: str = "a", profile: Profile = 
 )
 def test_starcoder2_drops_a_text_for_its_reason(text: str, language: str, expected: str | None) -> None:
     assert reason(text, language) == expected
+
+
+def test_settings_in_json_are_known_by_their_names() -> None:
+    text = '{"scripts": {' + ", ".join(f'"run{n}": "node it.js"' for n in range(250)) + "}}"
+    assert reason(text, "json", "app/package.json") is None
+    assert reason(text, "json", "app/records.json") == "data-file-size"
 
 
 BODY = "".join(
@@ -159,9 +245,7 @@ SQL = "INSERT INTO t VALUES (1, 'apple');\n"
         pytest.param({"minCharacters": 40}, SQL, "unfit-characters", id="the smallest file"),
         pytest.param({"maxCharacters": 30}, SQL, "unfit-characters", id="the largest file"),
         pytest.param({"minLetters": "0"}, "(1, 2);\n" * 9, None, id="letters"),
-        pytest.param(
-            {"maxEncodedLength": 9000}, SQL * 900 + ("QUJD" * 18 + "\n") * 99, None, id="encoded data"
-        ),
+        pytest.param({"maxEncodedLength": 9000}, SQL * 900 + PEM_LINES * 3, None, id="encoded data"),
     ],
 )
 def test_a_manifest_says_other_thresholds_for_one_language(

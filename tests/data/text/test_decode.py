@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from daybreak_data.text import damaged
 from daybreak_data.text.decode import LIMIT_BYTES, Decoded, Undecodable, decode
 from tests.plugins.profiles import examples
 
@@ -123,7 +124,11 @@ def test_no_bytes_raise_and_every_text_came_from_its_bytes(data: bytes) -> None:
         assert found.reason in {"empty", "too-large", "binary", "unknown-encoding"}
         return
     assert "\0" not in found.text
-    if not found.encoding.startswith(("utf-16", "utf-32", "utf-8-sig")):
+    if found.encoding == damaged.REPLACED:
+        assert found.text == data.decode(errors="replace").replace("\0", "\ufffd")
+    elif found.encoding == "cesu-8":
+        assert found.text.encode("utf-16-le").decode("utf-16-le", "surrogatepass") == found.text
+    elif not found.encoding.startswith(("utf-16", "utf-32", "utf-8-sig")):
         assert found.text.encode(found.encoding) == data
 
 

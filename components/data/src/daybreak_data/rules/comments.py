@@ -11,6 +11,12 @@ from functools import cache
 
 _STRING = r"\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'"
 _C_BLOCK = r"/\*(?P<block>.*?)(?:\*/|\Z)"
+# Comments of template languages, which come in front of a file of any other: Go, Jinja, Handlebars, Blade, ERB, Razor.
+_TEMPLATE = (
+    r"^[ \t]*(?:\{\{-?[ \t]*/\*|\{\#-?(?=\s)|\{\{!(?:--)?|\{\{--|<%(?:--|-?[ \t]*\#)|@\*)(?P<template>.*?)"
+    r"(?:\*/[ \t]*-?\}\}|-?\#\}|(?:--)?\}\}|--%>|-?%>|\*@)|"
+)
+_BODIES = ("line", "block", "doc", "template")
 _SHAPES: dict[str, str] = {
     "python": (
         r"^[ \t]*[rRuU]?(?P<quote>\"\"\"|''')(?P<doc>.*?)(?:(?P=quote)|\Z)"
@@ -110,8 +116,9 @@ def comment_lines(head: str, language: str | None) -> list[tuple[int, str]]:
     for match in _shape(_FAMILY_OF.get(language or "", "any")).finditer(head):
         if match.lastgroup is None:
             continue
-        body = next(match.group(name) for name in ("line", "block", "doc") if _has(match, name))
-        number = head.count("\n", 0, match.start(_body_name(match)))
+        name = _body_name(match)
+        body = match.group(name)
+        number = head.count("\n", 0, match.start(name))
         for offset, line in enumerate(body.split("\n")):
             stripped = line.strip(_DECORATION.replace("<", "").replace(">", ""))
             if stripped:
@@ -124,12 +131,12 @@ def _has(match: re.Match[str], name: str) -> bool:
 
 
 def _body_name(match: re.Match[str]) -> str:
-    return next(name for name in ("line", "block", "doc") if _has(match, name))
+    return next(name for name in _BODIES if _has(match, name))
 
 
 @cache
 def _shape(family: str) -> re.Pattern[str]:
-    return re.compile(_SHAPES[family], re.MULTILINE | re.DOTALL)
+    return re.compile(_TEMPLATE + _SHAPES[family], re.MULTILINE | re.DOTALL)
 
 
 def comment_and_string_chars(text: str, language: str | None) -> tuple[int, int]:

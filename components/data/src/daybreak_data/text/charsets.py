@@ -1,66 +1,27 @@
 """Which character set the bytes of a source file are in, when they are not UTF-8.
 
-Owns: the candidate codecs and how plausible a text is that one of them makes of the bytes.
-Does not own: byte order marks, cookies, limits and the order of the checks; that is decode.py.
+Owns: the candidate codecs, and how sure one has to be. Does not own: how plausible the text is that a codec makes of
+the bytes (letter_pairs.py, ideographs.py), byte order marks, cookies, limits and the order of the checks (decode.py).
 
-Detectors made for prose take the ASCII of a program for evidence and miss a file with two comments in
-it: on 400 re-encoded source files charset-normalizer 3.5 restored 48 %. Here only the characters outside
-ASCII count: every candidate pays for each of them by how rare it is, and the cheapest text wins.
+Detectors made for prose take the ASCII of a program for evidence and miss a file with two comments in it
+(docs/decisions/0061-charset-detection-by-hand.md). Here only the characters outside ASCII count: every candidate pays
+for each of them, and the cheapest text wins, if it is cheap enough and the next one is clearly dearer.
 """
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
-Costs = npt.NDArray[np.float32]
-Codes = npt.NDArray[np.uint32]
-
-# Costs in nats for one character: about the negative logarithm of its share in text of its script,
-# set by hand from letter frequencies and tuned on re-encoded files of the installed environment.
-FREQUENT, COMMON, RARE, ABSURD = 5.5, 8.0, 11.0, 18.0
-LETTER, CAPITAL, MARK, SYMBOL = 3.5, 5.5, 4.5, 8.0
-ALONE, SHOUTING, CROWDED, INSIDE, MIXED = 3.5, 7.0, 2.5, 5.0, 6.0
-"""Added to a letter that touches no letter, to a capital behind a small letter, to a Latin letter outside
-ASCII behind another one, to a sign between two letters, to a Cyrillic letter beside an ASCII one: what
-text decoded by the wrong codec is full of."""
-NO_KANA = 4.0
-"""Added once: Japanese without a single kana is seldom Japanese."""
-_JOINERS = np.array([ord(sign) for sign in "’·–—\xa0"], dtype=np.uint32)
-
-_SIMPLIFIED = (
-    "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所然"
-    "家种事成方多经么去法学如都同现当没动面起看定天分还进好小部其些主样理心她本前开但因只从想实日军者意无力它与长把"
-    "机十民第公此已工使情明性知全三又关点正业外将两高间由问很最重并物手应战向头文体政美相见被利什二等产或新己制身果"
-    "加西斯月话合回特代内信表化老给世位次度门任常先海通教儿原东声提立及比员解水名真论处走义各入几口认条平系气题活尔"
-    "更别打女变四神总何电数安少报才结反受目太量再感建务做接必场件计管期市直德资命山金指克许统区保至队形社便空决治展"
-    "马科司五基眼书非则听白却界达光放强即像难且权思王象完设式色路记南品住告类求据程北边死张该交规万取拉格望觉术领共"
-    "确传师观清今切院让识候带导争运值返函参数文件类型错误码字符串默认注释测试输入输出配置删除添加获取设置初始执行列表"
-)
-_TRADITIONAL = (
-    "的一是不了在人有我他這個們中來上大為和國地到以說時要就出會可也你對生能而子那得於著下自之年過發後作裡用道行所然"
-    "家種事成方多經麼去法學如都同現當沒動面起看定天分還進好小部其些主樣理心她本前開但因只從想實日軍者意無力它與長把"
-    "機十民第公此已工使情明性知全三又關點正業外將兩高間由問很最重並物手應戰向頭文體政美相見被利什二等產或新己制身果"
-    "加西斯月話合回特代內信表化老給世位次度門任常先海通教兒原東聲提立及比員解水名真論處走義各入幾口認條平系氣題活爾"
-    "更別打女變四神總何電數安少報才結反受目太量再感建務做接必場件計管期市直德資命山金指克許統區保至隊形社便空決治展"
-    "值返函參數檔案類型錯誤碼字元串預設註釋測試輸入輸出配置刪除添加獲取設置初始執行列表"
-)
-_HANGUL = (
-    "이다는을의에고가를한하은지사도로기서리나자인시어그아대과만정라수일부에게있것해면니보상제들전습입와스며으주성여요장"
-    "트음구원생조비동관신안용때문공경오소내세모무우간화분실체적방반중회계위터드류변되될된할함합었않없같또는값파"
-)
-_WESTERN_SMALL = "àáâãäåçèéêëíïñóôöøúüß"
-_WESTERN_SELDOM = "æìîòõùûýÿœð"
-_CENTRAL_SMALL = "ąćęłńóśźżáčďéěíňřšťúůýžôľĺŕőűâăîşţțș"
-_MARKS = "©®°·«»§±µ–—‘’“”…€£×²³½™•¿¡¹ºª¶¥¢†"
+from daybreak_data.text import ideographs, letter_pairs
 
 
 @dataclass(frozen=True)
 class CharsetCandidate:
-    """A codec, the table that prices its characters and what is added before the first of them."""
+    """A codec, the script that prices its text and what is added before the first character: how seldom it is used."""
 
     codec: str
     script: str
@@ -68,153 +29,116 @@ class CharsetCandidate:
 
 
 CANDIDATES = (
-    CharsetCandidate("cp1252", "western"),
+    CharsetCandidate("cp1252", "latin"),
     CharsetCandidate("gb18030", "simplified"),
     CharsetCandidate("big5hkscs", "traditional", 1.0),
     CharsetCandidate("cp932", "japanese"),
     CharsetCandidate("euc_jp", "japanese"),
     CharsetCandidate("euc_kr", "korean", 1.0),
     CharsetCandidate("cp949", "korean", 1.5),
-    CharsetCandidate("cp1251", "cyrillic"),
-    CharsetCandidate("koi8_r", "cyrillic"),
-    CharsetCandidate("cp1250", "central", 2.5),
-    CharsetCandidate("iso8859_2", "central", 3.0),
+    CharsetCandidate("cp1251", "cyrillic", 3.0),
+    CharsetCandidate("koi8_r", "cyrillic", 4.0),
+    CharsetCandidate("koi8_u", "cyrillic", 4.5),
+    CharsetCandidate("cp1250", "latin", 1.5),
+    CharsetCandidate("iso8859_2", "latin", 2.0),
+    CharsetCandidate("cp1254", "latin", 1.5),
+    CharsetCandidate("iso8859_9", "latin", 2.0),
+    CharsetCandidate("cp1257", "latin", 2.5),
+    CharsetCandidate("iso8859_13", "latin", 4.0),
+    CharsetCandidate("iso8859_15", "latin", 2.5),
+    CharsetCandidate("cp1253", "greek", 4.0),
+    CharsetCandidate("iso8859_7", "greek", 4.5),
+    CharsetCandidate("cp1255", "hebrew", 4.0),
+    CharsetCandidate("iso8859_8", "hebrew", 4.5),
+    CharsetCandidate("cp1256", "arabic", 4.5),
+    CharsetCandidate("iso8859_6", "arabic", 5.0),
+    CharsetCandidate("cp874", "thai", 4.0),
+    CharsetCandidate("cp1258", "vietnamese", 4.0),
+    CharsetCandidate("cp866", "cyrillic", 4.5),
+    CharsetCandidate("cp855", "cyrillic", 7.0),
+    CharsetCandidate("iso8859_5", "cyrillic", 6.0),
+    CharsetCandidate("mac_cyrillic", "cyrillic", 6.0),
+    CharsetCandidate("cp437", "latin", 2.5),
+    CharsetCandidate("cp850", "latin", 2.5),
+    CharsetCandidate("cp852", "latin", 3.5),
+    CharsetCandidate("cp857", "latin", 4.0),
+    CharsetCandidate("cp737", "greek", 7.0),
+    CharsetCandidate("cp862", "hebrew", 7.0),
+    CharsetCandidate("mac_roman", "latin", 3.0),
+    CharsetCandidate("mac_greek", "greek", 7.0),
+    CharsetCandidate("mac_latin2", "latin", 4.5),
+    CharsetCandidate("mac_turkish", "latin", 4.5),
     CharsetCandidate("johab", "korean", 2.0),
     CharsetCandidate("euc_jis_2004", "japanese", 6.0),
-    CharsetCandidate("shift_jis_2004", "japanese", 6.0),
-    CharsetCandidate("latin_1", "western", 2.0),
+    CharsetCandidate("latin_1", "latin", 2.0),
 )
-_TOO_DEAR = 10.0
-"""Nats a character above which no candidate is believed."""
+TOO_DEAR_IDEOGRAPHS = 9.5
+"""Nats a character above which no candidate is believed (alphabets: letter_pairs.dearest)."""
+SURE = 2.0
+"""Nats by which the next text in the same script must be dearer: e^2, seven times less likely."""
+SURE_OF_SCRIPT, SURE_OF_IDEOGRAPHS, SURE_SHARE = 3.0, 8.0, 0.22
+"""The same for the next text in another script: also as a share of the price, since all of its characters differ."""
+_FORBIDDEN = frozenset(("Cc", "Cn", "Co", "Cs"))
+"""Controls, unassigned code points, private use, surrogates: no author wrote them."""
 
 
 def guess_codec(data: bytes) -> tuple[str, str] | None:
-    """Return (codec, text) of the most plausible candidate, or None if none is plausible.
+    """Return (codec, text) of the most plausible candidate, or None if none is plausible or two are.
 
     The codec decodes strictly and encodes the text back to the same bytes.
     """
-    best: tuple[float, str, str] | None = None
+    ranked = sorted(_priced(data), key=lambda found: found.price)
+    if not ranked:
+        return None
+    best = ranked[0]
+    sure = all(
+        rival.price - best.price >= _margin(best, rival) for rival in ranked if rival.text != best.text
+    )
+    return (best.candidate.codec, best.text) if sure else None
+
+
+@dataclass(frozen=True)
+class _Priced:
+    price: float
+    candidate: CharsetCandidate
+    text: str
+
+
+def _margin(best: _Priced, rival: _Priced) -> float:
+    """How much dearer a rival must be for the best text to be believed."""
+    if rival.candidate.script == best.candidate.script:
+        return SURE
+    least = SURE_OF_SCRIPT if best.candidate.script in letter_pairs.SCRIPTS else SURE_OF_IDEOGRAPHS
+    return max(least, SURE_SHARE * best.price)
+
+
+def is_writable(text: str) -> bool:
+    """Tell whether a text has none of the characters that only a wrong character set brings about."""
+    return not any(unicodedata.category(sign) in _FORBIDDEN for sign in set(text) if sign > "\x7f")
+
+
+def _priced(data: bytes) -> Iterator[_Priced]:
     for candidate in CANDIDATES:
-        text = _decoded(data, candidate.codec)
-        if text is None:
+        text = there_and_back(data, candidate.codec)
+        if text is None or not is_writable(text):
             continue
-        cost, count = _cost(text, candidate.script)
-        if cost > _TOO_DEAR * count:
-            continue
-        total = cost + candidate.handicap
-        if best is None or total < best[0]:
-            best = (total, candidate.codec, text)
-    return (best[1], best[2]) if best else None
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+        places = np.flatnonzero(codes > 0x7F)
+        alphabetic = candidate.script in letter_pairs.SCRIPTS
+        price = (letter_pairs if alphabetic else ideographs).cost(codes, places, candidate.script)
+        most = (
+            letter_pairs.dearest(codes, places)
+            if alphabetic
+            else letter_pairs.MOST_OF_ALL + TOO_DEAR_IDEOGRAPHS * len(places)
+        )
+        if price <= most:
+            yield _Priced(price + candidate.handicap, candidate, text)
 
 
-def _decoded(data: bytes, codec: str) -> str | None:
+def there_and_back(data: bytes, codec: str) -> str | None:
+    """The text, if encoding it again gives the same bytes: nothing was lost or guessed."""
     try:
         text = data.decode(codec)
-        return text if text.encode(codec) == data else None
-    except UnicodeError:
+        return text if text.encode(codec) == data and "\0" not in text else None
+    except (UnicodeError, LookupError, ValueError):
         return None
-
-
-def _cost(text: str, script: str) -> tuple[float, int]:
-    """The price of all characters outside ASCII and their number."""
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
-    places = np.flatnonzero(codes > 0x7F)
-    outside = codes[places]
-    prices = _table(script)[np.minimum(outside, 0xFFFF)]
-    if script in ("western", "central", "cyrillic"):
-        prices = prices + _misplaced(codes, places, script)
-    total = float(prices.sum())
-    if script == "japanese" and not bool(((outside > 0x3040) & (outside < 0x30FF)).any()):
-        total += NO_KANA
-    return total, len(places)
-
-
-def _misplaced(codes: Codes, places: npt.NDArray[np.intp], script: str) -> Costs:
-    """What each character costs for standing where it stands."""
-    padded = np.concatenate(([0x20], codes, [0x20]))
-    before, after = padded[places], padded[places + 2]
-    kind = _letter_kinds()
-    own, left, right = (kind[np.minimum(c, 0xFFFF)] for c in (codes[places], before, after))
-    letter, foreign = own > 0, before > 0x7F
-    extra = SHOUTING * ((own == 2) & (left == 1))
-    extra = extra + INSIDE * (~letter & (left > 0) & (right > 0) & ~np.isin(codes[places], _JOINERS))
-    extra = extra + ALONE * (letter & (left == 0) & (right == 0))
-    if script == "cyrillic":
-        mixed = ((left > 0) & ~foreign) | ((right > 0) & (after <= 0x7F))
-        return np.asarray(extra + MIXED * (letter & mixed), dtype=np.float32)
-    return np.asarray(extra + CROWDED * (letter & (left > 0) & foreign), dtype=np.float32)
-
-
-@cache
-def _letter_kinds() -> npt.NDArray[np.uint8]:
-    """0 no letter, 1 small, 2 capital, for the alphabets of Europe."""
-    kinds = np.zeros(0x10000, dtype=np.uint8)
-    for code in range(0x530):
-        character = chr(code)
-        if character.isalpha():
-            kinds[code] = 2 if character.isupper() else 1
-    return kinds
-
-
-@cache
-def _table(script: str) -> Costs:
-    table = np.full(0x10000, ABSURD, dtype=np.float32)
-    if script in ("western", "central", "cyrillic"):
-        _price_alphabet(table, script)
-    else:
-        _price_ideographs(table, script)
-    return table
-
-
-def _price_alphabet(table: Costs, script: str) -> None:
-    for code in range(0xA0, 0x530):
-        table[code] = RARE if chr(code).isalpha() else SYMBOL
-    _put(table, "".join(bytes((b,)).decode("cp1252", "ignore") for b in range(0x80, 0xC0)), SYMBOL)
-    _put(table, _MARKS, MARK)
-    if script == "cyrillic":
-        _put(table, "абвгдежзийклмнопрстуфхцчшщъыьэюя", LETTER)
-        _put(table, "АБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯ", CAPITAL)
-        _put(table, "ёіїєґ", CAPITAL)
-        return
-    small = _WESTERN_SMALL if script == "western" else _CENTRAL_SMALL
-    _put(table, small.upper(), CAPITAL + 1.0)
-    _put(table, small, LETTER)
-    if script == "western":
-        _put(table, _WESTERN_SELDOM, CAPITAL)
-
-
-def _price_ideographs(table: Costs, script: str) -> None:
-    table[0x4E00:0xA000] = RARE
-    table[0x3000:0x3040] = FREQUENT  # ideographic space, comma, full stop, brackets
-    table[0xFF01:0xFF5F] = COMMON - 1.5  # full-width forms
-    _put(table, "，。！？：；（）", FREQUENT)
-    for code in range(0xA0, 0x530):
-        table[code] = RARE + 1.0
-    table[0x2010:0x2640] = RARE  # arrows, box drawing, mathematical signs
-    _put(table, _MARKS, COMMON)
-    if script == "japanese":
-        table[0x3041:0x30FF] = FREQUENT - 1.0
-        table[0xFF61:0xFFA0] = RARE  # half-width kana: what every other charset looks like in Shift_JIS
-        _put(table, _plane("euc_jp", range(0xB0, 0xD0)), COMMON + 0.5)
-    elif script == "korean":
-        table[0xAC00:0xD7A4] = RARE - 1.0
-        _put(table, _plane("euc_kr", range(0xB0, 0xC9)), COMMON - 1.0)
-        _put(table, _HANGUL, FREQUENT)
-    elif script == "simplified":
-        _put(table, _plane("gb2312", range(0xB0, 0xD8)), COMMON)
-        _put(table, _SIMPLIFIED, FREQUENT)
-    else:
-        _put(table, _plane("big5", range(0xA4, 0xC7)), COMMON)
-        _put(table, _TRADITIONAL, FREQUENT)
-
-
-def _plane(codec: str, rows: range) -> str:
-    """The characters of the rows that a standard set aside for the common ones."""
-    pairs = (bytes((row, cell)) for row in rows for cell in range(0x40, 0xFF))
-    return "".join(pair.decode(codec, "ignore") for pair in pairs)
-
-
-def _put(table: Costs, characters: str, price: float) -> None:
-    for character in characters:
-        if "\x7f" < character <= "\uffff":
-            table[ord(character)] = price

@@ -1,8 +1,8 @@
 """Bytes to text, or the reason why not.
 
 Owns: the size limit and the order in which encodings are tried. Pure, and never raises for any bytes.
-Does not own: how plausible a legacy character set is (charsets.py), line ends and repair of mojibake
-(neither is done: a published repair step changed 3 of 1,907 valid files, see docs/thresholds.md).
+Does not own: how plausible a legacy character set is (charsets.py), Unicode with faults (damaged.py), line ends and
+repair of mojibake (neither is done: a published repair step changed 3 of 1,907 valid files, see docs/thresholds.md).
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import codecs
 import re
 from dataclasses import dataclass
 
-from daybreak_data.text import charsets
+from daybreak_data.text import charsets, damaged
+from daybreak_data.text.charsets import is_writable, there_and_back
 
 LIMIT_BYTES = 10_000_000
 """The Stack v2 takes files below 10 MB (the_stack/2_download_files of bigcode-dataset)."""
@@ -50,10 +51,10 @@ _MOST_CONTROLS = 0.01
 
 
 def decode(data: bytes) -> Decoded | Undecodable:
-    """Text of a file: byte order mark, UTF-8, declared encoding, most plausible charset, in this order.
+    """Text of a file: byte order mark, UTF-8, declared encoding, damaged UTF-8, most plausible charset, in this order.
 
-    A valid UTF-8 file is never changed, except that a byte order mark is taken off its front. (Pure
-    7-bit bytes that designate an ISO 2022 double-byte set are ISO 2022, not UTF-8.)
+    A valid UTF-8 file is never changed, except that a byte order mark is taken off its front and a stray NUL
+    replaced. (Pure 7-bit bytes that designate an ISO 2022 double-byte set are ISO 2022, not UTF-8.)
     """
     if not data:
         return Undecodable("empty")
@@ -63,7 +64,7 @@ def decode(data: bytes) -> Decoded | Undecodable:
     if marked is not None:
         return marked
     if b"\0" in data:
-        return Undecodable("binary")
+        return _with_nuls(data)
     announced = _by_announcement(data)
     if announced is not None:
         return announced
@@ -100,24 +101,38 @@ def _by_announcement(data: bytes) -> Decoded | None:
             continue
         family = (encoding,) if encoding == "iso2022_kr" else _ISO_2022_JP
         for member in family:
-            text = _there_and_back(data, member)
+            text = there_and_back(data, member)
             if text is not None and not text.isascii() and "\x1b" not in text:
                 return Decoded(text, member)
     return None
 
 
+def _with_nuls(data: bytes) -> Decoded | Undecodable:
+    unmarked = damaged.unmarked_utf16(data)
+    if unmarked is not None:
+        return Decoded(unmarked[1], unmarked[0])
+    text = damaged.without_stray_nuls(data)
+    return Undecodable("binary") if text is None else Decoded(text, damaged.REPLACED)
+
+
 def _not_unicode(data: bytes) -> Decoded | Undecodable:
+    mainframe = damaged.ebcdic(data)
+    if mainframe is not None:
+        return Decoded(mainframe[1], mainframe[0])
     if len(data.translate(None, _CONTROLS)) < len(data) * (1 - _MOST_CONTROLS):
         return Undecodable("binary")
+    paired = damaged.surrogates_in_utf8(data)
+    if paired is not None:
+        return Decoded(paired, "cesu-8")
     declared = _declared(data)
-    if declared is not None:
-        text = _there_and_back(data, declared)
-        if text is not None:
-            return Decoded(text, declared)
+    text = there_and_back(data, declared) if declared is not None else None
+    if declared is not None and text is not None and is_writable(text):
+        return Decoded(text, declared)
+    text = damaged.mostly_utf8(data)
+    if text is not None:
+        return Decoded(text, damaged.REPLACED)
     guess = charsets.guess_codec(data)
-    if guess is not None:
-        return Decoded(guess[1], guess[0])
-    return _by_detector(data)
+    return Undecodable("unknown-encoding") if guess is None else Decoded(guess[1], guess[0])
 
 
 def _declared(data: bytes) -> str | None:
@@ -131,37 +146,20 @@ def _declared(data: bytes) -> str | None:
     except (LookupError, ValueError):
         return None
     # rot13, zlib and their like are no character sets; a cookie that says UTF-8 was already wrong.
-    return info.name if info._is_text_encoding and info.name not in _NO_CHARSETS else None
+    if not info._is_text_encoding or info.name in _NO_CHARSETS:
+        return None
+    return _MEANT.get(info.name, info.name)
 
 
+# What the label means in practice (WHATWG Encoding Standard, names and labels): each holds the other one.
+_MEANT = {"shift_jis": "cp932", "gb2312": "gb18030", "gbk": "gb18030", "euc_kr": "cp949", "tis-620": "cp874"}
 _NO_CHARSETS = frozenset(
     {"utf-8", "utf-8-sig", "utf-7", "idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"}
 )
-
-
-def _by_detector(data: bytes) -> Decoded | Undecodable:
-    """What charset-normalizer says, for the scripts that have no candidate of ours (Greek, Arabic, Thai)."""
-    import charset_normalizer
-
-    sample = b"\n".join(line for line in data.splitlines() if not line.isascii())[:65536]
-    match = charset_normalizer.from_bytes(sample).best()
-    text = _there_and_back(data, match.encoding) if match else None
-    if match is None or text is None:
-        return Undecodable("unknown-encoding")
-    return Decoded(text, match.encoding)
 
 
 def _strict(data: bytes, encoding: str) -> str | None:
     try:
         return data.decode(encoding)
     except UnicodeError:
-        return None
-
-
-def _there_and_back(data: bytes, encoding: str) -> str | None:
-    """The text, if encoding it again gives the same bytes: nothing was lost or guessed."""
-    try:
-        text = data.decode(encoding)
-        return text if text.encode(encoding) == data and "\0" not in text else None
-    except (UnicodeError, LookupError, ValueError):
         return None

@@ -1,0 +1,44 @@
+"""Which JSON and YAML a person wrote: settings, workflows, charts; and not records of data.
+
+Owns the shapes by which such files are known. Pure. Does not own how long they may be (limits.py).
+
+DeepSeek-Coder keeps JSON and YAML of 50 to 5,000 characters, to be rid of data. A workflow, a playbook or a chart of
+9,000 characters is a program: it has keys that a tool prescribes, comments, commands, expressions.
+"""
+
+from __future__ import annotations
+
+import re
+
+_YAML_SHAPES = (
+    r"^apiVersion:[^\n]*$",  # Kubernetes, Helm
+    r"^[\"']?on[\"']?:(?=[\s\S]*^jobs:)|^runs:(?=[\s\S]*^ {2}using:)",  # GitHub
+    r"^(?:services|x-[\w-]+):(?=[\s\S]*^ {4}(?:image|build):)",  # Compose
+    r"^-\s+(?:hosts|import_playbook|(?:ansible\.builtin\.)?(?:include|import)_\w+|block|set_fact|command|shell|assert)\b",
+    r"^-\s+name:[^\n]*\n(?:\s+[\w.]+:[^\n]*\n)*?\s+(?:[a-z_]+\.[a-z_]+\.)?[a-z_]+:\s*(?:$|[^\n]*=)",  # Ansible
+    r"^(?:stages|steps|jobs|pool|trigger|variables|parameters|extends|pipelines?|workflows|orbs|before_script)\s*:",
+    r"^(?:repos|rules|linters|plugins|site_name|theme|nav|AllCops|inherit_from|language|matrix|environment)\s*:",
+    r"^(?:AWSTemplateFormatVersion|Resources|heat_template_version|resources|provider|functions)\s*:",
+)
+_YAML_SHAPE = re.compile("|".join(f"(?:{shape})" for shape in _YAML_SHAPES), re.MULTILINE)
+_TEMPLATE = re.compile(r"\{\{-?\s*\S|\{%-?\s")
+_COMMENT = re.compile(r"^\s*#\s?\S", re.MULTILINE)
+_COMMENTED = 0.02
+"""Share of the lines with a comment of their own from which on a YAML file was written."""
+_JSON_NAMES = re.compile(
+    r"(?:^|/)(?:package|composer|bower|deno|nx|lerna|turbo|angular|project|vcpkg|devcontainer|launch|tasks|settings"
+    r"|extensions|manifest|app|global|CMakePresets|babel\.config|jest\.config|[jt]sconfig(?:\.[\w.-]+)?|\.\w+rc"
+    r"|renovate|biome|[\w.-]+\.schema)\.json$|(?:^|/)\.\w+rc$|\.(?:code-workspace|sublime-[\w-]+)$",
+    re.IGNORECASE,
+)
+
+
+def is_written(text: str, family: str, path: str) -> bool:
+    """Tell whether a file of a data format is a program or settings, by its name, its keys or its comments."""
+    if family == "json":
+        return _JSON_NAMES.search(path.replace("\\", "/")) is not None
+    if family != "yaml":
+        return False
+    if _YAML_SHAPE.search(text) or len(_TEMPLATE.findall(text)) > 2:
+        return True
+    return len(_COMMENT.findall(text)) > _COMMENTED * (text.count("\n") + 1)
