@@ -34,6 +34,11 @@ def test_a_finding_has_character_offsets_behind_any_letters() -> None:
         pytest.param("?to=jane%40acme.io&x=1", "jane%40acme.io", id="with an escaped at sign"),
         pytest.param("Jane.Doe+x_y%z@a-b.co.uk", "Jane.Doe+x_y%z@a-b.co.uk", id="with all marks"),
         pytest.param("x@163.com", "x@163.com", id="at a provider with a number for a name"),
+        pytest.param("jürgen@acme.de", "jürgen@acme.de", id="with letters with marks"),
+        pytest.param("by René.Łuk@acme.fr.", "René.Łuk@acme.fr", id="with more of them"),
+        pytest.param("info@bücher.de", "info@bücher.de", id="in a domain with marks"),
+        pytest.param("(иван@почта.com)", "иван@почта.com", id="in another alphabet"),
+        pytest.param("to%20ada@acme.de", "ada@acme.de", id="behind an escaped blank"),
     ],
 )
 def test_emails(text: str, value: str) -> None:
@@ -55,6 +60,9 @@ def test_emails(text: str, value: str) -> None:
         pytest.param("a@b.notatld", id="no top-level domain"),
         pytest.param("a..b@", id="no host"),
         pytest.param("pkg@1.2.dev", id="a package version"),
+        pytest.param("user%04d@acme.de", id="a format for many addresses"),
+        pytest.param("%s@acme.de u%d@acme.de", id="other formats"),
+        pytest.param("${name}@acme.de {}x@acme.de", id="a template of an address"),
         pytest.param("x@" + "a." * 200 + "com", id="a domain that is too long"),
         pytest.param("x" * 70 + "@acme.io", id="a name that is too long"),
     ],
@@ -68,7 +76,11 @@ def test_no_emails(text: str) -> None:
     [
         pytest.param("http://93.184.216.34/x", "93.184.216.34", id="in a URL"),
         pytest.param("93.184.216.34:8080", "93.184.216.34", id="with a port"),
-        pytest.param("93.184.216.0/24", "93.184.216.0", id="a network"),
+        pytest.param("93.184.216.34/24", "93.184.216.34", id="a machine with its network"),
+        pytest.param("93.184.216.34/32", "93.184.216.34", id="a network of one machine"),
+        pytest.param("at 5.9.12.7:8080", "5.9.12.7", id="small numbers with a port"),
+        pytest.param('remote_ip, "5.9.12.7"', "5.9.12.7", id="small numbers, called remote"),
+        pytest.param("0.003 93.184.216.34 200", "93.184.216.34", id="among the numbers of a log"),
         pytest.param("[93.184.216.34]", "93.184.216.34", id="in brackets"),
         pytest.param("::ffff:93.184.216.34", "93.184.216.34", id="mapped into IPv6"),
         pytest.param(r"a\n93.184.216.34", "93.184.216.34", id="after an escaped end of line"),
@@ -94,6 +106,20 @@ def test_addresses(text: str, value: str) -> None:
         pytest.param("'2.5.29.15'", id="the arc of a certificate extension"),
         pytest.param("lib-3.14.15.92.so", id="a file"),
         pytest.param("x==12.4.13.1", id="a pinned requirement"),
+        pytest.param("[3.6.12.4]", id="a section in brackets"),
+        pytest.param("from 1.21.4.2 to 1.25.3.1", id="two versions"),
+        pytest.param("// C++17 20.19.3.7", id="a section of a standard"),
+        pytest.param("4.6.0.0", id="a version of an assembly"),
+        pytest.param("// 7.21.6.1 The fprintf function", id="a heading"),
+        pytest.param("$Id: x.c,v 1.67.1.1 2007/12/27 $", id="a revision of RCS"),
+        pytest.param(
+            "/* $FreeBSD: src/sys/x.h,v 1.210.12.92 1999/08/29 $ */", id="a revision with great numbers"
+        ),
+        pytest.param("(3.17.0.3) 5.38.0.1 8.2.4.42", id="versions without the word"),
+        pytest.param("85.214.0.0/16 93.184.216.0/24 2a00:1450::/32", id="networks"),
+        pytest.param("between 64.13.0.0 and 64.13.255.255", id="the ends of a network"),
+        pytest.param('d="M1.8 2.37c.8.52 1.75.79 2.87.79.64 0 1.21-.08"', id="a drawing"),
+        pytest.param("auto x = 2000::abc; y = 2001::a0();", id="names in a scope"),
         pytest.param("300.1.2.3 1.2.3 01.2.3.4", id="no addresses at all"),
         pytest.param("12:30:45 20:4a:bc:de:f0:12 2001:12", id="times and hardware addresses"),
     ],
@@ -124,6 +150,26 @@ PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA75sdf7s6df5s7d6f5s7d6f5s
         pytest.param("run --password=Zq8kd92Lmx", "Zq8kd92Lmx", id="on a command line"),
         pytest.param("'x-api-key: a8F3kd92mfQ0zL8s1Xb7'", "a8F3kd92mfQ0zL8s1Xb7", id="in a header"),
         pytest.param("u?token=a8F3kd92mfQ0zL8s1Xb7&n=1", "a8F3kd92mfQ0zL8s1Xb7", id="in a query"),
+        pytest.param("machine h.io login me password kX9!wq2Z", "kX9!wq2Z", id="in .netrc"),
+        pytest.param("machine h.io\n  login me\n  password kX9!wq2Z\n", "kX9!wq2Z", id="in .netrc, on lines"),
+        pytest.param("_auth=bWU6cTl3M2U3cjE=", "bWU6cTl3M2U3cjE=", id="in .npmrc"),
+        pytest.param("//r.acme.io/:_password=cTl3M2U3cjE5", "cTl3M2U3cjE5", id="in .npmrc, of a registry"),
+        pytest.param(
+            "ada:$apr1$k9Zq1w$" + "aB3" * 7 + "c", "$apr1$k9Zq1w$" + "aB3" * 7 + "c", id="in .htpasswd"
+        ),
+        pytest.param(
+            "ada:$2y$05$" + "k9Zq1wB7xR4m" * 4 + "Tu3Ac",
+            "$2y$05$" + "k9Zq1wB7xR4m" * 4 + "Tu3Ac",
+            id="in .htpasswd, by another method",
+        ),
+        pytest.param("curl -s -u ada:kX9wq2Zt https://a.io", "kX9wq2Zt", id="of curl"),
+        pytest.param("curl --user 'ada:kX9wq2Zt' https://a.io", "kX9wq2Zt", id="of curl, in quotes"),
+        pytest.param("mysql -u root -pkX9wq2Zt shop < x.sql", "kX9wq2Zt", id="of mysql"),
+        pytest.param("mysqldump -pkX9wq2Zt shop", "kX9wq2Zt", id="of mysqldump"),
+        pytest.param("sshpass -p kX9wq2Zt ssh web", "kX9wq2Zt", id="of sshpass"),
+        pytest.param(
+            "see " + "AKIA" + "ABCDEFGHIJKLMNOP" + " there", "AKIA" + "ABCDEFGHIJKLMNOP", id="an id alone"
+        ),
         pytest.param("<token>a8F3kd92mfQ0zL8s1Xb7</token>", "a8F3kd92mfQ0zL8s1Xb7", id="in an element"),
     ],
 )
@@ -136,6 +182,18 @@ def test_keys(text: str, value: str) -> None:
     [
         pytest.param("if head == '-----BEGIN RSA PRIVATE KEY-----':", id="the head of a block alone"),
         pytest.param("AKIAIOSFODNN7EXAMPLE", id="the example of a manual"),
+        pytest.param("AKIAI44QH8DHBEXAMPLE ASIAXXXXXXXXXXXXXXXX", id="more examples of manuals"),
+        pytest.param(
+            "curl -u user:password https://a.io; curl -u $USER:$PASS x; curl -u me:secret x", id="of curl"
+        ),
+        pytest.param("mysql -u root -p shop; mysql -p$PASSWORD; mysql --port=3306 -ppassword", id="of mysql"),
+        pytest.param("machine h.io login me password secret", id="the word of a manual in .netrc"),
+        pytest.param("//registry.acme.io/:_authToken=${NPM_TOKEN}", id="a variable in .npmrc"),
+        pytest.param('<a class="token" href="#/s:9Alamofire10HTTPMethodV3getACvpZ">get</a>', id="a link"),
+        pytest.param('name="authenticity_token" value="R4quRuXQAq75TyWpSf8AwRyLt"', id="a token of one form"),
+        pytest.param(
+            "ftp://anonymous:open%20sesame@a.io http://user:pass;word@h.io", id="words with escapes"
+        ),
         pytest.param("postgresql://scott:tiger@localhost/test", id="a lower-case word as a password"),
         pytest.param("password = 'changeme'", id="a stand-in"),
         pytest.param("token = '3f2b8c1e-9d47-4a6b-8f10-2c5e7d9a1b34'", id="a UUID"),

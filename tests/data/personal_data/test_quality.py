@@ -158,6 +158,14 @@ NOT_IPS = (
     "999.300.2.1 and 1.2.3 and 01.02.03.04",
     "driver 27.20.100.8336",
     "1.2.3.4",
+    "[3.6.12.4]",
+    "// C++17 20.19.3.7",
+    "upgrade from 1.21.4.2 to 1.25.3.1",
+    "* $Id: list.c,v 1.67.1.1 2007/12/27 13:02:25 ada Exp $",
+    "allow 85.214.0.0/16",
+    "prefix 2a00:1450::/32",
+    "l3.1 4.2c1.5 0 2.7.12 2.7.8.52 1.75.79.64 0 1.21",
+    "auto value = 2000::abc;",
 )
 
 
@@ -251,6 +259,13 @@ CONTEXTUAL = (
         lambda r: f"T{draw(r, HEX.upper(), 8)}/B{draw(r, HEX.upper(), 8)}/{draw(r, BASE62, 24)}",
     ),
     ("Authorization: Bearer @@", lambda r: draw(r, BASE62, 40)),
+    ("machine api.acme.io login build password @@", lambda r: draw(r, BASE62, 12)),
+    ("//npm.acme.io/:_authToken=@@", lambda r: draw(r, BASE62, 36)),
+    ("_auth=@@", lambda r: base64.b64encode(draw(r, BASE62, 18).encode()).decode()),
+    ("ada:@@", lambda r: f"$apr1${draw(r, BASE62, 8)}${draw(r, BASE62 + './', 22)}"),
+    ("deploy:@@", lambda r: f"$2y$10${draw(r, BASE62 + './', 53)}"),
+    ("curl -fsS -u deploy:@@ https://api.acme.io/x", lambda r: draw(r, BASE62, 14)),
+    ("mysqldump -h db -u shop -p@@ shop > shop.sql", lambda r: draw(r, BASE62, 14)),
     (
         'headers["Authorization"] = "Basic @@"',
         lambda r: base64.b64encode(draw(r, BASE62, 26).encode()).decode(),
@@ -274,6 +289,14 @@ NOT_FORMED = (
     "Authorization: Bearer <token>",
     'headers = {"Authorization": "Bearer your-access-token-here"}',
     "npm_config_registry npm_package_version npm_lifecycle_event_name_of_the_script_here",
+    "machine localhost login me password secret",
+    "//registry.npmjs.org/:_authToken=${NPM_TOKEN}",
+    "curl -u username:password https://api.acme.io",
+    "curl -u $USER:$TOKEN https://api.acme.io",
+    "mysql -u root -p shop",
+    "mysql -h db --port 3306 -p$MYSQL_PASSWORD",
+    "htpasswd -c .htpasswd ada",
+    "AKIAI44QH8DHBEXAMPLE",
     "TASK_SKELETON AIzaNotReallyAKeyBecauseShort hf_hub_download hf_transfer",
 )
 

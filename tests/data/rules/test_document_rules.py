@@ -136,6 +136,55 @@ def test_personal_data_is_handled_as_the_manifest_says(
     ]
 
 
+@pytest.mark.parametrize(
+    ("path", "language", "before", "after"),
+    [
+        pytest.param("a.py", "python", "# {}\nx = 1\n", "# <EMAIL>\nx = 1\n", id="a comment of Python"),
+        pytest.param(
+            "pom.xml",
+            "xml",
+            "<project><email>{}</email></project>\n",
+            "<project><email>[EMAIL]</email></project>\n",
+            id="an element of XML",
+        ),
+        pytest.param(
+            "a.xml", "xml", '<a to="mailto:{}"/>\n', '<a to="mailto:[EMAIL]"/>\n', id="an attribute of XML"
+        ),
+        pytest.param(
+            "a.tsx",
+            "typescript",
+            "const a = <p>Write to {}</p>;\n",
+            "const a = <p>Write to [EMAIL]</p>;\n",
+            id="the text of TSX",
+        ),
+        pytest.param(
+            "a.jsx",
+            "javascript",
+            "const a = <p>Write to {}</p>;\n",
+            "const a = <p>Write to [EMAIL]</p>;\n",
+            id="the text of JSX",
+        ),
+        pytest.param(
+            "a.html", "html", "<p>Write to {}</p>\n", "<p>Write to [EMAIL]</p>\n", id="the text of a page"
+        ),
+        pytest.param(
+            "a.vue",
+            "vue",
+            "<template><p>{}</p></template>\n",
+            "<template><p>[EMAIL]</p></template>\n",
+            id="the text of a component",
+        ),
+        pytest.param("a.yaml", "yaml", "mail: {}\n", "mail: <EMAIL>\n", id="a value of YAML"),
+        pytest.param("a.json", "json", '{"mail": "MAIL"}\n', '{"mail": "<EMAIL>"}\n', id="a value of JSON"),
+        pytest.param("a.sh", "shell", "mail -s hi {}\n", "mail -s hi [EMAIL]\n", id="an argument in a shell"),
+    ],
+)
+def test_a_stand_in_is_no_syntax_of_the_language(path: str, language: str, before: str, after: str) -> None:
+    text = before.replace("{}", "ada.muster@acme.de").replace("MAIL", "ada.muster@acme.de")
+    found = assess_after_duplicates(path, text, language, options())
+    assert (found.text, found.drop) == (after, None)
+
+
 @given(st.binary(max_size=400), st.sampled_from(["a.py", "a.js", "a.json", "a.h", "a.html", "a", "a.yml"]))
 @settings(deadline=None)
 def test_no_bytes_raise_on_the_whole_way(data: bytes, path: str) -> None:

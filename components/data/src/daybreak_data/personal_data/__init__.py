@@ -7,7 +7,16 @@ Owns the rules, the search and the replacement. Does not read files, nor decide 
 from __future__ import annotations
 
 from daybreak_data.personal_data.finding import Detection, Kind
-from daybreak_data.personal_data.redaction import Redacted, must_drop, redact
+from daybreak_data.personal_data.redaction import Redacted, must_drop, redact, stand_ins_for
 from daybreak_data.personal_data.scan import CODE_VERSION, find_personal_data
 
-__all__ = ["CODE_VERSION", "Detection", "Kind", "Redacted", "find_personal_data", "must_drop", "redact"]
+__all__ = [
+    "CODE_VERSION",
+    "Detection",
+    "Kind",
+    "Redacted",
+    "find_personal_data",
+    "must_drop",
+    "redact",
+    "stand_ins_for",
+]

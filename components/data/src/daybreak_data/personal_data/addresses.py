@@ -1,7 +1,7 @@
 """IP addresses in code: which dotted or coloned number names somebody's machine.
 
 Owns the patterns, the address classes that are left alone (private, loopback, link-local, documentation,
-multicast, reserved, public resolvers) and the signs of a version number or an object identifier.
+multicast, reserved, public resolvers), networks, and the signs of a version, a section or an object identifier.
 """
 
 from __future__ import annotations
@@ -50,10 +50,18 @@ _ADDRESS_IN_PATH = re.compile(rb"(?i)(?:ip|ips|hosts?|whois|addr\w*|nodes?|cidr|
 _DOTTED_BEFORE = re.compile(rb"(?:[0-9]{1,3}\.){3}[0-9]{1,3}\s?-$")
 # Arcs of X.500 attributes and extensions, of IANA, Certicom and Teletrust, printed without the word "OID".
 _OID_ARCS = (b"2.5.4.", b"2.5.29.", b"2.5.8.", b"1.3.6.1", b"1.3.132.", b"1.3.101.", b"1.3.14.", b"2.16.840.")
-_DIGITS_ONLY = re.compile(rb"[0-9]\.[0-9]\.[0-9]\.[0-9]")
 _RIGHT_EDGE = re.compile(rb"\.?[A-Za-z0-9_]|-[A-Za-z]|\.[*x]")
 _REVERSE_ZONE = re.compile(rb"\.(?:in-addr\.arpa|nip\.io|sslip\.io|xip\.io)\b")
-_PREFIX_LENGTH = re.compile(rb"/[0-9]{1,2}\b")
+_PREFIX_LENGTH = re.compile(rb"/([0-9]{1,3})\b")
+_PORT = re.compile(rb":[0-9]{2,5}\b")
+# RCS, CVS and Subversion write the number of a revision: $Id: x.c,v 1.2.3.4 $.
+_REVISION = re.compile(rb"\$[A-Za-z]+: [^$\n]*$|,v ?$")
+# Numbers of a drawing stand beside others: 1.82 2.37c.8.52 1.75.79 2.87.79.64 0.
+_NUMBER_BEFORE = re.compile(rb"(?<![0-9.])-?[0-9]*\.[0-9]+(?:\.[0-9]+)?[ ,\-]$|[A-Za-z]-?[0-9]*\.[0-9]+ ?$")
+_NUMBER_AFTER = re.compile(rb"[ ,]?-?\.?[0-9]|[ ,]?-\.?[0-9]")
+MOST_OF_A_VERSION, MOST_IN_A_VERSION = 40, 20
+"""A version or a section has small numbers: all up to 40, or the first and two more up to 20. One address drawn at
+random in 500 has; it counts only where something else says that it is one."""
 
 
 def find_ipv4(data: bytes) -> Iterator[Span]:
@@ -65,7 +73,9 @@ def find_ipv4(data: bytes) -> Iterator[Span]:
             continue
         if data.startswith(b".in-addr.arpa", end) and not _is_named_machine(".".join(value.split(".")[::-1])):
             continue
-        if _has_edges(data, start, end) and not _is_version(data, start, end):
+        if not _has_edges(data, start, end) or _is_network(data, start, end):
+            continue
+        if not _is_version(data, start, end) and not _is_drawn(data, start, end):
             yield Span("ipAddress", start, end, "ipv4")
 
 
@@ -80,8 +90,37 @@ def find_ipv6(data: bytes) -> Iterator[Span]:
         after = data[end : end + 1]
         if after.isalnum() or after == b"_" or data[end : end + 2] == b"::":
             continue
-        if _is_named_machine(data[start:end].decode("ascii")):
+        if not _is_named_machine(data[start:end].decode("ascii")) or _is_network(data, start, end):
+            continue
+        if not _is_scoped_name(data, start, end):
             yield Span("ipAddress", start, end, "ipv6")
+
+
+def _is_network(data: bytes, start: int, end: int) -> bool:
+    """Tell whether a value names no machine but a network: its prefix length leaves the rest of it empty."""
+    length = _PREFIX_LENGTH.match(data[end : end + 4])
+    value = data[start:end].decode("ascii")
+    if length is None:
+        return value.endswith((".0.0", ".255.255"))
+    try:
+        network = ipaddress.ip_interface(f"{value}/{int(length[1])}").network
+    except ValueError:
+        return False
+    return network.num_addresses > 1 and network.network_address == ipaddress.ip_address(value)
+
+
+def _is_scoped_name(data: bytes, start: int, end: int) -> bool:
+    """Tell whether ``2000::abc`` may be a number and a name in the scope of something: two groups, no sign of a net."""
+    if len([group for group in data[start:end].split(b":") if group]) > 2:
+        return False
+    around = data[start - 1 : start] + data[end : end + 1]
+    quoted = (
+        around[:1] in (b'"', b"'", b"`", b"[")
+        and len(around) > 1
+        and around[1:] in (b'"', b"'", b"`", b"]", b"/")
+    )
+    line = data[data.rfind(b"\n", max(0, start - _WINDOW), start) + 1 : start]
+    return not (quoted or _PREFIX_LENGTH.match(data[end : end + 4]) or _NETWORK_WORDS.search(line[-_WINDOW:]))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -120,16 +159,35 @@ def _is_escape(before: bytes) -> bool:
 def _is_version(data: bytes, start: int, end: int) -> bool:
     before = data[max(0, start - _WINDOW) : start].rsplit(b"\n", 1)[-1]
     value = data[start:end]
+    if _REVISION.search(before):
+        return True
     version = _last_end(_VERSION_WORDS, before)
     is_called_one = version >= 0 or _COMPARISON.search(before) is not None
     is_identifier = value.startswith(_OID_ARCS)
-    looks_like_one = is_identifier or value.endswith(b".0") or _DIGITS_ONLY.fullmatch(value) is not None
+    looks_like_one = is_identifier or value.endswith(b".0") or _has_small_numbers(value)
     if not (is_called_one or looks_like_one) or _last_end(_NETWORK_WORDS, before) > version:
         return False  # the nearer word counts
     if is_called_one or is_identifier:
         return True
     after = data[end : end + _WINDOW].split(b"\n", 1)[0]
-    return not (_PREFIX_LENGTH.match(after) or _NETWORK_WORDS.search(after))
+    return not (_PREFIX_LENGTH.match(after) or _PORT.match(after) or _NETWORK_WORDS.search(after))
+
+
+def _has_small_numbers(value: bytes) -> bool:
+    numbers = [int(part) for part in value.split(b".")]
+    if max(numbers) <= MOST_OF_A_VERSION:
+        return True
+    return numbers[0] <= MOST_IN_A_VERSION and sum(number <= MOST_IN_A_VERSION for number in numbers[1:]) > 1
+
+
+def _is_drawn(data: bytes, start: int, end: int) -> bool:
+    """Tell whether a value stands among the decimal numbers of a drawing."""
+    if max(int(part) for part in data[start:end].split(b".")) > 99:
+        return False
+    return (
+        _NUMBER_BEFORE.search(data[max(0, start - _WINDOW) : start]) is not None
+        and _NUMBER_AFTER.match(data[end : end + 4]) is not None
+    )
 
 
 def _last_end(words: re.Pattern[bytes], window: bytes) -> int:

@@ -13,9 +13,13 @@ from daybreak_data.personal_data.finding import Span
 from daybreak_data.personal_data.patterns import matches
 from daybreak_data.personal_data.top_level_domains import TOP_LEVEL_DOMAINS
 
-HEAD = r"[A-Za-z0-9_+\-](?:@|%40)[A-Za-z0-9\-]+\.[A-Za-z0-9]"
-# RFC 5321 atoms without the exotic marks; lengths are checked after the match (RFC 5321 4.5.3.1).
-_PATTERN = r"[A-Za-z0-9_.%+\-]+(?:@|%40)[A-Za-z0-9][A-Za-z0-9\-]*(?:\.[A-Za-z0-9\-]+)*\.[A-Za-z]{2,24}"
+# Letters with marks and of other alphabets, as whole UTF-8 characters: ä to ɏ, Greek, Cyrillic; not × and ÷.
+_LETTER = r"(?:\xc3[\x80-\x96\x98-\xb6\xb8-\xbf]|[\xc4-\xc9\xce-\xd3][\x80-\xbf])"
+_NAME = rf"(?:[A-Za-z0-9\-]|{_LETTER})"
+HEAD = rf"(?:[A-Za-z0-9_+\-]|{_LETTER})(?:@|%40){_NAME}+\.(?:[A-Za-z0-9]|{_LETTER})"
+# RFC 5321 atoms without the exotic marks, RFC 6531 letters; lengths are checked after the match (RFC 5321 4.5.3.1).
+_HOST = rf"(?:[A-Za-z0-9]|{_LETTER}){_NAME}*(?:\.{_NAME}+)*"
+_PATTERN = rf"(?:[A-Za-z0-9_.%+\-]|{_LETTER})+(?:@|%40){_HOST}\.[A-Za-z]{{2,24}}"
 MAX_LOCAL = 64
 MAX_DOMAIN = 253
 _WINDOW = 80
@@ -30,6 +34,9 @@ _NOT_A_NAME = frozenset({"this", "super", "return", "break", "continue"})
 # What escapes leave before a name: the n of \n, \u003c, %3C, the 3D of quoted-printable.
 _ESCAPE_AFTER_BACKSLASH = re.compile(r"[abfnrtv](?=.)|u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[0-7]{3}")
 _PERCENT_ESCAPES = re.compile(r".*%[0-9A-Fa-f]{2}", re.DOTALL)
+# user%04d@host.de, {name}@host.de and $name@host.de are made into addresses when they are used.
+_FORMAT = re.compile(r"%[-+#0]?[0-9]*(?:\.[0-9]+)?[dsiux](?![A-Za-z])")
+_TEMPLATE_EDGES = frozenset((b"}", b"$"))
 _USER_INFORMATION = re.compile(rb"://[^\s/\"'<>]*$")
 _REMOTE_PATH = re.compile(rb":(?:[/~]|[\w.\-]+/)")
 # Scale factors of image names: icon@2x.png, icon@1.5x.
@@ -40,12 +47,15 @@ def find_emails(data: bytes) -> Iterator[Span]:
     """Yield the addresses of ``data`` from left to right."""
     for match in matches(_PATTERN, data):
         start, end = match.span()
-        value = data[start:end].decode("ascii")
+        value = data[start:end].decode("utf-8")
         local, _, domain = value.rpartition("@" if "@" in value else "%40")
-        trimmed = _trim_local(local, data[start - 1 : start])
+        before = data[start - 1 : start] if start else b""
+        if _FORMAT.search(local) or before in _TEMPLATE_EDGES:
+            continue
+        trimmed = _trim_local(local, before)
         if not trimmed or not _is_address(trimmed, domain):
             continue
-        start += len(local) - len(trimmed)
+        start += len(local[: len(local) - len(trimmed)].encode())
         if _is_elsewhere(data, start, end, trimmed):
             continue
         yield Span("email", start, end, "email")

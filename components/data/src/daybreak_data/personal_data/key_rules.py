@@ -67,6 +67,52 @@ KEY_RULES: tuple[KeyRule, ...] = (
         "RFC 3986 3.2.1",
     ),
     KeyRule(
+        "netrc-password",
+        r"(?i)login\s+\S+\s+password\s",
+        r"\b(?i:machine\s+\S+|default)\s+(?i:login)\s+\S+\s+(?i:password)\s+([!-~]{4,128})",
+        2.0,
+        "GNU inetutils manual, .netrc",
+    ),
+    KeyRule(
+        "npmrc-credential",
+        r"_(?:auth|authToken|password)[ \t]*=",
+        r"(?:^|[\s:/])_(?:auth|authToken|password)[ \t]*=[ \t]*[\"']?([A-Za-z0-9+/=_.\-]{8,512})",
+        2.5,
+        "npm docs, .npmrc",
+    ),
+    KeyRule(
+        "htpasswd-entry",
+        r":(?:\$(?:apr1|2[abxy]|[156])\$|\{SHA\})",
+        r"(?:^|[\n\"'`/ \t])[A-Za-z0-9_.@\-]{1,64}:(\$apr1\$[./A-Za-z0-9]{1,8}\$[./A-Za-z0-9]{22}"
+        r"|\$2[abxy]\$[0-9]{2}\$[./A-Za-z0-9]{53}"
+        r"|\$[156]\$(?:rounds=[0-9]{1,9}\$)?[./A-Za-z0-9]{1,16}\$[./A-Za-z0-9]{22,86}|\{SHA\}[A-Za-z0-9+/]{27}=)",
+        3.0,
+        "Apache HTTP Server docs, password formats; crypt(5)",
+    ),
+    KeyRule(
+        "curl-user",
+        r"(?:-u|--user|--proxy-user|-U)[ =]?[\"']?[^\s:\"']{1,64}:[^\s]",
+        r"\bcurl\b[^\n|;&]{0,200}?[ \t](?:-u|--user|--proxy-user|-U)[ =]?[\"']?[A-Za-z0-9_.@+%\-]{1,64}"
+        r":([!#-&(-.0-:<-{}~]{4,128})",
+        2.0,
+        "curl manual, --user",
+    ),
+    KeyRule(
+        "mysql-password",
+        r"(?:mysql|mariadb)[a-z]*[ \t][^\n]*-p[^\s]",
+        r"\b(?:mysql|mysqldump|mysqladmin|mysqlimport|mysqlshow|mysqlcheck|mariadb|mariadb-dump)"
+        r"(?:[ \t]+[^\s|;&]+){0,12}?[ \t]+-p[\"']?([!#-&(-:<-{}~]{4,64})",
+        2.0,
+        "MySQL reference manual, connection options",
+    ),
+    KeyRule(
+        "sshpass-password",
+        r"sshpass[ \t]+-p",
+        r"\bsshpass[ \t]+-p[ \t]?[\"']?([!#-&(-:<-{}~]{4,64})",
+        2.0,
+        "sshpass(1)",
+    ),
+    KeyRule(
         "json-web-token",
         r"eyJ[A-Za-z0-9_\-]{6}",
         rf"{_START}(eyJ[A-Za-z0-9_\-]{{10,}}\.eyJ[A-Za-z0-9_\-]{{10,}}\.[A-Za-z0-9_\-]{{16,}})",
@@ -75,8 +121,8 @@ KEY_RULES: tuple[KeyRule, ...] = (
     ),
     KeyRule(
         "aws-access-key-id",
-        r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{6}",
-        rf"{_START}((?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{{16}})",
+        r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{6}",
+        rf"{_START}((?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{{16}})",
         3.0,
         "AWS IAM user guide, unique identifiers",
     ),

@@ -18,9 +18,13 @@ from daybreak_data.personal_data.randomness import entropy, is_placeholder, is_u
 
 # Stand-ins of manuals. Narrow on purpose: a real token may hold any three letters by chance.
 _EXAMPLE = re.compile(
-    r"(?i)example|placeholder|your[_-]|x{6}|\*{3}|\.{3}|0{8}|1{8}|a{8}|1234567890|abcdefghij|redacted"
+    r"(?i)example|placeholder|your[_-]|x{6}|\*{3}|\.{3}|0{8}|1{8}|a{8}|1234567890|abcdefgh|redacted"
 )
-_LOWER_WORDS = re.compile(r"[a-z]+(?:[_\-.][a-z]+)*")
+# An access key id is sixteen capitals and digits: made up by hand, it may well count through the alphabet.
+_EXAMPLE_OF_AN_ID = re.compile(r"EXAMPLE|SAMPLE|(.)\1{5}")
+_LOWER_WORDS = re.compile(r"[a-z]+(?:(?:[_\-.;+]|%[0-9A-Fa-f]{2})[a-z]+)*")
+_TYPED = frozenset(("url-password", "netrc-password", "curl-user", "mysql-password", "sshpass-password"))
+"""Rules whose secret a person chose and typed: a word in small letters is a manual's."""
 
 
 def find_formed_keys(data: bytes, rule: KeyRule) -> Iterator[Span]:
@@ -33,12 +37,15 @@ def find_formed_keys(data: bytes, rule: KeyRule) -> Iterator[Span]:
 
 
 def _is_key(value: str, rule: KeyRule, after: bytes) -> bool:
-    if after.isalnum() or (after == b"_" and rule.name != "url-password"):
+    if rule.name not in _TYPED and (after.isalnum() or after == b"_"):
         return False
-    if _EXAMPLE.search(value) or entropy(value) < rule.min_entropy:
+    example = _EXAMPLE_OF_AN_ID if rule.name == "aws-access-key-id" else _EXAMPLE
+    if example.search(value) or entropy(value) < rule.min_entropy:
         return False
-    if rule.name == "url-password":
+    if rule.name in _TYPED:
         return _is_password(value)
+    if rule.name == "npmrc-credential":
+        return not is_placeholder(value) and not is_uuid(value) and _LOWER_WORDS.fullmatch(value) is None
     if rule.name == "json-web-token":
         return is_json(value.split(".", 1)[0])
     if rule.name == "authorization-header":
@@ -47,8 +54,8 @@ def _is_key(value: str, rule: KeyRule, after: bytes) -> bool:
 
 
 def _is_password(value: str) -> bool:
-    """Tell whether the password of a URL is one: no stand-in, no lower-case word such as ``tiger``."""
-    if is_placeholder(value) or value.startswith(("$", "%", "{", ":")):
+    """Tell whether a typed password is one: no stand-in, no lower-case word such as ``tiger``."""
+    if is_placeholder(value) or value.startswith(("$", "%", "{", ":", "<", "[")):
         return False
     return _LOWER_WORDS.fullmatch(value) is None
 

@@ -1,7 +1,8 @@
 """What stands in the place of personal data.
 
-Owns the replacements: StarCoder's special tokens for emails and keys, and for addresses private ones, so that
-code still parses. The same value has the same replacement within a file, and none can be turned back.
+Owns the replacements: StarCoder's words for emails and keys, in brackets that the language does not read, and for
+addresses private ones, so that code still parses. The same value has the same replacement within a file, and none can
+be turned back.
 """
 
 from __future__ import annotations
@@ -14,8 +15,35 @@ from dataclasses import dataclass
 from daybreak_contracts.resources.run import Handling, PersonalData
 from daybreak_data.personal_data.finding import Detection, Kind
 
-EMAIL_TOKEN = "<EMAIL>"
-KEY_TOKEN = "<KEY>"
+
+@dataclass(frozen=True)
+class StandIns:
+    """What stands for an email and for a key; addresses stay addresses."""
+
+    email: str
+    key: str
+
+
+ANGLED = StandIns("<EMAIL>", "<KEY>")
+SQUARE = StandIns("[EMAIL]", "[KEY]")
+BARE = StandIns("EMAIL", "KEY")
+"""StarCoder's spelling where it is text; without angles where these are syntax; as a name where a bracket is too."""
+_MARKUP = frozenset(
+    (
+        "html",
+        "xml",
+        "svg",
+        "maven-pom",
+        "xml-property-list",
+        "xslt",
+        "wsdl",
+        "vue",
+        "svelte",
+        "tsx",
+        "jsx",
+        "shell",
+    )
+)
 # The n-th distinct address of a file: n counts up, nothing of the address goes in (a hash of an IPv4
 # address is undone by trying all of them). Private ranges of RFC 1918 and RFC 4193.
 _NUM_V4 = (1 << 20) - 2
@@ -43,7 +71,14 @@ def must_drop(findings: Sequence[Detection], handling: PersonalData) -> bool:
     return any(handling_of(finding.kind, handling) == "Drop" for finding in findings)
 
 
-def redact(text: str, findings: Sequence[Detection], handling: PersonalData) -> Redacted:
+def stand_ins_for(dialect: str | None) -> tuple[StandIns, ...]:
+    """Return the stand-ins for a language, best first; the next one is for where the first is no syntax."""
+    return (SQUARE, ANGLED, BARE) if dialect in _MARKUP else (ANGLED, SQUARE, BARE)
+
+
+def redact(
+    text: str, findings: Sequence[Detection], handling: PersonalData, stand_ins: StandIns = ANGLED
+) -> Redacted:
     """Replace what is to be redacted; findings of kinds that are kept stay as they are."""
     chosen = tuple(f for f in findings if handling_of(f.kind, handling) == "Redact")
     replacements: dict[tuple[Kind, str], str] = {}
@@ -54,7 +89,7 @@ def redact(text: str, findings: Sequence[Detection], handling: PersonalData) -> 
     for finding in chosen:
         known = replacements.get((finding.kind, finding.value))
         if known is None:
-            known = _replacement(finding, next_v4, next_v6)
+            known = _replacement(finding, stand_ins, next_v4, next_v6)
             replacements[finding.kind, finding.value] = known
         pieces += [text[position : finding.start], known]
         position = finding.end
@@ -62,11 +97,13 @@ def redact(text: str, findings: Sequence[Detection], handling: PersonalData) -> 
     return Redacted("".join(pieces), chosen)
 
 
-def _replacement(finding: Detection, next_v4: Callable[[], str], next_v6: Callable[[], str]) -> str:
+def _replacement(
+    finding: Detection, stand_ins: StandIns, next_v4: Callable[[], str], next_v6: Callable[[], str]
+) -> str:
     if finding.kind == "email":
-        return EMAIL_TOKEN
+        return stand_ins.email
     if finding.kind == "key":
-        return KEY_TOKEN
+        return stand_ins.key
     return next_v6() if ":" in finding.value else next_v4()
 
 

@@ -11,14 +11,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from daybreak_contracts.resources.run import Data, PersonalData
-from daybreak_data.personal_data import Detection, find_personal_data, must_drop, redact
+from daybreak_data.personal_data import (
+    Detection,
+    Redacted,
+    find_personal_data,
+    must_drop,
+    redact,
+    stand_ins_for,
+)
 from daybreak_data.rules import filters, generated, headers, notebooks
 from daybreak_data.rules.languages import detect_language, family_of, stated_language
 from daybreak_data.rules.limits import Limits, chosen
 from daybreak_data.syntax.check import check_syntax
 from daybreak_data.text.decode import Undecodable, decode
 
-CODE_VERSION = 5
+CODE_VERSION = 6
 NOTEBOOK = "jupyter-notebook"
 
 
@@ -139,11 +146,17 @@ def assess_after_duplicates(path: str, text: str, language: str | None, options:
     if must_drop(findings, handling):
         kinds = ", ".join(sorted({finding.kind for finding in findings}))
         return Finished(text, findings, drop=Drop("personal-data", "personal-data", kinds))
-    redacted = redact(text, findings, handling)
-    if redacted.text == text:
-        return Finished(text, findings)
-    again = check_syntax(redacted.text, dialect, path)
-    if again.verdict == "error":
-        detail = f"after redaction, {again.parser}: {again.detail}"
-        return Finished(text, findings, drop=Drop("personal-data", "syntax-error-after-redaction", detail))
+    redacted = _redact_in_syntax(path, text, dialect, findings, handling)
     return Finished(redacted.text, findings, len(redacted.findings))
+
+
+def _redact_in_syntax(
+    path: str, text: str, dialect: str | None, findings: tuple[Detection, ...], handling: PersonalData
+) -> Redacted:
+    """Put in the first stand-ins with which the text still parses; a file is never dropped for our own word."""
+    first = redact(text, findings, handling, stand_ins_for(dialect)[0])
+    for stand_ins in stand_ins_for(dialect):
+        redacted = redact(text, findings, handling, stand_ins)
+        if redacted.text == text or check_syntax(redacted.text, dialect, path).verdict != "error":
+            return redacted
+    return first

@@ -47,6 +47,9 @@ SCRIPTS = {
         "lt",
         "lv",
         "tr",
+        "gl",
+        "af",
+        "fy",
     ],
     "vietnamese": ["vi"],
     "cyrillic": ["ru", "uk", "be", "bg", "sr", "mk"],
@@ -68,7 +71,7 @@ UNPAIRED = 4.0
 """Added for an opening quotation mark whose closing one is nowhere."""
 BOX = 2.5
 """A piece of a frame beside another one, as in the banners of DOS programs."""
-MOST_OF_ALL, MOST_OF_A_LETTER, MOST_OF_A_SIGN = 3.5, 9.0, 6.5
+MOST_OF_ALL, MOST_OF_A_LETTER, MOST_OF_A_SIGN = 3.5, 11.0, 6.5
 """Nats up to which a text is believed: a letter is priced twice, with its neighbours on both sides."""
 MOST_PLACES = 4096
 """More characters do not make the answer surer."""
