@@ -78,6 +78,8 @@ SURE = 2.0
 """Nats by which the next text in the same script must be dearer: e^2, seven times less likely."""
 SURE_OF_SCRIPT, SURE_OF_IDEOGRAPHS, SURE_SHARE = 3.0, 8.0, 0.22
 """The same for the next text in another script: also as a share of the price, since all of its characters differ."""
+COMMON = 3.0
+"""Handicap above which a single letter is no evidence: it is more likely one of a common set, wrongly priced."""
 _FORBIDDEN = frozenset(("Cc", "Cn", "Co", "Cs"))
 """Controls, unassigned code points, private use, surrogates: no author wrote them."""
 
@@ -91,6 +93,8 @@ def guess_codec(data: bytes) -> tuple[str, str] | None:
     if not ranked:
         return None
     best = ranked[0]
+    if best.candidate.handicap > COMMON and len({sign for sign in best.text if sign > "\x7f"}) == 1:
+        return None
     sure = all(
         rival.price - best.price >= _margin(best, rival) for rival in ranked if rival.text != best.text
     )
