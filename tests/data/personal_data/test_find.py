@@ -110,6 +110,7 @@ def test_addresses(text: str, value: str) -> None:
         pytest.param("from 1.21.4.2 to 1.25.3.1", id="two versions"),
         pytest.param("// C++17 20.19.3.7", id="a section of a standard"),
         pytest.param("4.6.0.0", id="a version of an assembly"),
+        pytest.param("// C11 7.22.1.4/3 says", id="a paragraph of a section"),
         pytest.param("// 7.21.6.1 The fprintf function", id="a heading"),
         pytest.param("$Id: x.c,v 1.67.1.1 2007/12/27 $", id="a revision of RCS"),
         pytest.param(
@@ -194,6 +195,10 @@ def test_keys(text: str, value: str) -> None:
         pytest.param(
             "ftp://anonymous:open%20sesame@a.io http://user:pass;word@h.io", id="words with escapes"
         ),
+        pytest.param(
+            "'xoxb-my-bot-token' http://a:c%0D%0Ad@host http://t:pass;auth=NTLM@h.io", id="of tests"
+        ),
+        pytest.param("default login anonymous password user@domain", id="of anonymous users"),
         pytest.param("postgresql://scott:tiger@localhost/test", id="a lower-case word as a password"),
         pytest.param("password = 'changeme'", id="a stand-in"),
         pytest.param("token = '3f2b8c1e-9d47-4a6b-8f10-2c5e7d9a1b34'", id="a UUID"),

@@ -53,6 +53,7 @@ _OID_ARCS = (b"2.5.4.", b"2.5.29.", b"2.5.8.", b"1.3.6.1", b"1.3.132.", b"1.3.10
 _RIGHT_EDGE = re.compile(rb"\.?[A-Za-z0-9_]|-[A-Za-z]|\.[*x]")
 _REVERSE_ZONE = re.compile(rb"\.(?:in-addr\.arpa|nip\.io|sslip\.io|xip\.io)\b")
 _PREFIX_LENGTH = re.compile(rb"/([0-9]{1,3})\b")
+_LONG_PREFIX = re.compile(rb"/(?:[89]|[1-9][0-9])\b")  # a smaller number is the paragraph of a section
 _PORT = re.compile(rb":[0-9]{2,5}\b")
 # RCS, CVS and Subversion write the number of a revision: $Id: x.c,v 1.2.3.4 $.
 _REVISION = re.compile(rb"\$[A-Za-z]+: [^$\n]*$|,v ?$")
@@ -170,7 +171,7 @@ def _is_version(data: bytes, start: int, end: int) -> bool:
     if is_called_one or is_identifier:
         return True
     after = data[end : end + _WINDOW].split(b"\n", 1)[0]
-    return not (_PREFIX_LENGTH.match(after) or _PORT.match(after) or _NETWORK_WORDS.search(after))
+    return not (_LONG_PREFIX.match(after) or _PORT.match(after) or _NETWORK_WORDS.search(after))
 
 
 def _has_small_numbers(value: bytes) -> bool:

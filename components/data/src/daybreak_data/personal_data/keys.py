@@ -22,7 +22,9 @@ _EXAMPLE = re.compile(
 )
 # An access key id is sixteen capitals and digits: made up by hand, it may well count through the alphabet.
 _EXAMPLE_OF_AN_ID = re.compile(r"EXAMPLE|SAMPLE|(.)\1{5}")
-_LOWER_WORDS = re.compile(r"[a-z]+(?:(?:[_\-.;+]|%[0-9A-Fa-f]{2})[a-z]+)*")
+_LOWER_WORDS = re.compile(r"[a-z]+(?:(?:[_\-.;+@]|%[0-9A-Fa-f]{2})[a-z]+)*")
+# What a parser of addresses is tested with: escaped controls, and options behind the password.
+_TEST_OF_A_PARSER = re.compile(r"%[01][0-9A-Fa-f]|;[A-Za-z]+=")
 _TYPED = frozenset(("url-password", "netrc-password", "curl-user", "mysql-password", "sshpass-password"))
 """Rules whose secret a person chose and typed: a word in small letters is a manual's."""
 
@@ -40,12 +42,12 @@ def _is_key(value: str, rule: KeyRule, after: bytes) -> bool:
     if rule.name not in _TYPED and (after.isalnum() or after == b"_"):
         return False
     example = _EXAMPLE_OF_AN_ID if rule.name == "aws-access-key-id" else _EXAMPLE
-    if example.search(value) or entropy(value) < rule.min_entropy:
+    if example.search(value) or _LOWER_WORDS.fullmatch(value) or entropy(value) < rule.min_entropy:
         return False
     if rule.name in _TYPED:
         return _is_password(value)
     if rule.name == "npmrc-credential":
-        return not is_placeholder(value) and not is_uuid(value) and _LOWER_WORDS.fullmatch(value) is None
+        return not is_placeholder(value) and not is_uuid(value)
     if rule.name == "json-web-token":
         return is_json(value.split(".", 1)[0])
     if rule.name == "authorization-header":
@@ -55,9 +57,11 @@ def _is_key(value: str, rule: KeyRule, after: bytes) -> bool:
 
 def _is_password(value: str) -> bool:
     """Tell whether a typed password is one: no stand-in, no lower-case word such as ``tiger``."""
-    if is_placeholder(value) or value.startswith(("$", "%", "{", ":", "<", "[")):
-        return False
-    return _LOWER_WORDS.fullmatch(value) is None
+    return not (
+        is_placeholder(value)
+        or value.startswith(("$", "%", "{", ":", "<", "[", '"', "'"))
+        or _TEST_OF_A_PARSER.search(value)
+    )
 
 
 def is_json(segment: str) -> bool:
