@@ -29,20 +29,8 @@ SQUARE = StandIns("[EMAIL]", "[KEY]")
 BARE = StandIns("EMAIL", "KEY")
 """StarCoder's spelling where it is text; without angles where these are syntax; as a name where a bracket is too."""
 _MARKUP = frozenset(
-    (
-        "html",
-        "xml",
-        "svg",
-        "maven-pom",
-        "xml-property-list",
-        "xslt",
-        "wsdl",
-        "vue",
-        "svelte",
-        "tsx",
-        "jsx",
-        "shell",
-    )
+    ("html", "xml", "svg", "maven-pom", "xml-property-list", "xslt", "wsdl", "vue", "svelte")
+    + ("tsx", "jsx", "javascript", "shell")  # any JavaScript may hold JSX
 )
 # The n-th distinct address of a file: n counts up, nothing of the address goes in (a hash of an IPv4
 # address is undone by trying all of them). Private ranges of RFC 1918 and RFC 4193.
