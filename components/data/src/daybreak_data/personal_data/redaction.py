@@ -28,10 +28,8 @@ ANGLED = StandIns("<EMAIL>", "<KEY>")
 SQUARE = StandIns("[EMAIL]", "[KEY]")
 BARE = StandIns("EMAIL", "KEY")
 """StarCoder's spelling where it is text; without angles where these are syntax; as a name where a bracket is too."""
-_MARKUP = frozenset(
-    ("html", "xml", "svg", "maven-pom", "xml-property-list", "xslt", "wsdl", "vue", "svelte")
-    + ("tsx", "jsx", "javascript", "shell")  # any JavaScript may hold JSX
-)
+_DOCUMENTS = ("html", "xml", "svg", "maven-pom", "xml-property-list", "xslt", "wsdl", "vue", "svelte")
+_MARKUP = frozenset((*_DOCUMENTS, "tsx", "jsx", "javascript", "shell"))  # any JavaScript may hold JSX
 # The n-th distinct address of a file: n counts up, nothing of the address goes in (a hash of an IPv4
 # address is undone by trying all of them). Private ranges of RFC 1918 and RFC 4193.
 _NUM_V4 = (1 << 20) - 2
