@@ -36,6 +36,7 @@ ROOMS = {
     "guard": ("Guard against spikes", "guard.battery"),
     "kills": ("Trainings that are killed", "kills"),
     "sharding": ("State in parts", "sharding"),
+    "gguf": ("A file for llama.cpp", "gguf"),
     "evaluate": ("Judge", "evaluate"),
     "sandboxes": ("Sandboxes", "sandboxes"),
     "serve": ("Gateway", "serve.gateway"),

@@ -62,7 +62,7 @@ def _rows(parts: dict[str, Any], whole: dict[str, Any]) -> list[Row]:
             f"{what}: largest relative difference of a loss",
             apart,
             "",
-            "<= 1e-4",
+            "0: one micro-batch a step",
             PEER,
             0.0,
             f"{steps} steps",

@@ -8,30 +8,36 @@ from typing import Any
 import pytest
 
 from daybreak_contracts import artifacts, names, storage
+from daybreak_train import places
 from daybreak_train.checkpoints import trunk
 from daybreak_train.checkpoints.trunk import Trunk
-from daybreak_train.run_key import find_trained, key_of
+from daybreak_train.run_key import RunKey, find_trained, read_manifests
+from daybreak_train.run_key import key_of as key_with_inputs
 
 LONG, SHORT = 1 << 22, 1 << 18
 BY_LENGTH = {"schedule": {}}
 """No numbers of its own: batch and warm-up follow from the length."""
 
 
+def key_of(args: Any) -> RunKey:
+    return key_with_inputs(args, read_manifests(args))
+
+
 def leaves_a_trunk(args: Any) -> str:
     """Leave what a training of these arguments leaves before its decay; return its digest."""
     key = key_of(args)
     step = int(key.budget.steps * 0.7)  # type: ignore[operator]
-    folder = f"{args.output}/checkpoints/{key.digest[:16]}"
+    folder = places.of_run(args.output, key.digest)
     found = Trunk(
         key=key.trunk_key,
         run=key.digest,
-        folder=key.digest[:16],
+        folder=places.run_folder(key.digest),
         step=step,
         elapsed_seconds=1.0,
         hyperparameters=key.hyperparameters,
     )
     trunk.record(folder, found)
-    storage.write_json(f"{folder}/step-{step:012d}/manifest.json", {})
+    storage.write_json(f"{folder}/{places.step_folder(step)}/{places.MANIFEST}", {})
     return key.digest
 
 
@@ -59,4 +65,4 @@ def test_a_torn_artifact_is_made_anew(made: Any, tmp_path: Path, training: dict[
     uri = artifacts.uri_of(args.output, names.STEP_TRAIN, key_of(args).digest)
     Path(uri).mkdir(parents=True)
     (Path(uri) / artifacts.MANIFEST).write_text('{"step": "tr')
-    assert find_trained(args) is None
+    assert find_trained(args, key_of(args)) is None

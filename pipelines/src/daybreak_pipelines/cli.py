@@ -58,6 +58,13 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=PORT_LOCAL)
     serve.set_defaults(call=_serve)
 
+    export = commands.add_parser("export", help="write a run's model as one file for llama.cpp")
+    export.add_argument(
+        "run", metavar="RUN", help="a run's output folder, name or manifest, or a model folder"
+    )
+    export.add_argument("--gguf", type=Path, required=True, metavar="FILE.gguf", help="the file to write")
+    export.set_defaults(call=_export)
+
     _add_replay(commands)
 
     job = commands.add_parser("job", help="run one pipeline in a pod, as the operator's Job does")
@@ -224,6 +231,16 @@ def _serve(options: argparse.Namespace) -> int:
     from daybreak_serve.local.serving import serve_forever
 
     return serve_forever(find_model(options.run), host=options.host, port=options.port)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from daybreak_pipelines.local.record import find_model
+    from daybreak_train.export.gguf import write_model
+
+    model = find_model(options.run)
+    write_model(model, options.gguf)
+    print(f"{options.gguf}: {options.gguf.stat().st_size / 1e6:,.1f} MB, the model of {model}")
+    return EXIT_OK
 
 
 def _replay(options: argparse.Namespace) -> int:

@@ -69,6 +69,21 @@ def test_what_can_never_work_is_known_from_the_spec(training: Any, size: str, sa
     assert found is None if said is None else found is not None and said in found
 
 
+def test_a_tokenizer_that_is_there_is_not_taken_for_one_of_the_default_size() -> None:
+    """1m has 1.4 million weights with 4,096 tokens, 8.9 with 32,768: another default batch, and a false refusal."""
+    reused = {"tokenizer": {"reuse": {"uri": "runs/y/tokenizer/1"}}}
+    asked = spec("1m", gpusPerNode=8, contextLength=2048, tokensPerParameter=5)
+    assert cannot_work(asked) is not None
+    assert cannot_work(TrainingRunSpec.model_validate({**asked.model_dump(by_alias=True), **reused})) is None
+    many = spec("1m", gpusPerNode=8, contextLength=2048, schedule={"batchTokens": 8192})
+    assert (
+        cannot_work(TrainingRunSpec.model_validate({**many.model_dump(by_alias=True), **reused})) is not None
+    )
+    plan = plan_of(asked, Hardware(), vocabulary_size=4096)
+    assert plan.vocabulary_size == 4096
+    assert plan.parameters < plan_of(asked, Hardware()).parameters
+
+
 def test_a_model_that_does_not_fit_is_refused_with_what_would_help() -> None:
     small = plan_of(spec("7b", gpusPerNode=1), Hardware(1, 1, "NVIDIA L4"))
     assert small.errors

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from html.parser import HTMLParser
 
 from daybreak_pipelines.report import page as report
@@ -77,11 +76,8 @@ def test_a_failed_gate_is_said(values: report.Values) -> None:
 
 
 def test_the_ledger_becomes_a_curve_over_tokens() -> None:
-    lines = [
-        json.dumps({"step": 1, "tokens": 100, "loss": 9.0}),
-        json.dumps({"step": 2, "tokens": 200, "loss": 8}),
-    ]
-    assert report.read_ledger(lines) == [(100, 9.0), (200, 8.0)]
+    data = b'{"step": 1, "tokens": 100, "loss": 9.0}\n{"step": 2, "tokens": 200, "loss": 8}\n'
+    assert report.losses(report.read_ledger(data)) == [(100, 9.0), (200, 8.0)]
 
 
 def test_every_file_is_in_one_row_even_with_many_reasons(values: report.Values) -> None:
@@ -99,12 +95,12 @@ def test_only_a_small_model_is_excused(values: report.Values) -> None:
 
 def test_what_the_model_wrote_while_it_learned_is_shown_by_prompt(values: report.Values) -> None:
     hostile = {"prompt": "def f(", "suffix": "", "expected": "x):"}
-    lines = [
-        json.dumps({"step": 1, "tokens": 64, "loss": 5.0}),
-        json.dumps({"step": 10, "generations": [{**hostile, "text": "</pre><script>"}]}),
-        json.dumps({"step": 20, "generations": [{**hostile, "text": "x) ->"}]}),
+    entries = [
+        {"step": 1, "tokens": 64, "loss": 5.0},
+        {"step": 10, "generations": [{**hostile, "text": "</pre><script>"}]},
+        {"step": 20, "generations": [{**hostile, "text": "x) ->"}]},
     ]
-    found = report.read_generations(lines)
+    found = report.generations(entries)
     page = _parse(report.build(dataclasses.replace(values, generations=found)))
     text = "".join(page.text)
     assert text.index("after step 10") < text.index("</pre><script>") < text.index("after step 20")

@@ -8,6 +8,7 @@ import pytest
 
 from daybreak_contracts import storage
 from daybreak_contracts.planning.schedule import Hyperparameters
+from daybreak_train import places
 from daybreak_train.checkpoints import trunk
 from daybreak_train.checkpoints.trunk import Trunk
 
@@ -35,9 +36,9 @@ def test_only_trunks_of_the_same_training_with_a_checkpoint_are_found(tmp_path: 
     written(tmp_path, one(32), one(16, key="other", run="b"))
     trunk.record(str(tmp_path / "c"), one(8, run="c"))  # killed before its checkpoint was whole
     (tmp_path / "d").mkdir()
-    (tmp_path / "d" / trunk.FILE).write_text('{"key": "k"}')
+    (tmp_path / "d" / places.TRUNK).write_text('{"key": "k"}')
     (tmp_path / "e").mkdir()
-    (tmp_path / "e" / trunk.FILE).write_text("{")
+    (tmp_path / "e" / places.TRUNK).write_text("{")
     assert trunk.find(str(tmp_path), storage.list_files(str(tmp_path)), "k") == [one(32)]
 
 

@@ -19,6 +19,7 @@ from daybreak_model.llama.config import llama_config
 from daybreak_model.llama.sizes import Dimensions
 from daybreak_model.llama.weights import to_transformers
 from daybreak_model.vocabulary import special_ids
+from daybreak_pipelines.cli import main
 from daybreak_train.export import gguf
 from daybreak_train.model import Llama, ModelConfig, initialise
 from tests.train.conftest import make_tokenizer, some_code
@@ -118,3 +119,19 @@ def test_a_tokenizer_that_splits_otherwise_is_refused(folder: Path) -> None:
     with pytest.raises(UserError, match="another way than Qwen2"):
         gguf.write(folder, folder / "model.gguf")
     assert not (folder / "model.gguf").exists()
+
+
+def test_a_user_asks_for_it_by_one_command(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = folder / "new" / "model.gguf"
+    assert main(["export", str(folder), "--gguf", str(target)]) == 0
+    assert str(target) in capsys.readouterr().out
+    assert read(target)[0]["general.architecture"] == "llama"
+    assert [path.name for path in target.parent.iterdir()] == ["model.gguf"]
+
+
+def test_what_is_no_model_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    assert main(["export", str(tmp_path), "--gguf", str(tmp_path / "x.gguf")]) == 2
+    assert "not a model folder (no tokenizer.json)" in capsys.readouterr().err
+    assert main(["export", str(tmp_path / "absent"), "--gguf", str(tmp_path / "x.gguf")]) == 2
+    assert "no finished run here" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from daybreak_contracts.errors import ArtifactError
 from daybreak_contracts.resources.training import Guard
+from daybreak_train import places
 from daybreak_train.guard import record
 from daybreak_train.guard.detector import Reading
 from daybreak_train.guard.events import GuardEvent
@@ -120,7 +121,7 @@ def test_a_record_comes_back_and_belongs_to_its_run(tmp_path: Path) -> None:
     assert record.load(folder, "a" * 64) == past
     with pytest.raises(ArtifactError, match="not the guard's record of this run"):
         record.load(folder, "b" * 64)
-    (tmp_path / record.FILE).write_text(json.dumps({"format": 1, "run": "a" * 64, "events": [{}]}))
+    (tmp_path / places.GUARD).write_text(json.dumps({"format": 1, "run": "a" * 64, "events": [{}]}))
     with pytest.raises(ArtifactError, match="not the guard's record"):
         record.load(folder, "a" * 64)
 

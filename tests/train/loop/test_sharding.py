@@ -57,6 +57,21 @@ def test_two_processes_with_a_part_each_learn_what_one_learns(
     ]
 
 
+def test_parts_learn_what_whole_copies_learn_to_the_last_bit(
+    zygote: Any, made: Any, ledger: Ledger, tmp_path: Path
+) -> None:
+    """The norm that clips was added up in fp32 part by part: losses were .003 apart after 35 steps of a 4m model."""
+    parts, copies = (
+        ledger(
+            zygote.run_group(made.args(tmp_path / kind, tokens=TOKENS), tmp_path / kind, 2, shard_from=least)
+        )
+        for kind, least in (("parts", 0), ("copies", None))
+    )
+    assert [(entry["loss"], entry["grad_norm"]) for entry in parts] == [
+        (entry["loss"], entry["grad_norm"]) for entry in copies
+    ]
+
+
 OFTEN = {"every_seconds": 1}
 KILLABLE_S = 0.15
 

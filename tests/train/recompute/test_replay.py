@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -175,3 +176,27 @@ def test_a_training_that_is_at_work_can_be_replayed(recorded: Recorded, tmp_path
     code, out, _ = replay(str(tmp_path), "--step", str(recorded.kept[0] + 1))
     assert code == 0
     assert "is the recorded one, token for token" in out
+
+
+def test_a_lengthened_run_is_made_again_by_its_own_numbers_when_the_shorter_one_is_gone(
+    zygote: Any, made: Any, tmp_path: Path
+) -> None:
+    """Its batch follows from the shorter run's length; of its own length alone it would be twice as large."""
+    results = []
+    for times in (1, 4):
+        training = {"schedule": {}, "checkpoint": {"every_seconds": 3600}}
+        args = made.args(tmp_path, tokens=times * STEPS * 4096, training=training)
+        results.append(zygote.run(args, tmp_path))
+    short, long = results
+    assert long["continued_from"].startswith(short["digest"][:16])
+    for gone in (
+        tmp_path / "out/checkpoints" / short["digest"][:16],
+        tmp_path / "out/train" / short["digest"][:16],
+        *tmp_path.glob(f"out/checkpoints/{long['digest'][:16]}/step-*"),
+    ):
+        shutil.rmtree(gone)
+    code, out, said = replay(str(tmp_path / "out"), "--step", "6", "--recompute", "--json")
+    assert code == 0, said
+    found = json.loads(out)
+    assert found["digest_matches"]
+    assert found["recomputed"]["identical_steps"] == 6, found["recomputed"]

@@ -20,7 +20,9 @@ from daybreak_train.pod import environment, launch
 
 
 def _train(args: steps.TrainArgs, progress: Progress) -> steps.TrainResult:
-    present = run_key.find_trained(args)
+    manifests = run_key.read_manifests(args)
+    key = run_key.key_of(args, manifests)
+    present = run_key.find_trained(args, key)
     if present is not None:
         return present
     from daybreak_train.silence import silence_libraries
@@ -30,7 +32,7 @@ def _train(args: steps.TrainArgs, progress: Progress) -> steps.TrainResult:
         progress.report("loading torch and Composer")
     from daybreak_train.loop.trainer import run_train
 
-    return run_train(args, progress)
+    return run_train(args, manifests, key, progress)
 
 
 def _export(args: steps.ExportArgs, progress: Progress) -> steps.ExportResult:

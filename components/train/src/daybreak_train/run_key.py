@@ -15,12 +15,11 @@ from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_contracts.planning import recipe, schedule, sizes
 from daybreak_contracts.planning.schedule import Hyperparameters
 from daybreak_contracts.steps import TrainArgs, TrainResult
+from daybreak_train import places
 from daybreak_train.checkpoints import trunk
 from daybreak_train.checkpoints.trunk import Trunk
 
-CODE_VERSION = 3
-CHECKPOINTS = "checkpoints"
-LEDGER = "ledger.jsonl"
+CODE_VERSION = 4
 
 
 @dataclass(frozen=True)
@@ -37,43 +36,65 @@ class RunKey:
     """A shorter run's checkpoint to go on from."""
 
 
-def key_of(args: TrainArgs) -> RunKey:
-    """Return the key of a training; an artifact that is not there is an ArtifactError."""
-    shards = made_by(names.STEP_SHARDS, args.shards)
-    tokenizer = made_by(names.STEP_TOKENIZER, args.tokenizer)
-    common = _common(args, {"shards": shards.digest, "tokenizer": tokenizer.digest})
-    trunk_key = artifacts.digest_of(common)
-    vocabulary = int(tokenizer.result["vocabulary_size"])
-    dims = sizes.dimensions_of(args.model)
-    parameters = sizes.num_parameters(dims, vocabulary)
+@dataclass(frozen=True)
+class InputManifests:
+    """The manifests of what a training reads."""
 
-    def key_with(numbers: Hyperparameters, shorter: Trunk | None) -> RunKey:
-        budget = _budget(args, parameters, numbers)
-        digest = artifacts.digest_of(
-            {
-                **{name: value for name, value in common.items() if name != "schedule"},
-                "hyperparameters": numbers.to_json(),
-                "length": [budget.steps, budget.seconds],
-            }
-        )
-        return RunKey(digest, trunk_key, numbers, budget, shorter)
+    shards: Manifest
+    tokenizer: Manifest
 
-    checkpoints = storage.join(args.output, CHECKPOINTS)
+    @property
+    def vocabulary_size(self) -> int:
+        """Tokens of the vocabulary."""
+        return int(self.tokenizer.result["vocabulary_size"])
+
+    @property
+    def num_train_samples(self) -> int:
+        """Samples to train on."""
+        return int(self.shards.result["num_train_samples"])
+
+
+def read_manifests(args: TrainArgs) -> InputManifests:
+    """Read both manifests; an artifact that is not there, or another step's, is a UserError."""
+    return InputManifests(
+        made_by(names.STEP_SHARDS, args.shards), made_by(names.STEP_TOKENIZER, args.tokenizer)
+    )
+
+
+def key_of(args: TrainArgs, inputs: InputManifests) -> RunKey:
+    """Return the key of a training as the output is now: a shorter run that lies there may be gone on from."""
+    checkpoints = storage.join(args.output, places.CHECKPOINTS)
     present = storage.list_files(checkpoints)
-    samples = int(shards.result["num_train_samples"])
-    alone = key_with(schedule.resolve(args.training, dims, vocabulary, samples), None)
+    dims, samples = sizes.dimensions_of(args.model), inputs.num_train_samples
+    alone = key_with(args, inputs, schedule.resolve(args.training, dims, inputs.vocabulary_size, samples))
     found = trunk.longest(
-        trunk.find(checkpoints, present, trunk_key), lambda one: _is_before_decay(one, args, parameters)
+        trunk.find(checkpoints, present, alone.trunk_key), lambda one: _is_before_decay(one, args, inputs)
     )
     if found is None:
         return alone
-    longer = key_with(inherited(found.hyperparameters, args), found)
+    longer = key_with(args, inputs, inherited(found.hyperparameters, args), found)
     # a training that began by its own numbers keeps them, whatever shorter one came after it
     return alone if alone.digest != longer.digest and _has_begun(args, alone, present) else longer
 
 
+def key_with(
+    args: TrainArgs, inputs: InputManifests, numbers: Hyperparameters, shorter: Trunk | None = None
+) -> RunKey:
+    """Return the key of a training by these numbers, whatever lies in its output."""
+    common = _common(args, {"shards": inputs.shards.digest, "tokenizer": inputs.tokenizer.digest})
+    budget = _budget(args, inputs, numbers)
+    digest = artifacts.digest_of(
+        {
+            **{name: value for name, value in common.items() if name != "schedule"},
+            "hyperparameters": numbers.to_json(),
+            "length": [budget.steps, budget.seconds],
+        }
+    )
+    return RunKey(digest, artifacts.digest_of(common), numbers, budget, shorter)
+
+
 def _has_begun(args: TrainArgs, key: RunKey, present: Sequence[str]) -> bool:
-    if any(name.startswith(f"{key.digest[:16]}/") for name in present):
+    if any(name.startswith(f"{places.run_folder(key.digest)}/") for name in present):
         return True
     trained = artifacts.uri_of(args.output, names.STEP_TRAIN, key.digest)
     return storage.exists(storage.join(trained, artifacts.MANIFEST))
@@ -107,14 +128,15 @@ def inherited(numbers: Hyperparameters, args: TrainArgs) -> Hyperparameters:
     return schedule.with_decay_of(numbers, args.training)
 
 
-def _budget(args: TrainArgs, parameters: int, numbers: Hyperparameters) -> recipe.Budget:
+def _budget(args: TrainArgs, inputs: InputManifests, numbers: Hyperparameters) -> recipe.Budget:
+    parameters = sizes.num_parameters(sizes.dimensions_of(args.model), inputs.vocabulary_size)
     step = numbers.samples_per_step * args.training.context_length
     return recipe.budget_of(args.training, args.max_seconds, parameters, step)
 
 
-def _is_before_decay(one: Trunk, args: TrainArgs, parameters: int) -> bool:
+def _is_before_decay(one: Trunk, args: TrainArgs, inputs: InputManifests) -> bool:
     numbers = inherited(one.hyperparameters, args)
-    done = _budget(args, parameters, numbers).progress(one.step, one.elapsed_seconds)
+    done = _budget(args, inputs, numbers).progress(one.step, one.elapsed_seconds)
     return done <= 1.0 - numbers.decay_share
 
 
@@ -129,9 +151,8 @@ def artifact_digest(key: RunKey, ledger_sha256: str) -> str:
     return artifacts.digest_of({"run": key.digest, "ledger": ledger_sha256})
 
 
-def find_trained(args: TrainArgs) -> TrainResult | None:
+def find_trained(args: TrainArgs, key: RunKey) -> TrainResult | None:
     """Return the result of the same training when it was committed and its bytes are whole."""
-    key = key_of(args)
     uri = artifacts.uri_of(args.output, names.STEP_TRAIN, key.digest)
     digest = key.digest
     if key.budget.seconds is not None:
@@ -144,4 +165,4 @@ def find_trained(args: TrainArgs) -> TrainResult | None:
 
 
 def _ledger_digest(manifest: Manifest) -> str:
-    return next((entry.sha256 for entry in manifest.files if entry.path == LEDGER), "")
+    return next((entry.sha256 for entry in manifest.files if entry.path == places.LEDGER), "")

@@ -11,6 +11,8 @@ from daybreak_operator.core.plan import Finding, Status
 from daybreak_operator.core.times import timestamp
 
 ConditionStatus = Literal["True", "False", "Unknown"]
+TRAINING_HEALTHY = "TrainingHealthy"
+"""Whether the guard finds the steps in line; said as soon as a training tells."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from daybreak_pipelines.local.display import display_for
 from daybreak_pipelines.local.runner import Runner, exclusive
 from daybreak_pipelines.report import page as report
 from daybreak_pipelines.report import planned
-from daybreak_pipelines.report.planner import MFU, Need, need
+from daybreak_pipelines.report.planner import SHOWN, Need, need
 
 REPORT = "report.html"
 PROMPTS: Mapping[str, tuple[tuple[str, str], ...]] = {
@@ -180,7 +180,7 @@ def _conclude(runner: Runner, completions: list[report.Completion]) -> int:
 def _values(runner: Runner, completions: list[report.Completion], plan: TrainingPlan) -> report.Values:
     results = runner.results
     trained = cast(steps.TrainResult, results[names.STEP_TRAIN])
-    ledger = storage.read_bytes(storage.join(trained.uri, "ledger.jsonl")).decode().splitlines()
+    ledger = report.read_ledger(storage.read_bytes(storage.join(trained.uri, "ledger.jsonl")))
     shown = storage.join(trained.uri, "examples.json")
     examples = storage.read_json(shown) if storage.exists(shown) else []
     tokenizer = cast(steps.TokenizerResult, results[names.STEP_TOKENIZER])
@@ -195,10 +195,10 @@ def _values(runner: Runner, completions: list[report.Completion], plan: Training
         exported=cast(steps.ExportResult, results[names.STEP_EXPORT]),
         evaluated=cast(steps.EvaluateResult, results[names.STEP_EVALUATE]),
         size=model.size or "custom",
-        ledger=report.read_ledger(ledger),
+        ledger=report.losses(ledger),
         examples=report.read_examples(examples),
-        generations=report.read_generations(ledger),
-        findings=report.read_findings(ledger),
+        generations=report.generations(ledger),
+        findings=report.findings(ledger),
         completions=completions,
         seconds=runner.seconds,
         peak_bytes=runner.peak_bytes,
@@ -214,7 +214,9 @@ def _plan(runner: Runner) -> TrainingPlan:
     """Return what was measured before the run, else what follows from its manifest and shards."""
     shards = cast(steps.ShardResult, runner.results[names.STEP_SHARDS])
     data = DataAmount(shards.num_train_tokens, shards.num_train_samples, f"the shards {shards.uri}")
-    fresh = plan_of(runner.run.spec, asked_hardware(runner.run.spec.training), data)
+    tokenizer = cast(steps.TokenizerResult, runner.results[names.STEP_TOKENIZER])
+    spec = runner.run.spec
+    fresh = plan_of(spec, asked_hardware(spec.training), data, vocabulary_size=tokenizer.vocabulary_size)
     return planned.chosen(record.kept_plan(runner.settings.work_dir), fresh)
 
 
@@ -228,7 +230,7 @@ def _needs(tokenizer: steps.TokenizerResult) -> list[Need]:
     ratios = tokenizer.bytes_per_token.values()
     bytes_per_token = sum(ratios) / len(ratios) if ratios else 3.5
     vocabulary, context = TrainTokenizer().vocabulary_size, Training().context_length
-    return [need(size, vocabulary, context, bytes_per_token) for size in MFU]
+    return [need(size, vocabulary, context, bytes_per_token) for size in SHOWN]
 
 
 def _links(runner: Runner) -> dict[str, str]:

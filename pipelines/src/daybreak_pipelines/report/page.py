@@ -123,15 +123,18 @@ def files_read(documents: steps.DocumentsResult) -> int:
     return documents.num_files - documents.dropped.get(SAMPLED_OUT, 0)
 
 
-def read_ledger(lines: Sequence[str]) -> list[tuple[int, float]]:
-    """Return (tokens seen so far, loss) of each step of a training ledger (JSON lines)."""
-    entries = (json.loads(line) for line in lines)
+def read_ledger(data: bytes) -> list[dict[str, Any]]:
+    """Return the entries of a training ledger (JSON lines), a step each."""
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def losses(entries: Sequence[Mapping[str, Any]]) -> list[tuple[int, float]]:
+    """Return (tokens seen so far, loss) of each step whose loss is a number."""
     return [(int(entry["tokens"]), float(entry["loss"])) for entry in entries if entry["loss"] is not None]
 
 
-def read_findings(lines: Sequence[str]) -> list[tuple[int, str]]:
-    """Return (tokens seen so far, sentence) of each step of a ledger that the guard found out of line."""
-    entries = (json.loads(line) for line in lines)
+def findings(entries: Sequence[Mapping[str, Any]]) -> list[tuple[int, str]]:
+    """Return (tokens seen so far, sentence) of each step that the guard found out of line."""
     return [(int(entry["tokens"]), _finding(entry["guard"])) for entry in entries if "guard" in entry]
 
 
@@ -151,9 +154,8 @@ def read_examples(entries: Sequence[Mapping[str, Any]]) -> list[TransformedExamp
     ]
 
 
-def read_generations(lines: Sequence[str]) -> list[Generation]:
-    """Return what the model wrote at each look at held-out data, by a training ledger (JSON lines)."""
-    entries = (json.loads(line) for line in lines)
+def generations(entries: Sequence[Mapping[str, Any]]) -> list[Generation]:
+    """Return what the model wrote at each look at held-out data."""
     return [
         Generation(step=int(entry["step"]), **found)
         for entry in entries

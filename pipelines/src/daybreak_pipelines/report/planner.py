@@ -1,18 +1,18 @@
-"""What a real run needs: model size to tokens, code and GPU time. Pure arithmetic over published figures."""
+"""What a real run needs: model size to tokens, code and GPU time.
+
+Owns which sizes and which GPU are shown; speeds are those that ``daybreak plan`` takes (``planning.throughput``).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from daybreak_contracts.planning import gpus, throughput
+from daybreak_contracts.planning.recipe import TOKENS_PER_PARAMETER
 from daybreak_contracts.planning.sizes import SIZES, flops_per_token, num_parameters
 
-H100_BF16_FLOPS = 989e12
-"""Dense bf16 peak of one H100 SXM (NVIDIA's data sheet without sparsity)."""
-MFU = {"125m": 0.40, "350m": 0.45, "1b": 0.42, "3b": 0.43}
-"""Public figures on H100: llm.c 124M 40.1 %, LLM Foundry 1.3B 41.8 % and 2.65B 43.7 %; 350m in between their
-A100 rows. Model FLOPs are counted as LLM Foundry does: 6 N + 12 L d T a token, attention in full."""
-TOKENS_PER_PARAMETER = 20
-"""Compute-optimal (Hoffmann et al. 2022, arXiv 2203.15556); models for cheap serving are trained on 100 and more."""
+GPU = gpus.SHORT_NAMES["H100"]
+SHOWN = ("125m", "350m", "1b", "3b")
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,11 @@ class Need:
 
 
 def need(size: str, vocabulary_size: int, context_length: int, bytes_per_token: float) -> Need:
-    """Return what training one size takes; eight GPUs are taken to lose 5 % to communication."""
-    tokens = float(TOKENS_PER_PARAMETER * num_parameters(SIZES[size], vocabulary_size))
+    """Return what training one size takes, on average and without a stop."""
+    parameters = num_parameters(SIZES[size], vocabulary_size)
+    tokens = float(TOKENS_PER_PARAMETER * parameters)
     flops = flops_per_token(SIZES[size], vocabulary_size, context_length)
-    seconds = tokens * flops / (MFU[size] * H100_BF16_FLOPS)
-    return Need(size, tokens, tokens * bytes_per_token, seconds, seconds / 8 / 0.95)
+    one, eight = (throughput.published(GPU, number, parameters, flops) for number in (1, 8))
+    assert one is not None
+    assert eight is not None
+    return Need(size, tokens, tokens * bytes_per_token, tokens / one.likely, tokens / eight.likely)

@@ -48,8 +48,11 @@ def plan_manifest(manifest: Path, question: Question, as_json: bool) -> int:
     asked = None if question.tokens is None else data_count.asked(question.tokens, context)
     data = asked or data_count.amount_of(run, settings)
     hardware = hardware_of(run, question)
-    speed = measured(run, settings, plan_of(run.spec, hardware, data)) if question.measure else None
-    plan = plan_of(run.spec, hardware, data, speed, question.price)
+    size = data_count.vocabulary_size(run.spec.tokenizer)
+    speed = None
+    if question.measure:
+        speed = measured(run, settings, plan_of(run.spec, hardware, data, vocabulary_size=size))
+    plan = plan_of(run.spec, hardware, data, speed, question.price, vocabulary_size=size)
     if question.measure:
         record.keep_plan(settings.work_dir, plan)
     enough, said = None, ""
@@ -61,7 +64,7 @@ def plan_manifest(manifest: Path, question: Question, as_json: bool) -> int:
                 hardware if plan.seconds is not None and plan.seconds.high <= question.deadline_s else None
             )
         else:
-            enough = nodes_for(run.spec, hardware, question.deadline_s, data)
+            enough = nodes_for(run.spec, hardware, question.deadline_s, data, size)
         said = deadline_in_words(plan, hardware, enough, question.deadline_s)
     if as_json:
         answer = {"name": run.metadata.name, **plan.model_dump(mode="json")}
@@ -79,7 +82,8 @@ def data_of_manifests(files: Sequence[Path]) -> str:
     for file in files:
         for run in runs_of(file):
             data = data_count.amount_of(run, settings_of(run, 0))
-            plan = plan_of(run.spec, asked_hardware(run.spec.training), data)
+            size = data_count.vocabulary_size(run.spec.tokenizer)
+            plan = plan_of(run.spec, asked_hardware(run.spec.training), data, vocabulary_size=size)
             lines.append(f"{file}: TrainingRun {run.metadata.name}: {words.data_in_words(plan)}")
             lines += [f"{file}: warning: {text}" for text in plan.warnings]
     return "\n".join(lines)

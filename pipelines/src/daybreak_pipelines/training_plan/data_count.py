@@ -14,7 +14,8 @@ from daybreak_contracts.planning.data_amount import DataAmount
 from daybreak_contracts.planning.plan import vocabulary_of
 from daybreak_contracts.resources import TrainingRun
 from daybreak_contracts.resources.data import Source
-from daybreak_contracts.steps import ShardResult
+from daybreak_contracts.resources.training import Tokenizer
+from daybreak_contracts.steps import ShardResult, TokenizerResult
 from daybreak_pipelines.local import record
 
 UNPACKED = 4.0
@@ -24,6 +25,18 @@ UNPACKED = 4.0
 def amount_of(run: TrainingRun, settings: arguments.RunSettings) -> DataAmount | None:
     """Return what there is to train on; None when only a download would tell."""
     return of_shards(run, settings) or of_sources(run, settings.work_dir)
+
+
+def vocabulary_size(tokenizer: Tokenizer) -> int | None:
+    """Return the tokens of a re-used tokenizer, by its manifest; None of one that is to be trained, or not there."""
+    if tokenizer.reuse is None or not storage.exists(storage.join(tokenizer.reuse.uri, artifacts.MANIFEST)):
+        return None
+    made = artifacts.load(tokenizer.reuse.uri)
+    return (
+        TokenizerResult.model_validate(made.result).vocabulary_size
+        if made.step == names.STEP_TOKENIZER
+        else None
+    )
 
 
 def asked(tokens: int, context_length: int) -> DataAmount:
@@ -64,7 +77,8 @@ def of_sources(run: TrainingRun, work_dir: str) -> DataAmount | None:
         return None
     origin = f"estimated from {sum(known) / 1e6:,.0f} MB of files in the wanted languages"
     context = run.spec.training.context_length
-    return data_amount.estimated(sum(known), vocabulary_of(run.spec.tokenizer), context, origin)
+    vocabulary = vocabulary_size(run.spec.tokenizer) or vocabulary_of(run.spec.tokenizer)
+    return data_amount.estimated(sum(known), vocabulary, context, origin)
 
 
 def _wanted_bytes(source: Source, run: TrainingRun, work_dir: str) -> float | None:

@@ -106,9 +106,14 @@ def plan_of(
     data: DataAmount | None = None,
     speed: Throughput | None = None,
     price_per_gpu_hour: float | None = None,
+    *,
+    vocabulary_size: int | None = None,
 ) -> TrainingPlan:
-    """Return the plan of a training on this hardware; ``speed`` is what was measured, over all processes."""
-    sized = Sized.of(spec, data)
+    """Return the plan of a training on this hardware; ``speed`` is what was measured, over all processes.
+
+    ``vocabulary_size`` is that of a tokenizer that is there.
+    """
+    sized = Sized.of(spec, data, vocabulary_size)
     if speed is None and hardware.gpu is not None:
         speed = sized.published(hardware)
     steps, tokens = sized.length(spec.training, speed)
@@ -167,10 +172,12 @@ class Sized:
     """Of one step."""
 
     @classmethod
-    def of(cls, spec: PlannedSpec, data: DataAmount | None = None) -> Sized:
-        """Return what follows from a spec and the number of samples."""
+    def of(
+        cls, spec: PlannedSpec, data: DataAmount | None = None, vocabulary_size: int | None = None
+    ) -> Sized:
+        """Return what follows from a spec, the number of samples and, of a tokenizer that is there, its size."""
         model = spec.wanted_model()
-        dims, vocabulary = dimensions_of(model), vocabulary_of(spec.tokenizer)
+        dims, vocabulary = dimensions_of(model), vocabulary_size or vocabulary_of(spec.tokenizer)
         context = spec.training.context_length
         samples = data.samples if data is not None else UNKNOWN_DATA
         batch = schedule.resolve(spec.training, dims, vocabulary, max(1, samples)).samples_per_step
@@ -242,19 +249,27 @@ def asked_hardware(training: Training) -> Hardware:
 
 
 def cannot_work(spec: PlannedSpec) -> str | None:
-    """Return what can never work in a spec, whatever the data; None when it can."""
-    if spec.model is None:
+    """Return what can never work in a spec, whatever the data; None when it can.
+
+    A default batch follows from the number of weights, which nobody knows before a re-used tokenizer is read.
+    """
+    size_unknown = spec.tokenizer.reuse is not None and spec.training.schedule.batch_tokens is None
+    if spec.model is None or size_unknown:
         return None
     return cannot_share(Sized.of(spec).samples, asked_hardware(spec.training))
 
 
 def nodes_for(
-    spec: PlannedSpec, hardware: Hardware, deadline_s: float, data: DataAmount | None = None
+    spec: PlannedSpec,
+    hardware: Hardware,
+    deadline_s: float,
+    data: DataAmount | None = None,
+    vocabulary_size: int | None = None,
 ) -> Hardware | None:
     """Return the fewest nodes that end in time nine times in ten; None when no number does."""
     for nodes in range(1, MOST_NODES + 1):
         wanted = Hardware(nodes, hardware.gpus_per_node, hardware.gpu)
-        plan = plan_of(spec, wanted, data)
+        plan = plan_of(spec, wanted, data, vocabulary_size=vocabulary_size)
         if wanted.processes > plan.samples_per_step:
             return None
         if not plan.errors and plan.seconds is not None and plan.seconds.high <= deadline_s:

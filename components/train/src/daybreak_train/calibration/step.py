@@ -11,6 +11,7 @@ from pathlib import Path
 
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import CalibrateArgs, CalibrateResult, TrainArgs
+from daybreak_train import run_key
 from daybreak_train.calibration import synthetic
 from daybreak_train.calibration.step_times import StepClock, speeds
 from daybreak_train.loop.trainer import run_train
@@ -32,9 +33,10 @@ def run_calibrate(args: CalibrateArgs, progress: Progress) -> CalibrateResult:
         made = time.perf_counter()
         progress.report(f"training {STEPS} steps to measure")
         clock = StepClock()
-        trained = run_train(
-            _train_args(args, folder, shards, tokenizer), Progress("calibrate", listener=clock.note)
-        )
+        wanted = _train_args(args, folder, shards, tokenizer)
+        manifests = run_key.read_manifests(wanted)
+        key = run_key.key_of(wanted, manifests)
+        trained = run_train(wanted, manifests, key, Progress("calibrate", listener=clock.note))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     low, likely, high = speeds(clock.seconds()[WARM - 1 :], args.samples_per_step * context)

@@ -13,6 +13,7 @@ from typing import Any
 
 from daybreak_contracts import errors, staging, storage
 from daybreak_contracts.errors import TransientError, UserError
+from daybreak_train import places
 from daybreak_train.checkpoints import snapshots
 from daybreak_train.checkpoints.peers import PartHolders
 from daybreak_train.checkpoints.snapshots import Accepts, CheckpointFile, CheckpointManifest, Report, Snapshot
@@ -52,7 +53,7 @@ def _begun(parent: Path, target: str, *, leads: bool, remote: bool) -> tuple[Pat
     try:
         with storage.translated(target):
             if remote:
-                storage.remove_file(storage.join(target, snapshots.MANIFEST))
+                storage.remove_file(storage.join(target, places.MANIFEST))
             return staging.make(parent), None
     except Exception as error:  # noqa: BLE001 - raised by the caller, when nobody waits for us any more
         return None, error
@@ -91,7 +92,7 @@ def _commit(target: str, mine: Path, snapshot: Snapshot, run: str, files: dict[s
     with storage.translated(target):
         snapshots.seal(mine, manifest)
         if storage.is_remote(target):
-            storage.copy_file(str(mine / snapshots.MANIFEST), storage.join(target, snapshots.MANIFEST))
+            storage.copy_file(str(mine / places.MANIFEST), storage.join(target, places.MANIFEST))
         else:
             snapshots.publish(mine, storage.local_path(target))
 

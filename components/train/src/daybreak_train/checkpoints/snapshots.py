@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,15 +21,13 @@ from torch import Tensor
 
 from daybreak_contracts import artifacts, staging, storage
 from daybreak_contracts.errors import ArtifactError, UserError
+from daybreak_train import places
 from daybreak_train.checkpoints import pieces, tensor_files
 from daybreak_train.checkpoints.parts import WHOLE, Part, holders, rows_of
+from daybreak_train.places import LEDGER, MANIFEST, STATE
 
 FORMAT = 1
 MODEL, OPTIMIZER = "model", "optimizer"
-MANIFEST = "manifest.json"
-STATE = "state.json"
-LEDGER = "ledger.jsonl"
-_NAME = re.compile(r"step-(\d{12})")
 Report = Callable[[str], None]
 Accepts = Callable[["Snapshot"], bool]
 FileName = Annotated[str, StringConstraints(pattern=r"^[a-z]+(-\d{5})?\.(safetensors|json|jsonl)$")]
@@ -85,7 +82,7 @@ class Snapshot:
 
 def uri_of(folder: str, step: int) -> str:
     """Return where the checkpoint before step ``step`` lies."""
-    return storage.join(folder, f"step-{step:012d}")
+    return storage.join(folder, places.step_folder(step))
 
 
 def write(folder: str, snapshot: Snapshot, run: str, work_dir: str) -> str:
@@ -197,9 +194,9 @@ def steps_in(folder: str) -> list[int]:
     found = set()
     for name in storage.list_files(folder):
         head, _, tail = name.partition("/")
-        match = _NAME.fullmatch(head)
-        if match and tail == MANIFEST:
-            found.add(int(match.group(1)))
+        step = places.step_in(head)
+        if step is not None and tail == MANIFEST:
+            found.add(step)
     return sorted(found, reverse=True)
 
 

@@ -13,8 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from daybreak_contracts import storage
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.planning.schedule import Hyperparameters
-
-FILE = "trunk.json"
+from daybreak_train import places
 
 
 class Trunk(BaseModel):
@@ -41,17 +40,17 @@ class Trunk(BaseModel):
     @property
     def name(self) -> str:
         """Where the checkpoint lies, below the folder of all runs' checkpoints."""
-        return f"{self.folder}/step-{self.step:012d}"
+        return f"{self.folder}/{places.step_folder(self.step)}"
 
 
 def record(folder: str, trunk: Trunk) -> None:
     """Name the checkpoint that is about to be written: killed in between, the run meets this step again."""
-    storage.write_json(storage.join(folder, FILE), trunk.model_dump(mode="json"))
+    storage.write_json(storage.join(folder, places.TRUNK), trunk.model_dump(mode="json"))
 
 
 def kept_step(folder: str) -> int | None:
     """Return the step of the checkpoint that must not be pruned."""
-    found = _read(storage.join(folder, FILE))
+    found = _read(storage.join(folder, places.TRUNK))
     return None if found is None else found.step
 
 
@@ -61,11 +60,11 @@ def find(checkpoints: str, names: Sequence[str], key: str) -> list[Trunk]:
     ``names`` are the files below ``checkpoints``.
     """
     present = set(names)
-    found = (_read(storage.join(checkpoints, name)) for name in names if name.endswith(f"/{FILE}"))
+    found = (_read(storage.join(checkpoints, name)) for name in names if name.endswith(f"/{places.TRUNK}"))
     return [
         trunk
         for trunk in found
-        if trunk is not None and trunk.key == key and f"{trunk.name}/manifest.json" in present
+        if trunk is not None and trunk.key == key and f"{trunk.name}/{places.MANIFEST}" in present
     ]
 
 

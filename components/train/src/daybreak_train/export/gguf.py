@@ -1,4 +1,4 @@
-"""An exported folder as one GGUF file, for llama.cpp and what is built on it: ``python -m daybreak_train.export.gguf``.
+"""An exported folder as one GGUF file, for llama.cpp and what is built on it: ``daybreak export RUN --gguf FILE``.
 
 Owns the format (ggml's gguf.md, version 3) and the names that llama.cpp gives to a Llama's tensors. llama.cpp's own
 converter knows a vocabulary by a hash of what it encodes a text to, so it cannot know one that was trained here
@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 import struct
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from daybreak_contracts import names
+from daybreak_contracts import names, storage
 from daybreak_contracts.errors import UserError
 from daybreak_model.vocabulary import SPLIT_PATTERN, special_ids
+from daybreak_train import places
 
 MAGIC, VERSION, ALIGNMENT = b"GGUF", 3, 32
 PRE_TOKENIZER = "qwen2"
@@ -47,6 +48,21 @@ class Typed:
     value: Any
 
 
+def write_model(uri: str, target: Path) -> None:
+    """Write the GGUF file of a model folder, wherever it lies; what is no folder of ours is a UserError."""
+    for name in ("config.json", "tokenizer.json", places.WEIGHTS):
+        if not storage.exists(storage.join(uri, name)):
+            raise UserError(f"{uri}: not a model folder (no {name}), give a finished run or what it exported")
+    with storage.translated(str(target)):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not storage.is_remote(uri):
+            write(storage.local_path(uri), target)
+            return
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".daybreak-export-") as copied:
+            storage.copy_tree(uri, copied)
+            write(Path(copied), target)
+
+
 def write(folder: Path, target: Path) -> None:
     """Write an exported model folder as a GGUF file; norms stay in fp32, which llama.cpp wants."""
     from safetensors.torch import load_file
@@ -56,7 +72,7 @@ def write(folder: Path, target: Path) -> None:
         **model_header(config),
         **tokenizer_header((folder / "tokenizer.json").read_text(encoding="utf-8")),
     }
-    weights = load_file(folder / "model.safetensors")
+    weights = load_file(folder / places.WEIGHTS)
     tensors = {gguf_name(name): laid_out(name, value, config) for name, value in weights.items()}
     partial = target.with_name(f".{target.name}.partial")
     with partial.open("wb") as file:
@@ -196,16 +212,3 @@ def _bytes_of(tensor: Any) -> bytes:
     import torch
 
     return bytes(tensor.contiguous().view(torch.uint8).numpy().tobytes())
-
-
-def main(argv: Sequence[str]) -> int:
-    """Write the GGUF file of an exported folder."""
-    if len(argv) != 2:
-        print("usage: python -m daybreak_train.export.gguf MODEL_FOLDER FILE.gguf", file=sys.stderr)
-        return 2
-    write(Path(argv[0]), Path(argv[1]))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

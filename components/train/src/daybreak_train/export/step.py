@@ -18,6 +18,7 @@ from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import ExportArgs, ExportResult
 from daybreak_model.llama.config import OBJECTIVE_KEY, llama_config
 from daybreak_model.vocabulary import respelled, special_ids, with_control_spellings
+from daybreak_train import places
 from daybreak_train.export.proof import prove
 from daybreak_train.run_key import made_by
 
@@ -93,7 +94,7 @@ def load_trained(uri: str) -> Any:
     except (KeyError, TypeError) as error:
         raise ArtifactError(f"{uri}/model.json: does not describe a model of ours ({error})") from error
     model = Llama(config)
-    model.load_state_dict(load(storage.read_bytes(storage.join(uri, "model.safetensors"))))
+    model.load_state_dict(load(storage.read_bytes(storage.join(uri, places.WEIGHTS))))
     if dtype_of(uri) == "bfloat16":
         with torch.no_grad():
             for weight in model.parameters():
@@ -164,4 +165,4 @@ def _write_weights(model: Any, staging: Path, dtype: str) -> None:
 
     state = to_transformers(model.state_dict(), model.config.dims)
     state = {name: value.to(getattr(torch, dtype)) for name, value in state.items()}
-    tensor_files.save(state, staging / "model.safetensors", metadata={"format": "pt"})
+    tensor_files.save(state, staging / places.WEIGHTS, metadata={"format": "pt"})

@@ -11,16 +11,16 @@ from typing import Any
 
 from daybreak_contracts import storage
 from daybreak_contracts.errors import ArtifactError
+from daybreak_train import places
 from daybreak_train.guard.events import GuardEvent
 from daybreak_train.guard.policy import Past
 
-FILE = "guard.json"
 FORMAT = 1
 
 
 def load(folder: str, run: str) -> Past:
     """Return what was decided in this run so far."""
-    uri = storage.join(folder, FILE)
+    uri = storage.join(folder, places.GUARD)
     if not storage.exists(uri):
         return Past()
     try:
@@ -37,7 +37,7 @@ def load(folder: str, run: str) -> Past:
 def save(folder: str, run: str, past: Past) -> None:
     """Commit all events; killed at any moment, the old record is there or the new one."""
     document = {"format": FORMAT, "run": run, "events": [event.to_json() for event in past.events]}
-    storage.write_json(storage.join(folder, FILE), document)
+    storage.write_json(storage.join(folder, places.GUARD), document)
 
 
 def past_of(events: Iterable[Mapping[str, Any]]) -> Past:

@@ -25,7 +25,7 @@ from daybreak_contracts.planning import recipe
 from daybreak_contracts.planning.schedule import Hyperparameters
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.resources.training import Guard
-from daybreak_train import sharded_model
+from daybreak_train import places, sharded_model
 from daybreak_train.checkpoints.trunk import Trunk
 from daybreak_train.checkpoints.writer import CheckpointWriter
 from daybreak_train.guard import policy
@@ -284,7 +284,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
     def _origin(self) -> str | None:
         """Return the checkpoint of the shorter run, in the first step after it."""
         origin = self.outcome.continued_from
-        return origin if origin.endswith(f"-{self.outcome.step - 1:012d}") else None
+        return origin if places.step_in(origin) == self.outcome.step - 1 else None
 
     def _speed(self) -> float:
         """Return tokens per second over the last ten seconds."""
@@ -356,7 +356,7 @@ class StepCallback(composer.Callback):  # type: ignore[name-defined]
         return Trunk(
             key=plan.trunk_key,
             run=plan.digest,
-            folder=plan.digest[:16],
+            folder=places.run_folder(plan.digest),
             step=outcome.step,
             elapsed_seconds=outcome.elapsed_s,
             hyperparameters=plan.hyperparameters,

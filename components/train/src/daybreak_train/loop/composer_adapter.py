@@ -18,7 +18,6 @@ from torch import distributed as dist
 
 from daybreak_contracts.planning import memory, recipe
 from daybreak_contracts.planning import sharding as sharding_plan
-from daybreak_model.llama.sizes import num_parameters
 from daybreak_train import sharded_model
 from daybreak_train.lean_imports import import_composer
 from daybreak_train.loop.batches_ahead import lost_process_named
@@ -149,13 +148,12 @@ def _micro_batch(run: Run, llama: Llama, samples: int) -> int:
 
 def _activation_bytes(run: Run, llama: Llama) -> int:
     """Return the memory that activations may take: on a CPU of what the machine has, on a GPU of what is free."""
-    parameters = num_parameters(run.config.dims, run.config.vocabulary_size)
     parts = run.placement.world_size if sharded_model.is_sharded(llama) else 1
     if run.device.type == "cpu":
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // run.placement.local_world_size
-        return int(max(1, machine - memory.STATE_BYTES * parameters // parts) * CPU_ACTIVATION_SHARE)
+        return int(max(1, machine - memory.STATE_BYTES * run.num_parameters // parts) * CPU_ACTIVATION_SHARE)
     free, _ = torch.cuda.mem_get_info(run.device)
-    states = 12 * parameters // parts  # gradients and two moments, fp32
+    states = 12 * run.num_parameters // parts  # gradients and two moments, fp32
     return int(max(1, free - states) * memory.GPU_ACTIVATION_SHARE)
 
 

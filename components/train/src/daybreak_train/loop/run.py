@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ from daybreak_contracts import artifacts, names, storage
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.planning import data_amount
 from daybreak_contracts.steps import TrainArgs
-from daybreak_model.llama.sizes import dimensions_of
+from daybreak_model.llama.sizes import dimensions_of, num_parameters
+from daybreak_train import places
 from daybreak_train.loop.data_loading import SampleShape, Shards
 from daybreak_train.model import ModelConfig
 from daybreak_train.pod import environment
 from daybreak_train.pod.environment import ProcessPlacement
-from daybreak_train.run_key import CHECKPOINTS, RunKey, key_of, made_by
+from daybreak_train.run_key import InputManifests, RunKey
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Run:
     @property
     def checkpoints(self) -> str:
         """Where this run's checkpoints lie."""
-        return storage.join(self.args.output, CHECKPOINTS, self.digest[:16])
+        return places.of_run(self.args.output, self.digest)
 
     @property
     def device(self) -> torch.device:
@@ -75,18 +76,22 @@ class Run:
         return data_amount.use_of(data, tokens, samples_per_step, self.config.vocabulary_size).epochs or 0.0
 
     @property
+    def num_parameters(self) -> int:
+        """Exact number of weights."""
+        return num_parameters(self.config.dims, self.config.vocabulary_size)
+
+    @property
     def sample_shape(self) -> SampleShape:
         """What every sample must fit."""
         pad = self.inputs.tokenizer.token_to_id(names.FIM_PAD)
         return SampleShape(self.config.context_length, self.config.vocabulary_size, pad)
 
 
-def read_inputs(args: TrainArgs) -> Inputs:
-    """Read both manifests and the tokenizer; what does not fit together is a UserError."""
+def read_inputs(args: TrainArgs, manifests: InputManifests) -> Inputs:
+    """Read the tokenizer; what does not fit together is a UserError."""
     from tokenizers import Tokenizer
 
-    shards = made_by(names.STEP_SHARDS, args.shards)
-    tokenizer = made_by(names.STEP_TOKENIZER, args.tokenizer)
+    shards, tokenizer = manifests.shards, manifests.tokenizer
     artifacts.verify(args.tokenizer, tokenizer)
     text = storage.read_bytes(storage.join(args.tokenizer, "tokenizer.json")).decode()
     loaded = Tokenizer.from_str(text)
@@ -102,12 +107,11 @@ def read_inputs(args: TrainArgs) -> Inputs:
     return Inputs(found, loaded, max(loaded.get_vocab_size(), tokenizer.result["vocabulary_size"]), digests)
 
 
-def run_of(args: TrainArgs, digest: str | None = None) -> Run:
-    """Return the training of these arguments on this rank; ``digest`` is that of one that was recorded."""
-    inputs = read_inputs(args)
+def run_of(args: TrainArgs, manifests: InputManifests, key: RunKey) -> Run:
+    """Return the training of these arguments on this rank."""
+    inputs = read_inputs(args, manifests)
     end_of_text = inputs.tokenizer.token_to_id(names.END_OF_TEXT)
     context = args.training.context_length
     config = ModelConfig(dimensions_of(args.model), inputs.vocabulary_size, context, end_of_text)
     placement = environment.placement_from(os.environ)
-    key = key_of(args)
-    return Run(args, inputs, config, placement, key if digest is None else replace(key, digest=digest))
+    return Run(args, inputs, config, placement, key)

@@ -10,6 +10,7 @@ import logging
 
 from daybreak_contracts import storage
 from daybreak_contracts.errors import UserError
+from daybreak_train import places
 from daybreak_train.checkpoints import sharded, snapshots
 from daybreak_train.checkpoints.peers import PartHolders
 from daybreak_train.guard import record
@@ -18,7 +19,6 @@ from daybreak_train.loop.callbacks import HELD_OUT_AT
 from daybreak_train.loop.run import Run
 from daybreak_train.loop.train_state import LEFT_OUT, shared_by_leader, shared_past
 from daybreak_train.model import Llama
-from daybreak_train.run_key import CHECKPOINTS
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def state_before_decay(run: Run) -> tuple[Past, snapshots.Snapshot] | None:
     trunk = run.key.trunk
     if trunk is None:
         return None
-    checkpoints = storage.join(run.args.output, CHECKPOINTS)
+    checkpoints = storage.join(run.args.output, places.CHECKPOINTS)
     try:
         past = record.load(storage.join(checkpoints, trunk.folder), trunk.run)
         snapshot = snapshots.read(storage.join(checkpoints, trunk.name), trunk.run)

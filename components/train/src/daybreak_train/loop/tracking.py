@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from daybreak_contracts import storage
 from daybreak_contracts.resources.run import Tracking
+from daybreak_train import places
 from daybreak_train.loop.tracked_points import LOSS
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class RunIdentity:
     @property
     def tracker_id(self) -> str:
         """The same id at every resume, so that one training is one run."""
-        return f"{self.digest[:16]}"
+        return places.run_folder(self.digest)
 
 
 class TrackingSink(Protocol):

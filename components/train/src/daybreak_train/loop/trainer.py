@@ -7,6 +7,7 @@ autoresume, loggers and schedulers are not used (they lose steps and unpickle: d
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import logging
@@ -27,8 +28,8 @@ from daybreak_contracts.planning import gpus, recipe
 from daybreak_contracts.planning import sharding as sharding_plan
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import TrainArgs, TrainResult
-from daybreak_model.llama.sizes import flops_per_token, num_parameters
-from daybreak_train import sharded_model
+from daybreak_model.llama.sizes import flops_per_token
+from daybreak_train import places, sharded_model
 from daybreak_train.checkpoints import snapshots, space, tensor_files
 from daybreak_train.checkpoints.peers import PartHolders
 from daybreak_train.checkpoints.writer import CheckpointStore, CheckpointWriter
@@ -59,7 +60,7 @@ from daybreak_train.pod.metrics_file import metrics_file_of
 from daybreak_train.precision import chosen_precision
 from daybreak_train.replay import record as training_record
 from daybreak_train.replay.documents import document_names
-from daybreak_train.run_key import artifact_digest
+from daybreak_train.run_key import InputManifests, RunKey, artifact_digest
 
 composer = import_composer()
 log = logging.getLogger(__name__)
@@ -71,7 +72,11 @@ LAST_STEPS = 20
 
 
 def run_train(
-    args: TrainArgs, progress: Progress, shard_from: int = sharding_plan.SHARD_FROM_PARAMETERS
+    args: TrainArgs,
+    manifests: InputManifests,
+    key: RunKey,
+    progress: Progress,
+    shard_from: int = sharding_plan.SHARD_FROM_PARAMETERS,
 ) -> TrainResult:
     """Train, or go on training; whether it was done already is asked before (``run_key.find_trained``).
 
@@ -80,14 +85,14 @@ def run_train(
     placement = environment.placement_from(os.environ)
     if placement.is_leader:
         progress.report("checking the shards")
-    run = run_of(args)
+    run = run_of(args, manifests, key)
     _check_device(args)
     if placement.is_local_leader:
         shared_memory.sweep(time.time())
         prepare(run.inputs.shards)
     torch.set_num_threads(_threads(args, placement))
-    with _process_group(run):
-        return _train(run, progress, shard_from)
+    with _process_group(run) as joined:
+        return _train(joined, progress, shard_from)
 
 
 def _check_device(args: TrainArgs) -> None:
@@ -104,16 +109,21 @@ def _threads(args: TrainArgs, placement: ProcessPlacement) -> int:
 
 
 @contextlib.contextmanager
-def _process_group(run: Run) -> Iterator[None]:
-    """Join the other ranks; a lone process needs nobody."""
+def _process_group(run: Run) -> Iterator[Run]:
+    """Join the other ranks and yield the run by the leader's key; a lone process needs nobody.
+
+    Each rank looked at the output at another moment: a shorter run may have come or gone in between.
+    """
     if run.placement.world_size == 1:
-        yield
+        yield run
         return
     device = "gpu" if run.device.type == "cuda" else "cpu"
     composer.utils.dist.initialize_dist(device, timeout=TIMEOUT_S)
     dist.barrier()  # the local leaders have prepared the shards
+    key = [run.key]
+    dist.broadcast_object_list(key, src=0)
     try:
-        yield
+        yield dataclasses.replace(run, key=key[0])
     finally:
         dist.destroy_process_group()
 
@@ -123,8 +133,7 @@ def _train(run: Run, progress: Progress, shard_from: int) -> TrainResult:
     if run.placement.is_leader:
         space.check(_needs(run))
     with contextlib.ExitStack() as stack:
-        parameters = num_parameters(run.config.dims, run.config.vocabulary_size)
-        peers = sharded_model.peers_of(parameters, run.placement, run.device, shard_from)
+        peers = sharded_model.peers_of(run.num_parameters, run.placement, run.device, shard_from)
         writes = run.placement.is_leader or peers is not None
         writer = stack.enter_context(_writer(run, peers)) if writes else None
         tracker = stack.enter_context(_tracking(run)) if run.placement.is_leader else None
@@ -148,7 +157,7 @@ def _train_from_checkpoint(
     outcome.past = past
     outcome.computes_in = outcome.computes_in or precision_of(run)
     if run.placement.is_leader:
-        training_record.note_start(run.checkpoints, run.digest, run.args, outcome.step, machine_of(run))
+        _note_start(run, outcome)
     recorders = _recorders(run, writer, snapshot, tracker, progress)
     try:
         if not outcome.stopped_by:
@@ -168,6 +177,23 @@ def _train_from_checkpoint(
             recorders.ledger.close()
 
 
+def _note_start(run: Run, outcome: TrainingOutcome) -> None:
+    """Leave what a replay needs, before the first step."""
+    segment = training_record.MachineSegment(after_step=outcome.step, machine=machine_of(run))
+    begins = training_record.TrainingRecord(
+        digest=run.digest,
+        args=run.args,
+        hyperparameters=run.key.hyperparameters,
+        computes_in=outcome.computes_in,
+        segments=(segment,),
+    )
+    shorter = None
+    if outcome.continued_from:
+        folder = outcome.continued_from.partition("/")[0]
+        shorter = storage.join(run.args.output, places.CHECKPOINTS, folder)
+    training_record.note_start(run.checkpoints, begins, shorter)
+
+
 def new_trained(run: Run, peers: PartHolders | None = None) -> Trained:
     """Return the model as it is before the first step, with its optimizer; with peers this process's part of it."""
     if peers is not None:
@@ -181,8 +207,7 @@ def new_trained(run: Run, peers: PartHolders | None = None) -> Trained:
 
 def precision_of(run: Run) -> str:
     """Return what the products of a run that begins are computed in; every process asks."""
-    parameters = num_parameters(run.config.dims, run.config.vocabulary_size)
-    return chosen_precision(parameters, run.device, run.placement)
+    return chosen_precision(run.num_parameters, run.device, run.placement)
 
 
 def machine_of(run: Run) -> training_record.Machine:
@@ -215,7 +240,7 @@ def plan_of(run: Run) -> TrainPlan:
 
 def _needs(run: Run) -> list[space.SpaceNeed]:
     """Return what this run will write, disk by disk: told before the first step, not by the third checkpoint."""
-    parameters = num_parameters(run.config.dims, run.config.vocabulary_size)
+    parameters = run.num_parameters
     if storage.is_remote(run.checkpoints):
         return [space.staging_need(Path(run.args.work_dir), parameters)]
     folder = storage.local_path(run.checkpoints)
@@ -285,8 +310,12 @@ def _recorders(
     if writer is None or not run.placement.is_leader:
         return Recorders(None, None, writer, progress)
     remote = storage.is_remote(run.checkpoints)
-    folder = Path(run.args.work_dir) / run.digest[:16] if remote else storage.local_path(run.checkpoints)
-    ledger = Ledger(folder / snapshots.LEDGER, snapshot.ledger if snapshot is not None else b"")
+    folder = (
+        Path(run.args.work_dir) / places.run_folder(run.digest)
+        if remote
+        else storage.local_path(run.checkpoints)
+    )
+    ledger = Ledger(folder / places.LEDGER, snapshot.ledger if snapshot is not None else b"")
     writer.committed_step = snapshot.step if snapshot is not None else 0
     metrics_file = metrics_file_of(os.environ)
     save_guard = functools.partial(record.save, run.checkpoints, run.digest)
@@ -342,13 +371,13 @@ def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorde
     if loss is None or not math.isfinite(held_out):
         raise UserError(
             f"nothing was trained that is worth keeping: held-out loss {held_out}, "
-            f"{len(outcome.past.left_out)} of {outcome.step} updates left out; see {run.checkpoints}/{record.FILE}"
+            f"{len(outcome.past.left_out)} of {outcome.step} updates left out; see {run.checkpoints}/{places.GUARD}"
         )
     digest = _artifact_digest(run, ledger)
     result = TrainResult(
         uri=run.uri,
         digest=digest,
-        num_parameters=num_parameters(run.config.dims, run.config.vocabulary_size),
+        num_parameters=run.num_parameters,
         steps=outcome.step,
         tokens=outcome.step * samples * context,
         loss=loss,
@@ -370,10 +399,10 @@ def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorde
         return result
 
     def write(staging: Path) -> dict[str, Any]:
-        tensor_files.save(weights, staging / "model.safetensors")
-        (staging / snapshots.LEDGER).write_bytes(ledger.contents())
-        kept = storage.join(run.checkpoints, training_record.FILE)
-        storage.copy_file(kept, str(staging / training_record.FILE))
+        tensor_files.save(weights, staging / places.WEIGHTS)
+        (staging / places.LEDGER).write_bytes(ledger.contents())
+        kept = storage.join(run.checkpoints, places.RECORD)
+        storage.copy_file(kept, str(staging / places.RECORD))
         objective = run.args.training.objective.model_dump(mode="json", exclude_none=True, by_alias=True)
         described = {**run.config.to_json(), "objective": objective, "dtype": outcome.computes_in}
         storage.write_json(str(staging / "model.json"), described)

@@ -17,6 +17,7 @@ import torch
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.planning.recipe import Budget
 from daybreak_contracts.progress import Progress
+from daybreak_train import places
 from daybreak_train.checkpoints import snapshots
 from daybreak_train.guard import record as guard_record
 from daybreak_train.loop import ledger
@@ -32,7 +33,7 @@ from daybreak_train.loop.train_state import (
     random_state_of,
     restore,
 )
-from daybreak_train.loop.trainer import machine_of, new_trained, plan_of, precision_of
+from daybreak_train.loop.trainer import machine_of, new_trained, plan_of
 from daybreak_train.model import Llama
 from daybreak_train.recompute.locate import RecordedTraining
 from daybreak_train.replay.batch import RecomputedStep
@@ -86,13 +87,13 @@ class _Trial:
         self.trained: Trained = new_trained(run)
         snapshot = _newest_before(training, step)
         self.outcome = restore(snapshot, self.trained) if snapshot is not None else TrainingOutcome()
-        self.outcome.computes_in = self.outcome.computes_in or precision_of(run)
+        self.outcome.computes_in = self.outcome.computes_in or training.record.computes_in
         # no look at held-out data, and never the end that a finished run's checkpoint has
         self.outcome.held_out_looks, self.outcome.stopped_by = 1 << 20, ""
         self.outcome.past = guard_record.load(training.checkpoints, training.record.digest)
         self._random_state = random_state_of(snapshot, 0) if snapshot is not None else None
         past = snapshot.ledger if snapshot is not None else b""
-        self.ledger = ledger.Ledger(scratch / snapshots.LEDGER, past)
+        self.ledger = ledger.Ledger(scratch / places.LEDGER, past)
         self._rates = {number: float(entry["lr"]) for number, entry in training.entries.items()}
 
     def train_to(self, step: int) -> None:

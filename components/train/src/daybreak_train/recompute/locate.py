@@ -12,10 +12,11 @@ from typing import Any
 
 from daybreak_contracts import artifacts, names, storage
 from daybreak_contracts.errors import ArtifactError, UserError
+from daybreak_train import places
 from daybreak_train.checkpoints import snapshots
 from daybreak_train.loop import ledger
+from daybreak_train.places import CHECKPOINTS
 from daybreak_train.replay import record, sample_ids
-from daybreak_train.run_key import CHECKPOINTS
 
 
 @dataclass(frozen=True)
@@ -55,18 +56,18 @@ class RecordedTraining:
 
 def find_training(place: str, digest: str | None) -> RecordedTraining:
     """Return the training of an output, or the one that a folder holds; none or several are a UserError."""
-    if storage.exists(storage.join(place, record.FILE)):
+    if storage.exists(storage.join(place, places.RECORD)):
         return _training(place)
     found: dict[str, str] = {}
     for parent in (CHECKPOINTS, names.STEP_TRAIN):
         above = storage.join(place, parent)
         for name in storage.list_files(above):
             head, _, tail = name.partition("/")
-            if tail == record.FILE and (digest is None or digest.startswith(head)):
+            if tail == places.RECORD and (digest is None or digest.startswith(head)):
                 found[head] = storage.join(above, head)
     if not found:
         raise UserError(
-            f"{place}: no training here that can be replayed (none left a {record.FILE}): run it, or name its folder "
+            f"{place}: no training here that can be replayed (none left a {places.RECORD}): run it, or name its folder "
             "below train/ or checkpoints/"
         )
     if len(found) > 1:
@@ -76,7 +77,7 @@ def find_training(place: str, digest: str | None) -> RecordedTraining:
 
 def _training(folder: str) -> RecordedTraining:
     known = record.read(folder)
-    short = known.digest[:16]
+    short = places.run_folder(known.digest)
     above = folder.rstrip("/").rpartition("/")[0].rpartition("/")[0]
     artifact: str | None = storage.join(above, names.STEP_TRAIN, short)
     if artifact is not None and not storage.exists(storage.join(artifact, artifacts.MANIFEST)):
@@ -91,10 +92,10 @@ def _ledger(artifact: str | None, checkpoints: str) -> bytes:
     folders.append(checkpoints)
     folders += [snapshots.uri_of(checkpoints, step) for step in snapshots.steps_in(checkpoints)]
     for folder in folders:
-        location = storage.join(folder, snapshots.LEDGER)
+        location = storage.join(folder, places.LEDGER)
         if storage.exists(location):
             return storage.read_bytes(location)
-    raise ArtifactError(f"{checkpoints}: no {snapshots.LEDGER} here yet, wait for the first checkpoint")
+    raise ArtifactError(f"{checkpoints}: no {places.LEDGER} here yet, wait for the first checkpoint")
 
 
 def input_uri(training: RecordedTraining, uri: str, step: str) -> str:

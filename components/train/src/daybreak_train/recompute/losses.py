@@ -12,6 +12,7 @@ from torch import Tensor
 
 from daybreak_contracts import storage
 from daybreak_contracts.errors import UserError
+from daybreak_train import places
 from daybreak_train.checkpoints import snapshots
 from daybreak_train.loop.run import Run
 from daybreak_train.model import Llama, initialise
@@ -56,7 +57,7 @@ def _weights(training: RecordedTraining, run: Run, done: int, is_kept: bool) -> 
     from safetensors.torch import load
 
     assert training.artifact is not None
-    llama.load_state_dict(load(storage.read_bytes(storage.join(training.artifact, "model.safetensors"))))
+    llama.load_state_dict(load(storage.read_bytes(storage.join(training.artifact, places.WEIGHTS))))
     return llama, f"the final weights, after step {done}"
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.layouts import shards as layout
 from daybreak_model.vocabulary import token_bytes
+from daybreak_train import run_key
 from daybreak_train.objectives.select import objective_for
 from daybreak_train.recompute.locate import RecordedTraining, input_uri
 from daybreak_train.replay.batch import (
@@ -68,10 +69,15 @@ def _take_apart(
     from daybreak_train.loop.data_loading import Collator, batch_digest
     from daybreak_train.loop.run import run_of
 
-    args = training.record.args
+    record = training.record
+    args = record.args
     shards = input_uri(training, args.shards, names.STEP_SHARDS)
     tokenizer = input_uri(training, args.tokenizer, names.STEP_TOKENIZER)
-    run = run_of(args.model_copy(update={"shards": shards, "tokenizer": tokenizer}), training.record.digest)
+    moved = args.model_copy(update={"shards": shards, "tokenizer": tokenizer})
+    manifests = run_key.read_manifests(moved)
+    # by the numbers that were recorded: what lies in the output today says nothing of a run that was made before
+    key = replace(run_key.key_with(moved, manifests, record.hyperparameters), digest=record.digest)
+    run = run_of(moved, manifests, key)
     rows = SampleRows(shards, layout.TRAIN)
     objective = objective_for(args.training.objective, run.inputs.tokenizer, args.seed)
     epoch = int(entry["epoch"])

@@ -1,4 +1,4 @@
-"""``training.json``: arguments of a training, and on what it ran from which step on, so that a step can be replayed.
+"""``training.json``: what a training was made by, and on what from which step on, so that a step can be replayed.
 
 Owns the file beside a run's checkpoints, of which the artifact gets a copy. What stands in it changes no weight.
 """
@@ -6,7 +6,6 @@ Owns the file beside a run's checkpoints, of which the artifact gets a copy. Wha
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -14,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from daybreak_contracts import storage
 from daybreak_contracts.errors import ArtifactError
+from daybreak_contracts.planning.schedule import Hyperparameters
 from daybreak_contracts.steps import TrainArgs
+from daybreak_train import places
 
-FILE = "training.json"
 LIBRARIES = ("torch", "mosaicml", "mosaicml-streaming", "numpy", "tokenizers", "safetensors")
 """Those whose version can change a loss in its last bits, or the order of samples."""
 
@@ -60,6 +60,10 @@ class TrainingRecord(BaseModel):
 
     digest: str
     args: TrainArgs
+    hyperparameters: Hyperparameters
+    """As they were resolved: of a run that went on from a shorter one they are that one's, which may be gone."""
+    computes_in: str
+    """What its products are computed in, as torch calls it: measured when the run began."""
     segments: tuple[MachineSegment, ...]
 
     def machine_at(self, step: int) -> Machine:
@@ -86,19 +90,22 @@ def processor_name() -> str:
     return next(named, platform.processor() or platform.machine())
 
 
-def note_start(folder: str, digest: str, args: TrainArgs, after_step: int, machine: Machine) -> None:
-    """Add to the file beside the checkpoints that steps after ``after_step`` are made here."""
-    past: Sequence[MachineSegment] = ()
-    if after_step and (present := find(folder)) is not None:
-        past = [part for part in present.segments if part.after_step < after_step]
-    segments = (*past, MachineSegment(after_step=after_step, machine=machine))
-    made = TrainingRecord(digest=digest, args=args, segments=segments)
-    storage.write_json(storage.join(folder, FILE), made.model_dump(mode="json"))
+def note_start(folder: str, begins: TrainingRecord, shorter: str | None = None) -> None:
+    """Write beside the checkpoints what a training that begins or goes on is made by, after what is known of it.
+
+    ``begins`` has the one segment that begins. ``shorter`` is the folder of the run whose steps come first, if any.
+    """
+    after_step = begins.segments[0].after_step
+    earlier = find(folder) or (find(shorter) if shorter is not None else None)
+    known = earlier.segments if earlier is not None else ()
+    past = tuple(part for part in known if part.after_step < after_step)
+    made = begins.model_copy(update={"segments": (*past, *begins.segments)})
+    storage.write_json(storage.join(folder, places.RECORD), made.model_dump(mode="json"))
 
 
 def find(folder: str) -> TrainingRecord | None:
     """Return the record that lies in a folder; None if there is none that can be read."""
-    location = storage.join(folder, FILE)
+    location = storage.join(folder, places.RECORD)
     if not storage.exists(location):
         return None
     try:
@@ -109,10 +116,10 @@ def find(folder: str) -> TrainingRecord | None:
 
 def read(folder: str) -> TrainingRecord:
     """Read the record in a folder; none, or one of another version, is an ArtifactError."""
-    location = storage.join(folder, FILE)
+    location = storage.join(folder, places.RECORD)
     if not storage.exists(location):
         raise ArtifactError(
-            f"{folder}: this training kept no {FILE}, it was made by an older version and cannot be replayed"
+            f"{folder}: this training kept no {places.RECORD}, it was made by an older version and cannot be replayed"
         )
     try:
         return TrainingRecord.model_validate(storage.read_json(location))

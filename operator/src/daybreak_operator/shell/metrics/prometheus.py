@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from daybreak_contracts import names
+from daybreak_operator.core.conditions import TRAINING_HEALTHY
 from daybreak_operator.core.plan import Object
 from daybreak_operator.shell.watches.keys import ObjectKey
 from daybreak_operator.shell.watches.reflector import Reflector
@@ -144,8 +145,8 @@ def gauges(body: Object) -> Iterator[tuple[GaugeFamily, tuple[str, ...], float]]
             if metric["name"] in COUNTED:
                 yield COUNTED[metric["name"]], at, float(metric["value"])
     said = {c["type"]: c["status"] for c in status.get("conditions") or ()}
-    if "TrainingHealthy" in said and "True" not in (said.get("Trained"), said.get("Finished")):
-        yield HEALTHY, at, float(said["TrainingHealthy"] == "True")
+    if TRAINING_HEALTHY in said and "True" not in (said.get("Trained"), said.get("Finished")):
+        yield HEALTHY, at, float(said[TRAINING_HEALTHY] == "True")
     yield STALLED, (body["kind"], *at), float(said.get("Stalled") == "True")
 
 

@@ -13,12 +13,9 @@ from daybreak_contracts.planning import data_amount
 from daybreak_contracts.planning.data_amount import DataAmount
 from daybreak_contracts.planning.plan import TrainingPlan, asked_hardware, plan_of
 from daybreak_contracts.resources.run_status import MetricStatus
-from daybreak_contracts.steps import ShardResult, StepResult
+from daybreak_contracts.steps import ShardResult, StepResult, TokenizerResult
 from daybreak_operator.core.training.context import RunContext
-from daybreak_operator.core.training.status import decimals
-
-WARNING = "warning: "
-"""Begins the message of a step that ended well with something that a person should know."""
+from daybreak_operator.core.training.status import decimals, step_table
 
 
 def plan_with(context: RunContext, results: Mapping[str, StepResult]) -> TrainingPlan | None:
@@ -30,8 +27,11 @@ def plan_with(context: RunContext, results: Mapping[str, StepResult]) -> Trainin
     if not isinstance(shards, ShardResult):
         return None
     data = DataAmount(shards.num_train_tokens, shards.num_train_samples, shards.uri)
+    tokenizer = results.get(names.STEP_TOKENIZER)
+    size = tokenizer.vocabulary_size if isinstance(tokenizer, TokenizerResult) else None
+    spec = context.run.spec
     try:
-        return plan_of(context.run.spec, asked_hardware(context.run.spec.training), data)
+        return plan_of(spec, asked_hardware(spec.training), data, vocabulary_size=size)
     except UserError:
         return None
 
@@ -40,7 +40,7 @@ def messages(plan: TrainingPlan | None) -> Mapping[str, str]:
     """Return what the shard step's message says; a warning when the data is repeated too often."""
     if plan is None or plan.data is None:
         return {}
-    said = [*(f"{WARNING}{text}" for text in plan.warnings), data_amount.in_words(plan.data)]
+    said = [*(f"{step_table.WARNING}{text}" for text in plan.warnings), data_amount.in_words(plan.data)]
     return {names.STEP_SHARDS: said[0]}
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from daybreak_contracts import names
 from daybreak_contracts.resources.run_status import MetricStatus
-from daybreak_operator.core.conditions import ConditionUpdate
+from daybreak_operator.core.conditions import TRAINING_HEALTHY, ConditionUpdate
 from daybreak_operator.core.observed.objects import ObservedJob
 from daybreak_operator.core.plan import Finding, Object, Ref
 from daybreak_operator.core.rules import first_finding
@@ -32,7 +32,6 @@ OLD_PODS_S = 120.0
 """Pods on a node that no longer answers stay Terminating for ever: no longer than this they are waited for, and a
 worker that does not end after the result is given no more either."""
 CAPACITY = "CapacityAvailable"
-HEALTHY = "TrainingHealthy"
 MAX_MESSAGE = 4096
 
 
@@ -216,9 +215,9 @@ def _health(context: RunContext, number: int) -> ConditionUpdate | None:
         return None
     told = snapshot.health
     if told.reason:
-        return ConditionUpdate(HEALTHY, "False", Finding(told.reason, told.message[:MAX_MESSAGE]))
+        return ConditionUpdate(TRAINING_HEALTHY, "False", Finding(told.reason, told.message[:MAX_MESSAGE]))
     words = f"Nothing out of line since {told.message}" if told.message else "No step was out of line."
-    return ConditionUpdate(HEALTHY, "True", Finding("NothingFound", words[:MAX_MESSAGE]))
+    return ConditionUpdate(TRAINING_HEALTHY, "True", Finding("NothingFound", words[:MAX_MESSAGE]))
 
 
 def _metrics(context: RunContext, number: int) -> tuple[MetricStatus, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from daybreak_operator.core import conditions
 from daybreak_operator.core.plan import ObjectEvent, Severity, Status
+from daybreak_operator.core.training.status import step_table
 
 MAX_NOTE = 1000
 """An event's note takes 1,024 bytes (events.k8s.io/v1)."""
@@ -28,9 +29,9 @@ def _steps(old: Status, new: Status) -> Iterator[ObjectEvent]:
         name, state = step["name"], step["state"]
         if before.get(name, "Pending") == state:
             continue
-        if state in ("Succeeded", "Skipped") and step.get("message", "").startswith("warning: "):
+        if state in ("Succeeded", "Skipped") and step.get("message", "").startswith(step_table.WARNING):
             yield ObjectEvent(
-                "Warning", "DataRepeats", f"Step {name}: {step['message'].removeprefix('warning: ')}"
+                "Warning", "DataRepeats", f"Step {name}: {step['message'].removeprefix(step_table.WARNING)}"
             )
         if state == "Running":
             yield ObjectEvent(
@@ -73,14 +74,14 @@ def _conditions(old: Status, new: Status) -> Iterator[ObjectEvent]:
 
 def _health(old: Status, new: Status) -> Iterator[ObjectEvent]:
     """Tell every finding of the guard once: its message names the step."""
-    before = conditions.find(_items(old, "conditions"), "TrainingHealthy")
-    held = conditions.find(_items(new, "conditions"), "TrainingHealthy")
+    before = conditions.find(_items(old, "conditions"), conditions.TRAINING_HEALTHY)
+    held = conditions.find(_items(new, "conditions"), conditions.TRAINING_HEALTHY)
     if held is None or (before is not None and before["message"] == held["message"]):
         return
     if held["status"] == "False":
         yield ObjectEvent("Warning", held["reason"], held["message"])
     elif before is not None and before["status"] == "False":
-        yield ObjectEvent("Normal", "TrainingHealthy", held["message"])
+        yield ObjectEvent("Normal", conditions.TRAINING_HEALTHY, held["message"])
 
 
 def _type_of(kind: str, new: Status) -> Severity:

@@ -15,6 +15,8 @@ from daybreak_operator.core.training.context import DATA_ALONE, STAGE_STEPS, STA
 
 DONE = ("Succeeded", "Skipped")
 MAX_MESSAGE = 2000
+WARNING = "warning: "
+"""Begins the message of a step that ended well with something that a person should know."""
 Steps = tuple[StepStatus, ...]
 
 
