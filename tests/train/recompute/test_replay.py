@@ -53,6 +53,14 @@ def replay(*argv: str) -> tuple[int, str, str]:
     return code, out.getvalue(), said.getvalue()
 
 
+def made_again(out: Path, step: int) -> dict[str, Any]:
+    """Train to a step again, in a process of its own: it sets threads and loads what warns."""
+    command = [sys.executable, "-m", "daybreak_pipelines", "replay", str(out), "--step", str(step)]
+    made = subprocess.run([*command, "--recompute", "--json"], capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    return json.loads(made.stdout)
+
+
 def tree(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -110,12 +118,7 @@ def test_a_page_shows_hostile_text_as_text(recorded: Recorded, tmp_path: Path) -
 def test_the_step_made_again_is_the_same_to_the_last_bit_and_the_run_is_untouched(recorded: Recorded) -> None:
     before = tree(recorded.out)
     step = recorded.kept[0] + 2
-    command = [sys.executable, "-m", "daybreak_pipelines", "replay", str(recorded.out)]
-    made = subprocess.run(
-        [*command, "--step", str(step), "--recompute", "--json"], capture_output=True, text=True, check=False
-    )
-    assert made.returncode == 0, made.stderr
-    found = json.loads(made.stdout)["recomputed"]
+    found = made_again(recorded.out, step)["recomputed"]
     assert found["identical"], found
     assert (found["from_step"], found["steps"], found["identical_steps"]) == (recorded.kept[0], 2, 2)
     assert found["loss"] == recorded.ledger[step]["loss"]
@@ -178,6 +181,7 @@ def test_a_training_that_is_at_work_can_be_replayed(recorded: Recorded, tmp_path
     assert "is the recorded one, token for token" in out
 
 
+@pytest.mark.slow
 def test_a_lengthened_run_is_made_again_by_its_own_numbers_when_the_shorter_one_is_gone(
     zygote: Any, made: Any, tmp_path: Path
 ) -> None:
@@ -195,8 +199,6 @@ def test_a_lengthened_run_is_made_again_by_its_own_numbers_when_the_shorter_one_
         *tmp_path.glob(f"out/checkpoints/{long['digest'][:16]}/step-*"),
     ):
         shutil.rmtree(gone)
-    code, out, said = replay(str(tmp_path / "out"), "--step", "6", "--recompute", "--json")
-    assert code == 0, said
-    found = json.loads(out)
+    found = made_again(tmp_path / "out", 6)
     assert found["digest_matches"]
     assert found["recomputed"]["identical_steps"] == 6, found["recomputed"]
