@@ -12,7 +12,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from tests.bench.row import Row
 from tests.train.conftest import (
     Made,
+    Started,
     Zygote,
     ledger_of,
     make_inputs,
@@ -29,6 +30,9 @@ STEPS = 40
 STEP_S = 0.08
 """The least time of a step, so that there is a middle to be killed in."""
 KILLS_A_TRAINING = 5
+AIMED = 0.5
+"""Share of the kills that wait for a save to begin: of those by the clock hardly one falls into the few ms of one."""
+SAVE_S = 0.01
 LONGEST_S = 2.5
 EVERY = {"every_seconds": 1}
 
@@ -98,11 +102,27 @@ def _killed(zygote: Zygote, made: Made, place: Path, world: int, draw: random.Ra
         before,
     ):  # a start writes the past steps anew
         time.sleep(0.005)
-    time.sleep(after)
-    tally.in_a_save += bool(list(place.glob("out/checkpoints/*/.staging-*")))
+    if draw.random() < AIMED:
+        _await_a_save(place, group)
+        time.sleep(draw.uniform(0.0, SAVE_S))
+    else:
+        time.sleep(after)
+    tally.in_a_save += _is_saving(place, group)
     group[victim].kill()
     codes = [member.wait() for member in group]
     return int(codes[victim] == -9)
+
+
+def _await_a_save(place: Path, group: Sequence[Started]) -> None:
+    """Return as soon as a checkpoint is being written, or after the longest wait of any kill."""
+    until = time.monotonic() + LONGEST_S
+    while not _is_saving(place, group) and time.monotonic() < until:
+        time.sleep(0.0005)
+
+
+def _is_saving(place: Path, group: Sequence[Started]) -> bool:
+    """Tell whether one of the processes has a staging folder; those of killed ones stay until the next start."""
+    return any(any(place.glob(f"out/checkpoints/*/.staging-*+{member.pid}+*")) for member in group)
 
 
 def _lines(place: Path) -> int:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from daybreak_contracts.errors import ArtifactError, UserError
-from daybreak_evaluate.held_out import Rows, documents_in
+from daybreak_contracts.errors import UserError
+from daybreak_evaluate.held_out import documents_in
 from daybreak_evaluate.suites.held_out_completion import HeldOutCompletion, Task
 from daybreak_evaluate.suites.protocol import Prompt, Report, Sampling
+from daybreak_model.token_rows import TokenRows
 
 CODE = "".join(f"value_{number} = compute(value_{number - 1}, {number})\n" for number in range(1, 40))
 END, PAD = 0, 1
@@ -137,7 +137,7 @@ def test_nothing_to_complete_is_the_users_to_mend(rows: Letters) -> None:
 
 
 def test_rows_are_read_as_streaming_wrote_them(shards_uri: str) -> None:
-    rows = Rows(Path(shards_uri, "held_out"))
+    rows = TokenRows(f"{shards_uri}/held_out")
     assert len(list(Path(shards_uri, "held_out").glob("*.mds"))) > 1
     assert all(len(rows[number]) == 512 for number in range(len(rows)))
     assert sum(int((rows[number] == 0).sum()) for number in range(len(rows))) == 2  # two documents end
@@ -153,22 +153,3 @@ def test_rows_are_read_as_streaming_wrote_them(shards_uri: str) -> None:
 )
 def test_documents_in_a_row(row: list[int], expected: list[list[int]]) -> None:
     assert list(documents_in(np.array(row), END, PAD)) == expected
-
-
-@pytest.mark.parametrize(
-    "entry",
-    [
-        {"column_names": ["text"], "column_encodings": ["str"], "compression": None},
-        {"column_names": ["tokens"], "column_encodings": ["ndarray:uint16"], "compression": "zstd"},
-    ],
-)
-def test_other_shards_are_refused(tmp_path: Path, entry: dict[str, object]) -> None:
-    document = {"shards": [{**entry, "samples": 1, "raw_data": {"basename": "a.mds"}}]}
-    (tmp_path / "index.json").write_text(json.dumps(document))
-    with pytest.raises(ArtifactError, match=r"a\.mds"):
-        Rows(tmp_path)
-
-
-def test_an_index_that_is_not_there_is_an_artifact_error(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"index\.json"):
-        Rows(tmp_path)

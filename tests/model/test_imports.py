@@ -9,7 +9,7 @@ import pytest
 
 import daybreak_model
 
-TEXT_PARTS = ["fim", "sampling", "vocabulary", "llama.config", "llama.sizes"]
+TEXT_PARTS = ["fim", "sampling", "vocabulary", "llama.config", "llama.sizes", "token_rows"]
 
 
 @pytest.mark.parametrize("name", TEXT_PARTS)

@@ -17,12 +17,12 @@ from daybreak_contracts.progress import Progress
 from daybreak_contracts.resources.run import Suite
 from daybreak_contracts.steps import EvaluateArgs, EvaluateResult
 from daybreak_evaluate import gates, page
-from daybreak_evaluate.held_out import Rows
 from daybreak_evaluate.judge.client import default_workers
 from daybreak_evaluate.suites import held_out_completion
 from daybreak_evaluate.suites.held_out_completion import HeldOutCompletion
 from daybreak_evaluate.suites.humaneval import HumanEval
 from daybreak_evaluate.suites.protocol import SuiteOutcome, SuitePlugin
+from daybreak_model.token_rows import TokenRows
 
 if TYPE_CHECKING:
     from daybreak_evaluate.generation import LoadedModel
@@ -147,7 +147,7 @@ def _plugin(suite: Suite, args: EvaluateArgs, model: LoadedModel, shards: Manife
         plugin.workers = 2 * args.cores if args.cores else default_workers()
         return plugin
     return HeldOutCompletion(
-        rows=Rows(_local(args.shards, shards, args.work_dir, HELD_OUT) / HELD_OUT),
+        rows=TokenRows(str(_local(args.shards, shards, args.work_dir, HELD_OUT) / HELD_OUT)),
         decode=model.decode,
         end_of_text=model.end_of_text,
         pad=model.pad,

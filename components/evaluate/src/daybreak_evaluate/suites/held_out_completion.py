@@ -14,9 +14,10 @@ from typing import Any
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.steps import Score
 from daybreak_evaluate import passk
-from daybreak_evaluate.held_out import Rows, documents_in
+from daybreak_evaluate.held_out import documents_in
 from daybreak_evaluate.similarity import similarity
 from daybreak_evaluate.suites.protocol import Completer, Prompt, Report, Sampling, SuiteOutcome
+from daybreak_model.token_rows import TokenRows
 
 NAME = "held-out"
 DEFAULT_TASKS = 1000
@@ -47,7 +48,7 @@ class Task:
 class HeldOutCompletion:
     """The suite with its settings."""
 
-    rows: Rows
+    rows: TokenRows
     decode: Callable[[Sequence[int]], str]
     end_of_text: int
     pad: int

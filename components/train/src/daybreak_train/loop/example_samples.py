@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from daybreak_contracts import names
+from daybreak_contracts import names, storage
 from daybreak_contracts.layouts.shards import HELD_OUT
+from daybreak_model.token_rows import TokenRows
 from daybreak_train.loop.data_loading import held_out_ids
 from daybreak_train.loop.run import Run
 from daybreak_train.objectives.examples import ExampleWriter
 from daybreak_train.objectives.select import objective_for
-from daybreak_train.replay.rows import SampleRows
 
 EXAMPLES = "examples.json"
 SAMPLES = 64
@@ -28,7 +28,7 @@ def transformed_examples(run: Run) -> list[dict[str, Any]]:
         tokenizer.token_to_id(names.END_OF_TEXT),
         tokenizer.token_to_id(names.FIM_PAD),
     )
-    rows = SampleRows(run.args.shards, HELD_OUT)
+    rows = TokenRows(storage.join(run.args.shards, HELD_OUT))
     for sample_id in held_out_ids(run.inputs.shards, SAMPLES):
         writer.add(rows[sample_id], sample_id)
     return writer.examples()

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 import torch
 
-from daybreak_contracts import names
+from daybreak_contracts import names, storage
 from daybreak_contracts.layouts.shards import HELD_OUT
 from daybreak_model.fim import FimOrder, compose, fim_ids
+from daybreak_model.token_rows import TokenRows
 from daybreak_model.vocabulary import token_bytes
 from daybreak_train.loop.run import Run
 from daybreak_train.model import Llama
 from daybreak_train.objectives.protocol import Tokens, fragments_of
-from daybreak_train.replay.rows import SampleRows
 
 PROMPTS = 3
 NEW_TOKENS = 48
@@ -63,7 +63,7 @@ def generate(run: Run, llama: Llama) -> list[dict[str, str]]:
     wanted = run.args.training.objective.fill_in_the_middle
     order: FimOrder = "PSM" if wanted is not None and float(wanted.rate) > 0 else "None"
     special = fim_ids(str(tokenizer.to_str()), order)
-    rows, count = SampleRows(run.args.shards, HELD_OUT), run.inputs.shards.num_held_out_samples
+    rows, count = TokenRows(storage.join(run.args.shards, HELD_OUT)), run.inputs.shards.num_held_out_samples
     chosen = sorted({(2 * index + 1) * count // (2 * PROMPTS) for index in range(PROMPTS)})
     found = (prompt_of(rows[at], end, shape.pad_id, order != "None") for at in chosen)
     prompts = [prompt for prompt in found if prompt is not None]

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from daybreak_contracts import names
+from daybreak_contracts import names, storage
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.layouts import shards as layout
+from daybreak_model.token_rows import TokenRows
 from daybreak_model.vocabulary import token_bytes
 from daybreak_train import run_key
 from daybreak_train.objectives.select import objective_for
@@ -25,7 +26,6 @@ from daybreak_train.replay.batch import (
     worst_first,
 )
 from daybreak_train.replay.documents import DocumentPart, documents_of
-from daybreak_train.replay.rows import SampleRows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,7 +78,7 @@ def _take_apart(
     # by the numbers that were recorded: what lies in the output today says nothing of a run that was made before
     key = replace(run_key.key_with(moved, manifests, record.hyperparameters), digest=record.digest)
     run = run_of(moved, manifests, key)
-    rows = SampleRows(shards, layout.TRAIN)
+    rows = TokenRows(storage.join(shards, layout.TRAIN))
     objective = objective_for(args.training.objective, run.inputs.tokenizer, args.seed)
     epoch = int(entry["epoch"])
     batch = Collator(objective, run.sample_shape)(
@@ -145,9 +145,9 @@ def _measure(
 class _Texts:
     """Tokens as text; what comes before a part of a document says at which byte and line it begins."""
 
-    def __init__(self, tokenizer_json: str, rows: SampleRows, pad_id: int) -> None:
+    def __init__(self, tokenizer_json: str, rows: TokenRows, pad_id: int) -> None:
         self._table = token_bytes(tokenizer_json, special_as_text=True)
-        self._rows, self._pad_id = rows, pad_id
+        self._row, self._pad_id = functools.cache(rows.__getitem__), pad_id
         self._before = functools.cache(self._bytes_before)
 
     def of(self, ids: list[int]) -> str:
@@ -159,7 +159,7 @@ class _Texts:
     def part(self, sample: int, part: DocumentPart) -> ReplayedPart:
         """Return the part of a document that lies in a sample."""
         before = self._before(sample, part.at, part.offset)
-        ids = self._rows[sample][part.at : part.at + part.length].tolist()
+        ids = self._row(sample)[part.at : part.at + part.length].tolist()
         if part.offset + part.length == part.document_length:
             ids = ids[:-1]  # the token that ends it
         return ReplayedPart(
@@ -176,9 +176,9 @@ class _Texts:
         """Return the document's bytes before a part: its samples lie one behind another in a partition."""
         pieces: list[bytes] = []
         while offset > 0:
-            sample, end = (sample, at) if at else (sample - 1, len(self._rows[sample - 1]))
+            sample, end = (sample, at) if at else (sample - 1, len(self._row(sample - 1)))
             at = max(0, end - offset)
-            pieces.append(self._bytes(self._rows[sample][at:end].tolist()))
+            pieces.append(self._bytes(self._row(sample)[at:end].tolist()))
             offset -= end - at
         return b"".join(reversed(pieces))
 
