@@ -58,13 +58,7 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--port", type=int, default=PORT_LOCAL)
     serve.set_defaults(call=_serve)
 
-    export = commands.add_parser("export", help="write a run's model as one file for llama.cpp")
-    export.add_argument(
-        "run", metavar="RUN", help="a run's output folder, name or manifest, or a model folder"
-    )
-    export.add_argument("--gguf", type=Path, required=True, metavar="FILE.gguf", help="the file to write")
-    export.set_defaults(call=_export)
-
+    _add_export(commands)
     _add_replay(commands)
 
     job = commands.add_parser("job", help="run one pipeline in a pod, as the operator's Job does")
@@ -90,6 +84,15 @@ def _add_run(commands: Any) -> None:
         run.add_argument("manifest", type=Path)
         run.add_argument("--cores", type=_positive, default=0, help="processes to use (default: all)")
         run.set_defaults(call=call)
+
+
+def _add_export(commands: Any) -> None:
+    export = commands.add_parser("export", help="write a run's model as one file for llama.cpp")
+    export.add_argument(
+        "run", metavar="RUN", help="a run's output folder, name or manifest, or a model folder"
+    )
+    export.add_argument("--gguf", type=Path, required=True, metavar="FILE.gguf", help="the file to write")
+    export.set_defaults(call=_export)
 
 
 def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

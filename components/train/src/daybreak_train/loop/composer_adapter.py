@@ -32,12 +32,11 @@ from daybreak_train.model import Llama
 from daybreak_train.objectives.next_token import NextTokenObjective
 from daybreak_train.objectives.protocol import IGNORED
 from daybreak_train.objectives.select import objective_for
+from daybreak_train.process_group import TIMEOUT_S
 from daybreak_train.waitless_trainer import WaitlessTrainer, trained_tokens
 
 composer = import_composer()
 
-TIMEOUT_S = 600
-"""A rank that is silent for longer is taken for dead (torch's own default lets NCCL hang for 30 minutes)."""
 HELD_OUT_SAMPLES_BETWEEN = 32
 HELD_OUT_BATCH = 8
 CPU_ACTIVATION_SHARE = 0.5

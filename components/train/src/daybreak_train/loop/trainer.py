@@ -34,10 +34,9 @@ from daybreak_train.checkpoints import snapshots, space, tensor_files
 from daybreak_train.checkpoints.peers import PartHolders
 from daybreak_train.checkpoints.writer import CheckpointStore, CheckpointWriter
 from daybreak_train.guard import record
-from daybreak_train.lean_imports import import_composer
 from daybreak_train.loop import shared_memory
 from daybreak_train.loop.callbacks import Recorders, TrainPlan, peak_memory_bytes
-from daybreak_train.loop.composer_adapter import TIMEOUT_S, fit, held_out_loss
+from daybreak_train.loop.composer_adapter import fit, held_out_loss
 from daybreak_train.loop.data_loading import (
     prepare,
 )
@@ -58,11 +57,11 @@ from daybreak_train.pod import environment
 from daybreak_train.pod.environment import ProcessPlacement
 from daybreak_train.pod.metrics_file import metrics_file_of
 from daybreak_train.precision import chosen_precision
+from daybreak_train.process_group import joined
 from daybreak_train.replay import record as training_record
 from daybreak_train.replay.documents import document_names
 from daybreak_train.run_key import InputManifests, RunKey, artifact_digest
 
-composer = import_composer()
 log = logging.getLogger(__name__)
 
 BETAS = (0.9, 0.95)
@@ -91,8 +90,9 @@ def run_train(
         shared_memory.sweep(time.time())
         prepare(run.inputs.shards)
     torch.set_num_threads(_threads(args, placement))
-    with _process_group(run) as joined:
-        return _train(joined, progress, shard_from)
+    # each rank looked at the output at another moment: a shorter run may have come or gone in between
+    with joined(run.placement, run.device.type, run.key) as leaders_key:
+        return _train(dataclasses.replace(run, key=leaders_key), progress, shard_from)
 
 
 def _check_device(args: TrainArgs) -> None:
@@ -106,26 +106,6 @@ def _check_device(args: TrainArgs) -> None:
 def _threads(args: TrainArgs, placement: ProcessPlacement) -> int:
     cores = args.cores or len(os.sched_getaffinity(0))
     return max(1, cores // placement.local_world_size)
-
-
-@contextlib.contextmanager
-def _process_group(run: Run) -> Iterator[Run]:
-    """Join the other ranks and yield the run by the leader's key; a lone process needs nobody.
-
-    Each rank looked at the output at another moment: a shorter run may have come or gone in between.
-    """
-    if run.placement.world_size == 1:
-        yield run
-        return
-    device = "gpu" if run.device.type == "cuda" else "cpu"
-    composer.utils.dist.initialize_dist(device, timeout=TIMEOUT_S)
-    dist.barrier()  # the local leaders have prepared the shards
-    key = [run.key]
-    dist.broadcast_object_list(key, src=0)
-    try:
-        yield dataclasses.replace(run, key=key[0])
-    finally:
-        dist.destroy_process_group()
 
 
 def _train(run: Run, progress: Progress, shard_from: int) -> TrainResult:
