@@ -29,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_plan(commands)
     _add_scale(commands)
+    _add_diff(commands)
 
     validate = commands.add_parser("validate", help="validate manifests and report every error at once")
     validate.add_argument("files", type=Path, nargs="+", metavar="FILE")
@@ -153,6 +154,28 @@ def _add_scale(commands: Any) -> None:
     scale.set_defaults(call=_scale)
 
 
+def _add_diff(commands: Any) -> None:
+    diff = commands.add_parser("diff", help="say which documents differ between two versions of a data set")
+    for name in ("before", "after"):
+        diff.add_argument(
+            name,
+            metavar=name.upper(),
+            help="a run's output folder, name or manifest, or a documents artifact",
+        )
+    diff.add_argument(
+        "--page", type=Path, default=Path("diff.html"), metavar="FILE", help="default: diff.html"
+    )
+    diff.add_argument("--json", action="store_true", help="one JSON object")
+    diff.add_argument(
+        "--track",
+        nargs="?",
+        const="",
+        metavar="URI",
+        help="record it in MLflow at URI (without one: in a local store beside the page)",
+    )
+    diff.set_defaults(call=_diff)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors that a person can meet become one line and their exit code."""
     options = parser().parse_args(argv)
@@ -197,6 +220,14 @@ def _scale(options: argparse.Namespace) -> int:
     from daybreak_pipelines.scaling.command import Wanted, scale_runs
 
     return scale_runs(options.runs, Wanted(options.size, options.tokens), options.page, options.json)
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from daybreak_pipelines.versions.command import diff_versions
+
+    return diff_versions(
+        options.before, options.after, options.page, as_json=options.json, tracking=options.track
+    )
 
 
 def _validate(options: argparse.Namespace) -> int:

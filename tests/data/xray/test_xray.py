@@ -15,6 +15,7 @@ from daybreak_contracts import artifacts
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.resources.run import Mlflow, Tracking
 from daybreak_contracts.steps import XrayArgs
+from daybreak_data import mlflow_record
 from daybreak_data.xray import statistics, tracking
 from daybreak_data.xray import step as xray
 
@@ -147,7 +148,7 @@ def test_numbers_do_not_depend_on_order_or_layout(
 
 
 def runs_in(uri: str) -> list[Any]:
-    with tracking._quiet():
+    with mlflow_record.quiet():
         from mlflow import MlflowClient
 
         client = MlflowClient(tracking_uri=uri)

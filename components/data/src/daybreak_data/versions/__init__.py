@@ -1,0 +1,1 @@
+"""Two versions of a data set side by side: what came, what went, what changed."""
