@@ -218,7 +218,9 @@ def test_both_agree_on_whatever_is_changed(api_server: Any, name: str, changes: 
     for index, action, value in changes:
         manifest = mutated(manifest, schema, index, action, value)
     complaints, problems = api_server.complaints(manifest), said(manifest)
-    assert bool(complaints) == bool(problems), (complaints, problems)
+    # That a plan cannot work (more processes than a batch has samples) is arithmetic that CEL does not know.
+    of_rules = [problem for problem in problems if "processes for a global batch" not in problem]
+    assert bool(complaints) == bool(of_rules), (complaints, problems)
 
 
 @pytest.mark.parametrize("kind", [TrainingRun, ModelDeployment])

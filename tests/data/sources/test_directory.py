@@ -129,6 +129,23 @@ def test_a_name_that_is_not_utf8_is_read_and_shown(tmp_path: Path) -> None:
     assert found(tmp_path) == {("r", "caf\\xe9.py"): b"x"}
 
 
+@pytest.mark.parametrize(
+    ("file", "field"),
+    [("a.jsonl", "jsonl"), ("a.JSONL.gz", "jsonl"), ("a.parquet", "parquet"), ("a.tar.gz", "archives")],
+)
+def test_a_file_of_another_kind_of_source_is_told_where_it_belongs(
+    tmp_path: Path, file: str, field: str
+) -> None:
+    (tmp_path / file).write_bytes(b"x")
+    with pytest.raises(UserError, match=f"source s: .* give it as {field}: .*instead of directory.path"):
+        list_directory("s", DirectorySource(path=str(tmp_path / file)))
+
+
+@given(st.text(max_size=20))
+def test_a_displayable_text_can_always_be_written(name: str) -> None:
+    assert "\0" not in displayable(name).encode().decode()
+
+
 @given(st.binary(max_size=20))
 def test_a_displayable_name_can_always_be_written(name: bytes) -> None:
     displayable(os.fsdecode(name)).encode()

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from daybreak_contracts.errors import ArtifactError, TransientError
-from daybreak_data.spark.session import JobError, driver_memory_mb, explain, open_session, settings
+from daybreak_data.spark.session import (
+    JobError,
+    StageTally,
+    driver_memory_mb,
+    explain,
+    open_session,
+    settings,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -112,3 +119,13 @@ def test_a_session_leaves_no_process_no_file_and_no_variable_behind(tmp_path: Pa
     seen = [[4, "local[1]", 1], [4, "local[2]", 1], "JobError"]
     assert json.loads(done.stdout) == [seen, 0, True, []]
     assert done.stderr == ""
+
+
+def test_the_tally_of_stages_goes_on_over_their_ends() -> None:
+    tally = StageTally()
+    assert tally.done_of_total() == (0, 0)
+    seen = []
+    for active in ({1: (0, 4)}, {1: (3, 4), 2: (0, 2)}, {2: (1, 2)}, {}, {5: (1, 3)}):
+        tally.see(active)
+        seen.append(tally.done_of_total())
+    assert seen == [(0, 4), (3, 6), (5, 6), (6, 6), (7, 9)]

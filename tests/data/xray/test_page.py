@@ -161,6 +161,27 @@ def test_files_that_were_never_opened_are_told_apart() -> None:
     assert (metrics["num_files"], metrics["read_files"], metrics["dropped/unread/sample"]) == (7017, 15, 7000)
 
 
+def test_broken_parts_that_were_skipped_are_named() -> None:
+    found = statistics()
+    assert "were skipped" not in words_of(page.render("t", "d", found))
+    row = {
+        "stage": "ingest",
+        "reason": "torn-file",
+        "source": "stack",
+        "language": "",
+        "files": 7,
+        "bytes": 0,
+    }
+    example = {**row, "path_id": 1, "repository": "", "path": "a.parquet", "place": 1, "size_bytes": 0}
+    found["drops"].append(row)
+    found["drop_examples"].append({**example, "detail": "s3://b/a.parquet is torn, fetch it again"})
+    said = words_of(page.render("t", "d", found))
+    assert (
+        "7 parts of the sources could not be read and were skipped (onError: Skip): "
+        "stack, torn file: s3://b/a.parquet is torn, fetch it again and 6 more for “torn file”"
+    ) in said
+
+
 def test_a_page_about_nothing_dropped_is_whole() -> None:
     filled = ("languages", "sources")
     empty: dict[str, Any] = {name: [] for name in statistics() if name not in filled}

@@ -80,6 +80,10 @@ class DocumentsResult(StepResult):
     document_bytes: int
     dropped: dict[str, int]
     """Reason to number of files."""
+    num_skipped: int = 0
+    """Broken parts of sources that were left out, because they say ``onError: Skip``."""
+    skipped: tuple[str, ...] = ()
+    """The first of them: what each is, and what is wrong with it."""
     languages: dict[str, int]
     """Language to bytes kept."""
 

@@ -6,7 +6,7 @@ Owns which suites run on which model, and the artifact. Suites, generation and t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,12 +118,9 @@ def _evaluate(
     for number, suite in enumerate(args.suites):
         plugin = _plugin(suite, args, model, shards_manifest)
 
-        def report(
-            activity: str, done: float, total: float, number: int = number, name: str = plugin.name
-        ) -> None:
-            progress.report(f"{name} ({number + 1} of {len(args.suites)}): {activity}", done, total)
-
-        outcomes[plugin.name] = _run_suite(plugin, model, report)
+        about_suite = f"{plugin.name} ({number + 1} of {len(args.suites)})"
+        part = progress.part(number / len(args.suites), (number + 1) / len(args.suites))
+        outcomes[plugin.name] = _run_suite(plugin, model, part, about_suite)
     about = {
         "parameters": f"{sum(weight.numel() for weight in model.model.parameters()):,}",
         "contextLength": model.context_length,
@@ -133,11 +130,15 @@ def _evaluate(
     return outcomes, about
 
 
-def _run_suite(plugin: SuitePlugin[Any], model: LoadedModel, report: Any) -> SuiteOutcome:
+def _run_suite(plugin: SuitePlugin[Any], model: LoadedModel, progress: Progress, name: str) -> SuiteOutcome:
+    def reporting(first: float, last: float) -> Callable[[str, float, float], None]:
+        part = progress.part(first, last)
+        return lambda activity, done, total: part.report(f"{name}: {activity}", done, total)
+
     tasks = plugin.tasks()
-    prompts, sampling = plugin.prompts(tasks, model, report)
-    completions = model.complete(prompts, sampling, report)
-    return plugin.judge(tasks, completions, report)
+    prompts, sampling = plugin.prompts(tasks, model, reporting(0, 0.2))
+    completions = model.complete(prompts, sampling, reporting(0.2, 0.8))
+    return plugin.judge(tasks, completions, reporting(0.8, 1))
 
 
 def _plugin(suite: Suite, args: EvaluateArgs, model: LoadedModel, shards: Manifest) -> SuitePlugin[Any]:

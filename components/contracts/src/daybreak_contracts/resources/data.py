@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from daybreak_contracts.resources import rules
-from daybreak_contracts.resources.fields import Between, GitReference, Name, Ratio, Resource, Text, Uri
+from daybreak_contracts.resources.fields import (
+    Between,
+    DocumentId,
+    Excluded,
+    GitReference,
+    Name,
+    Ratio,
+    Resource,
+    Text,
+    Uri,
+)
 from daybreak_contracts.resources.languages import Language
 
 
@@ -18,32 +28,40 @@ class DirectorySource(Resource):
     """The folder."""
 
 
-class ParquetSource(Resource):
-    """Rows with the text of one file each, as in The Stack."""
+class TableSource(Resource):
+    """Rows with the text of one file each: which columns hold what."""
 
     rules = (rules.stored("uri"),)
 
     uri: Uri
-    """A Parquet file, or a folder of them."""
+    """A file, or a folder of them; a folder that is named as `lang=Python` gives its rows the column `lang`."""
     content_column: Text = "content"
     """Column that holds the text."""
     path_column: Text = "path"
-    """Column that holds the file's path in its repository."""
+    """Column that holds the file's path in its repository; empty means there is none."""
     language_column: Text = ""
     """Column that holds the language, as in "C++"; empty, or a language nobody knows: found from path and text."""
     licence_column: Text = ""
-    """Column that holds the licence; empty means unknown."""
+    """Column that holds the licence, or a list of licences; empty means unknown."""
     repository_column: Text = ""
-    """Column that holds the repository; empty means the first folder of the path."""
+    """Column that holds the repository; empty means every row is a repository of its own."""
+
+
+class ParquetSource(TableSource):
+    """Parquet files with one source file a row, as in The Stack."""
+
+
+class JsonLinesSource(TableSource):
+    """JSON Lines: one JSON object a line, one source file an object; `.jsonl` or `.ndjson`, plain or as gz or zst."""
 
 
 class GitSource(Resource):
     """Git repositories, cloned without history at one reference."""
 
     urls: Annotated[tuple[Uri, ...], Field(min_length=1, max_length=256)]
-    """Where the repositories are: anything that `git clone` takes."""
+    """Where the repositories are: anything that `git clone` takes, bundle files too."""
     ref: GitReference = ""
-    """Branch or tag; empty means each repository's default branch."""
+    """Branch, tag or commit (7 hex digits or more); empty means each repository's default branch."""
 
 
 class ArchivesSource(Resource):
@@ -65,7 +83,7 @@ class InstalledPackagesSource(Resource):
 class Source(Resource):
     """One named source. Adding one re-uses the work done on the others."""
 
-    rules = (rules.exactly_one("directory", "parquet", "git", "archives", "installed_packages"),)
+    rules = (rules.exactly_one("directory", "parquet", "jsonl", "git", "archives", "installed_packages"),)
     list_keys = ("name",)
 
     name: Name
@@ -73,7 +91,9 @@ class Source(Resource):
     directory: DirectorySource | None = None
     """A folder of source code."""
     parquet: ParquetSource | None = None
-    """Rows with the text of one file each."""
+    """Parquet files with one source file a row."""
+    jsonl: JsonLinesSource | None = None
+    """JSON Lines with one source file a line."""
     git: GitSource | None = None
     """Git repositories."""
     archives: ArchivesSource | None = None
@@ -82,6 +102,22 @@ class Source(Resource):
     """The source code of this Python environment."""
     max_bytes: Annotated[int, Between(1, 1 << 50)] | None = None
     """Take a seeded random sample of files of about this many bytes; absent means everything."""
+    on_error: Literal["Fail", "Skip"] = "Fail"
+    """What a broken part (a torn file, a repository with missing objects) does: Fail ends the step and names it,
+    Skip leaves it out, counts it in the result and names it on the x-ray page."""
+
+
+class Exclusion(Resource):
+    """What must not be trained on, whatever a source holds: files are dropped and counted as `excluded`."""
+
+    repositories: Annotated[tuple[Excluded, ...], Field(max_length=4096)] = ()
+    """Repositories as reports name them, as `owner/name`."""
+    owners: Annotated[tuple[Excluded, ...], Field(max_length=4096)] = ()
+    """What stands before the first `/` of a repository's name."""
+    paths: Annotated[tuple[Excluded, ...], Field(max_length=1024)] = ()
+    """Globs of paths in a repository: `*` stays in one folder, `**` does not; without a `/` it is any file's name."""
+    document_ids: Annotated[tuple[DocumentId, ...], Field(max_length=4096)] = ()
+    """Documents by their id (SHA-256 of the text), as documents and shards hold it."""
 
 
 class LanguageFilters(Resource):
@@ -175,5 +211,7 @@ class Data(Resource):
     """What happens to e-mail addresses, IP addresses and keys."""
     decontaminate: Annotated[tuple[Literal["HumanEval"], ...], Field(max_length=8)] = ("HumanEval",)
     """Benchmarks whose problems and solutions must not be trained on."""
+    exclude: Exclusion = Exclusion()
+    """Repositories, owners, paths and documents that are left out."""
     executors: Executors = Executors()
     """Where Spark runs."""

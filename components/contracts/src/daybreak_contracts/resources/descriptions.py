@@ -15,8 +15,11 @@ from pydantic import BaseModel
 
 
 def field_descriptions(kind: type[BaseModel]) -> dict[str, str]:
-    """Return the Python name of each described field of a model with its text."""
-    return _of_module(kind.__module__).get(kind.__qualname__, {})
+    """Return the Python name of each described field of a model with its text, inherited ones too."""
+    found: dict[str, str] = {}
+    for base in reversed([base for base in kind.__mro__ if issubclass(base, BaseModel)]):
+        found.update(_of_module(base.__module__).get(base.__qualname__, {}))
+    return found
 
 
 def describe(kind: type[BaseModel], schema: dict[str, Any]) -> None:

@@ -88,6 +88,10 @@ METRIC_PATTERN = r"^[a-z0-9-]+/[A-Za-z0-9@_.-]+$"
 MetricName = Annotated[str, StringConstraints(pattern=METRIC_PATTERN, max_length=128)]
 DIGEST_PATTERN = r"^(sha256:)?[a-f0-9]{64}$"
 Digest = Annotated[str, StringConstraints(pattern=DIGEST_PATTERN, max_length=71)]
+DOCUMENT_ID_PATTERN = r"^[a-f0-9]{64}$"
+DocumentId = Annotated[str, StringConstraints(pattern=DOCUMENT_ID_PATTERN, max_length=64)]
+EXCLUDED_PATTERN = r"^[^\x00-\x1f\x7f]+$"
+Excluded = Annotated[str, StringConstraints(pattern=EXCLUDED_PATTERN, min_length=1, max_length=256)]
 DECIMAL_PATTERN = r"^-?[0-9]{1,9}(\.[0-9]{1,9})?$"
 DecimalText = Annotated[str, StringConstraints(pattern=DECIMAL_PATTERN, max_length=20)]
 AMOUNT_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,9})?$"
@@ -126,8 +130,10 @@ PATTERNS_IN_WORDS = {
     LANGUAGE_PATTERN: "a language by linguist's name, as lua, cpp or objective-c",
     NAME_PATTERN: "lower-case letters, digits and dashes, beginning and ending with a letter or digit",
     URI_PATTERN: "a path or URI without control characters, not beginning with a dash or a space",
-    REFERENCE_PATTERN: "a branch or tag, without spaces, not beginning with a dash",
+    REFERENCE_PATTERN: "a branch, tag or commit, without spaces, not beginning with a dash",
     DIGEST_PATTERN: "64 hex digits, with or without sha256: in front",
+    DOCUMENT_ID_PATTERN: "64 hex digits",
+    EXCLUDED_PATTERN: "text without control characters",
     DECIMAL_PATTERN: 'a decimal in quotes, as "0.15"',
     AMOUNT_PATTERN: 'a decimal from 0 upwards in quotes, as "0.35"',
     RATIO_PATTERN: 'a decimal between 0 and 1 in quotes, as "0.70"',

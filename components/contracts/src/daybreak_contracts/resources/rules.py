@@ -181,8 +181,18 @@ def stored(name: str) -> Rule:
         cel=_is_stored(f"self.{field}", f"has(self.{field})"),
         holds=lambda part: getattr(part, name) is None or is_stored(getattr(part, name)),
         at=field,
-        got=lambda part: without_password(str(getattr(part, name))),
+        got=lambda part: _with_remedy(str(getattr(part, name))),
     )
+
+
+def _with_remedy(uri: str) -> str:
+    """Return a URI that our storage does not know, with what to do instead where that is known."""
+    if not uri.startswith("hf://"):
+        return without_password(uri)
+    kind, _, rest = uri.removeprefix("hf://").partition("/")
+    name = "/".join(rest.split("/")[:2])
+    said = f"{name} --repo-type dataset" if kind == "datasets" else uri.removeprefix("hf://")
+    return f"{uri}: fetch it before the run (hf download {said} --local-dir FOLDER), then give the folder"
 
 
 def all_stored(name: str) -> Rule:

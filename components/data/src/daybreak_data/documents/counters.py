@@ -7,6 +7,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+NAMED_PARTS = 20
+"""Of all that was broken, so many are named; the drops name every one."""
+
 
 @dataclasses.dataclass
 class DocumentCounters:
@@ -19,7 +22,10 @@ class DocumentCounters:
     dropped: Counter[str] = dataclasses.field(default_factory=Counter)
     languages: Counter[str] = dataclasses.field(default_factory=Counter)
     """Language to bytes kept."""
-    fatal: list[str] = dataclasses.field(default_factory=list)
+    num_broken: int = 0
+    """Parts of the source that could not be read; each is a drop, too."""
+    broken: list[str] = dataclasses.field(default_factory=list)
+    """What is wrong with the first of them, in the order of the alphabet."""
 
     @classmethod
     def of(cls, result: Mapping[str, Any]) -> DocumentCounters:
@@ -38,6 +44,11 @@ class DocumentCounters:
         self.num_bytes += size
         self.dropped[reason] += 1
 
+    def note_broken(self, detail: str) -> None:
+        """Note a part of the source that could not be read."""
+        self.num_broken += 1
+        self.broken = sorted({*self.broken, detail})[:NAMED_PARTS]
+
     def keep(self, size: int, document_bytes: int) -> None:
         """Count a document."""
         self.num_files += 1
@@ -53,4 +64,5 @@ class DocumentCounters:
         self.document_bytes += other.document_bytes
         self.dropped.update(other.dropped)
         self.languages.update(other.languages)
-        self.fatal += other.fatal
+        self.num_broken += other.num_broken
+        self.broken = sorted({*self.broken, *other.broken})[:NAMED_PARTS]

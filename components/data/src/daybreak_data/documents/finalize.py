@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daybreak_data.documents import ingest
 from daybreak_data.documents.counters import DocumentCounters
 from daybreak_data.duplicates.decontaminate import contaminations
 from daybreak_data.rules import document_rules
@@ -33,6 +34,8 @@ class Finish:
     decontaminate: bool
     num_parts: int
     staging: str
+    excluded: frozenset[str] = frozenset()
+    """Ids of documents that the manifest excludes."""
 
 
 def finish_partition(batches: Iterator[pa.RecordBatch], finish: Finish) -> Iterator[pa.RecordBatch]:
@@ -74,6 +77,7 @@ class _FinalWriter:
             return stack.enter_context(writing.PartWriter(folder / table / (prefix + name), columns))
 
         self._options = finish.options
+        self._excluded = finish.excluded
         self._report = report
         self._documents = part(reading.DOCUMENTS, "", schemas.DOCUMENTS)
         self._drops = part(reading.DROPS, "rules-", schemas.DROPS)
@@ -81,6 +85,9 @@ class _FinalWriter:
 
     def take(self, row: dict[str, Any], problem: str | None) -> None:
         """Judge one document; ``problem`` is what its text gives away."""
+        if row["document_id"] in self._excluded:
+            self._drop(row, ingest.EXCLUSION_STAGE, ingest.EXCLUDED, "document id")
+            return
         if problem is not None:
             self._drop(row, "contamination", "evaluation-problem", problem)
             return

@@ -22,9 +22,10 @@ from daybreak_contracts.resources.run import Source
 from daybreak_contracts.steps import DocumentsArgs
 from daybreak_data.documents import partition
 from daybreak_data.documents.counters import DocumentCounters
+from daybreak_data.documents.exclusion import ExclusionRules, rules_for
 from daybreak_data.documents.sampling import Selection, select
 from daybreak_data.duplicates import signatures
-from daybreak_data.rules import document_rules
+from daybreak_data.rules import document_rules, no_code
 from daybreak_data.sources import Contents, FileRef, Listing, Refused, SourceEntry, UnreadableError, read
 from daybreak_data.sources.entries import CONTAINERS, MAX_FILE_BYTES
 from daybreak_data.spark.session import watched
@@ -34,12 +35,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 DOCUMENTS, SIGNATURES, DROPS = "documents", "signatures", "drops"
 REPORT_SCHEMA = "piece long, report binary"
 SIGNATURE_COLUMNS = schemas.columns_of(signatures.SIGNATURE_COLUMNS)
 STAGE = "ingest"
+EXCLUSION_STAGE, EXCLUDED = "exclusion", "excluded"
 SIGNED_BYTES = 4 << 20
+SAID_PARTS = 5
+"""So many broken parts stand in an error's message."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Rules:
     source: str
     options: document_rules.RuleOptions
     selection: Selection
+    exclusion: ExclusionRules
     threshold: float | None
     """Of near-duplicates; None writes no signatures."""
 
@@ -67,9 +72,11 @@ def digest_of(args: DocumentsArgs, source: Source, listing: Listing) -> str:
             "codeVersions": [CODE_VERSION, document_rules.CODE_VERSION, signatures.CODE_VERSION],
             "source": source.name,
             "listing": listing.fingerprint,
+            "excluded": rules_for(args.data.exclude, listing).as_key(),
             "languages": sorted(args.data.languages),
             "filters": args.data.filters.model_dump(exclude_none=True),
             "threshold": threshold_of(args),
+            "onError": source.on_error,
             "sample": [args.seed, source.max_bytes] if source.max_bytes else None,
         }
     )
@@ -103,23 +110,38 @@ def _write(
     contents = listing.expand()
     options = document_rules.options_of(args.data)
     languages = frozenset(str(language) for language in args.data.languages)
-    selection = select(contents.refs, languages, args.seed, source.max_bytes)
-    rules = Rules(source.name, options, selection, threshold_of(args))
-    report, chosen = _choose(contents, selection)
+    exclusion = rules_for(args.data.exclude, listing)
+    selection = select(contents.refs, languages, args.seed, source.max_bytes, exclusion)
+    rules = Rules(source.name, options, selection, exclusion, threshold_of(args))
+    report, chosen = _choose(contents, rules)
     report.add(_write_refused(source.name, contents.refused, staging))
+    _allow_broken(source, report)
     report.add(_run(spark, partition.cut(chosen), rules, staging, progress))
-    if report.fatal:
-        raise UserError(f"source {source.name}: {'; '.join(sorted(report.fatal)[:5])}")
+    _allow_broken(source, report)
     if report.num_files == 0:
         raise UserError(f"source {source.name}: no files in it, point it at source code")
     return report.as_json()
 
 
-def _choose(contents: Contents, selection: Selection) -> tuple[DocumentCounters, list[FileRef]]:
-    """Leave plain files out that the sample does not take; containers are chosen from inside the tasks."""
+def _allow_broken(source: Source, report: DocumentCounters) -> None:
+    """End the step when parts are broken and the source does not say to skip them."""
+    if report.num_broken and source.on_error == "Fail":
+        more = f"; and {report.num_broken - SAID_PARTS} more" if report.num_broken > SAID_PARTS else ""
+        raise UserError(f"source {source.name}: {'; '.join(report.broken[:SAID_PARTS])}{more}")
+
+
+def _choose(contents: Contents, rules: Rules) -> tuple[DocumentCounters, list[FileRef]]:
+    """Leave plain files out that the sample does not take; containers are chosen from inside the tasks.
+
+    Excluded files stay, to be named in the drops; they are not opened.
+    """
     report, chosen = DocumentCounters(), []
     for ref in contents.refs:
-        if ref.kind in CONTAINERS or selection.takes(ref.repository, ref.path, ref.size):
+        if (
+            ref.kind in CONTAINERS
+            or rules.exclusion.reason_for(ref.repository, ref.path)
+            or rules.selection.takes(ref.repository, ref.path, ref.size)
+        ):
             chosen.append(ref)
         else:
             report.drop("sample", ref.size)
@@ -197,6 +219,9 @@ class PieceWriter:
         """Judge one file."""
         if isinstance(item, Refused):
             write_refused(self._rules.source, item, self._drops, self.report)
+        elif why := self._rules.exclusion.reason_for(item.repository, item.path):
+            drop = document_rules.Drop(EXCLUSION_STAGE, EXCLUDED, why)
+            self._keep_or_drop(item, document_rules.Assessed(drop=drop))
         elif not self._rules.selection.takes(item.repository, item.path, item.size):
             self.report.drop("sample", item.size)
         else:
@@ -209,7 +234,7 @@ class PieceWriter:
             refused = Refused(item.repository, item.path, item.size, error.reason, error.detail)
             return write_refused(self._rules.source, refused, self._drops, self.report)
         if item.size > MAX_FILE_BYTES:
-            refused = Refused(item.repository, item.path, item.size, "too-large", f"{item.size} bytes")
+            refused = Refused(item.repository, item.path, item.size, "too-large", _too_large(item))
             return write_refused(self._rules.source, refused, self._drops, self.report)
         # Rules about folders (node_modules/, Pods/) must see the one that became the repository's name, too.
         path = f"{item.repository}/{item.path}"
@@ -220,7 +245,7 @@ class PieceWriter:
         return self._keep_or_drop(item, assessed)
 
     def _keep_or_drop(self, item: SourceEntry, assessed: document_rules.Assessed) -> None:
-        row = identity(self._rules.source, item.repository, item.path)
+        row = identity(self._rules.source, item.repository, item.path, item.revision)
         if assessed.drop is not None:
             about = {"language": assessed.language or "", "size_bytes": item.size}
             self._drops.add({**row, **about, **dataclasses.asdict(assessed.drop)})
@@ -239,6 +264,11 @@ class PieceWriter:
         if self._signatures is not None:
             self._signatures.add(row["path_id"], assessed.language or "", assessed.text, len(encoded))
         self.report.keep(item.size, len(encoded))
+
+
+def _too_large(item: SourceEntry) -> str:
+    remedy = no_code.remedy_for(item.path)
+    return f"{item.size} bytes, {remedy}" if remedy else f"{item.size} bytes"
 
 
 class SignatureWriter:
@@ -278,9 +308,9 @@ class SignatureWriter:
             self._flush()
 
 
-def identity(source: str, repository: str, path: str) -> dict[str, Any]:
+def identity(source: str, repository: str, path: str, revision: int = 0) -> dict[str, Any]:
     """Return the four columns that every table has."""
-    path_id = schemas.path_id_of(source, repository, path)
+    path_id = schemas.path_id_of(source, repository, path, revision)
     return {"path_id": path_id, "source": source, "repository": repository, "path": path}
 
 
@@ -296,4 +326,4 @@ def write_refused(source: str, item: Refused, drops: writing.PartWriter, report:
     drops.add({**identity(source, item.repository, item.path), **about})
     report.drop(item.reason, item.size)
     if item.fatal:
-        report.fatal.append(item.detail)
+        report.note_broken(item.detail)

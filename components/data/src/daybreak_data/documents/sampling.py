@@ -9,6 +9,7 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from daybreak_data.documents.exclusion import ExclusionRules
 from daybreak_data.rules.languages import family_of, key_of
 from daybreak_data.rules.patterns import rule_file
 from daybreak_data.sources import FileRef, SourceEntry, read
@@ -51,13 +52,22 @@ def _names_of(languages: frozenset[str]) -> tuple[frozenset[str], frozenset[str]
     return frozenset(suffixes), frozenset(names)
 
 
-def select(refs: Iterable[FileRef], languages: frozenset[str], seed: int, max_bytes: int | None) -> Selection:
-    """Draw the sample; containers are read through once for the names and sizes inside."""
+def select(
+    refs: Iterable[FileRef],
+    languages: frozenset[str],
+    seed: int,
+    max_bytes: int | None,
+    exclusion: ExclusionRules,
+) -> Selection:
+    """Draw the sample among what is not excluded; containers are read through once for what is inside."""
     if max_bytes is None:
         return Selection(languages)
     found = (
         (item.repository, item.path, item.size)
         for item in read(refs)
-        if isinstance(item, SourceEntry) and item.size <= MAX_FILE_BYTES and is_likely(item.path, languages)
+        if isinstance(item, SourceEntry)
+        and item.size <= MAX_FILE_BYTES
+        and is_likely(item.path, languages)
+        and not exclusion.reason_for(item.repository, item.path)
     )
     return Selection(languages, draw(found, seed, max_bytes))

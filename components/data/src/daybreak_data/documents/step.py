@@ -34,6 +34,8 @@ CODE_VERSION = 2
 PART_BYTES = 8 << 20
 MAX_PARTS = 4096
 MAX_BROADCAST_ROWS = 2_000_000
+READ_SHARE, COMPARED_SHARE = 0.5, 0.65
+"""Of the step's time, how much is over when all is read, and when duplicates are found."""
 DESCRIPTION = {name: kind for name, kind in schemas.INGESTED.items() if name not in ("encoding", "text")}
 TEXTS = {name: schemas.INGESTED[name] for name in ("path_id", "text")}
 REPORT_SCHEMA = "part long, report binary"
@@ -85,8 +87,11 @@ def _digest_of(args: DocumentsArgs, ingested: Ingested) -> str:
                 duplicates.CODE_VERSION,
                 decontaminate.CODE_VERSION,
             ],
-            "data": args.data.model_dump(mode="json", exclude={"sources", "executors", "languages"}),
+            "data": args.data.model_dump(
+                mode="json", exclude={"sources", "executors", "languages", "exclude"}
+            ),
             "languages": sorted(args.data.languages),
+            "excludedDocuments": sorted(args.data.exclude.document_ids),
             "ingested": _inputs(ingested),
         }
     )
@@ -101,8 +106,9 @@ def _make(args: DocumentsArgs, listed: list[tuple[Source, Listing]], progress: P
     progress.report("starting Spark")
     with open_session("documents", args.cores, args.work_dir, args.data.executors.count) as spark:
         ingested: Ingested = {}
-        for source, listing in listed:
-            manifest = ingest.ingest(spark, args, source, listing, progress)
+        for number, (source, listing) in enumerate(listed):
+            part = progress.part(number / len(listed) * READ_SHARE, (number + 1) / len(listed) * READ_SHARE)
+            manifest = ingest.ingest(spark, args, source, listing, part)
             uri = artifacts.uri_of(args.output, names.STEP_INGEST, manifest.digest)
             ingested[source.name] = (uri, manifest)
         digest = _digest_of(args, ingested)
@@ -134,10 +140,10 @@ def _write(
     _copy_drops(ingested, staging)
     description = reading.read(spark, _files(ingested, ingest.DOCUMENTS), DESCRIPTION).persist()
     try:
-        with watched(spark, progress, "finding duplicates"):
+        with watched(spark, progress.part(READ_SHARE, COMPARED_SHARE), "finding duplicates"):
             clusters = _find_clusters(spark, args, ingested, description)
             removed = _write_clusters(clusters, staging) if clusters is not None else DocumentCounters()
-        with watched(spark, progress, "checking syntax and personal data"):
+        with watched(spark, progress.part(COMPARED_SHARE, 1), "checking syntax and personal data"):
             finished = _finish(spark, args, ingested, clusters, removed.dropped.total(), staging)
     finally:
         description.unpersist()
@@ -152,6 +158,8 @@ def _write(
         "num_documents": total.num_documents,
         "document_bytes": total.document_bytes,
         "dropped": dict(sorted(total.dropped.items())),
+        "num_skipped": total.num_broken,
+        "skipped": total.broken,
         "languages": dict(sorted(finished.languages.items())),
     }
 
@@ -162,9 +170,11 @@ def _require_documents(args: DocumentsArgs, total: DocumentCounters) -> None:
     counts = ", ".join(f"{reason} {count}" for reason, count in total.dropped.most_common())
     sources = ", ".join(source.name for source in args.data.sources)
     languages = ", ".join(args.data.languages)
+    inside = "; what is inside data sets and archives needs a source of kind jsonl, parquet or archives"
+    remedy = inside if {"data-set", "archive"} & set(total.dropped) else ""
     raise UserError(
         f"no document is left of {total.num_files} files ({counts or 'no files'}): point data.sources ({sources}) "
-        f"at code in {languages}, add to data.languages, or choose another data.filters.profile"
+        f"at code in {languages}, add to data.languages, or choose another data.filters.profile{remedy}"
     )
 
 
@@ -249,7 +259,11 @@ def _finish(
     part = f.pmod(f.col("path_id"), f.lit(num_parts)).cast("int")
     ordered = documents.repartitionById(num_parts, part).sortWithinPartitions("path_id")
     finish = finalize.Finish(
-        document_rules.options_of(args.data), "HumanEval" in args.data.decontaminate, num_parts, str(staging)
+        document_rules.options_of(args.data),
+        "HumanEval" in args.data.decontaminate,
+        num_parts,
+        str(staging),
+        frozenset(args.data.exclude.document_ids),
     )
     task = partial(finalize.finish_partition, finish=finish)
     return _sum(ordered.mapInArrow(task, REPORT_SCHEMA))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from daybreak_contracts.resources.run import Data, PersonalData
 from daybreak_data.personal_data import (
@@ -19,13 +20,14 @@ from daybreak_data.personal_data import (
     redact,
     stand_ins_for,
 )
-from daybreak_data.rules import filters, generated, headers, notebooks
+from daybreak_data.rules import filters, generated, headers, no_code, notebooks
 from daybreak_data.rules.languages import detect_language, family_of, stated_language
 from daybreak_data.rules.limits import Limits, chosen
 from daybreak_data.syntax.check import check_syntax
+from daybreak_data.syntax.result import SyntaxResult
 from daybreak_data.text.decode import Undecodable, decode
 
-CODE_VERSION = 6
+CODE_VERSION = 7
 NOTEBOOK = "jupyter-notebook"
 
 
@@ -50,6 +52,42 @@ class Drop:
     detail: str
 
 
+@dataclass
+class Checks:
+    """What the rules find in one text; each is asked once, and only when somebody wants to know."""
+
+    path: str
+    text: str
+    language: str | None
+    options: RuleOptions
+
+    @cached_property
+    def filtered(self) -> filters.FilterDrop | None:
+        """Which filter takes it out."""
+        options = self.options
+        return filters.check_filters(self.text, self.language, self.path, options.profile, options.limits)
+
+    @cached_property
+    def generated_by(self) -> str | None:
+        """Which rule says that a program wrote it."""
+        return generated.find_generated(self.path, self.text, self.language)
+
+    @cached_property
+    def dialect(self) -> str | None:
+        """What its parser must know."""
+        return dialect_of(self.path, self.text, self.language)
+
+    @cached_property
+    def parsed(self) -> SyntaxResult:
+        """Whether it parses."""
+        return check_syntax(self.text, self.dialect, self.path)
+
+    @cached_property
+    def findings(self) -> tuple[Detection, ...]:
+        """The personal data in it."""
+        return tuple(find_personal_data(self.text, self.path))
+
+
 @dataclass(frozen=True)
 class Assessed:
     """A file before duplicates are looked for; ``drop`` None means it goes on."""
@@ -58,6 +96,8 @@ class Assessed:
     encoding: str = ""
     language: str | None = None
     drop: Drop | None = None
+    checks: Checks | None = None
+    """What was found in the text, and will be; None where there is no text."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +136,11 @@ def assess_before_duplicates(
     ``stated`` is the language that the source says it is; one that nobody knows counts as not said. ``header`` is
     the language that a repository's sources say a header is in. A notebook goes on as its script.
     """
+    if no_code.is_pointer(data):
+        return Assessed(drop=Drop("ingest", "git-lfs-pointer", "the content lies outside the repository"))
     decoded = decode(data)
     if isinstance(decoded, Undecodable):
-        return Assessed(drop=Drop("ingest", decoded.reason, ""))
+        return Assessed(drop=Drop("ingest", *no_code.reason_and_detail(path, decoded.reason)))
     text = decoded.text
     said = stated_language(stated) if stated else None
     language = language_of(path, text) if said is None else family_of(said)
@@ -110,17 +152,17 @@ def assess_before_duplicates(
             drop = Drop("syntax", "syntax-error", "no notebook: JSON with a list of cells was expected")
             return Assessed(text, decoded.encoding, language, unwanted_language(language, options) or drop)
         text = script
-    return Assessed(text, decoded.encoding, language, _first_drop(path, text, language, options))
+    checks = Checks(path, text, language, options)
+    return Assessed(text, decoded.encoding, language, _first_drop(checks), checks)
 
 
-def _first_drop(path: str, text: str, language: str | None, options: RuleOptions) -> Drop | None:
-    unwanted = unwanted_language(language, options)
+def _first_drop(checks: Checks) -> Drop | None:
+    unwanted = unwanted_language(checks.language, checks.options)
     if unwanted is not None:
         return unwanted
-    filtered = filters.check_filters(text, language, path, options.profile, options.limits)
-    if filtered is not None:
-        return Drop("filter", filtered.reason, filtered.detail)
-    rule = generated.find_generated(path, text, language) if options.profile != "None" else None
+    if checks.filtered is not None:
+        return Drop("filter", checks.filtered.reason, checks.filtered.detail)
+    rule = checks.generated_by if checks.options.profile != "None" else None
     return Drop("generated", "generated", rule) if rule is not None else None
 
 
@@ -135,28 +177,31 @@ def unwanted_language(language: str | None, options: RuleOptions) -> Drop | None
 
 def assess_after_duplicates(path: str, text: str, language: str | None, options: RuleOptions) -> Finished:
     """Parse, find personal data, replace it, and parse again where something was replaced."""
-    dialect = dialect_of(path, text, language)
-    parsed = check_syntax(text, dialect, path)
+    return finish(Checks(path, text, language, options))
+
+
+def finish(checks: Checks) -> Finished:
+    """Say what becomes of a document that duplicates were taken from."""
+    text, parsed = checks.text, checks.parsed
     if parsed.verdict == "error":
         return Finished(text, drop=Drop("syntax", "syntax-error", f"{parsed.parser}: {parsed.detail}"))
-    findings = tuple(find_personal_data(text, path))
+    findings = checks.findings
     if not findings:
         return Finished(text)
-    handling = options.personal_data
+    handling = checks.options.personal_data
     if must_drop(findings, handling):
         kinds = ", ".join(sorted({finding.kind for finding in findings}))
         return Finished(text, findings, drop=Drop("personal-data", "personal-data", kinds))
-    redacted = _redact_in_syntax(path, text, dialect, findings, handling)
+    redacted = _redact_in_syntax(checks, findings, handling)
     return Finished(redacted.text, findings, len(redacted.findings))
 
 
-def _redact_in_syntax(
-    path: str, text: str, dialect: str | None, findings: tuple[Detection, ...], handling: PersonalData
-) -> Redacted:
+def _redact_in_syntax(checks: Checks, findings: tuple[Detection, ...], handling: PersonalData) -> Redacted:
     """Put in the first stand-ins with which the text still parses; a file is never dropped for our own word."""
+    text, dialect = checks.text, checks.dialect
     first = redact(text, findings, handling, stand_ins_for(dialect)[0])
     for stand_ins in stand_ins_for(dialect):
         redacted = redact(text, findings, handling, stand_ins)
-        if redacted.text == text or check_syntax(redacted.text, dialect, path).verdict != "error":
+        if redacted.text == text or check_syntax(redacted.text, dialect, checks.path).verdict != "error":
             return redacted
     return first

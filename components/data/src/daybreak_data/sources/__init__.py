@@ -15,10 +15,12 @@ from daybreak_data.sources.entries import (
     Reader,
     Refused,
     SourceEntry,
+    Tolerance,
     UnreadableError,
 )
 from daybreak_data.sources.git import list_git, read_blobs
 from daybreak_data.sources.installed_packages import current_folders, list_installed_packages
+from daybreak_data.sources.jsonl import list_jsonl, read_lines
 from daybreak_data.sources.parquet import list_parquet, read_rows
 
 READERS: dict[str, Reader] = {
@@ -26,19 +28,23 @@ READERS: dict[str, Reader] = {
     "blob": read_blobs,
     "archive": read_archives,
     "rows": read_rows,
+    "lines": read_lines,
 }
 
 
 def list_source(source: Source, work_dir: str) -> Listing:
     """Return what a source holds now; a missing or empty one is a UserError that names it and the remedy."""
+    tolerance = Tolerance(source.on_error)
     if source.directory is not None:
         return list_directory(source.name, source.directory)
     if source.parquet is not None:
-        return list_parquet(source.name, source.parquet)
+        return list_parquet(source.name, source.parquet, tolerance)
+    if source.jsonl is not None:
+        return list_jsonl(source.name, source.jsonl, tolerance)
     if source.git is not None:
-        return list_git(source.name, source.git, work_dir)
+        return list_git(source.name, source.git, work_dir, tolerance)
     if source.archives is not None:
-        return list_archives(source.name, source.archives)
+        return list_archives(source.name, source.archives, tolerance)
     assert source.installed_packages is not None  # the model holds exactly one kind
     return list_installed_packages(source.name, source.installed_packages, current_folders())
 

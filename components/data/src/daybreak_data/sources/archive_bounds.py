@@ -1,6 +1,6 @@
 """What an archive may be: bounds against bombs, and which member names are taken. Reads no archive itself.
 
-Members are never written to a disk, so a bad name can only lie about where a file belongs; it is refused.
+Members are never written to a disk, so a bad name can only lie about where a file belongs; one that climbs is refused.
 """
 
 from __future__ import annotations
@@ -55,9 +55,12 @@ def check_members(bounds: ArchiveBounds, members: int) -> None:
 
 
 def member_path(name: str) -> str | None:
-    """Return a member's name as a clean relative path; None when it is absolute or leads out of the archive."""
-    name = name.replace("\\", "/")
-    if name.startswith("/") or "\0" in name or re.match(r"[A-Za-z]:", name):
+    """Return a member's name as a clean relative path; None when it leads out of the archive.
+
+    An absolute name loses its first slash, as it does when tar unpacks it: some archives have no other names.
+    """
+    name = name.replace("\\", "/").lstrip("/")
+    if "\0" in name or re.match(r"[A-Za-z]:", name):
         return None
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if not parts or ".." in parts:

@@ -1,31 +1,29 @@
 """Archives as sources: tar (plain, gz, bz2, xz, zst), zip, wheel, npm and deb packages; streamed, never unpacked.
 
 One archive is one repository. Nothing is written, links and devices are refused, bombs are bounded; what is
-refused is counted. A torn archive ends the step with its name.
+refused is counted. A torn archive ends the step with its name, or is skipped where the source says so.
 """
 
 from __future__ import annotations
 
-import bz2
 import dataclasses
-import gzip
-import lzma
 import struct
-import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
-from daybreak_contracts import storage
+from daybreak_contracts import artifacts, storage
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import ArchivesSource
 from daybreak_data.sources import tar_members, zip_members
 from daybreak_data.sources.archive_bounds import ArchiveBounds, BombError, BoundedReader, rest_of
+from daybreak_data.sources.compression import TORN_STREAM, decompressed, packing_of
 from daybreak_data.sources.entries import (
     Contents,
     FileRef,
     Listing,
     Refused,
     SourceEntry,
+    Tolerance,
     UnreadableError,
     shortest_unique_names,
 )
@@ -35,40 +33,39 @@ SUFFIXES = (
     ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".tgz", ".tbz2", ".txz", ".tar", ".zip", ".whl", ".deb", ".jar",
 )  # fmt: skip
 MAGIC = {
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\xfd7zXZ\x00": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
     b"PK\x03\x04": "zip",
     b"PK\x05\x06": "zip",
     b"!<arch>\n": "ar",
 }
 KNOWN = "tar (plain, gz, bz2, xz, zst), zip, whl, npm .tgz and deb"
 TORN = (
-    EOFError, OSError, UnicodeDecodeError, NotImplementedError, struct.error, zlib.error, lzma.LZMAError,
-    tar_members.TarError, zip_members.ZipError,
+    *TORN_STREAM, UnicodeDecodeError, NotImplementedError, struct.error, tar_members.TarError, zip_members.ZipError,
 )  # fmt: skip
+REMEDY = "fetch it again, or set onError: Skip to go on without it"
 
 
-def list_archives(name: str, archives: ArchivesSource) -> Listing:
+def list_archives(name: str, archives: ArchivesSource, tolerance: Tolerance) -> Listing:
     """List local or remote archives. One that is missing, a folder or no archive at all is a UserError."""
     refs = []
     for uri, repository in zip(archives.uris, archive_names(archives.uris), strict=True):
-        size, fingerprint = _look(name, uri)
-        refs.append(
-            FileRef(
-                kind="archive",
-                source=name,
-                repository=repository,
-                path=uri.rpartition("/")[2],
-                licence="",
-                size=size,
-                fingerprint=fingerprint,
-                location=uri,
+        with tolerance.part(repository, reason="torn-archive"):
+            size, fingerprint = _look(name, uri)
+            refs.append(
+                FileRef(
+                    kind="archive",
+                    source=name,
+                    repository=repository,
+                    path=uri.rpartition("/")[2],
+                    licence="",
+                    size=size,
+                    fingerprint=fingerprint,
+                    location=uri,
+                )
             )
-        )
-    contents = Contents(tuple(refs))
-    return Listing(name, digest_of_refs(refs), lambda: contents)
+    tolerance.require_some(refs)
+    contents = Contents(tuple(refs), tuple(tolerance.broken))
+    fingerprint = artifacts.digest_of([digest_of_refs(refs), *tolerance.names()])
+    return Listing(name, fingerprint, lambda: contents, frozenset(ref.repository for ref in refs))
 
 
 def archive_names(uris: Iterable[str]) -> list[str]:
@@ -95,10 +92,32 @@ def _look(name: str, uri: str) -> tuple[int, str]:
         raise UserError(f"source {name}: archive {uri} is empty, fetch it again")
     with storage.translated(uri), fs.open(path, "rb") as file:
         head = file.read(512)
-    if format_of(head) == "":
-        raise UserError(f"source {name}: {uri} is not an archive that we know: {KNOWN}")
+        kind = format_of(head)
+        inside = _begin_of_packed(cast(BinaryIO, file), kind) if packing_of(head) else b""
+    if not kind or inside:
+        raise UserError(f"source {name}: {uri} {_what_it_is(uri, inside or head)}")
     changed = info.get("mtime_ns") or info.get("mtime") or info.get("created") or ""
     return int(info["size"]), f"{info['size']}:{changed}"
+
+
+def _begin_of_packed(file: BinaryIO, kind: str) -> bytes:
+    """Return how the content of a packed file begins when it is no tar; empty when it is one, or torn."""
+    file.seek(0)
+    try:
+        begin = decompressed(file, kind).read(512)
+    except TORN:
+        return b""
+    return b"" if len(begin) == 512 and tar_members.is_header(begin) else begin
+
+
+def _what_it_is(uri: str, begin: bytes) -> str:
+    if begin.lstrip().startswith(b"{"):
+        return "holds JSON Lines, give it as a source of kind jsonl (jsonl: {uri: ...})"
+    if begin.startswith(b"PAR1"):
+        return "is a Parquet file, give it as a source of kind parquet (parquet: {uri: ...})"
+    if packing_of(begin) or uri.lower().endswith((".gz", ".bz2", ".xz", ".zst")):
+        return f"is one packed file, not an archive of files; archives.uris takes {KNOWN}"
+    return f"is not an archive that we know: {KNOWN}"
 
 
 def format_of(head: bytes) -> str:
@@ -106,13 +125,15 @@ def format_of(head: bytes) -> str:
     for magic, name in MAGIC.items():
         if head.startswith(magic):
             return name
+    if packing := packing_of(head):
+        return packing
     return "tar" if tar_members.is_header(head) else ""
 
 
 def read_archives(
     refs: Iterable[FileRef], bounds: ArchiveBounds | None = None
 ) -> Iterator[SourceEntry | Refused]:
-    """Yield the members of archives in the order in which they lie there, each path once."""
+    """Yield the members of archives in the order in which they lie there."""
     for ref in refs:
         yield from _read(ref, bounds or ArchiveBounds())
 
@@ -128,24 +149,21 @@ def _read(ref: FileRef, bounds: ArchiveBounds) -> Iterator[SourceEntry | Refused
         if storage.is_remote(ref.location) and type(error) is OSError:
             with storage.translated(ref.location):
                 raise
-        remedy = "it is torn or not an archive, fetch it again"
-        yield Refused(
-            ref.repository, "", 0, "torn-archive", f"{ref.location}: {remedy} ({error})", fatal=True
-        )
+        detail = f"{ref.location}: it is torn or not an archive ({error}), {REMEDY}"
+        yield Refused(ref.repository, "", 0, "torn-archive", detail, fatal=True)
 
 
 def _guarded(items: Iterator[SourceEntry | Refused]) -> Iterator[SourceEntry | Refused]:
-    """Refuse a path that comes a second time, and raise here what went wrong while a member was loaded."""
-    seen: set[str] = set()
+    """Number paths that come again, and raise here what went wrong while a member was loaded."""
+    seen: dict[str, int] = {}
     failures: list[Exception] = []
     for item in items:
         if isinstance(item, Refused):
             yield item
-        elif item.path in seen:
-            yield Refused(item.repository, item.path, item.size, "same-path")
         else:
-            seen.add(item.path)
-            yield dataclasses.replace(item, load=_noting(item.load, failures))
+            revision = seen.get(item.path, 0)
+            seen[item.path] = revision + 1
+            yield dataclasses.replace(item, load=_noting(item.load, failures), revision=revision)
         if failures:
             raise failures[0]
 
@@ -172,16 +190,3 @@ def _members(file: BinaryIO, ref: FileRef, bounds: ArchiveBounds) -> Iterator[So
         kind = format_of(tar_members.peek(file))
     stream = BoundedReader(decompressed(file, kind), ref.size, bounds)
     yield from tar_members.read(stream, ref.repository, bounds)
-
-
-def decompressed(file: BinaryIO, kind: str) -> BinaryIO:
-    """Return a stream of what is inside a gzip, bzip2, xz or zstd file; any other kind as it is."""
-    openers: dict[str, Any] = {"gzip": gzip.GzipFile, "bzip2": bz2.BZ2File, "xz": lzma.LZMAFile}
-    if kind in openers:
-        opened = openers[kind](fileobj=file) if kind == "gzip" else openers[kind](file)
-        return cast(BinaryIO, opened)
-    if kind == "zstd":
-        import pyarrow as pa
-
-        return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd"))
-    return file

@@ -8,6 +8,7 @@ from pathlib import Path
 from daybreak_contracts import storage
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import DirectorySource
+from daybreak_data.sources import archives, jsonl, parquet
 from daybreak_data.sources.entries import (
     Contents,
     FileRef,
@@ -29,9 +30,7 @@ def list_directory(name: str, directory: DirectorySource) -> Listing:
             f"source {name}: {root} does not exist, set directory.path to a folder with source code"
         )
     if not root.is_dir():
-        raise UserError(
-            f"source {name}: {root} is not a folder, set directory.path to the folder that holds it"
-        )
+        raise UserError(f"source {name}: {root} is not a folder, {_remedy_for(root.name.lower())}")
     found = list(walk(root.resolve()))
     if any(item.path == "." for item in found):
         raise UserError(f"source {name}: {root} cannot be read, give this user the right to list it")
@@ -42,8 +41,19 @@ def list_directory(name: str, directory: DirectorySource) -> Listing:
     loose = _loose_repository(name, found)
     refs = tuple(_ref(name, root.resolve(), loose, item) for item in found if not item.problem)
     refused = tuple(_refused(loose, item) for item in found if item.problem)
-    fingerprint = fingerprint_of(refs)
-    return Listing(name, fingerprint, lambda: Contents(refs, refused))
+    contents = Contents(refs, refused)
+    repositories = frozenset({ref.repository for ref in refs} | {item.repository for item in refused})
+    return Listing(name, fingerprint_of(refs), lambda: contents, repositories, True)
+
+
+def _remedy_for(file: str) -> str:
+    if file.endswith(jsonl.SUFFIXES):
+        return "it is JSON Lines: give it as jsonl: {uri: ...} instead of directory.path"
+    if file.endswith(parquet.SUFFIXES):
+        return "it is Parquet: give it as parquet: {uri: ...} instead of directory.path"
+    if file.endswith(archives.SUFFIXES):
+        return "it is an archive: give it as archives: {uris: [...]} instead of directory.path"
+    return "set directory.path to the folder that holds it"
 
 
 def _loose_repository(name: str, found: list[Found]) -> str:

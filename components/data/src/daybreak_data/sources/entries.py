@@ -6,15 +6,18 @@ A reader yields an ``Entry`` per file inside it; its bytes are loaded only when 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from daybreak_contracts import artifacts
+from daybreak_contracts.errors import UserError
 
 MAX_FILE_BYTES = 10_000_000
 """Files above are dropped unread (The Stack v2 downloads nothing above 10 MB)."""
-CONTAINERS = ("archive", "rows")
+CONTAINERS = ("archive", "rows", "lines")
 """Kinds of references that hold many files."""
 VERSION_CONTROL_AND_CACHES = frozenset(
     {
@@ -23,6 +26,9 @@ VERSION_CONTROL_AND_CACHES = frozenset(
     }
 )  # fmt: skip
 """Folders that are never entered: they hold no file that a person wrote there."""
+BROKEN = ("torn-archive", "torn-file", "broken-repository", "missing-object")
+"""Reasons of what is skipped where a source says ``onError: Skip``."""
+OnError = Literal["Fail", "Skip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,7 @@ class FileRef:
     """One file or container of a source; ``location`` is all that a reader of its kind needs to open it."""
 
     kind: str
-    """``file``, ``blob`` (git), ``archive`` or ``rows`` (Parquet)."""
+    """``file``, ``blob`` (git), ``archive``, ``rows`` (Parquet) or ``lines`` (JSON Lines)."""
     source: str
     repository: str
     path: str
@@ -55,6 +61,8 @@ class SourceEntry:
     load: Callable[[], bytes]
     language: str = ""
     """What the source says the language is, in its own spelling; empty when it says nothing."""
+    revision: int = 0
+    """How many files of the same repository and path came before it in the source (docs/decisions/0088)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,8 @@ class Refused:
     reason: str
     detail: str = ""
     fatal: bool = False
-    """True: the source itself is broken (a torn archive) and the step has to end with this as its message."""
+    """True: the source itself is broken (a torn archive); unless it says to skip such parts, the step ends with
+    this detail as its message."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,37 @@ class Listing:
     source: str
     fingerprint: str
     expand: Callable[[], Contents]
+    repositories: frozenset[str] | None = None
+    """The names of all its repositories; None where only reading tells."""
+    holds_plain_files: bool = False
+    """True: the contents are known already, and every reference is one file."""
+
+
+class Tolerance:
+    """What a broken part of a source does: ends the step, or is left out and noted."""
+
+    def __init__(self, on_error: OnError) -> None:
+        self.on_error = on_error
+        self.broken: list[Refused] = []
+
+    @contextlib.contextmanager
+    def part(self, repository: str, path: str = "", reason: str = "broken-repository") -> Iterator[None]:
+        """Look at one part; its UserError is noted when such parts are skipped. What may heal by itself is not."""
+        try:
+            yield
+        except UserError as error:
+            if self.on_error == "Fail":
+                raise
+            self.broken.append(Refused(repository, path, 0, reason, str(error), fatal=True))
+
+    def require_some(self, parts: Sequence[object]) -> None:
+        """Raise what was wrong when not one part could be read."""
+        if self.broken and not parts:
+            raise UserError(self.broken[0].detail)
+
+    def names(self) -> list[list[str]]:
+        """Return the broken parts for a fingerprint: when one of them heals, the source has changed."""
+        return [[item.reason, item.repository, item.path] for item in self.broken]
 
 
 class UnreadableError(Exception):
@@ -114,8 +154,16 @@ def read_capped(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
 
 
 def displayable(path: str) -> str:
-    """Return a path as text that can be written as UTF-8; undecodable bytes of a name become ``\\xNN``."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """Return a path as text that can be written as UTF-8; undecodable bytes of a name become ``\\xNN``.
+
+    Halves of surrogate pairs (JSON can hold them) become ``\\udNNN``; NUL, which separates names in ids, ``\\x00``.
+    """
+    named = "".join(f"\\u{ord(sign):04x}" if _is_half(sign) else sign for sign in path)
+    return named.replace("\0", "\\x00").encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _is_half(sign: str) -> bool:
+    return "\ud800" <= sign <= "\udfff" and not "\udc80" <= sign <= "\udcff"
 
 
 def shortest_unique_names(locations: Iterable[str]) -> list[str]:

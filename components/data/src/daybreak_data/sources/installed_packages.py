@@ -71,7 +71,7 @@ def list_installed_packages(
             f"source {name}: {', '.join(sorted(chosen))} have no source files, name other packages"
         )
     contents = Contents(tuple(refs), tuple(refused))
-    return Listing(name, fingerprint_of(refs), lambda: contents)
+    return Listing(name, fingerprint_of(refs), lambda: contents, frozenset(chosen), True)
 
 
 def current_folders() -> dict[str, str]:

@@ -1,80 +1,57 @@
 """Parquet files with one source file a row, as The Stack has them. A row group is what one task reads.
 
-Columns are mapped by name; a missing one is a UserError that names those there are.
+Columns are mapped by name; a missing one is a UserError that names those there are. A file that is torn is broken.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import xxhash
-
-from daybreak_contracts import storage
+from daybreak_contracts import artifacts, storage
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import ParquetSource
+from daybreak_data.sources import rows
 from daybreak_data.sources.entries import (
     Contents,
     FileRef,
     Listing,
     Refused,
     SourceEntry,
-    displayable,
+    Tolerance,
     fingerprint_of,
 )
 
 BATCH_ROWS = 64
-ROLES = ("content", "path", "language", "licence", "repository")
+SUFFIXES = (".parquet", ".pq")
+FIELD = "parquet"
+REMEDY = "fetch it again, or set onError: Skip to go on without it"
 
 
-def list_parquet(name: str, source: ParquetSource) -> Listing:
+def list_parquet(name: str, source: ParquetSource, tolerance: Tolerance) -> Listing:
     """List a Parquet file or a folder of them. None there, or a missing column, is a UserError."""
-    files = [_file(name, uri) for uri in _files_of(name, source.uri)]
-    names = columns_of(source)
-    for file in files:
-        _require_columns(name, file.location, names)
+    named, files = rows.columns_of(source), []
+    for file in rows.table_files(name, FIELD, source.uri, SUFFIXES):
+        ref = rows.file_ref("rows", name, file, SUFFIXES)
+        with tolerance.part(ref.repository, reason="torn-file"):
+            details = rows.split_columns(name, FIELD, file, _columns_in(name, file.uri), named)
+            files.append(dataclasses.replace(ref, details=details))
+    tolerance.require_some(files)
 
     def expand() -> Contents:
-        refs = [ref for file in files for ref in _row_groups(file, names)]
+        refs = [ref for file in files for ref in _row_groups(name, file)]
         if not refs:
             raise UserError(
                 f"source {name}: {source.uri} has no rows, point parquet.uri at files that have some"
             )
-        return Contents(tuple(_without_repeats(refs, names)))
+        return Contents(tuple(rows.with_revisions(refs, _rows)), tuple(tolerance.broken))
 
-    return Listing(name, fingerprint_of(files) if files else "", expand)
-
-
-def columns_of(source: ParquetSource) -> dict[str, str]:
-    """Return role to column name, for the roles that the manifest names."""
-    named = {role: str(getattr(source, f"{role}_column")) for role in ROLES}
-    return {role: column for role, column in named.items() if column}
+    return Listing(name, artifacts.digest_of([fingerprint_of(files), *tolerance.names()]), expand)
 
 
-def _files_of(name: str, uri: str) -> list[str]:
-    fs, path = storage.filesystem(uri)
-    if not storage.exists(uri):
-        raise UserError(f"source {name}: {uri} does not exist, correct parquet.uri")
-    if fs.isfile(path):
-        return [uri]
-    found = [file for file in storage.list_files(uri) if file.endswith((".parquet", ".pq"))]
-    if not found:
-        raise UserError(f"source {name}: {uri} holds no .parquet files, correct parquet.uri")
-    return [storage.join(uri, file) for file in found]
-
-
-def _file(name: str, uri: str) -> FileRef:
-    fs, path = storage.filesystem(uri)
-    with storage.translated(uri):
-        info = fs.info(path)
-    changed = info.get("mtime_ns") or info.get("mtime") or info.get("created") or ""
-    stem = uri.rpartition("/")[2].removesuffix(".parquet")
-    return FileRef("rows", name, stem, "", "", int(info["size"]), f"{uri}:{info['size']}:{changed}", uri)
-
-
-def _open(uri: str) -> tuple[Any, Any]:
+def _open(name: str, uri: str) -> tuple[Any, Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -82,106 +59,71 @@ def _open(uri: str) -> tuple[Any, Any]:
     with storage.translated(uri):
         file = fs.open(path, "rb")
     try:
-        return file, pq.ParquetFile(file)
-    except pa.ArrowInvalid as error:
+        return file, pq.ParquetFile(file, page_checksum_verification=True)
+    except (pa.ArrowException, OSError) as error:
         file.close()
-        raise UserError(f"{uri} is not a readable Parquet file: {error}") from error
-
-
-def _require_columns(name: str, uri: str, names: dict[str, str]) -> None:
-    file, parquet = _open(uri)
-    with file:
-        present = parquet.schema_arrow.names
-    for role, column in names.items():
-        if column not in present:
+        if storage.is_remote(uri) and type(error) is OSError:
+            with storage.translated(uri):
+                raise
+        if ".jsonl" in uri.lower() or ".ndjson" in uri.lower():
             raise UserError(
-                f"source {name}: {uri} has no column {column!r} (parquet.{role}Column); "
-                f"it has {', '.join(present)}"
-            )
+                f"source {name}: {uri} is JSON Lines, give it as jsonl instead of parquet"
+            ) from error
+        raise UserError(f"source {name}: {uri} is not a readable Parquet file ({error}), {REMEDY}") from error
 
 
-def _row_groups(file: FileRef, names: dict[str, str]) -> Iterator[FileRef]:
-    reader, parquet = _open(file.location)
+def _columns_in(name: str, uri: str) -> list[str]:
+    file, parquet = _open(name, uri)
+    with file:
+        return list(parquet.schema_arrow.names)
+
+
+def _row_groups(name: str, file: FileRef) -> Iterator[FileRef]:
+    reader, parquet = _open(name, file.location)
     with reader:
         first_row = 0
         for index in range(parquet.num_row_groups):
             group = parquet.metadata.row_group(index)
-            details = {"group": str(index), "firstRow": str(first_row), "columns": json.dumps(names)}
+            details = {**file.details, "group": str(index), "firstRow": str(first_row)}
             size = int(group.total_byte_size)
             if group.num_rows:
                 yield dataclasses.replace(file, path=f"row-group-{index}", size=size, details=details)
             first_row += group.num_rows
 
 
-def _without_repeats(refs: list[FileRef], names: dict[str, str]) -> Iterator[FileRef]:
-    """Note in each row group the rows whose repository and path came before: they would share one id."""
-    seen: set[int] = set()
-    for ref in refs:
-        repeated = []
-        for row, repository, path in _identities(ref, names):
-            identity = xxhash.xxh3_64_intdigest(f"{repository}\0{path}".encode())
-            if identity in seen:
-                repeated.append(row)
-            seen.add(identity)
-        yield dataclasses.replace(ref, details={**ref.details, "repeated": json.dumps(repeated)})
+def _rows(ref: FileRef, roles: frozenset[str] = frozenset(rows.ROLES)) -> Iterator[rows.Row | Refused]:
+    """Yield the rows of a row group, and at last what is wrong when it is torn."""
+    import pyarrow as pa
+
+    try:
+        yield from _whole_rows(ref, roles)
+    except (pa.ArrowException, OSError, UserError) as error:
+        if storage.is_remote(ref.location) and type(error) is OSError:
+            with storage.translated(ref.location):
+                raise
+        detail = f"{ref.location}: {ref.path} is torn ({error}), {REMEDY}"
+        yield Refused(ref.repository, ref.path, 0, "torn-file", detail, fatal=True)
 
 
-def _identities(ref: FileRef, names: dict[str, str]) -> Iterator[tuple[int, str, str]]:
-    for row, values in _rows(ref, {role: names[role] for role in ("path", "repository") if role in names}):
-        yield row, *_identity(ref, row, values)
-
-
-def _identity(ref: FileRef, row: int, values: dict[str, Any]) -> tuple[str, str]:
-    """Return repository and path. Without a repository column every row counts as a repository of its own."""
-    path = displayable(str(values.get("path") or f"row-{row}")).lstrip("/")
-    if "repository" in values:
-        return displayable(str(values["repository"] or ref.repository)), path
-    return f"{ref.repository}/{row}", path
-
-
-def _rows(ref: FileRef, names: dict[str, str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield row number in its file and the values by role."""
-    if not names:
-        return
-    file, parquet = _open(ref.location)
+def _whole_rows(ref: FileRef, roles: frozenset[str]) -> Iterator[rows.Row]:
+    columns = {role: name for role, name in json.loads(ref.details["columns"]).items() if role in roles}
+    constants = {role: text for role, text in json.loads(ref.details["constants"]).items() if role in roles}
+    file, parquet = _open(ref.source, ref.location)
     row = int(ref.details["firstRow"])
     with file:
         batches = parquet.iter_batches(
-            BATCH_ROWS, row_groups=[int(ref.details["group"])], columns=sorted(set(names.values()))
+            BATCH_ROWS, row_groups=[int(ref.details["group"])], columns=sorted(set(columns.values()))
         )
         for batch in batches:
-            columns = {role: batch.column(column) for role, column in names.items()}
+            found = {role: batch.column(column) for role, column in columns.items()}
             for index in range(batch.num_rows):
-                yield row, {role: column[index].as_py() for role, column in columns.items()}
+                yield row, {**constants, **{role: column[index].as_py() for role, column in found.items()}}
                 row += 1
 
 
 def read_rows(refs: Iterable[FileRef]) -> Iterator[SourceEntry | Refused]:
     """Yield the rows of row groups."""
     for ref in refs:
-        repeated = set(json.loads(ref.details.get("repeated", "[]")))
-        for row, values in _rows(ref, json.loads(ref.details["columns"])):
-            repository, path = _identity(ref, row, values)
-            content = values["content"]
-            data = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
-            size = len(data) if data is not None else 0
-            if row in repeated:
-                yield Refused(repository, path, size, "same-path")
-            elif data is None:
-                yield Refused(repository, path, 0, "no-content")
-            else:
-                licence = _text(values.get("licence"))
-                yield SourceEntry(
-                    repository, path, licence, size, _constant(data), _text(values.get("language"))
-                )
-
-
-def _text(value: Any) -> str:
-    """Return a licence or language as text; The Stack has lists of licences."""
-    if isinstance(value, list | tuple):
-        return " AND ".join(str(part) for part in value)
-    return "" if value is None else str(value)
-
-
-def _constant(data: bytes) -> Callable[[], bytes]:
-    return lambda: data
+        revisions = rows.revisions_of(ref)
+        for item in _rows(ref):
+            yield item if isinstance(item, Refused) else rows.entry_of(ref, *item, revisions.get(item[0], 0))

@@ -247,18 +247,36 @@ def _apply(changes: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
+class StageTally:
+    """The tasks of the stages that were seen; a stage that is seen no longer has ended. Pure."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[int, int] = {}
+        self._active: dict[int, int] = {}
+
+    def see(self, active: Mapping[int, tuple[int, int]]) -> None:
+        """Take note of the active stages: number of the stage to its finished tasks and all of them."""
+        self._tasks.update({stage: total for stage, (_, total) in active.items()})
+        self._active = {stage: done for stage, (done, _) in active.items()}
+
+    def done_of_total(self) -> tuple[int, int]:
+        """Return how many tasks are done, of how many that are known so far."""
+        done = sum(self._active.get(stage, total) for stage, total in self._tasks.items())
+        return done, sum(self._tasks.values())
+
+
 @contextlib.contextmanager
 def watched(session: SparkSession, progress: Progress, activity: str) -> Iterator[None]:
-    """Report the finished share of the running stages' tasks while the body runs."""
-    stop = threading.Event()
+    """Report the finished share of the tasks of all stages that were seen while the body runs."""
+    stop, tally = threading.Event(), StageTally()
     tracker = session.sparkContext.statusTracker()
 
     def poll() -> None:
         while not stop.wait(POLL_S):
             stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
             known = [stage for stage in stages if stage is not None]
-            done = sum(stage.numCompletedTasks for stage in known)
-            progress.report(activity, done, sum(stage.numTasks for stage in known))
+            tally.see({stage.stageId: (stage.numCompletedTasks, stage.numTasks) for stage in known})
+            progress.report(activity, *tally.done_of_total())
 
     thread = threading.Thread(target=poll, name="progress", daemon=True)
     progress.report(activity)

@@ -67,9 +67,10 @@ _SPARK_NAMES = {
 }
 
 
-def path_id_of(source: str, repository: str, path: str) -> int:
-    """Return the signed 64-bit id of a file: xxhash64 of its source, repository and path."""
-    value = xxhash.xxh64_intdigest(f"{source}\0{repository}\0{path}".encode())
+def path_id_of(source: str, repository: str, path: str, revision: int = 0) -> int:
+    """Return the signed 64-bit id of a file: xxhash64 of its source, repository, path and later revision."""
+    place = f"{source}\0{repository}\0{path}" + (f"\0{revision}" if revision else "")
+    value = xxhash.xxh64_intdigest(place.encode())
     return value - (1 << 64) if value >= 1 << 63 else value
 
 

@@ -79,12 +79,12 @@ def _write(
     wanted = args.tokenizer.train.sample_bytes if args.tokenizer.train else 1
     sample = plan_sample(index, languages, wanted, args.seed)
     if reused is None:
-        text = _train(args, files, index, sample, progress)
+        text = _train(args, files, index, sample, progress.part(0, 0.8))
     else:
         text = reused
     save(text, staging)
     size = vocabulary_size(text)
-    return {"vocabulary_size": size, "bytes_per_token": measure(text, files, sample, progress)}
+    return {"vocabulary_size": size, "bytes_per_token": measure(text, files, sample, progress.part(0.8, 1))}
 
 
 @contextlib.contextmanager
@@ -166,15 +166,16 @@ def _train(
     args: TokenizerArgs, files: list[str], index: Index, sample: TokenizerSample, progress: Progress
 ) -> str:
     assert args.tokenizer.train is not None
+    counting = progress.part(0, 0.7)
     total = int(index.sizes[np.isin(index.path_ids, sample.learned, assume_unique=True)].sum())
 
     def texts() -> Iterator[str]:
         done = 0
         for _, text in texts_of(files, sample.learned):
             done += len(text)
-            progress.report("counting words of the sample", done, total)
+            counting.report("counting words of the sample", done, total)
             yield learnable(text)
-        progress.report("learning merges")
+        progress.report("learning merges", 0.7, 1)
 
     size = args.tokenizer.train.vocabulary_size
     trained = train(texts(), size)

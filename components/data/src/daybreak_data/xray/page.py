@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from daybreak_contracts.report import page, plots
 from daybreak_contracts.report.formats import size, words
+from daybreak_data.sources.entries import BROKEN
 from daybreak_data.xray import measures
 from daybreak_data.xray.totals import Row, Statistics, merged, read_drops, totals_of
 
@@ -28,6 +29,7 @@ STAGES = {
     "syntax": "do not parse",
     "personal-data": "could not be cleaned of personal data",
     "contamination": "hold a problem of the benchmarks",
+    "exclusion": "are excluded by the manifest",
 }
 KINDS = {"email": "e-mail addresses", "ipAddress": "IP addresses", "key": "keys and passwords"}
 MEASURES = {
@@ -61,6 +63,7 @@ def render(title: str, digest: str, found: Statistics) -> str:
         histograms=_histograms(found["histograms"], colours),
         reasons=_reasons(found),
         losses=losses_of(found),
+        broken=[row for row in _reasons(found) if row["reason"] in BROKEN],
         cluster_sizes=found["cluster_sizes"],
         clusters=_clusters(found),
         personal=_personal(found["personal_data"]),
@@ -92,7 +95,7 @@ def _stages(drops: Sequence[Row]) -> list[Row]:
 def _stage_css(stage: str) -> str:
     """Return the colour of a stage, the same on every page."""
     known = list(STAGES)
-    return f"d{known.index(stage)}" if stage in known else f"d{len(known)}"
+    return f"d{known.index(stage) if stage in known else len(known) - 1}"
 
 
 def _sources(found: Statistics) -> list[Row]:
