@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from daybreak_contracts import artifacts, names, storage
@@ -88,15 +87,14 @@ def write_shards(
     parts = str(output / "parts")
     job = writer.ShardTask(text, "uint16", CONTEXT, parts, str(output / "work"), size_limit)
     Path(parts).mkdir(parents=True)
-    rows = pa.Table.from_batches(list(reading.scan(files, shards.COLUMNS)))
-    placed, order = plan.place(rows.column("repository").to_pylist(), rows.column("path_id").to_numpy())
-    sorted_rows = np.lexsort((order, placed))
-    for part in np.unique(placed):
-        partition = writer.PartitionWriter(job, shards.folder_of(plan, int(part)))
-        chosen = rows.take(sorted_rows[placed[sorted_rows] == part])
-        for batch in chosen.combine_chunks().to_batches():
-            partition.add(batch)
-        partition.finish()
+    read = pa.Table.from_batches(list(reading.scan(files, shards.COLUMNS))).combine_chunks().to_batches()
+    every = frozenset(range(plan.num_partitions))
+    rows = pa.Table.from_batches([shards.placed_rows(plan, batch, every) for batch in read])
+    rows = rows.sort_by([("part", "ascending"), ("place", "ascending")]).combine_chunks()
+    for _ in writer.write_partitions(
+        iter(rows.to_batches()), job, [shards.folder_of(plan, part) for part in sorted(every)]
+    ):
+        pass
     inputs = {"documents": manifest.digest, "tokenizer": artifacts.load(tokenizer_uri).digest}
     digest = artifacts.digest_of(inputs)
     uri = artifacts.uri_of(str(output), names.STEP_SHARDS, digest)

@@ -39,6 +39,14 @@ def said(text: str | bytes) -> list[str]:
     return [str(problem) for problem in validate_text(data, "m.yaml")]
 
 
+def test_a_mixture_of_a_source_that_there_is_not_is_told_the_nearest_one() -> None:
+    text = RUN.replace("{name: a, directory", "{name: internal, directory").replace(
+        "}}]}", "}}], mixture: [{source: intern, epochs: '3'}]}"
+    )
+    (problem,) = said(text)
+    assert "every source in mixture must be one of sources, got intern (did you mean internal?)" in problem
+
+
 def test_everything_wrong_is_said_at_once_in_the_order_of_the_text() -> None:
     """The golden text is read by people: change it only on purpose."""
     folder = Path(__file__).parent

@@ -45,6 +45,20 @@ def test_five_megabytes_of_code_for_125m_is_said_loudly() -> None:
     assert "1,920 epochs for 125m: beyond 16 epochs next to nothing is learnt" in said
 
 
+def test_what_a_mixture_repeats_is_no_new_data() -> None:
+    thrice = DataAmount(tokens=3 * 697 * 2048, samples=3 * 697, origin="shards", unique_tokens=697 * 2048)
+    use, plain = (data_amount.use_of(data, 3 * 697 * 2048, 1, 32_768) for data in (thrice, FIVE_MEGABYTES))
+    assert (use.tokens, use.epochs, use.worth, use.carries) == (
+        plain.tokens,
+        plain.epochs,
+        plain.worth,
+        plain.carries,
+    )
+    assert "1,427,456 tokens of data (4,282,368 a pass, as the mixture repeats some), 3.0 epochs" in (
+        data_amount.in_words(use)
+    )
+
+
 @pytest.mark.parametrize(
     ("tokens", "warned"),
     [

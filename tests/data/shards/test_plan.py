@@ -12,10 +12,12 @@ from daybreak_contracts.layouts.shards import HELD_OUT, TRAIN
 from daybreak_data.shards.plan import (
     FILE,
     REPOSITORY,
+    Documents,
     choose_split,
     make_plan,
     num_partitions,
 )
+from daybreak_data.tokenizer.sample import Longs
 
 UNITS = st.lists(
     st.tuples(st.integers(0, (1 << 64) - 1), st.integers(0, 10**7)), min_size=2, unique_by=lambda u: u[0]
@@ -63,12 +65,18 @@ def test_partitions_follow_the_size_of_the_data(num_bytes: int, expected: int) -
     assert num_partitions(num_bytes) == expected
 
 
+def known(repositories: list[str], ids: Longs) -> Documents:
+    return Documents(repositories, ["a"] * len(ids), ["c"] * len(ids), ids)
+
+
 def place_all(repositories: list[str], sizes: list[int], seed: int = 0) -> dict[int, tuple[str, str, int]]:
     ids = np.array([(number + 1) * 1_000_003 for number in range(len(sizes))], np.int64)
-    plan = make_plan(repositories, ids, np.array(sizes, np.int64), 0.1, seed)
-    parts, order = plan.place(repositories, ids)
+    documents = known(repositories, ids)
+    plan = make_plan(documents, np.array(sizes, np.int64), 0.1, seed)
+    found = plan.place(documents)
+    assert found.rows.tolist() == list(range(len(ids))), "without a mixture each is written once"
     return {
-        int(ids[i]): (repositories[i], plan.name(int(parts[i]))[0], int(order[i]))
+        int(ids[i]): (repositories[i], plan.name(int(found.parts[i]))[0], int(found.places[i]))
         for i in range(len(repositories))
     }
 
@@ -87,17 +95,17 @@ def test_places_do_not_depend_on_the_order_of_documents() -> None:
     repositories = [f"r{number % 7}" for number in range(50)]
     ids = np.arange(1, 51, dtype=np.int64) * 99_991
     sizes = np.arange(50, dtype=np.int64) + 5
-    plan = make_plan(repositories, ids, sizes, 0.2, 3)
-    turned = make_plan(repositories[::-1], ids[::-1], sizes[::-1], 0.2, 3)
+    plan = make_plan(known(repositories, ids), sizes, 0.2, 3)
+    turned = make_plan(known(repositories[::-1], ids[::-1]), sizes[::-1], 0.2, 3)
     assert plan == turned
 
 
 def test_one_repository_alone_is_split_by_file_and_says_so() -> None:
     ids = np.arange(1, 101, dtype=np.int64)
-    plan = make_plan(["mine"] * 100, ids, np.full(100, 10), 0.1, 0)
+    plan = make_plan(known(["mine"] * 100, ids), np.full(100, 10), 0.1, 0)
     assert plan.split.unit == FILE
     assert "only one repository (mine)" in plan.split.note
-    parts, _ = plan.place(["mine"] * 100, ids)
+    parts = plan.place(known(["mine"] * 100, ids)).parts
     held_out = sum(plan.name(int(part))[0] == HELD_OUT for part in parts)
     assert held_out == 10
 
@@ -105,12 +113,12 @@ def test_one_repository_alone_is_split_by_file_and_says_so() -> None:
 @pytest.mark.parametrize("count", [0, 1], ids=["none", "one"])
 def test_too_few_documents_to_split_is_the_users_fault(count: int) -> None:
     with pytest.raises(UserError, match=rf"^{count} document\(s\) are left to make shards of, at least two"):
-        make_plan(["r"] * count, np.arange(count, dtype=np.int64), np.full(count, 10), 0.1, 0)
+        make_plan(known(["r"] * count, np.arange(count, dtype=np.int64)), np.full(count, 10), 0.1, 0)
 
 
 def test_two_repositories_are_enough() -> None:
     ids = np.array([1, 2], np.int64)
-    plan = make_plan(["a", "b"], ids, np.array([10, 10_000]), 0.02, 0)
-    parts, _ = plan.place(["a", "b"], ids)
+    plan = make_plan(known(["a", "b"], ids), np.array([10, 10_000]), 0.02, 0)
+    parts = plan.place(known(["a", "b"], ids)).parts
     assert plan.split.unit == REPOSITORY
     assert [plan.name(int(part))[0] for part in parts] == [HELD_OUT, TRAIN], "the small one is held out"

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ import pytest
 from daybreak_contracts import artifacts, names
 from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_contracts.progress import Progress
+from daybreak_contracts.resources.data import MixtureRow
 from daybreak_contracts.steps import ShardArgs
 from daybreak_data.shards import step as shards
 from daybreak_data.shards import writer
@@ -166,6 +168,50 @@ def test_bytes_do_not_depend_on_order_or_layout_of_the_documents(
     assert contents[0] == contents[1]
     again = shards.run_shards(first, Progress("test"))
     assert again == made[0].model_copy(update={"cached": True})
+
+    mixture = (MixtureRow(source="here", epochs="2"), MixtureRow(language="c", epochs="0"))
+    rows = [
+        {**row, "source": ("here", "there")[number % 2], "language": ("python", "c")[number % 5 == 0]}
+        for number, row in enumerate(rows)
+    ]
+    mixed = [
+        shards.run_shards(
+            shard_args(
+                write_documents(given, files=files, folder=f"m{files}"), tokenizer_uri, tmp_path, **asked
+            ),
+            Progress("test"),
+        )
+        for given, files, asked in (
+            (rows, 1, {"mixture": mixture}),
+            (rows[::-1], 3, {"mixture": mixture[::-1], "output": str(tmp_path / "elsewhere")}),
+        )
+    ]
+    contents = [artifacts.load(result.uri).content_digest for result in mixed]
+    assert contents[0] == contents[1]
+    tables = {
+        side: pq.read_table(Path(mixed[0].uri) / side / "part-00000" / "documents.parquet").to_pylist()
+        for side in ("train", "held_out")
+    }
+    held_out = Counter(row["path_id"] for row in tables["held_out"])
+    plain = pq.read_table(Path(made[0].uri) / "held_out" / "part-00000" / "documents.parquet").to_pylist()
+    assert {(row["repository"], row["path"]) for row in tables["held_out"]} == {
+        (row["repository"], row["path"]) for row in plain
+    }
+    assert set(held_out.values()) == {1}
+    trained = Counter((row["path_id"], row["source"], row["language"]) for row in tables["train"])
+    assert {(source, language): times for (_, source, language), times in trained.items()} == {
+        ("here", "python"): 2,
+        ("there", "python"): 1,
+    }
+    assert mixed[0].num_train_tokens == sum(row["num_tokens"] for row in tables["train"])
+    once = {row["path_id"]: row["num_tokens"] for row in tables["train"]}
+    assert mixed[0].unique_train_tokens == sum(once.values()) < mixed[0].num_train_tokens
+    shares = {(share.kind, share.name): share for share in mixed[0].mixture}
+    assert shares["language", "c"].epochs == shares["language", "c"].asked_epochs == 0
+    assert shares["source", "here"].epochs == shares["source", "here"].asked_epochs
+    assert json.loads((Path(mixed[0].uri) / "documents.json").read_text())["mixture"] == [
+        share.model_dump() for share in mixed[0].mixture
+    ]
 
 
 def start_command(args: ShardArgs, tmp_path: Path) -> subprocess.Popen[bytes]:

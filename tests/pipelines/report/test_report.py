@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from html.parser import HTMLParser
 
+from daybreak_contracts import steps
 from daybreak_pipelines.report import page as report
 
 
@@ -51,6 +52,18 @@ def test_nothing_from_outside_becomes_markup(values: report.Values) -> None:
     assert "script" not in page.seen
     assert "x + 1</pre><script>" in page.text
     assert "<first>" in "".join(page.text)
+
+
+def test_a_mixture_is_shown_asked_against_written(values: report.Values) -> None:
+    assert "Mixture" not in _parse(report.build(values)).text
+    share = steps.MixtureShare(
+        kind="source", name="<b>", asked_epochs=2.5, epochs=2.49, tokens=9_000_000, unique_tokens=4_000_000
+    )
+    shards = values.shards.model_copy(update={"mixture": (share,)})
+    text = _parse(report.build(dataclasses.replace(values, shards=shards))).text
+    assert [word for word in text if word in ("source <b>", "2.5", "2.49", "9.0 million", "75.0 %")] == [
+        "source <b>", "2.5", "2.49", "9.0 million", "75.0 %",
+    ]  # fmt: skip
 
 
 def test_each_layout_of_the_objective_is_shown_with_what_is_predicted(values: report.Values) -> None:

@@ -41,7 +41,12 @@ def data_parameters(run: TrainingRun, settings: RunSettings) -> dict[str, Any]:
             title=run.metadata.name, tracking=spec.tracking, cores=settings.cores, executors=executors
         ),
         "tokenizer_args": _json(tokenizer=spec.tokenizer, **each),
-        "shards_args": _json(context_length=spec.training.context_length, executors=executors, **each),
+        "shards_args": _json(
+            context_length=spec.training.context_length,
+            mixture=spec.data.mixture,
+            executors=executors,
+            **each,
+        ),
         **_shared(settings),
     }
 

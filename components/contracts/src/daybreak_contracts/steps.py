@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,6 +21,7 @@ from daybreak_contracts.progress import Progress
 from daybreak_contracts.resources.run import (
     Data,
     Gate,
+    MixtureRow,
     Model,
     Suite,
     Tokenizer,
@@ -129,8 +130,25 @@ class ShardArgs(StepArgs):
     context_length: int
     held_out_share: float = Field(default=0.02, gt=0, lt=0.5)
     """Share of repositories (or packages) that training never sees."""
+    mixture: tuple[MixtureRow, ...] = ()
+    """How often documents are written, as ``data.mixture``; held-out ones are always written once."""
     executors: int = Field(default=0, ge=0)
     """Spark executor pods, as ``data.executors.count``; the documents step has them in its ``data``."""
+
+
+class MixtureShare(StepModel):
+    """What a mixture made of the training documents of one source, or of one language."""
+
+    kind: Literal["source", "language"]
+    name: str
+    asked_epochs: float
+    """By the manifest, weighted by the documents' bytes."""
+    epochs: float
+    """Bytes in the shards for each byte that there was."""
+    tokens: int
+    """In the shards, repetitions counted."""
+    unique_tokens: int
+    """Of those, the ones that are no repetition."""
 
 
 class ShardResult(StepResult):
@@ -142,6 +160,16 @@ class ShardResult(StepResult):
     num_held_out_tokens: int
     num_train_samples: int
     num_held_out_samples: int
+    num_unique_train_tokens: int | None = None
+    """Training tokens that are no repetition of others; None without a mixture: all of them."""
+    mixture: tuple[MixtureShare, ...] = ()
+    """Sources, then languages, by name; empty without a mixture."""
+
+    @property
+    def unique_train_tokens(self) -> int:
+        """Training tokens, without the repetitions that a mixture makes."""
+        unique = self.num_unique_train_tokens
+        return self.num_train_tokens if unique is None else unique
 
 
 class TrainArgs(StepArgs):

@@ -213,7 +213,12 @@ def _values(runner: Runner, completions: list[report.Completion], plan: Training
 def _plan(runner: Runner) -> TrainingPlan:
     """Return what was measured before the run, else what follows from its manifest and shards."""
     shards = cast(steps.ShardResult, runner.results[names.STEP_SHARDS])
-    data = DataAmount(shards.num_train_tokens, shards.num_train_samples, f"the shards {shards.uri}")
+    data = DataAmount(
+        shards.num_train_tokens,
+        shards.num_train_samples,
+        f"the shards {shards.uri}",
+        shards.unique_train_tokens,
+    )
     tokenizer = cast(steps.TokenizerResult, runner.results[names.STEP_TOKENIZER])
     spec = runner.run.spec
     fresh = plan_of(spec, asked_hardware(spec.training), data, vocabulary_size=tokenizer.vocabulary_size)

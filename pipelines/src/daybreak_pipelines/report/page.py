@@ -101,6 +101,7 @@ def build(values: Values) -> str:
         funnel=_funnel(values),
         languages=[(name, size, f"{size / 1e6:.1f} MB") for name, size in languages],
         training=_training(values),
+        mixture=_mixture(values.shards),
         planned=values.planned,
         loss=plots.curve(values.ledger, "training tokens", "loss, nats per token", values.findings),
         findings=[said for _, said in values.findings],
@@ -254,6 +255,21 @@ def _training(values: Values) -> dict[str, str]:
     if trained.continued_from:
         rows["went on from"] = f"a shorter run's checkpoint before its decay, {trained.continued_from}"
     return rows
+
+
+def _mixture(shards: steps.ShardResult) -> list[tuple[str, str, str, str, str]]:
+    """Return for each source and language what the mixture asked for and what came of it."""
+    total = max(1, shards.num_train_tokens)
+    return [
+        (
+            f"{share.kind} {share.name}",
+            f"{share.asked_epochs:g}",
+            f"{share.epochs:g}",
+            f"{share.tokens / 1e6:,.1f} million",
+            f"{100 * share.tokens / total:.1f} %",
+        )
+        for share in shards.mixture
+    ]
 
 
 def _steps(values: Values) -> list[tuple[str, str, str]]:

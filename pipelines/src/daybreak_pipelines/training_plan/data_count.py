@@ -5,6 +5,11 @@ Reads listings, never a file's text. What only a download would tell (git, Parqu
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from daybreak_contracts import arguments, artifacts, names, storage
@@ -51,7 +56,12 @@ def of_shards(run: TrainingRun, settings: arguments.RunSettings) -> DataAmount |
             continue
         context = result.num_train_tokens // result.num_train_samples
         if context == run.spec.training.context_length:
-            return DataAmount(result.num_train_tokens, result.num_train_samples, f"the shards {result.uri}")
+            return DataAmount(
+                result.num_train_tokens,
+                result.num_train_samples,
+                f"the shards {result.uri}",
+                result.unique_train_tokens,
+            )
     return None
 
 
@@ -75,23 +85,43 @@ def of_sources(run: TrainingRun, work_dir: str) -> DataAmount | None:
     known = [size for size in sizes if size is not None]
     if len(known) < len(sizes):
         return None
-    origin = f"estimated from {sum(known) / 1e6:,.0f} MB of files in the wanted languages"
+    unique, mixed = (sum(counts) for counts in zip(*known, strict=True))
+    origin = f"estimated from {unique / 1e6:,.0f} MB of files in the wanted languages"
     context = run.spec.training.context_length
     vocabulary = vocabulary_size(run.spec.tokenizer) or vocabulary_of(run.spec.tokenizer)
-    return data_amount.estimated(sum(known), vocabulary, context, origin)
+    if not run.spec.data.mixture:
+        return data_amount.estimated(unique, vocabulary, context, origin)
+    a_pass = data_amount.estimated(mixed, vocabulary, context, f"{origin}, as the mixture repeats them")
+    return replace(a_pass, unique_tokens=data_amount.estimated(unique, vocabulary, context, origin).tokens)
 
 
-def _wanted_bytes(source: Source, run: TrainingRun, work_dir: str) -> float | None:
-    """Return the bytes of a source in the wanted languages, by the names of its files."""
+def _wanted_bytes(source: Source, run: TrainingRun, work_dir: str) -> tuple[float, float] | None:
+    """Return the bytes of a source in the wanted languages that are trained on, by the names of its files.
+
+    Once, and as often as the mixture repeats them. Of an archive's files the languages are not known yet: its rows of
+    the mixture that name a language are left out.
+    """
     from daybreak_data.rules.document_rules import language_of
+    from daybreak_data.shards.mixture import Mixture
     from daybreak_data.sources import list_source
 
     if source.git is not None or source.parquet is not None:
         return None
     refs = list_source(source, work_dir).expand().refs
+    epochs_of = partial(Mixture(run.spec.data.mixture).epochs, source.name)
     if source.archives is not None:
-        return min(UNPACKED * sum(ref.size for ref in refs), source.max_bytes or float("inf"))
+        size = min(UNPACKED * sum(ref.size for ref in refs), source.max_bytes or float("inf"))
+        return _weighed({"": size}, epochs_of)
     total = sum(ref.size for ref in refs)
-    wanted = sum(ref.size for ref in refs if language_of(ref.path, "") in run.spec.data.languages)
-    share = wanted / total if total else 0.0
-    return min(total, source.max_bytes or total) * share
+    taken = min(total, source.max_bytes or total) / total if total else 0.0
+    sizes: Counter[str] = Counter()
+    for ref in refs:
+        sizes[language_of(ref.path, "") or ""] += ref.size
+    wanted = {name: taken * size for name, size in sizes.items() if name in run.spec.data.languages}
+    return _weighed(wanted, epochs_of)
+
+
+def _weighed(sizes: Mapping[str, float], epochs_of: Callable[[str], Decimal]) -> tuple[float, float]:
+    epochs = {language: float(epochs_of(language)) for language in sizes}
+    once = sum(size * min(1.0, epochs[language]) for language, size in sizes.items())
+    return once, sum(size * epochs[language] for language, size in sizes.items())

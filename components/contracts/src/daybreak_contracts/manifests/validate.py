@@ -21,6 +21,7 @@ from daybreak_contracts.manifests.problems import Location, Problem, path_text, 
 from daybreak_contracts.planning.plan import cannot_work
 from daybreak_contracts.resources import ModelDeployment, TrainingRun
 from daybreak_contracts.resources.fields import RULE_ERROR, Resource
+from daybreak_contracts.resources.near_names import did_you_mean
 
 KINDS: dict[str, type[Resource]] = {"TrainingRun": TrainingRun, "ModelDeployment": ModelDeployment}
 METADATA_FIELDS = (
@@ -153,7 +154,7 @@ class _Checker:
             self._add(("apiVersion",), f"must be {names.API_VERSION}", value_text(version))
         if kind not in KINDS:
             found = "" if kind is None else value_text(kind)
-            guess = wording.did_you_mean(str(kind), list(KINDS))
+            guess = did_you_mean(str(kind), list(KINDS))
             self._add(("kind",), f"must be one of {', '.join(KINDS)}", found, guess)
             return None
         return KINDS[str(kind)]
@@ -161,7 +162,7 @@ class _Checker:
     def _metadata(self, metadata: Any) -> None:
         for name in metadata if isinstance(metadata, dict) else ():
             if name not in METADATA_FIELDS:
-                guess = wording.did_you_mean(name, METADATA_FIELDS)
+                guess = did_you_mean(name, METADATA_FIELDS)
                 self._add(("metadata", name), "unknown field", remedy=guess)
 
     def _fields(self, kind: type[Resource], value: dict[str, Any]) -> Resource | None:

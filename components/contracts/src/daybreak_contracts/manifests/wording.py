@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from daybreak_contracts.manifests.problems import Location, value_text
 from daybreak_contracts.resources.descriptions import field_descriptions
 from daybreak_contracts.resources.fields import PATTERNS_IN_WORDS
 from daybreak_contracts.resources.languages import LANGUAGE_ERROR, spellings
+from daybreak_contracts.resources.near_names import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,3 @@ def _known_field(kind: type[BaseModel], location: Location) -> str:
         if near in everywhere:
             return f"did you mean {everywhere[near]}?"
     return f"known here: {', '.join(beside)}" if beside else ""
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a question with the nearest known word, or nothing when none is near."""
-    choices = {choice.lower(): choice for choice in known}
-    near = difflib.get_close_matches(word.replace("_", "").lower(), choices, n=1, cutoff=0.6)
-    return f"did you mean {choices[near[0]]}?" if near else ""

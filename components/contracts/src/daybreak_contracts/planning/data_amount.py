@@ -21,13 +21,20 @@ REPETITION_DECAY = 15.39
 
 @dataclass(frozen=True)
 class DataAmount:
-    """What there is to train on, without repetition."""
+    """What there is to train on in one pass."""
 
     tokens: int
     samples: int
     """Of one context length each."""
     origin: str
     """How it is known, in words."""
+    unique_tokens: int | None = None
+    """Those that are no repetition, where a mixture repeats some; None: all of them."""
+
+    @property
+    def unique(self) -> int:
+        """Tokens without the repetitions that a mixture makes."""
+        return self.tokens if self.unique_tokens is None else self.unique_tokens
 
 
 @dataclass(frozen=True)
@@ -38,13 +45,15 @@ class DataUse:
     """Unique ones, of the data."""
     samples: int
     epochs: float | None
-    """None as long as nobody knows how long training lasts."""
+    """How often a unique token is trained on, on average; None as long as nobody knows how long training lasts."""
     left_out: int
-    """Samples of each epoch that fill no whole batch and are not trained on in it."""
+    """Samples of each pass that fill no whole batch and are not trained on in it."""
     worth: float | None
     """How many new tokens all that is trained on is worth."""
     carries: str
     """Largest named size that this data trains well; empty when it is too little for any."""
+    tokens_per_pass: int | None = None
+    """Tokens of one pass, where a mixture repeats some; None: ``tokens``."""
 
 
 def use_of(
@@ -52,15 +61,16 @@ def use_of(
 ) -> DataUse:
     """Return what training on so many tokens, repeated or not, makes of the data."""
     per_epoch = max(1, data.samples // samples_per_step) * samples_per_step
-    used = min(data.tokens, round(data.tokens * per_epoch / max(1, data.samples)))
+    used = min(data.unique, round(data.unique * per_epoch / max(1, data.samples)))
     epochs = None if trained_tokens is None else trained_tokens / max(1, used)
     return DataUse(
-        tokens=data.tokens,
+        tokens=data.unique,
         samples=data.samples,
         epochs=None if epochs is None else round(epochs, 3),
         left_out=max(0, data.samples - per_epoch),
         worth=None if epochs is None else worth(used, epochs),
-        carries=carried_size(data.tokens, vocabulary_size),
+        carries=carried_size(data.unique, vocabulary_size),
+        tokens_per_pass=data.unique_tokens and data.tokens,
     )
 
 
@@ -118,8 +128,13 @@ def in_words(use: DataUse) -> str:
         "an unknown number of" if use.epochs is None else f"{use.epochs:,.{1 if use.epochs < 10 else 0}f}"
     )
     carries = f"carries size {use.carries}" if use.carries else "too little for any size"
+    mixed = (
+        ""
+        if use.tokens_per_pass in (None, use.tokens)
+        else f" ({use.tokens_per_pass:,} a pass, as the mixture repeats some)"
+    )
     return (
-        f"{use.tokens:,} tokens of data, {epochs} epochs, "
+        f"{use.tokens:,} tokens of data{mixed}, {epochs} epochs, "
         f"{use.left_out:,} of {use.samples:,} samples left out of each, {carries}"
     )
 

@@ -10,6 +10,7 @@ from daybreak_contracts.resources import rules
 from daybreak_contracts.resources.fields import (
     Between,
     DocumentId,
+    Epochs,
     Excluded,
     GitReference,
     Name,
@@ -178,6 +179,19 @@ class PersonalData(Resource):
     """API keys, tokens, private keys."""
 
 
+class MixtureRow(Resource):
+    """How often some of the documents are trained on in one pass over the data."""
+
+    rules = (rules.at_least_one("source", "language"),)
+
+    source: Name | None = None
+    """Only documents of this source; absent means of any."""
+    language: Language | None = None
+    """Only documents of this language; absent means of any."""
+    epochs: Epochs
+    """Times that each is written: "2" twice, "0.5" a seeded half of them once, "0" none. Held-out ones stay once."""
+
+
 class Executors(Resource):
     """Where Spark runs."""
 
@@ -188,7 +202,11 @@ class Executors(Resource):
 class Data(Resource):
     """Which code, and what is done to it before training."""
 
-    rules = (rules.unique("sources", "name"),)
+    rules = (
+        rules.unique("sources", "name"),
+        rules.refers_to("mixture", "source", "sources"),
+        rules.unique_pairs("mixture", "source", "language"),
+    )
 
     sources: Annotated[tuple[Source, ...], Field(min_length=1, max_length=32)]
     """Where the code comes from."""
@@ -213,5 +231,8 @@ class Data(Resource):
     """Benchmarks whose problems and solutions must not be trained on."""
     exclude: Exclusion = Exclusion()
     """Repositories, owners, paths and documents that are left out."""
+    mixture: Annotated[tuple[MixtureRow, ...], Field(max_length=32)] = ()
+    """Weights by source and language, as `{source: internal, epochs: "3"}`; the epochs of all rows that match a
+    document are multiplied, and a document that none matches has one."""
     executors: Executors = Executors()
     """Where Spark runs."""

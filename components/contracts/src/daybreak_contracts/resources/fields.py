@@ -100,6 +100,9 @@ Amount = Annotated[str, StringConstraints(pattern=AMOUNT_PATTERN, max_length=20)
 RATIO_PATTERN = r"^(0(\.[0-9]{1,9})?|1(\.0{1,9})?)$"
 Ratio = Annotated[str, StringConstraints(pattern=RATIO_PATTERN, max_length=12)]
 """A decimal between "0" and "1", as a string."""
+EPOCHS_PATTERN = r"^(([0-9]|1[0-5])(\.[0-9]{1,9})?|16(\.0{1,9})?)$"
+Epochs = Annotated[str, StringConstraints(pattern=EPOCHS_PATTERN, max_length=12)]
+"""A decimal between "0" and "16", as a string: beyond 16 epochs nothing is learnt (``planning.data_amount``)."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,7 @@ PATTERNS_IN_WORDS = {
     EXCLUDED_PATTERN: "text without control characters",
     DECIMAL_PATTERN: 'a decimal in quotes, as "0.15"',
     AMOUNT_PATTERN: 'a decimal from 0 upwards in quotes, as "0.35"',
+    EPOCHS_PATTERN: 'a decimal between 0 and 16 in quotes, as "2.5"',
     RATIO_PATTERN: 'a decimal between 0 and 1 in quotes, as "0.70"',
     METRIC_PATTERN: "a score's name, as humaneval/pass@1",
 }

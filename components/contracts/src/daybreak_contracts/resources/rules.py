@@ -15,6 +15,8 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
+from daybreak_contracts.resources.near_names import did_you_mean
+
 STORAGE_SCHEMES = ("file://", "s3://", "gs://")
 
 
@@ -170,6 +172,49 @@ def unique(name: str, key: str) -> Rule:
         holds=lambda part: len(keys(part)) == len(set(keys(part))),
         at=to_camel(name),
         got=lambda part: ", ".join(keys(part)),
+    )
+
+
+def unique_pairs(name: str, first: str, second: str) -> Rule:
+    """Parts that two optional texts name together must have names of their own."""
+    field = to_camel(name)
+    same = " && ".join(
+        f"(has(a.{key}) ? a.{key} : '') == (has(b.{key}) ? b.{key} : '')" for key in (first, second)
+    )
+
+    def pairs(part: Any) -> list[tuple[str, str]]:
+        return [(getattr(row, first) or "", getattr(row, second) or "") for row in getattr(part, name)]
+
+    return Rule(
+        message=f"every {first} and {second} in {field} must be used once together",
+        cel=f"self.{field}.all(a, self.{field}.exists_one(b, {same}))",
+        holds=lambda part: len(pairs(part)) == len(set(pairs(part))),
+        at=field,
+        got=lambda part: ", ".join(" ".join(pair).strip() for pair in pairs(part)),
+    )
+
+
+def refers_to(name: str, key: str, named: str) -> Rule:
+    """What the parts of one list name, by an optional text, must be a name of another list beside it."""
+    field, target = to_camel(name), to_camel(named)
+
+    def known(part: Any) -> list[str]:
+        return [item.name for item in getattr(part, named)]
+
+    def unknown(part: Any) -> list[str]:
+        given = (getattr(row, key) for row in getattr(part, name))
+        return [text for text in given if text is not None and text not in known(part)]
+
+    def found(part: Any) -> str:
+        guesses = ((text, did_you_mean(text, known(part))) for text in unknown(part))
+        return ", ".join(f"{text} ({guess})" if guess else text for text, guess in guesses)
+
+    return Rule(
+        message=f"every {key} in {field} must be one of {target}",
+        cel=f"self.{field}.all(row, !has(row.{key}) || self.{target}.exists(item, item.name == row.{key}))",
+        holds=lambda part: not unknown(part),
+        at=field,
+        got=found,
     )
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 CODE_VERSION = 2
+NOT_OF_DOCUMENTS = {"sources", "executors", "languages", "exclude", "mixture"}
+"""Fields of ``data`` that change no document, or that the digest holds in another form."""
 PART_BYTES = 8 << 20
 MAX_PARTS = 4096
 MAX_BROADCAST_ROWS = 2_000_000
@@ -87,9 +89,7 @@ def _digest_of(args: DocumentsArgs, ingested: Ingested) -> str:
                 duplicates.CODE_VERSION,
                 decontaminate.CODE_VERSION,
             ],
-            "data": args.data.model_dump(
-                mode="json", exclude={"sources", "executors", "languages", "exclude"}
-            ),
+            "data": args.data.model_dump(mode="json", exclude=NOT_OF_DOCUMENTS),
             "languages": sorted(args.data.languages),
             "excludedDocuments": sorted(args.data.exclude.document_ids),
             "ingested": _inputs(ingested),

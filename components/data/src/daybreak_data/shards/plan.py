@@ -6,8 +6,9 @@ the order of the documents.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +16,15 @@ import xxhash
 
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.layouts.shards import HELD_OUT, TRAIN
+from daybreak_data.shards.mixture import Mixture, spread
+from daybreak_data.shards.shares import Group
 from daybreak_data.tokenizer.sample import Hashes, Longs, scrambled
 
 REPOSITORY = "repository"
 FILE = "file"
+NO_MIXTURE = Mixture()
+MOST_COPIES = 64
+"""Copies of one document: those of a batch of documents are in memory together."""
 
 # A partition is one task's work. 192 MiB of code are about 110 MB of tokens: two full shards. Small corpora are cut
 # finer, so that 16 cores have something to do, but never below 8 MiB: each partition ends with a padded sample.
@@ -45,6 +51,29 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Documents:
+    """What is known of documents before their text is read; columns of equal length."""
+
+    repositories: Sequence[str]
+    sources: Sequence[str]
+    languages: Sequence[str]
+    path_ids: Longs
+
+
+@dataclass(frozen=True)
+class DocumentPlaces:
+    """Where documents are written; arrays of equal length, a row for each copy."""
+
+    rows: npt.NDArray[np.int64]
+    """Position of the document among those that were asked for."""
+    copies: npt.NDArray[np.int32]
+    """Number of the copy, from 0."""
+    parts: npt.NDArray[np.int32]
+    places: Longs
+    """Key in the partition's order."""
+
+
+@dataclass(frozen=True)
 class ShardPlan:
     """The split, and how many partitions each side has. Partitions of ``held_out`` come after those of ``train``."""
 
@@ -53,6 +82,10 @@ class ShardPlan:
     num_train: int
     num_held_out: int
     num_documents: int
+    """Documents to write, each copy of one counted."""
+    mixture: Mixture = NO_MIXTURE
+    available: Mapping[Group, int] = field(default_factory=dict)
+    """Bytes that can be trained on by source and language; empty without a mixture."""
 
     @property
     def num_partitions(self) -> int:
@@ -65,13 +98,20 @@ class ShardPlan:
             return TRAIN, f"part-{partition:05}"
         return HELD_OUT, f"part-{partition - self.num_train:05}"
 
-    def place(self, repositories: Sequence[str], path_ids: Longs) -> tuple[npt.NDArray[np.int32], Longs]:
-        """Return the partition of each document and its key in the partition's order."""
-        order = scrambled(path_ids, self.seed)
-        held_out = self.split.held_out(unit_hashes(self.split.unit, repositories, path_ids, self.seed))
-        train_part = (order % np.uint64(max(1, self.num_train))).astype(np.int32)
-        held_out_part = (order % np.uint64(max(1, self.num_held_out))).astype(np.int32) + self.num_train
-        return np.where(held_out, held_out_part, train_part).astype(np.int32), order.view(np.int64)
+    def place(self, documents: Documents) -> DocumentPlaces:
+        """Return where each document lies, a row for each of its copies; held-out ones have one."""
+        order = scrambled(documents.path_ids, self.seed)
+        held_out = self.split.held_out(
+            unit_hashes(self.split.unit, documents.repositories, documents.path_ids, self.seed)
+        )
+        copies = copies_of(self.mixture, documents, held_out, self.seed)
+        rows = np.repeat(np.arange(len(order)), copies)
+        number = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
+        place = spread(order[rows], copies[rows], number)
+        train_part = (place % np.uint64(max(1, self.num_train))).astype(np.int32)
+        held_out_part = (place % np.uint64(max(1, self.num_held_out))).astype(np.int32) + self.num_train
+        part = np.where(held_out[rows], held_out_part, train_part).astype(np.int32)
+        return DocumentPlaces(rows, number.astype(np.int32), part, place.view(np.int64))
 
 
 def unit_hashes(unit: str, repositories: Sequence[str], path_ids: Longs, seed: int) -> Hashes:
@@ -119,14 +159,25 @@ def choose_split(units: Hashes, sizes: Longs, share: float) -> tuple[int, tuple[
     return int(cut), tuple(int(value) for value in np.sort(never))
 
 
+def copies_of(
+    mixture: Mixture, documents: Documents, held_out: npt.NDArray[np.bool_], seed: int
+) -> npt.NDArray[np.int64]:
+    """Return how often each document is written: a held-out one once, whatever the mixture says."""
+    copies = mixture.copies(documents.sources, documents.languages, documents.path_ids, seed)
+    return np.where(held_out, 1, copies)
+
+
 def make_plan(
-    repositories: Sequence[str], path_ids: Longs, sizes: Longs, share: float, seed: int
+    documents: Documents, sizes: Longs, share: float, seed: int, mixture: Mixture = NO_MIXTURE
 ) -> ShardPlan:
     """Return the plan for these documents; fewer than two of them cannot be split, which is a UserError.
+
+    The split knows nothing of the mixture: who changes it is judged on the same held-out documents.
 
     One repository alone is split by file: a person may well train on a single one, and a held-out part that shares
     its style with training is worth more than none, if it is said.
     """
+    repositories, path_ids = documents.repositories, documents.path_ids
     if len(path_ids) < 2:
         raise UserError(
             f"{len(path_ids)} document(s) are left to make shards of, at least two are needed (one to train on, one "
@@ -144,10 +195,31 @@ def make_plan(
     totals = np.bincount(inverse, weights=sizes).astype(np.int64)
     split = Split(unit, *choose_split(distinct, totals, share), note)
     held_out = split.held_out(hashes)
+    copies = copies_of(mixture, documents, held_out, seed)
+    if int(copies.max()) > MOST_COPIES:
+        at = int(copies.argmax())
+        raise UserError(
+            f"data.mixture gives documents of source {documents.sources[at]} in {documents.languages[at]} "
+            f"{mixture.epochs(documents.sources[at], documents.languages[at]):f} epochs, at most {MOST_COPIES} are "
+            "written: lower the epochs of a row that matches them"
+        )
+    if not copies[~held_out].any():
+        raise UserError(
+            "data.mixture leaves no document to train on: give at least one source or language of them more epochs"
+        )
     return ShardPlan(
         split,
         seed,
-        num_train=num_partitions(int(sizes[~held_out].sum())),
+        num_train=num_partitions(int((sizes * copies)[~held_out].sum())),
         num_held_out=num_partitions(int(sizes[held_out].sum())),
-        num_documents=len(path_ids),
+        num_documents=int(copies.sum()),
+        mixture=mixture,
+        available=_bytes_by_group(documents, np.where(held_out, 0, sizes)) if mixture.rows else {},
     )
+
+
+def _bytes_by_group(documents: Documents, sizes: Longs) -> dict[Group, int]:
+    total: Counter[Group] = Counter()
+    for source, language, size in zip(documents.sources, documents.languages, sizes.tolist(), strict=True):
+        total[source, language] += size
+    return dict(sorted(total.items()))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,12 @@ from daybreak_contracts import artifacts, names, storage
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.layouts import shards as layout
 from daybreak_contracts.progress import Progress
+from daybreak_contracts.resources.data import MixtureRow
 from daybreak_contracts.steps import ShardArgs, ShardResult
 from daybreak_data.shards import mds, writer
-from daybreak_data.shards.plan import ShardPlan, make_plan
+from daybreak_data.shards.mixture import Mixture
+from daybreak_data.shards.plan import NO_MIXTURE, Documents, ShardPlan, make_plan
+from daybreak_data.shards.shares import Group, Written, realised, summed
 from daybreak_data.spark.session import open_session, watched
 from daybreak_data.tables import reading
 from daybreak_data.tokenizer.step import TOKENIZER_FILE, vocabulary_size
@@ -32,8 +36,11 @@ if TYPE_CHECKING:
 
 CODE_VERSION = 1
 SMALLEST_CONTEXT = 2
+KNOWN_BEFORE = ("repository", "source", "language", "path_id")
 COLUMNS = [*layout.PROVENANCE, "text"]
-SORTED = "part int, place long, path_id long, " + ", ".join(f"{name} string" for name in COLUMNS[1:])
+SORTED = "part int, place long, copy int, path_id long, " + ", ".join(
+    f"{name} string" for name in COLUMNS[1:]
+)
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +59,7 @@ def run_shards(args: ShardArgs, progress: Progress) -> ShardResult:
             "seed": args.seed,
             "documents": documents.digest,
             "tokenizer": tokenizer.digest,
+            **({"mixture": _said(args.mixture)} if args.mixture else {}),
         }
     )
     uri = artifacts.uri_of(args.output, names.STEP_SHARDS, digest)
@@ -74,12 +82,17 @@ def run_shards(args: ShardArgs, progress: Progress) -> ShardResult:
     return ShardResult.model_validate({**manifest.result, "uri": uri, "digest": digest, "cached": cached})
 
 
+def _said(rows: tuple[MixtureRow, ...]) -> list[dict[str, Any]]:
+    """Return a mixture without the order of its rows."""
+    return sorted((row.model_dump(mode="json", exclude_none=True) for row in rows), key=str)
+
+
 def _write(
     args: ShardArgs, documents: artifacts.Manifest, parts: str, staging: Path, progress: Progress
 ) -> dict[str, Any]:
     files = reading.files_of(args.documents, documents, reading.DOCUMENTS)
     progress.report("planning")
-    plan = read_plan(files, args.held_out_share, args.seed)
+    plan = read_plan(files, args.held_out_share, args.seed, Mixture(args.mixture))
     if plan.split.note:
         log.warning("%s", plan.split.note)
     tokenizer_json = storage.read_bytes(storage.join(args.tokenizer, TOKENIZER_FILE)).decode()
@@ -101,15 +114,19 @@ def folder_of(plan: ShardPlan, part: int) -> str:
     return "-".join(plan.name(part))
 
 
-def read_plan(files: list[str], share: float, seed: int) -> ShardPlan:
+def read_plan(files: list[str], share: float, seed: int, mixture: Mixture = NO_MIXTURE) -> ShardPlan:
     """Return the plan for the documents in these files."""
     repositories: list[str] = []
+    sources: list[str] = []
+    languages: list[str] = []
     path_ids, sizes = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for batch in reading.scan(files, ["repository", "path_id", "size_bytes"]):
-        repositories.extend(batch.column(0).to_pylist())
-        path_ids.append(batch.column(1).to_numpy(zero_copy_only=False))
-        sizes.append(batch.column(2).to_numpy(zero_copy_only=False))
-    return make_plan(repositories, np.concatenate(path_ids), np.concatenate(sizes), share, seed)
+    for batch in reading.scan(files, [*KNOWN_BEFORE, "size_bytes"]):
+        for column, values in enumerate((repositories, sources, languages)):
+            values.extend(name and sys.intern(name) for name in batch.column(column).to_pylist())
+        path_ids.append(batch.column(3).to_numpy(zero_copy_only=False))
+        sizes.append(batch.column(4).to_numpy(zero_copy_only=False))
+    documents = Documents(repositories, sources, languages, np.concatenate(path_ids))
+    return make_plan(documents, np.concatenate(sizes), share, seed, mixture)
 
 
 def write_missing(
@@ -134,22 +151,32 @@ def write_missing(
 
 
 def placed(session: SparkSession, files: list[str], plan: ShardPlan, wanted: frozenset[int]) -> DataFrame:
-    """Return the documents of the wanted partitions, each with its partition and its place in it."""
+    """Return the documents of the wanted partitions, a row for each copy, with its partition and its place in it."""
 
     def place(batch: pa.RecordBatch) -> pa.RecordBatch:
-        import pyarrow as pa
-
-        path_ids = batch.column("path_id").to_numpy(zero_copy_only=False)
-        part, order = plan.place(batch.column("repository").to_pylist(), path_ids)
-        columns = [pa.array(part), pa.array(order), *batch.columns]
-        placed = pa.RecordBatch.from_arrays(columns, ["part", "place", *batch.schema.names])
-        return placed.filter(pa.array(np.isin(part, list(wanted))))
+        return placed_rows(plan, batch, wanted)
 
     return reading.read_through(session, files, COLUMNS, place, SORTED)
 
 
+def placed_rows(plan: ShardPlan, batch: pa.RecordBatch, wanted: frozenset[int]) -> pa.RecordBatch:
+    """Return the rows of the wanted partitions with ``part``, ``place`` and ``copy`` in front, a row for each copy."""
+    import pyarrow as pa
+
+    repositories, sources, languages = (batch.column(name).to_pylist() for name in KNOWN_BEFORE[:-1])
+    path_ids = batch.column("path_id").to_numpy(zero_copy_only=False)
+    found = plan.place(Documents(repositories, sources, languages, path_ids))
+    here = np.isin(found.parts, list(wanted))
+    keys = [pa.array(values[here]) for values in (found.parts, found.places, found.copies)]
+    chosen = batch.take(pa.array(found.rows[here]))
+    return pa.RecordBatch.from_arrays(
+        [*keys, *chosen.columns], ["part", "place", "copy", *batch.schema.names]
+    )
+
+
 def join(plan: ShardPlan, job: writer.ShardTask, staging: Path) -> dict[str, Any]:
     """Lay the finished partitions out as the artifact, with one index a side, and return the step's result."""
+    groups: list[tuple[Group, Written]] = []
     told: dict[str, list[dict[str, Any]]] = {layout.TRAIN: [], layout.HELD_OUT: []}
     indexes: dict[str, list[dict[str, Any]]] = {layout.TRAIN: [], layout.HELD_OUT: []}
     for part in range(plan.num_partitions):
@@ -160,13 +187,17 @@ def join(plan: ShardPlan, job: writer.ShardTask, staging: Path) -> dict[str, Any
         _take(storage.join(job.parts, folder_of(plan, part)), state, staging / side / name)
         told[side].append({"partition": name, **writer.state_json(state)})
         indexes[side] += mds.moved(state["shards"], name)
+        groups += writer.groups_of(state) if side == layout.TRAIN else ()
     written = sum(entry["documents"] for side in told.values() for entry in side)
     if written != plan.num_documents:
         raise RuntimeError(f"{written} of {plan.num_documents} documents are in the shards")
     for side, shards in indexes.items():
         (staging / side / mds.INDEX_FILE).write_bytes(mds.index_bytes(shards))
     split = {"unit": plan.split.unit, "note": plan.split.note}
+    mixed = _mixed(plan, summed(groups))
     description = {"contextLength": job.context_length, "dtype": job.dtype, "split": split, **told}
+    if mixed:
+        description["mixture"] = mixed["mixture"]
     storage.write_json(str(staging / layout.DESCRIPTION_FILE), description)
     return {
         "dtype": job.dtype,
@@ -175,6 +206,18 @@ def join(plan: ShardPlan, job: writer.ShardTask, staging: Path) -> dict[str, Any
             for side in told
             for what in ("tokens", "samples")
         },
+        **mixed,
+    }
+
+
+def _mixed(plan: ShardPlan, written: Mapping[Group, Written]) -> dict[str, Any]:
+    """Return what a mixture came to; nothing where there is none."""
+    if not plan.mixture.rows:
+        return {}
+    shares = realised(plan.mixture, plan.available, written)
+    return {
+        "num_unique_train_tokens": sum(group.unique_tokens for group in written.values()),
+        "mixture": [share.model_dump(mode="json") for share in shares],
     }
 
 

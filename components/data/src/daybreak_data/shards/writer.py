@@ -6,6 +6,7 @@ Runs inside Spark's Python workers. A partition is a folder of MDS shards, the t
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import shutil
 import uuid
@@ -21,6 +22,7 @@ from daybreak_contracts import names, storage
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.layouts import shards as layout
 from daybreak_data.shards import mds
+from daybreak_data.shards.shares import Group, Written, summed
 from daybreak_data.tokenizer import encoding
 
 if TYPE_CHECKING:
@@ -64,9 +66,10 @@ class PartitionWriter:
         self._num_tokens = 0
         self._num_bytes = 0
         self._rows: list[pa.Table] = []
+        self._written: list[tuple[Group, Written]] = []
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Take a batch with a ``text`` column and the columns of ``layouts.shards.PROVENANCE``."""
+        """Take a batch with a ``text`` and a ``copy`` column and the columns of ``layouts.shards.PROVENANCE``."""
         texts: list[str] = batch.column("text").to_pylist()
         if self._encoder is None:
             self._encoder = encoding.check_parity(
@@ -78,7 +81,9 @@ class PartitionWriter:
             lengths.extend(len(ids) + 1 for ids in encoded)
             self._pack(encoded)
         self._note(batch, lengths)
-        self._num_bytes += sum(len(text.encode()) for text in texts)
+        sizes = [len(text.encode()) for text in texts]
+        self._num_bytes += sum(sizes)
+        self._written = [*summed([*self._written, *_by_group(batch, sizes, lengths)]).items()]
 
     def _pack(self, encoded: Sequence[encoding.Ids]) -> None:
         end = np.array([names.SPECIAL_TOKENS.index(names.END_OF_TEXT)], self._task.dtype)
@@ -121,6 +126,7 @@ class PartitionWriter:
             "tokens": self._num_tokens,
             "padding": padding,
             "samples": sum(entry["samples"] for entry in shards),
+            "groups": [[*group, *dataclasses.astuple(written)] for group, written in self._written],
             "shards": shards,
             "files": _files(self._folder),
         }
@@ -129,6 +135,18 @@ class PartitionWriter:
     def discard(self) -> None:
         """Remove what was written and not finished."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _by_group(batch: pa.RecordBatch, sizes: list[int], lengths: list[int]) -> Iterator[tuple[Group, Written]]:
+    groups = (batch.column(name).to_pylist() for name in ("source", "language", "copy"))
+    for source, language, copy, size, length in zip(*groups, sizes, lengths, strict=True):
+        yield (source, language), Written(size, length, 0 if copy else length)
+
+
+def groups_of(state: dict[str, Any]) -> Iterator[tuple[Group, Written]]:
+    """Yield what a finished partition holds of each source and language."""
+    for source, language, *numbers in state["groups"]:
+        yield (source, language), Written(*numbers)
 
 
 def _slices(texts: list[str]) -> Iterator[list[str]]:

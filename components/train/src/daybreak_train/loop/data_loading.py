@@ -56,6 +56,12 @@ class Shards:
         return int(self.manifest.result["num_train_tokens"])
 
     @property
+    def unique_train_tokens(self) -> int:
+        """Tokens of the training part without the repetitions that a mixture makes."""
+        unique = self.manifest.result.get("num_unique_train_tokens")
+        return self.num_train_tokens if unique is None else int(unique)
+
+    @property
     def num_held_out_samples(self) -> int:
         """Samples of the held-out part."""
         return int(self.manifest.result["num_held_out_samples"])

@@ -72,7 +72,9 @@ class Run:
     def epochs(self, tokens: int, samples_per_step: int) -> float:
         """Return how often training on so many tokens goes over the data."""
         shards = self.inputs.shards
-        data = data_amount.DataAmount(shards.num_train_tokens, shards.num_train_samples, shards.uri)
+        data = data_amount.DataAmount(
+            shards.num_train_tokens, shards.num_train_samples, shards.uri, shards.unique_train_tokens
+        )
         return data_amount.use_of(data, tokens, samples_per_step, self.config.vocabulary_size).epochs or 0.0
 
     @property

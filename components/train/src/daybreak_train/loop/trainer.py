@@ -372,7 +372,7 @@ def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorde
         peak_rate=run.key.hyperparameters.peak_rate,
         warmup_tokens=run.key.hyperparameters.warmup_tokens,
         batch_tokens=samples * context,
-        data_tokens=run.inputs.shards.num_train_tokens,
+        data_tokens=run.inputs.shards.unique_train_tokens,
         epochs=run.epochs(outcome.step * samples * context, samples),
     )
     if ledger is None:

@@ -26,7 +26,9 @@ def plan_with(context: RunContext, results: Mapping[str, StepResult]) -> Trainin
     shards = results.get(names.STEP_SHARDS)
     if not isinstance(shards, ShardResult):
         return None
-    data = DataAmount(shards.num_train_tokens, shards.num_train_samples, shards.uri)
+    data = DataAmount(
+        shards.num_train_tokens, shards.num_train_samples, shards.uri, shards.unique_train_tokens
+    )
     tokenizer = results.get(names.STEP_TOKENIZER)
     size = tokenizer.vocabulary_size if isinstance(tokenizer, TokenizerResult) else None
     spec = context.run.spec
