@@ -153,6 +153,29 @@ def test_a_field_in_the_wrong_place_is_found_elsewhere() -> None:
     )
 
 
+def with_licences(licences: str) -> str:
+    return RUN.replace("{path: /src}}]", f"{{path: /src}}}}], licences: {licences}")
+
+
+@pytest.mark.parametrize(
+    ("licence", "remedy"),
+    [
+        pytest.param("Apache2.0", "did you mean Apache-2.0?", id="a mistyped licence"),
+        pytest.param(
+            "GPL-3.0", "did you mean GPL-3.0-only or GPL-3.0-or-later?", id="a withdrawn identifier"
+        ),
+        pytest.param("zzzzzzzzzz", "see https://spdx.org/licenses/", id="nothing near"),
+    ],
+)
+def test_a_licence_that_is_none_of_the_list(licence: str, remedy: str) -> None:
+    (problem,) = said(with_licences(f"{{allow: [MIT, {licence}]}}"))
+    assert f"{licence} is no identifier of the SPDX licence list, {remedy}" in problem
+
+
+def test_licences_are_taken_in_any_case() -> None:
+    assert said(with_licences("{allow: [mit], deny: [gpl-3.0-only], unknown: Drop}")) == []
+
+
 def test_numbers_that_lost_their_kind_are_taken() -> None:
     assert said(RUN + "  seed: 5.0\n") == []
     assert said(RUN + "  training: {tokens: 3e9}\n") == []

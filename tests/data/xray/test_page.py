@@ -69,6 +69,7 @@ def statistics(name: str = "plain", **changes: Any) -> dict[str, list[dict[str, 
     found = {
         "languages": [language_row("python", redactions=2, redacted_files=1), language_row(name, files=1)],
         "sources": [{**language_row("x", files=11, bytes=4000), "source": name}],
+        "licences": [{"licence": name, "repositories": 1, "files": 11, "bytes": 4000}],
         "histograms": [
             {"language": language, "measure": measure, "bin": 3, "files": 4, "bytes": 9}
             for language in ("python", name)

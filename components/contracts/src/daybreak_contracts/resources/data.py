@@ -20,6 +20,7 @@ from daybreak_contracts.resources.fields import (
     Uri,
 )
 from daybreak_contracts.resources.languages import Language
+from daybreak_contracts.resources.licences import Licences
 
 
 class DirectorySource(Resource):
@@ -225,6 +226,8 @@ class Data(Resource):
     """Which files are good enough."""
     duplicates: Duplicates = Duplicates()
     """What counts as the same file twice."""
+    licences: Licences = Licences()
+    """Which licences the files may have."""
     personal_data: PersonalData = PersonalData()
     """What happens to e-mail addresses, IP addresses and keys."""
     decontaminate: Annotated[tuple[Literal["HumanEval"], ...], Field(max_length=8)] = ("HumanEval",)

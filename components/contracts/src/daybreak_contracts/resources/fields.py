@@ -87,6 +87,7 @@ GitReference = Annotated[str, StringConstraints(pattern=REFERENCE_PATTERN, max_l
 METRIC_PATTERN = r"^[a-z0-9-]+/[A-Za-z0-9@_.-]+$"
 MetricName = Annotated[str, StringConstraints(pattern=METRIC_PATTERN, max_length=128)]
 DIGEST_PATTERN = r"^(sha256:)?[a-f0-9]{64}$"
+LICENCE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9.+-]*$"
 Digest = Annotated[str, StringConstraints(pattern=DIGEST_PATTERN, max_length=71)]
 DOCUMENT_ID_PATTERN = r"^[a-f0-9]{64}$"
 DocumentId = Annotated[str, StringConstraints(pattern=DOCUMENT_ID_PATTERN, max_length=64)]
@@ -134,6 +135,7 @@ PATTERNS_IN_WORDS = {
     NAME_PATTERN: "lower-case letters, digits and dashes, beginning and ending with a letter or digit",
     URI_PATTERN: "a path or URI without control characters, not beginning with a dash or a space",
     REFERENCE_PATTERN: "a branch, tag or commit, without spaces, not beginning with a dash",
+    LICENCE_PATTERN: "an identifier of the SPDX licence list, as MIT or Apache-2.0",
     DIGEST_PATTERN: "64 hex digits, with or without sha256: in front",
     DOCUMENT_ID_PATTERN: "64 hex digits",
     EXCLUDED_PATTERN: "text without control characters",

@@ -14,9 +14,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daybreak_contracts.resources.licences import Licences
 from daybreak_data.documents import ingest
 from daybreak_data.documents.counters import DocumentCounters
 from daybreak_data.duplicates.decontaminate import contaminations
+from daybreak_data.licences import RepositoryLicences, is_permitted
 from daybreak_data.rules import document_rules
 from daybreak_data.tables import reading, schemas, writing
 
@@ -34,6 +36,9 @@ class Finish:
     decontaminate: bool
     num_parts: int
     staging: str
+    repositories: RepositoryLicences
+    licences: Licences
+    """Which of them are let in."""
     excluded: frozenset[str] = frozenset()
     """Ids of documents that the manifest excludes."""
 
@@ -62,6 +67,11 @@ def _with_problems(
         yield from zip(rows, problems, strict=True)
 
 
+def licence_of(row: Mapping[str, Any], repositories: RepositoryLicences) -> str:
+    """Return the licence of a document of the ingest artifact."""
+    return repositories.licence_of(row["source"], row["repository"], row["path"], row["licence"])
+
+
 def part_of(path_id: int, num_parts: int) -> int:
     """Return the part of a document: its id is a hash already (Spark: ``pmod(path_id, num_parts)``)."""
     return path_id % num_parts
@@ -76,8 +86,7 @@ class _FinalWriter:
         def part(table: str, prefix: str, columns: Mapping[str, str]) -> writing.PartWriter:
             return stack.enter_context(writing.PartWriter(folder / table / (prefix + name), columns))
 
-        self._options = finish.options
-        self._excluded = finish.excluded
+        self._finish = finish
         self._report = report
         self._documents = part(reading.DOCUMENTS, "", schemas.DOCUMENTS)
         self._drops = part(reading.DROPS, "rules-", schemas.DROPS)
@@ -85,15 +94,19 @@ class _FinalWriter:
 
     def take(self, row: dict[str, Any], problem: str | None) -> None:
         """Judge one document; ``problem`` is what its text gives away."""
-        if row["document_id"] in self._excluded:
+        if row["document_id"] in self._finish.excluded:
             self._drop(row, ingest.EXCLUSION_STAGE, ingest.EXCLUDED, "document id")
+            return
+        row = {**row, "licence": licence_of(row, self._finish.repositories)}
+        if not is_permitted(row["licence"], self._finish.licences):
+            self._drop(row, "licence", "licence", row["licence"])
             return
         if problem is not None:
             self._drop(row, "contamination", "evaluation-problem", problem)
             return
         identity = {name: row[name] for name in IDENTITY}
         assessed = document_rules.assess_after_duplicates(
-            row["path"], row["text"], row["language"], self._options
+            row["path"], row["text"], row["language"], self._finish.options
         )
         for finding in assessed.findings:
             self._personal_data.add({**identity, **_columns_of(finding)})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import pickle
 import zlib
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ from daybreak_data.documents.counters import DocumentCounters
 from daybreak_data.documents.exclusion import ExclusionRules, rules_for
 from daybreak_data.documents.sampling import Selection, select
 from daybreak_data.duplicates import signatures
+from daybreak_data.licences import CODE_VERSION as LICENCES_VERSION
+from daybreak_data.licences import Evidence, evidence_of, gives_evidence, spdx_header, spdx_of
 from daybreak_data.rules import document_rules, no_code
 from daybreak_data.sources import Contents, FileRef, Listing, Refused, SourceEntry, UnreadableError, read
 from daybreak_data.sources.entries import CONTAINERS, MAX_FILE_BYTES
@@ -35,9 +38,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
-CODE_VERSION = 3
-DOCUMENTS, SIGNATURES, DROPS = "documents", "signatures", "drops"
-REPORT_SCHEMA = "piece long, report binary"
+CODE_VERSION = 4
+DOCUMENTS, SIGNATURES, DROPS, LICENCES = "documents", "signatures", "drops", "licences"
+REPORT_SCHEMA = "piece long, report binary, evidence binary"
 SIGNATURE_COLUMNS = schemas.columns_of(signatures.SIGNATURE_COLUMNS)
 STAGE = "ingest"
 EXCLUSION_STAGE, EXCLUDED = "exclusion", "excluded"
@@ -69,7 +72,12 @@ def digest_of(args: DocumentsArgs, source: Source, listing: Listing) -> str:
     return artifacts.digest_of(
         {
             "step": names.STEP_INGEST,
-            "codeVersions": [CODE_VERSION, document_rules.CODE_VERSION, signatures.CODE_VERSION],
+            "codeVersions": [
+                CODE_VERSION,
+                document_rules.CODE_VERSION,
+                signatures.CODE_VERSION,
+                LICENCES_VERSION,
+            ],
             "source": source.name,
             "listing": listing.fingerprint,
             "excluded": rules_for(args.data.exclude, listing).as_key(),
@@ -141,6 +149,7 @@ def _choose(contents: Contents, rules: Rules) -> tuple[DocumentCounters, list[Fi
             ref.kind in CONTAINERS
             or rules.exclusion.reason_for(ref.repository, ref.path)
             or rules.selection.takes(ref.repository, ref.path, ref.size)
+            or gives_evidence(ref.path)  # a licence counts, also where the sample leaves its file out
         ):
             chosen.append(ref)
         else:
@@ -171,8 +180,11 @@ def _run(
     with watched(spark, progress, f"reading {rules.source}"):
         rows = frame.mapInArrow(task, REPORT_SCHEMA).toArrow().to_pylist()
     report = DocumentCounters()
-    for row in sorted(rows, key=lambda row: int(row["piece"])):
-        report.add(pickle.loads(row["report"]))  # made by our own task of this very run
+    with writing.PartWriter(staging / LICENCES / schemas.part_name(0), schemas.LICENCES) as licences:
+        for row in sorted(rows, key=lambda row: int(row["piece"])):
+            report.add(pickle.loads(row["report"]))  # made by our own task of this very run
+            for found in pickle.loads(row["evidence"]):
+                licences.add(dataclasses.asdict(found))
     return report
 
 
@@ -183,18 +195,20 @@ def ingest_pieces(batches: Iterator[pa.RecordBatch], rules: Rules, staging: str)
     for batch in batches:
         for plan in batch.column("plan").to_pylist():
             piece: partition.Piece = pickle.loads(zlib.decompress(plan))
-            report = ingest_piece(piece, rules, Path(staging))
-            columns = [pa.array([piece.index], pa.int64()), pa.array([pickle.dumps(report)], pa.binary())]
-            yield pa.RecordBatch.from_arrays(columns, names=["piece", "report"])
+            made = (pickle.dumps(part) for part in ingest_piece(piece, rules, Path(staging)))
+            columns = [pa.array([piece.index], pa.int64()), *(pa.array([part], pa.binary()) for part in made)]
+            yield pa.RecordBatch.from_arrays(columns, names=["piece", "report", "evidence"])
 
 
-def ingest_piece(piece: partition.Piece, rules: Rules, staging: Path) -> DocumentCounters:
+def ingest_piece(
+    piece: partition.Piece, rules: Rules, staging: Path
+) -> tuple[DocumentCounters, list[Evidence]]:
     """Read and judge the files of a piece; write its documents, signatures and drops."""
     with contextlib.ExitStack() as stack:
         writer = PieceWriter(piece, rules, staging, stack)
         for item in read(piece.refs):
             writer.take(item)
-    return writer.report
+    return writer.report, writer.evidence
 
 
 class PieceWriter:
@@ -214,18 +228,33 @@ class PieceWriter:
             signed = stack.enter_context(writing.PartWriter(staging / SIGNATURES / name, SIGNATURE_COLUMNS))
             self._signatures = stack.enter_context(SignatureWriter(signed, rules.threshold))
         self.report = DocumentCounters()
+        self.evidence: list[Evidence] = []
 
     def take(self, item: SourceEntry | Refused) -> None:
         """Judge one file."""
         if isinstance(item, Refused):
             write_refused(self._rules.source, item, self._drops, self.report)
-        elif why := self._rules.exclusion.reason_for(item.repository, item.path):
+            return
+        if why := self._rules.exclusion.reason_for(item.repository, item.path):
             drop = document_rules.Drop(EXCLUSION_STAGE, EXCLUDED, why)
             self._keep_or_drop(item, document_rules.Assessed(drop=drop))
-        elif not self._rules.selection.takes(item.repository, item.path, item.size):
+            return
+        item = self._with_evidence(item)
+        if not self._rules.selection.takes(item.repository, item.path, item.size):
             self.report.drop("sample", item.size)
         else:
             self._judge(item)
+
+    def _with_evidence(self, item: SourceEntry) -> SourceEntry:
+        """Note what a file says about licences; it may be none that is kept, and its bytes come but once."""
+        if item.size > MAX_FILE_BYTES or not gives_evidence(item.path):
+            return item
+        item = dataclasses.replace(item, load=functools.cache(item.load))
+        with contextlib.suppress(UnreadableError):
+            found = evidence_of(item.repository, item.path, item.load())
+            if found is not None:
+                self.evidence.append(found)
+        return item
 
     def _judge(self, item: SourceEntry) -> None:
         try:
@@ -255,7 +284,9 @@ class PieceWriter:
         described = {
             "document_id": schemas.document_id_of(encoded),
             "language": assessed.language,
-            "licence": item.licence,
+            "licence": spdx_of(item.licence)
+            if item.licence
+            else spdx_header(assessed.text, assessed.language or ""),
             "encoding": assessed.encoding,
             "size_bytes": len(encoded),
             "text": assessed.text,

@@ -20,6 +20,8 @@ from daybreak_data import duplicates
 from daybreak_data.documents import finalize, ingest
 from daybreak_data.documents.counters import DocumentCounters
 from daybreak_data.duplicates import decontaminate
+from daybreak_data.licences import CODE_VERSION as LICENCES_VERSION
+from daybreak_data.licences import Evidence, RepositoryLicences, is_permitted
 from daybreak_data.rules import document_rules
 from daybreak_data.sources import Listing, list_source
 from daybreak_data.spark.session import open_session, watched
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pyspark.sql import DataFrame, SparkSession
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 NOT_OF_DOCUMENTS = {"sources", "executors", "languages", "exclude", "mixture"}
 """Fields of ``data`` that change no document, or that the digest holds in another form."""
 PART_BYTES = 8 << 20
@@ -88,6 +90,7 @@ def _digest_of(args: DocumentsArgs, ingested: Ingested) -> str:
                 document_rules.CODE_VERSION,
                 duplicates.CODE_VERSION,
                 decontaminate.CODE_VERSION,
+                LICENCES_VERSION,
             ],
             "data": args.data.model_dump(mode="json", exclude=NOT_OF_DOCUMENTS),
             "languages": sorted(args.data.languages),
@@ -138,13 +141,26 @@ def _write(
         total.add(DocumentCounters.of(manifest.result))
     _require_documents(args, total)
     _copy_drops(ingested, staging)
-    description = reading.read(spark, _files(ingested, ingest.DOCUMENTS), DESCRIPTION).persist()
+    repositories = _repositories(ingested)
+    description = _description(spark, args, ingested, repositories).persist()
     try:
         with watched(spark, progress.part(READ_SHARE, COMPARED_SHARE), "finding duplicates"):
             clusters = _find_clusters(spark, args, ingested, description)
             removed = _write_clusters(clusters, staging) if clusters is not None else DocumentCounters()
         with watched(spark, progress.part(COMPARED_SHARE, 1), "checking syntax and personal data"):
-            finished = _finish(spark, args, ingested, clusters, removed.dropped.total(), staging)
+            gone = clusters.where("NOT kept").select("path_id") if clusters is not None else None
+            finish = finalize.Finish(
+                document_rules.options_of(args.data),
+                "HumanEval" in args.data.decontaminate,
+                _num_parts(ingested),
+                str(staging),
+                repositories,
+                args.data.licences,
+                frozenset(args.data.exclude.document_ids),
+            )
+            finished = _finish(
+                spark, _files(ingested, ingest.DOCUMENTS), gone, removed.dropped.total(), finish
+            )
     finally:
         description.unpersist()
     total.dropped.update(removed.dropped)
@@ -238,35 +254,51 @@ def _sum(reports: DataFrame) -> DocumentCounters:
     return total
 
 
+def _repositories(ingested: Ingested) -> RepositoryLicences:
+    """Return what all sources' files say about the licences of their folders."""
+    found = []
+    for source, (uri, manifest) in ingested.items():
+        files = reading.files_of(uri, manifest, ingest.LICENCES)
+        for batch in reading.scan(files, [*schemas.LICENCES]):
+            found += [(source, Evidence(**row)) for row in batch.to_pylist()]
+    return RepositoryLicences(found)
+
+
+def _description(
+    spark: SparkSession, args: DocumentsArgs, ingested: Ingested, repositories: RepositoryLicences
+) -> DataFrame:
+    """Return all but the texts of the documents whose licence is permitted: the others take nobody's place."""
+    import pyarrow as pa
+
+    licences = args.data.licences
+
+    def describe(batch: pa.RecordBatch) -> pa.RecordBatch:
+        rows = [{**row, "licence": finalize.licence_of(row, repositories)} for row in batch.to_pylist()]
+        permitted = [row for row in rows if is_permitted(row["licence"], licences)]
+        return pa.RecordBatch.from_pylist(permitted, schema=schemas.arrow_schema(DESCRIPTION))
+
+    files = _files(ingested, ingest.DOCUMENTS)
+    return reading.read_through(spark, files, [*DESCRIPTION], describe, schemas.spark_schema(DESCRIPTION))
+
+
+def _num_parts(ingested: Ingested) -> int:
+    num_bytes = sum(int(manifest.result["document_bytes"]) for _, manifest in ingested.values())
+    return min(max(1, -(-num_bytes // PART_BYTES)), MAX_PARTS)
+
+
 def _finish(
-    spark: SparkSession,
-    args: DocumentsArgs,
-    ingested: Ingested,
-    clusters: DataFrame | None,
-    num_removed: int,
-    staging: Path,
+    spark: SparkSession, files: list[str], gone: DataFrame | None, num_gone: int, finish: finalize.Finish
 ) -> DocumentCounters:
     """Judge what is left and write the last parts: rows go to the part that their id says, in that order."""
     from pyspark.sql import functions as f
 
-    num_bytes = sum(int(manifest.result["document_bytes"]) for _, manifest in ingested.values())
-    num_parts = min(max(1, -(-num_bytes // PART_BYTES)), MAX_PARTS)
-    documents = reading.read(spark, _files(ingested, ingest.DOCUMENTS), schemas.INGESTED)
-    if clusters is not None and num_removed:
-        removed = clusters.where("NOT kept").select("path_id")
-        few = num_removed <= MAX_BROADCAST_ROWS
-        documents = documents.join(f.broadcast(removed) if few else removed, "path_id", "left_anti")
-    part = f.pmod(f.col("path_id"), f.lit(num_parts)).cast("int")
-    ordered = documents.repartitionById(num_parts, part).sortWithinPartitions("path_id")
-    finish = finalize.Finish(
-        document_rules.options_of(args.data),
-        "HumanEval" in args.data.decontaminate,
-        num_parts,
-        str(staging),
-        frozenset(args.data.exclude.document_ids),
-    )
-    task = partial(finalize.finish_partition, finish=finish)
-    return _sum(ordered.mapInArrow(task, REPORT_SCHEMA))
+    documents = reading.read(spark, files, schemas.INGESTED)
+    if gone is not None and num_gone:
+        few = num_gone <= MAX_BROADCAST_ROWS
+        documents = documents.join(f.broadcast(gone) if few else gone, "path_id", "left_anti")
+    part = f.pmod(f.col("path_id"), f.lit(finish.num_parts)).cast("int")
+    ordered = documents.repartitionById(finish.num_parts, part).sortWithinPartitions("path_id")
+    return _sum(ordered.mapInArrow(partial(finalize.finish_partition, finish=finish), REPORT_SCHEMA))
 
 
 def _complete(staging: Path) -> None:

@@ -157,5 +157,6 @@ def _as_exact(members: DataFrame) -> DataFrame:
 def _preference() -> list[Column]:
     from pyspark.sql import functions as f
 
-    permissive = f.coalesce(f.lower("licence").isin(*sorted(PERMISSIVE)), f.lit(False))
+    choices = f.split(f.lower("licence"), " or ")
+    permissive = f.coalesce(f.exists(choices, lambda choice: choice.isin(*sorted(PERMISSIVE))), f.lit(False))
     return [permissive.desc(), f.length("path").asc(), f.col("path_id").asc()]

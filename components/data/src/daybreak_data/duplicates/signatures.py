@@ -20,7 +20,7 @@ from daybreak_data.duplicates.word_grams import I64, STEP, U64, gram_hashes, mix
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CODE_VERSION = 3  # part of the digest of every step that persists signatures
+CODE_VERSION = 4  # part of the digest of every step that persists signatures
 
 NUM_PERMUTATIONS = 256
 GRAM_WORDS = 5
@@ -115,7 +115,9 @@ def signatures_of(
         counts.append(num_tokens.astype(np.int32))
         signed = num_tokens >= MIN_TOKENS
         if signed.any():
-            minima = _minima(grams, gram_offsets[np.append(np.flatnonzero(signed), len(signed))])
+            lengths = np.diff(gram_offsets)
+            own = np.append(0, np.cumsum(lengths[signed]))  # a text of five words has grams, but no signature
+            minima = _minima(grams[np.repeat(signed, lengths)], own)
             keys.append(_keys_of(minima, num_bands, rows))
             sketches.append((minima & 255).astype(np.uint8))
     num_tokens = np.concatenate(counts)

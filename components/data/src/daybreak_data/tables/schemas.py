@@ -21,6 +21,13 @@ INGESTED = {
     "size_bytes": "int64",
     "text": "string",
 }
+LICENCES = {
+    "repository": "string",
+    "folder": "string",
+    "kind": "string",
+    "name": "string",
+    "expression": "string",
+}
 DOCUMENTS = {
     "document_id": "string",
     **_IDENTITY,

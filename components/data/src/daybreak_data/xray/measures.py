@@ -17,7 +17,7 @@ Bools = npt.NDArray[np.bool_]
 Longs = npt.NDArray[np.int64]
 Octets = npt.NDArray[np.uint8]
 
-COLUMNS = ["path_id", "source", "repository", "language", "size_bytes", "num_redactions", "text"]
+COLUMNS = ["path_id", "source", "repository", "language", "licence", "size_bytes", "num_redactions", "text"]
 COUNTS = (
     "characters",
     "lines",
@@ -35,7 +35,7 @@ KEPT = [name for name in COLUMNS if name != "text"]
 BINS = tuple(f"bin_{measure}" for measure in (*LENGTHS, *RATIOS))
 SCHEMA = ", ".join(
     [
-        f"{name} {'string' if name in ('source', 'repository', 'language') else 'long'}"
+        f"{name} {'string' if name in ('source', 'repository', 'language', 'licence') else 'long'}"
         for name in (*KEPT, *COUNTS, *BINS)
     ]
 )

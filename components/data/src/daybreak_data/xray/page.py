@@ -18,6 +18,8 @@ from daybreak_data.xray.totals import Row, Statistics, merged, read_drops, total
 TEMPLATE = "page.html.jinja"
 NUM_COLOURS = 7
 """Languages with a colour of their own; the others share one."""
+TOP_LICENCES = 20
+"""Licences with a row of their own; the others share one."""
 
 STAGES = {
     "ingest": "were empty or could not be read as text",
@@ -30,6 +32,7 @@ STAGES = {
     "personal-data": "could not be cleaned of personal data",
     "contamination": "hold a problem of the benchmarks",
     "exclusion": "are excluded by the manifest",
+    "licence": "have a licence that is not allowed",
 }
 KINDS = {"email": "e-mail addresses", "ipAddress": "IP addresses", "key": "keys and passwords"}
 MEASURES = {
@@ -58,6 +61,8 @@ def render(title: str, digest: str, found: Statistics) -> str:
         kinds=KINDS,
         languages=found["languages"],
         sources=_sources(found),
+        licences=found["licences"][:TOP_LICENCES],
+        other_licences=_sum_of(found["licences"][TOP_LICENCES:]),
         colours=colours,
         names=dict(sorted(_names(colours).items())),
         histograms=_histograms(found["histograms"], colours),
@@ -108,6 +113,10 @@ def _sources(found: Statistics) -> list[Row]:
         {"source": name, "kept": kept.get(name, empty), "dropped": dropped.get(name, nothing)}
         for name in names
     ]
+
+
+def _sum_of(rows: Sequence[Row]) -> Row:
+    return {"licences": len(rows), **{name: sum(row[name] for row in rows) for name in ("files", "bytes")}}
 
 
 def _reasons(found: Statistics) -> list[Row]:

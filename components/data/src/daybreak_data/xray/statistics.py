@@ -42,6 +42,7 @@ def compute(session: SparkSession, uri: str, manifest: artifacts.Manifest) -> di
     frames = {
         "languages": summary(documents, "language"),
         "sources": summary(documents, "source"),
+        "licences": licences(documents),
         "histograms": histograms(documents),
         "drops": drop_counts(drops),
         "drop_examples": drop_examples(drops),
@@ -119,6 +120,18 @@ def summary(documents: DataFrame, key: str) -> DataFrame:
     for name, (part, whole) in ratios.items():
         totals = totals.withColumn(name, _ratio(part, f.col(whole)))
     return totals.orderBy(f.col("bytes").desc(), key)
+
+
+def licences(documents: DataFrame) -> DataFrame:
+    """Return repositories, files and bytes of each licence."""
+    from pyspark.sql import functions as f
+
+    totals = documents.groupBy("licence").agg(
+        f.countDistinct("source", "repository").alias("repositories"),
+        f.count("*").alias("files"),
+        f.sum("size_bytes").alias("bytes"),
+    )
+    return totals.orderBy(f.col("bytes").desc(), "licence")
 
 
 def _ratio(part: Column, whole: Column) -> Column:
