@@ -37,6 +37,11 @@ def dropped(path: str, reason: str, **columns: Any) -> dict[str, Any]:
     return {**document(path, "", **columns), "stage": "filter", "reason": reason, "detail": ""}
 
 
+def cluster(row: dict[str, Any], of: dict[str, Any], *, kept: bool) -> dict[str, Any]:
+    """Return a row of the clusters table: a file, and the one that is kept for it."""
+    return {**row, "cluster_id": of["path_id"], "kind": "Exact", "kept": kept, "similarity": 1.0}
+
+
 def _write_table(folder: Path, columns: dict[str, str], rows: Sequence[dict[str, Any]], parts: int) -> None:
     for part in range(parts):
         with writing.PartWriter(folder / schemas.part_name(part), columns) as table:
@@ -45,18 +50,45 @@ def _write_table(folder: Path, columns: dict[str, str], rows: Sequence[dict[str,
 
 
 def write_documents(
-    output: Path, rows: Sequence[dict[str, Any]], drops: Sequence[dict[str, Any]] = (), *, parts: int = 2
+    output: Path,
+    rows: Sequence[dict[str, Any]],
+    drops: Sequence[dict[str, Any]] = (),
+    *,
+    clusters: Sequence[dict[str, Any]] = (),
+    parts: int = 2,
 ) -> str:
     """Commit a documents artifact and return its URI."""
-    digest = artifacts.digest_of([rows, drops, parts])
+    digest = artifacts.digest_of([rows, drops, clusters, parts])
     uri = artifacts.uri_of(str(output), names.STEP_DOCUMENTS, digest)
     staging = artifacts.staging_folder(uri, str(output))
     _write_table(staging / reading.DOCUMENTS, schemas.DOCUMENTS, rows, parts)
     _write_table(staging / reading.DROPS, schemas.DROPS, drops, parts)
     _write_table(staging / reading.PERSONAL_DATA, schemas.PERSONAL_DATA, (), 1)
-    _write_table(staging / reading.CLUSTERS, schemas.CLUSTERS, (), 1)
+    _write_table(staging / reading.CLUSTERS, schemas.CLUSTERS, clusters, 1)
     result = {"num_documents": len(rows)}
     artifacts.commit(uri, staging, step=names.STEP_DOCUMENTS, digest=digest, inputs={}, result=result)
+    return uri
+
+
+def write_ingest(output: Path, rows: Sequence[dict[str, Any]], drops: Sequence[dict[str, Any]] = ()) -> str:
+    """Commit an ingest artifact and return its URI."""
+    digest = artifacts.digest_of(["ingest", rows])
+    uri = artifacts.uri_of(str(output), names.STEP_INGEST, digest)
+    staging = artifacts.staging_folder(uri, str(output))
+    _write_table(staging / reading.DOCUMENTS, schemas.INGESTED, rows, 1)
+    _write_table(staging / reading.DROPS, schemas.DROPS, drops, 1)
+    artifacts.commit(uri, staging, step=names.STEP_INGEST, digest=digest, inputs={}, result={})
+    return uri
+
+
+def write_made(output: Path, step: str, *made_of: str) -> str:
+    """Commit an artifact of a later step, of which only the inputs matter, and return its URI."""
+    inputs = {f"input{number}": artifacts.load(uri).digest for number, uri in enumerate(made_of)}
+    digest = artifacts.digest_of([step, inputs])
+    uri = artifacts.uri_of(str(output), step, digest)
+    staging = artifacts.staging_folder(uri, str(output))
+    (staging / "model.safetensors").write_bytes(b"weights")
+    artifacts.commit(uri, staging, step=step, digest=digest, inputs=inputs, result={})
     return uri
 
 

@@ -17,7 +17,7 @@ from daybreak_contracts.progress import Progress
 from daybreak_contracts.resources.run import Source
 from daybreak_contracts.steps import DocumentsArgs, DocumentsResult
 from daybreak_data import duplicates
-from daybreak_data.documents import finalize, ingest
+from daybreak_data.documents import finalize, forgotten, ingest
 from daybreak_data.documents.counters import DocumentCounters
 from daybreak_data.duplicates import decontaminate
 from daybreak_data.licences import CODE_VERSION as LICENCES_VERSION
@@ -49,6 +49,7 @@ Ingested = dict[str, tuple[str, artifacts.Manifest]]
 
 def run_documents(args: DocumentsArgs, progress: Progress) -> DocumentsResult:
     """Make the documents artifact, or find it. No document left is a UserError with the counts by reason."""
+    args = forgotten.obeyed(args)
     listed = [(source, _list(source, args, progress)) for source in args.data.sources]
     present = _find_ingested(args, listed)
     if present is not None:  # decided by manifests alone: no Java is started when nothing changed

@@ -48,9 +48,23 @@ def run_export(args: ExportArgs, progress: Progress) -> ExportResult:
         return ExportResult(uri=uri, digest=digest, num_parameters=parameters).model_dump(exclude={"cached"})
 
     manifest, cached = artifacts.produce(
-        uri, step=names.STEP_EXPORT, digest=digest, inputs=inputs, work_dir=args.work_dir, write=write
+        uri,
+        step=names.STEP_EXPORT,
+        digest=digest,
+        inputs=inputs | data_of(trained, tokenizer),
+        work_dir=args.work_dir,
+        write=write,
     )
     return ExportResult.model_validate({**manifest.result, "cached": cached})
+
+
+def data_of(trained: Manifest, tokenizer: Manifest) -> dict[str, str]:
+    """Return the digests of the data that a model was trained on: its folder names them wherever it is copied to."""
+    named = {
+        names.STEP_SHARDS: trained.inputs.get("shards"),
+        names.STEP_DOCUMENTS: tokenizer.inputs.get("documents"),
+    }
+    return {name: digest for name, digest in named.items() if digest is not None}
 
 
 def _write_folder(

@@ -42,12 +42,13 @@ def labels_of(sample: TransformedSample, pad_id: int) -> Tokens:
 def fragments_of(tokens: Tokens, end_of_text: int, pad: int) -> list[tuple[list[int], bool]]:
     """Return the parts of documents that a sample is packed of, and whether each is ended by end-of-text here.
 
-    The last one may go on in the next sample, the first may have begun in the one before. Padding is left out.
+    The last one may go on in the next sample, the first may have begun in the one before. Padding is left out: at the
+    end of a sample, and where a document was taken back.
     """
-    filled = np.flatnonzero(tokens != pad)
-    ids: list[int] = tokens[: filled[-1] + 1].tolist() if len(filled) else []
+    filled = tokens[tokens != pad]
+    ids: list[int] = filled.tolist()
     found, start = [], 0
-    for position in np.flatnonzero(tokens[: len(ids)] == end_of_text).tolist():
+    for position in np.flatnonzero(filled == end_of_text).tolist():
         found.append((ids[start:position], True))
         start = position + 1
     if start < len(ids):

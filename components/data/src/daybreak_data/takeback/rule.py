@@ -1,0 +1,29 @@
+"""Which documents a rule of ``data.exclude`` names, in artifacts that were made already. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+
+from daybreak_contracts.resources.run import Exclusion
+from daybreak_data.documents.exclusion import ExclusionRules, all_rules
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A rule, and the places of those documents that it names by id: shards know places only."""
+
+    names: ExclusionRules
+    document_ids: Set[str]
+    path_ids: Set[int] = frozenset()
+
+    @classmethod
+    def of(cls, rule: Exclusion) -> Wanted:
+        """Return what a rule names; its ids are not looked up yet."""
+        return cls(all_rules(rule), frozenset(rule.document_ids))
+
+    def takes(self, repository: str | None, path: str | None, path_id: int, document_id: str = "") -> bool:
+        """Tell whether a document goes."""
+        if path_id in self.path_ids or document_id in self.document_ids:
+            return True
+        return bool(self.names.reason_for(repository or "", path or ""))

@@ -1,0 +1,1 @@
+"""Taking documents back from finished runs: who holds them, what is mended, what cannot be."""
