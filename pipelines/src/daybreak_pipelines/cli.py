@@ -17,6 +17,8 @@ from daybreak_contracts.errors import EXIT_OK, DaybreakError, UserError
 from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE, PORT_LOCAL
 from daybreak_contracts.planning.sizes import SIZES
 from daybreak_contracts.progress import Progress
+from daybreak_pipelines.forget import options as forget_options
+from daybreak_pipelines.versions import options as diff_options
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,8 +31,8 @@ def parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_plan(commands)
     _add_scale(commands)
-    _add_diff(commands)
-    _add_forget(commands)
+    diff_options.add(commands)
+    forget_options.add(commands)
 
     validate = commands.add_parser("validate", help="validate manifests and report every error at once")
     validate.add_argument("files", type=Path, nargs="+", metavar="FILE")
@@ -164,54 +166,6 @@ def _add_scale(commands: Any) -> None:
     scale.set_defaults(call=_scale)
 
 
-def _add_diff(commands: Any) -> None:
-    diff = commands.add_parser("diff", help="say which documents differ between two versions of a data set")
-    for name in ("before", "after"):
-        diff.add_argument(
-            name,
-            metavar=name.upper(),
-            help="a run's output folder, name or manifest, or a documents artifact",
-        )
-    diff.add_argument(
-        "--page", type=Path, default=Path("diff.html"), metavar="FILE", help="default: diff.html"
-    )
-    diff.add_argument("--json", action="store_true", help="one JSON object")
-    diff.add_argument(
-        "--track",
-        nargs="?",
-        const="",
-        metavar="URI",
-        help="record it in MLflow at URI (without one: in a local store beside the page)",
-    )
-    diff.set_defaults(call=_diff)
-
-
-def _add_forget(commands: Any) -> None:
-    forget = commands.add_parser(
-        "forget", help="say which artifacts of runs hold documents, and take them out where that can be done"
-    )
-    forget.add_argument(
-        "runs", nargs="+", metavar="RUN", help="a run's output folder, name or manifest, or a model folder"
-    )
-    for flag, metavar, said in (
-        ("--repository", "R", "a repository as reports name it, as owner/name"),
-        ("--owner", "O", "what stands before the / of a repository's name"),
-        ("--path", "GLOB", "paths in any repository: * stays in a folder, ** does not"),
-        ("--document-id", "ID", "a document by the SHA-256 of its text"),
-    ):
-        forget.add_argument(
-            flag,
-            action="append",
-            default=[],
-            metavar=metavar,
-            help=f"{said}; again for more, any of them names it",
-        )
-    forget.add_argument("--dry-run", action="store_true", help="only list what holds them")
-    forget.add_argument("--yes", action="store_true", help="take them out; nothing else is asked")
-    forget.add_argument("--kubeconfig", metavar="FILE", help="the cluster whose deployments are asked")
-    forget.set_defaults(call=_forget)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors that a person can meet become one line and their exit code."""
     options = parser().parse_args(argv)
@@ -256,31 +210,6 @@ def _scale(options: argparse.Namespace) -> int:
     from daybreak_pipelines.scaling.command import Wanted, scale_runs
 
     return scale_runs(options.runs, Wanted(options.size, options.tokens), options.page, options.json)
-
-
-def _diff(options: argparse.Namespace) -> int:
-    from daybreak_pipelines.versions.command import diff_versions
-
-    return diff_versions(
-        options.before, options.after, options.page, as_json=options.json, tracking=options.track
-    )
-
-
-def _forget(options: argparse.Namespace) -> int:
-    from datetime import UTC, datetime
-
-    from daybreak_pipelines.forget.command import Request, forget, rule_of
-
-    rule = rule_of(
-        {
-            "repositories": options.repository,
-            "owners": options.owner,
-            "paths": options.path,
-            "documentIds": options.document_id,
-        }
-    )
-    request = Request(rule, options.dry_run, options.yes, options.kubeconfig)
-    return forget(options.runs, request, lambda: datetime.now(UTC).isoformat(timespec="seconds"), print)
 
 
 def _validate(options: argparse.Namespace) -> int:

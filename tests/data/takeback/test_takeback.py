@@ -19,7 +19,7 @@ from daybreak_contracts.resources.run import Exclusion
 from daybreak_data.shards import mds
 from daybreak_data.tables import reading
 from daybreak_data.takeback import rewrite, tables, tokens
-from daybreak_data.takeback.rule import Wanted
+from daybreak_data.takeback.rule import TakeBackRule
 from daybreak_train.objectives.protocol import fragments_of
 from daybreak_train.replay.documents import documents_of
 from tests.plugins.data_artifacts import (
@@ -34,7 +34,7 @@ from tests.plugins.data_artifacts import (
 )
 
 END, PAD = names.SPECIAL_TOKENS.index(names.END_OF_TEXT), names.SPECIAL_TOKENS.index(names.FIM_PAD)
-GONE = Wanted.of(Exclusion(repositories=("Acme/Secret",)))
+GONE = TakeBackRule.of(Exclusion(repositories=("Acme/Secret",)))
 
 
 def rows() -> list[dict[str, Any]]:
@@ -104,7 +104,7 @@ class TestShards:
 
     def test_partitions_that_hold_none_are_not_touched(self, shards: str) -> None:
         before = artifacts.load(shards)
-        assert tokens.blank(shards, Wanted.of(Exclusion(repositories=("no/such",)))) == (0, 0)
+        assert tokens.blank(shards, TakeBackRule.of(Exclusion(repositories=("no/such",)))) == (0, 0)
         assert artifacts.load(shards) == before
 
     def test_a_shard_that_somebody_changed_is_refused(self, shards: str) -> None:
@@ -159,7 +159,7 @@ class TestTables:
             document("d.py", "d\n", repository="solo"),
         ]
         uri = write_documents(tmp_path, some)
-        found = tables.places_of(uri, Wanted.of(Exclusion.model_validate(rule)))
+        found = tables.places_of(uri, TakeBackRule.of(Exclusion.model_validate(rule)))
         assert {row["path"] for row in some if row["path_id"] in found} == paths
 
 

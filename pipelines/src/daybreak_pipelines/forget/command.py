@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -18,12 +17,9 @@ from daybreak_contracts import names, storage
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import Exclusion
 from daybreak_pipelines.forget import deployments, holders, journal
-from daybreak_pipelines.forget.holders import SAID, HolderEntry
+from daybreak_pipelines.forget.holders import SAID, ForgetTarget, HolderEntry
 from daybreak_pipelines.forget.lineage import CHECKPOINTS, FoundArtifact, derived, find_artifacts
 from daybreak_pipelines.local.runner import exclusive
-
-if TYPE_CHECKING:
-    from daybreak_data.takeback.rule import Wanted
 
 Say = Callable[[str], None]
 
@@ -65,8 +61,8 @@ def forget(runs: Sequence[str], request: Request, now: Callable[[], str], say: S
         for output, _ in places:
             stack.enter_context(_alone(output, request.dry_run))
         found = [one for _, some in places for one in some]
-        wanted = holders.wanted_of(request.rule, found)
-        runs_holding = _gathered(places, request.rule, wanted)
+        target = holders.target_of(request.rule, found)
+        runs_holding = _gathered(places, request.rule, target)
         models = {
             one.digest for some in runs_holding for one in some.entries if one.step == names.STEP_EXPORT
         }
@@ -78,7 +74,7 @@ def forget(runs: Sequence[str], request: Request, now: Callable[[], str], say: S
             raise UserError(
                 "nothing was done: --yes takes the documents out as listed, --dry-run only lists them"
             )
-        _take_out(runs_holding, request.rule, wanted, (serving, not_asked), now)
+        _take_out(runs_holding, request.rule, target, (serving, not_asked), now)
     say(
         "done: later runs of these outputs leave the documents out; other outputs need these rows in data.exclude:"
     )
@@ -97,14 +93,14 @@ def _alone(output: str | None, dry_run: bool) -> Iterator[None]:
 
 
 def _gathered(
-    places: Sequence[tuple[str | None, list[FoundArtifact]]], rule: Exclusion, wanted: Wanted
+    places: Sequence[tuple[str | None, list[FoundArtifact]]], rule: Exclusion, target: ForgetTarget
 ) -> list[_RunHolders]:
     """Return what each place holds; what one run's data went into may lie in another's output."""
     from daybreak_data.documents.forgotten import as_rows
 
     begun = [None if output is None else journal.read(output, as_rows(rule)) for output, _ in places]
     known = [list(record.holders) if record else [] for record in begun]
-    found = [holders.direct(some, wanted) for _, some in places]
+    found = [holders.direct(some, target) for _, some in places]
     mended = [one for some in [*known, *found] for one in some if one.is_mended]
     made = derived([one for _, some in places for one in some], {one.digest for one in mended})
     told = []
@@ -115,7 +111,7 @@ def _gathered(
             if one in some and one.step not in holders.MENDED
         ]
         told.append(
-            _RunHolders(output, journal.joined(before, [*direct, *further]), holders.copies(some, wanted))
+            _RunHolders(output, journal.joined(before, [*direct, *further]), holders.copies(some, target))
         )
     return told
 
@@ -141,7 +137,7 @@ def _tell(told: Sequence[_RunHolders], serving: Sequence[str], not_asked: str, s
 def _take_out(
     told: Sequence[_RunHolders],
     rule: Exclusion,
-    wanted: Wanted,
+    target: ForgetTarget,
     asked: tuple[Sequence[str], str],
     now: Callable[[], str],
 ) -> None:
@@ -164,13 +160,13 @@ def _take_out(
             forgotten.add(run.output, rule)
             journal.write(run.output, record)
     for step in holders.MENDED:  # of all outputs: one's shards may be made of another's documents
-        records = [_mended(record, step, wanted) for record in records]
+        records = [_mended(record, step, target) for record in records]
     for run, record in zip(told, records, strict=True):
         _conclude(run.output, record, now)
 
 
-def _mended(record: journal.ForgottenRecord, step: str, wanted: Wanted) -> journal.ForgottenRecord:
-    entries = [holders.mend(one, wanted) if one.step == step else one for one in record.holders]
+def _mended(record: journal.ForgottenRecord, step: str, target: ForgetTarget) -> journal.ForgottenRecord:
+    entries = [holders.mend(one, target) if one.step == step else one for one in record.holders]
     return record.model_copy(update={"holders": tuple(entries)})
 
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from daybreak_contracts import artifacts, names, storage
 from daybreak_contracts.names import STEP_DOCUMENTS, STEP_INGEST, STEP_SHARDS
+from daybreak_contracts.resources.run import Exclusion
 from daybreak_pipelines.forget.lineage import CHECKPOINTS, FoundArtifact, of_steps
-
-if TYPE_CHECKING:
-    from daybreak_contracts.resources.run import Exclusion
-    from daybreak_data.takeback.rule import Wanted
 
 MENDED = (STEP_SHARDS, STEP_DOCUMENTS, STEP_INGEST)
 """Steps whose artifacts are rewritten, in the order in which they are: a document's place is looked up in what comes
@@ -50,24 +46,33 @@ class HolderEntry:
         return self.step in MENDED
 
 
-def wanted_of(rule: Exclusion, found: Sequence[FoundArtifact]) -> Wanted:
-    """Return what a rule names, ids looked up in the documents artifacts that are here."""
-    from daybreak_data.takeback import tables
-    from daybreak_data.takeback.rule import Wanted
+@dataclass(frozen=True)
+class ForgetTarget:
+    """What is to go: a rule, and the places of the documents that it names by id."""
 
-    wanted = Wanted.of(rule)
-    if not wanted.document_ids:
-        return wanted
-    by_id = Wanted(wanted.names.__class__(), wanted.document_ids)
+    rule: Exclusion
+    path_ids: frozenset[int] = frozenset()
+
+
+def target_of(rule: Exclusion, found: Sequence[FoundArtifact]) -> ForgetTarget:
+    """Return what a rule names, ids looked up in the documents and ingest artifacts that are here."""
+    from daybreak_data.takeback import tables
+    from daybreak_data.takeback.rule import TakeBackRule
+
+    if not rule.document_ids:
+        return ForgetTarget(rule)
+    by_id = TakeBackRule.of(Exclusion(document_ids=rule.document_ids))
     holding = of_steps(found, STEP_DOCUMENTS, STEP_INGEST)
     places = {place for one in holding for place in tables.places_of(one.uri, by_id)}
-    return replace(wanted, path_ids=frozenset(places))
+    return ForgetTarget(rule, frozenset(places))
 
 
-def direct(found: Sequence[FoundArtifact], wanted: Wanted) -> list[HolderEntry]:
+def direct(found: Sequence[FoundArtifact], target: ForgetTarget) -> list[HolderEntry]:
     """Return the artifacts that hold documents, or whose rewriting was stopped half way."""
     from daybreak_data.takeback import rewrite, tables, tokens
+    from daybreak_data.takeback.rule import TakeBackRule
 
+    wanted = TakeBackRule.of(target.rule, target.path_ids)
     holders = []
     for one in of_steps(found, *MENDED):
         num_documents, num_tokens = (
@@ -80,17 +85,21 @@ def direct(found: Sequence[FoundArtifact], wanted: Wanted) -> list[HolderEntry]:
     return holders
 
 
-def copies(found: Sequence[FoundArtifact], wanted: Wanted) -> int:
+def copies(found: Sequence[FoundArtifact], target: ForgetTarget) -> int:
     """Return how many files were dropped as copies of documents that stay."""
     from daybreak_data.takeback import tables
+    from daybreak_data.takeback.rule import TakeBackRule
 
+    wanted = TakeBackRule.of(target.rule, target.path_ids)
     return max((tables.num_copies(one.uri, wanted) for one in of_steps(found, STEP_DOCUMENTS)), default=0)
 
 
-def mend(holder: HolderEntry, wanted: Wanted) -> HolderEntry:
+def mend(holder: HolderEntry, target: ForgetTarget) -> HolderEntry:
     """Take the documents out of an artifact and return its entry with the digest that it has then."""
     from daybreak_data.takeback import tables, tokens
+    from daybreak_data.takeback.rule import TakeBackRule
 
+    wanted = TakeBackRule.of(target.rule, target.path_ids)
     if holder.step == STEP_SHARDS:
         tokens.blank(holder.uri, wanted)
     else:

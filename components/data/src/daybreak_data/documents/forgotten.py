@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 
-from pydantic import ValidationError
-
 from daybreak_contracts import storage
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import Data, Exclusion
@@ -26,7 +24,7 @@ def read(output: str) -> list[Exclusion]:
     for number, line in enumerate(storage.read_bytes(location).decode().splitlines(), 1):
         try:
             found.append(Exclusion.model_validate_json(line))
-        except ValidationError as error:
+        except ValueError as error:
             raise UserError(
                 f"{location}: line {number} is no rule as in data.exclude, mend it: what was taken back must stay out"
             ) from error

@@ -10,7 +10,7 @@ from daybreak_data.documents.exclusion import ExclusionRules, all_rules
 
 
 @dataclass(frozen=True)
-class Wanted:
+class TakeBackRule:
     """A rule, and the places of those documents that it names by id: shards know places only."""
 
     names: ExclusionRules
@@ -18,9 +18,9 @@ class Wanted:
     path_ids: Set[int] = frozenset()
 
     @classmethod
-    def of(cls, rule: Exclusion) -> Wanted:
-        """Return what a rule names; its ids are not looked up yet."""
-        return cls(all_rules(rule), frozenset(rule.document_ids))
+    def of(cls, rule: Exclusion, path_ids: Set[int] = frozenset()) -> TakeBackRule:
+        """Return what a rule names; ``path_ids`` are the places of its ids where they were looked up."""
+        return cls(all_rules(rule), frozenset(rule.document_ids), path_ids)
 
     def takes(self, repository: str | None, path: str | None, path_id: int, document_id: str = "") -> bool:
         """Tell whether a document goes."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from daybreak_contracts import artifacts, storage
 from daybreak_data.tables import reading, writing
 from daybreak_data.takeback import rewrite
-from daybreak_data.takeback.rule import Wanted
+from daybreak_data.takeback.rule import TakeBackRule
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,7 +21,7 @@ PLACE = ("repository", "path", "path_id")
 DOCUMENT_ID = "document_id"
 
 
-def places_of(uri: str, wanted: Wanted) -> set[int]:
+def places_of(uri: str, wanted: TakeBackRule) -> set[int]:
     """Return the path ids of the documents that go."""
     found: set[int] = set()
     files = reading.files_of(uri, artifacts.load(uri), reading.DOCUMENTS)
@@ -34,7 +34,7 @@ def places_of(uri: str, wanted: Wanted) -> set[int]:
     return found
 
 
-def num_copies(uri: str, wanted: Wanted) -> int:
+def num_copies(uri: str, wanted: TakeBackRule) -> int:
     """Return how many files that go were dropped as copies of a document that stays: their text stays with it."""
     files = reading.files_of(uri, artifacts.load(uri), reading.CLUSTERS)
     kept: dict[tuple[str, int], bool] = {}
@@ -51,7 +51,7 @@ def num_copies(uri: str, wanted: Wanted) -> int:
     return sum(not kept.get(cluster, True) for cluster in members)
 
 
-def _going(batch: pa.RecordBatch, wanted: Wanted) -> list[bool]:
+def _going(batch: pa.RecordBatch, wanted: TakeBackRule) -> list[bool]:
     ids = (
         batch.column(DOCUMENT_ID).to_pylist() if DOCUMENT_ID in batch.schema.names else [""] * batch.num_rows
     )
@@ -62,7 +62,7 @@ def _going(batch: pa.RecordBatch, wanted: Wanted) -> list[bool]:
     ]
 
 
-def take_rows(uri: str, wanted: Wanted) -> int:
+def take_rows(uri: str, wanted: TakeBackRule) -> int:
     """Take the rows out of every part that has some, and return how many documents went.
 
     Parts that hold texts go last: while one is left, the same documents are found again.
@@ -81,7 +81,7 @@ def take_rows(uri: str, wanted: Wanted) -> int:
     return taken
 
 
-def _names_any(file: str, wanted: Wanted) -> bool:
+def _names_any(file: str, wanted: TakeBackRule) -> bool:
     import pyarrow.parquet as pq
 
     fs, path = storage.filesystem(file)
@@ -91,7 +91,7 @@ def _names_any(file: str, wanted: Wanted) -> bool:
         return any(any(_going(batch, wanted)) for batch in parquet.iter_batches(columns=columns))
 
 
-def _without(data: bytes, wanted: Wanted) -> tuple[bytes, int]:
+def _without(data: bytes, wanted: TakeBackRule) -> tuple[bytes, int]:
     """Return a part without the rows that go, written as the room writes parts, and how many went."""
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -19,7 +19,7 @@ from daybreak_contracts import artifacts, names, storage
 from daybreak_contracts.layouts import shards as layout
 from daybreak_data.shards import mds
 from daybreak_data.takeback import rewrite
-from daybreak_data.takeback.rule import Wanted
+from daybreak_data.takeback.rule import TakeBackRule
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +28,7 @@ Spans = list[tuple[int, int]]
 """First token and number of tokens in a partition's stream."""
 
 
-def count(uri: str, wanted: Wanted) -> tuple[int, int]:
+def count(uri: str, wanted: TakeBackRule) -> tuple[int, int]:
     """Return how many documents and tokens of them the shards hold."""
     lengths = [
         length
@@ -38,7 +38,7 @@ def count(uri: str, wanted: Wanted) -> tuple[int, int]:
     return len(lengths), sum(lengths)
 
 
-def blank(uri: str, wanted: Wanted) -> tuple[int, int]:
+def blank(uri: str, wanted: TakeBackRule) -> tuple[int, int]:
     """Put padding in the place of the documents, and return how many and how many tokens.
 
     The partition's list of documents goes last: while it names one, its tokens are blanked again.
@@ -77,7 +77,7 @@ def _written(rows: pa.Table) -> bytes:
     return target.getvalue()
 
 
-def _spans(rows: pa.Table, wanted: Wanted) -> tuple[pa.Array, Spans]:
+def _spans(rows: pa.Table, wanted: TakeBackRule) -> tuple[pa.Array, Spans]:
     """Return which rows stay, and where the others lie."""
     import pyarrow as pa
 

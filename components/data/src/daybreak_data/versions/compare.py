@@ -27,7 +27,7 @@ class Side:
     version: Version
     pairing: Pairing
     tokens: npt.NDArray[np.int32]
-    """Length in the shards, 0 where there are none."""
+    """Length in the shards, all copies together; 0 where there are none."""
     reasons: npt.NDArray[np.int16]
     """Why the other version does not keep what is alone here: a position in ``reason_names``."""
     reason_names: list[str] = field(default_factory=lambda: [ABSENT])
@@ -67,8 +67,12 @@ def _note_tokens(side: Side, keys: Keys, share: int, shares: int) -> None:
         keep = versions.chosen(place, share, shares)
         places.append(place[keep])
         counts.append(count[keep])
-    mine, theirs = _pairs_of_places(keys.places, np.concatenate(places))
-    side.tokens[keys.rows[mine]] = np.concatenate(counts)[theirs]
+    distinct, inverse = np.unique(np.concatenate(places), return_inverse=True)
+    sums = np.bincount(
+        inverse, np.concatenate(counts), len(distinct)
+    )  # a mixture writes a document several times
+    mine, theirs = _pairs_of_places(keys.places, distinct)
+    side.tokens[keys.rows[mine]] = sums[theirs]
 
 
 def _note_reasons(side: Side, keys: Keys, other: Version, share: tuple[int, int]) -> None:
