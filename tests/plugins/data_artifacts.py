@@ -11,6 +11,8 @@ import pyarrow as pa
 from daybreak_contracts import artifacts, names, storage
 from daybreak_data.shards import step as shards
 from daybreak_data.shards import writer
+from daybreak_data.shards.mixture import Mixture
+from daybreak_data.shards.plan import NO_MIXTURE
 from daybreak_data.tables import reading, schemas, writing
 from daybreak_data.tokenizer import step as tokenizer
 
@@ -109,12 +111,12 @@ def write_tokenizer(output: Path, text: str, documents: str) -> str:
 
 
 def write_shards(
-    output: Path, documents: str, tokenizer_uri: str, *, share: float = 0.2, size_limit: int = 4000
+    output: Path, documents: str, tokenizer_uri: str, *, mixture: Mixture = NO_MIXTURE, size_limit: int = 4000
 ) -> str:
     """Commit the shards of a documents artifact and return their URI."""
     manifest = artifacts.load(documents)
     files = reading.files_of(documents, manifest, reading.DOCUMENTS)
-    plan = shards.read_plan(files, share, seed=0)
+    plan = shards.read_plan(files, 0.2, 0, mixture)
     text = storage.read_bytes(storage.join(tokenizer_uri, tokenizer.TOKENIZER_FILE)).decode()
     parts = str(output / "parts")
     job = writer.ShardTask(text, "uint16", CONTEXT, parts, str(output / "work"), size_limit)
