@@ -98,7 +98,7 @@ def test_places_depend_on_no_order_and_the_held_out_part_on_no_mixture(
 
     def placed(order: list[int], mixture: Mixture) -> set[tuple[int, int, str, int]]:
         documents = known(order)
-        plan = make_plan(documents, np.array([sizes[number] for number in order]), 0.2, seed, mixture)
+        plan = make_plan(documents, np.array([sizes[number] for number in order]), 0.2, seed, mixture=mixture)
         found = plan.place(documents)
         assert plan.num_documents == len(found.rows)
         return {
@@ -130,7 +130,7 @@ def test_what_a_mixture_cannot_be(epochs: tuple[str, ...], message: str) -> None
     named = ({"source": "a"}, {"language": "c"})
     rows = tuple(MixtureRow(epochs=number, **of) for number, of in zip(epochs, named, strict=False))
     with pytest.raises(UserError, match=message):
-        make_plan(documents, np.array([10, 10]), 0.1, 0, Mixture(rows))
+        make_plan(documents, np.array([10, 10]), 0.1, 0, mixture=Mixture(rows))
 
 
 def test_shares_say_asked_and_written_by_source_and_by_language() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import logging
 import os
@@ -209,6 +210,28 @@ def test_bytes_do_not_depend_on_order_or_layout_of_the_documents(
     shares = {(share.kind, share.name): share for share in mixed[0].mixture}
     assert shares["language", "c"].epochs == shares["language", "c"].asked_epochs == 0
     assert shares["source", "here"].epochs == shares["source", "here"].asked_epochs
+    packed = [
+        shards.run_shards(
+            shard_args(uri, tokenizer_uri, tmp_path, layout="Repository", mixture=mixture[:1], output=output),
+            Progress("test"),
+        )
+        for uri, output in (
+            (write_documents(rows, files=1, folder="r1"), str(tmp_path / "r1")),
+            (write_documents(rows[::-1], files=3, folder="r3"), str(tmp_path / "r3")),
+        )
+    ]
+    assert artifacts.load(packed[0].uri).content_digest == artifacts.load(packed[1].uri).content_digest
+    table = pq.read_table(Path(packed[0].uri) / "train" / "part-00000" / "documents.parquet").to_pylist()
+    runs = [
+        (name, [row["path"] for row in files])
+        for name, files in itertools.groupby(table, lambda row: row["repository"])
+    ]
+    assert len(runs) > len({name for name, _ in runs}), "the second copy of a repository lies elsewhere"
+    assert all(paths == sorted(set(paths)) for _, paths in runs), "each is in the order of its paths"
+    assert packed[0].layout == "Repository"
+    assert packed[0].num_train_tokens == table[-1]["first_token"] + table[-1]["num_tokens"]
+    assert packed[0].mixture[0].epochs == packed[0].mixture[0].asked_epochs == 2
+
     assert json.loads((Path(mixed[0].uri) / "documents.json").read_text())["mixture"] == [
         share.model_dump() for share in mixed[0].mixture
     ]

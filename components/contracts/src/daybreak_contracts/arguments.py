@@ -44,6 +44,7 @@ def data_parameters(run: TrainingRun, settings: RunSettings) -> dict[str, Any]:
         "shards_args": _json(
             context_length=spec.training.context_length,
             mixture=spec.data.mixture,
+            layout=spec.data.layout,
             executors=executors,
             **each,
         ),

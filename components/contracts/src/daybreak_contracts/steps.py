@@ -132,6 +132,8 @@ class ShardArgs(StepArgs):
     """Share of repositories (or packages) that training never sees."""
     mixture: tuple[MixtureRow, ...] = ()
     """How often documents are written, as ``data.mixture``; held-out ones are always written once."""
+    layout: Literal["File", "Repository"] = Data.model_fields["layout"].default
+    """As ``data.layout``."""
     executors: int = Field(default=0, ge=0)
     """Spark executor pods, as ``data.executors.count``; the documents step has them in its ``data``."""
 
@@ -162,6 +164,8 @@ class ShardResult(StepResult):
     num_held_out_samples: int
     num_unique_train_tokens: int | None = None
     """Training tokens that are no repetition of others; None without a mixture: all of them."""
+    layout: Literal["File", "Repository"] = Data.model_fields["layout"].default
+    """How documents are packed, as ``data.layout``."""
     mixture: tuple[MixtureShare, ...] = ()
     """Sources, then languages, by name; empty without a mixture."""
 

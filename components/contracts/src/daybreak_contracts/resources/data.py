@@ -237,5 +237,8 @@ class Data(Resource):
     mixture: Annotated[tuple[MixtureRow, ...], Field(max_length=32)] = ()
     """Weights by source and language, as `{source: internal, epochs: "3"}`; the epochs of all rows that match a
     document are multiplied, and a document that none matches has one."""
+    layout: Literal["File", "Repository"] = "File"
+    """File: documents stand alone, in random order. Repository: those of one repository stand behind one another in the
+    order of their paths, so that a model learns from, and may be asked with, other files in front."""
     executors: Executors = Executors()
     """Where Spark runs."""

@@ -173,6 +173,10 @@ class Output(Resource):
     """Everything the run makes lies below this folder."""
 
 
+def _repositories_are_not_denoised(spec: TrainingRunSpec) -> bool:
+    return spec.data.layout == "File" or spec.training.objective.ul2 is None
+
+
 def _names_no_model_or_nothing_of_one(spec: TrainingRunSpec) -> bool:
     training = spec.training
     lengths = (training.tokens, training.tokens_per_parameter, training.deadline_seconds)
@@ -190,6 +194,13 @@ class TrainingRunSpec(Resource):
             "has(self.training.tokensPerParameter) || has(self.training.deadlineSeconds))))",
             holds=_names_no_model_or_nothing_of_one,
             at="model",
+        ),
+        Rule(
+            message="data.layout Repository is for nextToken and fillInTheMiddle: ul2 takes layout File",
+            cel="!(has(self.data.layout) && self.data.layout == 'Repository') || "
+            "!(has(self.training) && has(self.training.objective) && has(self.training.objective.ul2))",
+            holds=_repositories_are_not_denoised,
+            at="data",
         ),
     )
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 CODE_VERSION = 3
-NOT_OF_DOCUMENTS = {"sources", "executors", "languages", "exclude", "mixture"}
+NOT_OF_DOCUMENTS = {"sources", "executors", "languages", "exclude", "mixture", "layout"}
 """Fields of ``data`` that change no document, or that the digest holds in another form."""
 PART_BYTES = 8 << 20
 MAX_PARTS = 4096

@@ -19,6 +19,7 @@ from daybreak_data.tokenizer.sample import Hashes, Longs, scrambled
 FRACTION_SEED = 2
 """Beside the seeds of the order (0) and of the split by file (1)."""
 _ALL = 1 << 64
+GOLDEN_STEP = 0x9E3779B97F4A7C15
 
 
 @dataclass(frozen=True)
@@ -67,3 +68,11 @@ def spread(order: Hashes, copies: npt.NDArray[np.int64], number: npt.NDArray[np.
     moved = scrambled(order.view(np.int64), 1) ^ scrambled(number, 1)
     further = number.astype(np.uint64) * parts + moved % np.maximum(parts // np.uint64(2), np.uint64(1))
     return np.where(number == 0, order, order + further)
+
+
+def spread_whole(order: Hashes, number: npt.NDArray[np.int64]) -> Hashes:
+    """Return the place of copy ``number`` of something whose number of copies nobody knows yet: a repository.
+
+    Steps of the golden ratio around the circle: of any n copies, two are at least a third of an n-th apart.
+    """
+    return order + number.astype(np.uint64) * np.uint64(GOLDEN_STEP)

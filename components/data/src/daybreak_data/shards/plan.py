@@ -16,9 +16,10 @@ import xxhash
 
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.layouts.shards import HELD_OUT, TRAIN
-from daybreak_data.shards.mixture import Mixture, spread
+from daybreak_data.shards.mixture import Mixture, spread, spread_whole
 from daybreak_data.shards.shares import Group
 from daybreak_data.tokenizer.sample import Hashes, Longs, scrambled
+from daybreak_model.repository_context import ALONE, Layout
 
 REPOSITORY = "repository"
 FILE = "file"
@@ -84,6 +85,7 @@ class ShardPlan:
     num_documents: int
     """Documents to write, each copy of one counted."""
     mixture: Mixture = NO_MIXTURE
+    layout: Layout = ALONE
     available: Mapping[Group, int] = field(default_factory=dict)
     """Bytes that can be trained on by source and language; empty without a mixture."""
 
@@ -107,11 +109,19 @@ class ShardPlan:
         copies = copies_of(self.mixture, documents, held_out, self.seed)
         rows = np.repeat(np.arange(len(order)), copies)
         number = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
-        place = spread(order[rows], copies[rows], number)
+        place = (
+            spread(order[rows], copies[rows], number)
+            if self.layout == "File"
+            else spread_whole(self._repositories(documents)[rows], number)
+        )
         train_part = (place % np.uint64(max(1, self.num_train))).astype(np.int32)
         held_out_part = (place % np.uint64(max(1, self.num_held_out))).astype(np.int32) + self.num_train
         part = np.where(held_out[rows], held_out_part, train_part).astype(np.int32)
         return DocumentPlaces(rows, number.astype(np.int32), part, place.view(np.int64))
+
+    def _repositories(self, documents: Documents) -> Hashes:
+        hashes = unit_hashes(REPOSITORY, documents.repositories, documents.path_ids, self.seed)
+        return scrambled(hashes.view(np.int64), self.seed)
 
 
 def unit_hashes(unit: str, repositories: Sequence[str], path_ids: Longs, seed: int) -> Hashes:
@@ -168,7 +178,13 @@ def copies_of(
 
 
 def make_plan(
-    documents: Documents, sizes: Longs, share: float, seed: int, mixture: Mixture = NO_MIXTURE
+    documents: Documents,
+    sizes: Longs,
+    share: float,
+    seed: int,
+    *,
+    mixture: Mixture = NO_MIXTURE,
+    layout: Layout = ALONE,
 ) -> ShardPlan:
     """Return the plan for these documents; fewer than two of them cannot be split, which is a UserError.
 
@@ -214,6 +230,7 @@ def make_plan(
         num_held_out=num_partitions(int(sizes[held_out].sum())),
         num_documents=int(copies.sum()),
         mixture=mixture,
+        layout=layout,
         available=_bytes_by_group(documents, np.where(held_out, 0, sizes)) if mixture.rows else {},
     )
 

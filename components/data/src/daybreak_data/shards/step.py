@@ -29,6 +29,7 @@ from daybreak_data.shards.shares import Group, Written, realised, summed
 from daybreak_data.spark.session import open_session, watched
 from daybreak_data.tables import reading
 from daybreak_data.tokenizer.step import TOKENIZER_FILE, vocabulary_size
+from daybreak_model.repository_context import ALONE, Layout
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,6 +37,11 @@ if TYPE_CHECKING:
 
 CODE_VERSION = 1
 SMALLEST_CONTEXT = 2
+ORDER: Mapping[Layout, tuple[str, ...]] = {
+    "File": ("part", "place", "path_id"),
+    "Repository": ("part", "place", "repository", "copy", "path", "path_id"),
+}
+"""What the rows of a partition are sorted by."""
 KNOWN_BEFORE = ("repository", "source", "language", "path_id")
 COLUMNS = [*layout.PROVENANCE, "text"]
 SORTED = "part int, place long, copy int, path_id long, " + ", ".join(
@@ -60,6 +66,7 @@ def run_shards(args: ShardArgs, progress: Progress) -> ShardResult:
             "documents": documents.digest,
             "tokenizer": tokenizer.digest,
             **({"mixture": _said(args.mixture)} if args.mixture else {}),
+            **_layout(args.layout),
         }
     )
     uri = artifacts.uri_of(args.output, names.STEP_SHARDS, digest)
@@ -92,14 +99,16 @@ def _write(
 ) -> dict[str, Any]:
     files = reading.files_of(args.documents, documents, reading.DOCUMENTS)
     progress.report("planning")
-    plan = read_plan(files, args.held_out_share, args.seed, Mixture(args.mixture))
+    plan = read_plan(files, args.held_out_share, args.seed, Mixture(args.mixture), args.layout)
     if plan.split.note:
         log.warning("%s", plan.split.note)
     tokenizer_json = storage.read_bytes(storage.join(args.tokenizer, TOKENIZER_FILE)).decode()
     dtype = "uint16" if vocabulary_size(tokenizer_json) <= 1 << 16 else "uint32"
     work_dir = Path(args.work_dir)
     work_dir.mkdir(parents=True, exist_ok=True)
-    job = writer.ShardTask(tokenizer_json, dtype, args.context_length, parts, str(work_dir.absolute()))
+    job = writer.ShardTask(
+        tokenizer_json, dtype, args.context_length, parts, str(work_dir.absolute()), layout=args.layout
+    )
     missing = [
         part for part in range(plan.num_partitions) if writer.finished(parts, folder_of(plan, part)) is None
     ]
@@ -114,7 +123,9 @@ def folder_of(plan: ShardPlan, part: int) -> str:
     return "-".join(plan.name(part))
 
 
-def read_plan(files: list[str], share: float, seed: int, mixture: Mixture = NO_MIXTURE) -> ShardPlan:
+def read_plan(
+    files: list[str], share: float, seed: int, mixture: Mixture = NO_MIXTURE, layout: Layout = ALONE
+) -> ShardPlan:
     """Return the plan for the documents in these files."""
     repositories: list[str] = []
     sources: list[str] = []
@@ -126,7 +137,7 @@ def read_plan(files: list[str], share: float, seed: int, mixture: Mixture = NO_M
         path_ids.append(batch.column(3).to_numpy(zero_copy_only=False))
         sizes.append(batch.column(4).to_numpy(zero_copy_only=False))
     documents = Documents(repositories, sources, languages, np.concatenate(path_ids))
-    return make_plan(documents, np.concatenate(sizes), share, seed, mixture)
+    return make_plan(documents, np.concatenate(sizes), share, seed, mixture=mixture, layout=layout)
 
 
 def write_missing(
@@ -145,7 +156,7 @@ def write_missing(
 
     rows = placed(session, files, plan, frozenset(missing))
     by_part = rows.repartitionById(plan.num_partitions, rows.part)
-    ordered = by_part.sortWithinPartitions("part", "place", "path_id")
+    ordered = by_part.sortWithinPartitions(*ORDER[plan.layout])
     with watched(session, progress, "writing shards"):
         ordered.mapInArrow(write, "part int").collect()
 
@@ -195,12 +206,19 @@ def join(plan: ShardPlan, job: writer.ShardTask, staging: Path) -> dict[str, Any
         (staging / side / mds.INDEX_FILE).write_bytes(mds.index_bytes(shards))
     split = {"unit": plan.split.unit, "note": plan.split.note}
     mixed = _mixed(plan, summed(groups))
-    description = {"contextLength": job.context_length, "dtype": job.dtype, "split": split, **told}
+    description = {
+        "contextLength": job.context_length,
+        "dtype": job.dtype,
+        "split": split,
+        **_layout(plan.layout),
+    }
+    description |= told
     if mixed:
         description["mixture"] = mixed["mixture"]
     storage.write_json(str(staging / layout.DESCRIPTION_FILE), description)
     return {
         "dtype": job.dtype,
+        **_layout(plan.layout),
         **{
             f"num_{side}_{what}": sum(entry[what] for entry in told[side])
             for side in told
@@ -208,6 +226,11 @@ def join(plan: ShardPlan, job: writer.ShardTask, staging: Path) -> dict[str, Any
         },
         **mixed,
     }
+
+
+def _layout(layout: Layout) -> dict[str, str]:
+    """Return the layout where it is not the one that was there first: what is made by that stays what it was."""
+    return {} if layout == "File" else {"layout": layout}
 
 
 def _mixed(plan: ShardPlan, written: Mapping[Group, Written]) -> dict[str, Any]:

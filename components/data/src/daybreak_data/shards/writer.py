@@ -24,6 +24,7 @@ from daybreak_contracts.layouts import shards as layout
 from daybreak_data.shards import mds
 from daybreak_data.shards.shares import Group, Written, summed
 from daybreak_data.tokenizer import encoding
+from daybreak_model.repository_context import ALONE, FileMarks, Layout, one_line, path_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,6 +33,8 @@ PART_FILE = "part.json"
 PARITY_DOCUMENTS = 8
 """Documents of each partition that are encoded by both engines before the fast one is trusted with the rest."""
 ENCODE_BYTES = 8 << 20
+OPENED_AGAIN = 4 << 20
+"""Characters after which a repository's name is said again: longer than any context, so that nothing is lost by it."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,22 @@ class ShardTask:
     work_dir: str
     """Local scratch folder of the machine that writes."""
     size_limit: int = mds.SIZE_LIMIT
+    layout: Layout = ALONE
+
+
+@dataclass
+class RepositoryStream:
+    """Says where a repository begins among files that are sorted by theirs."""
+
+    current: tuple[str, int] | None = None
+    num_characters: int = 0
+
+    def opens(self, repository: str, copy: int, num_characters: int) -> bool:
+        """Tell whether the next file begins a repository: another one, another copy, or a long one anew."""
+        is_new = (repository, copy) != self.current or self.num_characters >= OPENED_AGAIN
+        self.num_characters = num_characters + (0 if is_new else self.num_characters)
+        self.current = (repository, copy)
+        return is_new
 
 
 @functools.lru_cache(maxsize=1)
@@ -63,70 +82,129 @@ class PartitionWriter:
         self._folder = _scratch(task, name)
         self._mds = mds.MdsWriter(self._folder, task.dtype, task.context_length, task.size_limit)
         self._rest = np.empty(0, task.dtype)
-        self._num_tokens = 0
         self._num_bytes = 0
         self._rows: list[pa.Table] = []
-        self._written: list[tuple[Group, Written]] = []
+        self._lengths: list[int] = []
+        """Tokens of each document, so that they cover the stream without a gap."""
+        self._repositories = RepositoryStream() if task.layout == "Repository" else None
+        self._groups: list[pa.Table] = []
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Take a batch with a ``text`` and a ``copy`` column and the columns of ``layouts.shards.PROVENANCE``."""
+        import pyarrow as pa
+
         texts: list[str] = batch.column("text").to_pylist()
         if self._encoder is None:
             self._encoder = encoding.check_parity(
                 _encoder(self._task.tokenizer_json), texts[:PARITY_DOCUMENTS]
             )
-        lengths: list[int] = []
+        start = 0
         for some in _slices(texts):
             encoded = encoding.encode_texts(self._encoder, some)
-            lengths.extend(len(ids) + 1 for ids in encoded)
-            self._pack(encoded)
-        self._note(batch, lengths)
+            if self._repositories is None:
+                self._lengths.extend(len(ids) + 1 for ids in encoded)
+                self._pack([piece for ids in encoded for piece in (ids, self._end)])
+            else:
+                self._add_files(batch.slice(start, len(some)), some, encoded)
+            start += len(some)
+        self._rows.append(pa.Table.from_batches([batch]).select(list(layout.PROVENANCE)))
         sizes = [len(text.encode()) for text in texts]
         self._num_bytes += sum(sizes)
-        self._written = [*summed([*self._written, *_by_group(batch, sizes, lengths)]).items()]
+        groups = pa.Table.from_batches([batch]).select(["source", "language", "copy"])
+        self._groups.append(groups.append_column("size", pa.array(sizes)))
 
-    def _pack(self, encoded: Sequence[encoding.Ids]) -> None:
-        end = np.array([names.SPECIAL_TOKENS.index(names.END_OF_TEXT)], self._task.dtype)
-        pieces = [self._rest]
-        for ids in encoded:
-            pieces += [ids.astype(self._task.dtype), end]
-        stream = np.concatenate(pieces)
+    def _add_files(
+        self, batch: pa.RecordBatch, texts: Sequence[str], encoded: Sequence[encoding.Ids]
+    ) -> None:
+        """Lay files out behind what is open of their repository; what ends that belongs to the file before."""
+        assert self._repositories is not None
+        assert self._encoder is not None
+        owners, paths = (batch.column(name).to_pylist() for name in ("repository", "path"))
+        copies = batch.column("copy").to_pylist()
+        sizes = [len(text) for text in texts]
+        opens = [
+            self._repositories.opens(owner or "", copy, size)
+            for owner, copy, size in zip(owners, copies, sizes, strict=True)
+        ]
+        heads = [one_line(owner or "") if is_new else "" for owner, is_new in zip(owners, opens, strict=True)]
+        named = encoding.encode_texts(self._encoder, heads)
+        lines = encoding.encode_texts(self._encoder, [path_line(path or "") for path in paths])
+        pieces: list[encoding.Ids] = []
+        for is_new, name, line, ids in zip(opens, named, lines, encoded, strict=True):
+            if is_new and self._lengths:
+                pieces.append(self._end)
+                self._lengths[-1] += 1
+            opening = self._marks.opening(name.tolist()) if is_new else []
+            head = np.array([*opening, *self._marks.file_opening(line.tolist())], np.uint32)
+            pieces += [head, ids]
+            self._lengths.append(len(head) + len(ids))
+        self._pack(pieces)
+
+    @functools.cached_property
+    def _marks(self) -> FileMarks:
+        return FileMarks.of(self._task.tokenizer_json)
+
+    @functools.cached_property
+    def _end(self) -> encoding.Ids:
+        return np.array([names.SPECIAL_TOKENS.index(names.END_OF_TEXT)], np.uint32)
+
+    def _pack(self, pieces: Sequence[encoding.Ids]) -> None:
+        stream = np.concatenate([self._rest, *(piece.astype(self._task.dtype) for piece in pieces)])
         length = self._task.context_length
         whole = len(stream) // length * length
         self._rest = stream[whole:]
         if whole:
             self._mds.write(stream[:whole].reshape(-1, length))
 
-    def _note(self, batch: pa.RecordBatch, lengths: list[int]) -> None:
+    def _documents(self) -> pa.Table:
+        """Return the rows of all documents with their place in the stream."""
         import pyarrow as pa
 
-        counts = np.array(lengths, np.int64)
-        first = self._num_tokens + np.cumsum(counts) - counts
-        self._num_tokens += int(counts.sum())
-        table = pa.Table.from_batches([batch]).select(list(layout.PROVENANCE))
-        table = table.append_column(layout.FIRST_TOKEN, pa.array(first))
-        self._rows.append(table.append_column(layout.NUM_TOKENS, pa.array(counts)))
+        counts = np.array(self._lengths, np.int64)
+        first, start, tables = np.cumsum(counts) - counts, 0, []
+        for table in self._rows:
+            here = slice(start, start + table.num_rows)
+            start = here.stop
+            placed = table.append_column(layout.FIRST_TOKEN, pa.array(first[here]))
+            tables.append(placed.append_column(layout.NUM_TOKENS, pa.array(counts[here])))
+        return pa.concat_tables(tables)
+
+    def _written(self) -> dict[Group, Written]:
+        lengths = iter(self._lengths)
+        return summed(
+            (
+                (source, language),
+                Written(size, (length := next(lengths)), 0 if copy else length),
+            )
+            for table in self._groups
+            for source, language, copy, size in zip(
+                *(column.to_pylist() for column in table.columns), strict=True
+            )
+        )
 
     def finish(self) -> None:
         """Fill up the last sample with padding, which is never trained on, and make the partition visible."""
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        padding = -self._num_tokens % self._task.context_length
+        if self._repositories is not None:
+            self._pack([self._end])
+            self._lengths[-1] += 1
+        num_tokens = sum(self._lengths)
+        padding = -num_tokens % self._task.context_length
         pad = names.SPECIAL_TOKENS.index(names.FIM_PAD)
         if padding:
             filled = np.concatenate([self._rest, np.full(padding, pad, self._task.dtype)])
             self._mds.write(filled.reshape(1, -1))
         shards = self._mds.finish()
-        rows = pa.concat_tables(self._rows)
+        rows = self._documents()
         pq.write_table(rows, self._folder / layout.DOCUMENTS_FILE, compression="zstd")
         state = {
             "documents": rows.num_rows,
             "bytes": self._num_bytes,
-            "tokens": self._num_tokens,
+            "tokens": num_tokens,
             "padding": padding,
             "samples": sum(entry["samples"] for entry in shards),
-            "groups": [[*group, *dataclasses.astuple(written)] for group, written in self._written],
+            "groups": [[*group, *dataclasses.astuple(written)] for group, written in self._written().items()],
             "shards": shards,
             "files": _files(self._folder),
         }
@@ -135,12 +213,6 @@ class PartitionWriter:
     def discard(self) -> None:
         """Remove what was written and not finished."""
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _by_group(batch: pa.RecordBatch, sizes: list[int], lengths: list[int]) -> Iterator[tuple[Group, Written]]:
-    groups = (batch.column(name).to_pylist() for name in ("source", "language", "copy"))
-    for source, language, copy, size, length in zip(*groups, sizes, lengths, strict=True):
-        yield (source, language), Written(size, length, 0 if copy else length)
 
 
 def groups_of(state: dict[str, Any]) -> Iterator[tuple[Group, Written]]:

@@ -17,6 +17,7 @@ from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import ExportArgs, ExportResult
 from daybreak_model.llama.config import OBJECTIVE_KEY, llama_config
+from daybreak_model.repository_context import LAYOUT_KEY, Layout
 from daybreak_model.vocabulary import respelled, special_ids, with_control_spellings
 from daybreak_train import places
 from daybreak_train.export.proof import prove
@@ -84,9 +85,10 @@ def _write_folder(
     token_ids = _token_ids(staging / "tokenizer.json")
     own = model.config
     config = llama_config(own.dims, own.vocabulary_size, own.context_length, token_ids, dtype)
-    objective = {OBJECTIVE_KEY: objective_of(args.trained)}
-    storage.write_json(str(staging / "config.json"), {**config, **objective})
-    storage.write_json(str(staging / "generation_config.json"), _generation_config(token_ids))
+    layout = layout_of(args.trained)
+    asked = {OBJECTIVE_KEY: objective_of(args.trained), **({} if layout == "File" else {LAYOUT_KEY: layout})}
+    storage.write_json(str(staging / "config.json"), {**config, **asked})
+    storage.write_json(str(staging / "generation_config.json"), _generation_config(token_ids, layout))
     progress.report("comparing with transformers")
     storage.write_json(str(staging / GOLDEN), prove(model, staging))
     return parameters
@@ -138,6 +140,12 @@ def objective_of(uri: str) -> str:
     return "fillInTheMiddle" if wanted is not None and float(wanted["rate"]) > 0 else "nextToken"
 
 
+def layout_of(uri: str) -> Layout:
+    """Return how the documents of a train artifact were packed: whether a model knows of other files in front."""
+    found: Layout = storage.read_json(storage.join(uri, "model.json")).get("layout", "File")
+    return found
+
+
 def _write_tokenizer(uri: str, tokenizer: Manifest, staging: Path) -> None:
     """Copy the tokenizer; an earlier one's special tokens that code can spell get today's spellings."""
     for entry in tokenizer.files:
@@ -154,10 +162,12 @@ def _write_tokenizer(uri: str, tokenizer: Manifest, staging: Path) -> None:
             storage.write_json(str(staging / name), {**described, "additional_special_tokens": listed})
 
 
-def _generation_config(token_ids: dict[str, int]) -> dict[str, Any]:
+def _generation_config(token_ids: dict[str, int], layout: Layout) -> dict[str, Any]:
+    # a file of a repository ends where the next one begins
+    ends = [names.END_OF_TEXT, names.FIM_PAD, *([names.FILE_SEPARATOR] if layout == "Repository" else [])]
     return {
         "bos_token_id": token_ids[names.END_OF_TEXT],
-        "eos_token_id": [token_ids[names.END_OF_TEXT], token_ids[names.FIM_PAD]],
+        "eos_token_id": [token_ids[name] for name in ends],
         "pad_token_id": token_ids[names.FIM_PAD],
         "do_sample": False,
     }

@@ -31,7 +31,6 @@ from daybreak_train.loop.train_state import TrainState, collective_device
 from daybreak_train.model import Llama
 from daybreak_train.objectives.next_token import NextTokenObjective
 from daybreak_train.objectives.protocol import IGNORED
-from daybreak_train.objectives.select import objective_for
 from daybreak_train.process_group import TIMEOUT_S
 from daybreak_train.waitless_trainer import WaitlessTrainer, trained_tokens
 
@@ -71,9 +70,7 @@ class ComposerLlama(composer.ComposerModel):  # type: ignore[name-defined]
 def fit(run: Run, plan: TrainPlan, train_state: TrainState, recorders: Recorders) -> None:
     """Run Composer's loop from the outcome's step to the end of the budget, or until asked to stop."""
     device_batch = recipe.device_batch(plan.samples_per_step, run.placement.world_size)
-    collate = Collator(
-        objective_for(run.args.training.objective, run.inputs.tokenizer, run.args.seed), run.sample_shape
-    )
+    collate = Collator(run.objective(), run.sample_shape)
     stream = TrainStream(
         run.inputs.shards,
         run.placement,

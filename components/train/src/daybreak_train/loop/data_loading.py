@@ -23,6 +23,7 @@ from daybreak_contracts import artifacts, storage
 from daybreak_contracts.artifacts import Manifest
 from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_contracts.layouts.shards import HELD_OUT, TRAIN
+from daybreak_model.repository_context import Layout
 from daybreak_train.lean_imports import import_streaming
 from daybreak_train.loop import shared_memory
 from daybreak_train.loop.batches_ahead import made_ahead
@@ -54,6 +55,12 @@ class Shards:
     def num_train_tokens(self) -> int:
         """Tokens of the training part."""
         return int(self.manifest.result["num_train_tokens"])
+
+    @property
+    def layout(self) -> Layout:
+        """How documents are packed."""
+        found: Layout = self.manifest.result.get("layout", "File")
+        return found
 
     @property
     def unique_train_tokens(self) -> int:

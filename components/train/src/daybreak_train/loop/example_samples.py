@@ -10,7 +10,6 @@ from daybreak_model.token_rows import TokenRows
 from daybreak_train.loop.data_loading import held_out_ids
 from daybreak_train.loop.run import Run
 from daybreak_train.objectives.examples import ExampleWriter
-from daybreak_train.objectives.select import objective_for
 
 EXAMPLES = "examples.json"
 SAMPLES = 64
@@ -23,7 +22,7 @@ def transformed_examples(run: Run) -> list[dict[str, Any]]:
         return []
     tokenizer = run.inputs.tokenizer
     writer = ExampleWriter(
-        objective_for(run.args.training.objective, tokenizer, run.args.seed),
+        run.objective(),
         str(tokenizer.to_str()),
         tokenizer.token_to_id(names.END_OF_TEXT),
         tokenizer.token_to_id(names.FIM_PAD),

@@ -14,11 +14,12 @@ import torch
 from daybreak_contracts import names, storage
 from daybreak_contracts.layouts.shards import HELD_OUT
 from daybreak_model.fim import FimOrder, compose, fim_ids
+from daybreak_model.repository_context import FileMarks
 from daybreak_model.token_rows import TokenRows
 from daybreak_model.vocabulary import token_bytes
 from daybreak_train.loop.run import Run
 from daybreak_train.model import Llama
-from daybreak_train.objectives.protocol import Tokens, fragments_of
+from daybreak_train.objectives.protocol import Tokens, file_parts
 
 PROMPTS = 3
 NEW_TOKENS = 48
@@ -41,9 +42,11 @@ class GenerationPrompt:
         return list(compose(self.prefix, self.suffix, WHOLE, order, special).token_ids)
 
 
-def prompt_of(row: Tokens, end_of_text: int, pad: int, gap: bool) -> GenerationPrompt | None:
-    """Return the prompt of a sample, from its longest fragment of a document; None if all are tiny."""
-    ids = max((part for part, _ in fragments_of(row, end_of_text, pad)), key=len, default=[])
+def prompt_of(
+    row: Tokens, end_of_text: int, pad: int, gap: bool, files: FileMarks | None = None
+) -> GenerationPrompt | None:
+    """Return the prompt of a sample, from its longest part of a file; None if all are tiny."""
+    ids = max((part.ids for part in file_parts(row, end_of_text, pad, files)), key=len, default=[])
     if len(ids) < SMALLEST_FRAGMENT:
         return None
     new = min(NEW_TOKENS, len(row) // 3)
@@ -65,12 +68,14 @@ def generate(run: Run, llama: Llama) -> list[dict[str, str]]:
     special = fim_ids(str(tokenizer.to_str()), order)
     rows, count = TokenRows(storage.join(run.args.shards, HELD_OUT)), run.inputs.shards.num_held_out_samples
     chosen = sorted({(2 * index + 1) * count // (2 * PROMPTS) for index in range(PROMPTS)})
-    found = (prompt_of(rows[at], end, shape.pad_id, order != "None") for at in chosen)
+    is_packed = run.inputs.shards.layout == "Repository"
+    files = FileMarks.of(str(tokenizer.to_str())) if is_packed else None
+    found = (prompt_of(rows[at], end, shape.pad_id, order != "None", files) for at in chosen)
     prompts = [prompt for prompt in found if prompt is not None]
     if not prompts:
         return []
     new = min(NEW_TOKENS, shape.context_length // 3)
-    stops = {end, shape.pad_id}
+    stops = {end, shape.pad_id, *([files.separator] if files else [])}
     answers = greedy(llama, [prompt.ids(order, special) for prompt in prompts], new, run.device)
     table = token_bytes(str(tokenizer.to_str()), special_as_text=False)
 

@@ -18,9 +18,12 @@ from daybreak_contracts.errors import UserError
 from daybreak_contracts.planning import data_amount
 from daybreak_contracts.steps import TrainArgs
 from daybreak_model.llama.sizes import dimensions_of, num_parameters
+from daybreak_model.repository_context import ALONE
 from daybreak_train import places
 from daybreak_train.loop.data_loading import SampleShape, Shards
 from daybreak_train.model import ModelConfig
+from daybreak_train.objectives.protocol import SampleObjective
+from daybreak_train.objectives.select import objective_for
 from daybreak_train.pod import environment
 from daybreak_train.pod.environment import ProcessPlacement
 from daybreak_train.run_key import InputManifests, RunKey
@@ -81,6 +84,18 @@ class Run:
     def num_parameters(self) -> int:
         """Exact number of weights."""
         return num_parameters(self.config.dims, self.config.vocabulary_size)
+
+    def description(self, dtype: str) -> dict[str, Any]:
+        """Return what ``model.json`` of the artifact says of the model and of what it was trained for."""
+        objective = self.args.training.objective.model_dump(mode="json", exclude_none=True, by_alias=True)
+        layout = self.inputs.shards.layout
+        packed = {} if layout == ALONE else {"layout": layout}
+        return {**self.config.to_json(), "objective": objective, "dtype": dtype, **packed}
+
+    def objective(self) -> SampleObjective:
+        """Return what every sample is laid out by."""
+        wanted = self.args.training.objective
+        return objective_for(wanted, self.inputs.tokenizer, self.args.seed, self.inputs.shards.layout)
 
     @property
     def sample_shape(self) -> SampleShape:

@@ -383,9 +383,7 @@ def _finish(run: Run, outcome: TrainingOutcome, llama: Llama, recorders: Recorde
         (staging / places.LEDGER).write_bytes(ledger.contents())
         kept = storage.join(run.checkpoints, places.RECORD)
         storage.copy_file(kept, str(staging / places.RECORD))
-        objective = run.args.training.objective.model_dump(mode="json", exclude_none=True, by_alias=True)
-        described = {**run.config.to_json(), "objective": objective, "dtype": outcome.computes_in}
-        storage.write_json(str(staging / "model.json"), described)
+        storage.write_json(str(staging / "model.json"), run.description(outcome.computes_in))
         storage.write_json(str(staging / EXAMPLES), examples)
         return result.model_dump(mode="json", exclude={"cached"})
 

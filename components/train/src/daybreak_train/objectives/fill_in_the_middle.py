@@ -14,9 +14,10 @@ import numpy as np
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.run import FillInTheMiddle
+from daybreak_model.repository_context import FileMarks
 from daybreak_model.vocabulary import special_ids
 from daybreak_train.objectives.draws import below, draws
-from daybreak_train.objectives.protocol import Tokens, TransformedSample, fragments_of
+from daybreak_train.objectives.protocol import Tokens, TransformedSample, file_parts
 from daybreak_train.objectives.token_codec import TokenCodec
 
 NUM_MARKS = 3
@@ -62,6 +63,8 @@ class FillInTheMiddleObjective:
     rate: float
     spm_share: float
     seed: int
+    files: FileMarks | None = None
+    """Where documents are packed by repository: a file is cut by itself, behind its path."""
 
     def __call__(self, tokens: Tokens, epoch: int, sample_id: int) -> TransformedSample:
         """Return the sample with some fragments rearranged, each of them whole with the end-of-text behind its middle.
@@ -72,10 +75,12 @@ class FillInTheMiddleObjective:
             return TransformedSample(tokens)
         out: list[int] = []
         marks, length = self.sentinels, len(tokens)
-        for index, (ids, is_ended) in enumerate(fragments_of(tokens, marks.end_of_text, marks.pad)):
-            rearranged = self.rearranged(ids, (index, sample_id, epoch), length - len(out) - 1)
-            out.extend(ids if rearranged is None else rearranged)
-            if is_ended or rearranged is not None:
+        for index, part in enumerate(file_parts(tokens, marks.end_of_text, marks.pad, self.files)):
+            out.extend(part.opening)
+            rearranged = self.rearranged(part.ids, (index, sample_id, epoch), length - len(out) - 1)
+            out.extend(part.ids if rearranged is None else rearranged)
+            # between files of a repository the next separator ends the middle: end-of-text would hide what comes before
+            if part.is_ended or (rearranged is not None and not part.is_followed):
                 out.append(marks.end_of_text)
             if len(out) >= length:
                 break
@@ -129,11 +134,13 @@ class FillInTheMiddleObjective:
         return [marks.prefix, *prefix, marks.suffix, *suffix, marks.middle, *middle]
 
 
-def make(spec: FillInTheMiddle, tokenizer: Any, seed: int) -> FillInTheMiddleObjective:
+def make(
+    spec: FillInTheMiddle, tokenizer: Any, seed: int, files: FileMarks | None
+) -> FillInTheMiddleObjective:
     """Return the objective that a manifest asks for."""
     sentinels = Sentinels.of(special_ids(str(tokenizer.to_str())))
     return FillInTheMiddleObjective(
-        TokenCodec(tokenizer), sentinels, float(spec.rate), float(spec.spm_share), seed
+        TokenCodec(tokenizer), sentinels, float(spec.rate), float(spec.spm_share), seed, files
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from daybreak_contracts.resources.run import NextToken
+from daybreak_model.repository_context import FileMarks
 from daybreak_train.objectives.protocol import Tokens, TransformedSample
 
 
@@ -16,6 +17,6 @@ class NextTokenObjective:
         return TransformedSample(tokens)
 
 
-def make(spec: NextToken, tokenizer: Any, seed: int) -> NextTokenObjective:
+def make(spec: NextToken, tokenizer: Any, seed: int, files: FileMarks | None) -> NextTokenObjective:
     """Return the objective that a manifest asks for."""
     return NextTokenObjective()

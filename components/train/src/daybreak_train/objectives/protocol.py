@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from daybreak_model.repository_context import FileMarks, files_of
+
 IGNORED = -100
 """Label of a position that is not trained on (the convention of ``cross_entropy``)."""
 Tokens = NDArray[np.int64]
@@ -53,4 +55,33 @@ def fragments_of(tokens: Tokens, end_of_text: int, pad: int) -> list[tuple[list[
         start = position + 1
     if start < len(ids):
         found.append((ids[start:], False))
+    return found
+
+
+@dataclass(frozen=True)
+class FilePart:
+    """A part of a file in a sample."""
+
+    opening: list[int]
+    """Repository, separator and path before it: part of no file's text, so never moved."""
+    ids: list[int]
+    is_ended: bool
+    """Whether end-of-text stands behind it here."""
+    is_followed: bool
+    """Whether the next file of the repository stands behind it here."""
+
+
+def file_parts(tokens: Tokens, end_of_text: int, pad: int, marks: FileMarks | None) -> list[FilePart]:
+    """Return the parts of files that a sample is packed of; without marks a document is a file."""
+    fragments = fragments_of(tokens, end_of_text, pad)
+    if marks is None:
+        return [FilePart([], ids, is_ended, is_followed=False) for ids, is_ended in fragments]
+    found = []
+    for ids, is_ended in fragments:
+        files = files_of(ids, marks)
+        last = len(files) - 1
+        found += [
+            FilePart(opening, text, is_ended and place == last, is_followed=place < last)
+            for place, (opening, text) in enumerate(files)
+        ]
     return found

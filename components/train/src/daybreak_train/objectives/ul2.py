@@ -15,6 +15,7 @@ import numpy as np
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.training import Denoiser, Ul2
+from daybreak_model.repository_context import FileMarks
 from daybreak_model.vocabulary import special_ids
 from daybreak_train.objectives import span_corruption
 from daybreak_train.objectives.draws import below, draws, raw_draws
@@ -133,8 +134,10 @@ class Ul2Objective:
         raise AssertionError("a draw is below the sum of the weights")
 
 
-def make(spec: Ul2, tokenizer: Any, seed: int) -> Ul2Objective:
-    """Return the objective that a manifest asks for."""
+def make(spec: Ul2, tokenizer: Any, seed: int, files: FileMarks | None) -> Ul2Objective:
+    """Return the objective that a manifest asks for; manifests ask for it with documents that stand alone."""
+    if files is not None:
+        raise UserError("objective ul2 takes shards of data.layout File: run the shard step with it")
     control = ControlTokens.of(special_ids(str(tokenizer.to_str())))
     return Ul2Objective(control, spec.denoisers, spec.mode_tokens, seed)
 

@@ -16,7 +16,6 @@ from daybreak_contracts.layouts import shards as layout
 from daybreak_model.token_rows import TokenRows
 from daybreak_model.vocabulary import token_bytes
 from daybreak_train import run_key
-from daybreak_train.objectives.select import objective_for
 from daybreak_train.recompute.locate import RecordedTraining, input_uri
 from daybreak_train.replay.batch import (
     RecomputedStep,
@@ -79,9 +78,8 @@ def _take_apart(
     key = replace(run_key.key_with(moved, manifests, record.hyperparameters), digest=record.digest)
     run = run_of(moved, manifests, key)
     rows = TokenRows(storage.join(shards, layout.TRAIN))
-    objective = objective_for(args.training.objective, run.inputs.tokenizer, args.seed)
     epoch = int(entry["epoch"])
-    batch = Collator(objective, run.sample_shape)(
+    batch = Collator(run.objective(), run.sample_shape)(
         [{"tokens": rows[sample], "sample_id": sample, "epoch": epoch} for _, sample in wanted]
     )
     measured = _measure(request, training, run, batch)
