@@ -40,6 +40,7 @@ SCHEMAS = {
         "licence": pa.string(),
         "encoding": pa.string(),
         "size_bytes": pa.int64(),
+        "quality": pa.float64(),
         "num_redactions": pa.int32(),
         "text": pa.string(),
     },
@@ -80,7 +81,7 @@ def _complete(row: Row) -> Row:
     if "text" in row:
         data = row["text"].encode()
         filled |= {"document_id": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
-        filled |= {"licence": "MIT", "encoding": "utf-8", "num_redactions": 0}
+        filled |= {"licence": "MIT", "encoding": "utf-8", "quality": 1.0, "num_redactions": 0}
     return filled | row
 
 

@@ -29,6 +29,7 @@ def document(path: str, text: str, **columns: Any) -> dict[str, Any]:
         "document_id": schemas.document_id_of(text.encode()),
         "encoding": "utf-8",
         "size_bytes": len(text.encode()),
+        "quality": 1.0,
         "num_redactions": 0,
         "text": text,
     }

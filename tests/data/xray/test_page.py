@@ -58,7 +58,7 @@ def language_row(name: str, **changes: Any) -> dict[str, Any]:
     row = {
         "language": name, "files": 10, "repositories": 2, "bytes": 2000, "lines": 50, "mean_line_length": 39.0,
         "longest_line": 80, "letter_ratio": 0.5, "space_ratio": 0.25, "comment_ratio": 0.1, "redactions": 0,
-        "redacted_files": 0,
+        "redacted_files": 0, "mean_quality": 0.97,
     }  # fmt: skip
     return {**row, **changes}
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 WriteDocuments = Callable[..., str]
 
 DOCUMENTS = [
-    {"repository": "r1", "path": "a.py", "text": "# hi\nx = 1\n\n", "num_redactions": 2},
+    {"repository": "r1", "path": "a.py", "text": "# hi\nx = 1\n\n", "num_redactions": 2, "quality": 0.8},
     {"repository": "r1", "path": "b.py", "text": "y = '\u00e9'\n"},
     {"repository": "r2", "path": "c.c", "language": "c", "text": "// c\nint main() {}\n", "source": "other"},
     {
@@ -108,6 +108,7 @@ def test_every_table_says_what_is_known(spark: SparkSession, write_documents: Wr
     assert {name: python[name] for name in ("files", "repositories", "bytes", "lines", "blank_lines")} == {
         "files": 2, "repositories": 1, "bytes": 21, "lines": 4, "blank_lines": 1,
     }  # fmt: skip
+    assert python["mean_quality"] == 0.9
     assert {name: python[name] for name in ("comment_ratio", "redactions", "redacted_files", "longest_line")} == {
         "comment_ratio": 0.25, "redactions": 2, "redacted_files": 1, "longest_line": 8,
     }  # fmt: skip

@@ -155,6 +155,8 @@ class Filters(Resource):
     """StarCoder2: the published rules; Strict adds OpenCoder's; None keeps every file that can be read."""
     languages: Annotated[tuple[LanguageFilters, ...], Field(max_length=32)] = ()
     """Other thresholds for single languages, as `{language: sql, maxLineLength: 5000}`."""
+    min_quality: Ratio = "0"
+    """Drop documents of a lower quality: the share of OpenCoder's rules that a document keeps, 0 to 1."""
 
 
 class Duplicates(Resource):

@@ -115,6 +115,7 @@ class _FinalWriter:
             return
         size = len(assessed.text.encode())
         kept = {**row, "text": assessed.text, "size_bytes": size, "num_redactions": assessed.num_redactions}
+        kept["quality"] = assessed.quality
         self._documents.add(kept, size)
         self._report.keep(0, size)
         self._report.languages[row["language"]] += size

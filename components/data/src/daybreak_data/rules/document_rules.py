@@ -23,11 +23,12 @@ from daybreak_data.personal_data import (
 from daybreak_data.rules import filters, generated, headers, no_code, notebooks
 from daybreak_data.rules.languages import detect_language, family_of, stated_language
 from daybreak_data.rules.limits import Limits, chosen
+from daybreak_data.rules.quality import quality_of
 from daybreak_data.syntax.check import check_syntax
 from daybreak_data.syntax.result import SyntaxResult
 from daybreak_data.text.decode import Undecodable, decode
 
-CODE_VERSION = 7
+CODE_VERSION = 8
 NOTEBOOK = "jupyter-notebook"
 
 
@@ -41,6 +42,8 @@ class RuleOptions:
     personal_data: PersonalData
     limits: Mapping[str, Limits] = field(default_factory=dict)
     """By language, where the manifest says other thresholds than the published ones."""
+    min_quality: float = 0.0
+    """Share of OpenCoder's rules that a document must keep."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +111,15 @@ class Finished:
     findings: tuple[Detection, ...] = ()
     num_redactions: int = 0
     drop: Drop | None = None
+    quality: float = 0.0
+    """Of a document that is kept: ``rules.quality``."""
 
 
 def options_of(data: Data) -> RuleOptions:
     """Return what the rules have to know of a run's data."""
     limits = chosen(data.filters.languages)
-    return RuleOptions(data.languages, data.filters.profile, data.personal_data, limits)
+    least = float(data.filters.min_quality)
+    return RuleOptions(data.languages, data.filters.profile, data.personal_data, limits, least)
 
 
 def language_of(path: str, text: str) -> str | None:
@@ -185,15 +191,19 @@ def finish(checks: Checks) -> Finished:
     text, parsed = checks.text, checks.parsed
     if parsed.verdict == "error":
         return Finished(text, drop=Drop("syntax", "syntax-error", f"{parsed.parser}: {parsed.detail}"))
+    quality = quality_of(text, checks.language or "", checks.path)
+    if quality < checks.options.min_quality:
+        said = f"{quality:.2f}, at least {checks.options.min_quality:.2f}"
+        return Finished(text, drop=Drop("filter", "low-quality", said))
     findings = checks.findings
     if not findings:
-        return Finished(text)
+        return Finished(text, quality=quality)
     handling = checks.options.personal_data
     if must_drop(findings, handling):
         kinds = ", ".join(sorted({finding.kind for finding in findings}))
         return Finished(text, findings, drop=Drop("personal-data", "personal-data", kinds))
     redacted = _redact_in_syntax(checks, findings, handling)
-    return Finished(redacted.text, findings, len(redacted.findings))
+    return Finished(redacted.text, findings, len(redacted.findings), quality=quality)
 
 
 def _redact_in_syntax(checks: Checks, findings: tuple[Detection, ...], handling: PersonalData) -> Redacted:

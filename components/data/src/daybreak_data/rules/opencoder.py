@@ -120,13 +120,22 @@ def is_mostly_hexadecimal(document: MeasuredText) -> str | None:
     return _over(document.share(count), MOST_HEX_WORDS, "hexadecimal words")
 
 
+def repeats_its_lines(document: MeasuredText) -> str | None:
+    """Over 0.7 of the filled lines stand there more than once."""
+    filled = [line.strip() for line in document.lines if line.strip()]
+    repeated = 1 - len(set(filled)) / len(filled) if filled else 0.0
+    return (
+        f"{repeated:.0%} repeated lines, at most {MOST_REPEATED_LINES:.0%}"
+        if repeated > MOST_REPEATED_LINES
+        else None
+    )
+
+
 def repeats_itself(document: MeasuredText) -> str | None:
     """Too many equal lines, or word n-grams that cover too much of the text."""
-    filled = [line.strip() for line in document.lines if line.strip()]
-    if filled:
-        repeated = 1 - len(set(filled)) / len(filled)
-        if repeated > MOST_REPEATED_LINES:
-            return f"{repeated:.0%} repeated lines, at most {MOST_REPEATED_LINES:.0%}"
+    lines = repeats_its_lines(document)
+    if lines is not None:
+        return lines
     ids, lengths = _word_ids(_WORD.findall(document.text))
     for size, most in MOST_TOP_GRAM.items():
         share = _top_gram_share(ids, lengths, size)
@@ -152,14 +161,19 @@ def is_an_exercise_or_all_asserts(document: MeasuredText) -> str | None:
 
 
 def is_python_without_substance(document: MeasuredText) -> str | None:
-    """Too many lines that pass, import, print, define or only return, or too few with logic."""
+    """Too many lines that pass, import, print, define or only return, or, four times in five, too few with logic."""
     if document.language != "python":
         return None
-    lines = [line.strip() for line in document.lines]
-    filled = [line for line in lines if line and not line.startswith("#")]
+    return is_python_without_statements(document) or (
+        is_python_without_logic(document) if is_drawn(document) else None
+    )
+
+
+def is_python_without_statements(document: MeasuredText) -> str | None:
+    """Too many lines of Python that pass, import, print, define or only return."""
+    filled = _statements(document)
     if not filled:
         return "no statement"
-    no_logic = sum(1 for line in filled if _NO_LOGIC.match(line))
     for count, most, what in (
         (sum(1 for line in filled if line == "pass"), MOST_PASS, "lines that pass"),
         (sum(1 for line in filled if line.startswith(("import ", "from "))), MOST_IMPORT, "imports"),
@@ -173,9 +187,23 @@ def is_python_without_substance(document: MeasuredText) -> str | None:
     ):
         if count / len(filled) > most:
             return f"{count / len(filled):.0%} {what}, at most {most:.0%}"
-    if no_logic / len(filled) > MOST_NO_LOGIC and is_drawn(document):
-        return f"{no_logic / len(filled):.0%} lines without logic, at most {MOST_NO_LOGIC:.0%}"
     return None
+
+
+def is_python_without_logic(document: MeasuredText) -> str | None:
+    """Over half of the lines of Python define, import, or assign and return something simple."""
+    filled = _statements(document)
+    no_logic = sum(1 for line in filled if _NO_LOGIC.match(line)) / max(len(filled), 1)
+    return (
+        f"{no_logic:.0%} lines without logic, at most {MOST_NO_LOGIC:.0%}"
+        if no_logic > MOST_NO_LOGIC
+        else None
+    )
+
+
+def _statements(document: MeasuredText) -> list[str]:
+    lines = map(str.strip, document.lines)
+    return [line for line in lines if line and not line.startswith("#")]
 
 
 def is_c_without_substance(document: MeasuredText) -> str | None:

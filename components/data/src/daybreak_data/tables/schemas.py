@@ -35,6 +35,7 @@ DOCUMENTS = {
     "licence": "string",
     "encoding": "string",
     "size_bytes": "int64",
+    "quality": "double",
     "num_redactions": "int32",
     "text": "string",
 }

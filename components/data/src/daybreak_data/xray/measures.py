@@ -17,7 +17,17 @@ Bools = npt.NDArray[np.bool_]
 Longs = npt.NDArray[np.int64]
 Octets = npt.NDArray[np.uint8]
 
-COLUMNS = ["path_id", "source", "repository", "language", "licence", "size_bytes", "num_redactions", "text"]
+COLUMNS = [
+    "path_id",
+    "source",
+    "repository",
+    "language",
+    "licence",
+    "size_bytes",
+    "quality",
+    "num_redactions",
+    "text",
+]
 COUNTS = (
     "characters",
     "lines",
@@ -73,6 +83,10 @@ def measure(batch: pa.RecordBatch) -> pa.RecordBatch:
     counts |= bins(counts | {"bytes": np.diff(offsets)})
     columns = {name: batch.column(name) for name in KEPT}
     columns["num_redactions"] = columns["num_redactions"].cast(pa.int64())
+    hundredths = np.rint(columns["quality"].to_numpy(zero_copy_only=False) * 100)
+    columns["quality"] = pa.array(
+        hundredths.astype(np.int64)
+    )  # whole numbers: sums are the same in any order
     columns |= {name: pa.array(counts[name]) for name in (*COUNTS, *BINS)}
     return pa.RecordBatch.from_pydict(columns)
 

@@ -108,6 +108,7 @@ def summary(documents: DataFrame, key: str) -> DataFrame:
         f.median("longest_line").alias("median_longest_line"),
         f.sum("num_redactions").alias("redactions"),
         redacted.alias("redacted_files"),
+        f.sum("quality").alias("quality_hundredths"),
     )
     ratios = {
         "mean_line_length": (f.col("bytes") - f.col("lines"), "lines"),
@@ -116,6 +117,7 @@ def summary(documents: DataFrame, key: str) -> DataFrame:
         "space_ratio": (f.col("spaces"), "characters"),
         "comment_ratio": (f.col("comment_lines"), "lines"),
         "blank_ratio": (f.col("blank_lines"), "lines"),
+        "mean_quality": (f.col("quality_hundredths") / 100, "files"),
     }
     for name, (part, whole) in ratios.items():
         totals = totals.withColumn(name, _ratio(part, f.col(whole)))
