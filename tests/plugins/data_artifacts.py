@@ -80,6 +80,8 @@ def write_ingest(output: Path, rows: Sequence[dict[str, Any]], drops: Sequence[d
     staging = artifacts.staging_folder(uri, str(output))
     _write_table(staging / reading.DOCUMENTS, schemas.INGESTED, rows, 1)
     _write_table(staging / reading.DROPS, schemas.DROPS, drops, 1)
+    found = [{"repository": name} for name in sorted({row["repository"] for row in rows})]
+    _write_table(staging / "licences", {"repository": "string"}, found, 1)
     artifacts.commit(uri, staging, step=names.STEP_INGEST, digest=digest, inputs={}, result={})
     return uri
 

@@ -32,6 +32,7 @@ from tests.plugins.data_artifacts import (
     dropped,
     tokenizer_json,
     write_documents,
+    write_ingest,
     write_shards,
     write_tokenizer,
 )
@@ -136,13 +137,27 @@ class TestTables:
                 for file in reading.files_of(uri, manifest, table)
                 for row in pq.read_table(file).to_pylist()
             ]
-            for table in tables.TABLES
+            for table in (reading.DOCUMENTS, reading.DROPS, reading.CLUSTERS)
         }
         wanted = sorted(row["path_id"] for row in [*rows(), kept] if row["repository"] != "acme/secret")
         assert sorted(row["path_id"] for row in left[reading.DOCUMENTS]) == wanted
         assert [row["path"] for row in left[reading.DROPS]] == ["b.min.js"]
         assert [row["repository"] for row in left[reading.CLUSTERS]] == ["other/lib"]
         assert all(row["text"] for row in left[reading.DOCUMENTS])
+
+    def test_what_is_known_of_a_whole_repository_goes_by_its_name_alone(self, tmp_path: Path) -> None:
+        uri = write_ingest(tmp_path, rows())
+
+        def left() -> list[str]:
+            (file,) = reading.files_of(uri, artifacts.load(uri), "licences")
+            return [str(row["repository"]) for row in pq.read_table(file).to_pylist()]
+
+        everything = left()
+        tables.take_rows(uri, TakeBackRule.of(Exclusion(paths=("src/**", "*"))))
+        assert left() == everything
+        tables.take_rows(uri, GONE)
+        assert left() == [name for name in everything if name != "acme/secret"]
+        artifacts.verify(uri, artifacts.load(uri))
 
     @pytest.mark.parametrize(
         ("rule", "paths"),

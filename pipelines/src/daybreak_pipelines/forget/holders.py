@@ -22,7 +22,7 @@ SAID = {
     names.STEP_TRAIN: "was trained on it: this cannot be mended without training again; its examples may quote it",
     names.STEP_EXPORT: "was trained on it: this cannot be mended without training again",
     names.STEP_EVALUATE: "its samples may quote it: remove the folder, or evaluate again",
-    names.STEP_XRAY: "its tables may name it: remove the folder, the next run writes it again",
+    names.STEP_XRAY: "its tables may name it, and so may its record in MLflow: remove both, the next run writes them",
 }
 """What happens to an artifact of each step, or what a person has to do."""
 

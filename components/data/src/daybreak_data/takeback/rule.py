@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daybreak_contracts.resources.run import Exclusion
 from daybreak_data.documents.exclusion import ExclusionRules, all_rules
@@ -27,3 +27,7 @@ class TakeBackRule:
         if path_id in self.path_ids or document_id in self.document_ids:
             return True
         return bool(self.names.reason_for(repository or "", path or ""))
+
+    def takes_repository(self, repository: str | None) -> bool:
+        """Tell whether all of a repository goes."""
+        return bool(replace(self.names, paths=()).reason_for(repository or "", ""))

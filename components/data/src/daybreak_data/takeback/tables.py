@@ -1,6 +1,6 @@
 """Rows of Parquet parts that a rule names: counting them, finding their places, taking them out.
 
-For the documents and the ingest artifacts: rows of ``documents/``, ``drops/``, ``personal_data/`` and ``clusters/``.
+For the documents and the ingest artifacts: every table that names repositories, whichever a step has.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from daybreak_data.takeback.rule import TakeBackRule
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TABLES = (reading.DOCUMENTS, reading.DROPS, reading.PERSONAL_DATA, reading.CLUSTERS)
 PLACE = ("repository", "path", "path_id")
 DOCUMENT_ID = "document_id"
 
@@ -52,14 +51,14 @@ def num_copies(uri: str, wanted: TakeBackRule) -> int:
 
 
 def _going(batch: pa.RecordBatch, wanted: TakeBackRule) -> list[bool]:
-    ids = (
-        batch.column(DOCUMENT_ID).to_pylist() if DOCUMENT_ID in batch.schema.names else [""] * batch.num_rows
-    )
-    columns = [batch.column(name).to_pylist() for name in PLACE]
-    return [
-        wanted.takes(repository, path, path_id, one)
-        for repository, path, path_id, one in zip(*columns, ids, strict=True)
-    ]
+    """Tell of each row whether it goes; rows about a whole repository go by its name alone."""
+    length, columns = batch.num_rows, batch.schema.names
+    if not set(PLACE) <= set(columns):
+        return [wanted.takes_repository(name) for name in batch.column("repository").to_pylist()]
+    ids = batch.column(DOCUMENT_ID).to_pylist() if DOCUMENT_ID in columns else [""] * length
+    repositories, paths, path_ids = (batch.column(name).to_pylist() for name in PLACE)
+    rows = zip(repositories, paths, path_ids, ids, strict=True)
+    return [wanted.takes(repository, path, path_id, one) for repository, path, path_id, one in rows]
 
 
 def take_rows(uri: str, wanted: TakeBackRule) -> int:
@@ -68,17 +67,23 @@ def take_rows(uri: str, wanted: TakeBackRule) -> int:
     Parts that hold texts go last: while one is left, the same documents are found again.
     """
     rewrite.resume(uri)
-    manifest = artifacts.load(uri)
     taken = 0
-    for table in reversed(TABLES):
-        for file in reading.files_of(uri, manifest, table):
-            path = file.removeprefix(uri.rstrip("/") + "/")
-            if not _names_any(file, wanted):
-                continue
+    for path in _parts(artifacts.load(uri)):
+        if _names_any(storage.join(uri, path), wanted):
             data, gone = _without(rewrite.read(uri, path), wanted)
             rewrite.replace(uri, {path: data})
-            taken += gone if table == reading.DOCUMENTS else 0
+            taken += gone if _is_text(path) else 0
     return taken
+
+
+def _parts(manifest: artifacts.Manifest) -> list[str]:
+    """Return the paths of all parts of all tables, those with texts last."""
+    parts = [entry.path for entry in manifest.files if entry.path.endswith(".parquet")]
+    return sorted(parts, key=lambda path: (_is_text(path), path))
+
+
+def _is_text(path: str) -> bool:
+    return path.startswith(f"{reading.DOCUMENTS}/")
 
 
 def _names_any(file: str, wanted: TakeBackRule) -> bool:
@@ -88,6 +93,8 @@ def _names_any(file: str, wanted: TakeBackRule) -> bool:
     with fs.open(path, "rb") as reader:
         parquet = pq.ParquetFile(reader)
         columns = [name for name in (*PLACE, DOCUMENT_ID) if name in parquet.schema_arrow.names]
+        if "repository" not in columns:
+            return False  # numbers alone, as signatures
         return any(any(_going(batch, wanted)) for batch in parquet.iter_batches(columns=columns))
 
 
