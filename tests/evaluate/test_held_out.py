@@ -12,6 +12,7 @@ from daybreak_contracts.errors import UserError
 from daybreak_evaluate.held_out import documents_in
 from daybreak_evaluate.suites.held_out_completion import HeldOutCompletion, Task
 from daybreak_evaluate.suites.protocol import Prompt, Report, Sampling
+from daybreak_model.repository_context import NO_SURROUNDINGS, ContextFile, FileMarks, Surroundings
 from daybreak_model.token_rows import TokenRows
 
 CODE = "".join(f"value_{number} = compute(value_{number - 1}, {number})\n" for number in range(1, 40))
@@ -75,6 +76,21 @@ def play(suite: HeldOutCompletion, oracle: Oracle) -> dict[str, float]:
 def test_who_knows_the_text_scores_one_everywhere() -> None:
     suite = suite_of(Letters(CODE))
     assert play(suite, Oracle(likes_suffix=True)) == dict.fromkeys(suite.metrics, 1.0)
+
+
+def test_a_model_of_repositories_is_asked_without_and_with_the_files_before() -> None:
+    text = f"\x02o/r\x03a.py\nfirst = 1\n\x03b.py\n{CODE}"
+    suite = suite_of(Letters(text))
+    suite.marks = FileMarks(repository=2, separator=3, line_ends=frozenset({ord("\n")}))
+    oracle = Oracle(likes_suffix=True)
+    tasks = suite.tasks()
+    assert tasks and all(task.text == CODE for task in tasks), "paths are no code"
+    assert tasks[0].around == Surroundings((ContextFile("a.py", "first = 1\n"),), "b.py")
+    assert play(suite, oracle) == dict.fromkeys(suite.metrics, 1.0)
+    assert "held-out/next-line-in-repository-exact" in suite.metrics
+    assert "held-out/next-line-exact" in suite.metrics
+    kinds = [prompt.around == NO_SURROUNDINGS for prompt in oracle.asked[:4]]
+    assert kinds == [True, True, False, False]
 
 
 def test_nearly_right_is_no_exact_match_but_similar() -> None:

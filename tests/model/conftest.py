@@ -11,6 +11,7 @@ from daybreak_data.tokenizer.step import padded, train
 from daybreak_model.llama.config import OBJECTIVE_KEY, llama_config
 from daybreak_model.llama.sizes import Dimensions
 from daybreak_model.llama.weights import to_transformers
+from daybreak_model.repository_context import LAYOUT_KEY
 from daybreak_model.vocabulary import special_ids
 from daybreak_train.model import Llama, ModelConfig, initialise
 
@@ -35,7 +36,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer_json: str) 
     return write_model(tmp_path_factory.mktemp("model"), tokenizer_json, "fillInTheMiddle")
 
 
-def write_model(root: Path, tokenizer_json: str, objective: str) -> Path:
+def write_model(root: Path, tokenizer_json: str, objective: str, layout: str | None = None) -> Path:
     """Write an artifact of the export step with random weights."""
     from safetensors.torch import save_file
 
@@ -48,7 +49,8 @@ def write_model(root: Path, tokenizer_json: str, objective: str) -> Path:
         metadata={"format": "pt"},
     )
     config = llama_config(DIMENSIONS, 512, CONTEXT_LENGTH, special_ids(tokenizer_json))
-    storage.write_json(str(staging / "config.json"), {**config, OBJECTIVE_KEY: objective})
+    packed = {} if layout is None else {LAYOUT_KEY: layout}
+    storage.write_json(str(staging / "config.json"), {**config, OBJECTIVE_KEY: objective, **packed})
     (staging / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
     artifacts.commit(
         str(root / "export"), staging, step=names.STEP_EXPORT, digest="e" * 64, inputs={}, result={}

@@ -42,12 +42,22 @@ def evaluated(model_folder: Path) -> LoadedModel:
 def composer_of(folder: Path) -> PromptComposer:
     model = open_model(str(folder), folder)
     text = (model.path / "tokenizer.json").read_text(encoding="utf-8")
-    return PromptComposer(text, model.context_length, model.fim)
+    return PromptComposer(text, model.context_length, model.fim, model.layout)
 
 
 @pytest.fixture(scope="module")
 def gateway(model_folder: Path) -> PromptComposer:
     return composer_of(model_folder)
+
+
+@pytest.fixture(scope="module")
+def packed_model(
+    tmp_path_factory: pytest.TempPathFactory, tokenizer_json: str
+) -> tuple[LoadedModel, PromptComposer]:
+    folder = write_model(
+        tmp_path_factory.mktemp("packed"), tokenizer_json, "fillInTheMiddle", layout="Repository"
+    )
+    return LoadedModel(folder, device="cpu", cores=1), composer_of(folder)
 
 
 def some_code(random: Random) -> str:
@@ -111,3 +121,35 @@ def test_a_model_that_never_learned_to_fill_in_is_asked_from_the_left(
     served = asyncio.run(composer_of(folder).compose(request)).token_ids
     evaluated = LoadedModel(folder, device="cpu", cores=1).encode(Prompt("x", "a = ", " + 1"), 100)
     assert list(served) == evaluated == TextEncoder(tokenizer_json).encode("a = ")
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(seed=st.integers(0, 1 << 64), max_tokens=st.integers(1, CONTEXT_LENGTH - MIN_PROMPT))
+def test_other_files_stand_in_front_as_in_training_and_alike_for_both(
+    packed_model: tuple[LoadedModel, PromptComposer], seed: int, max_tokens: int
+) -> None:
+    evaluated, gateway = packed_model
+    random = Random(seed)
+    others = [{"path": f"{name}.py", "text": some_code(random)} for name in "ab"[: random.randrange(3)]]
+    prefix, suffix = some_code(random), random.choice((None, some_code(random)))
+    body = {"prompt": prefix, "suffix": suffix, "max_tokens": max_tokens, "context": others, "path": "c.py"}
+    request = parse(json.dumps(body).encode(), None, LIMITS)
+    served = asyncio.run(gateway.compose(request))
+    budget = CONTEXT_LENGTH - max_tokens
+    ids = list(served.token_ids)
+    assert ids == evaluated.encode(Prompt("x", prefix, suffix, request.around), budget)
+    assert 1 <= len(ids) <= budget
+    marks = evaluated.marks
+    assert marks is not None
+    expected = [
+        *((file["path"], file["text"]) for file in others[len(others) - served.num_files :]),
+    ]
+    encoder = TextEncoder(evaluated.tokenizer.to_str())
+    front = [
+        token
+        for path, text in expected
+        for token in (*marks.file_opening(encoder.encode(f"{path}\n")), *encoder.encode(text))
+    ]
+    opening = marks.file_opening(encoder.encode("c.py\n"))
+    if len(opening) <= min(budget - MIN_PROMPT, budget // 2):
+        assert ids[: len(front) + len(opening)] == [*front, *opening]

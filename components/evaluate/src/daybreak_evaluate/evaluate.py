@@ -43,8 +43,9 @@ def run_evaluate(args: EvaluateArgs, progress: Progress) -> EvaluateResult:
     suite_names = [suite.name for suite in args.suites]
     if len(set(suite_names)) < len(suite_names):
         raise UserError(f"evaluation.suites: one of {', '.join(suite_names)} is named twice, name it once")
-    gates.check_metrics(args.gates, _known_metrics(args.suites))
     model_manifest, shards_manifest = _manifest(args.model), _manifest(args.shards)
+    in_repository = shards_manifest.result.get("layout") == "Repository"
+    gates.check_metrics(args.gates, _known_metrics(args.suites, in_repository=in_repository))
     on_gpu = _has_gpu()
     digest = artifacts.digest_of(
         {
@@ -96,14 +97,14 @@ def _data_digest(suites: Sequence[Suite]) -> str:
     return data_sha256() if any(suite.name == "HumanEval" for suite in suites) else ""
 
 
-def _known_metrics(suites: Sequence[Suite]) -> list[str]:
+def _known_metrics(suites: Sequence[Suite], *, in_repository: bool) -> list[str]:
     """Return what the suites will report, without loading a model."""
     known: list[str] = []
     for suite in suites:
         if suite.name == "HumanEval":
             known += _humaneval(suite, 0, on_gpu=False, context_length=0).metrics
         else:
-            known += held_out_completion.all_metrics()
+            known += held_out_completion.all_metrics(in_repository=in_repository)
     return known
 
 
@@ -156,6 +157,7 @@ def _plugin(suite: Suite, args: EvaluateArgs, model: LoadedModel, shards: Manife
         max_tasks=suite.max_tasks,
         seed=args.seed,
         max_prompt_tokens=min(LINE_PROMPT_TOKENS, model.context_length // 2),
+        marks=model.marks if shards.result.get("layout") == "Repository" else None,
     )
 
 

@@ -27,6 +27,7 @@ from daybreak_evaluate import attention
 from daybreak_evaluate.suites.protocol import Prompt, Report, Sampling
 from daybreak_model.fim import PromptEncoder, order_of
 from daybreak_model.llama.config import OBJECTIVE_KEY
+from daybreak_model.repository_context import LAYOUT_KEY, layout_of
 from daybreak_model.sampling import first_stop, nucleus
 from daybreak_model.vocabulary import TextEncoder, special_ids
 
@@ -77,10 +78,14 @@ class LoadedModel:
                 f"the model's tokenizer has no {missing[0]}; use a tokenizer that this project trained"
             )
         objective = getattr(self.model.config, OBJECTIVE_KEY, None)
-        self._prompts = PromptEncoder(tokenizer_json, order_of(objective, special))
+        layout = layout_of({LAYOUT_KEY: getattr(self.model.config, LAYOUT_KEY, None)})
+        self._prompts = PromptEncoder(tokenizer_json, order_of(objective, special), layout)
+        self.marks = self._prompts.marks
         self._encoder = TextEncoder(tokenizer_json)
         self.context_length = int(self.model.config.max_position_embeddings)
         self.end_of_text, self.pad = special[names.END_OF_TEXT], special[names.FIM_PAD]
+        # a file of a repository ends where the next one begins
+        self._ends = {self.end_of_text, *([self.marks.separator] if self.marks else [])}
         self._banned = self._banned_tokens()
 
     def _banned_tokens(self) -> Tensor:
@@ -91,7 +96,7 @@ class LoadedModel:
         for token, added in self.tokenizer.get_added_tokens_decoder().items():
             if added.special and token < size:
                 banned[token] = True
-        banned[self.end_of_text] = False
+        banned[sorted(self._ends)] = False
         return banned.to(self.device)
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -100,7 +105,7 @@ class LoadedModel:
 
     def encode(self, prompt: Prompt, limit: int) -> list[int]:
         """Return a prompt's tokens, cut to what stands nearest to the cursor."""
-        return list(self._prompts.compose(prompt.prefix, prompt.suffix, limit).token_ids)
+        return list(self._prompts.compose(prompt.prefix, prompt.suffix, limit, prompt.around).token_ids)
 
     def complete(self, prompts: Sequence[Prompt], sampling: Sampling, report: Report) -> list[list[str]]:
         """Return ``num_samples`` completions for each prompt, longest prompts first inside."""
@@ -214,7 +219,7 @@ class LoadedModel:
         for row, token in zip(alive, chosen, strict=True):
             if row.done:
                 continue
-            if token == self.end_of_text:
+            if token in self._ends:
                 row.done = True
                 continue
             row.tokens.append(token)

@@ -12,6 +12,15 @@ from typing import Literal
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
+from daybreak_model.repository_context import (
+    ALONE,
+    NO_SURROUNDINGS,
+    FileMarks,
+    Layout,
+    Surroundings,
+    in_front,
+    room_in_front,
+)
 from daybreak_model.vocabulary import TextEncoder, special_ids
 
 FimOrder = Literal["None", "PSM"]
@@ -34,22 +43,46 @@ class ComposedPrompt:
 
     token_ids: tuple[int, ...]
     num_dropped: int
+    num_files: int = 0
+    """Other files of the repository that stand in front."""
 
 
 class PromptEncoder:
     """Composes prompts for one model: text in, token ids out."""
 
-    def __init__(self, tokenizer_json: str, fim: FimOrder) -> None:
-        """Take the text of a ``tokenizer.json``; one without the tokens that ``fim`` needs is a UserError."""
+    def __init__(self, tokenizer_json: str, fim: FimOrder, layout: Layout = ALONE) -> None:
+        """Take the text of a ``tokenizer.json``; one without the tokens that are needed is a UserError."""
+        self.marks = FileMarks.of(tokenizer_json) if layout == "Repository" else None
         self._encoder = TextEncoder(tokenizer_json)
         self._special = fim_ids(tokenizer_json, fim)
         self._fim = fim
 
-    def compose(self, prefix: str, suffix: str | None, budget: int) -> ComposedPrompt:
-        """Return the prompt for text before and behind the cursor, of at most ``budget`` tokens."""
+    def compose(
+        self, prefix: str, suffix: str | None, budget: int, around: Surroundings = NO_SURROUNDINGS
+    ) -> ComposedPrompt:
+        """Return the prompt for text before and behind the cursor, of at most ``budget`` tokens.
+
+        A model that was trained so gets the path and other files of the repository in front; another one does not.
+        """
         has_suffix = suffix is not None and self._fim != "None"
         behind = self._encoder.encode(suffix or "") if has_suffix else None
-        return compose(self._encoder.encode(prefix), behind, budget, self._fim, self._special)
+        before = self._encoder.encode(prefix)
+        if self.marks is None or around == NO_SURROUNDINGS:
+            return compose(before, behind, budget, self._fim, self._special)
+        num_own = len(before) + len(behind or ()) + NUM_MARKS
+        room = min(room_in_front(budget, num_own), budget - MIN_PROMPT)
+        front, num_left = in_front(
+            self._encoder.encode,
+            self.marks,
+            around.files,
+            around.path,
+            repository=around.repository,
+            room=room,
+        )
+        own = compose(before, behind, budget - len(front), self._fim, self._special)
+        is_nothing = not before and behind is None and bool(front)
+        token_ids = (*front, *(() if is_nothing else own.token_ids))
+        return ComposedPrompt(token_ids, own.num_dropped, len(around.files) - num_left)
 
 
 def order_of(objective: str | None, special: Mapping[str, int]) -> FimOrder:

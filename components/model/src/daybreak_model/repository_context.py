@@ -8,9 +8,9 @@ layout's order and words; which files come first is for who asks.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
@@ -24,12 +24,31 @@ CONTEXT_SHARE = 2
 """Other files may take half of a prompt's budget, and what the text around the cursor leaves free."""
 
 
+def layout_of(config: Mapping[str, Any]) -> Layout:
+    """Return how a model of this ``config.json`` was trained."""
+    return "Repository" if config.get(LAYOUT_KEY) == "Repository" else ALONE
+
+
 @dataclass(frozen=True)
 class ContextFile:
     """Another file of the repository."""
 
     path: str
     text: str
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is known of the file that is written in."""
+
+    files: tuple[ContextFile, ...] = ()
+    """Others of its repository, the nearest last."""
+    path: str | None = None
+    """Its own."""
+    repository: str | None = None
+
+
+NO_SURROUNDINGS = Surroundings()
 
 
 @dataclass(frozen=True)

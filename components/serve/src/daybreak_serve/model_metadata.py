@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from daybreak_contracts import artifacts
 from daybreak_model.fim import FimOrder
+from daybreak_model.repository_context import ALONE, Layout
 from daybreak_serve.modelfolder import ModelFolder
 
 
@@ -28,6 +29,8 @@ class ModelMetadata(BaseModel):
     context_length: int = Field(ge=16)
     vocabulary_size: int = Field(ge=1)
     fim: FimOrder
+    layout: Layout = ALONE
+    """Engines of earlier releases do not say it: theirs stand alone."""
     max_concurrency: int = Field(ge=1)
     """Requests that this engine works at at once."""
     golden_prompt_ids: tuple[int, ...] = ()
@@ -48,6 +51,7 @@ def metadata_of(model: ModelFolder, *, content_digest: str, max_concurrency: int
         context_length=model.context_length,
         vocabulary_size=model.vocabulary_size,
         fim=model.fim,
+        layout=model.layout,
         max_concurrency=max_concurrency,
         golden_prompt_ids=golden.prompt_ids if golden else (),
         golden_token_ids=golden.token_ids if golden else (),

@@ -16,6 +16,7 @@ from daybreak_contracts import artifacts, storage
 from daybreak_contracts.errors import UserError
 from daybreak_model.fim import FimOrder, order_of
 from daybreak_model.llama.config import ARCHITECTURES, OBJECTIVE_KEY
+from daybreak_model.repository_context import ALONE, Layout, layout_of
 from daybreak_model.vocabulary import special_ids
 
 PICKLE_SUFFIXES = frozenset(
@@ -51,6 +52,8 @@ class ModelFolder:
     golden: Golden | None
     fim: FimOrder
     """The order of a fill-in-the-middle prompt; None: the model never learned one."""
+    layout: Layout = ALONE
+    """Whether the model learned with other files of a repository in front."""
 
 
 def open_model(uri: str, cache_dir: Path) -> ModelFolder:
@@ -135,6 +138,7 @@ def _read(path: Path, digest: str, files: tuple[str, ...]) -> ModelFolder:
         fim=order_of(
             config.get(OBJECTIVE_KEY), special_ids((path / "tokenizer.json").read_text(encoding="utf-8"))
         ),
+        layout=layout_of(config),
     )
 
 

@@ -97,6 +97,18 @@ def test_the_header_names_the_file_before_the_metadata_do() -> None:
         pytest.param({"user": "u" * 513}, "user", "512", id="an endless user"),
         pytest.param({"metadata": "x"}, "metadata", "object", id="metadata is a string"),
         pytest.param({"metadata": {"file": 5}}, "metadata.file", "string", id="file is a number"),
+        pytest.param({"context": "x"}, "context", "at most 64 objects", id="context is a string"),
+        pytest.param(
+            {"context": [{"path": "a", "text": ""}] * 65},
+            "context",
+            "at most 64 objects",
+            id="too many files",
+        ),
+        pytest.param({"context": [{"path": "a.c"}]}, "context.text", "a string", id="a file without text"),
+        pytest.param(
+            {"context": [{"path": 5, "text": ""}]}, "context.path", "string", id="a path is a number"
+        ),
+        pytest.param({"path": "p" * 513}, "path", "512", id="an endless path"),
         pytest.param({"max_token": 5}, "max_token", "did you mean 'max_tokens'", id="a mistyped field"),
     ],
 )

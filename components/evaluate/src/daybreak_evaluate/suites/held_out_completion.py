@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from daybreak_contracts.errors import UserError
@@ -17,6 +17,13 @@ from daybreak_evaluate import passk
 from daybreak_evaluate.held_out import documents_in
 from daybreak_evaluate.similarity import similarity
 from daybreak_evaluate.suites.protocol import Completer, Prompt, Report, Sampling, SuiteOutcome
+from daybreak_model.repository_context import (
+    NO_SURROUNDINGS,
+    ContextFile,
+    FileMarks,
+    Surroundings,
+    files_of,
+)
 from daybreak_model.token_rows import TokenRows
 
 NAME = "held-out"
@@ -30,6 +37,8 @@ MIN_LINE_CHARACTERS = 4
 MAX_LINE_CHARACTERS = 200
 MAX_NEW_TOKENS = 64
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+IN_REPOSITORY = "-in-repository"
+"""Ends the name of what was asked with other files of the repository in front."""
 METRICS = ("next-line-exact", "next-line-similarity", "middle-exact", "middle-similarity")
 
 
@@ -42,6 +51,8 @@ class Task:
     next_line: tuple[int, int]
     """Characters of the whole line, its end of line left out."""
     middle: tuple[int, int]
+    around: Surroundings = NO_SURROUNDINGS
+    """What stands before the text in its row: its path, and other files of the repository."""
 
 
 @dataclass
@@ -56,13 +67,15 @@ class HeldOutCompletion:
     max_tasks: int | None
     seed: int
     max_prompt_tokens: int
+    marks: FileMarks | None = None
+    """Where the model was trained on repositories in one piece: it is asked without other files and with them."""
     name: str = NAME
     _fill_in_the_middle: bool = False
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """Exact match and edit similarity of both kinds."""
-        return all_metrics()
+        return all_metrics(in_repository=self.marks is not None)
 
     @property
     def fingerprint(self) -> Mapping[str, Any]:
@@ -101,14 +114,28 @@ class HeldOutCompletion:
         documents = list(documents_in(self.rows[row], self.end_of_text, self.pad))
         if not documents:
             return None
-        text = self.decode(generator.choices(documents, [len(ids) for ids in documents])[0])
+        ids = generator.choices(documents, [len(ids) for ids in documents])[0]
+        around = NO_SURROUNDINGS
+        if self.marks is not None:
+            files = [file for file in files_of(ids, self.marks) if file[1]]
+            if not files:
+                return None
+            place = generator.choices(range(len(files)), [len(text) for _, text in files])[0]
+            others = tuple(ContextFile(self._path(head), self.decode(text)) for head, text in files[:place])
+            around = Surroundings(others, self._path(files[place][0]) or None)
+            ids = files[place][1]
+        text = self.decode(ids)
         lines = _lines_to_ask_for(text)
         if len(lines) < 2:
             return None
         next_line, (start, end) = generator.sample(lines, 2)
         indent = len(text[start:end]) - len(text[start:end].lstrip())
         column = generator.randrange(start + indent, end - 1)
-        return Task(f"{row}-{turn}", text, next_line, (column, end))
+        return Task(f"{row}-{turn}", text, next_line, (column, end), around)
+
+    def _path(self, opening: Sequence[int]) -> str:
+        """Return the path in what stands before a file; empty where a sample begins within the file."""
+        return self.decode(opening[1:]).rstrip("\n")
 
     def prompts(
         self, tasks: Sequence[Task], completer: Completer, report: Report
@@ -118,8 +145,13 @@ class HeldOutCompletion:
         self._fill_in_the_middle = self._knows_fill_in_the_middle(probes, completer, report)
         prompts = []
         for task in scored:
-            prompts.append(Prompt(f"{task.name}-next", task.text[: task.next_line[0]]))
-            prompts.append(_middle_prompt(task, self._fill_in_the_middle))
+            asked = [
+                Prompt(f"{task.name}-next", task.text[: task.next_line[0]]),
+                _middle_prompt(task, self._fill_in_the_middle),
+            ]
+            prompts += asked
+            if self.marks is not None:
+                prompts += [replace(prompt, around=task.around) for prompt in asked]
         sampling = Sampling(
             num_samples=self.samples_per_task,
             temperature=0.2 if self.samples_per_task > 1 else 0.0,
@@ -145,17 +177,22 @@ class HeldOutCompletion:
         scored, _ = self._split(tasks)
         records = []
         for index, task in enumerate(scored):
-            for kind, place, texts in (
-                ("next-line", task.next_line, completions[2 * index]),
-                ("middle", task.middle, completions[2 * index + 1]),
-            ):
+            kinds = self._kinds()
+            answers = completions[len(kinds) * index : len(kinds) * (index + 1)]
+            for kind, texts in zip(kinds, answers, strict=True):
+                place = task.middle if kind.startswith("middle") else task.next_line
                 truth = task.text[slice(*place)]
                 records += [_record(task, kind, truth, text) for text in texts]
         return SuiteOutcome(self._scores(records), tuple(records), self._protocol())
 
+    def _kinds(self) -> tuple[str, ...]:
+        """Return what is asked of each task, in the order of the prompts."""
+        alone = ("next-line", "middle")
+        return alone if self.marks is None else (*alone, *(f"{kind}{IN_REPOSITORY}" for kind in alone))
+
     def _scores(self, records: Sequence[Mapping[str, Any]]) -> tuple[Score, ...]:
         scores = []
-        for metric in METRICS:
+        for metric in (name.partition("/")[2] for name in self.metrics):
             kind, _, field = metric.rpartition("-")
             means: dict[str, list[float]] = {}
             for record in records:
@@ -183,13 +220,20 @@ class HeldOutCompletion:
             "stopWords": ["\n"],
             "middlePrompt": f"{middle} (found out on {NUM_PROBES} tasks that are not scored)",
             "compared": "without trailing white space",
+            **(
+                {}
+                if self.marks is None
+                else {"inRepository": "path and the files before it in its row in front"}
+            ),
             "seed": self.seed,
         }
 
 
-def all_metrics() -> tuple[str, ...]:
+def all_metrics(*, in_repository: bool) -> tuple[str, ...]:
     """Return what this suite reports, whatever its settings."""
-    return tuple(f"{NAME}/{metric}" for metric in METRICS)
+    alone = [metric.rpartition("-") for metric in METRICS]
+    endings = ("", IN_REPOSITORY) if in_repository else ("",)
+    return tuple(f"{NAME}/{kind}{ending}-{field}" for ending in endings for kind, _, field in alone)
 
 
 def _lines_to_ask_for(text: str) -> list[tuple[int, int]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from daybreak_contracts.steps import Score
+from daybreak_model.repository_context import NO_SURROUNDINGS, Surroundings
 
 Report = Callable[[str, float, float], None]
 """Progress: what goes on, how much is done, of how much."""
@@ -24,6 +25,8 @@ class Prompt:
     """Names the prompt in its suite; its randomness is drawn from this and the seed."""
     prefix: str
     suffix: str | None = None
+    around: Surroundings = NO_SURROUNDINGS
+    """Other files of the repository, for a model that learned with them in front."""
 
 
 @dataclass(frozen=True)

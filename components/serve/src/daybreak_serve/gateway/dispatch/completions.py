@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from daybreak_contracts import names
 from daybreak_model.fim import ComposedPrompt
+from daybreak_model.repository_context import ALONE, NO_SURROUNDINGS
 from daybreak_serve.engine.protocol import Chunk
 from daybreak_serve.gateway.config import GatewaySettings
 from daybreak_serve.gateway.dispatch import dispatcher
@@ -42,6 +43,7 @@ from daybreak_serve.gateway.http.requests import CompletionRequest, groups_of, i
 TRUNCATED_HEADER = "x-daybreak-truncated"
 """Number of prompt tokens that were dropped; absent when none was."""
 SUFFIX_HEADER = "x-daybreak-suffix"
+CONTEXT_HEADER = "x-daybreak-context"
 """``ignored`` where the model never learned to fill in the middle."""
 FILE_HEADER = b"x-daybreak-file"
 TURNED_AWAY = (problems.BUSY, problems.NO_ENGINE)
@@ -285,6 +287,15 @@ class Completions:
         fim = flight.model.fim if flight.model else "None"
         if flight.request.suffix is not None and fim == "None":
             found[SUFFIX_HEADER] = "ignored"
+        num_given = len(flight.request.around.files)
+        if (
+            flight.request.around != NO_SURROUNDINGS
+            and flight.model
+            and flight.model.metadata.layout == ALONE
+        ):
+            found[CONTEXT_HEADER] = "ignored"
+        elif flight.prompt.num_files < num_given:
+            found[CONTEXT_HEADER] = f"{flight.prompt.num_files} of {num_given} files"
         return found
 
     def _remember(self, flight: _Flight) -> None:

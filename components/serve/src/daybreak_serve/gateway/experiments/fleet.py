@@ -40,7 +40,7 @@ class RevisionModel:
 
 def model_of(metadata: ModelMetadata, tokenizer: str) -> RevisionModel:
     """Return the model of model metadata and the text of its tokenizer.json."""
-    composer = PromptComposer(tokenizer, metadata.context_length, metadata.fim)
+    composer = PromptComposer(tokenizer, metadata.context_length, metadata.fim, metadata.layout)
     return RevisionModel(metadata, composer, (special_ids(tokenizer).get(names.END_OF_TEXT, 0),))
 
 

@@ -13,11 +13,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from daybreak_model.repository_context import NO_SURROUNDINGS, ContextFile, Surroundings
 from daybreak_serve.engine.protocol import MAX_STOP_STRINGS, GenerationOptions
 from daybreak_serve.gateway.http.problems import ApiProblem, invalid
 
 MAX_NAME_CHARACTERS = 512
 """Of ``user`` and file names; longer ones are no names."""
+MAX_CONTEXT_FILES = 64
 MAX_SEED = (1 << 63) - 1
 HALF_A_CHARACTER = "holds half a surrogate pair, send whole characters"
 
@@ -42,6 +44,8 @@ class CompletionRequest:
     include_usage: bool
     user: str | None
     file: str | None
+    around: Surroundings = NO_SURROUNDINGS
+    """Other files of the repository, and the path of this one."""
 
 
 def _only_prompt(value: Any) -> Any:
@@ -84,6 +88,19 @@ class RequestMetadata(BaseModel):
     file: NameText | None = None
 
 
+class ContextBody(BaseModel):
+    """Another file of the repository."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    path: NameText
+    text: Text
+
+
+def _listed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
 class CompletionBody(BaseModel):
     """The JSON object of a request, as it is sent. null is what is left out, but for the prompt."""
 
@@ -101,6 +118,12 @@ class CompletionBody(BaseModel):
     stream_options: StreamOptions | None = None
     user: NameText | None = None
     metadata: RequestMetadata | None = None
+    context: (
+        Annotated[tuple[ContextBody, ...], Field(max_length=MAX_CONTEXT_FILES), BeforeValidator(_listed)]
+        | None
+    ) = None
+    path: NameText | None = None
+    repository: NameText | None = None
     # Accepted only with the value that asks for nothing.
     n: One | None = None
     best_of: One | None = None
@@ -130,6 +153,11 @@ RULES: Mapping[str, str] = {
     "user": _A_NAME,
     "metadata": "an object",
     "metadata.file": _A_NAME,
+    "context": f"a list of at most {MAX_CONTEXT_FILES} objects with path and text",
+    "context.path": _A_NAME,
+    "context.text": "a string",
+    "path": _A_NAME,
+    "repository": _A_NAME,
 }
 """What each field must be, as its problem says it."""
 
@@ -165,6 +193,11 @@ def parse(body: bytes, file_header: str | None, limits: RequestLimits) -> Comple
         include_usage=bool(found.stream_options and found.stream_options.include_usage),
         user=found.user or None,
         file=_header_name(file_header, "X-Daybreak-File") or named_file or None,
+        around=Surroundings(
+            tuple(ContextFile(file.path, file.text) for file in found.context or ()),
+            found.path or None,
+            found.repository or None,
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from daybreak_model.fim import ComposedPrompt, FimOrder, PromptEncoder
+from daybreak_model.repository_context import ALONE, Layout
 from daybreak_serve.gateway.http.requests import CompletionRequest
 
 INLINE_CHARACTERS = 20_000
@@ -14,16 +15,17 @@ INLINE_CHARACTERS = 20_000
 class PromptComposer:
     """Composes prompts for one model."""
 
-    def __init__(self, tokenizer: str, context_length: int, fim: FimOrder) -> None:
-        self._encoder = PromptEncoder(tokenizer, fim)
+    def __init__(self, tokenizer: str, context_length: int, fim: FimOrder, layout: Layout = ALONE) -> None:
+        self._encoder = PromptEncoder(tokenizer, fim, layout)
         self._context_length = context_length
 
     async def compose(self, request: CompletionRequest) -> ComposedPrompt:
         """Return the prompt of a request, cut to what the context leaves beside ``max_tokens``."""
-        if len(request.prompt) + len(request.suffix or "") > INLINE_CHARACTERS:
+        others = sum(len(file.text) for file in request.around.files)
+        if len(request.prompt) + len(request.suffix or "") + others > INLINE_CHARACTERS:
             return await asyncio.to_thread(self._compose, request)
         return self._compose(request)
 
     def _compose(self, request: CompletionRequest) -> ComposedPrompt:
         budget = self._context_length - request.options.max_tokens
-        return self._encoder.compose(request.prompt, request.suffix, budget)
+        return self._encoder.compose(request.prompt, request.suffix, budget, request.around)
