@@ -340,6 +340,11 @@ async def test_a_model_that_never_learned_to_fill_in_ignores_the_suffix_and_says
             filled = await client.post(
                 "/v1/completions", json={"prompt": "a", "suffix": "b", "max_tokens": 4}
             )
+            others = {"context": [{"path": "b.c", "text": "int b;\n"}], "path": "a.c"}
+            surrounded = await client.post("/v1/completions", json={"prompt": "a", "max_tokens": 4, **others})
+        assert surrounded.headers["x-daybreak-context"] == "ignored"
+        assert "x-daybreak-context" not in plain.headers
+        assert surrounded.json()["choices"] == plain.json()["choices"]
         assert filled.headers["x-daybreak-suffix"] == "ignored"
         assert "x-daybreak-suffix" not in plain.headers
         assert filled.json()["choices"] == plain.json()["choices"]
