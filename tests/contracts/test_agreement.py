@@ -72,7 +72,10 @@ BASES = {"run": minimal_run, "data-alone": minimal_data, "deployment": minimal_d
 
 
 def manifest_of(row: dict[str, Any]) -> Manifest:
-    return put(BASES[row["of"]](), row["field"], row["value"])
+    changed = put(BASES[row["of"]](), row["field"], row["value"])
+    for field, value in row.get("besides", {}).items():
+        changed = put(changed, field, value)
+    return changed
 
 
 @pytest.mark.parametrize("row", TABLE["good"], ids=lambda row: row["id"])
@@ -218,8 +221,10 @@ def test_both_agree_on_whatever_is_changed(api_server: Any, name: str, changes: 
     for index, action, value in changes:
         manifest = mutated(manifest, schema, index, action, value)
     complaints, problems = api_server.complaints(manifest), said(manifest)
-    # That a plan cannot work (more processes than a batch has samples) is arithmetic that CEL does not know.
-    of_rules = [problem for problem in problems if "processes for a global batch" not in problem]
+    # That a plan cannot work (more processes than a batch has samples) is arithmetic that CEL does not know, and the
+    # two thousand spellings of languages are no list for a CRD: the operator says both of a run that names one.
+    beyond = ("processes for a global batch", "must be a language by linguist's name")
+    of_rules = [problem for problem in problems if not any(words in problem for words in beyond)]
     assert bool(complaints) == bool(of_rules), (complaints, problems)
 
 

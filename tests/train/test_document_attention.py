@@ -71,10 +71,10 @@ def test_gradients_by_document_are_those_of_the_dense_mask() -> None:  # flex ha
     tokens = torch.cat([packed(50, 3, 40, 70, seed=1), packed(100, 63, seed=2)])
     gradients = []
     for make in (dense_mask, document_spans):
-        model = built(256)
+        model = built(256).double()  # in single precision some processors' kernels differ by 0.3 % here
         model.hidden(tokens, make(tokens, END)).square().sum().backward()
         gradients.append([weight.grad for weight in model.parameters()])
-    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-9, atol=1e-9)
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=6), st.integers(0, 9))
