@@ -15,6 +15,7 @@ from daybreak_data.shards.mixture import Mixture
 from daybreak_data.shards.plan import NO_MIXTURE
 from daybreak_data.tables import reading, schemas, writing
 from daybreak_data.tokenizer import step as tokenizer
+from daybreak_model.repository_context import ALONE, Layout
 
 CONTEXT = 32
 
@@ -114,20 +115,26 @@ def write_tokenizer(output: Path, text: str, documents: str) -> str:
 
 
 def write_shards(
-    output: Path, documents: str, tokenizer_uri: str, *, mixture: Mixture = NO_MIXTURE, size_limit: int = 4000
+    output: Path,
+    documents: str,
+    tokenizer_uri: str,
+    *,
+    mixture: Mixture = NO_MIXTURE,
+    layout: Layout = ALONE,
+    size_limit: int = 4000,
 ) -> str:
     """Commit the shards of a documents artifact and return their URI."""
     manifest = artifacts.load(documents)
     files = reading.files_of(documents, manifest, reading.DOCUMENTS)
-    plan = shards.read_plan(files, 0.2, 0, mixture)
+    plan = shards.read_plan(files, 0.2, 0, mixture, layout)
     text = storage.read_bytes(storage.join(tokenizer_uri, tokenizer.TOKENIZER_FILE)).decode()
     parts = str(output / "parts")
-    job = writer.ShardTask(text, "uint16", CONTEXT, parts, str(output / "work"), size_limit)
+    job = writer.ShardTask(text, "uint16", CONTEXT, parts, str(output / "work"), size_limit, layout)
     Path(parts).mkdir(parents=True)
     read = pa.Table.from_batches(list(reading.scan(files, shards.COLUMNS))).combine_chunks().to_batches()
     every = frozenset(range(plan.num_partitions))
     rows = pa.Table.from_batches([shards.placed_rows(plan, batch, every) for batch in read])
-    rows = rows.sort_by([("part", "ascending"), ("place", "ascending")]).combine_chunks()
+    rows = rows.sort_by([(column, "ascending") for column in shards.ORDER[layout]]).combine_chunks()
     for _ in writer.write_partitions(
         iter(rows.to_batches()), job, [shards.folder_of(plan, part) for part in sorted(every)]
     ):

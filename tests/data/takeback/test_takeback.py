@@ -53,12 +53,16 @@ def rows() -> list[dict[str, Any]]:
     ]
 
 
-@pytest.fixture(params=[NO_MIXTURE, TWICE], ids=["once", "twice"])
+@pytest.fixture(
+    params=[(NO_MIXTURE, "File"), (TWICE, "File"), (NO_MIXTURE, "Repository")],
+    ids=["once", "twice", "repositories in one piece"],
+)
 def shards(tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """Shards of these documents; a mixture writes those to train on twice."""
+    mixture, layout = request.param
     documents = write_documents(tmp_path, rows())
     tokenizer = write_tokenizer(tmp_path, tokenizer_json(row["text"] for row in rows()), documents)
-    return write_shards(tmp_path, documents, tokenizer, mixture=request.param)
+    return write_shards(tmp_path, documents, tokenizer, mixture=mixture, layout=layout)
 
 
 def samples_of(uri: str, side: str) -> np.ndarray[Any, Any]:

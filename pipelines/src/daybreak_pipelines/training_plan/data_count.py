@@ -14,6 +14,8 @@ from pathlib import Path
 
 from daybreak_contracts import arguments, artifacts, names, storage
 from daybreak_contracts.errors import DaybreakError
+from daybreak_contracts.layouts import shards as layout
+from daybreak_contracts.layouts.shards import ShardDescription
 from daybreak_contracts.planning import data_amount
 from daybreak_contracts.planning.data_amount import DataAmount
 from daybreak_contracts.planning.plan import vocabulary_of
@@ -54,8 +56,7 @@ def of_shards(run: TrainingRun, settings: arguments.RunSettings) -> DataAmount |
     for result in _shard_results(settings):
         if result.num_train_samples < 1:
             continue
-        context = result.num_train_tokens // result.num_train_samples
-        if context == run.spec.training.context_length:
+        if _context_length(result) == run.spec.training.context_length:
             return DataAmount(
                 result.num_train_tokens,
                 result.num_train_samples,
@@ -63,6 +64,12 @@ def of_shards(run: TrainingRun, settings: arguments.RunSettings) -> DataAmount |
                 result.unique_train_tokens,
             )
     return None
+
+
+def _context_length(result: ShardResult) -> int:
+    """Return the length of a sample as the shards say it: padding makes tokens by samples less."""
+    described = storage.read_json(storage.join(result.uri, layout.DESCRIPTION_FILE))
+    return ShardDescription.model_validate(described).context_length
 
 
 def _shard_results(settings: arguments.RunSettings) -> list[ShardResult]:

@@ -121,9 +121,12 @@ def blanked_shard(data: bytes, entry: dict[str, Any], spans: Spans) -> tuple[byt
     samples = rows[offsets[0] : offsets[-1]].reshape(entry["samples"], -1)
     length = _context_length(samples, dtype)
     tokens = np.ascontiguousarray(samples[:, -length * dtype.itemsize :]).view(dtype).reshape(-1)
-    pad = names.SPECIAL_TOKENS.index(names.FIM_PAD)
+    end, pad = (names.SPECIAL_TOKENS.index(name) for name in (names.END_OF_TEXT, names.FIM_PAD))
     for begin, count_ in spans:
-        tokens[max(0, begin) : max(0, begin + count_ - 1)] = pad
+        piece = tokens[
+            max(0, begin) : max(0, begin + count_)
+        ]  # of a repository's files only the last has an end
+        piece[piece != end] = pad
     samples[:, -length * dtype.itemsize :] = tokens.reshape(entry["samples"], -1).view(np.uint8)
     return rows.tobytes(), len(tokens)
 
