@@ -116,6 +116,9 @@ def test_any_text_has_a_balance(language: str, text: str) -> None:
     [
         "{",
         "}",
+        '"',
+        "$",
+        "#",
         "/*",
         "'''",
         '"\\',

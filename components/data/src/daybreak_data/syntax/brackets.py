@@ -35,7 +35,7 @@ _FAMILIES = {
     + r"|(?P<unended>/\*|\bR\"[^()\\\s]{0,16}\()|(?P<open>[(\[{])|(?P<close>[)\]}])",
     "csharp": _LINE
     + _BLOCK
-    + r"|\$*(?P<mark>\"{3,}).*?(?P=mark)|(?:\$@|@\$|@)\"(?:\"\"|[^\"])*\""
+    + r"|(?<![\"$])\$*+(?P<mark>\"{3,}+).*?(?P=mark)|(?:\$@|@\$|@)\"(?:\"\"|[^\"])*\""
     + _DOUBLE
     + _SINGLE
     + r")|(?P<directive>^[ \t]*\#[^\n]*)|(?P<unended>/\*|@\"|\"\"\")|(?P<open>[(\[{])|(?P<close>[)\]}])",
@@ -43,11 +43,11 @@ _FAMILIES = {
     "java": _LINE + _BLOCK + _TRIPLE + _DOUBLE + r"|'(?:\\[^'\n]+|\\'|[^'\\\n])'" + _ENDS,
     "kotlin": _LINE + _TRIPLE + _DOUBLE + r"|'(?:\\[^'\n]+|\\'|[^'\\\n])'" + r"|`[^`\n]*`" + _ENDS,
     "swift": _LINE
-    + r"|(?P<mark>\#+)\".*?\"(?P=mark)"
+    + r"|(?<!\#)(?P<mark>\#++)\".*?\"(?P=mark)"
     + _TRIPLE
     + _DOUBLE
     + r"|`[^`\n]*`"
-    + r")|(?P<unended>/\*|\#+\"|\"\"\")|(?P<open>[(\[{])|(?P<close>[)\]}])",
+    + r")|(?P<unended>/\*|(?<!\#)\#++\"|\"\"\")|(?P<open>[(\[{])|(?P<close>[)\]}])",
     "dart": _LINE + _TRIPLE + r"|'''(?:\\.|[^\\])*?'''" + _DOUBLE + _SINGLE + _ENDS,
     "rust": _LINE
     + r"|\b(?:b|c)?r(?P<mark>\#*)\".*?\"(?P=mark)|\"(?:\\.|[^\"\\])*\"|'(?:\\[^'\n]+|\\'|[^'\\\n])'"
