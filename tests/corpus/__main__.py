@@ -16,17 +16,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from daybreak_contracts import storage
+from daybreak_contracts import artifacts
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.resources.run import Data
 from daybreak_contracts.steps import DocumentsArgs, DocumentsResult
 from daybreak_data.documents.step import run_documents
+from daybreak_data.tables import reading, schemas
 from tests.corpus.excerpts import difference, excerpt
-from tests.corpus.samples import Row, sample
+from tests.corpus.samples import Row, kept_for, sample
 
 NOT_TO_JUDGE = (
     "binary",
@@ -70,10 +70,9 @@ def _documents(corpus: Path, output: Path, languages: list[str] | None) -> Docum
     return run_documents(args, Progress("documents", stream=sys.stderr))
 
 
-def _rows(result: DocumentsResult, table: str, columns: list[str] | None = None) -> list[dict[str, Any]]:
-    folder = storage.local_path(storage.join(result.uri, table))
-    parts = [pq.read_table(part, columns=columns) for part in sorted(folder.glob("*.parquet"))]
-    return [row for part in parts for row in part.to_pylist()]
+def _rows(result: DocumentsResult, table: str, columns: list[str]) -> list[dict[str, Any]]:
+    files = reading.files_of(result.uri, artifacts.load(result.uri), table)
+    return [row for batch in reading.scan(files, columns) for row in batch.to_pylist()]
 
 
 def _print_tables(result: DocumentsResult, seconds: float) -> None:
@@ -82,8 +81,8 @@ def _print_tables(result: DocumentsResult, seconds: float) -> None:
         f"{result.num_files:,} files, {result.num_bytes / 1e6:,.0f} MB in {seconds:.0f} s: "
         f"{result.num_documents:,} documents, {result.document_bytes / 1e6:,.0f} MB"
     )
-    drops = _rows(result, "drops", ["reason", "language"])
-    kept = Counter(row["language"] for row in _rows(result, "documents", ["language"]))
+    drops = _rows(result, reading.DROPS, ["reason", "language"])
+    kept = Counter(row["language"] for row in _rows(result, reading.DOCUMENTS, ["language"]))
     lost = Counter(row["language"] for row in drops if row["reason"] not in NOT_TO_JUDGE)
     by_reason = Table("reason", "files", "mostly", title="Dropped")
     for reason, count in Counter(row["reason"] for row in drops).most_common():
@@ -98,40 +97,31 @@ def _print_tables(result: DocumentsResult, seconds: float) -> None:
 
 
 def _print_samples(options: argparse.Namespace, result: DocumentsResult) -> None:
-    drops = [row for row in _rows(result, "drops") if row["reason"] not in NOT_TO_JUDGE]
+    drops = [
+        row for row in _rows(result, reading.DROPS, [*schemas.DROPS]) if row["reason"] not in NOT_TO_JUDGE
+    ]
     if options.reason:
         drops = [row for row in drops if row["reason"] == options.reason]
-    kept_for = _kept_for(result)
+    kept = kept_for(_rows(result, reading.CLUSTERS, [*schemas.CLUSTERS]))
     for number, row in enumerate(sample(drops, ("reason", "language"), options.samples, options.seed), 1):
         said = f"{row['reason']}: {row['detail']}" if row["detail"] else row["reason"]
         print(f"\n--- dropped {number}: {row['repository']}/{row['path']} [{row['language']}] {said}")
         text = _text(options.corpus, row)
-        other = kept_for.get(row["path_id"])
+        other = kept.get(row["path_id"])
         if other is None:
             print(excerpt(text, row["detail"]))
         else:
-            print(f"       kept: {other['repository']}/{other['path']}, similarity {other['similarity']}")
+            print(f"       kept: {other['repository']}/{other['path']}, similarity {other['similarity']:.2f}")
             print(difference(_text(options.corpus, other), text))
     if options.reason:
         return
     columns = ["repository", "path", "language", "encoding"]
-    documents = _rows(result, "documents", columns)
+    documents = _rows(result, reading.DOCUMENTS, columns)
     for number, row in enumerate(sample(documents, ("language",), options.samples, options.seed), 1):
         print(
             f"\n--- kept {number}: {row['repository']}/{row['path']} [{row['language']}, {row['encoding']}]"
         )
         print(excerpt(_text(options.corpus, row), ""))
-
-
-def _kept_for(result: DocumentsResult) -> dict[int, Row]:
-    """Return for each dropped near-duplicate the file that is kept, with the similarity of the two."""
-    rows = [row for row in _rows(result, "clusters") if row["kind"] == "near"]
-    kept = {row["cluster_id"]: row for row in rows if row["kept"]}
-    return {
-        row["path_id"]: {**kept[row["cluster_id"]], "similarity": f"{row['similarity']:.2f}"}
-        for row in rows
-        if not row["kept"] and row["cluster_id"] in kept
-    }
 
 
 def _text(corpus: Path, row: Row) -> str:

@@ -47,3 +47,14 @@ def sample(rows: Sequence[Row], keys: tuple[str, ...], wanted: int, seed: int) -
         groups[str(row[keys[0]])].append(row)
     takes = quotas({name: len(groups[name]) for name in sorted(groups)}, wanted)
     return [row for name in sorted(groups) for row in sample(groups[name], keys[1:], takes[name], seed)]
+
+
+def kept_for(clusters: Sequence[Row]) -> dict[int, Row]:
+    """Return for the path id of each dropped near-duplicate the file that is kept, with the similarity of the two."""
+    rows = [row for row in clusters if row["kind"] == "Near"]
+    kept = {row["cluster_id"]: row for row in rows if row["kept"]}
+    return {
+        row["path_id"]: {**kept[row["cluster_id"]], "similarity": row["similarity"]}
+        for row in rows
+        if not row["kept"]
+    }

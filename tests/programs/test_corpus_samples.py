@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.corpus.excerpts import difference, excerpt
-from tests.corpus.samples import quotas, sample
+from tests.corpus.samples import kept_for, quotas, sample
+from tests.plugins.data_artifacts import cluster, document
 
 ROWS = [
     {"repository": "r", "path": f"{reason}{language}{number}", "reason": reason, "language": language}
@@ -35,6 +36,13 @@ def test_a_sample_is_even_over_reasons_then_languages() -> None:
     }
     assert sample(list(reversed(ROWS)), ("reason", "language"), 20, seed=0) == found
     assert sample(ROWS, ("reason", "language"), 20, seed=1) != found
+
+
+def test_a_near_duplicate_is_shown_beside_the_file_that_is_kept_for_it() -> None:
+    kept, copy = document("a.py", "one\n"), document("b.py", "two\n")
+    rows = [cluster(kept, kept, kept=True), cluster(copy, kept, kept=False)]
+    assert kept_for([{**row, "kind": "Near"} for row in rows])[copy["path_id"]]["path"] == "a.py"
+    assert kept_for(rows) == {}, "of an exact one there is nothing to compare"
 
 
 def test_an_excerpt_shows_the_line_that_is_meant() -> None:
