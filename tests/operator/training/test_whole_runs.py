@@ -48,6 +48,16 @@ def test_a_run_that_names_no_model_ends_with_its_data(settings: Settings) -> Non
     assert not [key for key in world.children if key[0] == "PyTorchJob"]
 
 
+def test_of_data_alone_a_wrong_spec_says_no_more_than_there_is() -> None:
+    """A condition that was said once stays: of a training that never comes it would say for ever that it is not yet."""
+    world = World()
+    del world.run["spec"]["model"]
+    world.run["spec"]["seed"] = "seven"
+    world.look()
+    assert world.condition("Stalled") == ("True", "InvalidSpec")
+    assert not {condition["type"] for condition in world.status["conditions"]} & {"Trained", "Evaluated"}
+
+
 def test_data_alone_fails_and_resumes_as_any_other_run() -> None:
     world = World()
     del world.run["spec"]["model"]

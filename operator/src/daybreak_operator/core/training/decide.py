@@ -193,7 +193,9 @@ def _cannot_be_read(observed: RunObservation, status: TrainingRunStatus, why: Fi
         ConditionUpdate("Finished", "False", why),
         *[
             _kept(known, kind.type, kind)
-            for kind in run_conditions.milestones(step_table.completed(status.steps, makes_model=True))
+            for kind in run_conditions.milestones(
+                step_table.completed(status.steps, makes_model="model" in (observed.run.get("spec") or {}))
+            )
         ],
         _kept(known, "CapacityAvailable", run_conditions.CAPACITY_UNKNOWN),
         _kept(
