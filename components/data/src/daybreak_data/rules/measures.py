@@ -40,6 +40,11 @@ class MeasuredText:
         return self.text.splitlines()
 
     @cached_property
+    def filled_lines(self) -> list[str]:
+        """Lines that hold something, without the white space around it."""
+        return [line for line in map(str.strip, self.lines) if line]
+
+    @cached_property
     def longest_line(self) -> int:
         """Characters of the longest line."""
         return max(map(len, self.lines), default=0)

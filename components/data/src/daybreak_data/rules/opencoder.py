@@ -122,7 +122,7 @@ def is_mostly_hexadecimal(document: MeasuredText) -> str | None:
 
 def repeats_its_lines(document: MeasuredText) -> str | None:
     """Over 0.7 of the filled lines stand there more than once."""
-    filled = [line.strip() for line in document.lines if line.strip()]
+    filled = document.filled_lines
     repeated = 1 - len(set(filled)) / len(filled) if filled else 0.0
     return (
         f"{repeated:.0%} repeated lines, at most {MOST_REPEATED_LINES:.0%}"
@@ -202,8 +202,7 @@ def is_python_without_logic(document: MeasuredText) -> str | None:
 
 
 def _statements(document: MeasuredText) -> list[str]:
-    lines = map(str.strip, document.lines)
-    return [line for line in lines if line and not line.startswith("#")]
+    return [line for line in document.filled_lines if not line.startswith("#")]
 
 
 def is_c_without_substance(document: MeasuredText) -> str | None:

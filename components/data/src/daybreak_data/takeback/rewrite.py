@@ -24,10 +24,7 @@ def is_unfinished(uri: str) -> bool:
 def replace(uri: str, changed: Mapping[str, bytes]) -> Manifest:
     """Put new contents in the place of files of an artifact, in their order, and a manifest that fits them last."""
     manifest = artifacts.load(uri)
-    entries = {entry.path: entry for entry in manifest.files}
-    for path, data in changed.items():
-        entries[path] = FileEntry(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())
-    new = manifest.model_copy(update={"files": tuple(entries[path] for path in sorted(entries))})
+    new = _with(manifest, changed)
     journal = storage.join(uri, JOURNAL)
     storage.write_json(journal, new.model_dump(mode="json"))
     for path, data in changed.items():
@@ -55,13 +52,17 @@ def resume(uri: str) -> None:
     if not is_unfinished(uri):
         return
     manifest, new = _manifests(uri)
+    known = {entry.path: entry for entry in manifest.files}
+    meant = [entry.path for entry in new.files if entry != known[entry.path]]
+    _finish(uri, _with(manifest, {path: read(uri, path) for path in meant}))
+
+
+def _with(manifest: Manifest, contents: Mapping[str, bytes]) -> Manifest:
+    """Return a manifest that says what these files hold now."""
     entries = {entry.path: entry for entry in manifest.files}
-    for entry in new.files:
-        if entry != entries[entry.path]:
-            data = read(uri, entry.path)
-            digest = hashlib.sha256(data).hexdigest()
-            entries[entry.path] = FileEntry(path=entry.path, size=len(data), sha256=digest)
-    _finish(uri, manifest.model_copy(update={"files": tuple(entries[path] for path in sorted(entries))}))
+    for path, data in contents.items():
+        entries[path] = FileEntry(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+    return manifest.model_copy(update={"files": tuple(entries[path] for path in sorted(entries))})
 
 
 def _manifests(uri: str) -> list[Manifest]:
