@@ -94,6 +94,16 @@ def load(uri: str) -> Manifest:
         raise ArtifactError(f"{location}: not a manifest of ours, remove the folder and run again") from error
 
 
+def of_step(output: str, step: str) -> dict[str, Manifest]:
+    """Return the whole artifacts of a step below an output, by their URIs; what is broken or unfinished is none."""
+    above, found = storage.join(output, step), {}
+    for head in sorted({name.partition("/")[0] for name in storage.list_files(above) if "/" in name}):
+        uri = storage.join(above, head)
+        with contextlib.suppress(ArtifactError):
+            found[uri] = load(uri)
+    return found
+
+
 def find(uri: str, digest: str) -> Manifest | None:
     """Return the manifest when the artifact exists, was made by the same work and still has its bytes."""
     if not storage.exists(storage.join(uri, MANIFEST)):

@@ -44,7 +44,7 @@ def find_artifacts(place: str) -> tuple[str | None, list[FoundArtifact]]:
     if storage.exists(storage.join(place, artifacts.MANIFEST)):
         return None, [_artifact(place, artifacts.load(place))]
     output = record.find_output(place)
-    found = [one for step in STEPS for one in _of_step(output, step)]
+    found = [_artifact(*one) for step in STEPS for one in artifacts.of_step(output, step).items()]
     found += _checkpoints(output)
     if not found:
         raise UserError(
@@ -61,17 +61,6 @@ def derived(found: Iterable[FoundArtifact], holders: Iterable[str]) -> list[Foun
         chosen += fresh
         known |= {one.digest for one in fresh}
     return chosen
-
-
-def _of_step(output: str, step: str) -> list[FoundArtifact]:
-    above, found = storage.join(output, step), []
-    for head in sorted({name.partition("/")[0] for name in storage.list_files(above) if "/" in name}):
-        uri = storage.join(above, head)
-        try:
-            found.append(_artifact(uri, artifacts.load(uri)))
-        except ArtifactError:
-            continue  # a folder without a manifest does not exist
-    return found
 
 
 def _artifact(uri: str, manifest: artifacts.Manifest) -> FoundArtifact:

@@ -6,7 +6,7 @@ Reads manifests only. Artifacts are found below the output itself, so one that w
 from __future__ import annotations
 
 from daybreak_contracts import artifacts, names, storage
-from daybreak_contracts.errors import ArtifactError, UserError
+from daybreak_contracts.errors import UserError
 from daybreak_pipelines.local import record
 
 
@@ -16,7 +16,7 @@ def documents_and_shards(place: str) -> tuple[str, str | None]:
         output = place.rstrip("/").rpartition("/")[0].rpartition("/")[0] or "."
         return place, _shards(output, artifacts.load(place).digest)
     output = record.find_output(place)
-    found = _chosen(output, names.STEP_DOCUMENTS, _artifacts(output, names.STEP_DOCUMENTS))
+    found = _chosen(output, names.STEP_DOCUMENTS, artifacts.of_step(output, names.STEP_DOCUMENTS))
     if not found:
         raise UserError(
             f"{place}: no documents here: run `daybreak data MANIFEST`, or name a documents artifact"
@@ -28,21 +28,9 @@ def documents_and_shards(place: str) -> tuple[str, str | None]:
 
 
 def _shards(output: str, documents: str) -> str | None:
-    made = _artifacts(output, names.STEP_SHARDS)
+    made = artifacts.of_step(output, names.STEP_SHARDS)
     fitting = {uri: one for uri, one in made.items() if one.inputs.get("documents") == documents}
     return min(_chosen(output, names.STEP_SHARDS, fitting), default=None)
-
-
-def _artifacts(output: str, step: str) -> dict[str, artifacts.Manifest]:
-    """Return the whole artifacts of a step by their URIs."""
-    above, found = storage.join(output, step), {}
-    heads = {name.partition("/")[0] for name in storage.list_files(above)}
-    for head in sorted(heads):
-        try:
-            found[storage.join(above, head)] = artifacts.load(storage.join(above, head))
-        except ArtifactError:
-            continue  # a folder without a manifest does not exist
-    return found
 
 
 def _chosen(output: str, step: str, found: dict[str, artifacts.Manifest]) -> dict[str, artifacts.Manifest]:

@@ -167,8 +167,7 @@ def _objects(ref: FileRef) -> Iterator[tuple[int, dict[str, Any] | Refused]]:
 
 
 def _rows(ref: FileRef, roles: frozenset[str] = frozenset(rows.ROLES)) -> Iterator[rows.Row | Refused]:
-    columns = {role: name for role, name in json.loads(ref.details["columns"]).items() if role in roles}
-    constants = {role: text for role, text in json.loads(ref.details["constants"]).items() if role in roles}
+    columns, constants = rows.mapping_of(ref, roles)
     for at, found in _objects(ref):
         if isinstance(found, Refused):
             yield found
@@ -177,8 +176,5 @@ def _rows(ref: FileRef, roles: frozenset[str] = frozenset(rows.ROLES)) -> Iterat
 
 
 def read_lines(refs: Iterable[FileRef]) -> Iterator[SourceEntry | Refused]:
-    """Yield the files of ranges of lines."""
-    for ref in refs:
-        revisions = rows.revisions_of(ref)
-        for item in _rows(ref):
-            yield item if isinstance(item, Refused) else rows.entry_of(ref, *item, revisions.get(item[0], 0))
+    """Return the files of ranges of lines."""
+    return rows.read_entries(refs, _rows)

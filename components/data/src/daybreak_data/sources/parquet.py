@@ -6,7 +6,6 @@ Columns are mapped by name; a missing one is a UserError that names those there 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -106,8 +105,7 @@ def _rows(ref: FileRef, roles: frozenset[str] = frozenset(rows.ROLES)) -> Iterat
 
 
 def _whole_rows(ref: FileRef, roles: frozenset[str]) -> Iterator[rows.Row]:
-    columns = {role: name for role, name in json.loads(ref.details["columns"]).items() if role in roles}
-    constants = {role: text for role, text in json.loads(ref.details["constants"]).items() if role in roles}
+    columns, constants = rows.mapping_of(ref, roles)
     file, parquet = _open(ref.source, ref.location)
     row = int(ref.details["firstRow"])
     with file:
@@ -122,8 +120,5 @@ def _whole_rows(ref: FileRef, roles: frozenset[str]) -> Iterator[rows.Row]:
 
 
 def read_rows(refs: Iterable[FileRef]) -> Iterator[SourceEntry | Refused]:
-    """Yield the rows of row groups."""
-    for ref in refs:
-        revisions = rows.revisions_of(ref)
-        for item in _rows(ref):
-            yield item if isinstance(item, Refused) else rows.entry_of(ref, *item, revisions.get(item[0], 0))
+    """Return the files of row groups."""
+    return rows.read_entries(refs, _rows)

@@ -105,6 +105,15 @@ def split_columns(
     return {"columns": json.dumps(columns), "constants": json.dumps(constants)}
 
 
+def mapping_of(ref: FileRef, roles: frozenset[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the columns and the constants that ``split_columns`` noted, for some of the roles."""
+    columns, constants = (
+        {role: text for role, text in json.loads(ref.details[part]).items() if role in roles}
+        for part in ("columns", "constants")
+    )
+    return columns, constants
+
+
 def _missing(field: str, file: TableFile, present: Sequence[str], role: str, column: str) -> str:
     said = f"{file.uri} has no column {column!r} ({field}.{role}Column); it has {', '.join(present)}"
     if role == "content" and "blob_id" in present:
@@ -138,7 +147,7 @@ def with_revisions(
     """
     seen: dict[int, int] = {}
     for ref in refs:
-        named = {*json.loads(ref.details["columns"]), *json.loads(ref.details["constants"])}
+        named = set().union(*mapping_of(ref, frozenset(ROLES)))
         if "repository" not in named:
             yield ref
             continue
@@ -154,12 +163,17 @@ def with_revisions(
         yield dataclasses.replace(ref, details={**ref.details, "revisions": json.dumps(revisions)})
 
 
-def revisions_of(ref: FileRef) -> dict[int, int]:
-    """Return the rows of a reference that are no first revision, with their number."""
-    return {int(row): number for row, number in json.loads(ref.details.get("revisions", "{}")).items()}
+def read_entries(
+    refs: Iterable[FileRef], rows_of: Callable[[FileRef], Iterator[Row | Refused]]
+) -> Iterator[SourceEntry | Refused]:
+    """Yield the files that the rows of references are."""
+    for ref in refs:
+        later = {int(row): number for row, number in json.loads(ref.details.get("revisions", "{}")).items()}
+        for item in rows_of(ref):
+            yield item if isinstance(item, Refused) else _entry_of(ref, *item, later.get(item[0], 0))
 
 
-def entry_of(ref: FileRef, row: int, values: Mapping[str, Any], revision: int) -> SourceEntry | Refused:
+def _entry_of(ref: FileRef, row: int, values: Mapping[str, Any], revision: int) -> SourceEntry | Refused:
     """Return the file that a row is."""
     repository, path = identity_of(ref, row, values)
     content = values["content"]
