@@ -42,7 +42,7 @@ class Attempt:
     completion: str
 
 
-class Runtime(Protocol):
+class LanguageRuntime(Protocol):
     """One language."""
 
     @property

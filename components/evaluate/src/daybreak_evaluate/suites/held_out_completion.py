@@ -43,7 +43,7 @@ METRICS = ("next-line-exact", "next-line-similarity", "middle-exact", "middle-si
 
 
 @dataclass(frozen=True)
-class Task:
+class HeldOutTask:
     """A text, a line of it to be written from nothing, and a line to be written from a column on."""
 
     name: str
@@ -82,11 +82,11 @@ class HeldOutCompletion:
         """Settings; the text is named by the shards' digest."""
         return {"samplesPerTask": self.samples_per_task, "maxTasks": self.max_tasks, "seed": self.seed}
 
-    def tasks(self) -> list[Task]:
+    def tasks(self) -> list[HeldOutTask]:
         """Draw tasks row by row in a random order, one a row and round; the probes come last."""
         wanted = self._num_wanted() + NUM_PROBES
         order = sorted(range(len(self.rows)), key=lambda row: random.Random(f"{self.seed}-{row}").random())
-        tasks: list[Task] = []
+        tasks: list[HeldOutTask] = []
         for turn in range(TASKS_PER_ROW):
             for row in order:
                 if len(tasks) == wanted:
@@ -104,12 +104,12 @@ class HeldOutCompletion:
     def _num_wanted(self) -> int:
         return self.max_tasks or DEFAULT_TASKS
 
-    def _split(self, tasks: Sequence[Task]) -> tuple[Sequence[Task], Sequence[Task]]:
+    def _split(self, tasks: Sequence[HeldOutTask]) -> tuple[Sequence[HeldOutTask], Sequence[HeldOutTask]]:
         """Return the tasks that are scored and those that are probed; where there are few, half each."""
         count = min(self._num_wanted(), max(len(tasks) - NUM_PROBES, (len(tasks) + 1) // 2))
         return tasks[:count], tasks[count:] or tasks
 
-    def _draw(self, row: int, turn: int) -> Task | None:
+    def _draw(self, row: int, turn: int) -> HeldOutTask | None:
         generator = random.Random(f"{self.seed}-{row}-{turn}")
         documents = list(documents_in(self.rows[row], self.end_of_text, self.pad))
         if not documents:
@@ -131,14 +131,14 @@ class HeldOutCompletion:
         next_line, (start, end) = generator.sample(lines, 2)
         indent = len(text[start:end]) - len(text[start:end].lstrip())
         column = generator.randrange(start + indent, end - 1)
-        return Task(f"{row}-{turn}", text, next_line, (column, end), around)
+        return HeldOutTask(f"{row}-{turn}", text, next_line, (column, end), around)
 
     def _path(self, opening: Sequence[int]) -> str:
         """Return the path in what stands before a file; empty where a sample begins within the file."""
         return self.decode(opening[1:]).rstrip("\n")
 
     def prompts(
-        self, tasks: Sequence[Task], completer: Completer, report: Report
+        self, tasks: Sequence[HeldOutTask], completer: Completer, report: Report
     ) -> tuple[list[Prompt], Sampling]:
         """Return two prompts a task: for the next line, and for the middle."""
         scored, probes = self._split(tasks)
@@ -163,7 +163,9 @@ class HeldOutCompletion:
         )
         return prompts, sampling
 
-    def _knows_fill_in_the_middle(self, probes: Sequence[Task], completer: Completer, report: Report) -> bool:
+    def _knows_fill_in_the_middle(
+        self, probes: Sequence[HeldOutTask], completer: Completer, report: Report
+    ) -> bool:
         """A model knows it when the text behind the cursor makes the answer likelier instead of unlikelier."""
         answers = [task.text[slice(*task.middle)] for task in probes]
         with_suffix = completer.surprise([_middle_prompt(task, True) for task in probes], answers, report)
@@ -171,7 +173,7 @@ class HeldOutCompletion:
         return with_suffix < without
 
     def judge(
-        self, tasks: Sequence[Task], completions: Sequence[Sequence[str]], report: Report
+        self, tasks: Sequence[HeldOutTask], completions: Sequence[Sequence[str]], report: Report
     ) -> SuiteOutcome:
         """Compare each completion with the line that stood there."""
         scored, _ = self._split(tasks)
@@ -249,13 +251,13 @@ def _lines_to_ask_for(text: str) -> list[tuple[int, int]]:
     return places
 
 
-def _middle_prompt(task: Task, fill_in_the_middle: bool) -> Prompt:
+def _middle_prompt(task: HeldOutTask, fill_in_the_middle: bool) -> Prompt:
     start, end = task.middle
     suffix = task.text[end:] if fill_in_the_middle else None
     return Prompt(f"{task.name}-middle", task.text[:start], suffix)
 
 
-def _record(task: Task, kind: str, truth: str, text: str) -> dict[str, Any]:
+def _record(task: HeldOutTask, kind: str, truth: str, text: str) -> dict[str, Any]:
     expected, found = truth.rstrip(), text.rstrip()
     return {
         "task_id": task.name,
