@@ -10,7 +10,7 @@ import pytest
 
 from daybreak_contracts.errors import UserError
 from daybreak_evaluate.held_out import documents_in
-from daybreak_evaluate.suites.held_out_completion import HeldOutCompletion, Task
+from daybreak_evaluate.suites.held_out_completion import HeldOutCompletion, HeldOutTask
 from daybreak_evaluate.suites.protocol import Prompt, Report, Sampling
 from daybreak_model.repository_context import NO_SURROUNDINGS, ContextFile, FileMarks, Surroundings
 from daybreak_model.token_rows import TokenRows
@@ -127,7 +127,7 @@ def test_tasks_repeat_for_a_seed_and_change_with_it() -> None:
 
 def test_a_task_has_two_different_lines_of_the_text() -> None:
     for task in suite_of(Letters(CODE), max_tasks=None).tasks():
-        assert isinstance(task, Task)
+        assert isinstance(task, HeldOutTask)
         line = task.text[slice(*task.next_line)]
         assert line in CODE.split("\n") and task.text[task.next_line[1]] == "\n"
         assert task.middle[0] < task.middle[1] and "\n" not in task.text[slice(*task.middle)]
