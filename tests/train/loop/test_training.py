@@ -199,6 +199,7 @@ def test_a_longer_run_goes_on_before_the_decay_of_a_shorter_and_equals_one_that_
     until(lambda: newest_checkpoint(out) > STEPS)
     started.kill()
     started.wait()
+    shutil.rmtree(trunk.parent)  # nothing of it is needed once the longer run has a checkpoint of its own
     result = zygote.run(longer, tmp_path)
     straight = zygote.run(made.args(tmp_path / "new", tokens=2 * TOKENS, training=training), tmp_path / "new")
     origin = f"{trunk.parent.name}/step-{STEPS * 4 // 5:012d}"

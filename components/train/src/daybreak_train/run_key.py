@@ -5,7 +5,7 @@ Owns no tensor: it answers before torch and Composer are loaded, so that nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from daybreak_contracts.steps import TrainArgs, TrainResult
 from daybreak_train import places
 from daybreak_train.checkpoints import trunk
 from daybreak_train.checkpoints.trunk import Trunk
+from daybreak_train.replay import record
 
 CODE_VERSION = 4
 
@@ -62,26 +63,34 @@ def read_manifests(args: TrainArgs) -> InputManifests:
 
 
 def key_of(args: TrainArgs, inputs: InputManifests) -> RunKey:
-    """Return the key of a training as the output is now: a shorter run that lies there may be gone on from."""
+    """Return the key of a training as the output is now: a shorter run that lies there may be gone on from.
+
+    A training that began keeps the numbers it began by, whatever other one came or went since.
+    """
     checkpoints = storage.join(args.output, places.CHECKPOINTS)
     present = storage.list_files(checkpoints)
     dims, samples = sizes.dimensions_of(args.model), inputs.num_train_samples
-    alone = key_with(args, inputs, schedule.resolve(args.training, dims, inputs.vocabulary_size, samples))
-    found = trunk.longest(
-        trunk.find(checkpoints, present, alone.trunk_key), lambda one: _is_before_decay(one, args, inputs)
+    own = schedule.resolve(args.training, dims, inputs.vocabulary_size, samples)
+    trunks = trunk.find(checkpoints, present, _trunk_key(args, inputs))
+    if _has_begun(args, key_with(args, inputs, own), present):
+        numbers = own
+    elif (begun := _begun_by_others_numbers(args, inputs, present)) is not None:
+        numbers = begun
+    else:
+        found = trunk.longest(trunks, lambda one: _is_before_decay(one, args, inputs))
+        numbers = own if found is None else inherited(found.hyperparameters, args)
+    shorter = trunk.longest(
+        (one for one in trunks if inherited(one.hyperparameters, args) == numbers),
+        lambda one: _is_before_decay(one, args, inputs),
     )
-    if found is None:
-        return alone
-    longer = key_with(args, inputs, inherited(found.hyperparameters, args), found)
-    # a training that began by its own numbers keeps them, whatever shorter one came after it
-    return alone if alone.digest != longer.digest and _has_begun(args, alone, present) else longer
+    return key_with(args, inputs, numbers, shorter)
 
 
 def key_with(
     args: TrainArgs, inputs: InputManifests, numbers: Hyperparameters, shorter: Trunk | None = None
 ) -> RunKey:
     """Return the key of a training by these numbers, whatever lies in its output."""
-    common = _common(args, {"shards": inputs.shards.digest, "tokenizer": inputs.tokenizer.digest})
+    common = _common(args, inputs)
     budget = _budget(args, inputs, numbers)
     digest = artifacts.digest_of(
         {
@@ -100,6 +109,26 @@ def _has_begun(args: TrainArgs, key: RunKey, present: Sequence[str]) -> bool:
     return storage.exists(storage.join(trained, artifacts.MANIFEST))
 
 
+def _begun_by_others_numbers(
+    args: TrainArgs, inputs: InputManifests, present: Sequence[str]
+) -> Hyperparameters | None:
+    """Return the numbers of a shorter run by which this one began: that run may be gone, their record is not."""
+    folders = [f"{places.CHECKPOINTS}/{name}" for name in present]
+    folders += [
+        f"{names.STEP_TRAIN}/{name}"
+        for name in storage.list_files(storage.join(args.output, names.STEP_TRAIN))
+    ]
+    for name in folders:
+        folder, _, file = name.rpartition("/")
+        if file != places.RECORD or (known := record.find(storage.join(args.output, folder))) is None:
+            continue
+        if _trunk_key(known.args, inputs) == _trunk_key(args, inputs):
+            numbers = inherited(known.hyperparameters, args)
+            if key_with(args, inputs, numbers).digest == known.digest:
+                return numbers
+    return None
+
+
 def made_by(step: str, uri: str) -> Manifest:
     """Return the manifest of an artifact; UserError for one that another step made."""
     manifest = artifacts.load(uri)
@@ -108,7 +137,11 @@ def made_by(step: str, uri: str) -> Manifest:
     return manifest
 
 
-def _common(args: TrainArgs, inputs: Mapping[str, str]) -> dict[str, Any]:
+def _trunk_key(args: TrainArgs, inputs: InputManifests) -> str:
+    return artifacts.digest_of(_common(args, inputs))
+
+
+def _common(args: TrainArgs, inputs: InputManifests) -> dict[str, Any]:
     training = args.training
     return {
         "step": names.STEP_TRAIN,
@@ -119,7 +152,7 @@ def _common(args: TrainArgs, inputs: Mapping[str, str]) -> dict[str, Any]:
         "guard": training.guard.model_dump(mode="json"),
         "contextLength": training.context_length,
         "seed": args.seed,
-        "inputs": dict(inputs),
+        "inputs": {"shards": inputs.shards.digest, "tokenizer": inputs.tokenizer.digest},
     }
 
 
