@@ -103,6 +103,18 @@ def shard_from(parameters: int) -> None:
     trainer.run_train = functools.partial(trainer.run_train, shard_from=parameters)  # type: ignore[assignment]
 
 
+PASS = "DAYBREAK_TEST_SAMPLES_A_PASS"
+"""In a training's environment: how many samples go through the model at once, as if no more had room."""
+
+
+def narrow(samples: int) -> None:
+    """Let a step be several micro-batches."""
+    from daybreak_contracts.planning import recipe
+
+    fits = recipe.micro_batch
+    recipe.micro_batch = lambda *given, **named: min(samples, fits(*given, **named))
+
+
 def child(request: dict[str, object]) -> None:
     log = os.open(str(request["stderr"]), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
@@ -118,6 +130,8 @@ def child(request: dict[str, object]) -> None:
             plant(json.loads(os.environ[FAULT]))
         if request.get("shard_from") is not None:
             shard_from(int(request["shard_from"]))  # type: ignore[call-overload]
+        if PASS in os.environ:
+            narrow(int(os.environ[PASS]))
         waits = os.environ.get(WAITS)
         with counting_waits(waits) if waits else contextlib.nullcontext():
             code = main(request["argv"])  # type: ignore[arg-type]

@@ -27,11 +27,11 @@ def alone(zygote: Any, made: Any, tmp_path_factory: pytest.TempPathFactory) -> d
     return zygote.run(made.args(folder, tokens=TOKENS), folder)
 
 
-def same(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
+def same(one: list[dict[str, Any]], other: list[dict[str, Any]], tolerance: float = TOLERANCE) -> None:
     assert [entry["batch_digest"] for entry in one] == [entry["batch_digest"] for entry in other]
     for name in ("loss", "grad_norm"):
         values = [[entry[name] for entry in entries] for entries in (one, other)]
-        assert values[0] == pytest.approx(values[1], rel=TOLERANCE)
+        assert values[0] == pytest.approx(values[1], rel=tolerance)
 
 
 def test_two_processes_with_a_part_each_learn_what_one_learns(
@@ -70,6 +70,25 @@ def test_parts_learn_what_whole_copies_learn_to_the_last_bit(
     assert [(entry["loss"], entry["grad_norm"]) for entry in parts] == [
         (entry["loss"], entry["grad_norm"]) for entry in copies
     ]
+
+
+def test_in_several_micro_batches_parts_and_copies_stay_close(
+    zygote: Any, made: Any, ledger: Ledger, tmp_path: Path
+) -> None:
+    """Not to the last bit: parts send the gradient of each micro-batch, copies add theirs up first (decision 0079)."""
+    parts, copies = (
+        ledger(
+            zygote.run_group(
+                made.args(tmp_path / kind, tokens=TOKENS),
+                tmp_path / kind,
+                2,
+                shard_from=least,
+                DAYBREAK_TEST_SAMPLES_A_PASS="8",  # four passes a step
+            )
+        )
+        for kind, least in (("parts", 0), ("copies", None))
+    )
+    same(parts, copies, TOLERANCE / 10)
 
 
 OFTEN = {"every_seconds": 1}
