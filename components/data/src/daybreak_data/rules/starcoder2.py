@@ -2,7 +2,7 @@
 
 Does not own: OpenCoder's rules of the profile Strict (opencoder.py) and generated code (generated.py).
 
-Sources: StarCoder2 and The Stack v2 (arXiv 2402.19173, section 3 and appendix), bigcode-dataset/preprocessing,
+Sources: StarCoder2 and The Stack v2 (arXiv 2402.19173, section 2.1), bigcode-dataset/preprocessing,
 as docs/thresholds.md lists them.
 """
 

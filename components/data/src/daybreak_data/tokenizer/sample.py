@@ -15,7 +15,9 @@ Longs = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
 
 TEMPERATURE = 0.7
-"""A language with n bytes gets a share of n ** 0.7: rare languages count for more, as in XLM-R (arXiv 1911.02116)."""
+"""A language with n bytes gets a share of n ** 0.7: rare languages count for more.
+
+As in multilingual BERT (google-research/bert, multilingual.md, S = 0.7); XLM-R (arXiv 1911.02116) goes to 0.3."""
 HELD_OUT_SHARE = 0.02
 HELD_OUT_BYTES = 2 << 20
 """Most bytes of one language that are measured: bytes per token are stable to 1 % from about 1 MiB on."""
