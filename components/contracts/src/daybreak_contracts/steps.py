@@ -267,7 +267,7 @@ class ExportResult(StepResult):
 
 
 class Score(StepModel):
-    """One number with its 95 % bootstrap interval over tasks."""
+    """One number with its 95 % interval: what other tasks of the kind would give."""
 
     metric: str
     """``<suite>/<name>``, for example ``humaneval/pass@1``."""

@@ -27,7 +27,7 @@ from daybreak_model.token_rows import TokenRows
 if TYPE_CHECKING:
     from daybreak_evaluate.generation import LoadedModel
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 HELD_OUT = "held_out"
 NEW_TOKENS_ON_GPU, NEW_TOKENS_ON_CPU = 512, 256
 """HumanEval's longest reference solution has some 250 tokens; the design asks for 512 where time allows."""

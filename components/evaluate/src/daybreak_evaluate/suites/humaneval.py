@@ -128,7 +128,7 @@ class HumanEval:
                 high=found.high,
                 num_tasks=len(counts),
             )
-            for k, found in passk.estimate(counts, self.seed).items()
+            for k, found in passk.estimate(counts).items()
         )
 
     def _temperature(self) -> float:
