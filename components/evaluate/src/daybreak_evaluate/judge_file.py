@@ -19,7 +19,7 @@ from typing import IO, Any, cast
 
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.progress import Progress
-from daybreak_evaluate import passk
+from daybreak_evaluate import intervals, passk
 from daybreak_evaluate.judge.client import Judge
 from daybreak_evaluate.judge.values import Program, SampleVerdict, SandboxLimits, Tier
 from daybreak_evaluate.suites import humaneval
@@ -35,7 +35,7 @@ class SampleFileReport:
     """What was judged, for a person or a program."""
 
     results_file: Path
-    pass_at_k: dict[str, passk.Interval]
+    pass_at_k: dict[str, intervals.Interval]
     """``pass@1`` and so on, for each k that every attempted task has samples for."""
     num_samples: int
     num_passed: int
