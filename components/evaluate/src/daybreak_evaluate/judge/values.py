@@ -31,6 +31,8 @@ class FailureKind(StrEnum):
     NOT_PLAIN = "NotPlain"
     """It answered with something that is not plain data: a generator, a function, an object of its own."""
     TOO_LARGE = "TooLarge"
+    NO_ANSWER = "NoAnswer"
+    """There was nothing to run: the model, or who asked it, gave no text."""
     TEST = "Test"
     """The test itself went wrong, for example on a value of the wrong type."""
 

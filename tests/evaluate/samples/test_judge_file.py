@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,10 @@ from typing import Any
 import pytest
 
 from daybreak_contracts.errors import UserError
-from daybreak_evaluate.judge_file import judge_samples_file
+from daybreak_evaluate.judge.client import Judge
+from daybreak_evaluate.judge.values import SandboxLimits
+from daybreak_evaluate.samples.journal import Journal
+from daybreak_evaluate.samples.judge_file import JudgedFile, JudgeOptions, judge_samples_file
 from daybreak_evaluate.suites import humaneval
 
 FIRST = "HumanEval/0"
@@ -20,6 +26,10 @@ FIRST = "HumanEval/0"
 
 def right(name: str) -> dict[str, Any]:
     return {"task_id": name, "completion": humaneval.problems()[name]["canonical_solution"]}
+
+
+def program_of(name: str) -> str:
+    return humaneval.problems()[name]["prompt"] + humaneval.problems()[name]["canonical_solution"]
 
 
 def write(path: Path, *samples: Mapping[str, Any] | bytes | str) -> Path:
@@ -47,7 +57,12 @@ def results_of(path: Path) -> list[dict[str, Any]]:
         pytest.param(b'{"task_id": "HumanEval/0"}', "'completion' is missing", id="no completion"),
         pytest.param(b'{"completion": ""}', "'task_id' is missing", id="no task"),
         pytest.param(
-            b'{"task_id": "HumanEval/0", "completion": null}', "completion must be text", id="null in it"
+            b'{"task_id": "HumanEval/0", "completion": 5}',
+            "completion must be text, or null",
+            id="a number in it",
+        ),
+        pytest.param(
+            b'{"task_id": "HumanEval/0", "solution": ["a"]}', "solution must be text", id="a list as solution"
         ),
         pytest.param(
             b'{"task_id": ["HumanEval/0"], "completion": ""}', "task_id must be text", id="a list as task"
@@ -112,7 +127,7 @@ def test_wrong_settings_are_refused(
 ) -> None:
     path = write(tmp_path / "s.jsonl", right(FIRST))
     with pytest.raises(UserError, match=words):
-        judge_samples_file(path, suite, timeout_s, workers)
+        judge_samples_file(path, suite, JudgeOptions(limits=SandboxLimits(timeout_s), workers=workers))
     assert [entry.name for entry in tmp_path.iterdir()] == ["s.jsonl"]
 
 
@@ -129,7 +144,7 @@ def test_every_sample_gets_a_verdict_and_keeps_its_fields(tmp_path: Path) -> Non
         {"task_id": "HumanEval/2", "completion": "    import os; os._exit(0)\n", "extra": float("nan")},
     ]
     path = write(tmp_path / "s.jsonl", *samples)
-    report = judge_samples_file(path, timeout_s=1.0)
+    report = judge_samples_file(path, options=JudgeOptions(limits=SandboxLimits(1.0)))
     results = results_of(path)
     assert [result["passed"] for result in results] == [
         True,
@@ -148,14 +163,19 @@ def test_every_sample_gets_a_verdict_and_keeps_its_fields(tmp_path: Path) -> Non
         result["result"].startswith("failed: ") for result in (results[1], results[3], results[4], results[8])
     )
     for sample, result in zip(samples, results, strict=True):
-        kept = {key: value for key, value in result.items() if key not in ("passed", "result")}
+        kept = {key: value for key, value in result.items() if key not in ("passed", "result", "kind")}
         given = {key: value for key, value in sample.items() if key not in ("passed", "result")}
         assert json.dumps(kept) == json.dumps(given)
     assert (report.num_samples, report.num_passed, report.num_attempted, report.num_tasks) == (9, 3, 3, 164)
     assert report.kinds["Timeout"] == 1 and report.kinds["Ended"] == 1 and report.kinds["TooLarge"] == 1
+    assert [result["kind"] for result in results[4:7]] == ["Syntax", "TooLarge", "Timeout"]
     lines = report.render().splitlines()
-    assert lines[0] == "{'pass@1': " + repr((2 / 7 + 1 + 0) / 3) + "}"
-    assert "3 of 9 samples passed, 3 of 164 tasks attempted; pass@k is over these alone" in lines
+    assert lines[0].startswith(
+        "HumanEval: over 3 of 164 tasks; the 161 without a sample count as failed: HumanEval/3,"
+    )
+    assert lines[1] == "{'pass@1': " + repr((2 / 7 + 1 + 0) / 164) + "}"
+    assert "3 of 9 samples passed" in lines
+    assert any(line.startswith("pass@1: 0.4286") and "3 attempted alone" in line for line in lines)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["s.jsonl", "s.jsonl_results.jsonl"]
 
 
@@ -164,7 +184,129 @@ def test_a_compressed_file_is_taken_and_old_results_are_replaced(tmp_path: Path)
     path.write_bytes(gzip.compress(json.dumps(right(FIRST)).encode()))
     Path(f"{path}_results.jsonl").write_text("old\n")
     assert judge_samples_file(path).num_passed == 1
-    assert results_of(path) == [{**right(FIRST), "result": "passed", "passed": True}]
+    assert results_of(path) == [{**right(FIRST), "result": "passed", "passed": True, "kind": ""}]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"\xef\xbb\xbf" + json.dumps(right(FIRST)).encode(), id="a BOM"),
+        pytest.param(json.dumps([right(FIRST)], indent=2).encode(), id="an array over several lines"),
+        pytest.param(b"\xef\xbb\xbf" + json.dumps([right(FIRST)]).encode(), id="an array behind a BOM"),
+        pytest.param(json.dumps(right(FIRST)).encode() + b"\r\n\r\n", id="line ends of Windows"),
+        pytest.param(gzip.compress(json.dumps([right(FIRST)]).encode()), id="gzip without its name"),
+        pytest.param(
+            json.dumps({"task_id": FIRST, "solution": program_of(FIRST), "completion": None}).encode(),
+            id="EvalPlus' solution",
+        ),
+    ],
+)
+def test_usual_files_are_taken(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "samples"
+    path.write_bytes(content)
+    assert judge_samples_file(path).num_passed == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (json.dumps([right(FIRST), {"task_id": FIRST}]).encode(), "item 2: field 'completion' is missing"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[1", "not JSON"),
+        (json.dumps(right(FIRST)).encode("utf-16"), "UTF-16"),
+        (b"\x28\xb5\x2f\xfd...", "zstd -d"),
+        (b"[]", "no sample in it"),
+    ],
+)
+def test_arrays_and_encodings_are_refused_with_a_remedy(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "s.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=words):
+        judge_samples_file(path)
+
+
+def test_no_answer_is_a_failure_with_a_reason_not_a_refusal_of_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "s.jsonl", {"task_id": FIRST, "completion": None}, right(FIRST))
+    report = judge_samples_file(path)
+    assert [(one["passed"], one["kind"]) for one in results_of(path)] == [(False, "NoAnswer"), (True, "")]
+    assert report.kinds == {"NoAnswer": 1}
+
+
+def test_want_of_memory_is_told_from_a_wrong_answer(tmp_path: Path) -> None:
+    greedy = {"task_id": FIRST, "completion": "    x = bytes(300 << 20)\n" + right(FIRST)["completion"]}
+    path, output = write(tmp_path / "s.jsonl", greedy), tmp_path / "out.jsonl"
+    small = JudgeOptions(limits=SandboxLimits(memory_bytes=256 << 20), workers=1, output=output)
+    assert judge_samples_file(path, options=small).kinds == {"Memory": 1}
+    assert json.loads(output.read_text())["kind"] == "Memory"
+    assert not Path(f"{path}_results.jsonl").exists()
+    assert judge_samples_file(path, options=JudgeOptions(workers=1)).num_passed == 1
+
+
+def test_a_k_without_enough_samples_is_said(tmp_path: Path) -> None:
+    path = write(tmp_path / "s.jsonl", right(FIRST), right(FIRST), right("HumanEval/1"))
+    report = judge_samples_file(path, options=JudgeOptions(ks=(1, 2)))
+    assert "pass@2: not given, HumanEval/1 has 1 sample" in report.render()
+    assert report.to_json()["notGiven"] == {"pass@2": "HumanEval/1 has 1 sample"}
+    assert report.to_json()["numAttempted"] == 2 and len(report.to_json()["missing"]) == 162
+
+
+def test_chat_answers_pass_when_they_are_sanitized_and_the_result_says_what_was_judged(
+    tmp_path: Path,
+) -> None:
+    chat = {"task_id": FIRST, "completion": f"Sure!\n```python\n{program_of(FIRST)}```<|im_end|>"}
+    solution = {"task_id": FIRST, "solution": chat["completion"]}
+    path = write(tmp_path / "s.jsonl", chat, solution, right(FIRST))
+    assert judge_samples_file(path).num_passed == 1
+    report = judge_samples_file(path, options=JudgeOptions(sanitize=True))
+    assert (report.num_passed, report.num_sanitized) == (3, 2)
+    results = results_of(path)
+    assert results[0]["completion"] == chat["completion"] and "```" not in results[0]["sanitized"]
+    assert "sanitized" not in results[2]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from daybreak_evaluate.samples.judge_file import JudgedFile, JudgeOptions, judge_samples_file
+from daybreak_evaluate.samples.journal import Journal
+
+judge_samples_file(Path(sys.argv[1]), options=JudgeOptions(workers=1))
+"""
+
+
+def test_a_killed_run_goes_on_where_it_was_and_judges_nothing_twice(tmp_path: Path) -> None:
+    """The runs are told apart by the clock: each answer returns the time at which it is judged, by raising it."""
+    stamp = "    import time; raise ValueError(str(time.time()) + ' #{}')\n"
+    samples = [{"task_id": FIRST, "completion": stamp.format(number)} for number in range(60)]
+    path = write(tmp_path / "s.jsonl", *samples)
+    journal = tmp_path / ".s.jsonl_results.jsonl.journal"
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(path)])
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 10:
+        assert process.poll() is None, "it ended before it was killed"
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    kept = [json.loads(line) for line in journal.read_text().splitlines() if line.endswith("]]")]
+    with journal.open("ab") as file:
+        file.write(b'["torn')
+    report = judge_samples_file(path, options=JudgeOptions(workers=1))
+    assert report.num_known == len(kept) >= 10
+    results = [result["result"] for result in results_of(path)]
+    assert {value[1] for _, value in kept} <= set(results)
+    assert len(set(results)) == 60 and not journal.exists()
+    assert f"{len(kept)} verdicts are of a run before that was stopped" in report.render()
+
+
+def test_a_journal_of_other_limits_is_not_believed(tmp_path: Path) -> None:
+    path = write(tmp_path / "s.jsonl", right(FIRST))
+    file = JudgedFile(path, tmp_path / "out", sanitized=False)
+    with Journal(tmp_path / "journal") as journal:
+        with Judge(SandboxLimits(), 1) as judge:
+            file.judge(judge, journal, file.check(), None)
+        assert len(journal) == 1
+        with Judge(SandboxLimits(timeout_s=2.0), 1) as judge:
+            file.judge(judge, journal, file.check(), None)
+        assert len(journal) == 2
 
 
 @pytest.mark.slow
@@ -184,7 +326,7 @@ def test_verdicts_of_honest_samples_are_human_evals_own(tmp_path: Path) -> None:
     }
     samples = [{"task_id": FIRST, "completion": text} for text in completions.values()]
     path = write(tmp_path / "s.jsonl", *samples)
-    judge_samples_file(path, timeout_s=1.0)
+    judge_samples_file(path, options=JudgeOptions(limits=SandboxLimits(1.0)))
     ours = {name: result["result"] for name, result in zip(completions, results_of(path), strict=True)}
     problem = dict(humaneval.problems()[FIRST])
     theirs = {name: check_correctness(problem, text, 1.0)["result"] for name, text in completions.items()}
