@@ -17,7 +17,7 @@ import pytest
 from daybreak_contracts.errors import UserError
 from daybreak_evaluate.judge.client import Judge
 from daybreak_evaluate.judge.values import SandboxLimits
-from daybreak_evaluate.samples.journal import Journal
+from daybreak_evaluate.samples.journal import ResultJournal
 from daybreak_evaluate.samples.judge_file import JudgedFile, JudgeOptions, judge_samples_file
 from daybreak_evaluate.suites import humaneval
 
@@ -268,7 +268,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from daybreak_evaluate.samples.judge_file import JudgedFile, JudgeOptions, judge_samples_file
-from daybreak_evaluate.samples.journal import Journal
+from daybreak_evaluate.samples.journal import ResultJournal
 
 judge_samples_file(Path(sys.argv[1]), options=JudgeOptions(workers=1))
 """
@@ -300,7 +300,7 @@ def test_a_killed_run_goes_on_where_it_was_and_judges_nothing_twice(tmp_path: Pa
 def test_a_journal_of_other_limits_is_not_believed(tmp_path: Path) -> None:
     path = write(tmp_path / "s.jsonl", right(FIRST))
     file = JudgedFile(path, tmp_path / "out", sanitized=False)
-    with Journal(tmp_path / "journal") as journal:
+    with ResultJournal(tmp_path / "journal") as journal:
         with Judge(SandboxLimits(), 1) as judge:
             file.judge(judge, journal, file.check(), None)
         assert len(journal) == 1

@@ -5,13 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 from daybreak_contracts.errors import EXIT_OK
 from daybreak_contracts.progress import Progress
-
-if TYPE_CHECKING:
-    from daybreak_evaluate.samples.judge_file import JudgeOptions
 
 
 def judge_samples(options: argparse.Namespace) -> int:
@@ -23,7 +20,7 @@ def judge_samples(options: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def judge_options(options: argparse.Namespace) -> JudgeOptions:
+def judge_options(options: argparse.Namespace) -> Any:
     """Return the judge's settings."""
     from daybreak_evaluate.judge.values import SandboxLimits
     from daybreak_evaluate.samples.judge_file import JudgeOptions

@@ -20,7 +20,7 @@ def key_of(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-class Journal:
+class ResultJournal:
     """Results by key; opened by ``with``. ``path`` None keeps nothing beyond the process."""
 
     def __init__(self, path: Path | None) -> None:
@@ -28,7 +28,7 @@ class Journal:
         self._known: dict[str, Any] = {}
         self._descriptor: int | None = None
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> ResultJournal:
         if self._path is not None:
             self._descriptor = self._open(self._path)
         return self

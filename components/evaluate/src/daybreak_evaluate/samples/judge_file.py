@@ -20,7 +20,7 @@ from daybreak_evaluate.judge.client import Judge
 from daybreak_evaluate.judge.values import FailureKind, Program, SampleVerdict, SandboxLimits, Tier, failed
 from daybreak_evaluate.samples import formats, report
 from daybreak_evaluate.samples.formats import Sample
-from daybreak_evaluate.samples.journal import Journal, key_of
+from daybreak_evaluate.samples.journal import ResultJournal, key_of
 from daybreak_evaluate.samples.report import SampleFileReport
 from daybreak_evaluate.samples.sanitize import sanitize, sanitize_program
 from daybreak_evaluate.suites import humaneval
@@ -64,13 +64,23 @@ def judge_samples_file(
     file = JudgedFile(path, results_file, options.sanitize)
     keys = file.check()
     journal_file = results_file.with_name(f".{results_file.name}.journal")
-    with Judge(options.limits, options.workers) as judge, Journal(journal_file) as journal:
+    with Judge(options.limits, options.workers) as judge, ResultJournal(journal_file) as journal:
         num_known = len(journal)
         verdicts = file.judge(judge, journal, keys, progress)
-        tier = judge.tier
+        how = JudgingNotes(options.ks, judge.tier, num_known)
     file.write(keys, verdicts, digest)
     journal.forget()
-    return _report(file, keys, verdicts, options, tier, num_known)
+    return _report(file, keys, verdicts, how)
+
+
+@dataclass(frozen=True)
+class JudgingNotes:
+    """What a report says besides the verdicts."""
+
+    ks: tuple[int, ...]
+    tier: Tier
+    num_known: int
+    """Verdicts that were there before."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +118,7 @@ class JudgedFile:
         return keys
 
     def judge(
-        self, judge: Judge, journal: Journal, keys: list[SampleKey], progress: Progress | None
+        self, judge: Judge, journal: ResultJournal, keys: list[SampleKey], progress: Progress | None
     ) -> dict[SampleKey, SampleVerdict]:
         """Judge each distinct sample once, those in the journal not again."""
         protocol = [PROTOCOL_VERSION, vars(judge.limits), judge.tier.level, judge.tier.name]
@@ -196,13 +206,11 @@ def _report(
     file: JudgedFile,
     keys: list[SampleKey],
     verdicts: dict[SampleKey, SampleVerdict],
-    options: JudgeOptions,
-    tier: Tier,
-    num_known: int,
+    how: JudgingNotes,
 ) -> SampleFileReport:
     counts, kinds = report.count([(key.task_id, verdicts[key]) for key in keys])
     missing = tuple(name for name in file.problems if name not in counts)
-    found = report.estimates(counts, len(missing), options.ks)
+    found = report.estimates(counts, len(missing), how.ks)
     return SampleFileReport(
         suite=TITLE,
         results_file=file.results_file,
@@ -214,7 +222,7 @@ def _report(
         missing=missing,
         num_tasks=len(file.problems),
         num_sanitized=sum(key.sanitized for key in keys),
-        num_known=num_known,
+        num_known=how.num_known,
         kinds=kinds,
-        tier=tier,
+        tier=how.tier,
     )

@@ -43,7 +43,7 @@ PYTHON_TAGS = {"", "python", "py", "python3", "python2", "py3", "ipython", "pyco
 
 
 @dataclass(frozen=True)
-class Block:
+class CodeBlock:
     """A stretch of code between fences."""
 
     tag: str
@@ -87,10 +87,10 @@ def _cut(text: str) -> str:
     return END_MARKS.split(text, maxsplit=1)[0]
 
 
-def _split(text: str) -> tuple[str, list[Block]]:
+def _split(text: str) -> tuple[str, list[CodeBlock]]:
     """Return the text before the first fence, and the blocks between fences; an open one ends with the text."""
     before: list[str] = []
-    blocks: list[Block] = []
+    blocks: list[CodeBlock] = []
     opened: re.Match[str] | None = None
     lines: list[str] = []
     for line in re.sub(r"(?<=[^\s`>~])(```|~~~)[ \t]*$", r"\n\1", text, flags=re.MULTILINE).split("\n"):
@@ -120,17 +120,17 @@ def _closes(found: re.Match[str], opened: re.Match[str]) -> bool:
     return found["fence"].startswith(opened["fence"])
 
 
-def _block(opened: re.Match[str], lines: list[str]) -> Block:
+def _block(opened: re.Match[str], lines: list[str]) -> CodeBlock:
     """Return a block without the indentation or the quotation marks that its fence stands behind."""
     margin = opened["indent"]
     if ">" in margin:
         lines = [re.sub(r"^[ \t]*(?:>[ \t]?)+", "", line) for line in lines]
     elif margin and all(line.startswith(margin) or not line.strip() for line in lines):
         lines = [line[len(margin) :] for line in lines]
-    return Block(opened["tag"].lower(), "\n".join(lines))
+    return CodeBlock(opened["tag"].lower(), "\n".join(lines))
 
 
-def _from_blocks(blocks: list[Block], prompt: str, entry_point: str) -> Iterator[str]:
+def _from_blocks(blocks: list[CodeBlock], prompt: str, entry_point: str) -> Iterator[str]:
     """Yield the code of blocks: the last that defines the function first, as an answer that corrects itself means it.
 
     Where it uses what another block defines, these come before it.
