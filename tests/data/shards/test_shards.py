@@ -27,9 +27,11 @@ from daybreak_contracts.resources.data import MixtureRow
 from daybreak_contracts.steps import ShardArgs
 from daybreak_data.shards import step as shards
 from daybreak_data.shards import writer
+from daybreak_data.shards.mixture import Mixture
 from daybreak_data.tables import reading
 from daybreak_data.tokenizer import encoding
 from daybreak_data.tokenizer import step as tokenizer
+from daybreak_model.repository_context import Layout
 from daybreak_model.vocabulary import token_bytes
 from daybreak_train.replay.documents import documents_of
 
@@ -275,6 +277,37 @@ def test_a_killed_run_on_one_core_goes_on_where_it_was_and_ends_in_the_bytes_of_
     assert set(before.values()) <= kept, "what was finished before the kill was used, not written again"
     contents = [artifacts.load(uri).content_digest for uri in (result["uri"], elsewhere.uri)]
     assert contents[0] == contents[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["File", "Repository"])
+def test_this_process_writes_the_bytes_that_tasks_of_spark_write(
+    spark: SparkSession, write_documents: WriteDocuments, tokenizer_json: str, tmp_path: Path, layout: Layout
+) -> None:
+    rows = [
+        {**row, "language": ("python", "c")[number % 5 == 0], "repository": f"über {number % 7}"}
+        for number, row in enumerate(module_rows())
+    ]
+    uri = write_documents(rows, files=3)
+    files = reading.files_of(uri, artifacts.load(uri), reading.DOCUMENTS)
+    mixture = Mixture((MixtureRow(language="python", epochs="2.5"),))
+    plan = dataclasses.replace(shards.read_plan(files, 0.1, 0, mixture, layout), num_train=4, num_held_out=2)
+    assert plan.num_bytes > sum(len(row["text"].encode()) for row in rows), "copies count"
+    found = []
+    for place in ("tasks", "here"):
+        parts = tmp_path / place
+        parts.mkdir()
+        job = writer.ShardTask(
+            tokenizer_json, "uint16", CONTEXT, str(parts), str(tmp_path), 20_000, layout=layout
+        )
+        every = list(range(plan.num_partitions))
+        if place == "tasks":
+            shards.write_missing(spark, files, plan, job, every, Progress("test"))
+        else:
+            shards.write_missing_here(files, plan, job, every, Progress("test"))
+        found.append({folder.name: read_folder(folder) for folder in parts.iterdir()})
+    assert found[0] == found[1]
+    assert len(found[0]) > 3, "one that gets no repository is not written"
 
 
 @pytest.mark.slow

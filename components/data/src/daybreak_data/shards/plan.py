@@ -84,6 +84,8 @@ class ShardPlan:
     num_held_out: int
     num_documents: int
     """Documents to write, each copy of one counted."""
+    num_bytes: int
+    """Their bytes of text."""
     mixture: Mixture = NO_MIXTURE
     layout: Layout = ALONE
     available: Mapping[Group, int] = field(default_factory=dict)
@@ -229,6 +231,7 @@ def make_plan(
         num_train=num_partitions(int((sizes * copies)[~held_out].sum())),
         num_held_out=num_partitions(int(sizes[held_out].sum())),
         num_documents=int(copies.sum()),
+        num_bytes=int((sizes * copies).sum()),
         mixture=mixture,
         layout=layout,
         available=_bytes_by_group(documents, np.where(held_out, 0, sizes)) if mixture.rows else {},

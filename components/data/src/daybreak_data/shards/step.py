@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 CODE_VERSION = 1
 SMALLEST_CONTEXT = 2
+SMALL_BYTES = 64 << 20
+"""Text that this process writes in less time than Spark needs to start."""
 ORDER: Mapping[Layout, tuple[str, ...]] = {
     "File": ("part", "place", "path_id"),
     "Repository": ("part", "place", "repository", "copy", "path", "path_id"),
@@ -112,7 +114,9 @@ def _write(
     missing = [
         part for part in range(plan.num_partitions) if writer.finished(parts, folder_of(plan, part)) is None
     ]
-    if missing:
+    if missing and not args.executors and plan.num_bytes <= SMALL_BYTES:
+        write_missing_here(files, plan, job, missing, progress)
+    elif missing:
         with open_session("shards", args.cores, args.work_dir, args.executors) as session:
             write_missing(session, files, plan, job, missing, progress)
     return join(plan, job, staging)
@@ -159,6 +163,22 @@ def write_missing(
     ordered = by_part.sortWithinPartitions(*ORDER[plan.layout])
     with watched(session, progress, "writing shards"):
         ordered.mapInArrow(write, "part int").collect()
+
+
+def write_missing_here(
+    files: list[str], plan: ShardPlan, job: writer.ShardTask, missing: list[int], progress: Progress
+) -> None:
+    """Write these partitions in this process, one after another: the bytes that Spark's tasks write."""
+    import pyarrow as pa
+
+    folders = [folder_of(plan, part) for part in range(plan.num_partitions)]
+    order = [(name, "ascending") for name in ORDER[plan.layout]]
+    for done, part in enumerate(missing):
+        progress.report("writing shards", done, len(missing))
+        rows = [placed_rows(plan, batch, frozenset([part])) for batch in reading.scan(files, COLUMNS)]
+        batches = pa.Table.from_batches(rows).sort_by(order).to_batches(reading.BATCH_ROWS)
+        for _ in writer.write_partitions(iter(batches), job, folders):
+            pass
 
 
 def placed(session: SparkSession, files: list[str], plan: ShardPlan, wanted: frozenset[int]) -> DataFrame:
