@@ -21,7 +21,8 @@ COPY components/serve/triton components/serve/triton
 COPY pipelines/pyproject.toml pipelines/
 COPY operator/pyproject.toml operator/
 ARG ROOM
-# An index that has torch without CUDA, for rooms that compute on CPUs only; empty: torch as locked, with CUDA.
+# An index that has torch and torchvision without CUDA, for rooms that compute on CPUs only; empty: as locked, with CUDA.
+# Both: torchvision is linked with the torch that it was built for, and Composer does not load without it.
 ARG TORCH_INDEX=""
 # A Kubeflow task is started by kfp inside its component's image: kfp alone, for there it imports nothing else.
 # Plain sh: images in the OCI format know no SHELL.
@@ -36,12 +37,12 @@ RUN set -eu; task=""; case "${ROOM}" in \
     grep '^\./' all.txt > ours.txt; \
     install() { \
       export UV_PROJECT_ENVIRONMENT="/app/$1" VIRTUAL_ENV="/app/$1"; list="$2"; shift 2; \
-      without=""; torch="$(grep '^torch==' "${list}" | cut -d' ' -f1 || true)"; \
+      without=""; torch="$(sed -nE 's/^((torch|torchvision)==[^ ;]*).*$/\1/p' "${list}")"; \
       if [ -n "${TORCH_INDEX}" ] && [ -n "${torch}" ]; then \
-        without="$(sed -nE 's/^((torch|triton|nvidia-[a-oq-z0-9-][a-z0-9-]*|cuda-[a-z0-9-]+)==.*)$/--no-install-package \2/p' "${list}")"; \
+        without="$(sed -nE 's/^((torch|torchvision|triton|nvidia-[a-oq-z0-9-][a-z0-9-]*|cuda-[a-z0-9-]+)==.*)$/--no-install-package \2/p' "${list}")"; \
       fi; \
       uv sync --frozen --no-dev --no-editable --no-install-workspace "$@" ${without}; \
-      if [ -n "${without}" ]; then uv pip install --no-deps --index-url "${TORCH_INDEX}" "${torch}"; fi; \
+      if [ -n "${without}" ]; then uv pip install --no-deps --index-url "${TORCH_INDEX}" ${torch}; fi; \
     }; \
     install .venv all.txt ${packages}; \
     if [ -n "${task}" ]; then \

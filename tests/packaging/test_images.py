@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,51 @@ def imports(folder: Path) -> Iterator[tuple[str, str]]:
                 yield file.name, node.module.split(".")[0]
             elif isinstance(node, ast.Import):
                 yield from ((file.name, alias.name.split(".")[0]) for alias in node.names)
+
+
+FAKE_UV = """#!/bin/sh
+if [ "$1" = export ]; then
+  printf '%s\\n' ./components/train numpy==2.4.6 'nvidia-cudnn-cu13==9.1 ; sys_platform == "linux"' \\
+    nvidia-pytriton==0.7.0 'torch==2.15.0 ; python_version > "3"' torchmetrics==1.7.4 torchvision==0.29.2 \\
+    triton==3.5 kfp==2.17.3
+else
+  echo "$@" >> "$CALLS"
+fi
+"""
+
+
+@pytest.mark.parametrize(
+    ("index", "left_out", "from_index"),
+    [
+        pytest.param("", set(), [], id="as-locked"),
+        pytest.param(
+            "https://index.example/cpu",
+            {"torch", "torchvision", "triton", "nvidia-cudnn-cu13"},
+            ["torch==2.15.0", "torchvision==0.29.2"],
+            id="without-cuda",
+        ),
+    ],
+)
+def test_torch_and_what_is_built_for_it_come_from_one_index(
+    tmp_path: Path, index: str, left_out: set[str], from_index: list[str]
+) -> None:
+    """Torchvision stayed the locked one, linked with CUDA: Composer did not load beside a torch without it."""
+    stage = CONTAINER_FILE.read_text().split("\nFROM ")[1]
+    (step,) = re.findall(r"^RUN (set -eu; task=(?:.*\\\n)*.*)$", stage, re.MULTILINE)
+    (tmp_path / "uv").write_text(FAKE_UV)
+    (tmp_path / "uv").chmod(0o755)
+    calls = tmp_path / "calls"
+    environ = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "CALLS": str(calls)}
+    environ |= {"ROOM": "train", "TORCH_INDEX": index}
+    script = step.replace("/app", str(tmp_path / "app"))
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    [sync, *others] = [line.split() for line in calls.read_text().splitlines()]
+    assert {name for flag, name in pairwise(sync) if flag == "--no-install-package"} == left_out
+    installed = [line for line in others if "--index-url" in line]
+    assert [line[-len(from_index) :] for line in installed] == ([from_index] if from_index else [])
 
 
 by_image = pytest.mark.parametrize("room", ROOMS)
