@@ -98,6 +98,11 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str = ""
     _check(outcome, f"mount {target}")
 
 
+def unmount(target: str) -> None:
+    """Take a mount away; what still has files of it open keeps them."""
+    _check(_libc.umount2(target.encode(), ctypes.c_int(MNT_DETACH)), f"umount2 {target}")
+
+
 def make_read_only(target: str, *, recursive: bool = True) -> None:
     """Make a mount, and all below it, read-only, without devices and without set-user-id."""
     bits = _MOUNT_ATTR_RDONLY | _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV

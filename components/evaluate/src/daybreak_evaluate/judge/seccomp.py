@@ -108,6 +108,15 @@ def _refusals(machine: str, metadata: bool, files: bool) -> bytes:
     denied = {**PROCESSES, **NETWORK, **MACHINE, **MEMORY}
     denied |= METADATA if metadata else {}
     denied |= FILES if files else {}
+    code = _entry(machine)
+    for numbers in denied.values():
+        if numbers[column] != NONE:
+            code += [Jump(_EQUAL, numbers[column], 0, 1), _refuse()]
+    return b"".join(jump.pack() for jump in code)
+
+
+def _entry(machine: str) -> list[Jump]:
+    """Refuse other kinds of numbers, and load the number of the call."""
     code = [
         Jump(_LOAD, _ARCH_OFFSET),
         Jump(_EQUAL, _ARCH[machine], 1, 0),
@@ -116,10 +125,31 @@ def _refusals(machine: str, metadata: bool, files: bool) -> bytes:
     ]
     if machine == "x86_64":
         code += [Jump(_AT_LEAST, _X32_BIT, 0, 1), _refuse(errno.ENOSYS)]
-    for numbers in denied.values():
+    return code
+
+
+OWN_TREE = {
+    "fork", "vfork", "execve", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "setsid", "setpgid",
+    "setpriority", "sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr",
+}  # fmt: skip
+"""Calls of PROCESSES that a compiler or a language's own run time makes; in a pid namespace they reach its own only."""
+_NEW_NAMESPACES = 0x7E020000
+"""CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET."""
+
+
+@functools.cache
+def program_for_commands(machine: str) -> bytes:
+    """Return the filter of a tool chain's processes in a pid namespace of their own: they may fork and exec."""
+    column = _COLUMN[machine]
+    own = {name: numbers for name, numbers in PROCESSES.items() if name not in OWN_TREE}
+    code = _entry(machine)
+    for numbers in ({**own, **NETWORK, **MACHINE, **MEMORY}).values():
         if numbers[column] != NONE:
             code += [Jump(_EQUAL, numbers[column], 0, 1), _refuse()]
-    return b"".join(jump.pack() for jump in code)
+    code += [Jump(_EQUAL, _CLONE3[column], 0, 1), _refuse(errno.ENOSYS)]
+    code += _when(_CLONE[column], [_argument(0), Jump(_ANY_BIT, _NEW_NAMESPACES, 0, 1), _refuse()])
+    code += _shared_conditions(column)
+    return b"".join(jump.pack() for jump in [*code, Jump(_RETURN, _ALLOW)])
 
 
 def _refuse(number: int = errno.EPERM) -> Jump:
@@ -133,6 +163,12 @@ def _conditions(column: int, pid: int) -> list[Jump]:
         code += _when(numbers[column], [_argument(0), Jump(_EQUAL, pid, 1, 0), _refuse()])
     code += _when(_PRLIMIT[column], [_argument(0), Jump(_EQUAL, 0, 2, 0), Jump(_EQUAL, pid, 1, 0), _refuse()])
     code += _when(_CLONE[column], [_argument(0), Jump(_ANY_BIT, _CLONE_THREAD, 1, 0), _refuse()])
+    return [*code, *_shared_conditions(column)]
+
+
+def _shared_conditions(column: int) -> list[Jump]:
+    """Stream pairs, but no typing into terminals and no signals by way of files."""
+    code: list[Jump] = []
     stream = [_argument(1), Jump(_AND, _SOCK_TYPE_MASK), Jump(_EQUAL, _SOCK_STREAM, 1, 0), _refuse()]
     code += _when(_SOCKETPAIR[column], stream)
     code += _when(_IOCTL[column], [_argument(1), *_none_of(_DENIED_IOCTLS)])

@@ -1,0 +1,65 @@
+"""What a language's assembling gives: the texts that the boxes get.
+
+Owns the value and what is the same in several languages: finding the names that a test calls.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+Files = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Texts for the boxes of one answer."""
+
+    answer: Files
+    """Files in /job for the answer's side; with a test in the same process they hold the test as well."""
+    test: Files = ()
+    """Files in /job for the test's side, where it is a process of its own."""
+    stdin: str = ""
+    """Standard input of the compiler: a program that is read from there is in no file that it could read itself."""
+
+
+@dataclass(frozen=True)
+class CalledNames:
+    """Functions that a test calls."""
+
+    asked: tuple[str, ...]
+    """Of the answer."""
+    helpers: tuple[str, ...]
+    """Whole in the prompt, so that the test's side can run them itself."""
+
+
+def called_names(
+    entry_point: str, in_prompt: Iterable[str], in_answer: Iterable[str], test: str, reserved: Collection[str]
+) -> CalledNames:
+    """Return what the test calls: the entry point, or the last function that the prompt begins, or the answer's.
+
+    A function that the prompt holds before it is a helper.
+    """
+    words = set(re.findall(r"[\w$]+", test))
+    prompt_names = [name for name in dict.fromkeys(in_prompt) if name in words]
+    answer_names = [name for name in dict.fromkeys(in_answer) if name in words and name not in reserved]
+    if entry_point:
+        asked = [entry_point]
+    else:
+        asked = prompt_names[-1:] or [name for name in answer_names if name not in prompt_names]
+    return CalledNames(tuple(asked), tuple(name for name in prompt_names if name not in asked))
+
+
+@cache
+def driver_files(language: str) -> tuple[tuple[str, str], ...]:
+    """Return name and text of a language's own drivers."""
+    folder = resources.files("daybreak_evaluate.runtimes") / "drivers" / language
+    return tuple(sorted((path.name, path.read_text("utf-8")) for path in folder.iterdir() if path.is_file()))
+
+
+def driver(language: str, name: str) -> str:
+    """Return the text of one driver."""
+    return dict(driver_files(language))[name]

@@ -1,0 +1,132 @@
+"""Boxes as a runtime uses them: jobs in, outcomes out.
+
+Owns the warden's process and the order of outcomes. A job whose wall time ran out on a busy machine is done once more,
+alone.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from daybreak_contracts.errors import TransientError, UserError
+from daybreak_evaluate.judge.channel import HEADER, ChannelClosedError, receive_exactly, send_frame
+from daybreak_evaluate.judge.values import Tier
+from daybreak_evaluate.runtimes.boxes.values import Job, StepOutcome, as_document, outcome_from
+
+GONE = "the process that keeps the sandboxes is gone, perhaps for want of memory or processes; run again"
+
+
+class BoxPool:
+    """Some slots, started and stopped by ``with``."""
+
+    def __init__(self, places: Sequence[str], workers: int, moved: Sequence[tuple[str, str]] = ()) -> None:
+        self._places = list(places)
+        self._moved = list(moved)
+        self._workers = workers
+        self._socket: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._own_user = False
+
+    @property
+    def tier(self) -> Tier:
+        """How commands are held; there is one tier, since below it the pool does not start."""
+        user = "a user namespace of its own" if self._own_user else "a user of its own"
+        details = (
+            "own pid, mount, network, IPC and host-name namespaces",
+            "seccomp: no sockets, no mounts, no namespaces, no reading of other processes",
+            user,
+        )
+        return Tier(2, "namespaces and seccomp", details)
+
+    def __enter__(self) -> BoxPool:
+        ours, theirs = socket.socketpair()
+        settings = {"places": self._places, "moved": self._moved, "num_slots": self._workers}
+        source = str(Path(__file__).parents[3])
+        boot = (
+            f"import sys; sys.path.insert(0, {source!r}); "
+            "from daybreak_evaluate.runtimes.boxes import warden; warden.main()"
+        )
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-s", "-S", "-P", "-B", "-X", "utf8", "-c", boot, json.dumps(settings)],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                env={"LANG": "C.UTF-8"},
+                start_new_session=True,
+            )
+        self._socket = ours
+        greeting = self._receive()
+        self._own_user = greeting["own_user"]
+        if greeting["trouble"]:
+            self._stop()
+            raise UserError(
+                f"no sandbox for compilers and programs here ({greeting['trouble']}): allow user namespaces, or run "
+                "as root of a container that may mount; other languages than Python need it"
+            )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        if self._process is not None:
+            self._process.wait()
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[int, tuple[StepOutcome, ...]]]:
+        """Yield the index of each job and the outcomes of its steps, in the order in which jobs are done."""
+        waiting = enumerate(jobs)
+        running: dict[int, Job] = {}
+        doubtful: list[tuple[int, Job]] = []
+        more = True
+        while more or running:
+            while more and len(running) < 2 * self._workers:
+                index, job = next(waiting, (-1, None))
+                if job is None:
+                    more = False
+                else:
+                    running[index] = job
+                    self._submit(index, job)
+            if running:
+                index, outcomes = self._result()
+                job = running.pop(index)
+                if outcomes[-1].starved:
+                    doubtful.append((index, job))
+                else:
+                    yield index, outcomes
+        for index, job in doubtful:
+            self._submit(index, job)
+            yield self._result()
+
+    def _submit(self, index: int, job: Job) -> None:
+        assert self._socket is not None
+        try:
+            send_frame(self._socket, {"id": index, "job": as_document(job)})
+        except OSError as error:
+            raise TransientError(GONE) from error
+
+    def _result(self) -> tuple[int, tuple[StepOutcome, ...]]:
+        reply = self._receive()
+        outcomes = tuple(outcome_from(each) for each in reply["outcomes"])
+        if outcomes[-1].trouble:
+            raise TransientError(f"a sandbox could not be made: {outcomes[-1].trouble}")
+        return reply["id"], outcomes
+
+    def _receive(self) -> dict[str, Any]:
+        assert self._socket is not None
+        try:
+            (size,) = HEADER.unpack(receive_exactly(self._socket, HEADER.size))
+            document: dict[str, Any] = json.loads(receive_exactly(self._socket, size))
+        except (ChannelClosedError, OSError) as error:
+            raise TransientError(GONE) from error
+        return document

@@ -1,0 +1,240 @@
+"""A runtime made from a declarative file: answers become jobs of boxes, outcomes become verdicts.
+
+Owns the order of phases (compile, run, test) and what an outcome means. Where the test runs in the answer's process,
+a verdict needs the secret that the test's own side prints after the last assertion (decision 0095).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from daybreak_contracts.errors import UserError
+from daybreak_evaluate.judge.values import (
+    PASSED,
+    TIMED_OUT,
+    FailureKind,
+    SampleVerdict,
+    SandboxLimits,
+    Tier,
+    failed,
+)
+from daybreak_evaluate.runtimes import definition as definitions
+from daybreak_evaluate.runtimes.assembling import javascript
+from daybreak_evaluate.runtimes.assembling.sources import Sources
+from daybreak_evaluate.runtimes.boxes.pool import BoxPool
+from daybreak_evaluate.runtimes.boxes.values import TEST_OUT, Box, BoxStep, Job, Overrun, StepOutcome
+from daybreak_evaluate.runtimes.definition import LanguageDefinition, Toolchain, ToolMissingError
+from daybreak_evaluate.runtimes.protocol import Attempt, Availability, Isolation
+from daybreak_evaluate.task import Task
+
+ASSEMBLERS: Mapping[str, Callable[[Task, str, str], Sources]] = {
+    "javascript": javascript.assemble,
+}
+TESTER_SHARE = 3.0
+"""The test's side waits while the answer works, so its own limit is this many times the answer's."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """One answer's job and what its outcomes are read with."""
+
+    job: Job
+    num_compiling: int
+    needs_secret: bool
+
+
+class CommandRuntime:
+    """One language whose answers run by commands in boxes."""
+
+    def __init__(self, definition: LanguageDefinition) -> None:
+        self._definition = definition
+        self._tier: Tier | None = None
+
+    @property
+    def language(self) -> str:
+        """Name, as a task says it."""
+        return self._definition.language
+
+    @property
+    def isolation(self) -> Isolation:
+        """How test and candidate are kept apart."""
+        return self._definition.isolation
+
+    @property
+    def stop_words(self) -> tuple[str, ...]:
+        """Where an answer ends, for tasks that do not say it."""
+        return self._definition.stop_words
+
+    def probe(self) -> Availability:
+        """Ask the tools for their versions."""
+        return definitions.probe(self._definition)
+
+    def tier(self) -> Tier:
+        """How strongly candidates are held; known once something has been judged."""
+        if self._tier is None:
+            with BoxPool([], 1) as pool:
+                self._tier = pool.tier
+        return self._tier
+
+    def judge(
+        self, attempts: Iterable[Attempt], limits: SandboxLimits, workers: int
+    ) -> Iterator[tuple[int, SampleVerdict]]:
+        """Yield index and verdict of each attempt, as they are done; every attempt gets one."""
+        definition = self._definition
+        try:
+            tools = definitions.find_toolchain(definition)
+        except ToolMissingError as error:
+            packages = " ".join(definition.packages)
+            raise UserError(
+                f"{definition.language} cannot be run here: {error}; apt-get install {packages}"
+            ) from error
+        kept = list(attempts)
+        short: list[int] = []
+        orders: dict[int, Order] = {}
+        for index, attempt in enumerate(kept):
+            size = len(attempt.completion.encode("utf-8", "surrogatepass"))
+            if size > limits.source_bytes:
+                message = f"the answer has {size} bytes, more than {limits.source_bytes} are not run"
+                yield index, failed(message, FailureKind.TOO_LARGE)
+            else:
+                orders[index] = order_for(definition, tools, attempt, limits)
+                short.append(index)
+        with BoxPool(tools.readable(definition), workers) as pool:
+            self._tier = pool.tier
+            for place, outcomes in pool.run(orders[index].job for index in short):
+                index = short[place]
+                yield index, verdict_of(outcomes, orders[index], definition)
+
+
+def order_for(
+    definition: LanguageDefinition, tools: Toolchain, attempt: Attempt, limits: SandboxLimits
+) -> Order:
+    """Return the job for an answer."""
+    task = attempt.task
+    if task.examples:
+        return _order_for_examples(definition, tools, attempt, limits)
+    sources = ASSEMBLERS[definition.language](task, attempt.completion, secrets.token_hex(8))
+    separate = definition.isolation is Isolation.SEPARATE
+    steps = list(_compiling(definition, tools, sources.answer, sources.stdin))
+    box_limits = definition.run_need.limits(task.timeout_s or limits.timeout_s, limits.memory_bytes)
+    environment = tuple(definition.environment.items())
+    if separate:
+        steps += list(_compiling(definition, tools, sources.test, "", out=TEST_OUT))
+        tester = definition.run_need.limits(TESTER_SHARE * box_limits.cpu_s, limits.memory_bytes)
+        argv = tools.fill(definition.test_argv)
+        test = Box(argv, tester, files=sources.test, env=environment, out=TEST_OUT)
+        answer = Box(argv, box_limits, files=sources.answer, env=environment)
+        steps.append(BoxStep(test, answer))
+    else:
+        argv = tools.fill(definition.run_argv)
+        steps.append(BoxStep(Box(argv, box_limits, secret=secrets.token_hex(16), env=environment)))
+    return Order(Job(tuple(steps)), len(steps) - 1, not separate)
+
+
+def _order_for_examples(
+    definition: LanguageDefinition, tools: Toolchain, attempt: Attempt, limits: SandboxLimits
+) -> Order:
+    """Run the whole program once for each example; it never sees what it should say."""
+    program = attempt.task.program(attempt.completion)
+    files = ((definition.file, program),)
+    compiling = list(_compiling(definition, tools, files, program))
+    box_limits = definition.run_need.limits(attempt.task.timeout_s or limits.timeout_s, limits.memory_bytes)
+    run_files = () if definition.compile_argvs else files
+    argv, environment = tools.fill(definition.run_argv), tuple(definition.environment.items())
+    runs = [
+        BoxStep(Box(argv, box_limits, stdin=each.stdin, files=run_files, env=environment), None, each.stdout)
+        for each in attempt.task.examples
+    ]
+    return Order(Job((*compiling, *runs)), len(compiling), needs_secret=False)
+
+
+def _compiling(
+    definition: LanguageDefinition,
+    tools: Toolchain,
+    files: tuple[tuple[str, str], ...],
+    stdin: str,
+    out: str = "out",
+) -> Iterator[BoxStep]:
+    box_limits = definition.compile_need.limits(0.0)
+    environment = tuple(definition.environment.items())
+    for argv in definition.compile_argvs:
+        box = Box(tools.fill(argv), box_limits, stdin, files=files, env=environment, builds=True, out=out)
+        yield BoxStep(box)
+
+
+def verdict_of(
+    outcomes: tuple[StepOutcome, ...], order: Order, definition: LanguageDefinition
+) -> SampleVerdict:
+    """Say what the outcomes of a job's steps mean."""
+    last = outcomes[-1]
+    cpu_s = sum(each.cpu_s for each in outcomes[order.num_compiling :])
+    if len(outcomes) <= order.num_compiling:
+        return _with_time(_compile_failure(last), cpu_s)
+    if last.is_good and len(outcomes) == len(order.job.steps):
+        if order.needs_secret and not last.secret_seen:
+            message = "the program ended before its test was over"
+            return _with_time(failed(message, FailureKind.ENDED), cpu_s)
+        return SampleVerdict(True, PASSED, cpu_s=cpu_s)
+    return _with_time(_run_failure(last, definition), cpu_s)
+
+
+def _with_time(verdict: SampleVerdict, cpu_s: float) -> SampleVerdict:
+    return SampleVerdict(verdict.passed, verdict.result, verdict.kind, cpu_s)
+
+
+_OVERRUNS = {
+    Overrun.MEMORY: ("more memory than allowed", FailureKind.MEMORY),
+    Overrun.OUTPUT: ("more output than is read", FailureKind.TOO_LARGE),
+}
+
+
+def _compile_failure(outcome: StepOutcome) -> SampleVerdict:
+    if outcome.overrun is Overrun.TIME:
+        return failed("compiling took too long", FailureKind.TIMEOUT)
+    if outcome.overrun:
+        message, kind = _OVERRUNS[outcome.overrun]
+        return failed(f"compiling took {message}", kind)
+    return failed(_said(outcome) or "it does not compile", FailureKind.SYNTAX)
+
+
+_MEMORY_WORDS = re.compile(
+    r"out of memory|OutOfMemory|bad_alloc|heap limit|cannot allocate memory|memory allocation of|not enough memory",
+    re.I,
+)
+
+
+def _run_failure(outcome: StepOutcome, definition: LanguageDefinition) -> SampleVerdict:
+    overrun = outcome.overrun or outcome.partner_overrun
+    if overrun is Overrun.TIME:
+        return SampleVerdict(False, TIMED_OUT, FailureKind.TIMEOUT)
+    if overrun:
+        message, kind = _OVERRUNS[overrun]
+        return failed(message, kind)
+    said = _said(outcome)
+    if outcome.status == 0:
+        return failed("its output is another than expected", FailureKind.WRONG)
+    if _MEMORY_WORDS.search(said):
+        return failed(said, FailureKind.MEMORY)
+    if outcome.partner_status is not None and outcome.status in _TESTER_KINDS:
+        return failed(said, _TESTER_KINDS[outcome.status])
+    if definition.wrong_words and re.search(definition.wrong_words, said):
+        return failed(said, FailureKind.WRONG)
+    return failed(said or f"exit status {outcome.status}", FailureKind.EXCEPTION)
+
+
+_TESTER_KINDS = {2: FailureKind.SYNTAX, 3: FailureKind.ENDED, 4: FailureKind.EXCEPTION}
+"""Exit statuses of the drivers on the test's side."""
+
+
+def _said(outcome: StepOutcome) -> str:
+    return (outcome.stderr.strip() or outcome.stdout.strip())[:4000]
+
+
+@functools.cache
+def command_runtimes() -> Mapping[str, CommandRuntime]:
+    """Return the runtimes of all declarative files, by language."""
+    return {name: CommandRuntime(each) for name, each in definitions.definitions().items()}

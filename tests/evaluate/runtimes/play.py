@@ -1,0 +1,46 @@
+"""One small task in each language, with right answers, wrong ones and cheats: none of the cheats may pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from daybreak_evaluate.judge.values import SampleVerdict, SandboxLimits
+from daybreak_evaluate.runtimes.command import command_runtimes
+from daybreak_evaluate.runtimes.protocol import Attempt
+from daybreak_evaluate.task import Example, Task
+
+LIMITS = SandboxLimits(timeout_s=2.0)
+
+
+@dataclass(frozen=True)
+class Play:
+    """A task and what is said to it."""
+
+    task: Task
+    right: dict[str, str]
+    wrong: dict[str, str]
+    cheats: dict[str, str]
+    whole: str
+    """A program that reads two numbers from standard input and prints their sum."""
+    whole_cheats: dict[str, str] = field(default_factory=dict)
+
+
+def judge(
+    task: Task, completions: dict[str, str], limits: SandboxLimits = LIMITS
+) -> dict[str, SampleVerdict]:
+    """Return the verdict of each completion, by its name; skipped where the language's tools are not there."""
+    runtime = command_runtimes()[task.language]
+    available = runtime.probe()
+    if not available.works:
+        pytest.skip(available.remedy)
+    names = list(completions)
+    attempts = [Attempt(task, completions[name]) for name in names]
+    return {names[index]: verdict for index, verdict in runtime.judge(attempts, limits, 2)}
+
+
+def whole_task(language: str) -> Task:
+    """Return the task of adding two numbers from standard input."""
+    examples = (Example("1 2\n", "3\n"), Example("40 2\n", "42\n"))
+    return Task("play/whole", language, prompt="", examples=examples)

@@ -1,0 +1,68 @@
+"""Every language from a task to verdicts, in the sandbox: right answers pass, wrong ones and cheats do not."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from daybreak_evaluate.judge.values import FailureKind
+from daybreak_evaluate.runtimes.command import command_runtimes
+from tests.evaluate.runtimes.play import Play, judge, whole_task
+
+PLAYS: dict[str, Play] = {
+    path.stem: importlib.import_module(f"tests.evaluate.runtimes.plays.{path.stem}").PLAY
+    for path in sorted((Path(__file__).parent / "plays").glob("*.py"))
+}
+"""One module a language, named like it."""
+
+
+@pytest.fixture(params=sorted(PLAYS))
+def play(request: pytest.FixtureRequest) -> Play:
+    """One language's table."""
+    return PLAYS[request.param]
+
+
+def test_every_declared_language_has_a_table() -> None:
+    assert sorted(PLAYS) == sorted(command_runtimes())
+
+
+def test_right_answers_pass(play: Play) -> None:
+    verdicts = judge(play.task, play.right)
+    assert {name: verdict.result for name, verdict in verdicts.items() if not verdict.passed} == {}
+    assert len(verdicts) == len(play.right)
+
+
+def test_wrong_answers_do_not_pass(play: Play) -> None:
+    verdicts = judge(play.task, play.wrong)
+    assert [name for name, verdict in verdicts.items() if verdict.passed] == []
+    assert len(verdicts) == len(play.wrong)
+    assert verdicts["does not parse"].kind is FailureKind.SYNTAX
+
+
+def test_no_cheat_passes_and_none_leaves_anything(play: Play) -> None:
+    before = _left_behind()
+    verdicts = judge(play.task, play.cheats)
+    assert [name for name, verdict in verdicts.items() if verdict.passed] == []
+    assert len(verdicts) == len(play.cheats)
+    assert _left_behind() == before
+
+
+def test_whole_programs_are_judged_by_their_output(play: Play) -> None:
+    task = whole_task(play.task.language)
+    verdicts = judge(task, {"whole": play.whole, **play.whole_cheats})
+    assert [name for name, verdict in verdicts.items() if verdict.passed] == ["whole"]
+
+
+def _left_behind() -> tuple[set[str], int]:
+    """Return processes of the boxes' users, and the number of mounts."""
+    users = set()
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                if 64620 <= folder.stat().st_uid < 65536:
+                    users.add(folder.name)
+            except OSError:
+                continue
+    return users, len(Path("/proc/self/mountinfo").read_text().splitlines())
