@@ -89,7 +89,15 @@ def test_what_is_trained_on_is_what_a_prompt_says(
     for name, listed in named:
         before = [ContextFile(path, text) for path, text in listed[:-1]]
         path, text = listed[-1]
-        ids, num_left = in_front(encoder.encode, marks, before, path or "\n", repository=name, room=WHOLE)
+        ids, num_left = in_front(
+            encoder.encode,
+            marks,
+            before,
+            path or "\n",
+            repository=name,
+            room=WHOLE,
+            longest_token=encoder.longest_token,
+        )
         assert num_left == 0
         expected += [*ids, *encoder.encode(text), special[names.END_OF_TEXT]]
     assert stream == expected
@@ -121,7 +129,7 @@ def test_whole_files_from_the_last_on_are_kept(room: int, kept: list[str], has_n
         return [ord(character) for character in text]
 
     others = [ContextFile(name, name.upper() * 6) for name in "abc"]
-    ids, num_left = in_front(encode, marks, others, "d", repository="o/r", room=room)
+    ids, num_left = in_front(encode, marks, others, "d", repository="o/r", room=room, longest_token=64)
     assert len(ids) <= room
     assert num_left == 3 - len(kept)
     text = "".join(chr(token) for token in ids).replace("\x02", "|")

@@ -7,7 +7,7 @@ Special tokens come from here alone: text that spells one is encoded as the text
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from daybreak_contracts import names
@@ -43,6 +43,7 @@ class ComposedPrompt:
 
     token_ids: tuple[int, ...]
     num_dropped: int
+    """An estimate where a text is so long that only its end (or start) was encoded."""
     num_files: int = 0
     """Other files of the repository that stand in front."""
 
@@ -65,10 +66,12 @@ class PromptEncoder:
         A model that was trained so gets the path and other files of the repository in front; another one does not.
         """
         has_suffix = suffix is not None and self._fim != "None"
-        behind = self._encoder.encode(suffix or "") if has_suffix else None
-        before = self._encoder.encode(prefix)
+        behind, num_behind = self._encoder.encode_start(suffix or "", budget) if has_suffix else (None, 0)
+        before, num_before = self._encoder.encode_end(prefix, budget)
+        num_unread = num_before + num_behind
         if self.marks is None or around == NO_SURROUNDINGS:
-            return compose(before, behind, budget, self._fim, self._special)
+            found = compose(before, behind, budget, self._fim, self._special)
+            return replace(found, num_dropped=found.num_dropped + num_unread)
         num_own = len(before) + len(behind or ()) + NUM_MARKS
         room = min(room_in_front(budget, num_own), budget - MIN_PROMPT)
         front, num_left = in_front(
@@ -78,11 +81,12 @@ class PromptEncoder:
             around.path,
             repository=around.repository,
             room=room,
+            longest_token=self._encoder.longest_token,
         )
         own = compose(before, behind, budget - len(front), self._fim, self._special)
         is_nothing = not before and behind is None and bool(front)
         token_ids = (*front, *(() if is_nothing else own.token_ids))
-        return ComposedPrompt(token_ids, own.num_dropped, len(around.files) - num_left)
+        return ComposedPrompt(token_ids, own.num_dropped + num_unread, len(around.files) - num_left)
 
 
 def order_of(objective: str | None, special: Mapping[str, int]) -> FimOrder:

@@ -110,16 +110,20 @@ def in_front(
     *,
     repository: str | None,
     room: int,
+    longest_token: int,
 ) -> tuple[list[int], int]:
     """Return what stands before the text of the current file in at most ``room`` tokens, and how many files do not.
 
     The last files are nearest and are kept first, each of them whole; the path of the current file goes before all.
+    No token has more than ``longest_token`` bytes.
     """
     own = marks.file_opening(encode(path_line(path or ""))) if path or files else []
     if len(own) > room:
         return [], len(files)
     left, kept = room - len(own), []
     for file in reversed(files):
+        if len(file.text) > left * longest_token:  # it cannot fit: not worth seconds of encoding
+            break
         ids = [*marks.file_opening(encode(path_line(file.path))), *encode(file.text)]
         if len(ids) > left:
             break

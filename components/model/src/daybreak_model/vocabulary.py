@@ -7,7 +7,7 @@ prompt or a training sample puts one in by its id. Trains no tokenizer.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -20,6 +20,10 @@ SPLIT_PATTERN = (
 )
 """Qwen2's pre-tokenizer: contractions, words with the character before them, single digits, punctuation with the line
 end behind it, blanks. On held-out code 3 to 14 % fewer tokens than GPT-2's pattern at the same vocabulary."""
+CHARACTERS_TRIED = 6
+"""Characters a token that are encoded first of a long text: code has three to four, deep indentation more."""
+EDGE_TOKENS = 32
+"""Tokens at a cut that are not believed: splits fall as in the whole text again a word or two behind it."""
 _PRINTABLE = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
 
 
@@ -82,11 +86,34 @@ class TextEncoder:
         from tokenizers import Tokenizer
 
         self._tokenizer: Any = Tokenizer.from_str(without_special_tokens(tokenizer_json))
+        self.longest_token = max(len(entry.encode()) for entry in self._tokenizer.get_vocab())
+        """Bytes that no token exceeds: a text of n characters has at least n / longest_token tokens."""
 
     def encode(self, text: str) -> list[int]:
-        """Return token ids; releases the interpreter lock for long texts."""
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        """Return token ids; other threads run meanwhile, which ``encode`` of the library would not let them."""
+        ids: list[int] = self._tokenizer.encode_batch([text], add_special_tokens=False)[0].ids
         return ids
+
+    def encode_end(self, text: str, num_tokens: int) -> tuple[list[int], int]:
+        """Return at least the last ``num_tokens`` tokens of a text, and about how many more stand before them."""
+        return self._encode_part(text, num_tokens, lambda length: text[len(text) - length :])
+
+    def encode_start(self, text: str, num_tokens: int) -> tuple[list[int], int]:
+        """Return at least the first ``num_tokens`` tokens of a text, and about how many more stand behind them."""
+        return self._encode_part(text, num_tokens, lambda length: text[:length])
+
+    def _encode_part(self, text: str, num_tokens: int, part: Callable[[int], str]) -> tuple[list[int], int]:
+        """Encode a part that grows until it holds the tokens and ``EDGE_TOKENS`` more, which a cut may have changed.
+
+        Work is bounded by what is wanted, not by what a stranger sends: a megabyte takes seconds to encode.
+        """
+        length = CHARACTERS_TRIED * (num_tokens + EDGE_TOKENS)
+        while length < len(text):
+            ids = self.encode(part(length))
+            if len(ids) >= num_tokens + EDGE_TOKENS:
+                return ids, round(len(ids) * (len(text) - length) / length)
+            length *= 4
+        return self.encode(text), 0
 
 
 def special_ids(tokenizer_json: str) -> dict[str, int]:

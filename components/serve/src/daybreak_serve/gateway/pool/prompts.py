@@ -9,7 +9,8 @@ from daybreak_model.repository_context import ALONE, Layout
 from daybreak_serve.gateway.http.requests import CompletionRequest
 
 INLINE_CHARACTERS = 20_000
-"""Some 2 ms of encoding; longer texts go to a thread, so that they hold nobody else up."""
+"""Some 2 ms of encoding; longer texts go to a thread, so that they hold nobody else up. Only what has a place in the
+context is encoded of them (`TextEncoder.encode_end`)."""
 
 
 class PromptComposer:

@@ -9,6 +9,7 @@ without its queue and task per stream.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,15 +59,17 @@ class EngineStream:
         except grpc.aio.UsageError as error:
             raise EngineDown(f"the connection was closed: {error}") from error
         self._timeout_s = timeout_s
+        self._is_cancelled = asyncio.Event()
         self.is_idle = True
 
     @property
     def is_usable(self) -> bool:
         """Tell whether a request may be written."""
-        return self.is_idle and not self._call.done()
+        return self.is_idle and not self._call.done() and not self._is_cancelled.is_set()
 
     def cancel(self) -> None:
-        """End the stream and the generation on it."""
+        """End the stream and the generation on it; who writes to it or reads from it sees ``CancelledError``."""
+        self._is_cancelled.set()
         self._call.cancel()
 
     async def ask(self, request: Any) -> None:
@@ -74,11 +77,30 @@ class EngineStream:
         self.is_idle = False
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._call.write(request)
+                await self._write(request)
         except TimeoutError as error:
             raise EngineDown(f"the engine took no request for {self._timeout_s:g} s") from error
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
             raise EngineDown(_reason(error)) from error
+
+    async def _write(self, request: Any) -> None:
+        """Write, or leave when the stream is cancelled.
+
+        A call of ``grpc.aio`` that is cancelled before its metadata went out never returns from ``write``
+        (measured with grpcio 1.85): its client's place would be held until the time limit.
+        """
+        writing = asyncio.ensure_future(self._call.write(request))
+        cancelled = asyncio.ensure_future(self._is_cancelled.wait())
+        try:
+            await asyncio.wait((writing, cancelled), return_when=asyncio.FIRST_COMPLETED)
+            if self._is_cancelled.is_set():
+                raise asyncio.CancelledError
+            writing.result()
+        finally:
+            cancelled.cancel()
+            writing.cancel()
+            with contextlib.suppress(asyncio.InvalidStateError, asyncio.CancelledError):
+                writing.exception()  # looked at, so that nobody complains of it later
 
     async def next_chunk(self) -> Chunk | None:
         """Return the next chunk, None after the last. `EngineDown` and `EngineRefused` tell what went wrong."""
