@@ -73,7 +73,7 @@ async def compare(evaluated: LoadedModel, gateway: PromptComposer, random: Rando
     prefix, suffix = some_code(random), random.choice((None, some_code(random)))
     max_tokens = random.randrange(1, CONTEXT_LENGTH)
     body = {"prompt": prefix, "suffix": suffix, "max_tokens": max_tokens}
-    served = (await gateway.compose(parse(json.dumps(body).encode(), None, LIMITS))).token_ids
+    served = (await gateway.compose(parse(json.dumps(body).encode(), None, LIMITS, "text"))).token_ids
     assert list(served) == evaluated.encode(Prompt("x", prefix, suffix), CONTEXT_LENGTH - max_tokens), body
     assert 1 <= len(served) <= CONTEXT_LENGTH - max_tokens, body
     marks = {name: evaluated.tokenizer.token_to_id(name) for name in names.SPECIAL_TOKENS}

@@ -17,8 +17,8 @@ CHUNK = "chunk"
 RUNNING_METRIC = "daybreak_engine_running"
 """Gauge of the engine's Triton: a pod that ends waits until it is zero."""
 
-MAX_STOP_STRINGS = 4
-"""OpenAI's bound of the ``stop`` parameter."""
+MAX_STOP_STRINGS = 64
+"""OpenAI takes four; editors send a dozen and more."""
 
 FinishReason = Literal["stop", "length", "cancelled"]
 

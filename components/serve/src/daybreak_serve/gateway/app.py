@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import random
 import socket
+import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -23,7 +24,10 @@ from daybreak_contracts.routing import Routing
 from daybreak_serve.gateway.cluster.peers import FORWARDED_HEADER, PREFIX, Peers
 from daybreak_serve.gateway.cluster.view import probe
 from daybreak_serve.gateway.config import GatewayConfig, GatewaySettings
+from daybreak_serve.gateway.dialects import tabby
+from daybreak_serve.gateway.dialects.routes import ROUTES
 from daybreak_serve.gateway.dispatch.completions import GROUPS_HEADER, USER_HEADER, Completions, Parts
+from daybreak_serve.gateway.events.access import AccessLog
 from daybreak_serve.gateway.events.counters import GatewayCounters
 from daybreak_serve.gateway.events.journal import (
     Journal,
@@ -56,6 +60,12 @@ class ReadinessState(Protocol):
         ...
 
 
+def _to_stdout(line: str) -> None:
+    """Write a line of the access log where the process's starter keeps it: the pod's log, or gateway.log."""
+    sys.stdout.write(line)
+    sys.stdout.flush()
+
+
 class GatewayApp:
     """One gateway: its parts, and the handlers that need them. Made inside the running loop."""
 
@@ -66,6 +76,7 @@ class GatewayApp:
         state: ReadinessState,
         event_log: TextIO | None,
         peers: Peers,
+        log_access: Callable[[str], object] = _to_stdout,
     ) -> None:
         self._settings = settings
         self._fleet = fleet
@@ -79,20 +90,26 @@ class GatewayApp:
         self._created = int(time.time())
         self.is_ending = False
         """Set when the process ends soon: it is not ready any more, and goes on answering."""
-        self.completions = Completions(
-            Parts(
-                settings=settings,
-                fleet=fleet,
-                supersession=Supersession(),
-                journal=self._journal,
-                metrics=self._metrics,
-                counters=self._counters,
-                shadow=Shadow(fleet, self._counters, fleet.chance, time.monotonic),
-                clock=time.monotonic,
-                wall_clock=time.time,
-                new_id=lambda: f"{PREFIX}{peers.mark}{uuid.uuid4().hex}",
-            )
+        self._parts = Parts(
+            settings=settings,
+            fleet=fleet,
+            supersession=Supersession(),
+            journal=self._journal,
+            metrics=self._metrics,
+            counters=self._counters,
+            shadow=Shadow(fleet, self._counters, fleet.chance, time.monotonic),
+            clock=time.monotonic,
+            wall_clock=time.time,
+            new_id=lambda: f"{PREFIX}{peers.mark}{uuid.uuid4().hex}",
+            access=AccessLog(log_access, time.time),
         )
+
+    def completion_routes(self) -> list[Route]:
+        """Return a route for each path that clients ask completions at."""
+        return [
+            Route(path, Completions(self._parts, dialect), methods=["POST"])
+            for path, dialect in ROUTES.items()
+        ]
 
     def _inflight(self) -> dict[str, int]:
         return {digest: revision.pool.inflight for digest, revision in self._fleet.revisions.items()}
@@ -111,7 +128,10 @@ class GatewayApp:
             body = await read_body(request.receive, request.scope, self._settings.body_limit_bytes)
         except ClientDisconnected:
             return Response(status_code=499)
-        mine, theirs = parse_events(body), dict[str, list[SuggestionEvent]]()
+        told = tabby.translated(body)
+        if told is None:
+            return Response(status_code=200)
+        mine, theirs = parse_events(told), dict[str, list[SuggestionEvent]]()
         if header(request.scope, FORWARDED_HEADER) is None:
             mine, theirs = self._peers.split(mine)
         found = [(event, self._journal.find(event)) for event in mine]
@@ -159,6 +179,15 @@ class GatewayApp:
     async def healthz(self, request: Request) -> Response:
         """``GET /healthz``: the process answers."""
         return JSONResponse({"status": "ok"})
+
+    async def health(self, request: Request) -> Response:
+        """``/health`` of llama.cpp and ``/v1/health`` of Tabby: 200 once requests can be answered, and by what."""
+        reason = "the gateway ends" if self.is_ending else self._state.reason
+        if reason is not None:
+            problem = ApiProblem(503, reason, "service_unavailable", code="not_ready")
+            return Response(problem.body(), 503, problem.headers, "application/json")
+        document = {"status": "ok", "model": self._settings.model_name, "device": "cpu", "version": {}}
+        return JSONResponse(document)
 
     async def readyz(self, request: Request) -> Response:
         """``GET /readyz``: whether requests can be answered here, and for a while still."""
@@ -236,10 +265,12 @@ def add_routes(app: Starlette, gateway: GatewayApp) -> None:
     """Bind paths to the handlers of a gateway."""
     app.router.routes.extend(
         [
-            Route("/v1/completions", gateway.completions, methods=["POST"]),
+            *gateway.completion_routes(),
             Route("/v1/events", gateway.events, methods=["POST"]),
             Route("/v1/models", gateway.models),
             Route("/v1/models/{name}", gateway.models),
+            Route("/v1/health", gateway.health, methods=["GET", "POST"]),
+            Route("/health", gateway.health),
             Route("/healthz", gateway.healthz),
             Route("/readyz", gateway.readyz),
         ]

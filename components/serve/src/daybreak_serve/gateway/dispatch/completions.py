@@ -18,15 +18,18 @@ from daybreak_model.fim import ComposedPrompt
 from daybreak_model.repository_context import ALONE, NO_SURROUNDINGS
 from daybreak_serve.engine.protocol import Chunk
 from daybreak_serve.gateway.config import GatewaySettings
+from daybreak_serve.gateway.dialects.dialect import CompletionChoice, Dialect, RequestHeaders
+from daybreak_serve.gateway.dialects.routes import spoken
 from daybreak_serve.gateway.dispatch import dispatcher
 from daybreak_serve.gateway.dispatch.dispatcher import RequestContext
 from daybreak_serve.gateway.events import languages
+from daybreak_serve.gateway.events.access import AccessLog, AccessRecord
 from daybreak_serve.gateway.events.counters import GatewayCounters
 from daybreak_serve.gateway.events.journal import Journal, Record, user_hash
 from daybreak_serve.gateway.events.metrics import GatewayMetrics, label_of
 from daybreak_serve.gateway.experiments.fleet import RevisionModel, ServedRevision, ServingFleet
 from daybreak_serve.gateway.experiments.shadow import Shadow
-from daybreak_serve.gateway.http import answers, problems
+from daybreak_serve.gateway.http import problems
 from daybreak_serve.gateway.http.answers import CompletionIdentity, Usage
 from daybreak_serve.gateway.http.asgi_io import (
     ClientDisconnected,
@@ -36,16 +39,23 @@ from daybreak_serve.gateway.http.asgi_io import (
     is_task_cancelled,
     read_body,
 )
-from daybreak_serve.gateway.http.cancellation import Cancellation, Supersession
+from daybreak_serve.gateway.http.cancellation import Cancellation, CancellationGroup, Supersession
+from daybreak_serve.gateway.http.manners import CompletionShaper
 from daybreak_serve.gateway.http.problems import ApiProblem
-from daybreak_serve.gateway.http.requests import CompletionRequest, groups_of, identified, parse
+from daybreak_serve.gateway.http.requests import CompletionRequest, groups_of, identified
 
 TRUNCATED_HEADER = "x-daybreak-truncated"
 """Number of prompt tokens that were dropped; absent when none was."""
 SUFFIX_HEADER = "x-daybreak-suffix"
 CONTEXT_HEADER = "x-daybreak-context"
 """``ignored`` where the model never learned to fill in the middle."""
-FILE_HEADER = b"x-daybreak-file"
+WARNING_HEADER = "x-daybreak-warning"
+MAX_TOKENS_HEADER = "x-daybreak-max-tokens"
+"""The number that was taken where more was asked for."""
+REQUEST_ID_HEADER = "x-request-id"
+FILE_HEADER, PROMPT_HEADER = b"x-daybreak-file", b"x-daybreak-prompt"
+TEXTS_AT_ONCE = 2
+"""Of one request, in engines at a time: sixteen prompts at once must not turn everybody else away."""
 TURNED_AWAY = (problems.BUSY, problems.NO_ENGINE)
 NO_PROMPT = ComposedPrompt((), 0)
 SSE = b"text/event-stream; charset=utf-8"
@@ -70,20 +80,21 @@ class Parts:
     clock: Callable[[], float]
     wall_clock: Callable[[], float]
     new_id: Callable[[], str]
+    access: AccessLog
 
 
 @dataclass
 class _Flight:
-    """One request on its way."""
+    """One text on its way."""
 
     request: CompletionRequest
-    groups: tuple[str, ...]
     cancellation: Cancellation
-    answer: ResponseWriter
+    index: int
     identity: CompletionIdentity
-    began_s: float
+    shaper: CompletionShaper
     prompt: ComposedPrompt = NO_PROMPT
     text: list[str] = field(default_factory=list)
+    """What the client sees of it."""
     reason: str = ""
     digest: str = ""
     """Of the model that was asked last; empty before any was."""
@@ -93,54 +104,129 @@ class _Flight:
     """Whether an engine of that model, believed to be well, brought no answer."""
     model_began_s: float = 0.0
     """When it became that model's request: another one may have been asked before."""
+    is_streamed: bool = False
+    """A part of it was sent."""
+
+
+@dataclass
+class _Exchange:
+    """One HTTP request and the texts that it asks for."""
+
+    request: CompletionRequest
+    dialect: Dialect
+    answer: ResponseWriter
+    groups: tuple[str, ...]
+    flights: list[_Flight]
+    began_s: float
+    ttft_s: float | None = None
+    outcome: str = ""
+
+    @property
+    def cancellation(self) -> CancellationGroup:
+        return CancellationGroup([flight.cancellation for flight in self.flights])
+
+    @property
+    def identity(self) -> CompletionIdentity:
+        return self.flights[0].identity
 
     @property
     def usage(self) -> Usage:
-        return Usage(len(self.prompt.token_ids), self.cancellation.num_tokens)
+        """Tokens of all texts; a prompt counts once, as OpenAI counts it."""
+        prompts = self.flights[:: self.request.num_choices]
+        return Usage(
+            sum(len(flight.prompt.token_ids) for flight in prompts),
+            sum(flight.cancellation.num_tokens for flight in self.flights),
+        )
 
 
 class Completions:
-    """The ASGI endpoint."""
+    """The ASGI endpoint of one dialect."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, dialect: Dialect) -> None:
         self._parts = parts
+        self._dialect = dialect
         self._shadows: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         parts, began_s = self._parts, self._parts.clock()
         parts.counters.arrive()
-        answer, settings = ResponseWriter(send), parts.settings
+        answer, dialect = ResponseWriter(send), self._dialect
         try:
-            body = await read_body(receive, scope, settings.body_limit_bytes)
-            limits = parts.fleet.limits(settings.model_name, settings.default_max_tokens)
-            request = identified(parse(body, header(scope, FILE_HEADER), limits), header(scope, USER_HEADER))
+            body = await read_body(receive, scope, parts.settings.body_limit_bytes)
+            dialect = spoken(dialect, body)
+            request = self._read(dialect, body, scope)
         except ClientDisconnected:
             return
         except ApiProblem as problem:
             parts.metrics.rejected.labels("invalid").inc()
-            await answer.problem(problem)
+            await answer.problem(problem, dialect.problem(problem))
+            parts.access.refused(parts.new_id(), dialect.name, problem, parts.clock() - began_s)
             return
-        identity = CompletionIdentity(parts.new_id(), int(parts.wall_clock()), settings.model_name)
-        groups = groups_of(header(scope, GROUPS_HEADER))
-        flight = _Flight(request, groups, Cancellation(), answer, identity, began_s, model_began_s=began_s)
-        watcher = asyncio.create_task(cancel_on_disconnect(receive, flight.cancellation))
+        exchange = self._exchange(request, dialect, answer, scope, began_s)
+        watcher = asyncio.create_task(cancel_on_disconnect(receive, exchange.cancellation))
         try:
-            await self._fly(flight)
+            await self._answer(exchange)
         finally:
             watcher.cancel()
-            self._count(flight)
+            self._count(exchange)
 
-    def _count(self, flight: _Flight) -> None:
-        parts, digest, seconds = self._parts, flight.digest, self._parts.clock() - flight.began_s
-        status = str(flight.answer.status or 499)
-        parts.metrics.request_seconds.labels(status, label_of(digest)).observe(seconds)
-        if not digest:
-            return
-        if flight.cancellation.cancelled:
-            parts.counters.model(digest).cancelled += 1
-        else:
-            parts.counters.answer(digest, parts.clock() - flight.model_began_s, failed=flight.has_failed)
+    def _read(self, dialect: Dialect, body: bytes, scope: Scope) -> CompletionRequest:
+        settings = self._parts.settings
+        limits = self._parts.fleet.limits(settings.model_name, settings.default_max_tokens)
+        headers = RequestHeaders(header(scope, FILE_HEADER), header(scope, PROMPT_HEADER))
+        return identified(dialect.read(body, headers, limits), header(scope, USER_HEADER))
+
+    def _exchange(
+        self,
+        request: CompletionRequest,
+        dialect: Dialect,
+        answer: ResponseWriter,
+        scope: Scope,
+        began_s: float,
+    ) -> _Exchange:
+        parts = self._parts
+        identity = CompletionIdentity(parts.new_id(), int(parts.wall_clock()), parts.settings.model_name)
+        flights = [
+            _Flight(
+                request=single,
+                cancellation=Cancellation(),
+                index=index,
+                identity=identity,
+                shaper=CompletionShaper(single.prompt, single.suffix, single.mode),
+                model_began_s=began_s,
+            )
+            for index, single in enumerate(request.singles())
+        ]
+        groups = groups_of(header(scope, GROUPS_HEADER))
+        return _Exchange(request, dialect, answer, groups, flights, began_s)
+
+    def _count(self, exchange: _Exchange) -> None:
+        parts, seconds = self._parts, self._parts.clock() - exchange.began_s
+        status = str(exchange.answer.status or 499)
+        parts.metrics.request_seconds.labels(status, label_of(exchange.flights[0].digest)).observe(seconds)
+        parts.access.answered(
+            AccessRecord(
+                request_id=exchange.identity.completion_id,
+                dialect=exchange.dialect.name,
+                user=user_hash(exchange.request.user),
+                model_digest=exchange.flights[0].digest,
+                status=int(status),
+                outcome=exchange.outcome or "ok",
+                num_prompt_tokens=exchange.usage.prompt_tokens,
+                num_tokens=exchange.usage.completion_tokens,
+                ttft_s=exchange.ttft_s,
+                seconds=seconds,
+            )
+        )
+        for flight in exchange.flights:
+            if not flight.digest:
+                continue
+            if flight.cancellation.cancelled:
+                parts.counters.model(flight.digest).cancelled += 1
+            else:
+                took_s = parts.clock() - flight.model_began_s
+                parts.counters.answer(flight.digest, took_s, failed=flight.has_failed)
 
     def _pass_on(self, flight: _Flight, digest: str) -> None:
         """Note which model is asked next, and what the one before it has done to this request.
@@ -154,25 +240,56 @@ class Completions:
             flight.model_began_s = now
         flight.digest, flight.engine_has_failed = digest, False
 
-    async def _fly(self, flight: _Flight) -> None:
-        request, cancellation, supersession = flight.request, flight.cancellation, self._parts.supersession
+    async def _answer(self, exchange: _Exchange) -> None:
+        request, cancellation, supersession = (
+            exchange.request,
+            exchange.cancellation,
+            self._parts.supersession,
+        )
         supersession.register(request.user, request.file, cancellation)
         try:
-            await self._generate(flight)
+            await self._generate_all(exchange)
+            await self._finish(exchange)
+            for flight in exchange.flights:
+                self._mirror(flight)
         except ApiProblem as problem:
             if cancellation.cancelled:  # a stream that is cancelled while it is written to looks broken
-                await self._end_cancelled(flight)
+                await self._end_cancelled(exchange)
             else:
-                await self._end_by(flight, problem)
+                await self._end_by(exchange, problem)
         except asyncio.CancelledError:
             if cancellation.cancelled is None or is_task_cancelled():
                 raise
-            await self._end_cancelled(flight)
+            await self._end_cancelled(exchange)
         finally:
             supersession.unregister(request.user, request.file, cancellation)
-            self._remember(flight)
+            for flight in exchange.flights:
+                self._remember(flight)
 
-    async def _generate(self, flight: _Flight) -> None:
+    async def _generate_all(self, exchange: _Exchange) -> None:
+        """Have all texts made, side by side; the first that fails gives the others up."""
+        if len(exchange.flights) == 1:
+            await self._generate(exchange, exchange.flights[0])
+            return
+        turns = asyncio.Semaphore(TEXTS_AT_ONCE)
+
+        async def in_turn(flight: _Flight) -> None:
+            async with turns:
+                if flight.cancellation.cancelled:
+                    raise asyncio.CancelledError
+                await self._generate(exchange, flight)
+
+        tasks = [asyncio.create_task(in_turn(flight)) for flight in exchange.flights]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        for task in sorted(tasks, key=asyncio.Task.cancelled):  # what failed before what was given up for it
+            task.result()
+
+    async def _generate(self, exchange: _Exchange, flight: _Flight) -> None:
         parts = self._parts
         asked_s = parts.clock()
 
@@ -186,27 +303,27 @@ class Completions:
             flight.model, flight.prompt = model, prompt
             flight.identity = replace(flight.identity, fingerprint=names.short(revision.digest))
             flight.text, flight.cancellation.num_tokens = [], 0
+            single = flight.request
+            flight.shaper = CompletionShaper(single.prompt, single.suffix, single.mode)
 
         def on_engine_failure() -> None:
             flight.engine_has_failed = True
 
-        async def on_chunk(chunk: Chunk) -> None:
-            await self._take(flight, chunk)
+        async def on_chunk(chunk: Chunk) -> bool:
+            return await self._take(exchange, flight, chunk)
 
         context = RequestContext(
             request=flight.request,
-            groups=flight.groups,
+            groups=exchange.groups,
             cancellation=flight.cancellation,
             request_id=flight.identity.completion_id,
-            response_has_started=lambda: flight.answer.is_started,
+            response_has_started=lambda: flight.is_streamed,
             on_chunk=on_chunk,
             on_try=on_try,
             on_acquired=on_acquired,
             on_engine_failure=on_engine_failure,
         )
         await dispatcher.dispatch(parts.fleet, context)
-        await self._finish(flight)
-        self._mirror(flight)
 
     def _mirror(self, flight: _Flight) -> None:
         """Let the candidate see what was answered; what was given up it never sees."""
@@ -216,86 +333,113 @@ class Completions:
             self._shadows.add(task)
             task.add_done_callback(self._shadows.discard)
 
-    async def _take(self, flight: _Flight, chunk: Chunk) -> None:
+    async def _take(self, exchange: _Exchange, flight: _Flight, chunk: Chunk) -> bool:
+        """Take a chunk; tell whether the text is complete."""
         cancellation = flight.cancellation
         if cancellation.stage == "prefill":
             cancellation.stage = "decode"
-            self._parts.metrics.ttft_seconds.observe(self._parts.clock() - flight.began_s)
+            if exchange.ttft_s is None:
+                exchange.ttft_s = self._parts.clock() - exchange.began_s
+                self._parts.metrics.ttft_seconds.observe(exchange.ttft_s)
         cancellation.num_tokens += len(chunk.token_ids)
-        flight.text.append(chunk.text)
-        flight.reason = chunk.finish_reason or ""
-        if flight.request.stream and (chunk.text or chunk.finish_reason):
-            await self._stream_piece(flight, chunk.text, chunk.finish_reason)
+        text = flight.shaper.add(chunk.text)
+        if chunk.finish_reason:
+            text += flight.shaper.finish()
+        reason = "stop" if flight.shaper.is_over else chunk.finish_reason
+        if not flight.text and flight.request.echo and (text or reason):
+            text = flight.request.echo + text
+        flight.text.append(text)
+        flight.reason = reason or ""
+        if exchange.request.stream and (text or reason):
+            await self._stream_piece(exchange, flight, text, reason)
+        return reason is not None
 
-    async def _stream_piece(self, flight: _Flight, text: str, reason: str | None) -> None:
-        if not flight.answer.is_started:
-            headers = {"cache-control": "no-cache", **self._headers(flight)}
-            await flight.answer.start(200, SSE, headers)
-        with_usage = flight.request.include_usage
-        await flight.answer.write(
-            answers.piece(flight.identity, text, reason, with_usage=with_usage), more=True
+    async def _stream_piece(
+        self, exchange: _Exchange, flight: _Flight, text: str, reason: str | None
+    ) -> None:
+        if not exchange.answer.is_started:
+            headers = {"cache-control": "no-cache", **self._headers(exchange)}
+            await exchange.answer.start(200, SSE, headers)
+        flight.is_streamed = True
+        choice = CompletionChoice(flight.index, text, reason)
+        with_usage = exchange.request.include_usage
+        await exchange.answer.write(
+            exchange.dialect.piece(flight.identity, choice, with_usage=with_usage), more=True
         )
 
-    async def _finish(self, flight: _Flight) -> None:
-        metrics = self._parts.metrics
-        metrics.tokens.labels("prompt").inc(flight.usage.prompt_tokens)
-        metrics.tokens.labels("completion").inc(flight.usage.completion_tokens)
-        if flight.prompt.num_dropped:
+    async def _finish(self, exchange: _Exchange) -> None:
+        metrics, usage = self._parts.metrics, exchange.usage
+        metrics.tokens.labels("prompt").inc(usage.prompt_tokens)
+        metrics.tokens.labels("completion").inc(usage.completion_tokens)
+        if any(flight.prompt.num_dropped for flight in exchange.flights):
             metrics.truncated.inc()
-        if flight.request.stream:
-            await self._close_stream(flight)
+        if exchange.request.stream:
+            await self._close_stream(exchange)
             return
-        body = answers.whole(flight.identity, "".join(flight.text), flight.reason, flight.usage)
-        await flight.answer.whole(200, body, self._headers(flight))
+        choices = [
+            CompletionChoice(flight.index, "".join(flight.text), flight.reason) for flight in exchange.flights
+        ]
+        body = exchange.dialect.whole(exchange.identity, choices, usage)
+        await exchange.answer.whole(200, body, self._headers(exchange))
 
-    async def _close_stream(self, flight: _Flight) -> None:
-        usage = answers.usage_piece(flight.identity, flight.usage) if flight.request.include_usage else b""
-        await flight.answer.write(usage + answers.DONE, more=False)
+    async def _close_stream(self, exchange: _Exchange) -> None:
+        with_usage = exchange.request.include_usage
+        end = exchange.dialect.end(exchange.identity, exchange.usage, with_usage=with_usage)
+        await exchange.answer.write(end, more=False)
 
-    async def _end_by(self, flight: _Flight, problem: ApiProblem) -> None:
+    async def _end_by(self, exchange: _Exchange, problem: ApiProblem) -> None:
         """Answer with a problem; in a stream that has begun it is its last event."""
         self._parts.metrics.rejected.labels(problem.code or problem.type).inc()
+        exchange.outcome = problem.code or problem.type
+        for flight in exchange.flights:
+            if problem.code in TURNED_AWAY:
+                flight.digest = ""  # no model is to blame
+            flight.has_failed = True
         if problem.code in TURNED_AWAY:
-            flight.digest = ""  # no model is to blame
             self._parts.counters.rejected += 1
-        flight.has_failed = True
-        if flight.answer.is_started:
-            await flight.answer.write(answers.problem_piece(problem), more=False)
+        body = exchange.dialect.problem(problem)
+        if exchange.answer.is_started:
+            await exchange.answer.write(b"data: " + body + b"\n\n", more=False)
         else:
-            await flight.answer.problem(problem)
+            await exchange.answer.problem(problem, body)
 
-    async def _end_cancelled(self, flight: _Flight) -> None:
+    async def _end_cancelled(self, exchange: _Exchange) -> None:
         """End a request that was given up; one whose client disconnected needs no answer."""
-        cancellation, metrics = flight.cancellation, self._parts.metrics
-        assert cancellation.cancelled is not None
-        metrics.cancelled.labels(cancellation.stage, cancellation.cancelled).inc()
-        metrics.wasted_tokens.inc(cancellation.num_tokens)
-        if cancellation.cancelled == "disconnected":
+        reason, metrics = exchange.cancellation.cancelled, self._parts.metrics
+        assert reason is not None
+        exchange.outcome = reason
+        for flight in exchange.flights:
+            metrics.cancelled.labels(flight.cancellation.stage, reason).inc()
+            metrics.wasted_tokens.inc(flight.cancellation.num_tokens)
+        if reason == "disconnected":
             return
-        if flight.answer.is_started:
+        if exchange.answer.is_started:
             with contextlib.suppress(OSError):
-                await self._stream_piece(flight, "", "cancelled")
-                await self._close_stream(flight)
+                for flight in exchange.flights:
+                    await self._stream_piece(exchange, flight, "", "cancelled")
+                await self._close_stream(exchange)
             return
-        await flight.answer.problem(problems.cancelled("a newer request for the same user and file came"))
+        problem = problems.cancelled("a newer request for the same user and file came")
+        await exchange.answer.problem(problem, exchange.dialect.problem(problem))
 
-    def _headers(self, flight: _Flight) -> dict[str, str]:
-        """Return what is to be said about the prompt that was asked, if anything."""
-        found = {}
+    def _headers(self, exchange: _Exchange) -> dict[str, str]:
+        """Return what is to be said about request and prompt."""
+        flight, request = exchange.flights[0], exchange.request
+        found = {REQUEST_ID_HEADER: exchange.identity.completion_id}
+        if request.max_tokens_cut:
+            found[MAX_TOKENS_HEADER] = str(request.options.max_tokens)
+        if request.warnings:
+            found[WARNING_HEADER] = "; ".join(request.warnings)
         if flight.prompt.num_dropped:
             found[TRUNCATED_HEADER] = str(flight.prompt.num_dropped)
         fim = flight.model.fim if flight.model else "None"
         if flight.request.suffix is not None and fim == "None":
             found[SUFFIX_HEADER] = "ignored"
-        num_given = len(flight.request.around.files)
-        if (
-            flight.request.around != NO_SURROUNDINGS
-            and flight.model
-            and flight.model.metadata.layout == ALONE
-        ):
+        around = flight.request.around
+        if around != NO_SURROUNDINGS and flight.model and flight.model.metadata.layout == ALONE:
             found[CONTEXT_HEADER] = "ignored"
-        elif flight.prompt.num_files < num_given:
-            found[CONTEXT_HEADER] = f"{flight.prompt.num_files} of {num_given} files"
+        elif flight.prompt.num_files < len(around.files):
+            found[CONTEXT_HEADER] = f"{flight.prompt.num_files} of {len(around.files)} files"
         return found
 
     def _remember(self, flight: _Flight) -> None:

@@ -35,7 +35,8 @@ class RequestContext:
     request_id: str
     response_has_started: Callable[[], bool]
     """Whether a part of the response was sent to the client: from then on nothing can be tried again."""
-    on_chunk: Callable[[Chunk], Awaitable[None]]
+    on_chunk: Callable[[Chunk], Awaitable[bool]]
+    """Takes a chunk and tells whether the text is complete: the rest need not be made."""
     on_try: Callable[[ServedRevision, RevisionModel, ComposedPrompt], None]
     """Told before each try; what an earlier one brought is void then."""
     on_acquired: Callable[[], None]
@@ -140,6 +141,8 @@ async def _relay(stream: EngineStream, context: RequestContext) -> None:
     reason = None
     while (chunk := await stream.next_chunk()) is not None:
         reason = chunk.finish_reason
-        await context.on_chunk(chunk)
+        if await context.on_chunk(chunk) and reason is None:
+            stream.cancel()
+            return
     if reason is None:
         raise EngineDown("it ended without a last word")

@@ -1,13 +1,12 @@
-"""OpenAI's completion objects as bytes: whole, or as server-sent events. Pure."""
+"""What every answer is made of: who answered, how many tokens, JSON and server-sent events as bytes. Pure."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 
-from daybreak_serve.gateway.http.problems import ApiProblem
-
-DONE = b"data: [DONE]\n\n"
+LINE_SEPARATORS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+"""Line ends to some readers of streams (Python's splitlines, Java's Scanner), and no others: JSON may escape them."""
 
 
 @dataclass(frozen=True)
@@ -38,43 +37,11 @@ class Usage:
         }
 
 
-def _object(identity: CompletionIdentity, choices: list[dict[str, object]]) -> dict[str, object]:
-    document: dict[str, object] = {
-        "id": identity.completion_id,
-        "object": "text_completion",
-        "created": identity.created,
-        "model": identity.model,
-        "choices": choices,
-    }
-    return document | ({"system_fingerprint": identity.fingerprint} if identity.fingerprint else {})
+def as_json(document: object) -> bytes:
+    """Return JSON on one line, whatever counts as a line end."""
+    return json.dumps(document, ensure_ascii=False).translate(LINE_SEPARATORS).encode()
 
 
-def _choice(text: str, finish_reason: str | None) -> dict[str, object]:
-    return {"text": text, "index": 0, "logprobs": None, "finish_reason": finish_reason}
-
-
-def whole(identity: CompletionIdentity, text: str, finish_reason: str, usage: Usage) -> bytes:
-    """Return the answer to a request that does not stream."""
-    document = _object(identity, [_choice(text, finish_reason)]) | {"usage": usage.document()}
-    return json.dumps(document, ensure_ascii=False).encode()
-
-
-def piece(identity: CompletionIdentity, text: str, finish_reason: str | None, *, with_usage: bool) -> bytes:
-    """Return one event of a stream. Clients that asked for usage find ``usage: null`` until the last event."""
-    document = _object(identity, [_choice(text, finish_reason)])
-    return event(document | {"usage": None} if with_usage else document)
-
-
-def usage_piece(identity: CompletionIdentity, usage: Usage) -> bytes:
-    """Return the event with the usage: no choices, as OpenAI sends it."""
-    return event(_object(identity, []) | {"usage": usage.document()})
-
-
-def problem_piece(problem: ApiProblem) -> bytes:
-    """Return the event that ends a stream which broke after its start."""
-    return event(problem.document())
-
-
-def event(document: dict[str, object]) -> bytes:
-    """Return one server-sent event; JSON without line breaks needs no further escaping."""
-    return b"data: " + json.dumps(document, ensure_ascii=False).encode() + b"\n\n"
+def event(document: object) -> bytes:
+    """Return one server-sent event."""
+    return b"data: " + as_json(document) + b"\n\n"

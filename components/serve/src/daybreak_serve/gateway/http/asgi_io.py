@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from starlette.types import Receive, Scope, Send
 
-from daybreak_serve.gateway.http.cancellation import Cancellation
+from daybreak_serve.gateway.http.cancellation import CancellationGroup
 from daybreak_serve.gateway.http.problems import ApiProblem
 
 
@@ -46,7 +46,7 @@ def _too_large(limit_bytes: int) -> ApiProblem:
     return ApiProblem(413, f"the body must have at most {limit_bytes} bytes", code="body_too_large")
 
 
-async def cancel_on_disconnect(receive: Receive, cancellation: Cancellation) -> None:
+async def cancel_on_disconnect(receive: Receive, cancellation: CancellationGroup) -> None:
     """Cancel the request when the client disconnects. This task is cancelled at the end of the exchange."""
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -82,9 +82,9 @@ class ResponseWriter:
         await self.start(status, b"application/json", {**headers, **length})
         await self.write(body, more=False)
 
-    async def problem(self, problem: ApiProblem) -> None:
+    async def problem(self, problem: ApiProblem, body: bytes) -> None:
         """Send a problem as the answer."""
-        await self.whole(problem.status, problem.body(), problem.headers)
+        await self.whole(problem.status, body, problem.headers)
 
 
 def is_task_cancelled() -> bool:

@@ -6,7 +6,7 @@ transport.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 Stage = Literal["queue", "prefill", "decode"]
@@ -37,13 +37,30 @@ class Cancellation:
                 self._abort()
 
 
+class CancellationGroup:
+    """All texts of one exchange: they are given up together."""
+
+    def __init__(self, members: Sequence[Cancellation]) -> None:
+        self._members = tuple(members)
+
+    @property
+    def cancelled(self) -> CancelReason | None:
+        """Why, if it was."""
+        return next((member.cancelled for member in self._members if member.cancelled), None)
+
+    def cancel(self, reason: CancelReason) -> None:
+        """Give all up."""
+        for member in self._members:
+            member.cancel(reason)
+
+
 class Supersession:
     """The latest request of each (user, file). A newer one gives the earlier one up."""
 
     def __init__(self) -> None:
-        self._latest: dict[tuple[str, str], Cancellation] = {}
+        self._latest: dict[tuple[str, str], CancellationGroup] = {}
 
-    def register(self, user: str | None, file: str | None, cancellation: Cancellation) -> None:
+    def register(self, user: str | None, file: str | None, cancellation: CancellationGroup) -> None:
         """Register a request; without user or file nothing can be said and nothing is given up."""
         if user is None or file is None:
             return
@@ -52,7 +69,7 @@ class Supersession:
         if earlier is not None:
             earlier.cancel("superseded")
 
-    def unregister(self, user: str | None, file: str | None, cancellation: Cancellation) -> None:
+    def unregister(self, user: str | None, file: str | None, cancellation: CancellationGroup) -> None:
         """Forget a request that has ended."""
         if user is not None and file is not None and self._latest.get((user, file)) is cancellation:
             del self._latest[user, file]

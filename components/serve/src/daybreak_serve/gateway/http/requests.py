@@ -1,26 +1,34 @@
 """Completion requests: bytes to a value, or an `ApiProblem` that names field, value and remedy. Pure.
 
-Takes OpenAI's ``/v1/completions`` shape, as a strict pydantic model. What it cannot do it refuses rather than ignores.
+Takes OpenAI's ``/v1/completions`` shape, as a strict pydantic model; other shapes are brought into it (`dialects`).
+Strict about what a field means, liberal about limits: what is more than can be had is cut, what is not known is left
+out, and the answer says so in a header.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from daybreak_model.repository_context import NO_SURROUNDINGS, ContextFile, Surroundings
 from daybreak_serve.engine.protocol import MAX_STOP_STRINGS, GenerationOptions
+from daybreak_serve.gateway.http.manners import CompletionMode
 from daybreak_serve.gateway.http.problems import ApiProblem, invalid
+from daybreak_serve.gateway.http.sentinels import decompose
 
 MAX_NAME_CHARACTERS = 512
 """Of ``user`` and file names; longer ones are no names."""
 MAX_CONTEXT_FILES = 64
 MAX_SEED = (1 << 63) - 1
+MAX_CHOICES = 16
+"""Texts of one answer: prompts times ``n``."""
+SHOWN_NAMES, SHOWN_NAME_CHARACTERS = 8, 40
+"""Unknown fields that a warning names: a stranger's may be a megabyte long."""
 HALF_A_CHARACTER = "holds half a surrogate pair, send whole characters"
 
 
@@ -46,10 +54,49 @@ class CompletionRequest:
     file: str | None
     around: Surroundings = NO_SURROUNDINGS
     """Other files of the repository, and the path of this one."""
+    mode: CompletionMode | None = None
+    """Where the text ends, if the request says."""
+    num_choices: int = 1
+    more_prompts: tuple[str, ...] = ()
+    echo: str | None = None
+    """What stands before the text: the prompt as it was sent, if that was asked for."""
+    is_text: bool = False
+    """The prompt is text, whatever marks it begins with."""
+    max_tokens_cut: bool = False
+    """More tokens were asked for than there can be."""
+    warnings: tuple[str, ...] = ()
+    """What was not done as it was asked."""
+
+    def singles(self) -> list[CompletionRequest]:
+        """Return one request a text, in OpenAI's order: all texts of the first prompt, then of the next.
+
+        A seed counts up from text to text, so that equal requests have equal answers and ``n`` texts differ.
+        """
+        if self.num_choices == 1 and not self.more_prompts:
+            return [self]
+        found = []
+        for prompt in (self.prompt, *self.more_prompts):
+            composed = composed_of(self, prompt)
+            for number in range(self.num_choices):
+                seed = None if self.options.seed is None else (self.options.seed + number) & MAX_SEED
+                options = replace(self.options, seed=seed)
+                found.append(replace(composed, options=options, num_choices=1, more_prompts=()))
+        return found
 
 
-def _only_prompt(value: Any) -> Any:
-    return value[0] if isinstance(value, list) and len(value) == 1 else value
+def composed_of(request: CompletionRequest, prompt: str) -> CompletionRequest:
+    """Return the request with this prompt, taken apart where an editor has composed it itself."""
+    if request.echo is not None:
+        request = replace(request, echo=prompt)
+    found = None if request.suffix is not None or request.is_text else decompose(prompt)
+    if found is None:
+        return replace(request, prompt=prompt)
+    around = Surroundings(
+        found.files or request.around.files,
+        found.path or request.around.path,
+        found.repository or request.around.repository,
+    )
+    return replace(request, prompt=found.prefix, suffix=found.suffix, around=around)
 
 
 def _as_tuple(value: Any) -> Any:
@@ -67,9 +114,13 @@ def _whole_characters(value: str) -> str:
 Text = Annotated[str, AfterValidator(_whole_characters)]
 NameText = Annotated[Text, Field(max_length=MAX_NAME_CHARACTERS)]
 StopText = Annotated[Text, Field(min_length=1)]
-StopTexts = Annotated[tuple[StopText, ...], Field(max_length=MAX_STOP_STRINGS), BeforeValidator(_as_tuple)]
-Zero = Annotated[float, Field(ge=0, le=0)]
-One = Annotated[float, Field(ge=1, le=1)]
+StopTexts = Annotated[tuple[StopText, ...], BeforeValidator(_as_tuple)]
+
+
+Prompts = Annotated[tuple[Text, ...], Field(min_length=1, max_length=MAX_CHOICES), BeforeValidator(_as_tuple)]
+IGNORED = frozenset({"best_of", "logprobs", "presence_penalty", "frequency_penalty", "logit_bias", "top_k"})
+"""Fields of OpenAI and its kin that change nothing here; with a value that asks for something the answer says so."""
+ASKS_FOR_NOTHING: tuple[Any, ...] = (None, 0, False, 1, {}, [], -1)
 
 
 class StreamOptions(BaseModel):
@@ -101,13 +152,21 @@ def _listed(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+class CompletionManners(BaseModel):
+    """How the text is to behave in an editor."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    mode: CompletionMode | None = None
+
+
 class CompletionBody(BaseModel):
     """The JSON object of a request, as it is sent. null is what is left out, but for the prompt."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
     model: str | None = None
-    prompt: Annotated[Text, BeforeValidator(_only_prompt)] = ""
+    prompt: Prompts = ("",)
     suffix: Text | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -124,29 +183,21 @@ class CompletionBody(BaseModel):
     ) = None
     path: NameText | None = None
     repository: NameText | None = None
-    # Accepted only with the value that asks for nothing.
-    n: One | None = None
-    best_of: One | None = None
-    logprobs: None = None
-    echo: Literal[False] | None = None
-    presence_penalty: Zero | None = None
-    frequency_penalty: Zero | None = None
-    logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = None
+    completion: CompletionManners | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
+    echo: bool | None = None
 
 
-UNSUPPORTED = frozenset(
-    {"n", "best_of", "logprobs", "echo", "presence_penalty", "frequency_penalty", "logit_bias"}
-)
 _A_NAME = f"a string of at most {MAX_NAME_CHARACTERS} characters"
 RULES: Mapping[str, str] = {
     "model": "a string",
-    "prompt": "a string or a list of one string",
+    "prompt": f"a string or a list of 1 to {MAX_CHOICES} strings",
     "suffix": "a string",
-    "max_tokens": "an integer between 1 and {max_tokens}",
+    "max_tokens": "an integer of at least 1",
     "temperature": "a number between 0 and 2",
     "top_p": "a number between 0 and 1, not 0",
     "seed": f"an integer between 0 and {MAX_SEED}",
-    "stop": f"a string or a list of at most {MAX_STOP_STRINGS} strings, none of them empty",
+    "stop": "a string or a list of strings, none of them empty",
     "stream": "true or false",
     "stream_options": "an object",
     "stream_options.include_usage": "true or false",
@@ -158,36 +209,53 @@ RULES: Mapping[str, str] = {
     "context.text": "a string",
     "path": _A_NAME,
     "repository": _A_NAME,
+    "completion": "an object",
+    "completion.mode": "Line or Block",
+    "n": f"an integer between 1 and {MAX_CHOICES}",
+    "echo": "true or false",
 }
 """What each field must be, as its problem says it."""
 
 
-def parse(body: bytes, file_header: str | None, limits: RequestLimits) -> CompletionRequest:
-    """Return the request of a body and the ``X-Daybreak-File`` header, or raise an `ApiProblem`.
+KNOWN_FIELDS = tuple(CompletionBody.model_fields)
 
-    The header wins over ``metadata.file``. ``temperature`` is 0 unless asked for: an editor wants the likeliest.
+
+def parse(
+    body: bytes, file_header: str | None, limits: RequestLimits, prompt_header: str | None = None
+) -> CompletionRequest:
+    """Return the request of a body and two headers, or raise an `ApiProblem`.
+
+    ``X-Daybreak-File`` wins over ``metadata.file``; ``X-Daybreak-Prompt`` says ``composed`` or ``text`` where the
+    rule of `sentinels` would be wrong. ``temperature`` is 0 unless asked for: an editor wants the likeliest.
     """
-    document = parse_object(body)
+    return read(parse_object(body), file_header, limits, prompt_header)
+
+
+def read(
+    document: dict[str, Any], file_header: str | None, limits: RequestLimits, prompt_header: str | None = None
+) -> CompletionRequest:
+    """Return the request of a JSON object; see `parse`."""
     try:
         found = CompletionBody.model_validate(document)
     except ValidationError as error:
-        raise _problem_of(error, limits) from error
-    _check_model(found.model, limits.model_name)
-    max_tokens = limits.default_max_tokens if found.max_tokens is None else found.max_tokens
-    if max_tokens > limits.max_tokens:
-        raise _broken_rule("max_tokens", max_tokens, limits)
+        raise _problem_of(error) from error
     if found.stream_options is not None and not found.stream:
         raise invalid("stream_options needs stream: true", "stream_options")
+    num_choices = found.n or 1
+    if num_choices * len(found.prompt) > MAX_CHOICES:
+        asked = f"{len(found.prompt)} prompts with n={num_choices}"
+        raise invalid(f"prompts times n must be at most {MAX_CHOICES}, got {asked}; send fewer at once", "n")
+    stop, asked_tokens = found.stop or (), found.max_tokens or limits.default_max_tokens
     named_file = found.metadata.file if found.metadata else None
-    return CompletionRequest(
-        prompt=found.prompt,
+    request = CompletionRequest(
+        prompt=found.prompt[0],
         suffix=found.suffix,
         options=GenerationOptions(
-            max_tokens=max_tokens,
+            max_tokens=min(asked_tokens, limits.max_tokens),
             temperature=found.temperature or 0.0,
             top_p=1.0 if found.top_p is None else found.top_p,
             seed=found.seed,
-            stop=found.stop or (),
+            stop=stop[:MAX_STOP_STRINGS],
         ),
         stream=bool(found.stream),
         include_usage=bool(found.stream_options and found.stream_options.include_usage),
@@ -198,7 +266,59 @@ def parse(body: bytes, file_header: str | None, limits: RequestLimits) -> Comple
             found.path or None,
             found.repository or None,
         ),
+        mode=found.completion.mode if found.completion else None,
+        num_choices=num_choices,
+        more_prompts=found.prompt[1:],
+        echo=found.prompt[0] if found.echo else None,
+        is_text=prompt_header == "text",
+        max_tokens_cut=asked_tokens > limits.max_tokens,
+        warnings=tuple(_warnings(found, limits)),
     )
+    return _composed_as_said(request, prompt_header)
+
+
+def _composed_as_said(request: CompletionRequest, prompt_header: str | None) -> CompletionRequest:
+    """Take the first prompt apart where it is composed; further ones are when they are asked."""
+    if prompt_header not in (None, "composed", "text"):
+        raise invalid("X-Daybreak-Prompt must be composed or text", "X-Daybreak-Prompt")
+    found = request if request.more_prompts else composed_of(request, request.prompt)
+    if prompt_header == "composed" and found == request:
+        known = "a mark for the prefix first, then those for suffix and middle, all of one family"
+        raise invalid(
+            f"X-Daybreak-Prompt says composed, but the prompt has no marks that are known: {known}", "prompt"
+        )
+    return found
+
+
+def _warnings(found: CompletionBody, limits: RequestLimits) -> Iterator[str]:
+    """Yield what is not done as asked; texts of the request are shortened and made harmless for a header."""
+    if found.max_tokens is not None and found.max_tokens > limits.max_tokens:
+        yield f"max_tokens was cut to {limits.max_tokens}"
+    if found.stop is not None and len(found.stop) > MAX_STOP_STRINGS:
+        yield f"only the first {MAX_STOP_STRINGS} stop strings count"
+    if found.model not in (None, "", limits.model_name):
+        yield f"{limits.model_name} answers for model {_printable(str(found.model))}"
+    extra = found.model_extra or {}
+    ignored = [name for name, value in extra.items() if name in IGNORED and value not in ASKS_FOR_NOTHING]
+    unknown = [name for name in extra if name not in IGNORED]
+    if ignored:
+        yield f"ignored: {', '.join(sorted(ignored))}"
+    if unknown:
+        shown = [_with_guess(name) for name in unknown[:SHOWN_NAMES]]
+        more = f" and {len(unknown) - SHOWN_NAMES} more" if len(unknown) > SHOWN_NAMES else ""
+        yield f"unknown and ignored: {', '.join(shown)}{more}"
+
+
+def _with_guess(name: str) -> str:
+    """Return an unknown field's name with the known one that was perhaps meant."""
+    shown = _printable(name)
+    near = difflib.get_close_matches(shown, KNOWN_FIELDS, n=1, cutoff=0.8)
+    return f"{shown} (did you mean {near[0]}?)" if near else shown
+
+
+def _printable(text: str) -> str:
+    cut = text[:SHOWN_NAME_CHARACTERS]
+    return "".join(character if " " < character <= "~" else "?" for character in cut)
 
 
 def identified(request: CompletionRequest, user_header: str | None) -> CompletionRequest:
@@ -231,39 +351,19 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _check_model(model: str | None, known: str) -> None:
-    if model is None or model == known:
-        return
-    message = f"the model {model!r} does not exist, this gateway serves {known!r}"
-    raise ApiProblem(404, message, param="model", code="model_not_found")
-
-
 def _header_name(value: str | None, name: str) -> str | None:
     if value and len(value) > MAX_NAME_CHARACTERS:
         raise invalid(f"{name} must be {_A_NAME}, got {len(value)}; shorten it", name)
     return value or None
 
 
-def _problem_of(found: ValidationError, limits: RequestLimits) -> ApiProblem:
+def _problem_of(found: ValidationError) -> ApiProblem:
     """Return the answer to the first field that is wrong."""
     error = found.errors(include_url=False)[0]
-    field = str(error["loc"][0])
-    if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(field, CompletionBody.model_fields, n=1)
-        return invalid(
-            f"unknown field {field!r}, {f'did you mean {near[0]!r}?' if near else 'leave it out'}", field
-        )
-    if field in UNSUPPORTED:
-        return invalid(f"{field}={error['input']!r} is not supported, leave it out", field)
     place = ".".join(str(part) for part in error["loc"] if isinstance(part, str))
     if error["type"] in ("string_unicode", "value_error"):
         return invalid(f"{place} {HALF_A_CHARACTER}", place)
-    return _broken_rule(place, error["input"], limits)
-
-
-def _broken_rule(place: str, value: Any, limits: RequestLimits) -> ApiProblem:
-    rule = RULES[place].format(max_tokens=limits.max_tokens)
-    return invalid(f"{place} must be {rule}, got {_shown(value)}", place)
+    return invalid(f"{place} must be {RULES[place]}, got {_shown(error['input'])}", place)
 
 
 def _shown(value: Any) -> str:

@@ -1,0 +1,81 @@
+"""Hugging Face's text-generation-inference: ``/generate`` and the older list answer of ``/``. Pure.
+
+llm-ls, and with it llm.nvim and llm-vscode, send both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
+from daybreak_serve.gateway.http.answers import CompletionIdentity, Usage, as_json, event
+from daybreak_serve.gateway.http.problems import ApiProblem, invalid
+from daybreak_serve.gateway.http.requests import CompletionRequest, RequestLimits, parse_object, read
+
+RENAMED: Mapping[str, str] = {"max_new_tokens": "max_tokens", "stop": "stop", "seed": "seed"}
+
+
+def with_parameters(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a body with what its ``parameters`` say, in OpenAI's words; what the body itself says wins.
+
+    ``do_sample: false`` means the likeliest token whatever the temperature.
+    """
+    parameters = document.get("parameters")
+    if not isinstance(parameters, dict):
+        return document
+    found: dict[str, Any] = {
+        ours: parameters[theirs] for theirs, ours in RENAMED.items() if parameters.get(theirs) is not None
+    }
+    stop = parameters.get("stop_tokens")
+    if stop is not None:
+        found.setdefault("stop", stop)
+    if parameters.get("do_sample", True):
+        found |= {
+            name: parameters[name] for name in ("temperature", "top_p") if parameters.get(name) is not None
+        }
+    if found.get("top_p") == 0:
+        del found["top_p"]
+    rest = {name: value for name, value in document.items() if name != "parameters"}
+    return found | rest
+
+
+class TextGeneration:
+    """``/generate``, or with ``listed`` the answer in a list."""
+
+    def __init__(self, *, listed: bool) -> None:
+        self._listed = listed
+        self.name = "text-generation-inference"
+
+    def read(self, body: bytes, headers: RequestHeaders, limits: RequestLimits) -> CompletionRequest:
+        """Read a body."""
+        document = parse_object(body)
+        inputs = document.pop("inputs", None)
+        if not isinstance(inputs, str):
+            raise invalid("inputs must be a string", "inputs")
+        parameters = document.get("parameters") or {}
+        if not isinstance(parameters, dict):
+            raise invalid("parameters must be an object", "parameters")
+        full = {"echo": True} if parameters.get("return_full_text") else {}
+        document.pop("options", None)
+        return read(
+            {**with_parameters(document), "prompt": inputs, **full}, headers.file, limits, headers.prompt
+        )
+
+    def whole(self, identity: CompletionIdentity, choices: Sequence[CompletionChoice], usage: Usage) -> bytes:
+        """Return the generated text."""
+        found: list[dict[str, Any]] = [{"generated_text": choice.text} for choice in choices]
+        return as_json(found if self._listed else found[0])
+
+    def piece(self, identity: CompletionIdentity, choice: CompletionChoice, *, with_usage: bool) -> bytes:
+        """Return one event; tokens are not told apart."""
+        token = {"id": 0, "text": choice.text, "logprob": None, "special": False}
+        return event({"index": choice.index, "token": token, "generated_text": None, "details": None})
+
+    def end(self, identity: CompletionIdentity, usage: Usage, *, with_usage: bool) -> bytes:
+        """Nothing: the stream's end is its end."""
+        return b""
+
+    def problem(self, problem: ApiProblem) -> bytes:
+        """Return its error object."""
+        return as_json({"error": problem.message, "error_type": problem.code or problem.type})

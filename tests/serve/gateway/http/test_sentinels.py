@@ -1,0 +1,62 @@
+"""Prompts that editors composed: every family's marks are read back, code about marks stays code."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daybreak_model.repository_context import ContextFile
+from daybreak_serve.gateway.http.sentinels import FAMILIES, ComposedText, MarkFamily, decompose
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.prefix)
+@given(prefix=st.text(), suffix=st.text())
+def test_a_composed_prompt_is_read_back(family: MarkFamily, prefix: str, suffix: str) -> None:
+    if any(mark in part for part in (prefix, suffix) for mark in ("<", "｜", "[")) or "\n" in suffix[-1:]:
+        return
+    found = decompose(f"{family.prefix}{prefix}{family.suffix}{suffix}{family.middle}")
+    assert found is not None
+    assert (found.prefix.strip(), found.suffix.strip()) == (prefix.strip(), suffix.strip())
+
+
+@pytest.mark.parametrize(
+    ("prompt", "expected"),
+    [
+        pytest.param("[SUFFIX]b\n[PREFIX]a", ComposedText("a", "b\n"), id="Codestral"),
+        pytest.param("<fim_prefix><fim_suffix>b<fim_middle>a", ComposedText("a", "b"), id="suffix first"),
+        pytest.param(
+            "<fim_prefix>a<fim_suffix>b<fim_middle>\n", ComposedText("a", "b"), id="a line end behind"
+        ),
+        pytest.param(
+            "<|repo_name|>shop\n<|file_sep|>util.py\nx = 1\n<|file_sep|>main.py\n"
+            "<|fim_prefix|>a<|fim_suffix|>b<|fim_middle|>",
+            ComposedText("a", "b", "main.py", "shop", (ContextFile("util.py", "x = 1\n"),)),
+            id="a repository before it",
+        ),
+        pytest.param(
+            "<file_sep>util.py\nx = 1\n<fim_prefix>a<fim_suffix>b<fim_middle>",
+            ComposedText("a", "b", None, None, (ContextFile("util.py", "x = 1\n"),)),
+            id="other files, no path of its own",
+        ),
+        pytest.param(
+            "<fim_prefix>m = '<fim_suffix>'\n<fim_suffix>\nend<fim_middle>",
+            ComposedText("m = '<fim_suffix>'\n", "\nend"),
+            id="code about marks inside a composed prompt",
+        ),
+        pytest.param("x = '<fim_prefix>a<fim_suffix>b<fim_middle>'", None, id="code about marks"),
+        pytest.param("<fim_prefix>a<fim_middle>", None, id="no mark for the suffix"),
+        pytest.param("<fim_prefix>a<fim_suffix>b", None, id="no mark for the middle"),
+        pytest.param("<fim_prefix>", None, id="one mark"),
+        pytest.param("[SUFFIX] is a word", None, id="half of Codestral's"),
+        pytest.param("<file_sep>util.py\nx = 1\n", None, id="a file alone"),
+        pytest.param("", None, id="nothing"),
+    ],
+)
+def test_a_prompt_is_taken_apart_or_left_alone(prompt: str, expected: ComposedText | None) -> None:
+    assert decompose(prompt) == expected
+
+
+@given(st.text())
+def test_any_text_is_answered(prompt: str) -> None:
+    decompose(prompt)
