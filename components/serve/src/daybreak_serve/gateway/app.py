@@ -76,6 +76,7 @@ class GatewayApp:
         state: ReadinessState,
         event_log: TextIO | None,
         peers: Peers,
+        *,
         log_access: Callable[[str], object] = _to_stdout,
     ) -> None:
         self._settings = settings

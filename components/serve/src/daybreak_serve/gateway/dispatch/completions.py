@@ -9,19 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from starlette.types import Receive, Scope, Send
 
 from daybreak_contracts import names
 from daybreak_model.fim import ComposedPrompt
-from daybreak_model.repository_context import ALONE, NO_SURROUNDINGS
 from daybreak_serve.engine.protocol import Chunk
 from daybreak_serve.gateway.config import GatewaySettings
 from daybreak_serve.gateway.dialects.dialect import CompletionChoice, Dialect, RequestHeaders
 from daybreak_serve.gateway.dialects.routes import spoken
 from daybreak_serve.gateway.dispatch import dispatcher
 from daybreak_serve.gateway.dispatch.dispatcher import RequestContext
+from daybreak_serve.gateway.dispatch.exchange import Exchange, Flight, headers_of
 from daybreak_serve.gateway.events import languages
 from daybreak_serve.gateway.events.access import AccessLog, AccessRecord
 from daybreak_serve.gateway.events.counters import GatewayCounters
@@ -30,7 +30,7 @@ from daybreak_serve.gateway.events.metrics import GatewayMetrics, label_of
 from daybreak_serve.gateway.experiments.fleet import RevisionModel, ServedRevision, ServingFleet
 from daybreak_serve.gateway.experiments.shadow import Shadow
 from daybreak_serve.gateway.http import problems
-from daybreak_serve.gateway.http.answers import CompletionIdentity, Usage
+from daybreak_serve.gateway.http.answers import CompletionIdentity
 from daybreak_serve.gateway.http.asgi_io import (
     ClientDisconnected,
     ResponseWriter,
@@ -39,25 +39,15 @@ from daybreak_serve.gateway.http.asgi_io import (
     is_task_cancelled,
     read_body,
 )
-from daybreak_serve.gateway.http.cancellation import Cancellation, CancellationGroup, Supersession
+from daybreak_serve.gateway.http.cancellation import Cancellation, Supersession
 from daybreak_serve.gateway.http.manners import CompletionShaper
 from daybreak_serve.gateway.http.problems import ApiProblem
 from daybreak_serve.gateway.http.requests import CompletionRequest, groups_of, identified
 
-TRUNCATED_HEADER = "x-daybreak-truncated"
-"""Number of prompt tokens that were dropped; absent when none was."""
-SUFFIX_HEADER = "x-daybreak-suffix"
-CONTEXT_HEADER = "x-daybreak-context"
-"""``ignored`` where the model never learned to fill in the middle."""
-WARNING_HEADER = "x-daybreak-warning"
-MAX_TOKENS_HEADER = "x-daybreak-max-tokens"
-"""The number that was taken where more was asked for."""
-REQUEST_ID_HEADER = "x-request-id"
 FILE_HEADER, PROMPT_HEADER = b"x-daybreak-file", b"x-daybreak-prompt"
 TEXTS_AT_ONCE = 2
 """Of one request, in engines at a time: sixteen prompts at once must not turn everybody else away."""
 TURNED_AWAY = (problems.BUSY, problems.NO_ENGINE)
-NO_PROMPT = ComposedPrompt((), 0)
 SSE = b"text/event-stream; charset=utf-8"
 
 
@@ -81,62 +71,6 @@ class Parts:
     wall_clock: Callable[[], float]
     new_id: Callable[[], str]
     access: AccessLog
-
-
-@dataclass
-class _Flight:
-    """One text on its way."""
-
-    request: CompletionRequest
-    cancellation: Cancellation
-    index: int
-    identity: CompletionIdentity
-    shaper: CompletionShaper
-    prompt: ComposedPrompt = NO_PROMPT
-    text: list[str] = field(default_factory=list)
-    """What the client sees of it."""
-    reason: str = ""
-    digest: str = ""
-    """Of the model that was asked last; empty before any was."""
-    model: RevisionModel | None = None
-    has_failed: bool = False
-    engine_has_failed: bool = False
-    """Whether an engine of that model, believed to be well, brought no answer."""
-    model_began_s: float = 0.0
-    """When it became that model's request: another one may have been asked before."""
-    is_streamed: bool = False
-    """A part of it was sent."""
-
-
-@dataclass
-class _Exchange:
-    """One HTTP request and the texts that it asks for."""
-
-    request: CompletionRequest
-    dialect: Dialect
-    answer: ResponseWriter
-    groups: tuple[str, ...]
-    flights: list[_Flight]
-    began_s: float
-    ttft_s: float | None = None
-    outcome: str = ""
-
-    @property
-    def cancellation(self) -> CancellationGroup:
-        return CancellationGroup([flight.cancellation for flight in self.flights])
-
-    @property
-    def identity(self) -> CompletionIdentity:
-        return self.flights[0].identity
-
-    @property
-    def usage(self) -> Usage:
-        """Tokens of all texts; a prompt counts once, as OpenAI counts it."""
-        prompts = self.flights[:: self.request.num_choices]
-        return Usage(
-            sum(len(flight.prompt.token_ids) for flight in prompts),
-            sum(flight.cancellation.num_tokens for flight in self.flights),
-        )
 
 
 class Completions:
@@ -184,11 +118,11 @@ class Completions:
         answer: ResponseWriter,
         scope: Scope,
         began_s: float,
-    ) -> _Exchange:
+    ) -> Exchange:
         parts = self._parts
         identity = CompletionIdentity(parts.new_id(), int(parts.wall_clock()), parts.settings.model_name)
         flights = [
-            _Flight(
+            Flight(
                 request=single,
                 cancellation=Cancellation(),
                 index=index,
@@ -199,9 +133,9 @@ class Completions:
             for index, single in enumerate(request.singles())
         ]
         groups = groups_of(header(scope, GROUPS_HEADER))
-        return _Exchange(request, dialect, answer, groups, flights, began_s)
+        return Exchange(request, dialect, answer, groups, flights, began_s)
 
-    def _count(self, exchange: _Exchange) -> None:
+    def _count(self, exchange: Exchange) -> None:
         parts, seconds = self._parts, self._parts.clock() - exchange.began_s
         status = str(exchange.answer.status or 499)
         parts.metrics.request_seconds.labels(status, label_of(exchange.flights[0].digest)).observe(seconds)
@@ -228,7 +162,7 @@ class Completions:
                 took_s = parts.clock() - flight.model_began_s
                 parts.counters.answer(flight.digest, took_s, failed=flight.has_failed)
 
-    def _pass_on(self, flight: _Flight, digest: str) -> None:
+    def _pass_on(self, flight: Flight, digest: str) -> None:
         """Note which model is asked next, and what the one before it has done to this request.
 
         The client may get its answer all the same, so nobody would see a model whose engines die of its requests.
@@ -240,7 +174,7 @@ class Completions:
             flight.model_began_s = now
         flight.digest, flight.engine_has_failed = digest, False
 
-    async def _answer(self, exchange: _Exchange) -> None:
+    async def _answer(self, exchange: Exchange) -> None:
         request, cancellation, supersession = (
             exchange.request,
             exchange.cancellation,
@@ -266,14 +200,14 @@ class Completions:
             for flight in exchange.flights:
                 self._remember(flight)
 
-    async def _generate_all(self, exchange: _Exchange) -> None:
+    async def _generate_all(self, exchange: Exchange) -> None:
         """Have all texts made, side by side; the first that fails gives the others up."""
         if len(exchange.flights) == 1:
             await self._generate(exchange, exchange.flights[0])
             return
         turns = asyncio.Semaphore(TEXTS_AT_ONCE)
 
-        async def in_turn(flight: _Flight) -> None:
+        async def in_turn(flight: Flight) -> None:
             async with turns:
                 if flight.cancellation.cancelled:
                     raise asyncio.CancelledError
@@ -289,7 +223,7 @@ class Completions:
         for task in sorted(tasks, key=asyncio.Task.cancelled):  # what failed before what was given up for it
             task.result()
 
-    async def _generate(self, exchange: _Exchange, flight: _Flight) -> None:
+    async def _generate(self, exchange: Exchange, flight: Flight) -> None:
         parts = self._parts
         asked_s = parts.clock()
 
@@ -325,7 +259,7 @@ class Completions:
         )
         await dispatcher.dispatch(parts.fleet, context)
 
-    def _mirror(self, flight: _Flight) -> None:
+    def _mirror(self, flight: Flight) -> None:
         """Let the candidate see what was answered; what was given up it never sees."""
         wanted = None if flight.cancellation.cancelled else self._parts.shadow.wanted(flight.digest)
         if wanted is not None:
@@ -333,7 +267,7 @@ class Completions:
             self._shadows.add(task)
             task.add_done_callback(self._shadows.discard)
 
-    async def _take(self, exchange: _Exchange, flight: _Flight, chunk: Chunk) -> bool:
+    async def _take(self, exchange: Exchange, flight: Flight, chunk: Chunk) -> bool:
         """Take a chunk; tell whether the text is complete."""
         cancellation = flight.cancellation
         if cancellation.stage == "prefill":
@@ -354,11 +288,9 @@ class Completions:
             await self._stream_piece(exchange, flight, text, reason)
         return reason is not None
 
-    async def _stream_piece(
-        self, exchange: _Exchange, flight: _Flight, text: str, reason: str | None
-    ) -> None:
+    async def _stream_piece(self, exchange: Exchange, flight: Flight, text: str, reason: str | None) -> None:
         if not exchange.answer.is_started:
-            headers = {"cache-control": "no-cache", **self._headers(exchange)}
+            headers = {"cache-control": "no-cache", **headers_of(exchange)}
             await exchange.answer.start(200, SSE, headers)
         flight.is_streamed = True
         choice = CompletionChoice(flight.index, text, reason)
@@ -367,7 +299,7 @@ class Completions:
             exchange.dialect.piece(flight.identity, choice, with_usage=with_usage), more=True
         )
 
-    async def _finish(self, exchange: _Exchange) -> None:
+    async def _finish(self, exchange: Exchange) -> None:
         metrics, usage = self._parts.metrics, exchange.usage
         metrics.tokens.labels("prompt").inc(usage.prompt_tokens)
         metrics.tokens.labels("completion").inc(usage.completion_tokens)
@@ -380,14 +312,14 @@ class Completions:
             CompletionChoice(flight.index, "".join(flight.text), flight.reason) for flight in exchange.flights
         ]
         body = exchange.dialect.whole(exchange.identity, choices, usage)
-        await exchange.answer.whole(200, body, self._headers(exchange))
+        await exchange.answer.whole(200, body, headers_of(exchange))
 
-    async def _close_stream(self, exchange: _Exchange) -> None:
+    async def _close_stream(self, exchange: Exchange) -> None:
         with_usage = exchange.request.include_usage
         end = exchange.dialect.end(exchange.identity, exchange.usage, with_usage=with_usage)
         await exchange.answer.write(end, more=False)
 
-    async def _end_by(self, exchange: _Exchange, problem: ApiProblem) -> None:
+    async def _end_by(self, exchange: Exchange, problem: ApiProblem) -> None:
         """Answer with a problem; in a stream that has begun it is its last event."""
         self._parts.metrics.rejected.labels(problem.code or problem.type).inc()
         exchange.outcome = problem.code or problem.type
@@ -403,7 +335,7 @@ class Completions:
         else:
             await exchange.answer.problem(problem, body)
 
-    async def _end_cancelled(self, exchange: _Exchange) -> None:
+    async def _end_cancelled(self, exchange: Exchange) -> None:
         """End a request that was given up; one whose client disconnected needs no answer."""
         reason, metrics = exchange.cancellation.cancelled, self._parts.metrics
         assert reason is not None
@@ -422,27 +354,7 @@ class Completions:
         problem = problems.cancelled("a newer request for the same user and file came")
         await exchange.answer.problem(problem, exchange.dialect.problem(problem))
 
-    def _headers(self, exchange: _Exchange) -> dict[str, str]:
-        """Return what is to be said about request and prompt."""
-        flight, request = exchange.flights[0], exchange.request
-        found = {REQUEST_ID_HEADER: exchange.identity.completion_id}
-        if request.max_tokens_cut:
-            found[MAX_TOKENS_HEADER] = str(request.options.max_tokens)
-        if request.warnings:
-            found[WARNING_HEADER] = "; ".join(request.warnings)
-        if flight.prompt.num_dropped:
-            found[TRUNCATED_HEADER] = str(flight.prompt.num_dropped)
-        fim = flight.model.fim if flight.model else "None"
-        if flight.request.suffix is not None and fim == "None":
-            found[SUFFIX_HEADER] = "ignored"
-        around = flight.request.around
-        if around != NO_SURROUNDINGS and flight.model and flight.model.metadata.layout == ALONE:
-            found[CONTEXT_HEADER] = "ignored"
-        elif flight.prompt.num_files < len(around.files):
-            found[CONTEXT_HEADER] = f"{flight.prompt.num_files} of {len(around.files)} files"
-        return found
-
-    def _remember(self, flight: _Flight) -> None:
+    def _remember(self, flight: Flight) -> None:
         """Keep what events may refer to. Also of a request that was given up: the client may show what it got."""
         num_characters = sum(len(text) for text in flight.text)
         if num_characters == 0:

@@ -1,0 +1,103 @@
+"""One HTTP request for completions and the texts that it asks for. Owns no work: `completions` does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from daybreak_model.fim import ComposedPrompt
+from daybreak_model.repository_context import ALONE, NO_SURROUNDINGS
+from daybreak_serve.gateway.dialects.dialect import Dialect
+from daybreak_serve.gateway.experiments.fleet import RevisionModel
+from daybreak_serve.gateway.http.answers import CompletionIdentity, Usage
+from daybreak_serve.gateway.http.asgi_io import ResponseWriter
+from daybreak_serve.gateway.http.cancellation import Cancellation, CancellationGroup
+from daybreak_serve.gateway.http.manners import CompletionShaper
+from daybreak_serve.gateway.http.requests import CompletionRequest
+
+NO_PROMPT = ComposedPrompt((), 0)
+TRUNCATED_HEADER = "x-daybreak-truncated"
+"""Number of prompt tokens that were dropped; absent when none was."""
+SUFFIX_HEADER = "x-daybreak-suffix"
+CONTEXT_HEADER = "x-daybreak-context"
+"""``ignored`` where the model never learned to fill in the middle."""
+WARNING_HEADER = "x-daybreak-warning"
+MAX_TOKENS_HEADER = "x-daybreak-max-tokens"
+"""The number that was taken where more was asked for."""
+REQUEST_ID_HEADER = "x-request-id"
+
+
+@dataclass
+class Flight:
+    """One text on its way."""
+
+    request: CompletionRequest
+    cancellation: Cancellation
+    index: int
+    identity: CompletionIdentity
+    shaper: CompletionShaper
+    prompt: ComposedPrompt = NO_PROMPT
+    text: list[str] = field(default_factory=list)
+    """What the client sees of it."""
+    reason: str = ""
+    digest: str = ""
+    """Of the model that was asked last; empty before any was."""
+    model: RevisionModel | None = None
+    has_failed: bool = False
+    engine_has_failed: bool = False
+    """Whether an engine of that model, believed to be well, brought no answer."""
+    model_began_s: float = 0.0
+    """When it became that model's request: another one may have been asked before."""
+    is_streamed: bool = False
+    """A part of it was sent."""
+
+
+@dataclass
+class Exchange:
+    """One HTTP request and the texts that it asks for."""
+
+    request: CompletionRequest
+    dialect: Dialect
+    answer: ResponseWriter
+    groups: tuple[str, ...]
+    flights: list[Flight]
+    began_s: float
+    ttft_s: float | None = None
+    outcome: str = ""
+
+    @property
+    def cancellation(self) -> CancellationGroup:
+        return CancellationGroup([flight.cancellation for flight in self.flights])
+
+    @property
+    def identity(self) -> CompletionIdentity:
+        return self.flights[0].identity
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of all texts; a prompt counts once, as OpenAI counts it."""
+        prompts = self.flights[:: self.request.num_choices]
+        return Usage(
+            sum(len(flight.prompt.token_ids) for flight in prompts),
+            sum(flight.cancellation.num_tokens for flight in self.flights),
+        )
+
+
+def headers_of(exchange: Exchange) -> dict[str, str]:
+    """Return what is to be said about request and prompt."""
+    flight, request = exchange.flights[0], exchange.request
+    found = {REQUEST_ID_HEADER: exchange.identity.completion_id}
+    if request.max_tokens_cut:
+        found[MAX_TOKENS_HEADER] = str(request.options.max_tokens)
+    if request.warnings:
+        found[WARNING_HEADER] = "; ".join(request.warnings)
+    if flight.prompt.num_dropped:
+        found[TRUNCATED_HEADER] = str(flight.prompt.num_dropped)
+    fim = flight.model.fim if flight.model else "None"
+    if flight.request.suffix is not None and fim == "None":
+        found[SUFFIX_HEADER] = "ignored"
+    around = flight.request.around
+    if around != NO_SURROUNDINGS and flight.model and flight.model.metadata.layout == ALONE:
+        found[CONTEXT_HEADER] = "ignored"
+    elif flight.prompt.num_files < len(around.files):
+        found[CONTEXT_HEADER] = f"{flight.prompt.num_files} of {len(around.files)} files"
+    return found
