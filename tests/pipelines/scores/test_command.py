@@ -1,0 +1,78 @@
+"""``daybreak evaluate``: its grammar, and two models compared from files, folders and runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from daybreak_contracts import storage
+from daybreak_contracts.names import STEP_EVALUATE
+from daybreak_pipelines import cli
+from daybreak_pipelines.local import record
+
+
+def results(path: Path, *passed: bool) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {"task_id": f"t{number}", "completion": "x", "result": "r", "passed": one}
+        for number, one in enumerate(passed)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def finished_run(output: Path, evaluation: Path | None) -> None:
+    found = {} if evaluation is None else {STEP_EVALUATE: {"uri": str(evaluation)}}
+    record.write(str(output), record.RunRecord(name="r", model=None, results=found, seconds={}))
+
+
+def test_a_run_is_compared_with_a_result_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results(tmp_path / "scores" / "samples" / "humaneval.jsonl", True, False, False)
+    finished_run(tmp_path / "run", tmp_path / "scores")
+    file = results(tmp_path / "b_results.jsonl", True, True, True)
+    page = tmp_path / "page.html"
+    assert cli.main(["evaluate", "--compare", str(tmp_path / "run"), str(file), "--page", str(page)]) == 0
+    said = capsys.readouterr().out
+    assert "humaneval/pass@1: B is better on 2, worse on 0, equal on 1 of 3 tasks, p = 0.500" in said
+    assert "t1" in storage.read_bytes(str(page)).decode()
+    assert cli.main(["evaluate", "--compare", str(file), str(file), "--page", str(page), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["numEqual"] == 3
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ("nowhere", "no evaluation here"),
+        ("data", "was not evaluated"),
+        ("strangers.jsonl", "no task in common"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], other: str, words: str
+) -> None:
+    file = results(tmp_path / "b_results.jsonl", True)
+    finished_run(tmp_path / "data", None)
+    (tmp_path / "strangers.jsonl").write_text('{"task_id": "q", "passed": true}\n')
+    assert cli.main(["evaluate", "--compare", str(file), str(tmp_path / other)]) == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--k", "0"], "must be at least 1"),
+        (["--k", "x"], "must be numbers"),
+        (["--memory", "2GB"], "must be a size"),
+        (["--memory", "0"], "must be a size"),
+        (["--timeout", "0"], "must be above 0"),
+        (["--compare", "a", "b"], "not allowed with"),
+    ],
+)
+def test_wrong_options_are_refused(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.parser().parse_args(["evaluate", "--samples", "f", *arguments])
+    assert words in capsys.readouterr().err
