@@ -16,6 +16,7 @@ from daybreak_contracts.progress import Progress
 from daybreak_contracts.resources.run import Gate, Suite
 from daybreak_contracts.steps import EvaluateArgs, EvaluateResult
 from daybreak_evaluate.evaluate import run_evaluate
+from tests.evaluate.suites.own_problems import DOUBLE, LAST, suite_of, write_rows
 
 SUITES = (
     Suite(name="HumanEval", samples_per_task=2, max_tasks=6),
@@ -101,6 +102,21 @@ def test_wrong_input_is_refused_before_the_work(tmp_path: Path, model_uri: str, 
     with pytest.raises(ArtifactError, match="no artifact here"):
         run_evaluate(arguments(tmp_path, str(tmp_path / "none"), shards_uri), Seen())
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").rglob("*.json"))
+
+
+def test_a_file_of_the_users_own_is_a_suite_of_the_step(
+    tmp_path: Path, model_uri: str, shards_uri: str
+) -> None:
+    own = suite_of(write_rows(tmp_path, [DOUBLE, LAST]), licence="MIT")
+    gate = Gate(metric="our-own/pass@1", min="0.5")
+    first = run_evaluate(arguments(tmp_path, model_uri, shards_uri, suites=(own,), gates=(gate,)), Seen())
+    assert [(score.metric, score.num_tasks) for score in first.scores] == [("our-own/pass@1", 2)]
+    assert first.failed_gates == ("our-own/pass@1 is 0, below the gate's minimum of 0.5",)
+    stored = [file for file in Path(first.uri).rglob("*") if file.is_file()]
+    assert not any("def check" in file.read_text() for file in stored), "the file stays the user's"
+    other = own.model_copy(update={"stop_words": ("x",)})
+    again = run_evaluate(arguments(tmp_path, model_uri, shards_uri, suites=(other,)), Seen())
+    assert again.uri != first.uri, "what the suite depends on is part of the digest"
 
 
 def test_a_tampered_model_is_refused(tmp_path: Path, model_uri: str, shards_uri: str) -> None:

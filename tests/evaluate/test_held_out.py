@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from daybreak_contracts.errors import UserError
+from daybreak_contracts.resources.evaluation import Suite
 from daybreak_evaluate.held_out import documents_in
-from daybreak_evaluate.suites.held_out_completion import HeldOutCompletion, HeldOutTask
+from daybreak_evaluate.suites.held_out_completion import HeldOutCompletion, HeldOutTask, HeldOutText
 from daybreak_evaluate.suites.protocol import Prompt, Report, Sampling
 from daybreak_model.repository_context import NO_SURROUNDINGS, ContextFile, FileMarks, Surroundings
 from daybreak_model.token_rows import TokenRows
@@ -32,16 +33,22 @@ class Letters:
         return self.rows[number]
 
 
-def suite_of(rows: object, max_tasks: int | None = 5, seed: int = 0) -> HeldOutCompletion:
-    return HeldOutCompletion(
+def suite_of(
+    rows: object, max_tasks: int | None = 5, seed: int = 0, marks: FileMarks | None = None
+) -> HeldOutCompletion:
+    text = HeldOutText(
         rows=rows,  # type: ignore[arg-type]
         decode=lambda ids: "".join(map(chr, ids)),
         end_of_text=END,
         pad=PAD,
-        samples_per_task=1,
-        max_tasks=max_tasks,
+        marks=marks,
+    )
+    return HeldOutCompletion(
+        lambda: text,
+        Suite(name="HeldOutCompletion", max_tasks=max_tasks),
         seed=seed,
         max_prompt_tokens=100,
+        in_repository=marks is not None,
     )
 
 
@@ -80,8 +87,8 @@ def test_who_knows_the_text_scores_one_everywhere() -> None:
 
 def test_a_model_of_repositories_is_asked_without_and_with_the_files_before() -> None:
     text = f"\x02o/r\x03a.py\nfirst = 1\n\x03b.py\n{CODE}"
-    suite = suite_of(Letters(text))
-    suite.marks = FileMarks(repository=2, separator=3, line_ends=frozenset({ord("\n")}))
+    marks = FileMarks(repository=2, separator=3, line_ends=frozenset({ord("\n")}))
+    suite = suite_of(Letters(text), marks=marks)
     oracle = Oracle(likes_suffix=True)
     tasks = suite.tasks()
     assert tasks and all(task.text == CODE for task in tasks), "paths are no code"

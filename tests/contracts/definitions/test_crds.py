@@ -119,6 +119,7 @@ def test_named_lists_are_maps_and_others_are_atomic(crds: dict[str, Any], kind: 
     expected = {
         "TrainingRun": {
             ".spec.data.sources": ["name"],
+            ".spec.data.decontaminateFiles": ["uri"],
             ".spec.data.filters.languages": ["language"],
             ".spec.evaluation.suites": ["name"],
             ".status.steps": ["name"],

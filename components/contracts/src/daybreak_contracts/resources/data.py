@@ -21,6 +21,7 @@ from daybreak_contracts.resources.fields import (
 )
 from daybreak_contracts.resources.languages import Language
 from daybreak_contracts.resources.licences import Licences
+from daybreak_contracts.resources.problems import ProblemFile
 
 
 class DirectorySource(Resource):
@@ -207,6 +208,7 @@ class Data(Resource):
 
     rules = (
         rules.unique("sources", "name"),
+        rules.unique("decontaminate_files", "uri"),
         rules.refers_to("mixture", "source", "sources"),
         rules.unique_pairs("mixture", "source", "language"),
     )
@@ -234,6 +236,8 @@ class Data(Resource):
     """What happens to e-mail addresses, IP addresses and keys."""
     decontaminate: Annotated[tuple[Literal["HumanEval"], ...], Field(max_length=8)] = ("HumanEval",)
     """Benchmarks whose problems and solutions must not be trained on."""
+    decontaminate_files: Annotated[tuple[ProblemFile, ...], Field(max_length=16)] = ()
+    """Files of problems, as `problems` of a suite, that must not be trained on either."""
     exclude: Exclusion = Exclusion()
     """Repositories, owners, paths and documents that are left out."""
     mixture: Annotated[tuple[MixtureRow, ...], Field(max_length=32)] = ()

@@ -2,25 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from daybreak_contracts.resources import rules
-from daybreak_contracts.resources.fields import Between, DecimalText, MetricName, Resource
+from daybreak_contracts.resources.fields import (
+    NAME_PATTERN,
+    SUITE_PATTERN,
+    Between,
+    DecimalText,
+    MetricName,
+    Resource,
+)
+from daybreak_contracts.resources.problems import Problems
+
+StopWord = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+def _own_name_is_a_metric(suite: Suite) -> bool:
+    return suite.problems is None or re.fullmatch(NAME_PATTERN, suite.name) is not None
 
 
 class Suite(Resource):
-    """One evaluation suite."""
+    """One evaluation suite: a registered one by its name, or a file of problems under a name of your own."""
 
+    rules = (
+        rules.Rule(
+            message="a suite of your own problems has a name of lower-case letters, digits and dashes: its scores "
+            "begin with it",
+            cel=f"!has(self.problems) || self.name.matches('{NAME_PATTERN}')",
+            holds=_own_name_is_a_metric,
+            at="name",
+            got=lambda suite: suite.name,
+        ),
+        rules.Rule(
+            message="stopWords is for a suite with problems of its own",
+            cel="!has(self.stopWords) || size(self.stopWords) == 0 || has(self.problems)",
+            holds=lambda suite: not suite.stop_words or suite.problems is not None,
+            at="stopWords",
+        ),
+    )
     list_keys = ("name",)
 
-    name: Literal["HumanEval", "HeldOutCompletion"]
-    """HumanEval: 164 Python problems that are run; HeldOutCompletion: lines and spans of code never trained on."""
+    name: Annotated[str, StringConstraints(pattern=SUITE_PATTERN, max_length=63)]
+    """HumanEval: 164 Python problems that are run. HeldOutCompletion: lines and spans of code never trained on. A name
+    that a plug-in registered. With problems: a name of your own, which begins the names of its scores."""
+    problems: Problems | None = None
+    """A file of problems that are run; absent means that the name is a registered one."""
     samples_per_task: Annotated[int, Between(1, 1000)] = 1
     """Answers drawn for each task; more give a better estimate of pass@k."""
     max_tasks: Annotated[int, Between(1, 100_000)] | None = None
     """Only this many tasks, chosen by seed; absent means all (HeldOutCompletion: 1,000)."""
+    stop_words: Annotated[tuple[StopWord, ...], Field(max_length=16)] = ()
+    """An answer ends before the first of these; empty means what the file's rows or the language say."""
 
 
 class Gate(Resource):

@@ -84,7 +84,8 @@ OptionalUri = Annotated[str, StringConstraints(max_length=1024)]
 # No \s in patterns: Go's engine means ASCII by it, Rust's (pydantic) all of Unicode.
 REFERENCE_PATTERN = r"^([^-\x00-\x20\x7f][^\x00-\x20\x7f]*)?$"
 GitReference = Annotated[str, StringConstraints(pattern=REFERENCE_PATTERN, max_length=256)]
-METRIC_PATTERN = r"^[a-z0-9-]+/[A-Za-z0-9@_.-]+$"
+SUITE_PATTERN = r"^[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*$"
+METRIC_PATTERN = r"^[a-z0-9-]+(/[a-z0-9-]+)?/[A-Za-z0-9@_.-]+$"
 MetricName = Annotated[str, StringConstraints(pattern=METRIC_PATTERN, max_length=128)]
 DIGEST_PATTERN = r"^(sha256:)?[a-f0-9]{64}$"
 LICENCE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9.+-]*$"
@@ -143,6 +144,7 @@ PATTERNS_IN_WORDS = {
     AMOUNT_PATTERN: 'a decimal from 0 upwards in quotes, as "0.35"',
     EPOCHS_PATTERN: 'a decimal between 0 and 16 in quotes, as "2.5"',
     RATIO_PATTERN: 'a decimal between 0 and 1 in quotes, as "0.70"',
-    METRIC_PATTERN: "a score's name, as humaneval/pass@1",
+    SUITE_PATTERN: "letters and digits, with single dashes between them, beginning with a letter",
+    METRIC_PATTERN: "a score's name, as humaneval/pass@1 or safim/java/pass@1",
 }
 """What each pattern means, for people: messages and the reference page say this instead of the pattern."""

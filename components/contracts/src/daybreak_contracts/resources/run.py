@@ -44,6 +44,7 @@ from daybreak_contracts.resources.fields import (
 )
 from daybreak_contracts.resources.languages import Language
 from daybreak_contracts.resources.metadata import ObjectMeta
+from daybreak_contracts.resources.problems import ProblemFile, Problems
 from daybreak_contracts.resources.rules import Rule, Transition
 from daybreak_contracts.resources.run_status import TrainingRunStatus
 from daybreak_contracts.resources.training import (
@@ -91,6 +92,8 @@ __all__ = [
     "ParquetSource",
     "PersonalData",
     "Placement",
+    "ProblemFile",
+    "Problems",
     "ReuseTokenizer",
     "RunPolicy",
     "Source",
@@ -183,6 +186,23 @@ def _names_no_model_or_nothing_of_one(spec: TrainingRunSpec) -> bool:
     return spec.model is not None or not (spec.evaluation.gates or any(lengths))
 
 
+def _problem_files(spec: TrainingRunSpec) -> set[str]:
+    suites = (suite.problems for suite in spec.evaluation.suites)
+    return {file.uri for file in (*suites, *spec.data.decontaminate_files) if file is not None}
+
+
+def _trained_problems(spec: TrainingRunSpec) -> list[str]:
+    tables = [source.jsonl or source.parquet for source in spec.data.sources]
+    return [table.uri for table in tables if table is not None and table.uri in _problem_files(spec)]
+
+
+_IS_NO_PROBLEM_FILE = (
+    "!(has(self.data.decontaminateFiles) && self.data.decontaminateFiles.exists(f, f.uri == {uri})) && "
+    "!(has(self.evaluation) && has(self.evaluation.suites) && "
+    "self.evaluation.suites.exists(s, has(s.problems) && s.problems.uri == {uri}))"
+)
+
+
 class TrainingRunSpec(Resource):
     """What to make, from what, how."""
 
@@ -201,6 +221,15 @@ class TrainingRunSpec(Resource):
             "!(has(self.training) && has(self.training.objective) && has(self.training.objective.ul2))",
             holds=_repositories_are_not_denoised,
             at="data",
+        ),
+        Rule(
+            message="a file of evaluation problems must not be trained on: take it out of data.sources",
+            cel="self.data.sources.all(t, "
+            f"(!has(t.jsonl) || ({_IS_NO_PROBLEM_FILE.format(uri='t.jsonl.uri')})) && "
+            f"(!has(t.parquet) || ({_IS_NO_PROBLEM_FILE.format(uri='t.parquet.uri')})))",
+            holds=lambda spec: not _trained_problems(spec),
+            at="data",
+            got=lambda spec: ", ".join(_trained_problems(spec)),
         ),
     )
 

@@ -18,6 +18,7 @@ from daybreak_contracts.resources.licences import Licences
 from daybreak_data.documents import ingest
 from daybreak_data.documents.counters import DocumentCounters
 from daybreak_data.duplicates.decontaminate import contaminations
+from daybreak_data.duplicates.problem_texts import KnownProblems
 from daybreak_data.licences import RepositoryLicences, is_permitted
 from daybreak_data.rules import document_rules
 from daybreak_data.tables import reading, schemas, writing
@@ -33,7 +34,8 @@ class Finish:
     """What a finalizing task has to know."""
 
     options: document_rules.RuleOptions
-    decontaminate: bool
+    problems: KnownProblems
+    """Whoever gives one of them away is dropped."""
     num_parts: int
     staging: str
     repositories: RepositoryLicences
@@ -45,7 +47,7 @@ class Finish:
 
 def finish_partition(batches: Iterator[pa.RecordBatch], finish: Finish) -> Iterator[pa.RecordBatch]:
     """Write one partition's documents, drops and personal data; yield what was counted."""
-    rows = _with_problems(batches, finish.decontaminate)
+    rows = _with_problems(batches, finish.problems)
     first = next(rows, None)
     if first is None:
         return
@@ -58,12 +60,12 @@ def finish_partition(batches: Iterator[pa.RecordBatch], finish: Finish) -> Itera
 
 
 def _with_problems(
-    batches: Iterator[pa.RecordBatch], decontaminate: bool
+    batches: Iterator[pa.RecordBatch], known: KnownProblems
 ) -> Iterator[tuple[dict[str, Any], str | None]]:
     """Yield each row and the evaluation problem that its text gives away."""
     for batch in batches:
         rows = batch.to_pylist()
-        problems = contaminations(batch.column("text")) if decontaminate else [None] * len(rows)
+        problems = contaminations(batch.column("text"), known) if known else [None] * len(rows)
         yield from zip(rows, problems, strict=True)
 
 

@@ -19,7 +19,7 @@ from daybreak_contracts.steps import DocumentsArgs, DocumentsResult
 from daybreak_data import duplicates
 from daybreak_data.documents import finalize, forgotten, ingest
 from daybreak_data.documents.counters import DocumentCounters
-from daybreak_data.duplicates import decontaminate
+from daybreak_data.duplicates import decontaminate, problem_texts
 from daybreak_data.licences import CODE_VERSION as LICENCES_VERSION
 from daybreak_data.licences import Evidence, RepositoryLicences, is_permitted
 from daybreak_data.rules import document_rules
@@ -33,7 +33,15 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 CODE_VERSION = 3
-NOT_OF_DOCUMENTS = {"sources", "executors", "languages", "exclude", "mixture", "layout"}
+NOT_OF_DOCUMENTS = {
+    "sources",
+    "executors",
+    "languages",
+    "exclude",
+    "mixture",
+    "layout",
+    "decontaminate_files",
+}
 """Fields of ``data`` that change no document, or that the digest holds in another form."""
 PART_BYTES = 8 << 20
 MAX_PARTS = 4096
@@ -83,6 +91,7 @@ def _find_ingested(args: DocumentsArgs, listed: list[tuple[Source, Listing]]) ->
 
 
 def _digest_of(args: DocumentsArgs, ingested: Ingested) -> str:
+    files = args.data.decontaminate_files
     return artifacts.digest_of(
         {
             "step": names.STEP_DOCUMENTS,
@@ -97,6 +106,8 @@ def _digest_of(args: DocumentsArgs, ingested: Ingested) -> str:
             "languages": sorted(args.data.languages),
             "excludedDocuments": sorted(args.data.exclude.document_ids),
             "ingested": _inputs(ingested),
+            # named only where there are some: runs without any keep their documents
+            **({"decontaminateFiles": problem_texts.digests_of(files)} if files else {}),
         }
     )
 
@@ -107,6 +118,7 @@ def _inputs(ingested: Ingested) -> dict[str, str]:
 
 
 def _make(args: DocumentsArgs, listed: list[tuple[Source, Listing]], progress: Progress) -> DocumentsResult:
+    problems = problem_texts.known_problems(args.data.decontaminate, args.data.decontaminate_files)
     progress.report("starting Spark")
     with open_session("documents", args.cores, args.work_dir, args.data.executors.count) as spark:
         ingested: Ingested = {}
@@ -123,7 +135,7 @@ def _make(args: DocumentsArgs, listed: list[tuple[Source, Listing]], progress: P
             digest=digest,
             inputs=_inputs(ingested),
             work_dir=args.work_dir,
-            write=lambda staging: _write(spark, args, ingested, staging, progress),
+            write=lambda staging: _write(spark, args, ingested, problems, staging, progress),
         )
     return _result(uri, manifest, cached=cached)
 
@@ -135,7 +147,12 @@ def _result(uri: str, manifest: artifacts.Manifest, *, cached: bool) -> Document
 
 
 def _write(
-    spark: SparkSession, args: DocumentsArgs, ingested: Ingested, staging: Path, progress: Progress
+    spark: SparkSession,
+    args: DocumentsArgs,
+    ingested: Ingested,
+    problems: problem_texts.KnownProblems,
+    staging: Path,
+    progress: Progress,
 ) -> dict[str, Any]:
     total = DocumentCounters()
     for _, manifest in ingested.values():
@@ -152,7 +169,7 @@ def _write(
             gone = clusters.where("NOT kept").select("path_id") if clusters is not None else None
             finish = finalize.Finish(
                 document_rules.options_of(args.data),
-                "HumanEval" in args.data.decontaminate,
+                problems,
                 _num_parts(ingested),
                 str(staging),
                 repositories,

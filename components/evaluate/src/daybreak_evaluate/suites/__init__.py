@@ -1,4 +1,5 @@
 """Suites as plug-ins: what is asked of a model and how its answers are scored.
 
-Owns the list of suites. A new one is a module with a class that keeps ``protocol.SuitePlugin``, and a line here.
+Owns the suites and the names that they are registered by. A suite of one's own is data
+(``problem_suite``), or a package that registers one in ``daybreak.suites`` (docs/suites.md).
 """

@@ -6,6 +6,7 @@ taken away. Text comes from the held-out part of the run's own shards.
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -13,11 +14,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from daybreak_contracts.errors import UserError
+from daybreak_contracts.resources.evaluation import Suite
 from daybreak_contracts.steps import Score
 from daybreak_evaluate import intervals
 from daybreak_evaluate.held_out import documents_in
 from daybreak_evaluate.similarity import similarity
-from daybreak_evaluate.suites.protocol import Completer, Prompt, Report, Sampling, SuiteOutcome
+from daybreak_evaluate.suites.protocol import (
+    Completer,
+    Prompt,
+    Report,
+    Sampling,
+    SuiteOutcome,
+    ignore_progress,
+)
+from daybreak_evaluate.suites.settings import SuiteContext
 from daybreak_model.repository_context import (
     NO_SURROUNDINGS,
     ContextFile,
@@ -37,6 +47,8 @@ MIN_LINE_CHARACTERS = 4
 """Lines of less than this, white space apart, are brackets and blanks: they are not asked for."""
 MAX_LINE_CHARACTERS = 200
 MAX_NEW_TOKENS = 64
+MAX_PROMPT_TOKENS = 384
+"""Context of a line: an editor sends about this much, and the processor's time grows with it."""
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 IN_REPOSITORY = "-in-repository"
 """Ends the name of what was asked with other files of the repository in front."""
@@ -56,37 +68,55 @@ class HeldOutTask:
     """What stands before the text in its row: its path, and other files of the repository."""
 
 
-@dataclass
-class HeldOutCompletion:
-    """The suite with its settings."""
+@dataclass(frozen=True)
+class HeldOutText:
+    """Where lines are drawn from, and what the model's tokens mean."""
 
     rows: TokenRows
     decode: Callable[[Sequence[int]], str]
     end_of_text: int
     pad: int
-    samples_per_task: int
-    max_tasks: int | None
-    seed: int
-    max_prompt_tokens: int
     marks: FileMarks | None = None
     """Where the model was trained on repositories in one piece: it is asked without other files and with them."""
-    name: str = NAME
-    _fill_in_the_middle: bool = False
+
+
+class HeldOutCompletion:
+    """The suite with its settings."""
+
+    name = NAME
+
+    def __init__(
+        self,
+        text: Callable[[], HeldOutText],
+        settings: Suite,
+        *,
+        seed: int,
+        max_prompt_tokens: int,
+        in_repository: bool = False,
+    ) -> None:
+        """``text`` is asked for when tasks are drawn: the model must have been loaded by then."""
+        self.samples_per_task = settings.samples_per_task
+        self.max_tasks = settings.max_tasks
+        self.seed = seed
+        self.max_prompt_tokens = max_prompt_tokens
+        self._in_repository = in_repository
+        self._text = functools.cache(text)
+        self._fill_in_the_middle = False
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """Exact match and edit similarity of both kinds."""
-        return all_metrics(in_repository=self.marks is not None)
+        return all_metrics(in_repository=self._in_repository)
 
     @property
     def fingerprint(self) -> Mapping[str, Any]:
         """Settings; the text is named by the shards' digest."""
         return {"samplesPerTask": self.samples_per_task, "maxTasks": self.max_tasks, "seed": self.seed}
 
-    def tasks(self) -> list[HeldOutTask]:
+    def tasks(self, report: Report = ignore_progress) -> list[HeldOutTask]:
         """Draw tasks row by row in a random order, one a row and round; the probes come last."""
-        wanted = self._num_wanted() + NUM_PROBES
-        order = sorted(range(len(self.rows)), key=lambda row: random.Random(f"{self.seed}-{row}").random())
+        wanted, num_rows = self._num_wanted() + NUM_PROBES, len(self._text().rows)
+        order = sorted(range(num_rows), key=lambda row: random.Random(f"{self.seed}-{row}").random())
         tasks: list[HeldOutTask] = []
         for turn in range(TASKS_PER_ROW):
             for row in order:
@@ -97,7 +127,7 @@ class HeldOutCompletion:
                     tasks.append(task)
         if not tasks:
             raise UserError(
-                f"the held-out part has no line to complete in its {len(self.rows)} rows; "
+                f"the held-out part has no line to complete in its {num_rows} rows; "
                 "give the run more repositories or packages, so that some are held out"
             )
         return tasks
@@ -112,20 +142,21 @@ class HeldOutCompletion:
 
     def _draw(self, row: int, turn: int) -> HeldOutTask | None:
         generator = random.Random(f"{self.seed}-{row}-{turn}")
-        documents = list(documents_in(self.rows[row], self.end_of_text, self.pad))
+        source = self._text()
+        documents = list(documents_in(source.rows[row], source.end_of_text, source.pad))
         if not documents:
             return None
         ids = generator.choices(documents, [len(ids) for ids in documents])[0]
         around = NO_SURROUNDINGS
-        if self.marks is not None:
-            files = [file for file in files_of(ids, self.marks) if file[1]]
+        if source.marks is not None:
+            files = [file for file in files_of(ids, source.marks) if file[1]]
             if not files:
                 return None
             place = generator.choices(range(len(files)), [len(text) for _, text in files])[0]
-            others = tuple(ContextFile(self._path(head), self.decode(text)) for head, text in files[:place])
+            others = tuple(ContextFile(self._path(head), source.decode(text)) for head, text in files[:place])
             around = Surroundings(others, self._path(files[place][0]) or None)
             ids = files[place][1]
-        text = self.decode(ids)
+        text = source.decode(ids)
         lines = _lines_to_ask_for(text)
         if len(lines) < 2:
             return None
@@ -136,7 +167,7 @@ class HeldOutCompletion:
 
     def _path(self, opening: Sequence[int]) -> str:
         """Return the path in what stands before a file; empty where a sample begins within the file."""
-        return self.decode(opening[1:]).rstrip("\n")
+        return self._text().decode(opening[1:]).rstrip("\n")
 
     def prompts(
         self, tasks: Sequence[HeldOutTask], completer: Completer, report: Report
@@ -151,7 +182,7 @@ class HeldOutCompletion:
                 _middle_prompt(task, self._fill_in_the_middle),
             ]
             prompts += asked
-            if self.marks is not None:
+            if self._in_repository:
                 prompts += [replace(prompt, around=task.around) for prompt in asked]
         sampling = Sampling(
             num_samples=self.samples_per_task,
@@ -191,7 +222,7 @@ class HeldOutCompletion:
     def _kinds(self) -> tuple[str, ...]:
         """Return what is asked of each task, in the order of the prompts."""
         alone = ("next-line", "middle")
-        return alone if self.marks is None else (*alone, *(f"{kind}{IN_REPOSITORY}" for kind in alone))
+        return alone if not self._in_repository else (*alone, *(f"{kind}{IN_REPOSITORY}" for kind in alone))
 
     def _scores(self, records: Sequence[Mapping[str, Any]]) -> tuple[Score, ...]:
         scores = []
@@ -228,11 +259,37 @@ class HeldOutCompletion:
             "compared": "without trailing white space",
             **(
                 {}
-                if self.marks is None
+                if not self._in_repository
                 else {"inRepository": "path and the files before it in its row in front"}
             ),
             "seed": self.seed,
         }
+
+
+def make(suite: Suite, context: SuiteContext) -> HeldOutCompletion:
+    """Return the suite with its settings; rows and model are asked for when tasks are drawn."""
+
+    def text() -> HeldOutText:
+        if context.model is None or context.held_out is None:
+            raise UserError(
+                f"{suite.name} needs a run's held-out rows and its model: it takes no other answers"
+            )
+        model = context.model()
+        return HeldOutText(
+            rows=TokenRows(str(context.held_out())),
+            decode=model.decode,
+            end_of_text=model.end_of_text,
+            pad=model.pad,
+            marks=model.marks if context.in_repository else None,
+        )
+
+    return HeldOutCompletion(
+        text,
+        suite,
+        seed=context.seed,
+        max_prompt_tokens=min(MAX_PROMPT_TOKENS, context.context_length // 2),
+        in_repository=context.in_repository,
+    )
 
 
 def all_metrics(*, in_repository: bool) -> tuple[str, ...]:

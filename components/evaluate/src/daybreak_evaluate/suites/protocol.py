@@ -17,6 +17,10 @@ Report = Callable[[str, float, float], None]
 """Progress: what goes on, how much is done, of how much."""
 
 
+def ignore_progress(activity: str, done: float, total: float) -> None:
+    """Take no notice of progress."""
+
+
 @dataclass(frozen=True)
 class Prompt:
     """One question to a model: text before the cursor and, to fill in the middle, text behind it."""
@@ -84,8 +88,8 @@ class SuitePlugin(Protocol, Generic[T]):
     def fingerprint(self) -> Mapping[str, Any]:
         """What its scores depend on besides the model, for the artifact's digest."""
 
-    def tasks(self) -> list[T]:
-        """Return the tasks, drawn by seed."""
+    def tasks(self, report: Report = ignore_progress) -> list[T]:
+        """Return the tasks, drawn by seed; may take its time to find out which are fit to be asked."""
 
     def prompts(
         self, tasks: Sequence[T], completer: Completer, report: Report
