@@ -135,7 +135,7 @@ def _make(args: DocumentsArgs, listed: list[tuple[Source, Listing]], progress: P
             digest=digest,
             inputs=_inputs(ingested),
             work_dir=args.work_dir,
-            write=lambda staging: _write(spark, args, ingested, problems, staging, progress),
+            write=lambda staging: _write(spark, args, (ingested, problems), staging, progress),
         )
     return _result(uri, manifest, cached=cached)
 
@@ -149,11 +149,11 @@ def _result(uri: str, manifest: artifacts.Manifest, *, cached: bool) -> Document
 def _write(
     spark: SparkSession,
     args: DocumentsArgs,
-    ingested: Ingested,
-    problems: problem_texts.KnownProblems,
+    read: tuple[Ingested, problem_texts.KnownProblems],
     staging: Path,
     progress: Progress,
 ) -> dict[str, Any]:
+    ingested, problems = read
     total = DocumentCounters()
     for _, manifest in ingested.values():
         total.add(DocumentCounters.of(manifest.result))
