@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daybreak_data.duplicates import licence_header
 from daybreak_data.duplicates.licence_header import without_licence_header
 
 NOTICE = [
@@ -132,3 +133,101 @@ def test_any_text_only_loses(text: str, language: str) -> None:
     rest = iter(text)
     assert all(char in rest for char in without_licence_header(text, language) if char != "\n")
     assert without_licence_header("x = 1\n" + text, "c") == "x = 1\n" + text
+
+
+_SAID = (
+    *(
+        "Copyright",
+        "©",
+        "(C)",
+        "2019",
+        "SPDX-",
+        "all",
+        "rights",
+        "reserved",
+        "public",
+        "domain",
+        "Unlicense",
+        "creative",
+    ),
+    *(
+        "commons",
+        "licensed",
+        "licence",
+        "LICENSE",
+        "licen",
+        "under",
+        "see",
+        "the",
+        "by",
+        "to",
+        ":",
+        "=",
+        "apache",
+        "MIT",
+    ),
+    *(
+        "version",
+        "v2",
+        "agreement",
+        "dual",
+        "-",
+        "permission",
+        "is",
+        "notice",
+        "written",
+        "this",
+        "may",
+        "not",
+        "be",
+    ),
+    *(
+        "removed",
+        "must",
+        "misrepresented",
+        "redistribute",
+        "warranty",
+        "warranties",
+        '"as',
+        'is"',
+        "'as-is'",
+        "liable",
+    ),
+    *(
+        "for",
+        "liability",
+        "merchantability",
+        "file",
+        "program",
+        "part",
+        "of",
+        "a",
+        "free",
+        "distributed",
+        "subject",
+    ),
+    *(
+        "provided",
+        "released",
+        "governed",
+        "proprietary",
+        "confidential",
+        "trade",
+        "secret",
+        "and",
+        "property",
+    ),
+    *("software", "foundation", "ſ", "K", "über", "word", ".", ","),
+)
+
+
+@given(
+    st.one_of(
+        st.lists(st.sampled_from(_SAID), max_size=12).map(" ".join),
+        st.lists(st.sampled_from(_SAID), max_size=6).map("".join),
+        st.from_regex(licence_header._SAYS_LICENCE),
+    )
+)
+def test_the_look_for_words_says_what_the_pattern_says(text: str) -> None:
+    paragraph = " ".join(text.split())
+    assert licence_header.says_licence(paragraph) == bool(licence_header._SAYS_LICENCE.search(paragraph))

@@ -28,6 +28,27 @@ _SAYS_LICENCE = re.compile(
     r"free software foundation",
     re.IGNORECASE,
 )
+_ENOUGH = (
+    *("copyright", "spdx-", "all rights reserved", "public domain", "creative commons", "written permission"),
+    *("must not be misrepresented", "redistribut", "merchantab", "liability", "free software foundation"),
+)
+"""Alternatives of the pattern that are plain words."""
+_NEEDED = (
+    *(
+        "licen",
+        "(c)",
+        "permission",
+        "notice",
+        "warrant",
+        "as is",
+        "as-is",
+        "liable",
+        "proprietary",
+        "confidential",
+    ),
+    *("secret", "part of", "free", "distributed", "subject", "provided", "released", "governed"),
+)
+"""In lower case and with single blanks, every other text that fits has one of these, but for letters beyond ASCII."""
 _WORD = re.compile(r"[^\W_]")
 
 
@@ -42,12 +63,26 @@ def without_licence_header(text: str, language: str = "") -> str:
     return "\n".join([*kept, text[position:]]) if position else text
 
 
+def says_licence(paragraph: str) -> bool:
+    """Tell whether a paragraph with single blanks speaks of licence or copyright.
+
+    A look for words decides nearly all, in a tenth of the pattern's time.
+    """
+    if paragraph.isascii():
+        lower = paragraph.lower()
+        if any(word in lower for word in _ENOUGH):
+            return True
+        if not any(word in lower for word in _NEEDED):
+            return False
+    return _SAYS_LICENCE.search(paragraph) is not None
+
+
 def _licence_spans(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Where runs of paragraphs on the licence begin and end within a comment."""
     speaking = [
         (number, first, last)
         for number, (first, last) in enumerate(_paragraphs(text, start, end))
-        if _SAYS_LICENCE.search(" ".join(text[first:last].split()))
+        if says_licence(" ".join(text[first:last].split()))
     ]
     while speaking:
         run = 1

@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 MAX_HEAD_CHARS = 16_384
 """A comment that begins further down is none of the head; Apache-2.0 in full has 11,000 characters."""
 
-_Style = tuple[re.Pattern[str], str]
-
-
-def _blocks(*styles: tuple[str, str]) -> tuple[_Style, ...]:
-    return tuple((re.compile(opening), closing) for opening, closing in styles)
-
-
-_MARKUP_BLOCKS = _blocks(
+_SPACE = re.compile(r"\s*")
+_MARKUP_BLOCKS = (
     (r"<!--", "-->"),
     (r"<%--", "--%>"),
     (r"<%#", "%>"),
@@ -29,7 +24,7 @@ _MARKUP_BLOCKS = _blocks(
     (r"\{\{-?\s*/\*", "*/"),
     (r"@\*", "*@"),
 )
-_CODE_BLOCKS = _blocks(
+_CODE_BLOCKS = (
     (r"/\*", "*/"),
     (r"/\+", "+/"),
     (r"\(\*", "*)"),
@@ -50,7 +45,35 @@ _CODE_BLOCKS = _blocks(
     (r"[rRuU]?\"\"\"", '"""'),
     (r"[rRuU]?'''", "'''"),
 )
-_PASCAL_BLOCKS = _blocks((r"\{(?!\$)", "}"))
+_PASCAL_BLOCKS = ((r"\{(?!\$)", "}"),)
+
+
+@dataclass(frozen=True)
+class _BlockStyles:
+    """Comments that have an end; the first opening that fits decides which end."""
+
+    opening: re.Pattern[str]
+    closings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, *styles: tuple[str, str]) -> _BlockStyles:
+        """One pattern with a group for each opening: to try them one by one took longer than to read the comment."""
+        union = "|".join(f"({opening})" for opening, _ in styles)
+        return cls(re.compile(union), tuple(closing for _, closing in styles))
+
+    def end(self, text: str, position: int) -> int | None:
+        """Where the comment that begins here ends; None where none begins, or it never ends."""
+        found = self.opening.match(text, position)
+        if found is None or found.lastindex is None:
+            return None
+        closing = self.closings[found.lastindex - 1]
+        end = text.find(closing, found.end())
+        return None if end < 0 else end + len(closing)
+
+
+_STYLES = _BlockStyles.of(*_MARKUP_BLOCKS, *_CODE_BLOCKS)
+_STYLES_OF_PROSE = _BlockStyles.of(*_MARKUP_BLOCKS)
+_STYLES_OF_PASCAL = _BlockStyles.of(*_CODE_BLOCKS, *_PASCAL_BLOCKS)
 _LINE = re.compile(
     r"(?P<mark>//|#(?!(?:include|import|define|ifn?def|if|undef|pragma|error|using)\b)|--|;|%|!|'|\"(?!\")|"
     r"\.\\\"|\\(?=\s)|::|@(?:c|comment)\b|(?i:@?rem|dnl)\b)"
@@ -80,16 +103,17 @@ def leading_comments(text: str, language: str = "") -> str:
 def comment_spans(text: str, language: str) -> Iterator[tuple[int, int]]:
     """Where each comment before the first line of code begins and ends."""
     prose = language in _PROSE
-    blocks = _MARKUP_BLOCKS if prose else _MARKUP_BLOCKS + _CODE_BLOCKS
+    blocks = _STYLES_OF_PROSE if prose else _STYLES
     if language in ("pascal", "delphi"):
-        blocks = _CODE_BLOCKS + _PASCAL_BLOCKS
+        blocks = _STYLES_OF_PASCAL
     line = _LINE_OF_LANGUAGE.get(language, _LINE)
     position = 0
     while True:
-        position = _past_space(text, position)
+        space = _SPACE.match(text, position)
+        position = space.end() if space else position
         if position >= min(len(text), MAX_HEAD_CHARS):
             return
-        end = _block_end(text, position, blocks)
+        end = blocks.end(text, position)
         if end is None and prose:
             found = _DIRECTIVE_COMMENT.match(text, position)
             end = found.end() if found and language == "restructuredtext" else None
@@ -103,21 +127,6 @@ def comment_spans(text: str, language: str) -> Iterator[tuple[int, int]]:
             return
         yield position, end
         position = end
-
-
-def _past_space(text: str, position: int) -> int:
-    while position < len(text) and text[position].isspace():
-        position += 1
-    return position
-
-
-def _block_end(text: str, position: int, blocks: tuple[_Style, ...]) -> int | None:
-    for opening, closing in blocks:
-        found = opening.match(text, position)
-        if found:
-            end = text.find(closing, found.end())
-            return None if end < 0 else end + len(closing)
-    return None
 
 
 def _lines_end(text: str, position: int, line: re.Pattern[str]) -> int | None:
