@@ -31,7 +31,8 @@ _FAMILIES = {
     + r"|\b(?:0[xXbB])?[0-9][\w.]{0,64}(?:'[0-9a-fA-F]+)+"
     + _DOUBLE
     + _SINGLE
-    + r")|(?P<directive>^[ \t]*(?:\#|%:|\?\?=)(?:\\\r?\n|/\*.{0,2000}?\*/|[^\n])*)"
+    + r")|(?P<directive>^[ \t]*(?:\#|%:|\?\?=)"
+    + r"(?:\\\r?\n|\"(?:\\.|[^\"\\\n])*\"|//(?:\\\r?\n|[^\n])*|/\*.{0,2000}?\*/|[^\n])*)"
     + r"|(?P<unended>/\*|\bR\"[^()\\\s]{0,16}\()|(?P<open>[(\[{])|(?P<close>[)\]}])",
     "csharp": _LINE
     + _BLOCK
@@ -86,6 +87,7 @@ LANGUAGES = tuple(sorted(_FAMILY_OF))
 _NESTED_COMMENTS = frozenset(("kotlin", "swift", "dart", "rust"))
 _NESTED = re.compile(r"/\*|\*/")
 _TEMPLATE = re.compile(r"\\.|\$\{|`", re.DOTALL)
+_DEFINITION = re.compile(r"[ \t]*(?:#|%:|\?\?=)[ \t]*define[ \t]+\w+(?:\([^()]*\))?")
 _CONDITION = re.compile(
     r"[ \t]*(?:#|%:|\?\?=)[ \t]*(ifdef|ifndef|if|elifdef|elifndef|elif|else|endif)\b[ \t]*(.*)"
 )
@@ -118,7 +120,8 @@ class Balance:
 def balance(text: str, language: str) -> Balance:
     """Return what the brackets leave over, in the reading of the conditional lines that leaves least.
 
-    ``#if`` may split a condition or a list of bases; then one branch at a time is whole, or all of them are.
+    ``#if`` may split a condition or a list of bases; then one branch at a time is whole, or all of them are. Where the
+    file defines macros that open or close a bracket for others, nobody can tell by counting.
     """
     family = _FAMILY_OF[language]
     events = list(_events(text, family))
@@ -132,7 +135,19 @@ def balance(text: str, language: str) -> Balance:
         if not any(kind == "directive" for kind, _, _ in events):
             break
     assert best is not None
-    return best
+    macros_open = best.unended is None and any(
+        kind == "directive" and _is_half(token, family) for kind, token, _ in events
+    )
+    return Balance() if macros_open else best
+
+
+def _is_half(directive: str, family: str) -> bool:
+    """Whether a directive defines a macro that leaves brackets over."""
+    name = _DEFINITION.match(directive)
+    if name is None:
+        return False
+    body = directive[name.end() :]
+    return not _count(body, list(_events(body, family)), _every_branch).is_whole
 
 
 def _rest(found: Balance) -> int:

@@ -1,9 +1,9 @@
 """Python that is newer than the CPython here, rewritten to what every CPython since 3.11 reads alike.
 
-Owns: type parameters and ``type`` statements (3.12, PEP 695), strings in f-strings (3.12, PEP 701), ``except A, B:``
-and t-strings (3.14, PEP 758 and 750), lazy imports (3.15, PEP 810), and the magics that IPython writes into an exported
-notebook. Only these are taken out, so CPython's own parser still judges all the rest: tree-sitter alone misses one
-truncated file in six.
+Owns: type parameters, their defaults and ``type`` statements (3.12 and 3.13, PEP 695 and 696), strings in f-strings
+(3.12, PEP 701), ``except A, B:`` and t-strings (3.14, PEP 758 and 750), lazy imports and unpacking in comprehensions
+(3.15, PEP 810 and 798), and the magics that IPython writes into an exported notebook. Only these are taken out, so
+CPython's own parser still judges all the rest: tree-sitter alone misses one truncated file in six.
 """
 
 from __future__ import annotations
@@ -16,20 +16,23 @@ from daybreak_data.syntax import grammars
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-_TEMPLATE_STRING = re.compile(r"(?<![\w\"'])(?:[tT](?=[rR]?[\"'])|(?<=[rR])[tT](?=[\"']))")
+_TEMPLATE_STRING = re.compile(r"(?<![\w\"'])(?:[tT](?=[rR]?[\"'])|([rR])[tT](?=[\"']))")
+_PARAMETERS = r"\[(?:[^\[\]]|\[(?:[^\[\]]|\[[^\[\]]*\])*\])*\]"
+_GENERIC = re.compile(rf"\b((?:def|class)[ \t]+\w+)[ \t]*{_PARAMETERS}(?=[ \t]*[(:])")
+_ALIAS = re.compile(rf"(?<![^\s;])type[ \t]+(\w+)[ \t]*(?:{_PARAMETERS})?[ \t]*(?==(?!=))")
+_UNPACKING = re.compile(r"(?<=[\[({])(\s*)\*\*?(?=[^,\[\]{}:=]{1,200}?\sfor\s)")
 _LAZY = re.compile(r"(?<![^\s;])lazy[ \t]+(?=(?:import|from)\b)")
 _MAGIC = re.compile(r"^(?=[ \t]*(?:%{1,2}[a-zA-Z]|![\w./]))", re.MULTILINE)
 _SINGLE_NAME = re.compile(rb"[a-z_]\w*")
-_LOOKED_INTO = frozenset(
-    ("function_definition", "class_definition", "type_alias_statement", "except_clause", "string")
-)
+_LOOKED_INTO = frozenset(("except_clause", "string"))
 
 _Edit = tuple[int, int, bytes]
 
 
 def rewritten(text: str) -> str | None:
     """The text without what is newer; None where there is nothing of the kind."""
-    plain = _LAZY.sub("", _MAGIC.sub("#", _TEMPLATE_STRING.sub("f", text)))
+    plain = _LAZY.sub("", _MAGIC.sub("#", _TEMPLATE_STRING.sub(r"\1f", text)))
+    plain = _UNPACKING.sub(r"\1", _ALIAS.sub(r"\1", _GENERIC.sub(r"\1", plain)))
     data = plain.encode("utf-8", "surrogatepass")
     tree = grammars.tree_of(data, "python")
     edits = _edits(tree.root_node, data) if tree is not None else []
@@ -63,25 +66,7 @@ def _edits_of(node: Node, data: bytes) -> list[_Edit]:
     if node.type == "string":
         nests = any(child.type == "interpolation" for child in node.children)
         return [(node.start_byte, node.end_byte, b'""')] if nests and not node.has_error else []
-    if node.type == "except_clause":
-        return _parenthesised(node, data)
-    if node.type == "type_alias_statement":
-        return _assignment(node)
-    return [
-        (child.start_byte, child.end_byte, b"") for child in node.children if child.type == "type_parameter"
-    ]
-
-
-def _assignment(node: Node) -> list[_Edit]:
-    """``type A[T] = B`` as ``A = B``."""
-    name = node.child_by_field_name("left")
-    if name is None:
-        return []
-    edits: list[_Edit] = [(node.start_byte, name.start_byte, b"")]
-    bracket = re.search(rb"\[", name.text or b"")
-    if bracket is not None:
-        edits.append((name.start_byte + bracket.start(), name.end_byte, b""))
-    return edits
+    return _parenthesised(node, data)
 
 
 def _parenthesised(node: Node, data: bytes) -> list[_Edit]:

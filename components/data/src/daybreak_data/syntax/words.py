@@ -22,6 +22,11 @@ _ZSH = re.compile(
     r"|\bemulate -L\b|\bautoload -|\bzle -|\[\(I\)|\bZSH",
     re.MULTILINE,
 )
+_OTHER_SHELL = re.compile(  # csh and rc, which linguist counts to the shell, close their blocks otherwise
+    r"\A#!.*\b(?:t?csh|rc|fish)\b|^[ \t]*(?:endif|endsw)[ \t]*(?:#.*)?$|^[ \t]*setenv[ \t]+\w"
+    r"|^[ \t]*set[ \t]+\w+[ \t]*=[ \t]*\(",
+    re.MULTILINE,
+)
 _UNREAD = re.compile(r"<!--|<(script|style)\b[^<>]*>", re.IGNORECASE)
 _ENDS = {"script": re.compile("</script", re.IGNORECASE), "style": re.compile("</style", re.IGNORECASE)}
 _COMMENT_END = re.compile("-->")
@@ -34,6 +39,8 @@ def find_cut(text: str, language: str) -> str:
 
 
 def _of_shell(text: str) -> str:
+    if _OTHER_SHELL.search(text):
+        return ""
     if _ZSH.search(text):  # its ``if [[ a ]] { b }`` and ``${(s:{:)c}`` leave words and braces over
         return ""
     counts = dict.fromkeys(("then", "elif", "fi", "do", "done", "case", "esac", "{", "}"), 0)
