@@ -4,6 +4,8 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/uv/bin:$(HOME)/.local/bin:$(PATH)
 export UV_PYTHON_DOWNLOADS := never
 export UV_PYTHON_PREFERENCE := only-system
+# Where it is set, every process compiles all that it imports anew: half of the time in which tests are collected.
+unexport PYTHONDONTWRITEBYTECODE
 UV := uv
 TAG ?= dev
 

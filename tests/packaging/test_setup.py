@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -178,3 +179,12 @@ def test_a_machine_that_lacks_nothing_is_set_up(machine: Machine) -> None:
     assert all("--frozen" in line for line in syncs)
     assert ["components/serve/triton" in line for line in syncs] == [False, True]
     assert "Java 17" in said.splitlines()[-1]
+
+
+def test_what_was_compiled_is_kept() -> None:
+    """Where the environment forbids it, every process compiled anew what it imported, torch and pandas too."""
+    probe = ["make", "--silent", "--eval=probe: ; @env", "probe"]
+    environ = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(probe, cwd=ROOT, env=environ, capture_output=True, text=True, check=True)
+    assert "PATH=" in done.stdout
+    assert "PYTHONDONTWRITEBYTECODE" not in done.stdout

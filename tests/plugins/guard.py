@@ -26,6 +26,8 @@ PROGRAMS = {
     "tritonserver": "triton",
 }
 MODULES = {"torch.distributed.run": "torchrun", "daybreak_train.pod.rank_group": "torchrun"}
+SCRIPTS = {"pyspark/bin/spark-submit": "jvm"}
+"""Scripts that start such a program, by the end of their path: what a shell starts is not seen."""
 EVENTS = {"subprocess.Popen", "os.posix_spawn", "os.exec"}
 NOTES = "DAYBREAK_FAST_TESTS"
 """In the environment of what fast tests start: the file that takes down what was refused."""
@@ -57,6 +59,9 @@ def kind_of(words: Iterable[object]) -> str | None:
     for at, word in enumerate(command):
         if at and command[at - 1] == "-m" and word in MODULES:
             return MODULES[word]
+        for script, started in SCRIPTS.items():
+            if word.endswith(f"/{script}"):
+                return started
         kind = PROGRAMS.get(word.rpartition("/")[2])
         if kind is not None and (at == 0 or "/" in word) and _is_program(word):
             return kind

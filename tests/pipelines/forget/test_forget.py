@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import stat
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,7 @@ def test_later_runs_obey_the_list(output: Path, monkeypatch: pytest.MonkeyPatch)
         seen.append(args.data.exclude.repositories)
         raise Killed
 
+    monkeypatch.setattr(step, "open_session", lambda *_: nullcontext())  # Spark is not asked until then
     monkeypatch.setattr(ingest, "digest_of", digest_of)
     with pytest.raises(Killed):
         step.run_documents(args, Progress("test"))
