@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -13,9 +10,11 @@ import pytest
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_evaluate import endpoint
 from daybreak_evaluate.endpoint import ModelServer, ServedModel
+from daybreak_evaluate.journal import ResultJournal
+from daybreak_evaluate.kept_answers import KeptAnswers
 from daybreak_evaluate.suites.protocol import Prompt, Sampling
+from tests.evaluate.loopback import Answer, Server, refused, said
 
-Answer = tuple[int, dict[str, str], bytes]
 SAMPLING = Sampling(
     num_samples=1,
     temperature=0.0,
@@ -25,57 +24,6 @@ SAMPLING = Sampling(
     stop=tuple("12345"),
     seed=3,
 )
-
-
-def said(text: Any, status: int = 200, **headers: str) -> Answer:
-    return status, headers, json.dumps({"choices": [{"text": text}]}).encode()
-
-
-def refused(status: int, message: str = "no", **headers: str) -> Answer:
-    return status, headers, json.dumps({"error": {"message": message}}).encode()
-
-
-class Server:
-    """Answers by a function of the request's number and body; keeps what it was asked."""
-
-    def __init__(self, answer: Callable[[int, dict[str, Any]], Answer]) -> None:
-        self.asked: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._answer((200, {}, json.dumps({"data": [{"id": "first"}, {"id": "second"}]}).encode()))
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                with owner.lock:
-                    owner.asked.append({"path": self.path, **body})
-                    owner.headers.append({name.lower(): value for name, value in self.headers.items()})
-                    number = len(owner.asked)
-                self._answer(answer(number, body))
-
-            def _answer(self, found: Answer) -> None:
-                status, headers, data = found
-                self.send_response(status)
-                for name, value in {"content-length": str(len(data)), **headers}.items():
-                    self.send_header(name.replace("_", "-"), value)
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 @pytest.fixture
@@ -103,7 +51,9 @@ def complete(
     pauses = slept if slept is not None else []
     with ServedModel(ModelServer(url, model="m", key="secret-key"), sleep=pauses.append) as model:
         questions = [Prompt(f"t{number}", f"def f{number}():\n") for number in range(prompts)]
-        return model.complete(questions, replace(SAMPLING, **changes), lambda *_: None)
+        how = replace(SAMPLING, **changes)
+        with ResultJournal(None) as journal:
+            return KeptAnswers(lambda: model, journal, ["x"]).complete(questions, how, lambda *_: None)
 
 
 def test_each_prompt_is_asked_once_and_cut_at_every_stop_word(serve: Serve) -> None:
@@ -196,7 +146,7 @@ def test_a_server_that_trickles_is_left(serve: Serve) -> None:
         ) as model,
         pytest.raises(TransientError, match="no whole answer in 300 s"),
     ):
-        model.complete([Prompt("t", "x")], SAMPLING, lambda *_: None)
+        list(model.answers([Prompt("t", "x")], SAMPLING, [0]))
     assert len(server.asked) == endpoint.ATTEMPTS
 
 

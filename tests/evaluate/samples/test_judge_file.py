@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from daybreak_contracts.errors import UserError
+from daybreak_evaluate.journal import ResultJournal
 from daybreak_evaluate.judge.client import Judge
 from daybreak_evaluate.judge.values import SandboxLimits
-from daybreak_evaluate.samples.journal import ResultJournal
 from daybreak_evaluate.samples.judge_file import JudgedFile, JudgeOptions, judge_samples_file
 from daybreak_evaluate.suites import humaneval
 
@@ -268,7 +268,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from daybreak_evaluate.samples.judge_file import JudgedFile, JudgeOptions, judge_samples_file
-from daybreak_evaluate.samples.journal import ResultJournal
+from daybreak_evaluate.journal import ResultJournal
 
 judge_samples_file(Path(sys.argv[1]), options=JudgeOptions(workers=1))
 """

@@ -81,47 +81,39 @@ class ServedModel:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def complete(self, prompts: Sequence[Prompt], sampling: Sampling, report: Report) -> list[list[str]]:
-        """Return ``num_samples`` completions for each prompt, asked a few at a time."""
-        jobs = [(prompt, number) for prompt in prompts for number in range(sampling.num_samples)]
-        texts = [""] * len(jobs)
-        for num_done, (index, text) in enumerate(self._in_parallel(jobs, sampling), 1):
-            texts[index] = text
-            report("asking", num_done, len(jobs))
-        each = sampling.num_samples
-        return [texts[start : start + each] for start in range(0, len(texts), each)]
+    def answers(
+        self, prompts: Sequence[Prompt], sampling: Sampling, rows: Sequence[int]
+    ) -> Iterator[tuple[int, str]]:
+        """Yield row and text as they come, asked a few at a time; row 7 of 5 samples a prompt is prompt 1, sample 2.
+
+        After a failure no more is asked, and what was answered is yielded before it is raised.
+        """
+        waiting = iter(rows)
+        failure: BaseException | None = None
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            running: dict[Future[str], int] = {}
+            while True:
+                while (
+                    failure is None and len(running) < AT_A_TIME and (row := next(waiting, None)) is not None
+                ):
+                    prompt, number = divmod(row, sampling.num_samples)
+                    running[pool.submit(self._complete_one, prompts[prompt], number, sampling)] = row
+                if not running:
+                    break
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    row = running.pop(future)
+                    if (error := future.exception()) is not None:
+                        failure = failure or error
+                    else:
+                        yield row, future.result()
+        if failure is not None:
+            raise failure
 
     def surprise(self, prompts: Sequence[Prompt], answers: Sequence[str], report: Report) -> float:
         """Refuse: the protocol has no likelihoods of a text that the server did not write."""
         raise UserError(
             f"{self._endpoint.url}: a server tells no likelihoods, evaluate the model folder instead"
         )
-
-    def _in_parallel(
-        self, jobs: Sequence[tuple[Prompt, int]], sampling: Sampling
-    ) -> Iterator[tuple[int, str]]:
-        """Yield answers as they come; after a failure no more is asked, and what was answered is yielded first."""
-        waiting = iter(enumerate(jobs))
-        failure: BaseException | None = None
-        with ThreadPoolExecutor(AT_A_TIME) as pool:
-            running: dict[Future[str], int] = {}
-            while True:
-                while failure is None and len(running) < AT_A_TIME:
-                    index, job = next(waiting, (-1, None))
-                    if job is None:
-                        break
-                    running[pool.submit(self._complete_one, *job, sampling)] = index
-                if not running:
-                    break
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    index = running.pop(future)
-                    if (error := future.exception()) is not None:
-                        failure = failure or error
-                    else:
-                        yield index, future.result()
-        if failure is not None:
-            raise failure
 
     def _complete_one(self, prompt: Prompt, number: int, sampling: Sampling) -> str:
         body: dict[str, Any] = {

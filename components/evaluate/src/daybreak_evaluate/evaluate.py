@@ -18,7 +18,7 @@ from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import EvaluateArgs, EvaluateResult
 from daybreak_evaluate import gates, page
 from daybreak_evaluate.suites import registry
-from daybreak_evaluate.suites.protocol import SuiteOutcome, SuitePlugin
+from daybreak_evaluate.suites.protocol import Completer, SuiteOutcome, SuitePlugin
 from daybreak_evaluate.suites.settings import SuiteContext
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def run_evaluate(args: EvaluateArgs, progress: Progress) -> EvaluateResult:
     uri = artifacts.uri_of(args.output, names.STEP_EVALUATE, digest)
 
     def write(staging: Path) -> dict[str, Any]:
-        outcomes, model = _evaluate([plugin for plugin, _ in made], session, progress)
-        _write(staging, outcomes, model)
+        outcomes = run_suites([plugin for plugin, _ in made], session.model, progress)
+        write_outcomes(staging, outcomes, session.about())
         scores = tuple(score for outcome in outcomes.values() for score in outcome.scores)
         return EvaluateResult(uri=uri, digest=digest, scores=scores).model_dump(mode="json")
 
@@ -94,12 +94,11 @@ class _Session:
 
     def context(self) -> SuiteContext:
         """Return what suites are told; the model's context is known without loading it."""
-        new_tokens = NEW_TOKENS_ON_GPU if _has_gpu() else NEW_TOKENS_ON_CPU
         context_length = int(self._config()["max_position_embeddings"])
         return SuiteContext(
             seed=self._args.seed,
             # a short context is shared by prompt and completion
-            max_new_tokens=min(new_tokens, context_length // 2),
+            max_new_tokens=min(new_tokens(), context_length // 2),
             max_prompt_tokens=PROMPT_TOKENS,
             context_length=context_length,
             workers=2 * self._args.cores,
@@ -108,6 +107,16 @@ class _Session:
             held_out=self._held_out,
             model=self.model,
         )
+
+    def about(self) -> dict[str, Any]:
+        """Return what the page says of the model."""
+        model = self.model()
+        return {
+            "parameters": f"{sum(weight.numel() for weight in model.model.parameters()):,}",
+            "contextLength": model.context_length,
+            "digest": self.model_manifest.digest,
+            "device": model.device.type,
+        }
 
     def _config(self) -> dict[str, Any]:
         location = storage.join(self._args.model, "config.json")
@@ -127,39 +136,35 @@ class _Session:
         return _local(self._args.shards, self._shards, self._args.work_dir, HELD_OUT) / HELD_OUT
 
 
-def _has_gpu() -> bool:
+def new_tokens() -> int:
+    """Return how many tokens a model of ours may write for an answer here."""
     from daybreak_evaluate.generation import default_device
 
-    return default_device() == "cuda"
+    return NEW_TOKENS_ON_GPU if default_device() == "cuda" else NEW_TOKENS_ON_CPU
 
 
-def _evaluate(
-    plugins: Sequence[SuitePlugin[Any]], session: _Session, progress: Progress
-) -> tuple[dict[str, SuiteOutcome], Mapping[str, Any]]:
+def run_suites(
+    plugins: Sequence[SuitePlugin[Any]], model: Callable[[], Completer], progress: Progress
+) -> dict[str, SuiteOutcome]:
+    """Ask a model on suites; it is loaded when the first of them has its tasks."""
     outcomes: dict[str, SuiteOutcome] = {}
     for number, plugin in enumerate(plugins):
         about_suite = f"{plugin.name} ({number + 1} of {len(plugins)})"
         part = progress.part(number / len(plugins), (number + 1) / len(plugins))
-        outcomes[plugin.name] = _run_suite(plugin, session, part, about_suite)
-    model = session.model()
-    about = {
-        "parameters": f"{sum(weight.numel() for weight in model.model.parameters()):,}",
-        "contextLength": model.context_length,
-        "digest": session.model_manifest.digest,
-        "device": model.device.type,
-    }
-    return outcomes, about
+        outcomes[plugin.name] = _run_suite(plugin, model, part, about_suite)
+    return outcomes
 
 
-def _run_suite(plugin: SuitePlugin[Any], session: _Session, progress: Progress, name: str) -> SuiteOutcome:
+def _run_suite(
+    plugin: SuitePlugin[Any], model: Callable[[], Completer], progress: Progress, name: str
+) -> SuiteOutcome:
     def reporting(first: float, last: float) -> Callable[[str, float, float], None]:
         part = progress.part(first, last)
         return lambda activity, done, total: part.report(f"{name}: {activity}", done, total)
 
     tasks = plugin.tasks(reporting(0, 0.1))
-    model = session.model()
-    prompts, sampling = plugin.prompts(tasks, model, reporting(0.1, 0.2))
-    completions = model.complete(prompts, sampling, reporting(0.2, 0.8))
+    prompts, sampling = plugin.prompts(tasks, model(), reporting(0.1, 0.2))
+    completions = model().complete(prompts, sampling, reporting(0.2, 0.8))
     return plugin.judge(tasks, completions, reporting(0.8, 1))
 
 
@@ -177,13 +182,14 @@ def _local(uri: str, manifest: Manifest, work_dir: str, below: str) -> Path:
     return folder
 
 
-def _write(staging: Path, outcomes: Mapping[str, SuiteOutcome], model: Mapping[str, Any]) -> None:
+def write_outcomes(staging: Path, outcomes: Mapping[str, SuiteOutcome], model: Mapping[str, Any]) -> None:
+    """Write scores, protocol, samples and the page into a folder."""
     scores = [score for outcome in outcomes.values() for score in outcome.scores]
     protocols = {name: dict(outcome.protocol) for name, outcome in outcomes.items()}
     samples = {name: outcome.samples for name, outcome in outcomes.items()}
     storage.write_json(str(staging / "scores.json"), [score.model_dump(mode="json") for score in scores])
     storage.write_json(str(staging / "protocol.json"), {"model": dict(model), "suites": protocols})
-    (staging / "samples").mkdir()
+    (staging / "samples").mkdir(exist_ok=True)
     for name, records in samples.items():
         lines = (json.dumps(dict(record)) + "\n" for record in records)
         (staging / "samples" / f"{name}.jsonl").write_text("".join(lines), encoding="ascii")

@@ -109,17 +109,21 @@ class LoadedModel:
 
     def complete(self, prompts: Sequence[Prompt], sampling: Sampling, report: Report) -> list[list[str]]:
         """Return ``num_samples`` completions for each prompt, longest prompts first inside."""
-        rows = self._rows(prompts, sampling)
-        texts = [""] * len(rows)
-        num_done = 0
-        batches = self._batches(rows, sampling.max_new_tokens)
-        for batch in self._in_parallel(batches, sampling):
-            for row in batch:
-                texts[row.index] = self._text(row, sampling)
-            num_done += len(batch)
-            report("generating", num_done, len(rows))
         each = sampling.num_samples
+        texts = [""] * (len(prompts) * each)
+        for num_done, (index, text) in enumerate(self.answers(prompts, sampling, range(len(texts))), 1):
+            texts[index] = text
+            report("generating", num_done, len(texts))
         return [texts[start : start + each] for start in range(0, len(texts), each)]
+
+    def answers(
+        self, prompts: Sequence[Prompt], sampling: Sampling, rows: Sequence[int]
+    ) -> Iterator[tuple[int, str]]:
+        """Yield row and text as batches are done; row 7 of 5 samples a prompt is prompt 1, sample 2."""
+        wanted = set(rows)
+        chosen = [row for row in self._rows(prompts, sampling) if row.index in wanted]
+        for batch in self._in_parallel(self._batches(chosen, sampling.max_new_tokens), sampling):
+            yield from ((row.index, self._text(row, sampling)) for row in batch)
 
     def _in_parallel(
         self, batches: Sequence[list[CompletionRow]], sampling: Sampling

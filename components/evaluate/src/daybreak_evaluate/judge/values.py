@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 PASSED = "passed"
 TIMED_OUT = "timed out"
@@ -79,6 +80,16 @@ class SampleVerdict:
     kind: FailureKind = FailureKind.NONE
     cpu_s: float = 0.0
     """Processor time of the candidate, its start-up included."""
+
+    def to_json(self) -> list[Any]:
+        """Return the verdict as a journal keeps it."""
+        return [self.passed, self.result, self.kind.value, self.cpu_s]
+
+    @staticmethod
+    def from_json(value: list[Any]) -> SampleVerdict:
+        """Return the verdict that was kept."""
+        passed, result, kind, cpu_s = value
+        return SampleVerdict(passed, result, FailureKind(kind), cpu_s)
 
 
 @dataclass(frozen=True)

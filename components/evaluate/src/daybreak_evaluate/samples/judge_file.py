@@ -16,11 +16,11 @@ from typing import Any
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.progress import Progress
 from daybreak_evaluate import passk
+from daybreak_evaluate.journal import ResultJournal, key_of
 from daybreak_evaluate.judge.client import Judge
 from daybreak_evaluate.judge.values import FailureKind, Program, SampleVerdict, SandboxLimits, Tier, failed
 from daybreak_evaluate.samples import formats, report
 from daybreak_evaluate.samples.formats import Sample
-from daybreak_evaluate.samples.journal import ResultJournal, key_of
 from daybreak_evaluate.samples.report import SampleFileReport
 from daybreak_evaluate.samples.sanitize import sanitize, sanitize_program
 from daybreak_evaluate.suites import humaneval
@@ -124,7 +124,9 @@ class JudgedFile:
         protocol = [PROTOCOL_VERSION, vars(judge.limits), judge.tier.level, judge.tier.name]
         distinct = list(dict.fromkeys(keys))
         names = {key: key_of(protocol, dict(self.problems[key.task_id]), key.digest) for key in distinct}
-        verdicts = {key: _from_journal(journal[names[key]]) for key in distinct if names[key] in journal}
+        verdicts = {
+            key: SampleVerdict.from_json(journal[names[key]]) for key in distinct if names[key] in journal
+        }
         verdicts |= {
             key: failed("no completion", FailureKind.NO_ANSWER) for key in distinct if not key.digest
         }
@@ -195,11 +197,6 @@ class JudgedFile:
 def _program(problem: humaneval.Problem, text: str, is_program: bool) -> Program:
     program = humaneval.program(problem, text)
     return replace(program, source=f"{text}\n") if is_program else program
-
-
-def _from_journal(value: list[Any]) -> SampleVerdict:
-    passed, result, kind, cpu_s = value
-    return SampleVerdict(passed, result, FailureKind(kind), cpu_s)
 
 
 def _report(

@@ -5,15 +5,19 @@ Owns the grouping. A language that does not work here is a UserError before anyt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 
 from daybreak_contracts.errors import UserError
+from daybreak_evaluate.journal import ResultJournal, key_of
 from daybreak_evaluate.judge.values import SampleVerdict, SandboxLimits
 from daybreak_evaluate.runtimes import registry
 from daybreak_evaluate.runtimes.protocol import Attempt
 from daybreak_evaluate.suites.protocol import Report
 from daybreak_evaluate.task import Task
+
+PROTOCOL_VERSION = 1
+"""Raised when the same attempt may get another verdict."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,8 @@ class Judging:
 
     limits: SandboxLimits
     workers: int
+    kept: ResultJournal | None = None
+    """Verdicts that are known already, and where new ones go as they come."""
 
 
 def require_runtimes(tasks: Iterable[Task]) -> dict[str, str]:
@@ -49,7 +55,26 @@ def verdicts_of(
     found: dict[Attempt, SampleVerdict] = {}
     for (language, timeout_s), group in groups.items():
         limits = replace(judging.limits, timeout_s=timeout_s)
-        for index, verdict in registry.get(language).judge(group, limits, judging.workers):
-            found[group[index]] = verdict
+        for attempt, verdict in _judged(group, language, replace(judging, limits=limits)):
+            found[attempt] = verdict
             report(activity, len(found), len(distinct))
     return [found[attempt] for attempt in attempts]
+
+
+def _judged(
+    group: Sequence[Attempt], language: str, judging: Judging
+) -> Iterator[tuple[Attempt, SampleVerdict]]:
+    """Yield the verdicts of one language: those that are kept, then those of the others as they come."""
+    runtime = registry.get(language)
+    kept = judging.kept if judging.kept is not None else ResultJournal(None)
+    tier = runtime.tier()
+    how = [PROTOCOL_VERSION, runtime.probe().version, tier.level, tier.name, asdict(judging.limits)]
+    keys = {attempt: key_of("verdict", how, asdict(attempt)) for attempt in group}
+    for attempt in group:
+        if keys[attempt] in kept:
+            yield attempt, SampleVerdict.from_json(kept[keys[attempt]])
+    missing = [attempt for attempt in group if keys[attempt] not in kept]
+    if missing:
+        for index, verdict in runtime.judge(missing, judging.limits, judging.workers):
+            kept.add(keys[missing[index]], verdict.to_json())
+            yield missing[index], verdict

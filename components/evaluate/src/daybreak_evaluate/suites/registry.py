@@ -22,7 +22,8 @@ OURS: dict[str, SuiteFactory] = {
     "HumanEval": humaneval.make,
     "HeldOutCompletion": held_out_completion.make,
 }
-OUR_METRICS = {humaneval.NAME, held_out_completion.NAME}
+BY_METRIC = {humaneval.NAME: "HumanEval", held_out_completion.NAME: "HeldOutCompletion"}
+"""What our suites' scores begin with, to the suite's name."""
 
 
 def known_names() -> list[str]:
@@ -36,7 +37,7 @@ def name_problems(suites: Sequence[Suite]) -> list[str]:
 
 
 def _name_problem(suite: Suite, known: Sequence[str]) -> str:
-    taken = {name.lower() for name in known} | OUR_METRICS
+    taken = {name.lower() for name in known} | set(BY_METRIC)
     if suite.problems is not None:
         if suite.name in taken:
             return (

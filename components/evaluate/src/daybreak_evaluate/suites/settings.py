@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from daybreak_evaluate.journal import ResultJournal
 from daybreak_model.repository_context import FileMarks
 
 
@@ -42,5 +43,7 @@ class SuiteContext:
     """Whether the model was trained on repositories in one piece."""
     held_out: Callable[[], Path] | None = None
     """Where the run's held-out rows lie, once they are asked for."""
+    verdicts: ResultJournal | None = None
+    """Keeps verdicts as they come, for an evaluation that may be killed; None keeps none."""
     model: Callable[[], TextModel] | None = None
     """The model, loaded when it is first asked for: metrics and self-tests come before it."""

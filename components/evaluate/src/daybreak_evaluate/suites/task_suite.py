@@ -55,7 +55,7 @@ class TaskSuite:
         self._settings = settings
         self._context = context
         self._data = dict(data) if data is not None else {}
-        self._judging = Judging(SandboxLimits(), context.workers)
+        self._judging = Judging(SandboxLimits(), context.workers, context.verdicts)
         self._versions: dict[str, str] = {}
         self._self_test: SelfTest | None = None
 

@@ -78,11 +78,11 @@ class ResultJournal:
         whole = 0
         for line in data.splitlines(keepends=True):
             try:
-                key, value = json.loads(line)
+                entry = json.loads(line)
             except ValueError:
                 break
-            if not line.endswith(b"\n"):
+            if not line.endswith(b"\n") or not isinstance(entry, list) or len(entry) != 2:
                 break
-            self._known[key] = value
+            self._known[str(entry[0])] = entry[1]
             whole += len(line)
         return whole
