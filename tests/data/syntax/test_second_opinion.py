@@ -98,6 +98,7 @@ WHOLE = [
     ("go", "var a = `{\\`; b := '{'; c := \"\\\"{\""),
     ("java", 'String a = """\n  { \\" (\n  """; char b = \'"\', c = \'\\\'\';'),
     ("kotlin", 'val a = "${b["c"]}"; /* /* { */ */ val d = """{"""'),
+    ("scala", "val a = '''\n  it's {\n  '''\nval b = '\\''; val c = '('"),
     ("rust", "fn a<'b>(c: &'b str) -> char { let d = r#\"{\"\"#; '{' } /* /* { */ */"),
     ("javascript", "const a = /[/{]/g, b = `{${c ? `}` : '{'}`; return /\\//.test(d) / 2;"),
     ("tsx", "<A b={c => d} {...e} />; <p>it's</p>; const a = b < c / d;"),

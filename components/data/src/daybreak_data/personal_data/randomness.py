@@ -14,7 +14,7 @@ _PLACEHOLDER = re.compile(
     r"(?i)example|sample|dummy|placeholder|change.?me|change.?it|replace|insert|redacted|removed|masked|hidden"
     r"|foo|bar(?:\b|_|[0-9])|baz|test|fake|mock|todo|xxx|\*\*\*|\.\.\.|…|your[_-]?|my[_-]?(?:pass|secret|token|key|api)"
     r"|(?:the|some|any|a|an)[_-]?(?:pass|secret|token|key)|lorem|undefined|null|none|default|abcdef|qwerty"
-    r"|123456|abc123|deadbeef|00000|11111|aaaaa|password|passwd|passphrase|secret|token|credential|api_?key|<|>"
+    r"|invalid|malformed|bogus|wrong|expired|123456|abc123|deadbeef|00000|11111|aaaaa|password|passwd|passphrase|secret|token|credential|api_?key|<|>"
     r"|\$\{|\{\{|%\(|\$\(|\{[a-z_]*\}|%[sd]|env[.(\[]|process\."
 )
 _UUID = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -26,6 +26,11 @@ _SYMBOLS = re.compile(r"[!@#$%^&*?~+=]")
 _CODE = re.compile(r"^[\w.]+\(|\)$|^[.\\]|^[A-Za-z]:\\|::|->|^--?[a-z]|\\[dwsb]|^\^|\$$|\(\?|\[[a-zA-Z]")
 _WORD_WITH_NUMBER = re.compile(r"[A-Za-z]{4,16}[0-9]{2,6}[!@#$%^&*?.]{0,2}")
 _TRANSITION = re.compile(r"[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])")
+# Names of ciphers, hashes and signatures, put together of their parts: they stand where a key is asked for.
+_ALGORITHM = re.compile(
+    r"(?i)(?:pbe|pbkdf2?|hmac|sha|md|aes|des|ede|rsa(?:ssa)?|ecdsa|ecdh|dsa|ed|es|hs|rs|ps|pkcs|padding|with|and|oaep|mgf"
+    r"|cbc|gcm|ecb|ctr|ccm|kw|dir|pss|scrypt|bcrypt|argon|chacha|poly|encryption|no|id|v|a|[0-9]+|[-_/.+])+"
+)
 _PATH = re.compile(r"^(?:[a-z]+:)?/{1,2}[\w.@:/\-]*$|^[\w\-]+(?:/[\w.\-]+)+$")
 
 
@@ -51,8 +56,8 @@ def is_hex(value: str) -> bool:
 
 
 def is_code(value: str) -> bool:
-    """Tell whether a value is an expression, a pattern, a path or a flag."""
-    return _CODE.search(value) is not None or _is_path(value)
+    """Tell whether a value is an expression, a pattern, a path, a flag or the name of an algorithm."""
+    return _CODE.search(value) is not None or _is_path(value) or _ALGORITHM.fullmatch(value) is not None
 
 
 def _is_path(value: str) -> bool:

@@ -42,7 +42,10 @@ _FAMILIES = {
     + r")|(?P<directive>^[ \t]*\#[^\n]*)|(?P<unended>/\*|@\"|\"\"\")|(?P<open>[(\[{])|(?P<close>[)\]}])",
     "go": _LINE + _BLOCK + r"|`[^`]*`" + _DOUBLE + _SINGLE + _ENDS,
     "java": _LINE + _BLOCK + _TRIPLE + _DOUBLE + r"|'(?:\\[^'\n]+|\\'|[^'\\\n])'" + _ENDS,
-    "kotlin": _LINE + _TRIPLE + _DOUBLE + r"|'(?:\\[^'\n]+|\\'|[^'\\\n])'" + r"|`[^`\n]*`" + _ENDS,
+    "kotlin": _LINE
+    + _TRIPLE
+    + r"|(?P<mark>'{3,}+).*?(?P=mark)"
+    + _DOUBLE + r"|'(?:\\[^'\n]+|\\'|[^'\\\n])'" + r"|`[^`\n]*`" + _ENDS,
     "swift": _LINE
     + r"|(?<!\#)(?P<mark>\#++)\".*?\"(?P=mark)"
     + _TRIPLE
