@@ -193,3 +193,16 @@ def test_what_has_no_name_of_evidence_is_not_looked_into() -> None:
 )
 def test_a_file_names_its_own_licence(language: str, text: str, own: str) -> None:
     assert spdx_header(text, language) == own
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("I) There are no restrictions on distributing unmodified\n   copies of Vim except that ...", "Vim"),
+        ("Choose one of three:\n1. the Redis Source\n   Available License 2.0 (RSALv2)\n2. SSPL", "unknown"),
+    ],
+)
+def test_texts_that_the_templates_do_not_know(text: str, expected: str) -> None:
+    found = evidence_of("r", "LICENSE", text.encode())
+    assert found is not None
+    assert found.expression == expected

@@ -11,7 +11,7 @@ from daybreak_data.licences.expression import UNKNOWN, is_permitted, spdx_of
 from daybreak_data.licences.headers import spdx_header
 from daybreak_data.licences.repositories import RepositoryLicences
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 
 __all__ = [
     "CODE_VERSION",
