@@ -23,17 +23,32 @@ from daybreak_evaluate.judge.values import (
     failed,
 )
 from daybreak_evaluate.runtimes import definition as definitions
-from daybreak_evaluate.runtimes.assembling import javascript
+from daybreak_evaluate.runtimes.assembling import cpp, go, java, javascript, rust
 from daybreak_evaluate.runtimes.assembling.sources import Sources
 from daybreak_evaluate.runtimes.boxes.pool import BoxPool
-from daybreak_evaluate.runtimes.boxes.values import TEST_OUT, Box, BoxStep, Job, Overrun, StepOutcome
+from daybreak_evaluate.runtimes.boxes.values import (
+    CANDIDATE_OUT,
+    TEST_OUT,
+    Box,
+    BoxStep,
+    Job,
+    Overrun,
+    StepOutcome,
+)
+from daybreak_evaluate.runtimes.caches import cache_folder
 from daybreak_evaluate.runtimes.definition import LanguageDefinition, Toolchain, ToolMissingError
 from daybreak_evaluate.runtimes.protocol import Attempt, Availability, Isolation
 from daybreak_evaluate.task import Task
 
 ASSEMBLERS: Mapping[str, Callable[[Task, str, str], Sources]] = {
+    "cpp": cpp.assemble,
+    "go": go.assemble,
+    "java": java.assemble,
     "javascript": javascript.assemble,
+    "rust": rust.assemble,
 }
+WHOLE: Mapping[str, Callable[[str], Sources]] = {"cpp": cpp.assemble_whole, "java": java.assemble_whole}
+"""Languages whose whole programs are more than one file of a fixed name."""
 TESTER_SHARE = 3.0
 """The test's side waits while the answer works, so its own limit is this many times the answer's."""
 
@@ -103,7 +118,8 @@ class CommandRuntime:
             else:
                 orders[index] = order_for(definition, tools, attempt, limits)
                 short.append(index)
-        with BoxPool(tools.readable(definition), workers) as pool:
+        cache = cache_folder(definition, tools)
+        with BoxPool(tools.readable(definition), workers, [(cache, "/cache")] if cache else []) as pool:
             self._tier = pool.tier
             for place, outcomes in pool.run(orders[index].job for index in short):
                 index = short[place]
@@ -119,18 +135,18 @@ def order_for(
         return _order_for_examples(definition, tools, attempt, limits)
     sources = ASSEMBLERS[definition.language](task, attempt.completion, secrets.token_hex(8))
     separate = definition.isolation is Isolation.SEPARATE
-    steps = list(_compiling(definition, tools, sources.answer, sources.stdin))
+    steps = list(_compiling(definition, tools, sources))
     box_limits = definition.run_need.limits(task.timeout_s or limits.timeout_s, limits.memory_bytes)
-    environment = tuple(definition.environment.items())
+    environment = tools.environment(definition)
     if separate:
-        steps += list(_compiling(definition, tools, sources.test, "", out=TEST_OUT))
+        steps += list(_compiling(definition, tools, Sources(sources.test), out=TEST_OUT))
         tester = definition.run_need.limits(TESTER_SHARE * box_limits.cpu_s, limits.memory_bytes)
         argv = tools.fill(definition.test_argv)
         test = Box(argv, tester, files=sources.test, env=environment, out=TEST_OUT)
         answer = Box(argv, box_limits, files=sources.answer, env=environment)
         steps.append(BoxStep(test, answer))
     else:
-        argv = tools.fill(definition.run_argv)
+        argv = tools.fill(definition.test_argv) + sources.arguments
         steps.append(BoxStep(Box(argv, box_limits, secret=secrets.token_hex(16), env=environment)))
     return Order(Job(tuple(steps)), len(steps) - 1, not separate)
 
@@ -140,11 +156,13 @@ def _order_for_examples(
 ) -> Order:
     """Run the whole program once for each example; it never sees what it should say."""
     program = attempt.task.program(attempt.completion)
-    files = ((definition.file, program),)
-    compiling = list(_compiling(definition, tools, files, program))
+    assemble = WHOLE.get(definition.language)
+    sources = assemble(program) if assemble else Sources(((definition.file, program),), stdin=program)
+    compiling = list(_compiling(definition, tools, sources, whole=True))
     box_limits = definition.run_need.limits(attempt.task.timeout_s or limits.timeout_s, limits.memory_bytes)
-    run_files = () if definition.compile_argvs else files
-    argv, environment = tools.fill(definition.run_argv), tuple(definition.environment.items())
+    run_files = () if definition.compile_argvs else sources.answer
+    argv = tools.fill(definition.run_argv) + sources.arguments
+    environment = tools.environment(definition)
     runs = [
         BoxStep(Box(argv, box_limits, stdin=each.stdin, files=run_files, env=environment), None, each.stdout)
         for each in attempt.task.examples
@@ -155,14 +173,16 @@ def _order_for_examples(
 def _compiling(
     definition: LanguageDefinition,
     tools: Toolchain,
-    files: tuple[tuple[str, str], ...],
-    stdin: str,
-    out: str = "out",
+    sources: Sources,
+    out: str = CANDIDATE_OUT,
+    *,
+    whole: bool = False,
 ) -> Iterator[BoxStep]:
     box_limits = definition.compile_need.limits(0.0)
-    environment = tuple(definition.environment.items())
-    for argv in definition.compile_argvs:
-        box = Box(tools.fill(argv), box_limits, stdin, files=files, env=environment, builds=True, out=out)
+    environment = tools.environment(definition)
+    for words in definition.compile_argvs if whole else definition.compile_test_argvs:
+        argv, stdin, files = tools.fill(words), sources.stdin, sources.answer
+        box = Box(argv, box_limits, stdin, files=files, env=environment, builds=True, out=out)
         yield BoxStep(box)
 
 

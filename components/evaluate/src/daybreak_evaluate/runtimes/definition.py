@@ -65,16 +65,16 @@ class LanguageDefinition:
     readable: tuple[str, ...]
     compile_argvs: tuple[tuple[str, ...], ...]
     """One command after another; empty for languages that are not compiled."""
+    compile_test_argvs: tuple[tuple[str, ...], ...]
+    """The same where a test is put together with the answer."""
     run_argv: tuple[str, ...]
     test_argv: tuple[str, ...]
-    """The test's side where it runs in a process of its own."""
+    """The test's side where it runs in a process of its own, else how a program runs that holds its test."""
     environment: Mapping[str, str]
     compile_need: PhaseNeed
     run_need: PhaseNeed
     wrong_words: str
     """Pattern of what a failed assertion says, told from other errors."""
-    cache_argvs: tuple[tuple[str, ...], ...]
-    """Commands that fill /cache once, of our own text alone."""
     libraries: str = ""
     """What tests of public suites need beyond the language, and how to get it."""
 
@@ -96,13 +96,15 @@ def parse(text: str) -> LanguageDefinition:
         version_pattern=document["probe"]["version"],
         readable=tuple(document["readable"]),
         compile_argvs=tuple(tuple(argv) for argv in compiling.get("argvs", [])),
+        compile_test_argvs=tuple(
+            tuple(argv) for argv in compiling.get("test_argvs", compiling.get("argvs", []))
+        ),
         run_argv=tuple(running["argv"]),
-        test_argv=tuple(running.get("test_argv", [])),
+        test_argv=tuple(running.get("test_argv", running["argv"])),
         environment=document.get("environment", {}),
         compile_need=PhaseNeed(**compiling.get("need", {"memory_mib": 0, "address_mib": 0, "processes": 0})),
         run_need=PhaseNeed(**running["need"]),
         wrong_words=running.get("wrong_words", ""),
-        cache_argvs=tuple(tuple(argv) for argv in document.get("cache", {}).get("argvs", [])),
         libraries=document.get("libraries", ""),
     )
 
@@ -126,6 +128,12 @@ class Toolchain:
     def fill(self, words: tuple[str, ...]) -> tuple[str, ...]:
         """Put paths where ``{name}`` stands."""
         return tuple(re.sub(r"\{(\w+)\}", lambda match: self.paths[match[1]], word) for word in words)
+
+    def environment(self, definition: LanguageDefinition) -> tuple[tuple[str, str], ...]:
+        """Return the environment of boxes of this language, besides what every box has."""
+        return tuple(
+            zip(definition.environment, self.fill(tuple(definition.environment.values())), strict=True)
+        )
 
     def readable(self, definition: LanguageDefinition) -> list[str]:
         """Return the files and folders that boxes of this language see."""

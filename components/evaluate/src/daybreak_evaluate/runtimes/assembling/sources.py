@@ -24,6 +24,8 @@ class Sources:
     """Files in /job for the test's side, where it is a process of its own."""
     stdin: str = ""
     """Standard input of the compiler: a program that is read from there is in no file that it could read itself."""
+    arguments: tuple[str, ...] = ()
+    """Come behind the command that runs the program."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ def called_names(
 def driver_files(language: str) -> tuple[tuple[str, str], ...]:
     """Return name and text of a language's own drivers."""
     folder = resources.files("daybreak_evaluate.runtimes") / "drivers" / language
+    if not folder.is_dir():
+        return ()
     return tuple(sorted((path.name, path.read_text("utf-8")) for path in folder.iterdir() if path.is_file()))
 
 

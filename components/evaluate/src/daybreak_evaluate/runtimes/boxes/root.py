@@ -15,7 +15,7 @@ from daybreak_evaluate.judge.rootfs import DEVICES, LIBRARY_FOLDERS
 
 MOUNT_POINT = "/proc"
 """Any folder that is there: only this box's mount namespace sees it covered."""
-LOADER_FILES = ("/etc/ld.so.cache", "/etc/alternatives")
+LOADER_FILES = ("/etc/ld.so.cache",)
 MAX_LINKS = 40
 
 

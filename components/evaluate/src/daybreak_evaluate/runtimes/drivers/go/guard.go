@@ -1,0 +1,97 @@
+// A file of the answer's own package whose imports bear the names that Go declares: an answer that declares one of them
+// for the whole package, to change what the test means by it, does not compile.
+package answer
+
+import (
+	any "unsafe"
+	bool "unsafe"
+	byte "unsafe"
+	comparable "unsafe"
+	complex64 "unsafe"
+	complex128 "unsafe"
+	error "unsafe"
+	float32 "unsafe"
+	float64 "unsafe"
+	int "unsafe"
+	int8 "unsafe"
+	int16 "unsafe"
+	int32 "unsafe"
+	int64 "unsafe"
+	rune "unsafe"
+	string "unsafe"
+	uint "unsafe"
+	uint8 "unsafe"
+	uint16 "unsafe"
+	uint32 "unsafe"
+	uint64 "unsafe"
+	uintptr "unsafe"
+	true "unsafe"
+	false "unsafe"
+	iota "unsafe"
+	nil "unsafe"
+	append "unsafe"
+	cap "unsafe"
+	clear "unsafe"
+	close "unsafe"
+	complex "unsafe"
+	copy "unsafe"
+	delete "unsafe"
+	imag "unsafe"
+	len "unsafe"
+	make "unsafe"
+	max "unsafe"
+	min "unsafe"
+	new "unsafe"
+	panic "unsafe"
+	print "unsafe"
+	println "unsafe"
+	real "unsafe"
+	recover "unsafe"
+)
+
+var (
+	_ any.Pointer
+	_ bool.Pointer
+	_ byte.Pointer
+	_ comparable.Pointer
+	_ complex64.Pointer
+	_ complex128.Pointer
+	_ error.Pointer
+	_ float32.Pointer
+	_ float64.Pointer
+	_ int.Pointer
+	_ int8.Pointer
+	_ int16.Pointer
+	_ int32.Pointer
+	_ int64.Pointer
+	_ rune.Pointer
+	_ string.Pointer
+	_ uint.Pointer
+	_ uint8.Pointer
+	_ uint16.Pointer
+	_ uint32.Pointer
+	_ uint64.Pointer
+	_ uintptr.Pointer
+	_ true.Pointer
+	_ false.Pointer
+	_ iota.Pointer
+	_ nil.Pointer
+	_ append.Pointer
+	_ cap.Pointer
+	_ clear.Pointer
+	_ close.Pointer
+	_ complex.Pointer
+	_ copy.Pointer
+	_ delete.Pointer
+	_ imag.Pointer
+	_ len.Pointer
+	_ make.Pointer
+	_ max.Pointer
+	_ min.Pointer
+	_ new.Pointer
+	_ panic.Pointer
+	_ print.Pointer
+	_ println.Pointer
+	_ real.Pointer
+	_ recover.Pointer
+)

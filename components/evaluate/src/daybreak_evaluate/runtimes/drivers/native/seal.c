@@ -1,0 +1,63 @@
+/* The trusted side of a program whose test runs in the answer's own process: C, C++ and Rust.
+ *
+ * It reads the secret before any code of the answer runs, and prints it only after the test has come to its end. It
+ * makes its system calls itself, so that no function of the answer's that bears the C library's name comes between. */
+#include <stddef.h>
+
+static char secret[256];
+static long length;
+
+static long call(long number, long first, long second, long third) {
+#if defined(__x86_64__)
+  long result;
+  __asm__ volatile("syscall" : "=a"(result) : "a"(number), "D"(first), "S"(second), "d"(third) : "rcx", "r11", "memory");
+  return result;
+#elif defined(__aarch64__)
+  register long x8 __asm__("x8") = number, x0 __asm__("x0") = first, x1 __asm__("x1") = second, x2 __asm__("x2") = third;
+  __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2) : "memory");
+  return x0;
+#else
+#error "the system calls of this machine are not known here"
+#endif
+}
+
+#if defined(__x86_64__)
+enum { READ = 0, WRITE = 1, EXIT_GROUP = 231 };
+#else
+enum { READ = 63, WRITE = 64, EXIT_GROUP = 94 };
+#endif
+
+static void hear(void) {
+  while (length < (long)sizeof secret) {
+    long count = call(READ, 0, (long)(secret + length), (long)sizeof secret - length);
+    if (count <= 0) break;
+    length += count;
+  }
+}
+
+/* Linked first, so that this comes before any initialiser of the answer's, whatever its priority. */
+__attribute__((section(".preinit_array"), used)) static void (*const first)(void) = hear;
+
+static void leave(long status) {
+  for (;;) call(EXIT_GROUP, status, 0, 0);
+}
+
+void daybreak_fail(const char *said) {
+  long size = 0;
+  while (said[size]) size++;
+  call(WRITE, 2, (long)"Assertion failed: ", 18);
+  call(WRITE, 2, (long)said, size);
+  call(WRITE, 2, (long)"\n", 1);
+  leave(1);
+}
+
+int daybreak_entry(void);
+void daybreak_canary(void) __attribute__((weak));
+
+int main(void) {
+  if (daybreak_canary) daybreak_canary();
+  int status = daybreak_entry();
+  if (status == 0) call(WRITE, 1, (long)secret, length);
+  leave(status & 255);
+  return 1;
+}
