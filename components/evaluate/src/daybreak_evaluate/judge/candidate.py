@@ -6,30 +6,21 @@ the program does to this process, all it can change is which plain data it answe
 
 from __future__ import annotations
 
-import ast
-import contextlib
-import importlib
 import random
-import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from daybreak_evaluate.judge import plain
 from daybreak_evaluate.judge.channel import Channel
-from daybreak_evaluate.judge.rootfs import PACKAGES
-from daybreak_evaluate.judge.values import MAX_RESULT_TEXT
-
-NOT_IMPORTED_AHEAD = {"antigravity", "this", "idlelib", "turtledemo", "turtle", "tkinter", "test", "lib2to3"}
+from daybreak_evaluate.judge.values import shortened
 
 
-def serve(channel: Channel, lock: Callable[[], None], *, import_ahead: bool) -> NoReturn:
+def serve(channel: Channel, lock: Callable[[], None]) -> NoReturn:
     """Load the program that the first frame holds, then answer calls until the tester hangs up.
 
     ``lock`` confines the process; it is called before any code of the program runs.
     """
     job = plain.loads(channel.receive())
-    if import_ahead:
-        _import_ahead(job["source"])
     lock()
     random.seed(0)  # the same text gets the same verdict
     function, answer = _load(job["source"], job["entry_point"])
@@ -37,30 +28,6 @@ def serve(channel: Channel, lock: Callable[[], None], *, import_ahead: bool) -> 
     while True:
         arguments, keywords = plain.loads(channel.receive())
         channel.send(_call(function, arguments, keywords))
-
-
-def _import_ahead(source: str) -> None:
-    """Import the modules that a program names, where it will not be able to read them later."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return  # compiling it will say so again
-    names: set[tuple[str, str]] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names.update((alias.name, "") for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.update((node.module, alias.name) for alias in node.names)
-    known = (set(sys.stdlib_module_names) | set(PACKAGES)) - NOT_IMPORTED_AHEAD
-    for module, name in sorted(names):
-        if module.partition(".")[0] in known:
-            _try_import(module, name)
-
-
-def _try_import(module: str, name: str) -> None:
-    """Import a module, and what it would import when the name is asked of it."""
-    with contextlib.suppress(ImportError, OSError, AttributeError, ValueError):  # its own import will say so
-        getattr(importlib.import_module(module), name, None)
 
 
 def _load(source: str, entry_point: str) -> tuple[Callable[..., Any], bytes]:
@@ -100,8 +67,8 @@ def _error(reason: str, error: BaseException) -> bytes:
     if isinstance(error, MemoryError):
         reason = "memory"
     try:
-        message = str.__str__(str(error))[:MAX_RESULT_TEXT]
-        name = str.__str__(type(error).__name__)[:100]
+        message = shortened(str.__str__(str(error)))
+        name = shortened(str.__str__(type(error).__name__), 100)
     except BaseException:  # noqa: BLE001 - a hostile __str__
         message, name = "an exception that cannot be shown", "Exception"
     return plain.dumps(["error", reason, name, message])

@@ -1,19 +1,29 @@
 """Frames: four bytes of length, then the bytes; over a pair of pipes to a candidate, over sockets among ourselves.
 
 Owns reading and writing whole frames. Knows nothing of what is in them. A peer that ends, lies about lengths or
-stalls is the normal case: the first two are errors here, the third is the warden's business.
+stalls is the normal case. The first two are errors here. Who waits for whom, and how long:
+
+- tester and candidate wait for each other in ``Channel``, until the supervisor's clock ends the sample;
+- the supervisor waits for nobody: what it sends goes through an ``Outbox``, what it gets through an ``Inbox``;
+- the client waits for the supervisor at most as long as the slowest sample can take (``client.patience_s``);
+- testers and the zygote wait for orders, and the kernel ends them with the supervisor.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
 import struct
+from collections import deque
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 HEADER = struct.Struct("<I")
 BLOCK = 1 << 16
+_FULL = {errno.ENOBUFS, errno.ENOMEM, errno.ETOOMANYREFS}
+"""The kernel has no room for it now: for bytes, or for descriptors on their way."""
 
 
 class ChannelClosedError(Exception):
@@ -62,17 +72,92 @@ class Channel:
         return b"".join(blocks)
 
 
-def send_frame(target: socket.socket, message: Any) -> None:
-    """Send one frame of JSON to a trusted process."""
-    data = json.dumps(message).encode()
-    target.sendall(HEADER.pack(len(data)) + data)
+def encoded(message: Any) -> bytes:
+    """Return a frame of JSON, for trusted processes; text may hold halves of surrogate pairs."""
+    data = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return HEADER.pack(len(data)) + data
+
+
+class Inbox:
+    """Frames of JSON out of the bytes that a trusted process has sent so far."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def feed(self, data: bytes) -> list[Any]:
+        """Take bytes in; return the messages that are whole now."""
+        self._bytes += data
+        messages = []
+        while len(self._bytes) >= HEADER.size:
+            (size,) = HEADER.unpack_from(self._bytes)
+            end = HEADER.size + size
+            if len(self._bytes) < end:
+                break
+            messages.append(json.loads(self._bytes[HEADER.size : end]))
+            del self._bytes[:end]
+        return messages
+
+
+class Outbox:
+    """What is to be sent to a process that may not read just now: nobody waits for it, so no two wait for each other.
+
+    Takes a socket of any kind; a datagram goes as a whole. Descriptors travel with a piece and are closed here when
+    it has gone.
+    """
+
+    def __init__(self, target: socket.socket) -> None:
+        target.setblocking(False)
+        self._target = target
+        self._pieces: deque[tuple[memoryview, Sequence[int]]] = deque()
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether all has gone."""
+        return not self._pieces
+
+    def put(self, data: bytes, descriptors: Sequence[int] = ()) -> None:
+        """Add a piece, and send what can be sent."""
+        self._pieces.append((memoryview(data), descriptors))
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what the other side takes now. One that is gone gets nothing: its end is heard on reading."""
+        while self._pieces:
+            data, descriptors = self._pieces[0]
+            try:
+                sent = socket.send_fds(self._target, [data], list(descriptors))
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in _FULL:
+                    return
+                self.clear()
+                return
+            _close_all(descriptors)
+            if sent == len(data):
+                self._pieces.popleft()
+            else:
+                self._pieces[0] = (data[sent:], ())
+
+    def clear(self) -> None:
+        """Give up what has not gone."""
+        while self._pieces:
+            _close_all(self._pieces.popleft()[1])
+
+
+def _close_all(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def receive_exactly(source: socket.socket, size: int) -> bytes:
     """Read this many bytes from a trusted process."""
     blocks = []
     while size:
-        block = source.recv(min(size, 1 << 20))
+        try:
+            block = source.recv(min(size, 1 << 20))
+        except OSError as error:
+            raise ChannelClosedError(str(error)) from error
         if not block:
             raise ChannelClosedError("end of stream")
         blocks.append(block)

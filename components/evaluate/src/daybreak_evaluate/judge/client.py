@@ -10,21 +10,33 @@ import dataclasses
 import json
 import math
 import os
+import select
 import socket
 import subprocess
 import sysconfig
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from daybreak_contracts.errors import TransientError, UserError
-from daybreak_evaluate.judge.channel import HEADER, ChannelClosedError, receive_exactly, send_frame
+from daybreak_evaluate.judge.channel import Inbox, Outbox, encoded
+from daybreak_evaluate.judge.clock import longest_s
 from daybreak_evaluate.judge.interpreter import start_interpreter
 from daybreak_evaluate.judge.values import FailureKind, Program, SampleVerdict, SandboxLimits, Tier, failed
 
 MAX_TIMEOUT_S = 3600.0
 MAX_WORKERS = 512
+BLOCK = 1 << 20
+START_S = 300.0
+"""The supervisor tries the locks and starts the zygote, which may import numpy, on a machine that may be busy."""
+STOP_S = 60.0
+
+
+def patience_s(limits: SandboxLimits) -> float:
+    """Return after which silence the supervisor is taken for dead: no sample and no replaced zygote takes as long."""
+    return longest_s(limits.timeout_s) + START_S
 
 
 class Judge:
@@ -43,6 +55,9 @@ class Judge:
         self._workers = workers if workers else default_workers(self.limits)
         self._without = list(without)
         self._socket: socket.socket | None = None
+        self._outbox: Outbox | None = None
+        self._inbox = Inbox()
+        self._replies: deque[dict[str, Any]] = deque()
         self._process: subprocess.Popen[bytes] | None = None
         self._tier: Tier | None = None
 
@@ -70,8 +85,12 @@ class Judge:
         packages = sysconfig.get_path("purelib")
         with theirs:
             self._process = start_interpreter("supervisor", json.dumps(settings), theirs, packages)
-        self._socket = ours
-        greeting = self._receive()
+        self._socket, self._outbox = ours, Outbox(ours)
+        try:
+            greeting = self._receive()
+        except BaseException:
+            self._stop()
+            raise
         tier = greeting["tier"]
         self._tier = Tier(tier["level"], tier["name"], tuple(tier["details"]))
         if not greeting["usable"]:
@@ -91,7 +110,11 @@ class Judge:
         if self._socket is not None:
             self._socket.close()
         if self._process is not None:
-            self._process.wait()
+            try:
+                self._process.wait(STOP_S)
+            except subprocess.TimeoutExpired:  # it takes its testers, zygote and candidates with it
+                self._process.kill()
+                self._process.wait()
 
     def judge(self, programs: Iterable[Program]) -> Iterator[tuple[int, SampleVerdict]]:
         """Yield the index and verdict of each program, in the order in which they are done."""
@@ -128,21 +151,36 @@ class Judge:
         return None
 
     def _submit(self, index: int, program: Program) -> None:
-        assert self._socket is not None
-        try:
-            send_frame(self._socket, {"id": index, "program": dataclasses.asdict(program)})
-        except OSError as error:
-            raise TransientError(f"the judge's process is gone ({error}), run again") from error
+        assert self._outbox is not None
+        self._outbox.put(encoded({"id": index, "program": dataclasses.asdict(program)}))
 
     def _receive(self) -> dict[str, Any]:
+        """Return the next message, and send on meanwhile: neither side waits for the other to read."""
+        assert self._socket is not None and self._outbox is not None
+        patience = patience_s(self.limits)
+        while not self._replies:
+            wanted = [] if self._outbox.is_empty else [self._socket]
+            readable, writable, _ = select.select([self._socket], wanted, [], patience)
+            if writable:
+                self._outbox.flush()
+            if readable:
+                self._replies.extend(self._inbox.feed(self._read()))
+            if not readable and not writable:
+                raise TransientError(f"the judge's process has said nothing for {patience:g} s, run again")
+        return self._replies.popleft()
+
+    def _read(self) -> bytes:
         assert self._socket is not None
         try:
-            (size,) = HEADER.unpack(receive_exactly(self._socket, HEADER.size))
-            document: dict[str, Any] = json.loads(receive_exactly(self._socket, size))
-        except (ChannelClosedError, OSError) as error:
+            data = self._socket.recv(BLOCK)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            data = b""
+        if not data:
             message = "the judge's process is gone, perhaps for want of memory or processes; run again"
-            raise TransientError(message) from error
-        return document
+            raise TransientError(message)
+        return data
 
 
 def _verdict(reply: dict[str, Any]) -> SampleVerdict:

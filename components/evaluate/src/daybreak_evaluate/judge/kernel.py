@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
+import re
 import struct
 
 CLONE_NEWNS = 0x00020000
@@ -45,12 +45,18 @@ _libc.syscall.restype = ctypes.c_long
 
 def machine() -> str:
     """Return ``x86_64`` or ``aarch64``; other machines get no seccomp and no namespaces."""
-    return platform.machine()
+    return os.uname().machine  # the module platform would remember the host's name beside it
 
 
 def is_known_machine() -> bool:
     """Tell whether the system call numbers of this machine are known here."""
     return machine() in _NUMBERS and struct.calcsize("P") == 8
+
+
+def version() -> tuple[int, int]:
+    """Return the first two numbers of the kernel's release; zeros when it does not begin with two."""
+    match = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def _check(outcome: int, what: str) -> int:
@@ -68,6 +74,13 @@ def _syscall(what: str, number: int, *arguments: int | bytes | None) -> int:
 def unshare(flags: int) -> None:
     """Leave the namespaces named by the flags for new ones."""
     _check(_libc.unshare(ctypes.c_int(flags)), "unshare")
+
+
+def name_host(name: str) -> None:
+    """Name host and domain of this UTS namespace."""
+    data = name.encode()
+    _check(_libc.sethostname(data, ctypes.c_size_t(len(data))), "sethostname")
+    _check(_libc.setdomainname(data, ctypes.c_size_t(len(data))), "setdomainname")
 
 
 def fork_into_pid_namespace() -> int:

@@ -10,6 +10,7 @@ import functools
 import os
 import sys
 import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
 
 from daybreak_evaluate.judge import kernel
@@ -98,9 +99,8 @@ def build_root() -> None:
         "/proc"  # any folder that is there: only this namespace sees it covered, and no file is left behind
     )
     kernel.mount("tmpfs", root, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=4m,mode=755")
-    libraries = _libraries()
-    folders = [*standard_library(), *(path for path in libraries if Path(path).is_dir())]
-    for path in [*folders, *(path for path in libraries if not Path(path).is_dir()), *DEVICES]:
+    folders = [*standard_library(), *(path for path in _libraries() if Path(path).is_dir())]
+    for path in outermost([*standard_library(), *_libraries(), *DEVICES]):
         _bind(path, root)
     hidden = _hide_site_folders(folders, root)
     for path in _packages():
@@ -110,6 +110,18 @@ def build_root() -> None:
     Path(root + scratch_folder()).mkdir(exist_ok=True)
     kernel.pivot_into(root)
     kernel.make_read_only("/", recursive=False)
+
+
+def outermost(paths: Iterable[str]) -> list[str]:
+    """Leave out what lies inside another of the paths: it comes along, and its place there can't be written to.
+
+    Debian's own Python keeps libpython in the folder of the system's libraries.
+    """
+    kept: list[str] = []
+    for path in sorted(set(paths), key=len):
+        if not any(Path(path).is_relative_to(folder) for folder in kept):
+            kept.append(path)
+    return kept
 
 
 def _bind(source: str, root: str) -> None:

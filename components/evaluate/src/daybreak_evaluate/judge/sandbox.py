@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import functools
 import os
+import posix
 import resource
+import socket
 import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -32,6 +34,13 @@ STACK_BYTES = 8 << 20
 LOCKS = ("namespaces", "landlock")
 """Locks that can be left out, to see that the others hold."""
 READ_FILES, READ_FOLDERS = 1 << 2, 1 << 3
+HOST_NAME = "sandbox"
+"""What a candidate is told in every tier."""
+OWN_COUNT_SINCE = (5, 14)
+"""Linux from here on counts processes for each user namespace; before, for each user of the machine."""
+SHARED_ROOM = 4096
+"""Processes beyond those that a user has, where candidates share his count: the supervisor ends whoever has more than
+``num_processes``, and until its next look the others need room."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,12 @@ class SandboxPlan:
     landlock: int = 0
     """Version; used where the candidate sees the host's files."""
     change_user: bool = False
+    own_count: bool = False
+    """Each candidate gets a user namespace of its own, which counts its processes and nobody else's."""
+    can_import: bool = True
+    """A candidate can read the standard library; otherwise only modules of a fixed list are there."""
+    processes_of_user: int = 0
+    """What the judge's user had running at the start; the limit of those who share his count begins there."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -61,8 +76,7 @@ class SandboxPlan:
             "seccomp: no second process, no sockets, no foreign signals" if self.seccomp else "no seccomp",
         ]
         if not self.namespaces:
-            files = "files hidden by Landlock" if self.landlock else "opening files refused"
-            details.append(files)
+            details += _held_weakly(self)
         details.append("a user of its own" if self.change_user else "the judge's user without capabilities")
         return Tier(2 if self.namespaces else 1, self._name(), (*details, *self.notes))
 
@@ -70,6 +84,21 @@ class SandboxPlan:
         if self.namespaces:
             return "namespaces" if not self.seccomp else "namespaces and seccomp"
         return "seccomp and Landlock" if self.landlock else "seccomp"
+
+
+def _held_weakly(plan: SandboxPlan) -> list[str]:
+    """Say what holds without namespaces, and what a candidate can still learn or lacks."""
+    if plan.landlock:
+        details = [
+            "files hidden by Landlock",
+            "names, sizes and times of files that the candidate's user may see can be asked for",
+        ]
+    else:
+        details = ["opening files and asking for them refused"]
+    details.append("no temporary files")
+    if not plan.can_import:
+        details.append("only modules of a fixed list can be imported")
+    return details
 
 
 def probe(without: Collection[str] = ()) -> SandboxPlan:
@@ -81,19 +110,42 @@ def probe(without: Collection[str] = ()) -> SandboxPlan:
         seccomp=_attempt(lambda: _install_seccomp(SandboxPlan())) == "",
         change_user=os.geteuid() == 0 and _attempt(lambda: _become(FIRST_UID)) == "",
     )
-    lower = replace(plan, landlock=0 if "landlock" in without else kernel.landlock_version())
+    lower = replace(
+        plan,
+        landlock=0 if "landlock" in without else kernel.landlock_version(),
+        processes_of_user=_count_processes(os.geteuid()),
+    )
+    lower = replace(lower, can_import=_attempt(lambda: _read_library(lower)) == "")
     if "namespaces" in without:
         return replace(lower, notes=("namespaces left out on request",))
-    candidates = [replace(plan, namespaces=True, user_namespace=True, change_user=False)]
+    own_count = kernel.version() >= OWN_COUNT_SINCE
+    strong = replace(lower, landlock=0, can_import=True, namespaces=True)
+    candidates = [replace(strong, user_namespace=True, change_user=False)]
     if os.geteuid() == 0:
-        candidates.insert(0, replace(plan, namespaces=True))
-    reasons = []
+        candidates.insert(0, strong)
+    if own_count:
+        candidates = [each for plan in candidates for each in (replace(plan, own_count=True), plan)]
+    reasons: list[str] = []
     for candidate in candidates:
         reason = _attempt(functools.partial(_try_namespaces, candidate))
         if not reason:
             return candidate
-        reasons.append(reason)
+        if reason not in reasons:
+            reasons.append(reason)
     return replace(lower, notes=(f"no namespaces ({'; '.join(reasons)})",))
+
+
+def _count_processes(uid: int) -> int:
+    """Count processes and threads of a user, as far as they can be seen."""
+    count = 0
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                if folder.stat().st_uid == uid:
+                    count += sum(1 for _ in (folder / "task").iterdir())
+            except OSError:
+                continue  # it ended, or is not ours to see
+    return count
 
 
 def _attempt(action: Callable[[], None]) -> str:
@@ -122,6 +174,14 @@ def _become(uid: int) -> None:
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
+
+
+def _read_library(plan: SandboxPlan) -> None:
+    """Read the standard library as a candidate would: root's own interpreter may be out of another user's reach."""
+    ruleset = enter(plan)
+    limit(plan, SandboxLimits())
+    confine(plan, SandboxLimits(), 0, ruleset)
+    Path(os.__file__).read_bytes()
 
 
 def _try_namespaces(plan: SandboxPlan) -> None:
@@ -155,6 +215,7 @@ def enter(plan: SandboxPlan) -> int | None:
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
         Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+    kernel.name_host(HOST_NAME)
     build_root()
     return None
 
@@ -189,6 +250,9 @@ def confine(plan: SandboxPlan, limits: SandboxLimits, slot: int, ruleset: int | 
         os.chdir("/")
     if plan.change_user:
         _become(FIRST_UID + slot)
+    if plan.own_count:  # before the limit: what is limited now would be the limit of all candidates together
+        kernel.unshare(kernel.CLONE_NEWUSER)
+    _limit_processes(plan, limits)
     kernel.drop_capabilities()
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, 9)  # after the change of user, which clears it
@@ -212,7 +276,7 @@ def filter_for(plan: SandboxPlan, pid: int) -> bytes:
 
 
 def limit(plan: SandboxPlan, limits: SandboxLimits) -> None:
-    """Set the resource limits of the calling process."""
+    """Set the resource limits of the calling process, all but the number of its threads: ``confine`` does."""
     cpu_s = int(limits.timeout_s) + 2  # a backstop: the supervisor reads the processor's clock and is faster
     values = {
         resource.RLIMIT_CPU: cpu_s,
@@ -224,16 +288,32 @@ def limit(plan: SandboxPlan, limits: SandboxLimits) -> None:
         resource.RLIMIT_MSGQUEUE: 0,
         resource.RLIMIT_STACK: STACK_BYTES,
     }
-    if plan.namespaces or plan.change_user:  # otherwise it counts everything that the person has running
-        values[resource.RLIMIT_NPROC] = limits.num_processes
     for what, wanted in values.items():
-        _, hard = resource.getrlimit(what)
-        value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(what, (value, value))
+        _lower(what, wanted)
+
+
+def _limit_processes(plan: SandboxPlan, limits: SandboxLimits) -> None:
+    """Limit threads. Whoever shares a count with others is ended by the supervisor, which counts his alone."""
+    alone = plan.own_count or plan.change_user
+    _lower(resource.RLIMIT_NPROC, limits.num_processes if alone else plan.processes_of_user + SHARED_ROOM)
+
+
+def _lower(what: int, wanted: int) -> None:
+    _, hard = resource.getrlimit(what)
+    value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(what, (value, value))
 
 
 def forget_host() -> None:
-    """Leave no word of the host in what Python keeps: the environment and the import path."""
+    """Leave no word of the host in what Python keeps: the environment, the import path, its name.
+
+    In tier 2 the host-name namespace holds the name; below it seccomp refuses ``uname``, and Python's own functions
+    answer with the same word, so that honest programs see no difference.
+    """
+    system = os.uname()
+    answer = os.uname_result((system.sysname, HOST_NAME, system.release, system.version, system.machine))
+    os.uname = posix.uname = lambda: answer
+    socket.gethostname = lambda: HOST_NAME
     scratch = scratch_folder()
     os.environ.clear()
     os.environ.update({"HOME": scratch, "TMPDIR": scratch, "LANG": "C.UTF-8", "PATH": "/nonexistent"})

@@ -48,33 +48,51 @@ MACHINE = {
     "open_tree": (428, 428), "move_mount": (429, 429), "fsopen": (430, 430), "fsconfig": (431, 431),
     "fsmount": (432, 432), "fspick": (433, 433), "mount_setattr": (442, 442), "open_tree_attr": (467, 467),
     "bpf": (321, 280), "perf_event_open": (298, 241), "userfaultfd": (323, 282), "personality": (135, 92),
-    "keyctl": (250, 219), "add_key": (248, 217), "request_key": (249, 218), "fanotify_init": (300, 262),
+    "keyctl": (250, 219), "add_key": (248, 217), "request_key": (249, 218),
     "kexec_load": (246, 104), "kexec_file_load": (320, 294), "init_module": (175, 105),
     "finit_module": (313, 273), "delete_module": (176, 106), "reboot": (169, 142), "swapon": (167, 224),
     "swapoff": (168, 225), "sethostname": (170, 161), "setdomainname": (171, 162), "settimeofday": (164, 170),
     "clock_settime": (227, 112), "clock_adjtime": (305, 266), "adjtimex": (159, 171), "acct": (163, 89),
     "quotactl": (179, 60), "quotactl_fd": (443, 443), "syslog": (103, 116), "iopl": (172, NONE),
     "ioperm": (173, NONE), "modify_ldt": (154, NONE), "vhangup": (153, 58), "sync": (162, 81),
-    "syncfs": (306, 267),
+    "syncfs": (306, 267), "uselib": (134, NONE), "lsm_set_self_attr": (460, 460),
 }  # fmt: skip
 MEMORY = {
-    "shmget": (29, 194), "shmat": (30, 196), "semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180),
-    "memfd_create": (319, 279), "memfd_secret": (447, 447),
+    "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "shmdt": (67, 197), "semget": (64, 190),
+    "semop": (65, 193), "semctl": (66, 191), "semtimedop": (220, 192), "msgget": (68, 186), "msgsnd": (69, 189),
+    "msgrcv": (70, 188), "msgctl": (71, 187), "mq_open": (240, 180), "mq_unlink": (241, 181),
+    "mq_timedsend": (242, 182), "mq_timedreceive": (243, 183), "mq_notify": (244, 184),
+    "mq_getsetattr": (245, 185), "memfd_create": (319, 279), "memfd_secret": (447, 447),
 }  # fmt: skip
+"""Objects of System V are found by number, so the calls that use or remove one are denied like those that make it."""
+WATCHING = {
+    "inotify_init": (253, NONE), "inotify_init1": (294, 26), "inotify_add_watch": (254, 27),
+    "inotify_rm_watch": (255, 28), "fanotify_init": (300, 262), "fanotify_mark": (301, 263),
+    "statmount": (457, 457), "listmount": (458, 458), "listns": (470, 470), "lookup_dcookie": (212, 18),
+}  # fmt: skip
+"""What others do with their files, and which file systems the machine has."""
 METADATA = {
     "chmod": (90, NONE), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
     "chown": (92, NONE), "lchown": (94, NONE), "fchown": (93, 55), "fchownat": (260, 54), "utime": (132, NONE),
     "utimes": (235, NONE), "futimesat": (261, NONE), "utimensat": (280, 88), "setxattr": (188, 5),
     "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14), "lremovexattr": (198, 15),
     "fremovexattr": (199, 16), "setxattrat": (463, 463), "removexattrat": (466, 466),
-    "file_setattr": (469, 469), "truncate": (76, 45),
+    "file_setattr": (469, 469), "truncate": (76, 45), "getxattr": (191, 8), "lgetxattr": (192, 9),
+    "listxattr": (194, 11), "llistxattr": (195, 12), "getxattrat": (464, 464), "listxattrat": (465, 465),
+    "file_getattr": (468, 468), "statfs": (137, 43), "uname": (63, 160),
 }  # fmt: skip
-"""Landlock has no say in these; denied wherever the candidate sees the host's files."""
+"""Landlock has no say in these; denied wherever the candidate sees the host's files and its name.
+
+``stat`` is not among them: imports ask for it, and a filter cannot read which path is meant.
+"""
 FILES = {
     "open": (2, NONE), "creat": (85, NONE), "openat": (257, 56), "openat2": (437, 437), "unlink": (87, NONE),
     "unlinkat": (263, 35), "rename": (82, NONE), "renameat": (264, 38), "renameat2": (316, 276),
     "mkdir": (83, NONE), "mkdirat": (258, 34), "rmdir": (84, NONE), "link": (86, NONE), "linkat": (265, 37),
     "symlink": (88, NONE), "symlinkat": (266, 36), "mknod": (133, NONE), "mknodat": (259, 33),
+    "stat": (4, NONE), "lstat": (6, NONE), "newfstatat": (262, 79), "statx": (332, 291), "access": (21, NONE),
+    "faccessat": (269, 48), "faccessat2": (439, 439), "readlink": (89, NONE), "readlinkat": (267, 78),
+    "chdir": (80, 49),
 }  # fmt: skip
 """Denied only where neither namespaces nor Landlock hide the host's files."""
 _OWN_PID = {"kill": (62, 129), "tgkill": (234, 131)}
@@ -105,7 +123,7 @@ def program(machine: str, pid: int, *, metadata: bool, files: bool) -> bytes:
 @functools.lru_cache(maxsize=8)
 def _refusals(machine: str, metadata: bool, files: bool) -> bytes:
     column = _COLUMN[machine]
-    denied = {**PROCESSES, **NETWORK, **MACHINE, **MEMORY}
+    denied = {**PROCESSES, **NETWORK, **MACHINE, **MEMORY, **WATCHING}
     denied |= METADATA if metadata else {}
     denied |= FILES if files else {}
     code = _entry(machine)

@@ -22,8 +22,8 @@ from daybreak_evaluate.judge.channel import (
     Channel,
     ChannelClosedError,
     FrameTooLargeError,
+    encoded,
     receive_exactly,
-    send_frame,
 )
 from daybreak_evaluate.judge.values import PASSED, FailureKind, Program, SampleVerdict, SandboxLimits, failed
 
@@ -131,8 +131,7 @@ def serve(control: socket.socket, limits: SandboxLimits) -> NoReturn:
             verdict = judge(program, Channel(descriptors[0], descriptors[1], limits.result_bytes))
             for descriptor in descriptors:
                 os.close(descriptor)
-            send_frame(
-                control, {"passed": verdict.passed, "result": verdict.result, "kind": verdict.kind.value}
-            )
+            answer = {"passed": verdict.passed, "result": verdict.result, "kind": verdict.kind.value}
+            control.sendall(encoded(answer))
     finally:
         os._exit(0)

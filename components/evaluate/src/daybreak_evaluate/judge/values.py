@@ -14,8 +14,8 @@ TIMED_OUT = "timed out"
 FAILED = "failed: "
 """The three words of human-eval's result files (openai/human-eval, human_eval/execution.py)."""
 
-MAX_RESULT_TEXT = 2000
-"""Characters of an error message that are kept: a candidate may raise one of a hundred megabytes."""
+MAX_RESULT_BYTES = 2000
+"""Bytes (UTF-8) of an error message that are kept: a candidate may raise one of a hundred megabytes."""
 
 
 class FailureKind(StrEnum):
@@ -34,6 +34,8 @@ class FailureKind(StrEnum):
     TOO_LARGE = "TooLarge"
     NO_ANSWER = "NoAnswer"
     """There was nothing to run: the model, or who asked it, gave no text."""
+    TOO_MANY_TASKS = "TooManyTasks"
+    """More threads than limits.num_processes, seen where the kernel could not refuse them."""
     TEST = "Test"
     """The test itself went wrong, for example on a value of the wrong type."""
 
@@ -108,4 +110,10 @@ class Tier:
 
 def failed(message: str, kind: FailureKind) -> SampleVerdict:
     """Return a verdict in human-eval's words, with a message of bounded length."""
-    return SampleVerdict(False, FAILED + message[:MAX_RESULT_TEXT], kind)
+    return SampleVerdict(False, FAILED + shortened(message), kind)
+
+
+def shortened(text: str, limit: int = MAX_RESULT_BYTES) -> str:
+    """Cut a text to so many bytes, between characters; half a surrogate pair is written as an escape."""
+    data = text[:limit].encode("utf-8", "backslashreplace")
+    return data[:limit].decode("utf-8", "ignore")

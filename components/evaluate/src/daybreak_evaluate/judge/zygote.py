@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import gc
-import importlib
 import json
 import os
 import select
@@ -20,6 +19,7 @@ from typing import Any, NoReturn
 
 from daybreak_evaluate.judge import candidate, kernel
 from daybreak_evaluate.judge.channel import Channel, ChannelClosedError, FrameTooLargeError
+from daybreak_evaluate.judge.imports import AHEAD_MODULES, WARM_MODULES, import_all
 from daybreak_evaluate.judge.plain import NotPlainError
 from daybreak_evaluate.judge.rootfs import readable_places, search_path, use_search_path
 from daybreak_evaluate.judge.sandbox import SandboxPlan, confine, enter, filter_for, forget_host, limit
@@ -31,12 +31,6 @@ FORK_PAUSE_S = 0.05
 EXIT_NOT_CONFINED = 97
 FIRST_FREE = 3
 """Descriptors from here on are the candidate's pipes, then Landlock's ruleset; those below are /dev/null."""
-
-WARM_MODULES = (
-    "bisect", "collections", "copy", "datetime", "fractions", "functools", "hashlib", "heapq", "itertools", "math",
-    "operator", "random", "re", "statistics", "string", "time", "typing",
-)  # fmt: skip
-"""What completions import most; imported once here instead of once a candidate."""
 
 
 class Zygote:
@@ -54,11 +48,12 @@ class Zygote:
         """Serve until the supervisor hangs up."""
         folders = search_path()
         readable_places()  # looked up while the host can be seen
-        for name in WARM_MODULES:
-            importlib.import_module(name)
+        import_all(WARM_MODULES)
         self._ruleset = enter(self._plan)
         use_search_path(folders)
-        forget_host()
+        forget_host()  # before more is imported: some modules ask for the host's name, and keep it
+        if not self._plan.can_import:
+            import_all(AHEAD_MODULES)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         wake, waker = os.pipe()
         for descriptor in (wake, waker):
@@ -126,7 +121,7 @@ class Zygote:
         try:
             limit(self._plan, self._limits)
             channel = Channel(FIRST_FREE, FIRST_FREE + 1, 8 * self._limits.source_bytes)
-            candidate.serve(channel, lock, import_ahead=not self._plan.namespaces)
+            candidate.serve(channel, lock)
         except (ChannelClosedError, FrameTooLargeError, NotPlainError):
             os._exit(0)
         except OSError:
