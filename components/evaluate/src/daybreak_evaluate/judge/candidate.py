@@ -6,69 +6,105 @@ the program does to this process, all it can change is which plain data it answe
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from daybreak_evaluate.judge import plain
 from daybreak_evaluate.judge.channel import Channel
 from daybreak_evaluate.judge.values import shortened
 
+MAX_CLASSES = 20
+"""Classes of an exception that are named."""
+
 
 def serve(channel: Channel, lock: Callable[[], None]) -> NoReturn:
-    """Load the program that the first frame holds, then answer calls until the tester hangs up.
+    """Load the program that the first frame holds, then answer questions until the tester hangs up.
 
     ``lock`` confines the process; it is called before any code of the program runs.
     """
     job = plain.loads(channel.receive())
     lock()
     random.seed(0)  # the same text gets the same verdict
-    function, answer = _load(job["source"], job["entry_point"])
-    channel.send(answer)
+    program = LoadedProgram()
+    channel.send(program.load(job["source"], job["entry_point"], job["classes"]))
     while True:
-        arguments, keywords = plain.loads(channel.receive())
-        channel.send(_call(function, arguments, keywords))
+        channel.send(program.answer(channel.receive()))
 
 
-def _load(source: str, entry_point: str) -> tuple[Callable[..., Any], bytes]:
-    namespace: dict[str, Any] = {}
-    try:
-        code = compile(source, "<string>", "exec", dont_inherit=True)
-    except BaseException as error:  # noqa: BLE001 - untrusted text; whatever it breaks is the answer
-        return _nothing, _error("syntax", error)
-    try:
-        exec(code, namespace)
-        return namespace[entry_point], plain.dumps(["loaded"])
-    except KeyError:
-        missing = NameError(f"name {entry_point!r} is not defined")
-        return _nothing, _error("exception", missing)
-    except BaseException as error:  # noqa: BLE001 - untrusted code may raise anything, SystemExit too
-        return _nothing, _error("exception", error)
+class LoadedProgram:
+    """The program's function, and the iterators that it has answered with."""
+
+    def __init__(self) -> None:
+        self._function: Callable[..., Any] = _nothing
+        self._classes: dict[str, type] = {}
+        self._kept: list[Iterator[Any]] = []
+
+    def load(self, source: str, entry_point: str, classes: list[str]) -> bytes:
+        """Run the source; ``classes`` are the names of the prompt's own."""
+        namespace: dict[str, Any] = {}
+        try:
+            code = compile(source, "<string>", "exec", dont_inherit=True)
+        except BaseException as error:  # noqa: BLE001 - untrusted text; whatever it breaks is the answer
+            return _error("syntax", error)
+        try:
+            exec(code, namespace)
+            self._function = namespace[entry_point]
+        except KeyError:
+            return _error("exception", NameError(f"name {entry_point!r} is not defined"))
+        except BaseException as error:  # noqa: BLE001 - untrusted code may raise anything, SystemExit too
+            return _error("exception", error)
+        self._classes = {name: namespace[name] for name in classes if isinstance(namespace.get(name), type)}
+        return plain.dumps(["loaded"])
+
+    def answer(self, question: bytes) -> bytes:
+        """Answer one question of the tester's: call the function, or give more items of an iterator."""
+        try:
+            match plain.loads(question, self._classes):
+                case ["call", list(arguments), dict(keywords)]:
+                    answer = ["value", self._function(*arguments, **keywords)]
+                case ["next", int(number), int(count)]:
+                    answer = self._more(self._kept[number], count)
+        except BaseException as error:  # noqa: BLE001 - untrusted code may raise anything, SystemExit too
+            return _error("exception", error)
+        try:
+            return plain.dumps(answer, self._classes, self._keep)
+        except plain.NotPlainError as error:
+            return _error("not-plain", error)
+        except BaseException as error:  # noqa: BLE001 - its objects may raise from anywhere while they are read
+            return _error("exception", error)
+
+    def _keep(self, iterator: Iterator[Any]) -> int:
+        self._kept.append(iterator)
+        return len(self._kept) - 1
+
+    def _more(self, iterator: Iterator[Any], count: int) -> list[Any]:
+        """Return items, and how it goes on: more, at its end, or with an error."""
+        items: list[Any] = []
+        try:
+            for item in itertools.islice(iterator, count):
+                items.append(item)  # one by one: those before an error are kept
+        except BaseException as error:  # noqa: BLE001 - untrusted code may raise anything
+            return ["items", items, _described("exception", error)]
+        return ["items", items, "more" if len(items) == count else "end"]
 
 
 def _nothing(*_: Any, **__: Any) -> None:
     """Stand in for a function that could not be made."""
 
 
-def _call(function: Callable[..., Any], arguments: Any, keywords: Any) -> bytes:
-    try:
-        value = function(*arguments, **keywords)
-    except BaseException as error:  # noqa: BLE001 - untrusted code may raise anything, SystemExit too
-        return _error("exception", error)
-    try:
-        return plain.dumps(["value", value])
-    except plain.NotPlainError as error:
-        return _error("not-plain", error)
-    except BaseException as error:  # noqa: BLE001 - its objects may raise from anywhere while they are read
-        return _error("exception", error)
-
-
 def _error(reason: str, error: BaseException) -> bytes:
+    return plain.dumps(_described(reason, error))
+
+
+def _described(reason: str, error: BaseException) -> list[Any]:
+    """Return what the tester is told of an exception: the names of its classes, its text."""
     if isinstance(error, MemoryError):
         reason = "memory"
     try:
         message = shortened(str.__str__(str(error)))
-        name = shortened(str.__str__(type(error).__name__), 100)
+        names = [shortened(str.__str__(kind.__name__), 100) for kind in type(error).__mro__[:MAX_CLASSES]]
     except BaseException:  # noqa: BLE001 - a hostile __str__
-        message, name = "an exception that cannot be shown", "Exception"
-    return plain.dumps(["error", reason, name, message])
+        message, names = "an exception that cannot be shown", ["Exception"]
+    return ["error", reason, names, message]

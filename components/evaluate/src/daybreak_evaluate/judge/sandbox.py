@@ -304,7 +304,7 @@ def _lower(what: int, wanted: int) -> None:
     resource.setrlimit(what, (value, value))
 
 
-def forget_host() -> None:
+def forget_host(plan: SandboxPlan) -> None:
     """Leave no word of the host in what Python keeps: the environment, the import path, its name.
 
     In tier 2 the host-name namespace holds the name; below it seccomp refuses ``uname``, and Python's own functions
@@ -316,6 +316,7 @@ def forget_host() -> None:
     socket.gethostname = lambda: HOST_NAME
     scratch = scratch_folder()
     os.environ.clear()
-    os.environ.update({"HOME": scratch, "TMPDIR": scratch, "LANG": "C.UTF-8", "PATH": "/nonexistent"})
+    os.environ.update({"HOME": scratch, "TMPDIR": scratch, "PATH": "/nonexistent"})
+    os.environ["LANG"] = "C.UTF-8" if plan.can_import else "C"  # the file of the first could not be read
     os.environ.update({"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
     sys.argv[:] = ["candidate"]

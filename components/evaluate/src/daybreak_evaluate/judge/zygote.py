@@ -12,6 +12,7 @@ import json
 import os
 import select
 import signal
+import site
 import socket
 import sys
 import time
@@ -20,6 +21,7 @@ from typing import Any, NoReturn
 from daybreak_evaluate.judge import candidate, kernel
 from daybreak_evaluate.judge.channel import Channel, ChannelClosedError, FrameTooLargeError
 from daybreak_evaluate.judge.imports import AHEAD_MODULES, WARM_MODULES, import_all
+from daybreak_evaluate.judge.locks import use_threads
 from daybreak_evaluate.judge.plain import NotPlainError
 from daybreak_evaluate.judge.rootfs import readable_places, search_path, use_search_path
 from daybreak_evaluate.judge.sandbox import SandboxPlan, confine, enter, filter_for, forget_host, limit
@@ -49,9 +51,12 @@ class Zygote:
         folders = search_path()
         readable_places()  # looked up while the host can be seen
         import_all(WARM_MODULES)
+        use_threads()
+        for add in (site.setquit, site.setcopyright, site.sethelper):
+            add()  # the names exit, quit, help and so on, which an interpreter without ``site`` lacks
         self._ruleset = enter(self._plan)
         use_search_path(folders)
-        forget_host()  # before more is imported: some modules ask for the host's name, and keep it
+        forget_host(self._plan)  # before more is imported: some modules ask for the host's name, and keep it
         if not self._plan.can_import:
             import_all(AHEAD_MODULES)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
