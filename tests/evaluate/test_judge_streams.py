@@ -17,7 +17,14 @@ from daybreak_contracts.errors import TransientError
 from daybreak_evaluate.judge import client, supervisor
 from daybreak_evaluate.judge.channel import Inbox, Outbox, encoded
 from daybreak_evaluate.judge.client import Judge
-from daybreak_evaluate.judge.values import Program, SampleVerdict, SandboxLimits, failed, shortened
+from daybreak_evaluate.judge.values import (
+    FailureKind,
+    Program,
+    SampleVerdict,
+    SandboxLimits,
+    failed,
+    shortened,
+)
 
 TEST = "def check(candidate):\n    assert candidate() == 1\n"
 RIGHT = "def solve():\n    return 1\n"
@@ -90,7 +97,7 @@ def test_a_client_that_takes_its_time_holds_nobody_up() -> None:
 )
 def test_messages_are_cut_in_bytes(message: str, expected: str) -> None:
     assert shortened(message) == expected
-    result = failed(message, client.FailureKind.EXCEPTION).result
+    result = failed(message, FailureKind.EXCEPTION).result
     assert len(result.encode()) <= 2000 + len("failed: ")
 
 

@@ -161,14 +161,14 @@ class RemoteIterator:
 
 def _exception_class(names: list[Any], classes: Mapping[str, type]) -> type[CandidateFailedError]:
     for name in names:
-        known = _EXPECTED.get(name) or classes.get(name) if type(name) is str else None
+        known: Any = _EXPECTED.get(name) or classes.get(name) if type(name) is str else None
         if known is not None and issubclass(known, Exception) and not issubclass(known, NEVER):
             return _failed_with(known)
     return CandidateFailedError
 
 
 @functools.lru_cache(maxsize=256)
-def _failed_with(known: type[Exception]) -> type[CandidateFailedError]:
+def _failed_with(known: Any) -> type[CandidateFailedError]:
     return type(known.__name__, (CandidateFailedError, known), {})
 
 

@@ -5,6 +5,7 @@ instances of classes that the prompt defines, by the prompt's own code; so an ob
 ``__reduce__`` never reaches the tester. Iterators stay where they are, and their items are asked for.
 """
 
-from daybreak_evaluate.judge.plain.codec import MAX_DEPTH, MAX_DRAWN, NotPlainError, dumps, loads
+from daybreak_evaluate.judge.plain.codec import MAX_DEPTH, MAX_DRAWN, dumps, loads
+from daybreak_evaluate.judge.plain.kinds import NotPlainError
 
 __all__ = ["MAX_DEPTH", "MAX_DRAWN", "NotPlainError", "dumps", "loads"]

@@ -90,13 +90,12 @@ class _Writer:
             return _number(int.__index__(value))
         if isinstance(value, float):
             return _number(float.__float__(value))
-        if isinstance(value, tuple) and _is_named_tuple(type(value)):
-            fields = tuple(map(str, type(value)._fields))
-            return self._tagged("N", (name, fields, *tuple.__iter__(value)), depth)
+        if (fields := _fields(type(value))) is not None:
+            return self._tagged("N", (name, tuple(map(str, fields)), *tuple.__iter__(value)), depth)
         if parts := arrays.parts(value):
             return self._tagged(*parts, depth)
         for kind in kinds.KINDS:
-            if isinstance(value, kind.type):
+            if isinstance(value, kind.of):
                 return self._tagged(kind.tag, kind.parts(value), depth)
         if isinstance(value, type) and value in kinds.NAMED_TYPES.values():
             return ["T", value.__name__]
@@ -119,8 +118,8 @@ class _Writer:
     def _instance(self, name: str, value: Any, depth: int) -> Any:
         if isinstance(value, enum.Enum):
             return ["e", name, str(value._name_)]
-        if _is_named_tuple(type(value)):
-            return self._tagged("N", (name, tuple(type(value)._fields), *tuple.__iter__(value)), depth)
+        if (fields := _fields(type(value))) is not None:
+            return self._tagged("N", (name, fields, *tuple.__iter__(value)), depth)
         state = dict(getattr(value, "__dict__", {}))
         for base in type(value).__mro__:
             slots = base.__dict__.get("__slots__", ())
@@ -136,12 +135,18 @@ def _number(value: float) -> Any:
     return ["i", int.__format__(value, "x")]
 
 
-def _is_named_tuple(kind: type) -> bool:
-    return issubclass(kind, tuple) and isinstance(getattr(kind, "_fields", None), tuple)
+def _fields(kind: type) -> tuple[Any, ...] | None:
+    """Return the fields of a class of named tuples; None for any other class."""
+    fields = getattr(kind, "_fields", None)
+    return fields if issubclass(kind, tuple) and isinstance(fields, tuple) else None
 
 
 def _is_like_plain(value: Any) -> bool:
-    return isinstance(value, (numbers.Number, *kinds.WRAPPERS)) or _is_truth(value) or arrays.is_scalar(value)
+    return (
+        isinstance(value, (numbers.Number, *kinds.MAPPINGS, *kinds.HOLDERS))
+        or _is_truth(value)
+        or arrays.is_scalar(value)
+    )
 
 
 def _is_truth(value: Any) -> bool:
@@ -161,7 +166,7 @@ def _like_plain(value: Any) -> Any:
         return complex(value)  # type: ignore[call-overload]
     if isinstance(value, kinds.MAPPINGS):
         return dict(value)
-    if isinstance(value, kinds.WRAPPERS):
+    if isinstance(value, kinds.HOLDERS):
         return value.data
     return bool(value) if _is_truth(value) else value.item()
 
@@ -217,15 +222,15 @@ class _Reader:
         return name in self._classes and issubclass(self._classes[name], enum.Enum)
 
     def _named_tuple(self, name: str, fields: tuple[Any, ...], items: list[Any]) -> Any:
-        kind = self._classes.get(name)
-        if kind is None or not _is_named_tuple(kind) or kind._fields != fields:  # type: ignore[attr-defined]
+        kind: Any = self._classes.get(name)
+        if kind is None or _fields(kind) != fields:
             known = name.isidentifier() and not keyword.iskeyword(name) and len(name) <= 100
             kind = kinds.named_tuple(name if known else "Tuple", fields)
-        return kind._make(items)  # type: ignore[attr-defined]
+        return kind._make(items)
 
 
 def _instance(kind: type, state: dict[Any, Any]) -> Any:
-    value = object.__new__(kind)
+    value: Any = object.__new__(kind)
     for name, item in state.items():
         if type(name) is not str or name.startswith("__"):
             raise NotPlainError("malformed plain data")

@@ -30,7 +30,7 @@ class Kind:
     """A type, its tag, its parts (plain data again), and the way back."""
 
     tag: str
-    type: type
+    of: type
     parts: Callable[[Any], Iterable[Any]]
     make: Callable[[list[Any]], Any]
     fields: tuple[tuple[type, ...], ...] | None = None
@@ -44,7 +44,7 @@ NAMED_TYPES: dict[str, type] = {
 """Types that may be an answer themselves, as in ``candidate(1) == int``."""
 
 MAPPINGS = (collections.UserDict, collections.ChainMap, types.MappingProxyType)
-WRAPPERS = (*MAPPINGS, collections.UserList, collections.UserString)
+HOLDERS = (collections.UserList, collections.UserString)
 """Wrappers that equal what they hold."""
 
 _FACTORIES: dict[str, Callable[[], Any]] = {
@@ -160,7 +160,7 @@ KINDS: tuple[Kind, ...] = (
         "dt",
         datetime.datetime,
         _moment_parts,
-        lambda p: datetime.datetime(*p[:7], fold=p[7], tzinfo=p[8]),
+        lambda p: datetime.datetime(*p[:7], p[8], fold=p[7]),
         (*(_INT,) * 8, _ZONES),
     ),
     Kind("dd", datetime.date, lambda v: (v.year, v.month, v.day), lambda p: datetime.date(*p), (_INT,) * 3),
@@ -168,7 +168,7 @@ KINDS: tuple[Kind, ...] = (
         "tm",
         datetime.time,
         _time_parts,
-        lambda p: datetime.time(*p[:4], fold=p[4], tzinfo=p[5]),
+        lambda p: datetime.time(*p[:4], p[5], fold=p[4]),
         (*(_INT,) * 5, _ZONES),
     ),
     Kind(
@@ -192,5 +192,5 @@ KINDS: tuple[Kind, ...] = (
 )  # fmt: skip
 """Subclasses stand before what they derive from: the first that fits an object is taken."""
 
-BY_TYPE = {kind.type: kind for kind in KINDS} | {type(pathlib.Path()): next(k for k in KINDS if k.tag == "P")}
+BY_TYPE = {kind.of: kind for kind in KINDS} | {type(pathlib.Path()): next(k for k in KINDS if k.tag == "P")}
 BY_TAG = {kind.tag: kind for kind in KINDS}
