@@ -6,16 +6,18 @@ tier; between threads, all that ``ThreadPool``, ``multiprocessing.Lock`` and the
 
 from __future__ import annotations
 
-import _multiprocessing
+import importlib
 import threading
 
-RECURSIVE, SEMAPHORE = 0, 1
+RECURSIVE = 0
+"""The kind of lock that its owner may take again; the other kind is a semaphore."""
+_native = importlib.import_module("_multiprocessing")
 
 
 class ThreadSemLock:
     """A semaphore, or a lock that its owner may take again; the methods are those of CPython's ``SemLock``."""
 
-    SEM_VALUE_MAX = _multiprocessing.SemLock.SEM_VALUE_MAX
+    SEM_VALUE_MAX = _native.SemLock.SEM_VALUE_MAX
 
     def __init__(self, kind: int, value: int, maxvalue: int, name: str, unlink: bool) -> None:
         self.kind, self.maxvalue, self.handle, self.name = kind, maxvalue, 0, None
@@ -77,4 +79,4 @@ class ThreadSemLock:
 
 def use_threads() -> None:
     """Have ``multiprocessing`` take this one."""
-    _multiprocessing.SemLock = ThreadSemLock  # type: ignore[misc,assignment]
+    _native.SemLock = ThreadSemLock  # type: ignore[attr-defined]

@@ -129,7 +129,7 @@ class _Writer:
         return self._tagged("o", (name, state), depth)
 
 
-def _number(value: float) -> Any:
+def _number(value: Any) -> Any:
     if isinstance(value, float) or -SMALL_INT < value < SMALL_INT:
         return value
     return ["i", int.__format__(value, "x")]

@@ -160,7 +160,7 @@ KINDS: tuple[Kind, ...] = (
         "dt",
         datetime.datetime,
         _moment_parts,
-        lambda p: datetime.datetime(*p[:7], p[8], fold=p[7]),
+        lambda p: datetime.datetime(*p[:7]).replace(fold=p[7], tzinfo=p[8]),
         (*(_INT,) * 8, _ZONES),
     ),
     Kind("dd", datetime.date, lambda v: (v.year, v.month, v.day), lambda p: datetime.date(*p), (_INT,) * 3),
@@ -168,7 +168,7 @@ KINDS: tuple[Kind, ...] = (
         "tm",
         datetime.time,
         _time_parts,
-        lambda p: datetime.time(*p[:4], p[5], fold=p[4]),
+        lambda p: datetime.time(*p[:4]).replace(fold=p[4], tzinfo=p[5]),
         (*(_INT,) * 5, _ZONES),
     ),
     Kind(
