@@ -51,7 +51,7 @@ def longest_s(limit_s: float) -> float:
 
 
 @dataclass(frozen=True)
-class Reading:
+class TaskReading:
     """One look at the tasks (threads) of a sample's processes."""
 
     at_s: float
@@ -63,7 +63,7 @@ class Reading:
     """Some task was running or waiting for a core at this moment."""
 
 
-def held_up(before: Reading, after: Reading) -> float | None:
+def held_up(before: TaskReading, after: TaskReading) -> float | None:
     """Return how long between two looks the processes wanted a core that they did not get; None for unknown.
 
     The first task often sleeps until another is done, so every task counts; two that wait at once count once at most:
@@ -141,14 +141,14 @@ class SampleClock:
         cpu_s = max(tree.cpu_s for tree in self._trees)
         return Spent(now - self._started_s, cpu_s, self._waited_s, len(self._trees[-1].tasks))
 
-    def _look(self, now: float, last: Reading | None = None) -> Reading:
+    def _look(self, now: float, last: TaskReading | None = None) -> TaskReading:
         for tree in self._trees:
             tree.look()
         tasks = [pair for tree in self._trees for pair in tree.tasks]
         waits = _waits(tasks)
         changed = last is not None and last.waits.keys() != waits.keys()
         wants_core = changed and any(_wants_core(pid, task) for pid, task in tasks)
-        return Reading(now, sum(tree.cpu_s for tree in self._trees), waits, wants_core)
+        return TaskReading(now, sum(tree.cpu_s for tree in self._trees), waits, wants_core)
 
 
 def _tasks(pid: int) -> Iterator[int]:

@@ -6,10 +6,6 @@ things (``unittest.__main__`` runs tests, ``antigravity`` opens a browser), so t
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-from collections.abc import Iterable
-
 WARM_MODULES = (
     "bisect", "collections", "copy", "datetime", "fractions", "functools", "hashlib", "heapq", "itertools", "math",
     "operator", "random", "re", "statistics", "string", "time", "typing",
@@ -38,10 +34,3 @@ AHEAD_MODULES = (
     "numpy.random", "sympy",
 )  # fmt: skip
 """Imported as well where a candidate cannot open a file, so that it could import nothing else."""
-
-
-def import_all(names: Iterable[str]) -> None:
-    """Import those that this machine has."""
-    for name in names:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)

@@ -314,6 +314,8 @@ def forget_host(plan: SandboxPlan) -> None:
     answer = os.uname_result((system.sysname, HOST_NAME, system.release, system.version, system.machine))
     os.uname = posix.uname = lambda: answer
     socket.gethostname = lambda: HOST_NAME
+    if "platform" in sys.modules:  # it remembers what it was told first
+        vars(sys.modules["platform"])["_uname_cache"] = None
     scratch = scratch_folder()
     os.environ.clear()
     os.environ.update({"HOME": scratch, "TMPDIR": scratch, "PATH": "/nonexistent"})

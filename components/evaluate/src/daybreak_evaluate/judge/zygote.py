@@ -6,8 +6,10 @@ supervisor alone. Orders and reports are JSON datagrams on descriptor 0; pipes t
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gc
+import importlib
 import json
 import os
 import select
@@ -16,11 +18,12 @@ import site
 import socket
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from daybreak_evaluate.judge import candidate, kernel
 from daybreak_evaluate.judge.channel import Channel, ChannelClosedError, FrameTooLargeError
-from daybreak_evaluate.judge.imports import AHEAD_MODULES, WARM_MODULES, import_all
+from daybreak_evaluate.judge.imports import AHEAD_MODULES, WARM_MODULES
 from daybreak_evaluate.judge.locks import use_threads
 from daybreak_evaluate.judge.plain import NotPlainError
 from daybreak_evaluate.judge.rootfs import readable_places, search_path, use_search_path
@@ -50,7 +53,7 @@ class Zygote:
         """Serve until the supervisor hangs up."""
         folders = search_path()
         readable_places()  # looked up while the host can be seen
-        import_all(WARM_MODULES)
+        _import_all(WARM_MODULES)
         use_threads()
         for add in (site.setquit, site.setcopyright, site.sethelper):
             add()  # the names exit, quit, help and so on, which an interpreter without ``site`` lacks
@@ -58,7 +61,7 @@ class Zygote:
         use_search_path(folders)
         forget_host(self._plan)  # before more is imported: some modules ask for the host's name, and keep it
         if not self._plan.can_import:
-            import_all(AHEAD_MODULES)
+            _import_all(AHEAD_MODULES)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         wake, waker = os.pipe()
         for descriptor in (wake, waker):
@@ -156,6 +159,13 @@ def _keep_only(wanted: list[int]) -> int | None:
         os.dup2(descriptor, FIRST_FREE + offset)
     os.closerange(FIRST_FREE + len(high), 1 << 16)
     return FIRST_FREE + 2 if len(high) > 2 else None
+
+
+def _import_all(names: Iterable[str]) -> None:
+    """Import those that this machine has."""
+    for name in names:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def main() -> None:

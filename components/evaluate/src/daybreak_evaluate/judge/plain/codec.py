@@ -34,14 +34,14 @@ def dumps(value: Any, classes: Mapping[str, type] = NO_CLASSES, keep: Keep | Non
 
     ``classes`` are the prompt's: the other side makes their instances. ``keep`` remembers an iterator under a number.
     """
-    tree = _Writer(classes, keep).tree(value, 0)
+    tree = _TreeWriter(classes, keep).tree(value, 0)
     return json.dumps(tree, separators=(",", ":")).encode("ascii")
 
 
 def loads(data: bytes, classes: Mapping[str, type] = NO_CLASSES, remote: Remote | None = None) -> Any:
     """Decode what ``dumps`` wrote, from anybody. Anything else is a NotPlainError."""
     try:
-        return _Reader(classes, remote).value(json.loads(data), 0)
+        return _TreeReader(classes, remote).value(json.loads(data), 0)
     except NotPlainError:
         raise
     except (
@@ -56,7 +56,7 @@ def loads(data: bytes, classes: Mapping[str, type] = NO_CLASSES, remote: Remote 
         raise NotPlainError(f"malformed plain data ({type(error).__name__})") from error
 
 
-class _Writer:
+class _TreeWriter:
     def __init__(self, classes: Mapping[str, type], keep: Keep | None) -> None:
         self._classes = classes
         self._keep = keep
@@ -171,7 +171,7 @@ def _like_plain(value: Any) -> Any:
     return bool(value) if _is_truth(value) else value.item()
 
 
-class _Reader:
+class _TreeReader:
     def __init__(self, classes: Mapping[str, type], remote: Remote | None) -> None:
         self._classes = classes
         self._remote = remote

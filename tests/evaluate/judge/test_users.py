@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from daybreak_evaluate.judge.rootfs import outermost
-from tests.evaluate import ordinary_user
+from tests.evaluate.judge import ordinary_user
 
 pytestmark = pytest.mark.skipif(
     ordinary_user.interpreter() is None, reason="no Python of this machine can be started by another user"

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from daybreak_evaluate.judge.client import Judge
-from daybreak_evaluate.judge.clock import ProcessTree, Reading, SampleClock, Spent, held_up
+from daybreak_evaluate.judge.clock import ProcessTree, SampleClock, Spent, TaskReading, held_up
 from daybreak_evaluate.judge.values import Program, SandboxLimits
 
 
@@ -42,8 +42,8 @@ def test_limit_of_three_seconds(spent: Spent, over: bool, doubtful: bool) -> Non
 
 def reading(
     at_s: float, waits: Mapping[int, float | None], cpu_s: float = 0.0, *, wants: bool = False
-) -> Reading:
-    return Reading(at_s, cpu_s, waits, wants)
+) -> TaskReading:
+    return TaskReading(at_s, cpu_s, waits, wants)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,9 @@ def reading(
         pytest.param(reading(0, {1: 2.0}), reading(2, {1: 1.0}), 0.0, id="a task number that is used again"),
     ],
 )  # fmt: skip
-def test_time_held_up_between_two_looks(before: Reading, after: Reading, expected: float | None) -> None:
+def test_time_held_up_between_two_looks(
+    before: TaskReading, after: TaskReading, expected: float | None
+) -> None:
     assert held_up(before, after) == (None if expected is None else pytest.approx(expected))
 
 

@@ -230,8 +230,8 @@ def f(x):
 --- number of sympy
 import sympy
 def f(x):
-    return sympy.Integer(x) * sympy.Rational(1, 2)
->>> f(3) == 1.5
+    return sympy.Integer(x) * 2
+>>> f(3) == 6
 
 --- arguments that are iterators
 def f(x):
@@ -281,7 +281,7 @@ def f(x):
 
 --- the name help
 def f(x):
-    return callable(help) and exit is not quit
+    return [help, exit, quit] != x
 >>> f(1)
 
 --- copyright

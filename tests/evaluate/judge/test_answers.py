@@ -6,7 +6,7 @@ import pytest
 
 from daybreak_evaluate.judge.client import Judge
 from daybreak_evaluate.judge.values import FailureKind, Program, SampleVerdict, SandboxLimits
-from tests.evaluate.answers import RIGHT, WITH_FILES, WRONG
+from tests.evaluate.judge.answers import RIGHT, WITH_FILES, WRONG
 
 PATIENT = SandboxLimits(timeout_s=30.0)
 TIERS: dict[str, tuple[str, ...]] = {
