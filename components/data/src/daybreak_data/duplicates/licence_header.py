@@ -77,8 +77,18 @@ def says_licence(paragraph: str) -> bool:
     return _SAYS_LICENCE.search(paragraph) is not None
 
 
+def _may_say_licence(comment: str) -> bool:
+    """False where no paragraph of a comment, with single blanks, can speak of licence."""
+    if not comment.isascii():
+        return True
+    lower = comment.lower()
+    return any(word in lower for word in _NEEDED) or any(word in lower for word in _ENOUGH)
+
+
 def _licence_spans(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Where runs of paragraphs on the licence begin and end within a comment."""
+    if not _may_say_licence(" ".join(text[start:end].split())):
+        return
     speaking = [
         (number, first, last)
         for number, (first, last) in enumerate(_paragraphs(text, start, end))
