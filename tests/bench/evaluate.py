@@ -53,7 +53,11 @@ def ours(path: Path) -> tuple[float, dict[str, float], str]:
     start = time.perf_counter()
     report = judge_samples_file(path, options=JudgeOptions(limits=SandboxLimits(timeout_s=TIMEOUT_S)))
     seconds = time.perf_counter() - start
-    return seconds, {name: found.value for name, found in report.pass_at_k.items()}, report.tier.name
+    return (
+        seconds,
+        {name: found.value for name, found in report.pass_at_k.items()},
+        report.sandbox.partition(":")[0],
+    )
 
 
 def theirs(path: Path) -> float:

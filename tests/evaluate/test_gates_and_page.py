@@ -40,10 +40,16 @@ def score(value: float, metric: str = "humaneval/pass@1") -> Score:
         pytest.param(
             Gate(metric="humaneval/pass@1", min="0", max="1"), 0.0, [], id="nothing is enough for nothing"
         ),
+        pytest.param(
+            Gate(metric="humaneval-x/go/pass@1", min="0.2"),
+            0.1,
+            ["humaneval-x/go/pass@1 is 0.1, below the gate's minimum of 0.2"],
+            id="one language of a suite",
+        ),
     ],
 )
 def test_gates(gate: Gate, value: float, expected: list[str]) -> None:
-    assert list(gates.failed_gates([gate], [score(value)])) == expected
+    assert list(gates.failed_gates([gate], [score(value, gate.metric)])) == expected
 
 
 def test_a_gate_on_an_unknown_metric_names_the_known_ones() -> None:

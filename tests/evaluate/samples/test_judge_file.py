@@ -16,10 +16,12 @@ import pytest
 
 from daybreak_contracts.errors import UserError
 from daybreak_evaluate.journal import ResultJournal
-from daybreak_evaluate.judge.client import Judge
 from daybreak_evaluate.judge.values import SandboxLimits
-from daybreak_evaluate.samples.judge_file import JudgedFile, JudgeOptions, judge_samples_file
+from daybreak_evaluate.samples import report
+from daybreak_evaluate.samples.judge_file import JudgedFile, JudgeOptions, judge_samples_file, tasks_of
 from daybreak_evaluate.suites import humaneval
+from daybreak_evaluate.suites.judging import Judging
+from daybreak_evaluate.task import Task
 
 FIRST = "HumanEval/0"
 
@@ -113,7 +115,8 @@ def test_things_that_are_no_files_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("suite", "timeout_s", "workers", "words"),
     [
-        ("mbpp", 3.0, 0, "known are: humaneval"),
+        ("mbpp", 3.0, 0, "no suite is named mbpp"),
+        ("held-out", 3.0, 0, "takes no sample files"),
         ("humaneval", 0.0, 0, "timeout must be above 0"),
         ("humaneval", -1.0, 0, "timeout must be above 0"),
         ("humaneval", float("nan"), 0, "timeout must be above 0"),
@@ -144,7 +147,7 @@ def test_every_sample_gets_a_verdict_and_keeps_its_fields(tmp_path: Path) -> Non
         {"task_id": "HumanEval/2", "completion": "    import os; os._exit(0)\n", "extra": float("nan")},
     ]
     path = write(tmp_path / "s.jsonl", *samples)
-    report = judge_samples_file(path, options=JudgeOptions(limits=SandboxLimits(1.0)))
+    found = judge_samples_file(path, options=JudgeOptions(limits=SandboxLimits(1.0)))
     results = results_of(path)
     assert [result["passed"] for result in results] == [
         True,
@@ -166,10 +169,10 @@ def test_every_sample_gets_a_verdict_and_keeps_its_fields(tmp_path: Path) -> Non
         kept = {key: value for key, value in result.items() if key not in ("passed", "result", "kind")}
         given = {key: value for key, value in sample.items() if key not in ("passed", "result")}
         assert json.dumps(kept) == json.dumps(given)
-    assert (report.num_samples, report.num_passed, report.num_attempted, report.num_tasks) == (9, 3, 3, 164)
-    assert report.kinds["Timeout"] == 1 and report.kinds["Ended"] == 1 and report.kinds["TooLarge"] == 1
+    assert (found.num_samples, found.num_passed, found.num_attempted, found.num_tasks) == (9, 3, 3, 164)
+    assert found.kinds["Timeout"] == 1 and found.kinds["Ended"] == 1 and found.kinds["TooLarge"] == 1
     assert [result["kind"] for result in results[4:7]] == ["Syntax", "TooLarge", "Timeout"]
-    lines = report.render().splitlines()
+    lines = found.render().splitlines()
     assert lines[0].startswith(
         "HumanEval: over 3 of 164 tasks; the 161 without a sample count as failed: HumanEval/3,"
     )
@@ -227,9 +230,9 @@ def test_arrays_and_encodings_are_refused_with_a_remedy(tmp_path: Path, content:
 
 def test_no_answer_is_a_failure_with_a_reason_not_a_refusal_of_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "s.jsonl", {"task_id": FIRST, "completion": None}, right(FIRST))
-    report = judge_samples_file(path)
+    found = judge_samples_file(path)
     assert [(one["passed"], one["kind"]) for one in results_of(path)] == [(False, "NoAnswer"), (True, "")]
-    assert report.kinds == {"NoAnswer": 1}
+    assert found.kinds == {"NoAnswer": 1}
 
 
 def test_want_of_memory_is_told_from_a_wrong_answer(tmp_path: Path) -> None:
@@ -244,10 +247,10 @@ def test_want_of_memory_is_told_from_a_wrong_answer(tmp_path: Path) -> None:
 
 def test_a_k_without_enough_samples_is_said(tmp_path: Path) -> None:
     path = write(tmp_path / "s.jsonl", right(FIRST), right(FIRST), right("HumanEval/1"))
-    report = judge_samples_file(path, options=JudgeOptions(ks=(1, 2)))
-    assert "pass@2: not given, HumanEval/1 has 1 sample" in report.render()
-    assert report.to_json()["notGiven"] == {"pass@2": "HumanEval/1 has 1 sample"}
-    assert report.to_json()["numAttempted"] == 2 and len(report.to_json()["missing"]) == 162
+    found = judge_samples_file(path, options=JudgeOptions(ks=(1, 2)))
+    assert "pass@2: not given, HumanEval/1 has 1 sample" in found.render()
+    assert found.to_json()["notGiven"] == {"pass@2": "HumanEval/1 has 1 sample"}
+    assert found.to_json()["numAttempted"] == 2 and len(found.to_json()["missing"]) == 162
 
 
 def test_chat_answers_pass_when_they_are_sanitized_and_the_result_says_what_was_judged(
@@ -257,8 +260,8 @@ def test_chat_answers_pass_when_they_are_sanitized_and_the_result_says_what_was_
     solution = {"task_id": FIRST, "solution": chat["completion"]}
     path = write(tmp_path / "s.jsonl", chat, solution, right(FIRST))
     assert judge_samples_file(path).num_passed == 1
-    report = judge_samples_file(path, options=JudgeOptions(sanitize=True))
-    assert (report.num_passed, report.num_sanitized) == (3, 2)
+    found = judge_samples_file(path, options=JudgeOptions(sanitize=True))
+    assert (found.num_passed, found.num_sanitized) == (3, 2)
     results = results_of(path)
     assert results[0]["completion"] == chat["completion"] and "```" not in results[0]["sanitized"]
     assert "sanitized" not in results[2]
@@ -267,7 +270,8 @@ def test_chat_answers_pass_when_they_are_sanitized_and_the_result_says_what_was_
 KILLED = """
 import sys
 from pathlib import Path
-from daybreak_evaluate.samples.judge_file import JudgedFile, JudgeOptions, judge_samples_file
+from daybreak_evaluate.samples import report
+from daybreak_evaluate.samples.judge_file import JudgedFile, JudgeOptions, judge_samples_file, tasks_of
 from daybreak_evaluate.journal import ResultJournal
 
 judge_samples_file(Path(sys.argv[1]), options=JudgeOptions(workers=1))
@@ -289,24 +293,40 @@ def test_a_killed_run_goes_on_where_it_was_and_judges_nothing_twice(tmp_path: Pa
     kept = [json.loads(line) for line in journal.read_text().splitlines() if line.endswith("]]")]
     with journal.open("ab") as file:
         file.write(b'["torn')
-    report = judge_samples_file(path, options=JudgeOptions(workers=1))
-    assert report.num_known == len(kept) >= 10
+    found = judge_samples_file(path, options=JudgeOptions(workers=1))
+    assert found.num_known == len(kept) >= 10
     results = [result["result"] for result in results_of(path)]
     assert {value[1] for _, value in kept} <= set(results)
     assert len(set(results)) == 60 and not journal.exists()
-    assert f"{len(kept)} verdicts are of a run before that was stopped" in report.render()
+    assert f"{len(kept)} verdicts are of a run before that was stopped" in found.render()
 
 
 def test_a_journal_of_other_limits_is_not_believed(tmp_path: Path) -> None:
     path = write(tmp_path / "s.jsonl", right(FIRST))
-    file = JudgedFile(path, tmp_path / "out", sanitized=False)
+    file = JudgedFile(path, tmp_path / "out", *tasks_of("humaneval"), sanitized=False)
     with ResultJournal(tmp_path / "journal") as journal:
-        with Judge(SandboxLimits(), 1) as judge:
-            file.judge(judge, journal, file.check(), None)
-        assert len(journal) == 1
-        with Judge(SandboxLimits(timeout_s=2.0), 1) as judge:
-            file.judge(judge, journal, file.check(), None)
+        for timeout_s in (3.0, 3.0, 2.0):
+            file.judge(Judging(SandboxLimits(timeout_s), 1, journal), file.check(), None)
         assert len(journal) == 2
+
+
+def test_a_whole_program_of_another_language_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "s.jsonl", {"task_id": "x/1", "solution": "package main"})
+    file = JudgedFile(path, tmp_path / "out", "x", {"x/1": Task("x/1", "go", "func f() {")}, sanitized=True)
+    with pytest.raises(UserError, match="x/1 has a whole program"):
+        file.check()
+    other = write(tmp_path / "t.jsonl", {"task_id": "x/2", "completion": ""})
+    with pytest.raises(UserError, match=r"no task \"x/2\" in x, they are x/1 to x/1"):
+        JudgedFile(other, tmp_path / "out", "x", {"x/1": Task("x/1", "go", "")}, sanitized=True).check()
+
+
+def test_scores_stand_by_language_where_there_are_several() -> None:
+    languages = {"a": "go", "b": "go", "c": "java", "d": "rust"}
+    found = report.estimates({"a": (1, 1), "b": (1, 0), "c": (1, 1)}, languages, (1, 10))
+    values = {name: one.value for name, one in found.over_all.items()}
+    assert values == {"pass@1": 0.5, "go/pass@1": 0.5, "java/pass@1": 1.0, "rust/pass@1": 0.0}
+    assert set(found.attempted_alone) == {"pass@1", "go/pass@1", "java/pass@1"}
+    assert found.not_given == {"pass@10": "a has 1 sample"}
 
 
 @pytest.mark.slow

@@ -120,3 +120,14 @@ def test_what_the_model_wrote_while_it_learned_is_shown_by_prompt(values: report
     assert "script" not in page.seen
     assert text.count("what stood there") == 2
     assert "while it learned" not in report.build(values)
+
+
+def test_each_suite_has_a_tile_of_its_first_score_whatever_its_languages(values: report.Values) -> None:
+    def score(metric: str) -> steps.Score:
+        return steps.Score(metric=metric, value=0.25, low=0.1, high=0.4, num_tasks=20)
+
+    names = ["humaneval/pass@1", "our-x/pass@1", "our-x/go/pass@1", "held-out/next-line-exact"]
+    evaluated = values.evaluated.model_copy(update={"scores": tuple(map(score, names))})
+    text = report.build(dataclasses.replace(values, evaluated=evaluated))
+    assert "<span>our-x pass@1</span><b>25.0 %</b>" in text and "our-x go pass@1" not in text
+    assert '<td class="short">our-x</td><td class="short">go</td><td class="short">pass@1</td>' in text

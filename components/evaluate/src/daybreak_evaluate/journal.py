@@ -29,7 +29,7 @@ class ResultJournal:
         self._descriptor: int | None = None
 
     def __enter__(self) -> ResultJournal:
-        if self._path is not None:
+        if self._path is not None and self._path.exists():
             self._descriptor = self._open(self._path)
         return self
 
@@ -51,6 +51,8 @@ class ResultJournal:
     def add(self, key: str, value: Any) -> None:
         """Keep a result; when this returns, a killed process has it."""
         self._known[key] = value
+        if self._path is not None and self._descriptor is None:
+            self._descriptor = self._open(self._path)
         if self._descriptor is not None:
             line = json.dumps([key, value]).encode() + b"\n"
             if os.write(self._descriptor, line) != len(line):

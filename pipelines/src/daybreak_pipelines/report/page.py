@@ -20,6 +20,8 @@ from daybreak_pipelines.report.planner import Need
 
 TEMPLATE = "page.html.jinja"
 MOST_REASONS = 14
+MOST_SCORES = 4
+SCORE_TITLES = {"humaneval/pass@1": "HumanEval pass@1", "held-out/next-line-exact": "next line exact"}
 SAMPLED_OUT = "sample"
 TOO_SMALL = 100_000_000
 """Below this many parameters no public model solves a tenth of HumanEval (SantaCoder, 1.1 billion: 18 %)."""
@@ -192,7 +194,6 @@ def _summary(values: Values) -> str:
 
 
 def _tiles(values: Values) -> list[tuple[str, str, str]]:
-    score = {item.metric: item for item in values.evaluated.scores}
     tiles = [
         ("code in", f"{values.read_bytes / 1e6:.0f} MB", f"{files_read(values.documents):,} files"),
         (
@@ -206,23 +207,26 @@ def _tiles(values: Values) -> list[tuple[str, str, str]]:
             f"nats per token; {values.trained.tokens_per_second:,.0f} tokens/s",
         ),
     ]
-    for metric, title in (
-        ("humaneval/pass@1", "HumanEval pass@1"),
-        ("held-out/next-line-exact", "next line exact"),
-    ):
-        if metric in score:
-            item = score[metric]
-            tiles.append(
-                (
-                    title,
-                    f"{100 * item.value:.1f} %",
-                    f"{100 * item.low:.1f} to {100 * item.high:.1f} %, n={item.num_tasks}",
-                )
-            )
+    tiles += [
+        (
+            SCORE_TITLES.get(item.metric, item.metric.replace("/", " ")),
+            f"{100 * item.value:.1f} %",
+            f"{100 * item.low:.1f} to {100 * item.high:.1f} %, n={item.num_tasks}",
+        )
+        for item in first_scores(values.evaluated.scores)
+    ]
     if values.completions:
         fastest = min(item.seconds for item in values.completions)
         tiles.append(("completion", f"{1000 * fastest:.0f} ms", "through gateway and Triton"))
     return tiles
+
+
+def first_scores(scores: Sequence[steps.Score]) -> list[steps.Score]:
+    """Return the first score of each suite, which is over all its languages."""
+    firsts: dict[str, steps.Score] = {}
+    for item in scores:
+        firsts.setdefault(item.metric.partition("/")[0], item)
+    return list(firsts.values())[:MOST_SCORES]
 
 
 def _funnel(values: Values) -> list[tuple[str, float, str]]:

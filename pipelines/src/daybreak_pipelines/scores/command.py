@@ -15,7 +15,6 @@ from daybreak_contracts.errors import EXIT_OK, UserError
 from daybreak_contracts.names import STEP_EVALUATE, STEP_EXPORT, STEP_SHARDS
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.resources.evaluation import Suite
-from daybreak_contracts.resources.near_names import did_you_mean
 
 DEFAULT_PAGE = Path("compare.html")
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -59,20 +58,12 @@ def score(options: argparse.Namespace) -> int:
 
 
 def _suites(options: argparse.Namespace) -> list[Suite]:
-    """Return the suites, found by name or by the name that their scores begin with, in any case."""
+    """Return the suites that were named."""
     from daybreak_evaluate.suites import registry
 
-    known = {name.lower(): name for name in registry.known_names()} | registry.BY_METRIC
-    for name in options.suite:
-        if name.lower() not in known:
-            guess = did_you_mean(name, list(known.values()))
-            raise UserError(
-                f"no suite is named {name}{f' ({guess})' if guess else ''}, registered here are "
-                f"{', '.join(registry.known_names())}"
-            )
     return [
         Suite(
-            name=known[name.lower()],
+            name=registry.found_name(name),
             samples_per_task=options.samples_per_task or 1,
             max_tasks=options.max_tasks,
         )

@@ -40,6 +40,8 @@ class Attempt:
 
     task: Task
     completion: str
+    is_program: bool = False
+    """The completion is a whole program, and nothing of the task goes around it; for Python alone."""
 
 
 class LanguageRuntime(Protocol):

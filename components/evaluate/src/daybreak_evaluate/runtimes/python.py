@@ -58,7 +58,7 @@ def program_of(attempt: Attempt) -> Program:
     if task.examples:
         return _whole_program(task, attempt.completion)
     return Program(
-        source=task.program(attempt.completion) + "\n",
+        source=(attempt.completion if attempt.is_program else task.program(attempt.completion)) + "\n",
         entry_point=task.entry_point,
         trusted=helpers_of(task.preamble + task.prompt),
         test=task.test if _defines_check(task.test) else task.test + NO_CHECK,

@@ -124,8 +124,8 @@ def _sample(place: str, fields: Any, tasks: Mapping[str, Any], suite: str) -> Sa
             f"{place}: {field} must be text, or null where there was no answer; got {_show(text)}"
         )
     if task_id not in tasks:
-        first, *_, last = tasks
-        raise UserError(f"{place}: no task {_show(task_id)} in {suite}, they are {first} to {last}")
+        known = list(tasks)
+        raise UserError(f"{place}: no task {_show(task_id)} in {suite}, they are {known[0]} to {known[-1]}")
     return Sample(fields, task_id, text, is_program)
 
 

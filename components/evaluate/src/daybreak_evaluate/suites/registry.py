@@ -31,6 +31,18 @@ def known_names() -> list[str]:
     return [*OURS, *sorted(entry_points.registered(entry_points.SUITES, OURS))]
 
 
+def found_name(name: str) -> str:
+    """Return the registered name that a person means: in any case, or as it begins the suite's scores."""
+    names = known_names()
+    found = ({one.lower(): one for one in names} | BY_METRIC).get(name.lower())
+    if found is None:
+        guess = did_you_mean(name, names)
+        raise UserError(
+            f"no suite is named {name}{f' ({guess})' if guess else ''}, registered here are {', '.join(names)}"
+        )
+    return found
+
+
 def name_problems(suites: Sequence[Suite]) -> list[str]:
     """Return a sentence for each suite whose name nobody registered, or that clashes; nothing is loaded."""
     return [sentence for suite in suites if (sentence := _name_problem(suite, known_names()))]

@@ -60,6 +60,11 @@ class TaskSuite:
         self._self_test: SelfTest | None = None
 
     @property
+    def all_tasks(self) -> tuple[Task, ...]:
+        """Return every task of the suite, whatever is asked of a model."""
+        return self._all_tasks
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """pass@k for each k that there are samples for, in all and, where there are several, by language."""
         ks = [k for k in passk.KS if k <= self._settings.samples_per_task]
