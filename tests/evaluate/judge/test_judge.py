@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from daybreak_contracts.errors import TransientError
+from daybreak_contracts.errors import TransientError, UserError
 from daybreak_evaluate.judge.client import Judge
 from daybreak_evaluate.judge.values import Program, SampleVerdict, SandboxLimits
 from daybreak_evaluate.suites import humaneval
@@ -55,6 +55,12 @@ def test_helpers_of_the_prompt_run_outside_the_candidate() -> None:
     with Judge() as judge:
         [(_, verdict)] = judge.judge([humaneval.program(problem, cheat)])
     assert verdict.result == "failed: "
+
+
+@pytest.mark.parametrize("memory", [0, -1, 1 << 20])
+def test_a_limit_of_memory_that_no_interpreter_fits_in_is_refused(memory: int) -> None:
+    with pytest.raises(UserError, match="memory must be at least 128 MiB"):
+        Judge(SandboxLimits(memory_bytes=memory))
 
 
 IMPORTS = {

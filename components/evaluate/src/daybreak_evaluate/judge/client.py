@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from daybreak_contracts.errors import TransientError, UserError
+from daybreak_evaluate.judge.cgroup import MEMBERSHIPS, ROOT, allowance, num_workers
 from daybreak_evaluate.judge.channel import Inbox, Outbox, encoded
 from daybreak_evaluate.judge.clock import longest_s
 from daybreak_evaluate.judge.interpreter import start_interpreter
@@ -28,6 +29,7 @@ from daybreak_evaluate.judge.values import FailureKind, Program, SampleVerdict, 
 
 MAX_TIMEOUT_S = 3600.0
 MAX_WORKERS = 512
+MIN_MEMORY_BYTES = 128 << 20
 BLOCK = 1 << 20
 START_S = 300.0
 """The supervisor tries the locks and starts the zygote, which may import numpy, on a machine that may be busy."""
@@ -49,6 +51,11 @@ class Judge:
         if not (math.isfinite(self.limits.timeout_s) and 0 < self.limits.timeout_s <= MAX_TIMEOUT_S):
             raise UserError(
                 f"timeout must be above 0 and at most {MAX_TIMEOUT_S:g} s, got {self.limits.timeout_s}"
+            )
+        if self.limits.memory_bytes < MIN_MEMORY_BYTES:
+            raise UserError(
+                f"memory must be at least {MIN_MEMORY_BYTES >> 20} MiB, which an interpreter takes, "
+                f"got {self.limits.memory_bytes} bytes"
             )
         if not 0 <= workers <= MAX_WORKERS:
             raise UserError(f"workers must be from 0 to {MAX_WORKERS}, got {workers}")
@@ -188,12 +195,13 @@ def _verdict(reply: dict[str, Any]) -> SampleVerdict:
 
 
 def default_workers(limits: SandboxLimits | None = None) -> int:
-    """Return twice the cores, as far as memory goes.
-
-    More than the cores, so that sleepers hold nobody up: processor time is counted, and a share of a core is no harm.
-    """
+    """Return how many samples to judge at once here: what cores and memory of this machine and this pod allow."""
     each = (limits if limits is not None else SandboxLimits()).memory_bytes * 5 // 4
-    return max(1, min(2 * len(os.sched_getaffinity(0)), _available_bytes() // each))
+    try:
+        memberships = MEMBERSHIPS.read_text()
+    except OSError:  # a kernel without control groups
+        memberships = ""
+    return num_workers(each, len(os.sched_getaffinity(0)), _available_bytes(), allowance(memberships, ROOT))
 
 
 def _available_bytes() -> int:
