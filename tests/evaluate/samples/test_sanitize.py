@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daybreak_evaluate.samples.sanitize import sanitize
+from daybreak_evaluate.samples.sanitize import sanitize, sanitize_program
 from daybreak_evaluate.suites import humaneval
 
 PROMPT = '''from typing import List
@@ -80,6 +80,13 @@ CHATS = {
     ),
     "spaces that do not break": SPACED,
     "a future import": f"```python\nfrom __future__ import annotations\n{WHOLE}```",
+    "lines that end with a backslash and an n": WHOLE.replace("\n", "\\n"),
+    "escaped lines in a fence": f"```python\n{PROMPT}{BODY}```".replace("\n", "\\n").replace('"', '\\"'),
+    "escaped and real lines": WHOLE.replace("\n", "\\n", 2),
+    "lines escaped twice": WHOLE.replace("\n", "\\\\n"),
+    "what is left of JSON": f'""{WHOLE.rstrip()}" }}"',
+    "a brace too many": WHOLE.rstrip() + " }",
+    "underscores as Markdown wants them": WHOLE.replace("found", "so\\_far"),
     "its own imports": f"```python\nfrom typing import List\nimport math\n\n{WHOLE}```",
 }
 
@@ -106,7 +113,7 @@ def has_tries(completion: str) -> bool:
 @pytest.mark.parametrize("answer", [pytest.param(text, id=name) for name, text in CHATS.items()])
 def test_a_chat_answer_becomes_the_function(answer: str) -> None:
     found = sanitize(answer, PROMPT, "total")
-    assert body_of(found) == body_of(BODY)
+    assert body_of(found).replace("so_far", "found") == body_of(BODY)
     assert not has_tries(found)
     assert sanitize(found, PROMPT, "total") == found
 
@@ -123,6 +130,20 @@ def test_a_chat_answer_becomes_the_function(answer: str) -> None:
 )
 def test_one_line_is_enough(answer: str) -> None:
     assert body_of(sanitize(answer, PROMPT, "total")) == "return sum(numbers)"
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        pytest.param(WHOLE, (WHOLE, True), id="a program is left as one"),
+        pytest.param(BODY, (BODY, False), id="a body goes behind the prompt"),
+        pytest.param("no code", ("no code", True), id="no code"),
+    ],
+)
+def test_a_solution_is_a_program_or_what_goes_behind_the_prompt(
+    answer: str, expected: tuple[str, bool]
+) -> None:
+    assert sanitize_program(answer, PROMPT, "total") == expected
 
 
 def test_helpers_of_another_fence_come_along() -> None:

@@ -44,6 +44,14 @@ def answers(source: str, entry_point: str) -> bool:
     return any(_has_body(node) for node in tree.body if _defines(node, entry_point))
 
 
+def returns(source: str, entry_point: str) -> bool:
+    """Return whether the function gives something back: one that lost its last line often does not."""
+    tree = parse(source)
+    found = [] if tree is None else [node for node in tree.body if _defines(node, entry_point)]
+    gives = (ast.Return, ast.Yield, ast.YieldFrom, ast.Lambda)
+    return bool(found) and any(isinstance(part, gives) for part in ast.walk(found[-1]))
+
+
 def longest(source: str, num_given: int) -> str:
     """Return the longest beginning, in whole lines, that compiles and ends without prose.
 

@@ -39,6 +39,10 @@ CODE_LINE = re.compile(rf"[ \t]|{CODE_START.pattern.removeprefix('^')}")
 SPACES = str.maketrans(
     {"\N{NO-BREAK SPACE}": " ", "\N{ZERO WIDTH SPACE}": None, "\N{ZERO WIDTH NO-BREAK SPACE}": None}
 )
+ESCAPES = {"n": "\n", "t": "\t", '"': '"', "'": "'", "\\": "\\"}
+JSON_ENDS = re.compile(r"""\A[\s"{]+(?=\S)|[\s"}]+\Z""")
+"""What is left of a string in JSON when its quotes and braces were not taken off."""
+ESCAPED = re.compile(r"\\([nt\"'\\])")
 PYTHON_TAGS = {"", "python", "py", "python3", "python2", "py3", "ipython", "pycon", "code"}
 
 
@@ -54,32 +58,57 @@ def sanitize(text: str, prompt: str, entry_point: str) -> str:
     """Return what to put behind the prompt of a Python problem; the text itself where nothing in it is code."""
     if len(text) > MAX_CHARACTERS or python_source.answers(prompt + text, entry_point):
         return text
+    first = text
     for candidate in _candidates(text, prompt, entry_point):
         if python_source.answers(prompt + candidate, entry_point):
-            return candidate
-    return text
+            if python_source.returns(prompt + candidate, entry_point):
+                return candidate
+            first = candidate if first is text else first
+    return first
 
 
 def _candidates(text: str, prompt: str, entry_point: str) -> Iterator[str]:
     """Yield completions, the likeliest first."""
-    for plain in _plain_texts(text):
-        before, blocks = _split(plain)
+    parts = [_split(plain) for plain in _plain_texts(text)]
+    for before, blocks in parts:
         codes = [*_from_blocks(blocks, prompt, entry_point), before]
         if CODE_LINE.match(before.lstrip("\n")):  # the fence that opens the answer stood in the prompt
             codes.insert(0, before)
-        for code in (*codes, *_from_prose(before)):
+        for code in codes:
             yield from _placed(code, prompt, entry_point)
+    for code in dict.fromkeys(code for before, _ in parts for code in _from_prose(before)):
+        yield from _placed(code, prompt, entry_point)
 
 
 def _plain_texts(text: str) -> Iterator[str]:
     """Yield the text without what a chat template and a thinking model leave in it; with its thoughts at the last."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").translate(SPACES)
     without_thought = THOUGHT.sub("", text, count=1)
-    for one in dict.fromkeys((without_thought, text)):
+    once = _unescaped(without_thought)
+    escaped = (once, _unescaped(once), _of_markdown(without_thought))
+    variants = [
+        without_thought,
+        text,
+        *escaped,
+        *(JSON_ENDS.sub("", one) for one in (without_thought, *escaped)),
+    ]
+    for one in dict.fromkeys(variants):
         opened = HEADS.sub("", one)
         fenced = BRACKETS.sub("\n```\n", opened)
         yield fenced if BRACKETS.search(_cut(opened)) else _cut(opened)
         yield _cut(fenced)
+
+
+def _unescaped(text: str) -> str:
+    """Return a text that was escaped once too often: its lines end with a backslash and an n."""
+    if "\\n" not in text:
+        return text
+    return ESCAPED.sub(lambda found: ESCAPES[found[1]], text)
+
+
+def _of_markdown(text: str) -> str:
+    r"""Return a text without the backslashes that Markdown wants before an underscore: ``is\_prime``."""
+    return re.sub(r"\\([_*\[\]#])", r"\1", text)
 
 
 def _cut(text: str) -> str:
@@ -197,4 +226,4 @@ def sanitize_program(text: str, prompt: str, entry_point: str) -> tuple[str, boo
     if len(text) > MAX_CHARACTERS or python_source.answers(text, entry_point):
         return text, True
     found = sanitize(text, prompt, entry_point)
-    return (found, False) if found != text else (text, True)
+    return found, found == text and not python_source.answers(prompt + text, entry_point)
