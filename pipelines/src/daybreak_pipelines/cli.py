@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from daybreak_contracts.errors import EXIT_OK, DaybreakError, UserError
+from daybreak_contracts.errors import EXIT_OK, EXIT_USER, DaybreakError, UserError
 from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE, PORT_LOCAL
 from daybreak_contracts.planning.sizes import SIZES
 from daybreak_pipelines.forget import options as forget_options
@@ -178,7 +178,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from daybreak_pipelines.local.run import run_manifest
+    from daybreak_pipelines.scores.suite_names import require_known_suites
 
+    require_known_suites(options.manifest)
     return run_manifest(options.manifest, options.cores)
 
 
@@ -208,9 +210,12 @@ def _scale(options: argparse.Namespace) -> int:
 
 def _validate(options: argparse.Namespace) -> int:
     from daybreak_contracts.manifests import validate
+    from daybreak_pipelines.scores.suite_names import unknown_suites
 
     text, exit_code = validate.report(options.files)
-    print(text)
+    unknown = unknown_suites(options.files)
+    print("\n".join([text, *unknown]))
+    exit_code = EXIT_USER if unknown else exit_code
     if options.data:
         from daybreak_pipelines.training_plan.command import data_of_manifests
 

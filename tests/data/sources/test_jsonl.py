@@ -152,6 +152,18 @@ def test_a_bad_file_is_named(tmp_path: Path, data: bytes, match: str) -> None:
         found(tmp_path / "a.jsonl")
 
 
+def test_problems_whose_licence_forbids_training_are_refused(tmp_path: Path) -> None:
+    row = dict.fromkeys(("name", "prompt", "doctests", "prompt_terminology", "tests"), "x") | {
+        "stop_tokens": []
+    }
+    (tmp_path / "a.jsonl").write_bytes(lines(row))
+    source = JsonLinesSource(uri=str(tmp_path), content_column="prompt")
+    with pytest.raises(
+        UserError, match=r"a\.jsonl holds MultiPL-E's problems, whose licence forbids training"
+    ):
+        list_jsonl("s", source, Tolerance("Fail"))
+
+
 def test_a_bad_line_is_fatal_with_its_place_and_the_others_are_read(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     file.write_bytes(lines(ROWS[0]) + b'{"content": "cut\n' + lines(ROWS[1]) + b"\xff\n")

@@ -32,6 +32,8 @@ class Task:
     """What the test calls; empty where the test names it itself."""
     suffix: str | None = None
     """Text behind the cursor, for a task of filling in the middle."""
+    around: tuple[str, str] | None = None
+    """What stands around the answer when it is run, where that is not what the model sees; without the preamble."""
     preamble: str = ""
     """Code that goes before the prompt when it is run and that no model sees: imports, a ``package`` line."""
     examples: tuple[Example, ...] = ()
@@ -45,4 +47,5 @@ class Task:
 
     def program(self, completion: str) -> str:
         """Return preamble, prompt, answer and suffix as one text, without the test."""
-        return f"{self.preamble}{self.prompt}{completion}{self.suffix or ''}"
+        before, behind = self.around if self.around is not None else (self.prompt, self.suffix or "")
+        return f"{self.preamble}{before}{completion}{behind}"

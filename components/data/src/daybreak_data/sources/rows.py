@@ -21,6 +21,8 @@ from daybreak_data.sources.entries import FileRef, Refused, SourceEntry, display
 ROLES = ("content", "path", "language", "licence", "repository")
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 """What Hive and Spark name a folder for rows without a value."""
+MULTIPL_E = frozenset(("prompt", "doctests", "prompt_terminology", "tests", "stop_tokens"))
+"""Columns that MultiPL-E's files have together (nuprl/MultiPL-E), and nobody else's."""
 Row = tuple[int, Mapping[str, Any]]
 """A number that only this row of its file has, and the values by role."""
 
@@ -92,6 +94,11 @@ def split_columns(
 
     A column that neither the file nor its folders have is a UserError with those there are.
     """
+    if set(present) >= MULTIPL_E:
+        raise UserError(
+            f"source {name}: {file.uri} holds MultiPL-E's problems, whose licence forbids training on them; take it "
+            "out of data.sources"
+        )
     columns, constants = {}, {}
     for role, column in named.items():
         if column in present:

@@ -8,11 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from daybreak_contracts.problems.reading import ProblemRow
-from daybreak_evaluate.suites.formats import humaneval, humaneval_x
+from daybreak_evaluate.suites.formats import (
+    humaneval,
+    humaneval_x,
+    infilling,
+    multipl_e,
+    mxeval,
+    safim,
+)
 from daybreak_evaluate.task import Task
 
 TASKS_OF: Mapping[str, Callable[[ProblemRow, str | None], Task]] = {
     "HumanEval": humaneval.task_of,
     "HumanEvalX": humaneval_x.task_of,
+    "HumanEvalInfilling": infilling.task_of,
+    "MultiPLE": multipl_e.task_of,
+    "Mxeval": mxeval.task_of,
+    "Safim": safim.task_of,
 }
 """Format to the function that makes a task of a row; the second argument is the language that the manifest names."""
