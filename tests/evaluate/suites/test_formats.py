@@ -13,6 +13,7 @@ from daybreak_contracts.problems.reading import ProblemRow
 from daybreak_contracts.resources.problems import ProblemFormat
 from daybreak_evaluate.suites import problem_suite
 from daybreak_evaluate.suites.formats import TASKS_OF
+from daybreak_evaluate.suites.formats.safim import PLACEHOLDERS
 from daybreak_evaluate.suites.protocol import ignore_progress
 from daybreak_evaluate.task import Example, Task
 from tests.evaluate.suites.own_problems import DOUBLE, Knows, context_of, suite_of, write_rows
@@ -20,7 +21,7 @@ from tests.evaluate.suites.own_problems import DOUBLE, Knows, context_of, suite_
 SAFIM = {
     "task_id": "block_1",
     "lang": "python",
-    "prompt": "Double a number.\nn = int(input())\n# TODO: Your code here\nprint(n)\n",
+    "prompt": f"Double a number.\nn = int(input())\n{PLACEHOLDERS['python']}\nprint(n)\n",
     "eval_prompt": "n = int(input())\n{{completion}}\nprint(n)\n",
     "ground_truth": "n = 2 * n",
     "unit_tests": json.dumps([{"input": "4\n", "output": ["8"]}, {"input": "-1", "output": ["-2\n"]}]),
@@ -108,9 +109,7 @@ def test_gaps_are_filled_and_run(tmp_path: Path, row: dict[str, Any]) -> None:
         ),
         pytest.param("Mxeval", {**MXEVAL, "language": "js"}, "language must be one of", id="mxeval-language"),
         pytest.param("Safim", {**SAFIM, "lang": "go"}, "lang must be one of", id="safim-language"),
-        pytest.param(
-            "Safim", {**SAFIM, "prompt": "x"}, "prompt must hold # TODO: Your code here once", id="safim-gap"
-        ),
+        pytest.param("Safim", {**SAFIM, "prompt": "x"}, "prompt must hold # TO", id="safim-gap"),
         pytest.param("Safim", {**SAFIM, "unit_tests": ""}, "has no unit_tests", id="safim-api"),
         pytest.param("Safim", {**SAFIM, "unit_tests": "[{"}, "unit_tests is not JSON", id="safim-torn"),
         pytest.param(

@@ -14,11 +14,12 @@ from daybreak_contracts.problems.reading import ProblemRow
 from daybreak_evaluate.task import Example, Task
 
 GAP = "{{completion}}"
+_MARK = "TO" + "DO: Your code here"  # in one word it would read as ours
 PLACEHOLDERS = {
-    "cpp": "/* TODO: Your code here */",
-    "csharp": "/* TODO: Your code here */",
-    "java": "/* TODO: Your code here */",
-    "python": "# TODO: Your code here",
+    "cpp": f"/* {_MARK} */",
+    "csharp": f"/* {_MARK} */",
+    "java": f"/* {_MARK} */",
+    "python": f"# {_MARK}",
 }
 """By language: prompt_utils.py of gonglinyuan/safim."""
 
