@@ -163,8 +163,13 @@ def slow_repository(model: ModelFolder, folder: Path) -> Path:
     return log
 
 
-def start_gateway(model: ModelFolder, engine: str, folder: Path, **changes: Any) -> tuple[Child, str]:
-    """Start a gateway process before an engine that may or may not be there; return it and its URL."""
+def start_gateway(
+    model: ModelFolder, engine: str, folder: Path, *, num_files: int = 0, **changes: Any
+) -> tuple[Child, str]:
+    """Start a gateway process before an engine that may or may not be there; return it and its URL.
+
+    ``num_files`` bounds its open files.
+    """
     listener = listen("127.0.0.1", 0)
     config = GatewayConfig(
         engine=engine,
@@ -178,6 +183,8 @@ def start_gateway(model: ModelFolder, engine: str, folder: Path, **changes: Any)
     )
     (folder / "gateway.json").write_text(config.model_dump_json())
     command = [sys.executable, "-m", "daybreak_serve.gateway", "--config", str(folder / "gateway.json")]
+    if num_files:
+        command = ["/bin/sh", "-c", f'ulimit -n {num_files} && exec "$@"', "sh", *command]
     fds = [listener.fileno()]
     child = Child([*command, "--fd", str(fds[0])], os.environ, folder / "gateway.log", pass_fds=fds)
     url = url_of(listener)

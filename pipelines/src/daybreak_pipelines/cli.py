@@ -45,14 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
     evaluate_options.add(commands)
 
-    serve = commands.add_parser("serve", help="serve a run's model with Triton and the gateway")
-    serve.add_argument(
-        "run", metavar="RUN", help="a run's output folder, name or manifest, or a model folder"
-    )
-    serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=PORT_LOCAL)
-    serve.set_defaults(call=_serve)
-
+    _add_serve(commands)
     _add_export(commands)
     _add_replay(commands)
 
@@ -79,6 +72,39 @@ def _add_run(commands: Any) -> None:
         run.add_argument("manifest", type=Path)
         run.add_argument("--cores", type=_positive, default=0, help="processes to use (default: all)")
         run.set_defaults(call=call)
+
+
+def _add_serve(commands: Any) -> None:
+    serve = commands.add_parser("serve", help="serve a run's model with Triton and the gateway")
+    serve.add_argument(
+        "run", metavar="RUN", help="a run's output folder, name or manifest, or a model folder"
+    )
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=PORT_LOCAL)
+    serve.add_argument(
+        "--api-keys",
+        default="",
+        metavar="FILE",
+        help="only who has a key of this file may ask; see: daybreak key",
+    )
+    serve.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="a web page that may ask, repeatable",
+    )
+    serve.add_argument(
+        "--insecure", action="store_true", help="let other machines ask without a key (with --host)"
+    )
+    serve.set_defaults(call=_serve)
+
+    key = commands.add_parser("key", help="make an API key: its line for the file on standard output")
+    key.add_argument("name", help="the user that the key stands for")
+    key.add_argument(
+        "--group", dest="groups", action="append", default=[], help="a group of the user, repeatable"
+    )
+    key.set_defaults(call=_key)
 
 
 def _add_export(commands: Any) -> None:
@@ -249,9 +275,21 @@ def _answers(paths: Sequence[Path], manifest: Path | None) -> Iterator[dict[str,
 
 def _serve(options: argparse.Namespace) -> int:
     from daybreak_pipelines.local.record import find_model
-    from daybreak_serve.local.serving import serve_forever
+    from daybreak_serve.local.serving import ServeSettings, serve_forever
 
-    return serve_forever(find_model(options.run), host=options.host, port=options.port)
+    settings = ServeSettings(
+        allowed_origins=tuple(options.allow_origin), api_keys=options.api_keys, insecure=options.insecure
+    )
+    return serve_forever(find_model(options.run), host=options.host, port=options.port, settings=settings)
+
+
+def _key(options: argparse.Namespace) -> int:
+    from daybreak_serve.gateway.http.api_keys import new_key
+
+    key, digest = new_key()
+    print(f"key, shown only now: {key}", file=sys.stderr)
+    print(f"{options.name} sha256:{digest} {','.join(options.groups)}".rstrip())
+    return EXIT_OK
 
 
 def _export(options: argparse.Namespace) -> int:

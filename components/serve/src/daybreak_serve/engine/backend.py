@@ -11,6 +11,7 @@ import random
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import triton_python_backend_utils as triton
 
 from daybreak_model.vocabulary import token_bytes
 from daybreak_serve.engine import protocol
+from daybreak_serve.engine.heartbeat import Heartbeat, heartbeat_file
 from daybreak_serve.engine.protocol import Chunk
 from daybreak_serve.engine.scheduler import Counters, Engine, EngineModel
 
@@ -61,7 +63,8 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         parameters = {key: entry["string_value"] for key, entry in config["parameters"].items()}
         folder = Path(args["model_repository"]) / args["model_version"] / parameters["model_folder"]
-        self._engine = build_engine(folder, parameters, self._load(folder, parameters))
+        beat = Heartbeat(heartbeat_file(Path(args["model_repository"]).parent), time.monotonic)
+        self._engine = build_engine(folder, parameters, self._load(folder, parameters), beat)
         self._metrics = EngineMetrics(self._engine.counters)
         threading.excepthook = _die
         self._thread = threading.Thread(target=self._engine.run, name="engine", daemon=True)
@@ -144,7 +147,9 @@ class EngineMetrics:
                 metric.increment(missing)
 
 
-def build_engine(folder: Path, parameters: dict[str, str], model: EngineModel) -> Engine:
+def build_engine(
+    folder: Path, parameters: dict[str, str], model: EngineModel, beat: Callable[[], None]
+) -> Engine:
     """Return the engine for a model folder and the parameters of its config.pbtxt."""
     tokenizer = (folder / "tokenizer.json").read_text(encoding="utf-8")
     return Engine(
@@ -152,6 +157,7 @@ def build_engine(folder: Path, parameters: dict[str, str], model: EngineModel) -
         token_bytes(tokenizer, special_as_text=False),
         frozenset(int(token) for token in parameters["end_ids"].split(",") if token),
         clock=time.monotonic,
+        beat=beat,
         new_seed=lambda: random.SystemRandom().getrandbits(32),
         max_running=int(parameters["max_running"]),
         prompt_piece=int(parameters["prompt_piece"]),

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from daybreak_model.sampling import StopScanner, choose
 from daybreak_serve.engine.detokenize import Detokenizer
+from daybreak_serve.engine.heartbeat import IDLE_BEAT_S
 from daybreak_serve.engine.protocol import Chunk, FinishReason, GenerationOptions
 
 FULL_GROUP = 4
@@ -101,6 +102,7 @@ class Engine:
         *,
         clock: Callable[[], float],
         new_seed: Callable[[], int],
+        beat: Callable[[], None] = lambda: None,
         max_running: int = 8,
         prompt_piece: int = 256,
     ) -> None:
@@ -110,6 +112,7 @@ class Engine:
         self._end_ids = end_ids
         self._clock = clock
         self._new_seed = new_seed
+        self._beat = beat
         self._max_running = max_running
         self._prompt_piece = prompt_piece
         self._arrivals: queue.SimpleQueue[tuple[list[int], GenerationOptions, ChunkSink] | None] = (
@@ -139,6 +142,7 @@ class Engine:
     def run(self) -> None:
         """Serve until `close`."""
         while not self._closed.is_set():
+            self._beat()
             self._admit(wait=not self._running)
             self.turn()
         for sequence in self._running:
@@ -151,7 +155,7 @@ class Engine:
     def _admit(self, wait: bool) -> None:
         while len(self._running) < self._max_running:
             try:
-                arrival = self._arrivals.get(block=wait)
+                arrival = self._arrivals.get(block=wait, timeout=IDLE_BEAT_S)
             except queue.Empty:
                 return
             if arrival is None:
@@ -188,6 +192,7 @@ class Engine:
 
     def _step(self, sequence: _Sequence) -> bool:
         """Advance one request; tell whether it has ended."""
+        self._beat()
         if sequence.sink.cancelled():
             self.counters.cancelled += 1
             self.counters.wasted_tokens += len(sequence.token_ids)

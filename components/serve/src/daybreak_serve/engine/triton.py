@@ -6,6 +6,7 @@ ours, and listens on loopback unless it is told otherwise. Owns no model and no 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -18,6 +19,7 @@ from pathlib import Path
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.launch import identity_of
 from daybreak_contracts.progress import Progress
+from daybreak_serve.engine.heartbeat import beaten_at, heartbeat_file, why_hung
 from daybreak_serve.engine.installation import TritonInstallation, assemble_backends, server_environment
 from daybreak_serve.process import Child
 
@@ -29,6 +31,7 @@ PING_FLAGS = (
 )
 """Gateways ask whether the machine is still there; by default such a client is sent away after a while."""
 POLL_S = 0.05
+QUESTION_EVERY_S, QUESTION_S = 2.0, 1.5
 EXIT_TIMEOUT_S = 5
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"
@@ -87,6 +90,7 @@ class TritonServer:
     """A server for one repository; may be started again after its end, on the same port."""
 
     _serial = 0
+    name = "Triton"
 
     def __init__(
         self,
@@ -104,6 +108,7 @@ class TritonServer:
         self._prefix = ""
         self._child: Child | None = None
         self._stubs: list[str] = []
+        self._started_s = self._answered_s = self._next_question_s = 0.0
         self.reach = reach or Reach()
 
     @property
@@ -149,6 +154,7 @@ class TritonServer:
         assert identity is not None
         self._prefix = shared_memory_prefix(identity, TritonServer._serial)
         self._stubs = []
+        self._answered_s, self._started_s = 0.0, time.monotonic()
         self._child = Child(self.command(), self._environment, self._files.log)
 
     def wait_ready(self, progress: Progress, timeout_s: float = READY_TIMEOUT_S) -> None:
@@ -165,6 +171,7 @@ class TritonServer:
                     f"{self._files.log}:\n{why(self.child.log_tail())}"
                 )
             if LISTENS in self.child.log_tail():
+                self._hide_shared_memory()
                 return
             progress.report("loading the model into Triton", waited, 0)
             self.child.wait(POLL_S)
@@ -177,15 +184,62 @@ class TritonServer:
             return True
         if not self._stubs and LISTENS in self.child.log_tail():
             self._stubs = self.child.companions()
+            self._hide_shared_memory()
         return any(identity_of(int(stub.partition(":")[0])) != stub for stub in self._stubs)
+
+    def _hide_shared_memory(self) -> None:
+        """Let nobody else read prompts: Triton makes its regions readable for all, whatever the umask says."""
+        for path in self._shared_memory.glob(f"{self._prefix}*"):
+            with contextlib.suppress(FileNotFoundError):
+                path.chmod(0o600)
+
+    def why_hung(self, now: float) -> str | None:
+        """Tell why it counts as hung, though its processes live; None if it does not, or is not yet ready.
+
+        Asks it now and then, for a second and a half at most: not for a thread that has other work.
+        """
+        if not self._answered_s:
+            if LISTENS not in self.child.log_tail():
+                return None
+            self._answered_s = now
+        if now >= self._next_question_s:
+            self._next_question_s = now + QUESTION_EVERY_S
+            if _lives(self.address):
+                self._answered_s = now
+        beat_s = beaten_at(heartbeat_file(self._files.repository))
+        # a beat of an earlier life says nothing of this one
+        return why_hung(now, self._answered_s, max(beat_s, self._started_s) if beat_s else None)
+
+    def kill(self) -> None:
+        """End it at once: it is broken or hangs, and has nothing to finish."""
+        self._end(0)
 
     def stop(self) -> None:
         """End it and its stubs, and remove its shared memory."""
+        self._end(self.reach.exit_timeout_s + 2)
+
+    def _end(self, grace_s: float) -> None:
         if self._child is None:
             return
-        self._child.stop(self.reach.exit_timeout_s + 2)
+        if grace_s:
+            self._child.stop(grace_s)
+        else:
+            self._child.kill()
         for path in self._shared_memory.glob(f"{self._prefix}*"):
             path.unlink(missing_ok=True)
+
+
+def _lives(address: str) -> bool:
+    """Ask a server whether it lives; a channel for the question alone, so that none goes stale."""
+    import grpc
+    from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        try:
+            return bool(stub.ServerLive(service_pb2.ServerLiveRequest(), timeout=QUESTION_S).live)
+        except grpc.RpcError:
+            return False
 
 
 def why(log: str) -> str:

@@ -40,14 +40,16 @@ def run(config: GatewayConfig, fd: int | None) -> None:
     import uvicorn
 
     from daybreak_serve.gateway.app import create_app
+    from daybreak_serve.gateway.http.connections import GuardedHttp, LingeringServer, room_for_connections
 
-    server = uvicorn.Server(
+    GuardedHttp.max_connections = room_for_connections()
+    server = LingeringServer(
         uvicorn.Config(
             create_app(config),
             host=config.host,
             port=config.port,
             loop="uvloop",
-            http="httptools",
+            http=GuardedHttp,
             ws="none",
             access_log=False,
             log_level="warning",

@@ -15,6 +15,7 @@ from typing import Protocol, TextIO
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -39,10 +40,12 @@ from daybreak_serve.gateway.events.journal import (
 from daybreak_serve.gateway.events.metrics import GatewayMetrics, label_of
 from daybreak_serve.gateway.experiments.fleet import ServingFleet, model_of
 from daybreak_serve.gateway.experiments.shadow import Shadow
+from daybreak_serve.gateway.http.api_keys import KeyFile, KeyGuard
 from daybreak_serve.gateway.http.asgi_io import ClientDisconnected, header, read_body
 from daybreak_serve.gateway.http.cancellation import Supersession
 from daybreak_serve.gateway.http.problems import RETRY_AFTER_S, ApiProblem
 from daybreak_serve.gateway.http.requests import groups_of
+from daybreak_serve.gateway.http.web import LOOPBACK_NAMES, WebGuard
 from daybreak_serve.model_metadata import ModelMetadata
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -249,7 +252,18 @@ def create_app(config: GatewayConfig) -> Starlette:
             await asyncio.wait([probing])
             await fleet.close()
 
-    return Starlette(lifespan=lifespan, exception_handlers=HANDLERS)
+    return Starlette(lifespan=lifespan, exception_handlers=HANDLERS, middleware=guards(config))
+
+
+def guards(settings: GatewaySettings) -> list[Middleware]:
+    """Return the middleware that keeps out foreign web pages, and those without a key where keys are asked for."""
+    is_loopback = settings.host in LOOPBACK_NAMES
+    found = [Middleware(WebGuard, allowed=settings.allowed_origins, is_loopback=is_loopback)]
+    if settings.api_keys:
+        keys = KeyFile(Path(settings.api_keys), time.monotonic, lambda line: _to_stdout(f"{line}\n"))
+        log = AccessLog(_to_stdout, time.time)
+        found.append(Middleware(KeyGuard, keys=keys, log=log.denied))
+    return found
 
 
 @contextlib.contextmanager

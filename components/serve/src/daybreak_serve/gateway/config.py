@@ -13,7 +13,7 @@ from daybreak_model.fim import FimOrder
 
 
 class GatewaySettings(BaseModel):
-    """What a gateway needs wherever it runs. No secrets: there are none."""
+    """What a gateway needs wherever it runs. No secrets: of keys there is a file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,6 +32,10 @@ class GatewaySettings(BaseModel):
     """Completions that events can still refer to."""
     host: str = "127.0.0.1"
     port: int = Field(default=names.PORT_LOCAL, ge=0, le=65535)
+    allowed_origins: tuple[str, ...] = ()
+    """Web pages that may ask, as ``https://ide.example.org``."""
+    api_keys: str = ""
+    """File of API keys (`http/api_keys.py`); empty: everybody may ask, and headers say who."""
     drain_s: int = Field(default=10, ge=0)
     """Bound of the time for requests in flight at the end."""
 

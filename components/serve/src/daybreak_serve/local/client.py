@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +47,7 @@ def complete(
     base = url.rstrip("/").removesuffix("/v1")
     try:
         with httpx.Client(timeout=timeout_s, trust_env=False) as client:
-            response = client.post(f"{base}/v1/completions", json=said)
+            response = client.post(f"{base}/v1/completions", json=said, headers=_authorization(os.environ))
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise UserError(f"{url}: not a URL, use http://host:port") from error
     except httpx.TransportError as error:
@@ -53,6 +55,12 @@ def complete(
             f"{url}: no gateway answers ({error}), start one with `daybreak serve`"
         ) from error
     return _completed(url, response)
+
+
+def _authorization(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the header with the key of ``DAYBREAK_API_KEY``, if there is one."""
+    key = environment.get("DAYBREAK_API_KEY", "")
+    return {"authorization": f"Bearer {key}"} if key else {}
 
 
 def _completed(url: str, response: Any) -> Completed:

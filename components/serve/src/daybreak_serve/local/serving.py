@@ -7,6 +7,7 @@ the command line nor the choice of the model.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
@@ -24,10 +25,21 @@ from daybreak_contracts.errors import EXIT_OK, DaybreakError, TransientError, Us
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.resources.deployment import Gateway
 from daybreak_model.fim import FimOrder
+from daybreak_serve.engine.heartbeat import why_hung
 from daybreak_serve.engine.installation import find_installation
 from daybreak_serve.engine.repository import EngineSettings, build_repository
-from daybreak_serve.engine.triton import READY_TIMEOUT_S, ServerFiles, TritonServer, why
+from daybreak_serve.engine.triton import (
+    QUESTION_EVERY_S,
+    QUESTION_S,
+    READY_TIMEOUT_S,
+    ServerFiles,
+    TritonServer,
+    why,
+)
 from daybreak_serve.gateway.config import GatewayConfig
+from daybreak_serve.gateway.http.api_keys import KeyFile
+from daybreak_serve.gateway.http.connections import LINGER_S
+from daybreak_serve.gateway.http.web import LOOPBACK_NAMES
 from daybreak_serve.local.client import Completed, complete
 from daybreak_serve.modelfolder import ModelFolder, open_model
 from daybreak_serve.process import Child
@@ -46,6 +58,8 @@ __all__ = [
 WORK_DIR = Path(".daybreak/serve")
 WATCH_S = 0.2
 RESTART_PAUSE_S = 1.0
+STEADY_S = 30.0
+"""A life of this length was no crash at the start."""
 READY_POLL_S = 0.1
 
 
@@ -60,6 +74,10 @@ class ServeSettings:
     max_new_tokens: int = 256
     hold_ms: int = Gateway().hold_ms
     drain_s: int = 10
+    allowed_origins: tuple[str, ...] = ()
+    api_keys: str = ""
+    insecure: bool = False
+    """Whether others than this machine may ask without a key."""
     engine: EngineSettings = field(default_factory=EngineSettings)
 
 
@@ -91,6 +109,7 @@ def serve(
     UserErrors. Logs and the copy of a remote model lie below ``work_dir``.
     """
     settings, progress = settings or ServeSettings(), progress or Progress("serve")
+    check_reach(host, settings)
     find_installation()
     progress.report("verifying the model")
     model = open_model(model_uri, work_dir)
@@ -116,7 +135,7 @@ def _running(
     files = ServerFiles(folder / "repository", folder / "backends", folder / "triton.log")
     build_repository(model, files.repository, settings=settings.engine)
     triton = TritonServer(find_installation(), files, base_environment=os.environ)
-    gateway = _Gateway(folder, _config_of(settings, model, triton), listener)
+    gateway = _Gateway(folder, _config_of(settings, model, triton, listener.getsockname()[0]), listener)
     with contextlib.ExitStack() as stack:
         stack.callback(triton.stop)
         triton.start()
@@ -154,26 +173,44 @@ def serve_forever(
     return EXIT_OK
 
 
+def check_reach(host: str, settings: ServeSettings) -> None:
+    """Refuse to open a gateway to others without a word; a file of keys that cannot be read is a UserError too."""
+    if settings.api_keys:
+        KeyFile(Path(settings.api_keys), time.monotonic, print)
+    elif host not in LOOPBACK_NAMES and not settings.insecure:
+        raise UserError(
+            f"--host {host} lets other machines ask this model without a key: add --api-keys FILE "
+            "(daybreak key NAME makes a line of it), or --insecure if that is meant"
+        )
+
+
 def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket; a port that is taken is a UserError."""
-    listener = socket.socket()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise UserError(f"{host}:{port}: {error.strerror}, choose another with --port") from error
+        remedy = (
+            "another with --port"
+            if error.errno == errno.EADDRINUSE
+            else "an address of this machine with --host"
+        )
+        raise UserError(f"{host}:{port}: {error.strerror or error}, choose {remedy}") from error
     listener.listen(1024)
     return listener
 
 
 def url_of(listener: socket.socket) -> str:
     """Return the URL of a listening socket; one that listens everywhere is named by loopback."""
-    host, port = listener.getsockname()
-    return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _config_of(settings: ServeSettings, model: ModelFolder, triton: TritonServer) -> GatewayConfig:
+def _config_of(settings: ServeSettings, model: ModelFolder, triton: TritonServer, host: str) -> GatewayConfig:
     return GatewayConfig(
         engine=triton.address,
         model_folder=str(model.path),
@@ -188,6 +225,9 @@ def _config_of(settings: ServeSettings, model: ModelFolder, triton: TritonServer
         max_inflight=settings.engine.max_running,
         hold_ms=settings.hold_ms,
         drain_s=settings.drain_s,
+        host=host,
+        allowed_origins=settings.allowed_origins,
+        api_keys=str(Path(settings.api_keys).absolute()) if settings.api_keys else "",
         event_log=settings.event_log,
     )
 
@@ -198,10 +238,12 @@ class _Gateway:
     def __init__(self, folder: Path, config: GatewayConfig, listener: socket.socket) -> None:
         self._config_file = folder / "gateway.json"
         self._log = folder / "gateway.log"
-        self._fd = listener.fileno()
+        self._listener = listener
         self._drain_s = config.drain_s
         storage.write_json(str(self._config_file), config.model_dump(mode="json"))
         self._child: Child | None = None
+        self._answered_s = self._next_question_s = 0.0
+        self.name = "the gateway"
 
     @property
     def child(self) -> Child:
@@ -209,15 +251,42 @@ class _Gateway:
         return self._child
 
     def start(self) -> None:
+        fd = self._listener.fileno()
         command = [sys.executable, "-m", "daybreak_serve.gateway", "--config", str(self._config_file)]
-        self._child = Child([*command, "--fd", str(self._fd)], os.environ, self._log, pass_fds=[self._fd])
+        self._answered_s = 0.0
+        self._child = Child([*command, "--fd", str(fd)], os.environ, self._log, pass_fds=[fd])
 
     def is_broken(self) -> bool:
         return self.child.exit_code is not None
 
+    def why_hung(self, now: float) -> str | None:
+        """Tell why it counts as hung, None if it does not. It is asked now and then, once it has answered first."""
+        if now >= self._next_question_s:
+            self._next_question_s = now + QUESTION_EVERY_S
+            if _answers(url_of(self._listener)):
+                self._answered_s = now
+        return why_hung(now, self._answered_s, None) if self._answered_s else None
+
+    def kill(self) -> None:
+        self.child.kill()
+
+    def shut(self) -> None:
+        """Close our hold of the door: what comes now is refused, not taken and then reset."""
+        self._listener.close()
+
     def stop(self) -> None:
         if self._child is not None:
-            self._child.stop(self._drain_s + 2)
+            self._child.stop(self._drain_s + LINGER_S + 2)
+
+
+def _answers(url: str) -> bool:
+    """Ask a gateway whether its loop turns."""
+    import httpx
+
+    try:
+        return httpx.get(f"{url}/healthz", timeout=QUESTION_S, trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def _wait_ready(url: str, triton: TritonServer, gateway: _Gateway, progress: Progress) -> None:
@@ -243,8 +312,15 @@ def _wait_ready(url: str, triton: TritonServer, gateway: _Gateway, progress: Pro
     raise TransientError(f"the gateway at {url} was not ready after {READY_TIMEOUT_S:.0f} s: {reason}")
 
 
+def _why_restarted(part: TritonServer | _Gateway, now: float) -> str | None:
+    return "a process of it died" if part.is_broken() else part.why_hung(now)
+
+
 class ProcessMonitor:
-    """Starts what died again. The thread that starts a child must outlive it (see parent_death.py), so it ends last."""
+    """Starts what died or hangs again.
+
+    The thread that starts a child must outlive it (see parent_death.py), so it ends last.
+    """
 
     def __init__(self, triton: TritonServer, gateway: _Gateway) -> None:
         self._triton = triton
@@ -262,10 +338,19 @@ class ProcessMonitor:
         self._thread.join()
 
     def _run(self) -> None:
+        started_s = {part: time.monotonic() for part in (self._triton, self._gateway)}
         while not self._ending.wait(WATCH_S):
-            for part in (self._triton, self._gateway):
-                if part.is_broken() and not self._ending.wait(RESTART_PAUSE_S):
-                    part.stop()  # what is left of it: stubs, shared memory
+            for part, began_s in started_s.items():
+                reason = _why_restarted(part, time.monotonic())
+                if reason is None:
+                    continue
+                # at once after a long life; what dies again and again must not take the machine
+                pause_s = RESTART_PAUSE_S if time.monotonic() - began_s < STEADY_S else 0.0
+                if not self._ending.wait(pause_s):
+                    print(f"serve: {part.name} is started again: {reason}", file=sys.stderr, flush=True)
+                    part.kill()  # what is left of it: stubs, shared memory
                     part.start()
+                    started_s[part] = time.monotonic()
+        self._gateway.shut()
         self._gateway.stop()
         self._triton.stop()

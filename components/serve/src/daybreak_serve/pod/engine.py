@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -187,8 +188,12 @@ async def _start(triton: TritonServer, model: ModelFolder, progress: Progress) -
 
 
 async def _watch(triton: TritonServer) -> None:
-    """Return when Triton or one of its processes has died."""
+    """Return when Triton or one of its processes has died, raise when they hang."""
     while not triton.is_broken():
+        reason = await asyncio.to_thread(triton.why_hung, time.monotonic())
+        if reason is not None:
+            triton.kill()
+            raise TransientError(f"Triton hangs: {reason}; the pod is started again")
         await asyncio.sleep(POLL_S)
 
 

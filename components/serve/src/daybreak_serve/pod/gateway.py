@@ -26,7 +26,7 @@ from starlette.routing import Route
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.kubernetes_access import Access
 from daybreak_serve.gateway.__main__ import KEEP_ALIVE_S
-from daybreak_serve.gateway.app import HANDLERS, GatewayApp, add_routes, event_log
+from daybreak_serve.gateway.app import HANDLERS, GatewayApp, add_routes, event_log, guards
 from daybreak_serve.gateway.cluster.apiserver import ApiServer
 from daybreak_serve.gateway.cluster.endpoint_slices import ListedEndpoint, as_listed
 from daybreak_serve.gateway.cluster.peers import Peers
@@ -98,7 +98,9 @@ class GatewayPod:
         self.failure: Exception | None = None
         """What kept it from starting."""
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.app = Starlette(lifespan=self._noted, exception_handlers=HANDLERS)
+        self.app = Starlette(
+            lifespan=self._noted, exception_handlers=HANDLERS, middleware=guards(args.settings)
+        )
 
     @contextlib.asynccontextmanager
     async def _noted(self, app: Starlette) -> AsyncIterator[None]:

@@ -133,7 +133,8 @@ class Completions:
             for index, single in enumerate(request.singles())
         ]
         groups = groups_of(header(scope, GROUPS_HEADER))
-        return Exchange(request, dialect, answer, groups, flights, began_s)
+        owner = request.user or (scope.get("client") or ("",))[0]
+        return Exchange(request, dialect, answer, groups, owner, flights, began_s)
 
     def _count(self, exchange: Exchange) -> None:
         parts, seconds = self._parts, self._parts.clock() - exchange.began_s
@@ -249,6 +250,7 @@ class Completions:
         context = RequestContext(
             request=flight.request,
             groups=exchange.groups,
+            owner=exchange.owner,
             cancellation=flight.cancellation,
             request_id=flight.identity.completion_id,
             response_has_started=lambda: flight.is_streamed,

@@ -31,6 +31,8 @@ class RequestContext:
 
     request: CompletionRequest
     groups: tuple[str, ...]
+    owner: str
+    """Whose share of the engines it takes: the user, or where there is no name the address it came from."""
     cancellation: Cancellation
     request_id: str
     response_has_started: Callable[[], bool]
@@ -85,7 +87,7 @@ async def _dispatch_to_revision(revision: ServedRevision, context: RequestContex
     tried: list[Endpoint] = []
     while True:
         context.cancellation.stage = "queue"
-        endpoint = await revision.pool.acquire(context.cancellation, hold_s, tried)
+        endpoint = await revision.pool.acquire(context.cancellation, hold_s, tried, context.owner)
         try:
             context.on_acquired()
             return await _dispatch_to_endpoint(revision, endpoint, context)
@@ -97,7 +99,7 @@ async def _dispatch_to_revision(revision: ServedRevision, context: RequestContex
             if problem.code != problems.ENGINE_DOWN or is_over or not revision.pool.usable(tried):
                 raise
         finally:
-            revision.pool.release(endpoint)
+            revision.pool.release(endpoint, context.owner)
 
 
 async def _dispatch_to_endpoint(

@@ -59,6 +59,7 @@ class Exchange:
     dialect: Dialect
     answer: ResponseWriter
     groups: tuple[str, ...]
+    owner: str
     flights: list[Flight]
     began_s: float
     ttft_s: float | None = None

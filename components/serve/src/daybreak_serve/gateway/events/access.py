@@ -65,5 +65,9 @@ class AccessLog:
             }
         )
 
+    def denied(self, path: str, problem: ApiProblem) -> None:
+        """Note a request that was not let in."""
+        self._line({"path": path[:100], "status": problem.status, "outcome": problem.code or problem.type})
+
     def _line(self, document: dict[str, object]) -> None:
         self._write(json.dumps({"time": round(self._wall_clock(), 3), **document}) + "\n")

@@ -14,6 +14,9 @@ from starlette.types import Receive, Scope, Send
 from daybreak_serve.gateway.http.cancellation import CancellationGroup
 from daybreak_serve.gateway.http.problems import ApiProblem
 
+BODY_TIMEOUT_S = 15.0
+"""A mebibyte in that time is a slow line's; a client that is silent for longer holds a connection for nothing."""
+
 
 class ClientDisconnected(Exception):  # noqa: N818 - not an error
     """The connection was closed before the request was whole."""
@@ -30,6 +33,15 @@ async def read_body(receive: Receive, scope: Scope, limit_bytes: int) -> bytes:
     announced = header(scope, b"content-length")
     if announced is not None and announced.isdigit() and int(announced) > limit_bytes:
         raise _too_large(limit_bytes)
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return await _whole_body(receive, limit_bytes)
+    except TimeoutError as error:
+        message = f"the body was not whole within {BODY_TIMEOUT_S:g} s"
+        raise ApiProblem(408, message, code="body_timeout") from error
+
+
+async def _whole_body(receive: Receive, limit_bytes: int) -> bytes:
     body = bytearray()
     while True:
         message = await receive()

@@ -11,7 +11,9 @@ BUSY = "engine_busy"
 ENGINE_DOWN = "engine_down"
 NO_ENGINE = "no_engine"
 RETRY_AFTER_S = 1
-"""Seconds; an engine restarts in some ten, a free place comes sooner."""
+"""Seconds, where nothing better is known."""
+RESTART_S = 5
+"""About what an engine takes to start again."""
 
 
 @dataclass(eq=False)
@@ -23,6 +25,8 @@ class ApiProblem(Exception):  # noqa: N818 - it is an answer, not always an erro
     type: str = "invalid_request_error"
     param: str | None = None
     code: str | None = None
+    retry_after_s: int = RETRY_AFTER_S
+    """When it is worth to come again, for 429 and 503."""
 
     def __str__(self) -> str:
         return self.message
@@ -30,7 +34,7 @@ class ApiProblem(Exception):  # noqa: N818 - it is an answer, not always an erro
     @property
     def headers(self) -> dict[str, str]:
         """Headers of the answer: who may come again is told when."""
-        return {"retry-after": str(RETRY_AFTER_S)} if self.status in (429, 503) else {}
+        return {"retry-after": str(self.retry_after_s)} if self.status in (429, 503) else {}
 
     def document(self) -> dict[str, object]:
         """Return OpenAI's error shape."""
@@ -47,19 +51,19 @@ def invalid(message: str, param: str | None = None) -> ApiProblem:
     return ApiProblem(400, message, param=param)
 
 
-def busy(reason: str) -> ApiProblem:
+def busy(reason: str, retry_after_s: int) -> ApiProblem:
     """Return 429: more requests than the engine takes."""
-    return ApiProblem(429, reason, "rate_limit_error", code=BUSY)
+    return ApiProblem(429, reason, "rate_limit_error", code=BUSY, retry_after_s=retry_after_s)
 
 
 def engine_down(reason: str) -> ApiProblem:
     """Return 503: no engine answers."""
-    return ApiProblem(503, reason, "service_unavailable", code=ENGINE_DOWN)
+    return ApiProblem(503, reason, "service_unavailable", code=ENGINE_DOWN, retry_after_s=RESTART_S)
 
 
 def no_engine(reason: str) -> ApiProblem:
     """Return 503: there is no engine to ask."""
-    return ApiProblem(503, reason, "service_unavailable", code=NO_ENGINE)
+    return ApiProblem(503, reason, "service_unavailable", code=NO_ENGINE, retry_after_s=RESTART_S)
 
 
 def engine_failed(reason: str) -> ApiProblem:

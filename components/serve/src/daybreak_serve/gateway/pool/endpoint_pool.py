@@ -1,22 +1,33 @@
-"""The endpoint pool of one revision: its engines, their capacity, and the short queue before them, first in, first out.
+"""The endpoint pool of one revision: its engines, their capacity, and the short queue before them.
 
 A place goes to the less busy of two engines drawn by chance (Mitzenmacher, "The Power of Two Choices", 2001), so
-gateways need not tell each other what they sent. Owns no transport and no routing.
+gateways need not tell each other what they sent. Who waits gets a place in the order of who has fewest (max-min
+fairness), so that somebody with many connections does not starve those with one. Owns no transport and no routing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from daybreak_serve.engine.protocol import GenerationOptions
 from daybreak_serve.gateway.http.cancellation import Cancellation
-from daybreak_serve.gateway.http.problems import busy, no_engine
+from daybreak_serve.gateway.http.problems import RETRY_AFTER_S, busy, no_engine
 from daybreak_serve.gateway.pool.readiness import Readiness
 from daybreak_serve.gateway.pool.streams import EngineStream
+
+NUM_RELEASES = 32
+"""Places given back by whose pace the next is foretold."""
+MAX_RETRY_AFTER_S = 30
+
+
+def _new_place() -> asyncio.Future[Endpoint]:
+    return asyncio.get_running_loop().create_future()
 
 
 class EngineConnection(Protocol):
@@ -61,6 +72,15 @@ class Endpoint:
         return (self.inflight + 1) / self.max_concurrency
 
 
+@dataclass(eq=False)
+class _Waiting:
+    """A request that waits for a place."""
+
+    place: asyncio.Future[Endpoint]
+    tried: Collection[Endpoint]
+    owner: str
+
+
 class EndpointPool:
     """All engines of one revision."""
 
@@ -69,7 +89,11 @@ class EndpointPool:
         self._chance = chance
         self._endpoints: dict[str, Endpoint] = {}
         self._leaving: set[Endpoint] = set()
-        self._waiting: deque[tuple[asyncio.Future[Endpoint], Collection[Endpoint]]] = deque()
+        self._waiting: list[_Waiting] = []
+        """In the order of their coming."""
+        self._owned: Counter[str] = Counter()
+        """Places by who has them."""
+        self._released_s: deque[float] = deque(maxlen=NUM_RELEASES)
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -124,75 +148,111 @@ class EndpointPool:
     def release_spare(self, endpoint: Endpoint) -> None:
         """Give back what `acquire_spare` took."""
         endpoint.num_mirrored -= 1
-        self.release(endpoint)
+        endpoint.inflight -= 1
+        self._make_use(endpoint)
 
     async def acquire(
-        self, cancellation: Cancellation, hold_s: float, tried: Collection[Endpoint] = ()
+        self, cancellation: Cancellation, hold_s: float, tried: Collection[Endpoint] = (), owner: str = ""
     ) -> Endpoint:
-        """Take a place in an engine that was not tried yet, waiting up to ``hold_s``.
+        """Take a place in an engine that was not tried yet, waiting up to ``hold_s``; `release` names the same owner.
 
         Raises the `ApiProblem` to answer with: 429 where engines are busy, 503 where there is none.
         """
         endpoint = None if self._waiting else self._pick(tried)
         if endpoint is not None:
-            endpoint.inflight += 1
+            self._give(endpoint, owner)
             return endpoint
         if tried and not self.usable(tried):
             raise no_engine("no other engine can be asked")
-        if len(self._waiting) >= self._max_held:
-            raise busy(f"{self.inflight} requests run and {self.held} wait, try again")
-        return await self._wait(cancellation, hold_s, tried)
+        if len(self._waiting) >= self._max_held and not self._displace(owner):
+            held = f"{self.inflight} requests run and {self.held} wait, try again"
+            raise busy(held, self._retry_after_s())
+        return await self._wait(cancellation, hold_s, _Waiting(_new_place(), tried, owner))
 
-    async def _wait(self, cancellation: Cancellation, hold_s: float, tried: Collection[Endpoint]) -> Endpoint:
-        place: asyncio.Future[Endpoint] = asyncio.get_running_loop().create_future()
-        entry = (place, tried)
+    def _give(self, endpoint: Endpoint, owner: str) -> None:
+        endpoint.inflight += 1
+        self._owned[owner] += 1
+
+    def _displace(self, owner: str) -> bool:
+        """Turn the latest of somebody away who waits with at least two more than this one; tell whether there was."""
+        waiting = Counter(entry.owner for entry in self._waiting)
+        greedy, most = max(waiting.items(), key=lambda item: item[1], default=("", 0))
+        if most < waiting[owner] + 2:
+            return False
+        entry = next(entry for entry in reversed(self._waiting) if entry.owner == greedy)
+        self._waiting.remove(entry)
+        if not entry.place.done():
+            message = f"{most} requests of this user wait and others came, try again"
+            entry.place.set_exception(busy(message, self._retry_after_s()))
+        return True
+
+    def _retry_after_s(self) -> int:
+        """Return in how many seconds those who wait will have had their turn, by the pace of the last releases."""
+        if len(self._released_s) < 2:
+            return RETRY_AFTER_S
+        span_s = max(self._released_s[-1] - self._released_s[0], 0.001)
+        each_s = span_s / (len(self._released_s) - 1)
+        return min(MAX_RETRY_AFTER_S, max(RETRY_AFTER_S, math.ceil((len(self._waiting) + 1) * each_s)))
+
+    async def _wait(self, cancellation: Cancellation, hold_s: float, entry: _Waiting) -> Endpoint:
         self._waiting.append(entry)
-        cancellation.on_cancel(place.cancel)
+        cancellation.on_cancel(entry.place.cancel)
         mine = False
         try:
             async with asyncio.timeout(hold_s):
-                endpoint = await place
+                endpoint = await entry.place
             mine = True
             return endpoint
         except TimeoutError as error:
-            if not self.usable(tried):
+            if not self.usable(entry.tried):
                 raise no_engine("no engine serves this model now") from error
-            raise busy(f"no place in the engine within {hold_s * 1000:.0f} ms, try again") from error
+            message = f"no place in the engine within {hold_s * 1000:.0f} ms, try again"
+            raise busy(message, self._retry_after_s()) from error
         finally:
             if not mine:
                 self._abandon(entry)
 
-    def _abandon(self, entry: tuple[asyncio.Future[Endpoint], Collection[Endpoint]]) -> None:
+    def _abandon(self, entry: _Waiting) -> None:
         """Leave the queue; a place that was given in the moment in which the waiting ended goes on."""
-        place = entry[0]
+        place = entry.place
         if entry in self._waiting:
             self._waiting.remove(entry)
         elif place.done() and not place.cancelled() and place.exception() is None:
-            self.release(place.result())
+            self.release(place.result(), entry.owner)
 
-    def release(self, endpoint: Endpoint) -> None:
+    def release(self, endpoint: Endpoint, owner: str = "") -> None:
         """Give a place back, to the next who waits."""
         endpoint.inflight -= 1
+        self._owned[owner] -= 1
+        if not self._owned[owner]:
+            del self._owned[owner]
+        self._released_s.append(asyncio.get_running_loop().time())
+        self._make_use(endpoint)
+
+    def _make_use(self, endpoint: Endpoint) -> None:
         if endpoint in self._leaving:
             self._let_go(endpoint)
         self.wake_waiting()
 
     def wake_waiting(self) -> None:
-        """Hand free capacity to waiting requests, in their order."""
-        for entry in list(self._waiting):
-            place, tried = entry
-            endpoint = None if place.done() else self._pick(tried)
-            if endpoint is not None:
-                endpoint.inflight += 1
-                self._waiting.remove(entry)
-                place.set_result(endpoint)
+        """Hand free capacity to waiting requests: to who has fewest places, among equals to who came first."""
+        while True:
+            for entry in sorted(self._waiting, key=lambda entry: self._owned[entry.owner]):
+                endpoint = None if entry.place.done() else self._pick(entry.tried)
+                if endpoint is not None:
+                    self._give(endpoint, entry.owner)
+                    self._waiting.remove(entry)
+                    entry.place.set_result(endpoint)
+                    break
+            else:
+                return
 
     def retire(self) -> None:
         """Remove all engines and turn away who waits: the revision is no longer served."""
         for name in list(self._endpoints):
             self.remove(name)
         while self._waiting:
-            place, _ = self._waiting.popleft()
+            place = self._waiting.pop(0).place
             if not place.done():
                 place.set_exception(no_engine("this model is no longer served"))
 

@@ -1,0 +1,122 @@
+"""Connections that say nothing, or too much: bounds of the server below the application, and its orderly end.
+
+Owns what uvicorn has no setting for: a limit of time for a request's head, a bound of its size, room for newcomers when
+silent connections fill the table of files, and an end at which nobody's accepted request is reset.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import socket
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_TIMEOUT_S = 10.0
+"""From the connection, or its first byte of another request, to the end of the head (nginx waits 60 s)."""
+MAX_HEAD_BYTES = 64 << 10
+RESERVED_FILES = 128
+"""Descriptors that connections leave to everything else: engines, logs, the API server."""
+LINGER_S = 1.0
+"""At the end: how long requests are still taken, each answer closing its connection, before the door is shut."""
+SETTLE_S = 0.3
+"""After that: how long a request may take to arrive on a connection that was let in last."""
+TOO_LARGE_HEAD = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+)
+
+
+class GuardedHttp(HttpToolsProtocol):
+    """One connection."""
+
+    max_connections = 1024
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_bytes: int | None = 0
+        """Bytes of the head so far; None between its end and the end of the response."""
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits for an answer here."""
+        return self._head_bytes is not None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._expect_head()
+        if len(self.connections) > self.max_connections:
+            self._make_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._head_bytes is not None:
+            self._head_bytes += len(data)
+            if self._head_timer is None:
+                self._expect_head(self._head_bytes)
+        super().data_received(data)
+        if self._head_bytes is not None and self._head_bytes > MAX_HEAD_BYTES:
+            self.transport.write(TOO_LARGE_HEAD)
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        self._stop_timer()
+        self._head_bytes = None
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        self._head_bytes = (
+            0  # the timer starts with the next request's first byte: pauses are uvicorn's business
+        )
+        super().on_response_complete()
+
+    def _expect_head(self, so_far: int = 0) -> None:
+        self._head_bytes = so_far
+        self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._give_up)
+
+    def _give_up(self) -> None:
+        self._head_timer = None
+        if self.is_idle and not self.transport.is_closing():
+            self.transport.close()
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _make_room(self) -> None:
+        """Close a connection on which nobody waits for an answer, or this one."""
+        others = (one for one in self.connections if one is not self)
+        idle = (one for one in others if isinstance(one, GuardedHttp) and one.is_idle)
+        leaving = next(idle, self)
+        self.connections.discard(leaving)
+        leaving.transport.abort()
+
+
+class LingeringServer(uvicorn.Server):
+    """A server that goes on taking requests for a moment when it is told to end."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what comes within ``LINGER_S`` and say that the connection closes, then end as uvicorn does."""
+        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        if not self.force_exit:
+            await asyncio.sleep(LINGER_S)
+            for door in (*self.servers, *(sockets or ())):
+                door.close()
+            await asyncio.sleep(SETTLE_S)
+        await super().shutdown(sockets)
+
+
+def room_for_connections() -> int:
+    """Raise the bound of open files as far as it goes; return how many connections it leaves room for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return max(16, min(soft, 65_536) - RESERVED_FILES)
