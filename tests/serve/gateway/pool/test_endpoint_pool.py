@@ -322,7 +322,7 @@ async def test_who_is_turned_away_is_told_when_to_come_again() -> None:
     waiting = [
         asyncio.create_task(pool.acquire(Cancellation(), 0.3, owner=str(number))) for number in range(3)
     ]
-    told = [result for result in await asyncio.gather(*waiting, return_exceptions=True)]
+    told = list(await asyncio.gather(*waiting, return_exceptions=True))
     problems = [problem for problem in told if isinstance(problem, ApiProblem)]
     assert len(problems) == 3
     assert all(1 <= problem.retry_after_s <= 2 for problem in problems)
