@@ -40,10 +40,10 @@ def run(config: GatewayConfig, fd: int | None) -> None:
     import uvicorn
 
     from daybreak_serve.gateway.app import create_app
-    from daybreak_serve.gateway.http.connections import GuardedHttp, LingeringServer, room_for_connections
+    from daybreak_serve.gateway.http.connections import GuardedHttp, SettlingServer, room_for_connections
 
     GuardedHttp.max_connections = room_for_connections()
-    server = LingeringServer(
+    server = SettlingServer(
         uvicorn.Config(
             create_app(config),
             host=config.host,

@@ -33,6 +33,7 @@ from daybreak_serve.gateway.cluster.peers import Peers
 from daybreak_serve.gateway.cluster.view import ClusterView, Followed, probe
 from daybreak_serve.gateway.config import GatewaySettings
 from daybreak_serve.gateway.experiments.fleet import ServingFleet
+from daybreak_serve.gateway.http.connections import GuardedHttp, SettlingServer, room_for_connections
 from daybreak_serve.pod.listening import listening
 
 STEADY_PROBES = 10
@@ -57,8 +58,10 @@ class GatewayArgs:
     locate: Callable[[ListedEndpoint], ListedEndpoint] = as_listed
 
 
-class LingeringServer(uvicorn.Server):
+class LingeringServer(SettlingServer):
     """A server that goes on for a while after the first SIGTERM, and tells its application."""
+
+    settle_after_s = 0.0  # it has lingered when it ends
 
     def __init__(self, config: uvicorn.Config, pod: GatewayPod, linger_s: float) -> None:
         super().__init__(config)
@@ -183,7 +186,8 @@ def parse_deployment(text: str) -> tuple[str, str]:
 def run(args: GatewayArgs) -> None:
     """Serve until SIGTERM. A port that is taken or credentials that are missing are UserErrors."""
     settings, pod = args.settings, GatewayPod(args, log)
-    config: dict[str, Any] = {"loop": "uvloop", "http": "httptools", "ws": "none"}
+    GuardedHttp.max_connections = room_for_connections()
+    config: dict[str, Any] = {"loop": "uvloop", "http": GuardedHttp, "ws": "none"}
     server = LingeringServer(
         uvicorn.Config(
             pod.app,

@@ -99,14 +99,16 @@ class GuardedHttp(HttpToolsProtocol):
         leaving.transport.abort()
 
 
-class LingeringServer(uvicorn.Server):
+class SettlingServer(uvicorn.Server):
     """A server that goes on taking requests for a moment when it is told to end."""
 
+    settle_after_s = LINGER_S
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answer what comes within ``LINGER_S`` and say that the connection closes, then end as uvicorn does."""
+        """Answer what comes within ``settle_after_s`` and say that the connection closes, then end as uvicorn does."""
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         if not self.force_exit:
-            await asyncio.sleep(LINGER_S)
+            await asyncio.sleep(self.settle_after_s)
             for door in (*self.servers, *(sockets or ())):
                 door.close()
             await asyncio.sleep(SETTLE_S)
