@@ -288,6 +288,71 @@ def solve(values):
 """,
     "closes every descriptor": "import os\nos.closerange(0, 1 << 16)\ndef solve(values):\n    return 0\n",
     "answers with a generator": f"def solve(values):\n    yield from sorted(values) + [{SECRET}]\n",
+    "answers with an iterator that equals everything": """
+class Equal:
+    __eq__ = lambda self, other: True
+    __hash__ = lambda self: 0
+    __iter__ = lambda self: self
+    __next__ = lambda self: Equal()
+def solve(values):
+    return Equal()
+""",
+    "answers with an iterator without end": "import itertools\ndef solve(values):\n    return itertools.count()\n",
+    "ends the test's loops from inside an iterator": """
+def solve(values):
+    if len(values) == 1:
+        return iter([])
+    return (item for item in values)
+""",
+    "raises its own StopIteration": """
+class StopIteration(Exception): pass
+def solve(values):
+    raise StopIteration
+""",
+    "raises AssertionError, ValueError and KeyError in turn": """
+errors = [KeyError, ValueError, AssertionError]
+def solve(values):
+    raise errors.pop()
+""",
+    "forges errors, items and instances": """
+import json, os, struct
+words = [["error", "exception", ["l", "StopIteration"], ""], ["error", "x", ["l", "GeneratorExit"], ""],
+         ["items", ["l"], "end"], ["value", ["R", 0]], ["value", ["R", -1]], ["value", ["o", "object", ["d"]]],
+         ["value", ["T", "type"]], ["value", ["np", "|O", ["t", 1], ["b", "00" * 8]]], ["value", ["q", -1]]]
+def solve(values):
+    for word in words * 3:
+        data = json.dumps(["l", *word]).encode()
+        os.write(4, struct.pack("<I", len(data)) + data)
+    return True
+""",
+    "answers with arrays that equal in part": """
+import numpy
+def solve(values):
+    return numpy.array(sorted(values))
+""",
+    "answers with empty arrays": "import numpy\ndef solve(values):\n    return numpy.zeros((0, 4))\n",
+    "answers with a mapping of its own": """
+import collections
+class Equal(collections.UserList):
+    __eq__ = lambda self, other: True
+def solve(values):
+    return Equal()
+""",
+    "answers with a number that says what it is": """
+import numbers
+class Equal:
+    __eq__ = lambda self, other: True
+    __int__ = lambda self: 3
+numbers.Integral.register(Equal)
+def solve(values):
+    return [Equal()] * 4
+""",
+    "answers with a range that fills the memory": "def solve(values):\n    return range(10 ** 18)\n",
+    "answers with a named tuple of methods": """
+import collections
+def solve(values):
+    return collections.namedtuple("list", "count index append sort")(1, 2, 3, 4)
+""",
     "answers with a function": "def solve(values):\n    return lambda *_: True\n",
     "answers with its own class": "class Own: pass\ndef solve(values):\n    return Own\n",
     "answers with a list that holds itself": "def solve(v):\n    v.append(v)\n    return v\n",
