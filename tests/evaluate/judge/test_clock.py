@@ -103,7 +103,10 @@ def test_time_of_child_processes_counts_and_stays_when_they_have_ended() -> None
 
 
 def test_the_clock_counts_threads() -> None:
-    clock = SampleClock(os.getpid())
+    clock = SampleClock(os.getppid())
+    assert not clock.started
+    clock.watch(os.getpid())
+    assert clock.started
     wake = threading.Event()
     threads = [threading.Thread(target=wake.wait) for _ in range(5)]
     for thread in threads:
