@@ -188,6 +188,18 @@ class TestGates:
         world.look()
         assert world.condition("Succeeded") == ("True", "Completed")
 
+    def test_on_one_of_many_languages_survive_in_the_status(self) -> None:
+        """The status has room for 64 numbers; the score that a gate is on is among them, wherever it was reported."""
+        names = [f"our-bench/language-{number}/pass@1" for number in range(80)]
+        world = World({"evaluation": {"gates": [{"metric": names[-1], "min": "0.5"}]}})
+        world.make_data()
+        world.train()
+        scores = [{"metric": name, "value": 0.6, "low": 0.5, "high": 0.7, "num_tasks": 20} for name in names]
+        world.make_model(scores=scores)
+        assert world.condition("Succeeded") == ("True", "Completed")
+        kept = [metric["name"] for metric in world.status["metrics"]]
+        assert len(kept) == 64 and names[-1] in kept
+
 
 class TestFinished:
     def test_nothing_is_ever_made_again(self) -> None:

@@ -148,7 +148,8 @@ def _suspended(context: RunContext) -> Plan:
 def _judge_gates(context: RunContext, basis: Basis, outcome: StageOutcome) -> Plan:
     """End a run whose stages are all complete: by the gates as they are now."""
     found = run_outcome.scores(context, outcome.steps)
-    outcome = replace(outcome, metrics=progress.joined(outcome.metrics, run_outcome.score_metrics(found)))
+    scored = run_outcome.score_metrics(context, found)
+    outcome = replace(outcome, metrics=progress.joined(outcome.metrics, scored))
     unknown = run_outcome.a_gate_names_no_score(context, found)
     if unknown is not None:
         return _active(context, basis, replace(outcome, stalled=unknown, apply=(), submit=()))

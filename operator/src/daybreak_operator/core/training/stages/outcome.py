@@ -46,14 +46,16 @@ def scores(context: RunContext, steps: step_table.Steps) -> tuple[Score, ...]:
         return found.scores
     known = [metric for metric in context.status.metrics if "/" in metric.name]
     return tuple(
-        Score(metric=metric.name, value=float(Decimal(metric.value)), low=0.0, high=0.0, num_tasks=0)
+        Score(metric=metric.name, value=float(Decimal(metric.value)), low=0.0, high=1.0, num_tasks=0)
         for metric in known
     )
 
 
-def score_metrics(found: tuple[Score, ...]) -> tuple[MetricStatus, ...]:
-    """Return scores as a status shows them."""
-    texts = [(score.metric[:256], decimals.exact(score.value)) for score in found]
+def score_metrics(context: RunContext, found: tuple[Score, ...]) -> tuple[MetricStatus, ...]:
+    """Return scores as a status shows them, those that a gate is on first: a status has no room for all languages."""
+    gated = {gate.metric for gate in context.run.spec.evaluation.gates}
+    ordered = sorted(found, key=lambda score: score.metric not in gated)
+    texts = [(score.metric[:256], decimals.exact(score.value)) for score in ordered]
     return tuple(MetricStatus(name=name, value=text) for name, text in texts if text is not None)
 
 
