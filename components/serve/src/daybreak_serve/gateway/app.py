@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_contracts.routing import Routing
+from daybreak_serve.gateway import openapi
 from daybreak_serve.gateway.cluster.peers import FORWARDED_HEADER, PREFIX, Peers
 from daybreak_serve.gateway.cluster.view import probe
 from daybreak_serve.gateway.config import GatewayConfig, GatewaySettings
@@ -180,6 +181,10 @@ class GatewayApp:
             raise ApiProblem(404, message, param="model", code="model_not_found")
         return JSONResponse(model)
 
+    async def openapi(self, request: Request) -> Response:
+        """``GET /openapi.json``."""
+        return JSONResponse(openapi.document())
+
     async def healthz(self, request: Request) -> Response:
         """``GET /healthz``: the process answers."""
         return JSONResponse({"status": "ok"})
@@ -282,6 +287,7 @@ def add_routes(app: Starlette, gateway: GatewayApp) -> None:
         [
             *gateway.completion_routes(),
             Route("/v1/events", gateway.events, methods=["POST"]),
+            Route("/openapi.json", gateway.openapi),
             Route("/v1/models", gateway.models),
             Route("/v1/models/{name}", gateway.models),
             Route("/v1/health", gateway.health, methods=["GET", "POST"]),

@@ -1,0 +1,162 @@
+"""``/openapi.json``: what this gateway takes and answers, made from the models that requests are read by.
+
+Owns the document's frame only. Other clients' dialects have their own documentation; they are listed by path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from daybreak_serve.gateway.dialects.routes import OPENAI, ROUTES
+from daybreak_serve.gateway.events.journal import EventBatch, SuggestionEvent
+from daybreak_serve.gateway.http.requests import RULES, CompletionBody
+
+REFERENCE = "#/components/schemas/{model}"
+PROBLEM: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": ["string", "null"]},
+            },
+        }
+    },
+}
+COMPLETION: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["id", "object", "created", "model", "choices"],
+    "properties": {
+        "id": {"type": "string"},
+        "object": {"const": "text_completion"},
+        "created": {"type": "integer"},
+        "model": {"type": "string"},
+        "system_fingerprint": {"type": "string"},
+        "choices": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["text", "index", "finish_reason"],
+                "properties": {
+                    "text": {"type": "string"},
+                    "index": {"type": "integer"},
+                    "logprobs": {"type": "null"},
+                    "finish_reason": {"enum": ["stop", "length", "cancelled", None]},
+                },
+            },
+        },
+        "usage": {"type": "object"},
+    },
+}
+PROBLEMS: Mapping[int, str] = {
+    400: "a field is wrong; it is named",
+    401: "no API key that holds",
+    403: "a foreign web page or host name",
+    404: "no such thing",
+    408: "the body did not come",
+    413: "the body is too large",
+    429: "no place in an engine; Retry-After says when",
+    499: "given up for a newer request",
+    500: "the engine failed",
+    503: "no engine; Retry-After says when",
+}
+
+
+def document() -> dict[str, Any]:
+    """Return the document (OpenAPI 3.1)."""
+    schemas = {"Problem": dict(PROBLEM), "Completion": dict(COMPLETION)}
+    for model in (CompletionBody, SuggestionEvent, EventBatch):
+        schema = model.model_json_schema(ref_template=REFERENCE)
+        schemas |= schema.pop("$defs", {})
+        schemas[model.__name__] = schema
+    schemas["CompletionBody"] = _described(schemas["CompletionBody"])
+    event = {"oneOf": [_ref("SuggestionEvent"), _ref("EventBatch")]}
+    completions = _post("Complete code", _ref("CompletionBody"), _ref("Completion"))
+    completions["responses"]["200"]["content"]["text/event-stream"] = {}
+    paths: dict[str, Any] = {
+        "/v1/completions": {"post": completions},
+        "/v1/events": {"post": _post("Tell what became of a completion", event, {"type": "object"})},
+        "/v1/models": {"get": _get("The one model")},
+        "/v1/models/{name}": {
+            "get": {
+                **_get("The one model by its name"),
+                "parameters": [
+                    {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+                ],
+            }
+        },
+        "/healthz": {"get": _get("Whether the process answers")},
+        "/readyz": {"get": _get("Whether requests can be answered")},
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Daybreak gateway", "version": "1", "description": _others()},
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"key": []}],
+    }
+
+
+def _others() -> str:
+    paths = ", ".join(f"{path} ({dialect.name})" for path, dialect in ROUTES.items() if dialect is not OPENAI)
+    return f"Completions in the words of other servers: {paths}. See docs/editors.md."
+
+
+def _described(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a request with each field's rule; ``prompt`` and ``stop`` may be one text."""
+    properties = {
+        name: {**field, "description": RULES.get(name, "")} for name, field in schema["properties"].items()
+    }
+    for name in ("prompt", "stop"):
+        properties[name] = {
+            "description": RULES[name],
+            "anyOf": [
+                {"type": "string", **({"minLength": 1} if name == "stop" else {})},
+                *_choices(properties[name]),
+            ],
+        }
+    return {**schema, "properties": properties}
+
+
+def _choices(field: Mapping[str, Any]) -> list[Any]:
+    if "anyOf" in field:
+        return list(field["anyOf"])
+    return [{name: value for name, value in field.items() if name not in ("description", "default", "title")}]
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": REFERENCE.format(model=name)}
+
+
+def _json(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": dict(schema)}}
+
+
+def _problems() -> dict[str, Any]:
+    return {
+        str(status): {"description": said, "content": _json(_ref("Problem"))}
+        for status, said in PROBLEMS.items()
+    }
+
+
+def _post(summary: str, body: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    answers = {"200": {"description": "done", "content": _json(answer)}, **_problems()}
+    return {
+        "summary": summary,
+        "requestBody": {"required": True, "content": _json(body)},
+        "responses": answers,
+    }
+
+
+def _get(summary: str) -> dict[str, Any]:
+    answers = {"200": {"description": "done", "content": _json({"type": "object"})}, **_problems()}
+    return {"summary": summary, "responses": answers}
