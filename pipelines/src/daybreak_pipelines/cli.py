@@ -18,6 +18,7 @@ from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE, PORT_LOCAL
 from daybreak_contracts.planning.sizes import SIZES
 from daybreak_pipelines.forget import options as forget_options
 from daybreak_pipelines.scores import options as evaluate_options
+from daybreak_pipelines.scores import tasks
 from daybreak_pipelines.versions import options as diff_options
 
 
@@ -44,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     _add_inspect(commands)
 
     evaluate_options.add(commands)
+    tasks.add(commands)
 
     _add_serve(commands)
     _add_export(commands)

@@ -126,4 +126,4 @@ def test_a_wrong_row_is_refused_by_its_field(problem_format: str, row: dict[str,
 
 
 def test_every_format_of_the_manifest_is_read() -> None:
-    assert set(TASKS_OF) == set(get_args(ProblemFormat)) - {"Repository"}
+    assert set(TASKS_OF) == set(get_args(ProblemFormat))

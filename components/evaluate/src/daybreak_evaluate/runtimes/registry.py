@@ -12,13 +12,15 @@ from typing import cast
 from daybreak_contracts.errors import UserError
 from daybreak_evaluate import entry_points
 from daybreak_evaluate.runtimes.command import command_runtimes
+from daybreak_evaluate.runtimes.in_repository import LANGUAGE
+from daybreak_evaluate.runtimes.in_repository.runtime import RepositoryRuntime
 from daybreak_evaluate.runtimes.protocol import LanguageRuntime
 from daybreak_evaluate.runtimes.python import PythonRuntime
 
 
 @cache
 def _ours() -> dict[str, LanguageRuntime]:
-    return {"python": PythonRuntime(), **command_runtimes()}
+    return {"python": PythonRuntime(), **command_runtimes(), LANGUAGE: RepositoryRuntime()}
 
 
 def languages() -> list[str]:

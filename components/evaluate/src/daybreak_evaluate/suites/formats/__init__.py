@@ -14,6 +14,7 @@ from daybreak_evaluate.suites.formats import (
     infilling,
     multipl_e,
     mxeval,
+    repository,
     safim,
 )
 from daybreak_evaluate.task import Task
@@ -25,5 +26,6 @@ TASKS_OF: Mapping[str, Callable[[ProblemRow, str | None], Task]] = {
     "MultiPLE": multipl_e.task_of,
     "Mxeval": mxeval.task_of,
     "Safim": safim.task_of,
+    "Repository": repository.task_of,
 }
 """Format to the function that makes a task of a row; the second argument is the language that the manifest names."""

@@ -1,0 +1,60 @@
+"""``daybreak tasks``: a repository to a file of problems, and its snapshot beside it.
+
+Owns the two files and what is printed: the manifest's entry, ready to be pasted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from daybreak_contracts.errors import UserError
+from daybreak_contracts.progress import Progress
+from daybreak_contracts.storage import write_bytes
+from daybreak_evaluate.runtimes.in_repository import snapshot
+from daybreak_evaluate.runtimes.in_repository.find_tasks import RepositoryTask, find_tasks
+
+
+def write_tasks(folder: Path, output: Path, limit: int, progress: Progress) -> str:
+    """Find tasks, write both files; return what to put into a manifest."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no folder, give the repository's")
+    if output.suffix != ".jsonl":
+        raise UserError(f"{output}: must end in .jsonl")
+    packed = snapshot.pack(folder)
+    workers = max(1, len(os.sched_getaffinity(0)))
+    tasks = find_tasks(folder, packed, limit, workers, progress.report)
+    if not tasks:
+        raise UserError(
+            f"{folder}: no function whose body its tests miss; more tests, or another folder, would help"
+        )
+    beside = output.with_suffix(".tar.gz")
+    digest = hashlib.sha256(packed).hexdigest()
+    rows = "".join(json.dumps(_row(task, beside.name, digest)) + "\n" for task in tasks).encode()
+    write_bytes(str(beside), packed)
+    write_bytes(str(output), rows)
+    files = len({task.path for task in tasks})
+    return (
+        f"{len(tasks)} functions of {files} file{'s' if files > 1 else ''}: {output}, and their repository: {beside}\n"
+        f"- name: {_name(output.stem)}\n  problems: {{uri: {output.resolve()}, "
+        f"sha256: {hashlib.sha256(rows).hexdigest()}, format: Repository}}"
+    )
+
+
+def _name(stem: str) -> str:
+    return "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in stem.lower()).split()) or "own"
+
+
+def _row(task: RepositoryTask, beside: str, digest: str) -> dict[str, object]:
+    return {
+        "task_id": f"{task.path}:{task.function.first_line}:{task.function.name}",
+        "path": task.path,
+        "prompt": task.function.before,
+        "suffix": task.function.behind,
+        "canonical_solution": task.function.body,
+        "tests": list(task.tests),
+        "snapshot": beside,
+        "snapshot_sha256": digest,
+    }
