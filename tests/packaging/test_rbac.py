@@ -225,12 +225,12 @@ class TestKubeflowInItsOwnNamespace:
     def test_lets_pods_and_the_storage_secret_be_looked_for(
         self, cluster: Reach, elsewhere: Elsewhere
     ) -> None:
-        has_pods = pods_of_runs(elsewhere.kube, namespaces_of_pods(elsewhere.settings))
-        assert not has_pods("a-run")
+        pods_of = pods_of_runs(elsewhere.kube, namespaces_of_pods(elsewhere.settings))
+        assert pods_of("a-run") == ()
         metadata = {"name": "x", "namespace": elsewhere.pipelines, "labels": {"pipeline/runid": "a-run"}}
         spec = {"containers": [{"name": "main", "image": "r.example/data"}]}
         cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-        assert has_pods("a-run")
+        assert pods_of("a-run")
         assert not elsewhere.kube.exists(SECRETS, elsewhere.pipelines, "storage")
 
     @pytest.mark.parametrize(

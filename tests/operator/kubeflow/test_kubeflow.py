@@ -15,6 +15,8 @@ import pytest
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError, UserError
+from daybreak_operator.core.observed.parse import parse_object
+from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.plan import PipelinePods, Submit
 from daybreak_operator.core.training.observed.observation import PipelineRun
 from daybreak_operator.settings import Images, Settings
@@ -43,6 +45,10 @@ REQUEST = Submit(
     parameters=PARAMETERS,
     service_account="daybreak-pipeline",
 )
+
+
+DRIVER = parse_object({"kind": "Pod", "metadata": {"name": "driver", "namespace": "team"}})
+assert isinstance(DRIVER, ObservedPod)
 
 
 class Time:
@@ -176,7 +182,7 @@ class TestSubmit:
     def test_pods_of_a_run_that_nobody_knows_hold_a_submission_back(
         self, back_end: BackEnd, clock: Time
     ) -> None:
-        client = Kubeflow(back_end.url, replace(choices(clock), has_pods=lambda run_id: True))
+        client = Kubeflow(back_end.url, replace(choices(clock), pods_of=lambda run_id: (DRIVER,)))
         with pytest.raises(TransientError, match="has pods"):
             client.submit(REQUEST)
         assert back_end.posts() == 0
@@ -187,6 +193,17 @@ class TestSubmit:
         spec = back_end.runs[RUN_ID]["pipeline_spec"]["pipeline_spec"]
         images = {entry["container"]["image"] for entry in spec["deploymentSpec"]["executors"].values()}
         assert images == {"r.example/data@sha256:1"}
+
+    def test_packages_submitted_by_hand_name_the_images_that_are_made(self) -> None:
+        """`make images` makes daybreak/ROOM:TAG, the chart's defaults are those of its version."""
+        named = set()
+        for pipeline in (names.DATA_PIPELINE, names.MODEL_PIPELINE):
+            package = kubeflow_package.read(pipeline, None)
+            spec = package.get("pipeline_spec", package)
+            named |= {one["container"]["image"] for one in spec["deploymentSpec"]["executors"].values()}
+        base = (Path(__file__).parents[3] / "manifests/base/deployment.yaml").read_text()
+        assert {image.partition(":")[0] for image in named} <= set(Images().model_dump().values())
+        assert [image for image in named if f'"{image}"' not in base] == []
 
     def test_an_experiment_belongs_to_the_profile_that_the_run_is_in(
         self, back_end: BackEnd, client: Kubeflow
@@ -246,26 +263,48 @@ class TestStates:
             back_end.move(RUN_ID, state)
         assert client.get(RUN_ID) == expected
 
-    def test_a_run_without_pods_is_lost_after_two_minutes(self, back_end: BackEnd, clock: Time) -> None:
-        pods = {RUN_ID: False}
-        client = Kubeflow(back_end.url, replace(choices(clock), has_pods=lambda run_id: pods[run_id]))
+    @pytest.mark.parametrize("state", ["PENDING", "RUNNING", "CANCELING"])
+    def test_a_run_without_pods_is_lost_after_a_while(
+        self, back_end: BackEnd, clock: Time, state: str
+    ) -> None:
+        pods: dict[str, tuple[ObservedPod, ...] | None] = {RUN_ID: ()}
+        client = Kubeflow(back_end.url, replace(choices(clock), pods_of=lambda run_id: pods[run_id]))
+        alive = kubeflow.STATES[state]
+        limit = kubeflow.LOST_AFTER_S[alive]
         client.submit(REQUEST)
-        clock.sleep(1000)
-        assert client.get(RUN_ID).state == "Pending"
-        back_end.move(RUN_ID, "RUNNING")
-        assert client.get(RUN_ID).state == "Running"
-        clock.sleep(kubeflow.LOST_AFTER_S - 1)
-        assert client.get(RUN_ID).state == "Running"
-        pods[RUN_ID] = True
-        assert client.get(RUN_ID).state == "Running"
-        pods[RUN_ID] = False
-        clock.sleep(kubeflow.LOST_AFTER_S)
-        assert client.get(RUN_ID).state == "Running"
-        clock.sleep(kubeflow.LOST_AFTER_S)
+        back_end.move(RUN_ID, state)
+        assert client.get(RUN_ID).state == alive
+        clock.sleep(limit - 1)
+        assert client.get(RUN_ID).state == alive
+        pods[RUN_ID] = (DRIVER,)
+        assert client.get(RUN_ID) == PipelineRun(alive, pods=(DRIVER,))
+        pods[RUN_ID] = None  # we may not look there
+        clock.sleep(limit)
+        assert client.get(RUN_ID).state == alive
+        pods[RUN_ID] = ()
+        clock.sleep(limit)
+        assert client.get(RUN_ID).state == alive
+        clock.sleep(limit)
         lost = client.get(RUN_ID)
-        assert (lost.state, lost.message) == ("Lost", "the back end says RUNNING, but had no pods for 120 s")
+        assert lost.state == "Lost"
+        assert lost.message == f"the back end says {state}, but had no pods for {limit:.0f} s"
         back_end.move(RUN_ID, "SUCCEEDED")
         assert client.get(RUN_ID).state == "Succeeded"
+
+    @pytest.mark.parametrize("pods_of", [None, lambda run_id: (DRIVER,)], ids=["nobody looks", "pods stay"])
+    def test_nobody_waits_longer_than_ten_minutes_for_a_run_to_be_stopped(
+        self, back_end: BackEnd, clock: Time, pods_of: Any
+    ) -> None:
+        Kubeflow(back_end.url).submit(REQUEST)
+        client = Kubeflow(back_end.url, replace(choices(clock), pods_of=pods_of))
+        client.terminate(RUN_ID)
+        assert client.get(RUN_ID).state == "Canceling"
+        clock.sleep(kubeflow.STOPPED_AFTER_S - 1)
+        assert client.get(RUN_ID).state == "Canceling"
+        clock.sleep(1)
+        assert client.get(RUN_ID) == PipelineRun("Lost", "the back end has been stopping it for 600 s")
+        back_end.move(RUN_ID, "FAILED")
+        assert client.get(RUN_ID).state == "Failed"
 
 
 class TestTerminate:
@@ -320,13 +359,13 @@ def test_pods_of_a_run_are_found_by_kubeflows_label(cluster: Reach) -> None:
     namespace = cluster.namespace()
     kube = connect({}, str(cluster.kubeconfig))
     settings = Settings(kubeflow_url="http://127.0.0.1:1", backend="KubeflowPipelines")
-    has_pods = kubeflow.back_end(settings, kube).has_pods
-    assert has_pods is not None
-    assert not has_pods(RUN_ID)
+    pods_of = kubeflow.back_end(settings, kube).pods_of
+    assert pods_of is not None
+    assert pods_of(RUN_ID) == ()
     metadata = {"name": "driver", "namespace": namespace, "labels": {names.LABEL_KUBEFLOW_RUN: RUN_ID}}
     spec = {"containers": [{"name": "main", "image": "r.example/data"}]}
     cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-    assert has_pods(RUN_ID)
+    assert [pod.name for pod in pods_of(RUN_ID) or ()] == ["driver"]
 
 
 def test_where_we_may_not_look_nothing_is_called_lost(cluster: Reach, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ TEMPLATE: dict[str, Any] = {
 }
 
 
-@dsl.component(base_image="daybreak-data:0", install_kfp_package=False)
+@dsl.component(base_image="daybreak/data:0", install_kfp_package=False)
 def step() -> None:
     """Do nothing."""
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from daybreak_contracts import names
+from daybreak_operator.core.training.decide import decide
 from daybreak_operator.core.training.observed.observation import PipelineRun
 from daybreak_operator.settings import Images, Settings
 from tests.operator.training.world import SPEC, UID, World
@@ -294,7 +295,42 @@ class TestDeletion:
         world.wait(2)
         plan = world.look()
         assert [event.reason for event in plan.events] == ["PipelineLeftRunning"]
+        assert world.condition("Reconciling") == ("True", "PipelineLeftRunning")  # an event follows a status
         assert world.gone
+
+    def test_gives_up_without_asking_once_more_for_a_pipeline_that_cannot_be_stopped(self) -> None:
+        """Kubeflow answers 500 to every termination of a run whose workflow is gone."""
+        world = World(settings=KUBEFLOW)
+        world.settle(2)
+        world.delete_run()
+        world.wait(599)
+        assert decide(world.observe(), world.now).terminate == (FIRST,)
+        world.wait(2)
+        plan = decide(world.observe(), world.now)
+        assert (plan.terminate, plan.finalizer) == ((), False)
+
+    @pytest.mark.parametrize("state", ["Lost", "Failed", "Absent"])
+    def test_waits_for_no_pipeline_that_nothing_works_at(self, state: Any) -> None:
+        world = World(settings=KUBEFLOW)
+        world.settle(2)
+        world.delete_run()
+        world.look()
+        world.pipeline(state)
+        world.look()
+        assert world.gone
+
+    def test_says_what_it_waits_for_now(self) -> None:
+        world = World(settings=KUBEFLOW)
+        world.settle(2)
+        world.backend_error = "no such host"
+        world.look()
+        world.delete_run()
+        world.look()
+        assert world.condition("Reconciling") == ("True", "BackendUnavailable")
+        world.backend_error = None
+        world.look()
+        assert world.condition("Reconciling") == ("True", "Deleting")
+        assert FIRST in world.message("Reconciling")
 
 
 class TestSpec:

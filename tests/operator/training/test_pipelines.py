@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from daybreak_contracts import names
+from daybreak_operator.core.observed.parse import parse_object
+from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.training.decide import decide
 from daybreak_operator.core.training.observed.observation import PipelineRun
 from daybreak_operator.settings import Settings
@@ -99,7 +101,7 @@ def test_the_users_fault_ends_the_run_with_the_steps_sentence() -> None:
     world.look()
     assert world.condition("Succeeded") == ("False", "StepFailed")
     assert world.message("Finished") == "step tokenizer: sampleBytes is more than there is"
-    assert world.states() == "SRFPPPP"
+    assert world.states() == "SPFPPPP"
     assert world.condition("DataReady") == ("False", "Failed")
 
 
@@ -168,6 +170,15 @@ def test_results_that_were_deleted_are_not_needed_any_more() -> None:
     assert (arguments["shards"], arguments["tokenizer"]) == ("s3://o/shards", "s3://o/tokenizer")
     parameters = world.children[("ConfigMap", "first-light-model-1-arguments")]["data"]["parameters.json"]
     assert json.loads(parameters)["trained_digest"] == "sha256:train"
+
+
+def test_a_step_that_failed_begins_no_further_one() -> None:
+    world = by_jobs()
+    world.settle(2)
+    world.hand_error("documents", 2)
+    world.settle(2)
+    assert world.states() == "FPPPPPP"
+    assert not [event for event in world.events if event.message.startswith("Step xray")]
 
 
 def test_steps_are_shown_as_they_go() -> None:
@@ -319,6 +330,33 @@ class TestKubeflow:
         world.look()
         assert world.condition("Stalled") == ("True", "ImageCannotBePulled")
         assert "x/data:1" in world.message("Stalled")
+
+    @pytest.mark.parametrize(
+        ("reason", "told"),
+        [
+            ("ErrImagePull", "ImageCannotBePulled"),
+            ("ImagePullBackOff", "ImageCannotBePulled"),
+            ("CreateContainerConfigError", "ContainerCannotBeMade"),
+        ],
+    )
+    def test_a_driver_of_kubeflows_that_cannot_start_is_told(self, reason: str, told: str) -> None:
+        """It carries none of our labels: the back end's own question brings it."""
+        world = by_kubeflow()
+        waiting = {"reason": reason, "message": 'secret "mlpipeline-minio-artifact" not found'}
+        status = {
+            "phase": "Pending",
+            "containerStatuses": [{"image": "k/driver", "state": {"waiting": waiting}}],
+        }
+        pod = parse_object({"kind": "Pod", "metadata": {"name": "root-driver"}, "status": status})
+        assert isinstance(pod, ObservedPod)
+        world.pipelines[FIRST] = PipelineRun("Running", pods=(pod,))
+        world.look()
+        assert world.condition("Stalled") == ("True", told)
+        assert "root-driver" in world.message("Stalled")
+        assert "mlpipeline-minio-artifact" in world.message("Stalled")
+        world.pipelines[FIRST] = PipelineRun("Running")
+        world.look()
+        assert world.condition("Stalled")[0] == "False"
 
     def test_a_pod_of_kubeflows_that_died_says_why_its_run_failed(self) -> None:
         world = by_kubeflow()

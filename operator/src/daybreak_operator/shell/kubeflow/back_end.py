@@ -7,15 +7,16 @@ run's id and waits without a limit for a server that is down (decision 0009). De
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError, UserError
+from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.plan import Submit
 from daybreak_operator.core.training.observed.observation import PipelineRun, PipelineState
 from daybreak_operator.settings import Images, Settings
@@ -23,13 +24,15 @@ from daybreak_operator.shell.kube.client import Kube
 from daybreak_operator.shell.kubeflow import package as kubeflow_package
 from daybreak_operator.shell.kubeflow.pods import namespaces_of_pods, pods_of_runs
 
-LOG = logging.getLogger(__name__)
 TOKEN_FILE = Path("/var/run/secrets/kubeflow/pipelines/token")
 """Where Kubeflow's guide for multi-user installations mounts a token for the pipelines API."""
 CONNECT_S = 3.0
 READ_S = 10.0
-LOST_AFTER_S = 120.0
-"""No pods for this long while the back end says Running: its state lags by a minute after an outage (observed)."""
+LOST_AFTER_S: Mapping[PipelineState, float] = {"Pending": 600.0, "Running": 120.0, "Canceling": 120.0}
+"""No pods for this long while the back end says so. Its state lags by a minute after an outage (observed); what is
+Pending may wait for a workflow controller that is down, whose pods then come."""
+STOPPED_AFTER_S = 600.0
+"""What a run may take to be stopped, pods or not: nobody waits for one longer."""
 SETTLE_S = 10.0
 """How long an unclear submission is asked about at once."""
 SETTLE_PAUSE_S = 1.0
@@ -73,8 +76,9 @@ class Choices:
     token_file: Path = TOKEN_FILE
     packages: Path | None = None
     """Folder with compiled pipelines; None: those of the installed daybreak-pipelines."""
-    has_pods: Callable[[str], bool] | None = None
-    """Tells whether pods with label ``names.LABEL_KUBEFLOW_RUN`` of a run exist; None: nothing is ever called lost."""
+    pods_of: Callable[[str], tuple[ObservedPod, ...] | None] | None = None
+    """Finds the pods with label ``names.LABEL_KUBEFLOW_RUN`` of a run, None where that can't be told; without it no run
+    that has not been asked to stop is ever called lost."""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     timeouts_s: tuple[float, float] = (CONNECT_S, READ_S)
@@ -83,8 +87,8 @@ class Choices:
 
 def back_end(settings: Settings, kube: Kube) -> Kubeflow:
     """Return the back end of an installation: with its images, and able to tell a lost run."""
-    has_pods = pods_of_runs(kube, namespaces_of_pods(settings))
-    return Kubeflow(settings.kubeflow_url, Choices(images=settings.images, has_pods=has_pods))
+    pods_of = pods_of_runs(kube, namespaces_of_pods(settings))
+    return Kubeflow(settings.kubeflow_url, Choices(images=settings.images, pods_of=pods_of))
 
 
 class NotThereError(Exception):
@@ -118,7 +122,9 @@ class SubmissionCache:
     experiments: dict[KubeflowExperiment, str] = field(default_factory=dict)
     """To its id."""
     podless: dict[str, float] = field(default_factory=dict)
-    """Running run to when it was first seen without pods."""
+    """Run that is not over to when it was first seen without pods."""
+    stopping: dict[str, float] = field(default_factory=dict)
+    """Run that is being stopped to when that was first seen."""
     unclear: dict[str, float] = field(default_factory=dict)
     """Run to when its submission was left unclear."""
 
@@ -141,9 +147,9 @@ class Kubeflow:
         self._memory = SubmissionCache()
 
     @property
-    def has_pods(self) -> Callable[[str], bool] | None:
-        """What tells whether a run has pods."""
-        return self._choices.has_pods
+    def pods_of(self) -> Callable[[str], tuple[ObservedPod, ...] | None] | None:
+        """What finds the pods of a run."""
+        return self._choices.pods_of
 
     def get(self, run_id: str) -> PipelineRun:
         """Return how a run stands; a back end that is down or refuses us is a TransientError."""
@@ -151,13 +157,15 @@ class Kubeflow:
             with self._asking(f"run {run_id}"):
                 run = self._runs.run_service_get_run(run_id, **self._options())
         except NotThereError:
-            self._memory.podless.pop(run_id, None)
+            self._forget(run_id)
             return PipelineRun("Absent")
         found = pipeline_run(run)
-        if found.state != "Running":
-            self._memory.podless.pop(run_id, None)
+        if found.state not in LOST_AFTER_S:
+            self._forget(run_id)
             return found
-        return self._lost(run_id) or found
+        pods = self._choices.pods_of(run_id) if self._choices.pods_of is not None else None
+        drivers = tuple(pod for pod in pods or () if not pod.label(names.LABEL_OWNER_UID))
+        return self._lost(run_id, found.state, pods) or replace(found, pods=drivers)
 
     def submit(self, request: Submit) -> None:
         """Start a run unless one has its id; at most one is ever started, whatever is lost on the way.
@@ -171,7 +179,7 @@ class Kubeflow:
         unclear_since = self._memory.unclear.get(run_id)
         if unclear_since is not None and choices.clock() - unclear_since < QUIET_S:
             raise TransientError(f"Kubeflow run {run_id}: it is not clear yet whether it was started")
-        if choices.has_pods is not None and choices.has_pods(run_id):
+        if choices.pods_of is not None and choices.pods_of(run_id) != ():
             raise TransientError(f"Kubeflow run {run_id}: has pods, but the back end does not know it (yet)")
         body = self._body(request)
         try:
@@ -182,7 +190,6 @@ class Kubeflow:
                 self._post(run_id, {**body, "experiment_id": self._experiment(experiment_of(request))})
             except NotThereError as error:
                 raise TransientError(f"Kubeflow experiment {request.experiment}: came and went") from error
-        LOG.info("pipeline run started", extra={"run_id": run_id, "pipeline": request.pipeline})
 
     def terminate(self, run_id: str) -> None:
         """Stop a run; one that is absent, over or being stopped is fine."""
@@ -198,17 +205,26 @@ class Kubeflow:
         except NotThereError:
             return
 
-    def _lost(self, run_id: str) -> PipelineRun | None:
-        has_pods, now = self._choices.has_pods, self._choices.clock()
-        if has_pods is None:
+    def _lost(
+        self, run_id: str, state: PipelineState, pods: tuple[ObservedPod, ...] | None
+    ) -> PipelineRun | None:
+        """Tell a run that nothing works at any more from one that its back end only says is alive."""
+        now, memory = self._choices.clock(), self._memory
+        if state == "Canceling":
+            stopping = now - memory.stopping.setdefault(run_id, now)
+            if stopping >= STOPPED_AFTER_S:
+                return PipelineRun("Lost", f"the back end has been stopping it for {stopping:.0f} s")
+        if pods != ():
+            memory.podless.pop(run_id, None)
             return None
-        if has_pods(run_id):
-            self._memory.podless.pop(run_id, None)
+        podless = now - memory.podless.setdefault(run_id, now)
+        if podless < LOST_AFTER_S[state]:
             return None
-        since = self._memory.podless.setdefault(run_id, now)
-        if now - since < LOST_AFTER_S:
-            return None
-        return PipelineRun("Lost", f"the back end says RUNNING, but had no pods for {now - since:.0f} s")
+        return PipelineRun("Lost", f"the back end says {state.upper()}, but had no pods for {podless:.0f} s")
+
+    def _forget(self, run_id: str) -> None:
+        self._memory.podless.pop(run_id, None)
+        self._memory.stopping.pop(run_id, None)
 
     def _body(self, request: Submit) -> dict[str, Any]:
         choices = self._choices

@@ -19,7 +19,7 @@ from daybreak_operator.core.plan import PipelinePods
 from daybreak_operator.settings import Images
 
 HOLDER = "daybreak_pipelines"
-PREFIX = "daybreak-"
+PREFIX = "daybreak/"
 EXECUTOR = "exec-"
 """Before a step's name, in the name that the compiler gives its executor."""
 
@@ -44,7 +44,7 @@ def read(name: str, folder: Path | None) -> dict[str, Any]:
 
 
 def with_images(package: Mapping[str, Any], images: Images) -> dict[str, Any]:
-    """Return the package with each component's image (``daybreak-<component>:<tag>``) as the installation has it."""
+    """Return the package with each component's image (``daybreak/<component>:<tag>``) as the installation has it."""
     changed = copy.deepcopy(dict(package))
     known = images.model_dump()
     for executor in _executors(changed).values():

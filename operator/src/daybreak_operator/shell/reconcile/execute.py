@@ -114,6 +114,7 @@ class Executor:
         for run_id in plan.terminate:
             try:
                 _backend(self.pipelines).terminate(run_id)
+                result.note("stopped", run_id)
             except TransientError as error:
                 stopped = False
                 _note(result, error)
@@ -123,6 +124,7 @@ class Executor:
         for request in plan.submit:
             try:
                 _backend(self.pipelines).submit(request)
+                result.note("submitted", request.run_id)
                 result.wrote = True
             except UserError as error:
                 result.refused[(*PIPELINE_RUN, request.run_id)] = Finding("PipelineRefused", str(error))
@@ -139,6 +141,7 @@ class Executor:
                 _note(result, error)
                 continue
             result.wrote = True
+            result.note("deleted", f"{ref.kind}/{ref.name}")
             if left is None:
                 result.gone.append(ref)
             else:
@@ -161,6 +164,7 @@ class Executor:
                 _note(result, error)
             else:
                 result.children.append(made)
+                result.note("applied", f"{child['kind']}/{child['metadata']['name']}")
                 result.wrote = True
                 cache.applied[child_id(child)] = drift.differences(child, made)
 

@@ -191,12 +191,9 @@ def _log(key: ObjectKey, work: Work, result: Result) -> None:
     if result.errors or result.refused:
         errors = [*result.errors, *(finding.message for finding in result.refused.values())]
         LOG.warning("reconcile incomplete", extra={**_named(key), "errors": errors})
-    if result.wrote:
+    if result.wrote or result.did:
         did = {
-            "applied": [f"{child['kind']}/{child['metadata']['name']}" for child, _ in work.apply],
-            "deleted": [f"{ref.kind}/{ref.name}" for ref in work.delete],
-            "submitted": [request.run_id for request in work.plan.submit],
-            "stopped": list(work.plan.terminate),
+            **result.did,
             "status": result.said,
             "events": [event.reason for event in work.plan.events] if result.said else [],
         }

@@ -82,6 +82,8 @@ class Result:
     own: Body | None = None
     children: list[Body] = field(default_factory=list)
     gone: list[Ref] = field(default_factory=list)
+    did: dict[str, list[str]] = field(default_factory=dict)
+    """What was done, by the word that the log has for it."""
     wrote: bool = False
     said: bool = False
     """Whether the status was written: events follow it."""
@@ -90,6 +92,10 @@ class Result:
     retry_after_s: float = 0.0
     again: bool = False
     """Something came to light that the decision did not know: decide anew, before the status says half of it."""
+
+    def note(self, word: str, what: str) -> None:
+        """Remember that something was done."""
+        self.did.setdefault(word, []).append(what)
 
 
 def remaining(plan: Plan, body: Body, children: Mapping[ChildId, Body], cache: ReconcileCache) -> Work:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from daybreak_operator.core.observed.objects import ObservedObject, ObservedWarning
+from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.plan import Object
 from daybreak_operator.settings import Settings
 
@@ -18,13 +19,15 @@ PipelineState = Literal["Absent", "Pending", "Running", "Succeeded", "Failed", "
 class PipelineRun:
     """A Kubeflow run as its back end tells it.
 
-    Absent: surely never submitted (404). Lost: the back end says Running, but its workflow and pods are gone.
+    Absent: surely never submitted (404). Lost: the back end says that it goes on, but its workflow and pods are gone.
     """
 
     state: PipelineState
     message: str = ""
     ended: float | None = None
     """Unix time of its end, where the back end tells it: results that are on their way are waited for a moment."""
+    pods: tuple[ObservedPod, ...] = ()
+    """Kubeflow's own pods of it, which carry none of our labels (drivers); of a run that goes on."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from daybreak_contracts import arguments, names
 from daybreak_contracts.errors import EXIT_USER, TransientError, UserError
-from daybreak_operator.core.observed.pods import container_failures
+from daybreak_operator.core.observed.pods import ObservedPod, container_failures
 from daybreak_operator.core.plan import Finding, Json, Object, Submit
 from daybreak_operator.core.rules import first_finding
 from daybreak_operator.core.times import instant
@@ -128,7 +128,7 @@ def _submit(context: RunContext, stage: str, number: int) -> StageOutcome:
 
 def _continue(context: RunContext, stage: str, number: int, report: StageReport) -> StageOutcome:
     """Keep what a running attempt needs as it shall be; tell how far it is."""
-    own_pods = context.pods(stage, number)
+    own_pods = (*context.pods(stage, number), *_drivers(context, stage, number))
     jobs = context.jobs(stage, number)
     furniture = _supporting_objects(context, stage, number)
     on_kubeflow = context.backend == "KubeflowPipelines"
@@ -223,6 +223,15 @@ def _job_ended(context: RunContext, stage: str, number: int) -> FailureVerdict |
 
 def _run_id(context: RunContext, stage: str, number: int) -> str:
     return names.pipeline_run_id(context.uid, stage, number)
+
+
+def _drivers(context: RunContext, stage: str, number: int) -> tuple[ObservedPod, ...]:
+    """Return the pods with which Kubeflow prepares its tasks: where one can't start, nothing goes on."""
+    run = context.observed.pipelines.get(_run_id(context, stage, number))
+    known = (
+        context.backend == "KubeflowPipelines" and run is not None and context.observed.backend_error is None
+    )
+    return run.pods if known and run is not None else ()
 
 
 def _parameters(context: RunContext, stage: str, number: int) -> dict[str, Json]:

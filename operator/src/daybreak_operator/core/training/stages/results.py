@@ -127,9 +127,9 @@ def taken_in(
         elif step.name in report.errors:
             changed.append(_failed(step, report.errors[step.name], now))
     table = step_table.replaced(steps, changed)
-    waiting = [
-        step for step in step_table.of_stage(table, stage) if step.state not in (*step_table.DONE, "Failed")
-    ]
+    if report.errors:
+        return table  # a stage that failed begins no further step
+    waiting = [step for step in step_table.of_stage(table, stage) if step.state not in step_table.DONE]
     if not waiting:
         return table
     going = next((step for step in waiting if step.name == report.step), waiting[0])

@@ -10,9 +10,10 @@ from datetime import datetime
 
 from daybreak_contracts import names
 from daybreak_operator.core import conditions
+from daybreak_operator.core.conditions import ConditionUpdate
 from daybreak_operator.core.observed.objects import ObservedJob
 from daybreak_operator.core.observed.pods import ObservedPod
-from daybreak_operator.core.plan import Object, ObjectEvent, Plan, Ref, Status
+from daybreak_operator.core.plan import Finding, Object, ObjectEvent, Plan, Ref, Status
 from daybreak_operator.core.times import instant
 from daybreak_operator.core.training.observed import objects
 from daybreak_operator.core.training.observed.observation import RunObservation
@@ -26,6 +27,7 @@ DEADLINE_EXCEEDED = "DeadlineExceeded"
 GIVE_UP_S = 600.0
 """A back end that cannot be asked this long after the run's deletion must not keep the run: an uninstall would hang."""
 REQUEUE_S = 10.0
+MAX_MESSAGE = 1000
 
 
 def is_over(run: Object) -> bool:
@@ -90,19 +92,40 @@ def deleted(observed: RunObservation, now: datetime) -> Plan:
     if not pipeline_runs.holds_finalizer(observed):
         return Plan(status=status)
     since = instant(objects.metadata(observed.run).get("deletionTimestamp")) or now
-    held = pipeline_runs.may_run(observed)
-    if held and (now - since).total_seconds() >= GIVE_UP_S:
-        told = ObjectEvent(
-            "Warning",
-            "PipelineLeftRunning",
-            "Kubeflow Pipelines did not stop in ten minutes; look for runs of this TrainingRun there.",
-        )
-        return Plan(status=status, events=(told,), terminate=pipeline_runs.to_stop(observed))
-    if not held:
+    if not pipeline_runs.may_run(observed):
         return Plan(status=status)
+    if (now - since).total_seconds() >= GIVE_UP_S:
+        said = "Kubeflow Pipelines did not stop in ten minutes; look for runs of this TrainingRun there."
+        told = ObjectEvent("Warning", "PipelineLeftRunning", said)
+        # Nothing is asked of the back end once more: its refusal would hold the run for ever.
+        left = Finding("PipelineLeftRunning", said)
+        return Plan(status=_deleting(observed, left, now), events=(told,))
     return Plan(
-        status=status, terminate=pipeline_runs.to_stop(observed), requeue_after_s=REQUEUE_S, finalizer=True
+        status=_deleting(observed, _what_is_waited_for(observed), now),
+        terminate=pipeline_runs.to_stop(observed),
+        requeue_after_s=REQUEUE_S,
+        finalizer=True,
     )
+
+
+def _what_is_waited_for(observed: RunObservation) -> Finding:
+    if observed.backend_error is not None:
+        said = f"Kubeflow Pipelines is unreachable: {observed.backend_error}"
+        return Finding("BackendUnavailable", said[:MAX_MESSAGE])
+    runs = ", ".join(pipeline_runs.alive(observed))
+    return Finding("Deleting", f"The run is being deleted; Kubeflow Pipelines is stopping {runs}.")
+
+
+def _deleting(observed: RunObservation, finding: Finding, now: datetime) -> Status:
+    """Return the status with what the deletion waits for, instead of what the run waited for before it."""
+    status: Status = observed.run.get("status") or {}
+    before = codec.conditions(status)
+    if conditions.find(before, "Reconciling") is None:
+        return status  # nothing was ever said of it
+    update = ConditionUpdate("Reconciling", "True", finding)
+    told = conditions.merge(before, [update], objects.generation(observed.run), now)
+    order = [held["type"] for held in before]
+    return {**status, "conditions": sorted(told, key=lambda held: order.index(held["type"]))}
 
 
 def _time_to_live(run: Object) -> int | None:
