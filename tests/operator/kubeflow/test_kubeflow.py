@@ -371,7 +371,7 @@ def test_pods_of_a_run_are_found_by_kubeflows_label(cluster: Reach) -> None:
 def test_where_we_may_not_look_nothing_is_called_lost(cluster: Reach, tmp_path: Path) -> None:
     namespace = cluster.namespace()
     nobody = connect({}, str(cluster.kubeconfig_of("default", namespace, tmp_path)))
-    assert pods_of_runs(nobody, (namespace,))(RUN_ID)
+    assert pods_of_runs(nobody, (namespace,))(RUN_ID) is None
 
 
 EXCHANGES = json.loads((Path(__file__).parent / "exchanges.json").read_text())
