@@ -23,7 +23,7 @@ from daybreak_evaluate.judge.values import (
     failed,
 )
 from daybreak_evaluate.runtimes import definition as definitions
-from daybreak_evaluate.runtimes.assembling import cpp, go, java, javascript, rust
+from daybreak_evaluate.runtimes.assembling import cpp, go, java, javascript, rust, scripted
 from daybreak_evaluate.runtimes.assembling.sources import Sources
 from daybreak_evaluate.runtimes.boxes.pool import BoxPool
 from daybreak_evaluate.runtimes.boxes.values import (
@@ -46,6 +46,8 @@ ASSEMBLERS: Mapping[str, Callable[[Task, str, str], Sources]] = {
     "java": java.assemble,
     "javascript": javascript.assemble,
     "rust": rust.assemble,
+    "typescript": javascript.assemble_typed,
+    **scripted.ASSEMBLERS,
 }
 WHOLE: Mapping[str, Callable[[str], Sources]] = {"cpp": cpp.assemble_whole, "java": java.assemble_whole}
 """Languages whose whole programs are more than one file of a fixed name."""
@@ -183,7 +185,7 @@ def _compiling(
     for words in definition.compile_argvs if whole else definition.compile_test_argvs:
         argv, stdin, files = tools.fill(words), sources.stdin, sources.answer
         box = Box(argv, box_limits, stdin, files=files, env=environment, builds=True, out=out)
-        yield BoxStep(box)
+        yield BoxStep(box, may_fail=out == TEST_OUT)  # a test's types do not know the answer's
 
 
 def verdict_of(

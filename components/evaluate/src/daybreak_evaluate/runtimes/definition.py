@@ -164,7 +164,8 @@ def find_toolchain(definition: LanguageDefinition) -> Toolchain:
 def _find_place(how: Mapping[str, Any], paths: Mapping[str, str]) -> str:
     if "command" in how:
         return _output_of([paths.get(word.strip("{}"), word) for word in how["command"]]).strip()
-    return str(Path(paths[how["tool"]]).resolve().parents[how["up"] - 1])
+    path = Path(paths[how["tool"]]).resolve()
+    return str(path.parents[how["up"] - 1] if how["up"] else path)
 
 
 def _output_of(argv: list[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from daybreak_evaluate.runtimes.assembling.sources import Sources, driver
+from daybreak_evaluate.runtimes.assembling.sources import Sources, driver, without_end
 from daybreak_evaluate.task import Task
 
 _SPACE = r"(?:\s|/\*.*?\*/|\\\n)"
@@ -16,12 +16,13 @@ _ALL_HEADERS = re.compile(r"#\s*include\s*<bits/stdc\+\+\.h>")
 
 def assemble(task: Task, completion: str, token: str) -> Sources:
     """Return the text that the compiler reads; no file holds it."""
-    program = task.program(completion)
+    end, rest = without_end(task.test)
+    program = task.program(completion) + end
     defined = sorted(
         set(_DEFINED.findall(completion.replace("\\\n", ""))) | set(_DEFINED.findall(completion))
     )
     undo = "".join(f"#undef {name}\n" for name in defined if not name[0].isdigit())
-    test = _ASSERT_HEADER.sub("", task.test)
+    test = _ASSERT_HEADER.sub("", rest)
     main = _MAIN.search(test)
     before = driver("cpp", "before_test.h")
     entry = f'{main[0]} __asm__("daybreak_entry");\n' if main else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from daybreak_evaluate.runtimes.assembling.sources import Sources
+from daybreak_evaluate.runtimes.assembling.sources import Sources, without_end
 from daybreak_evaluate.task import Task
 
 MACROS = (
@@ -14,7 +14,7 @@ MACROS = (
 )
 _MACRO = re.compile(rf"(?<![\w:$])({MACROS})!(?=\s*[(\[{{])")
 _MAIN = re.compile(r"^([ \t]*)(?:pub\s+)?fn\s+main\s*\(\s*\)(\s*->\s*[^{]+)?", re.MULTILINE)
-_TEST = re.compile(r"#\[test\]\s*(?:pub\s+)?fn\s+(\w+)")
+_TEST = re.compile(r"#\[test\]\s*(?:(?://[^\n]*|#\[[^\]]*\])\s*)*(?:pub\s+)?fn\s+(\w+)")
 _MODULE = re.compile(r"#\[cfg\(test\)\]\s*(?:pub\s+)?mod\s+(\w+)")
 # Crates that are no part of the language; an answer that really uses one does not compile.
 _CRATES = re.compile(r"^[ \t]*use\s+(rand|regex|md5)\b[^;]*;[ \t]*$", re.MULTILINE)
@@ -39,8 +39,9 @@ PRELUDE = {
 def assemble(task: Task, completion: str, token: str) -> Sources:
     """Return the text that the compiler reads; no file holds it."""
     head = task.preamble + task.prompt
-    program = _MAIN.sub(rf"\1fn answer_main_{token}()\2", _CRATES.sub("", task.program(completion)))
-    test = _MACRO.sub(r"::std::\1!", task.test)
+    end, rest = without_end(task.test)
+    program = _MAIN.sub(rf"\1fn answer_main_{token}()\2", _CRATES.sub("", task.program(completion) + end))
+    test = _MACRO.sub(r"::std::\1!", rest)
     calls = [f"answer_test_{token}();"] if _MAIN.search(test) else []
     test = _MAIN.sub(rf"\1fn answer_test_{token}()\2", test)
     modules = _MODULE.findall(test)

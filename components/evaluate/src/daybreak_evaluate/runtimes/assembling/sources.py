@@ -55,6 +55,15 @@ def called_names(
     return CalledNames(tuple(asked), tuple(name for name in prompt_names if name not in asked))
 
 
+_END = re.compile(r"\s*(?:\}|end\b)[;)]*[ \t]*(?:\n|$)")
+
+
+def without_end(test: str) -> tuple[str, str]:
+    """Part what closes the prompt's function from the test: some suites put it there, since no answer holds it."""
+    match = _END.match(test)
+    return (match[0], test[match.end() :]) if match else ("", test)
+
+
 @cache
 def driver_files(language: str) -> tuple[tuple[str, str], ...]:
     """Return name and text of a language's own drivers."""

@@ -6,6 +6,7 @@ what is orphaned, and when it ends the kernel kills all that is left.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 from collections.abc import Sequence
@@ -127,6 +128,12 @@ def _run_command(box: Box, uid: int | None, trouble: int) -> NoReturn:
         os.chdir("/job" if box.files else "/tmp")
         if uid is not None:
             _become(uid)
+            with contextlib.suppress(
+                OSError
+            ):  # then it shares its count of processes with others of this uid
+                kernel.unshare(
+                    kernel.CLONE_NEWUSER
+                )  # before the limit, which would hold for all of them together
         kernel.drop_capabilities()
         limit(box.limits)
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)

@@ -3,7 +3,7 @@
 const fs = require('fs');
 const { encode, decode, send, receive } = require('./values.js');
 const LIMIT = 64 << 20;
-const { names, program } = JSON.parse(fs.readFileSync(`${__dirname}/names.json`, 'utf8'));
+const { names, source } = JSON.parse(fs.readFileSync(`${__dirname}/names.json`, 'utf8'));
 
 function failure(error) {
   let name = 'Error', message = 'an error that cannot be shown';
@@ -21,7 +21,7 @@ function outcome(value, before, args) {
 async function main() {
   let found;
   try {
-    const text = fs.readFileSync(program, 'utf8').replace(/^#!.*/, '').replace(/^export\s+(default\s+)?/gm, '');
+    const text = fs.readFileSync(source, 'utf8').replace(/^#!.*/, '').replace(/^export\s+(default\s+)?/gm, '');
     const table = names.map((name) => `${JSON.stringify(name)}: typeof ${name} === 'undefined' ? undefined : ${name}`);
     found = new Function('require', 'module', 'exports', `${text}\n;return {${table.join(', ')}};`)(require, module, exports);
     send(JSON.stringify({ value: true }));

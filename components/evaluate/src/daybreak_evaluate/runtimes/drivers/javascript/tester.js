@@ -3,8 +3,8 @@
 const fs = require('fs');
 const { encode, decode, send, receive, makeError } = require('./values.js');
 const LIMIT = 64 << 20;
-const { names, helpers } = JSON.parse(fs.readFileSync(`${__dirname}/names.json`, 'utf8'));
-const test = fs.readFileSync(`${__dirname}/test.js`, 'utf8');
+const { names, helpers, source } = JSON.parse(fs.readFileSync(`${__dirname}/names.json`, 'utf8'));
+const test = fs.readFileSync(source, 'utf8');
 
 function fail(message, status = 1) {
   fs.writeSync(2, `${String(message).slice(0, 4000)}\n`);
