@@ -39,6 +39,7 @@ ROOMS = {
     "gguf": ("A file for llama.cpp", "gguf"),
     "evaluate": ("Judge", "evaluate"),
     "sandboxes": ("Sandboxes", "sandboxes"),
+    "runtimes": ("Languages", "runtimes"),
     "serve": ("Gateway", "serve.gateway"),
     "cpu_engine": ("Engine for processors", "serve.cpu_engine"),
     "rollout": ("Rollout at the gateway", "serve.rollout"),

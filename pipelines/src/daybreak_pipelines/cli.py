@@ -16,6 +16,7 @@ from typing import Any
 from daybreak_contracts.errors import EXIT_OK, EXIT_USER, DaybreakError, UserError
 from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE, PORT_LOCAL
 from daybreak_contracts.planning.sizes import SIZES
+from daybreak_pipelines import doctor
 from daybreak_pipelines.forget import options as forget_options
 from daybreak_pipelines.scores import options as evaluate_options
 from daybreak_pipelines.scores import tasks
@@ -46,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
 
     evaluate_options.add(commands)
     tasks.add(commands)
+    doctor.add(commands)
 
     _add_serve(commands)
     _add_export(commands)

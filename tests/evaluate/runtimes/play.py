@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +46,12 @@ def whole_task(language: str) -> Task:
     """Return the task of adding two numbers from standard input."""
     examples = (Example("1 2\n", "3\n"), Example("40 2\n", "42\n"))
     return Task("play/whole", language, prompt="", examples=examples)
+
+
+def plays() -> dict[str, Play]:
+    """Return every language's table: one module each, named like the language."""
+    folder = Path(__file__).parent / "plays"
+    return {
+        path.stem: importlib.import_module(f"tests.evaluate.runtimes.plays.{path.stem}").PLAY
+        for path in sorted(folder.glob("*.py"))
+    }

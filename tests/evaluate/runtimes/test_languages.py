@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import pytest
 
 from daybreak_evaluate.judge.values import FailureKind
 from daybreak_evaluate.runtimes.command import command_runtimes
-from tests.evaluate.runtimes.play import Play, judge, whole_task
+from tests.evaluate.runtimes.play import Play, judge, plays, whole_task
 
 pytestmark = [
     pytest.mark.needs("programs"),
     pytest.mark.xdist_group("runtimes"),  # what is left behind would be another's otherwise
 ]
 
-PLAYS: dict[str, Play] = {
-    path.stem: importlib.import_module(f"tests.evaluate.runtimes.plays.{path.stem}").PLAY
-    for path in sorted((Path(__file__).parent / "plays").glob("*.py"))
-}
-"""One module a language, named like it."""
+PLAYS = plays()
 
 
 @pytest.fixture(params=sorted(PLAYS))

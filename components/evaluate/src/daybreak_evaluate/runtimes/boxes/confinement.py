@@ -22,6 +22,7 @@ FIRST_UID = 64620
 """Above those of the judge's slots, and below 65,536 so that they exist in containers with mapped users."""
 WARDEN_NAMESPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
 BOX_NAMESPACES = kernel.CLONE_NEWNS | kernel.CLONE_NEWCGROUP
+HOST_NAME = "sandbox"
 STACK_BYTES = 64 << 20
 NUM_FILES = 512
 ENVIRONMENT = {"HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin"}
@@ -55,6 +56,7 @@ def enter_warden_namespaces() -> bool:
             own_user = True
     if own_user:
         _enter_user_namespace(WARDEN_NAMESPACES)
+    kernel.name_host(HOST_NAME)
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     return own_user
 
