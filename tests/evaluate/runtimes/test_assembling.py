@@ -1,0 +1,95 @@
+"""Putting answers and tests together: pure text."""
+
+from __future__ import annotations
+
+import pytest
+
+from daybreak_evaluate.runtimes.assembling import cpp, go, rust
+from daybreak_evaluate.runtimes.assembling.sources import called_names, without_end
+from daybreak_evaluate.task import Task
+
+
+@pytest.mark.parametrize(
+    ("entry_point", "in_prompt", "in_answer", "test", "asked", "helpers"),
+    [
+        ("f", ["f"], ["f"], "f(1)", ("f",), ()),
+        ("", ["g", "f"], ["g", "f"], "f(g(1))", ("f",), ("g",)),
+        ("", ["g", "f"], ["g", "f"], "f(1)", ("f",), ()),
+        ("", [], ["assert", "f"], "assert(f(1))", ("f",), ()),
+        ("f", ["g", "f"], ["g", "f"], "f(g(1))", ("f",), ("g",)),
+    ],
+    ids=["named", "a helper", "an unused helper", "the answer's own", "named beside a helper"],
+)
+def test_names_that_a_test_calls(
+    entry_point: str,
+    in_prompt: list[str],
+    in_answer: list[str],
+    test: str,
+    asked: tuple[str],
+    helpers: tuple[str],
+) -> None:
+    found = called_names(entry_point, in_prompt, in_answer, test, {"assert"})
+    assert (found.asked, found.helpers) == (asked, helpers)
+
+
+@pytest.mark.parametrize(
+    ("test", "end", "rest"),
+    [
+        ("}\n\nrun", "}\n", "\nrun"),
+        ("    }\nrun", "    }\n", "run"),
+        ("end\nrun", "end\n", "run"),
+        ("ending = 1", "", "ending = 1"),
+        ("run }", "", "run }"),
+    ],
+)
+def test_the_end_of_the_prompts_function_goes_to_the_answer(test: str, end: str, rest: str) -> None:
+    assert without_end(test) == (end, rest)
+
+
+def go_text(completion: str, prompt: str = "func F() int {\n") -> str:
+    task = Task(
+        "t",
+        "go",
+        prompt,
+        "func TestF(t *testing.T) { F() }\n",
+        preamble='package main\nimport (\n"testing"\n"os"\n)\n',
+    )
+    return dict(go.assemble(task, completion, "").answer)["answer.go"]
+
+
+def test_go_gets_the_imports_that_it_uses() -> None:
+    text = go_text('return len(strings.Repeat("a", 3)) }\n')
+    assert '"strings"' in text
+    assert '"testing"' in text
+    assert '"os"' not in text
+    assert text.count("package ") == 1
+
+
+def test_go_directives_that_reach_other_packages_become_comments() -> None:
+    assert "\n// go:linkname" in go_text("return 1 }\n//go:linkname a b.c\n")
+
+
+@pytest.mark.parametrize(
+    "macro", ["#define x", "# define x", "%:define x", "#/**/define/**/x", "#\\\ndefine x", "#def\\\nine x"]
+)
+def test_macros_of_a_cpp_answer_are_taken_back(macro: str) -> None:
+    task = Task("t", "cpp", "int f() {\n", "int main() { assert(f() == 1); }\n")
+    assert "\n#undef x\n" in cpp.assemble(task, f"return 1; }}\n{macro} 2\n", "").stdin
+
+
+def test_rust_assertions_go_by_their_full_path() -> None:
+    task = Task(
+        "t",
+        "rust",
+        "fn f() -> i32 {\n",
+        "fn main() { assert_eq!(f(), vec![1].len() as i32); crate::vec![1]; }\n",
+    )
+    text = rust.assemble(task, "1 }\n", "k").stdin
+    assert "::std::assert_eq!(f(), ::std::vec![1]" in text
+    assert "crate::vec!" in text
+    assert "{ answer_test_k(); 0 }" in text
+
+
+def test_a_rust_test_without_a_test_fails() -> None:
+    task = Task("t", "rust", "fn f() -> i32 {\n", "// nothing\n")
+    assert "{  1 }" in rust.assemble(task, "1 }\n", "k").stdin

@@ -1,0 +1,135 @@
+"""Boxes: what a command can reach and use, what is kept of it, and that nothing outlives the warden."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from daybreak_contracts.errors import TransientError
+from daybreak_evaluate.runtimes.boxes.pool import BoxPool
+from daybreak_evaluate.runtimes.boxes.streams import KeptOutput, same_output
+from daybreak_evaluate.runtimes.boxes.values import Box, BoxLimits, BoxStep, Job, Overrun, StepOutcome
+
+pytestmark = [pytest.mark.needs("programs"), pytest.mark.xdist_group("runtimes")]
+
+BASH = "/usr/bin/bash"
+LIMITS = BoxLimits(cpu_s=2, memory_bytes=256 << 20, address_bytes=1 << 30, processes=32)
+
+
+def script(text: str, **more: object) -> Job:
+    """Return a job of one shell script."""
+    return Job((BoxStep(Box((BASH, "-c", text), LIMITS, **more)),))  # type: ignore[arg-type]
+
+
+def run(*jobs: Job) -> list[StepOutcome]:
+    """Return the last outcome of each job."""
+    with BoxPool([BASH], 2) as pool:
+        found = dict(pool.run(jobs))
+    return [found[index][-1] for index in range(len(jobs))]
+
+
+def test_a_box_sees_its_files_and_its_tools_alone() -> None:
+    (outcome,) = run(script("echo /* $HOSTNAME; read x < /job/a; echo $x; echo $$", files=(("a", "text\n"),)))
+    assert outcome.stdout.split() == [
+        *("/dev", "/etc", "/job", "/lib", "/lib64", "/out", "/tmp", "/usr"),
+        "sandbox",
+        "text",
+        "2",
+    ]
+
+
+def test_what_was_built_can_be_read_and_not_changed() -> None:
+    build = BoxStep(Box((BASH, "-c", "echo made > /out/x"), LIMITS, builds=True))
+    use = BoxStep(Box((BASH, "-c", "read x < /out/x; echo $x; echo y > /out/x"), LIMITS))
+    (outcome,) = run(Job((build, use)))
+    assert (outcome.stdout, outcome.status) == ("made\n", 1)
+    assert "Read-only" in outcome.stderr
+
+
+def test_the_secret_can_be_read_once() -> None:
+    (outcome,) = run(script("read x; read y; echo $x.$y", secret="abc"))
+    assert (outcome.stdout, outcome.secret_seen) == ("abc.\n", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "overrun"),
+    [
+        ("while :; do :; done", Overrun.TIME),
+        ("(while :; do :; done) & wait", Overrun.TIME),
+        ("while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done", Overrun.OUTPUT),
+    ],
+)
+def test_limits_end_a_box(text: str, overrun: Overrun) -> None:
+    (outcome,) = run(script(text))
+    assert outcome.overrun is overrun
+
+
+def test_a_fork_bomb_takes_no_processes_from_its_neighbour() -> None:
+    bomb = script("f() { f | f & }; f; while :; do :; done")
+    honest = script("for i in 1 2 3 4 5 6 7 8; do (:) & done; wait; echo fine")
+    outcomes = run(bomb, *[honest] * 6)
+    assert [outcome.stdout for outcome in outcomes[1:]] == ["fine\n"] * 6
+
+
+def test_nothing_outlives_a_warden_that_is_killed() -> None:
+    before = _processes()
+    with BoxPool([BASH], 1) as pool:
+        assert pool._process is not None
+        jobs = pool.run([script("while :; do :; done")] * 2)
+        pool._submit(0, script("while :; do :; done"))
+        _wait_until(lambda: bool(_processes() - before))
+        os.kill(pool._process.pid, signal.SIGKILL)
+        with pytest.raises(TransientError, match="run again"):
+            next(jobs)
+    _wait_until(lambda: not _processes() - before)
+
+
+def _processes() -> set[str]:
+    """Return the processes that run in some pid namespace below ours, by the last line of their NSpid."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/status"):
+        try:
+            lines = path.read_text().splitlines()
+        except OSError:
+            continue
+        if any(line.startswith("NSpid:") and len(line.split()) > 2 for line in lines):
+            found.add(path.parent.name)
+    return found
+
+
+def _wait_until(condition: object) -> None:
+    assert callable(condition)
+    for _ in range(200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not come to pass within ten seconds")
+
+
+def test_a_long_output_keeps_its_ends_and_a_secret_over_two_pieces() -> None:
+    kept = KeptOutput(limit=10, secret=b"SECRET")
+    for piece in (b"0123456789abc", b"x" * 100_000, b"SEC", b"RET"):
+        kept.add(piece)
+    assert kept.secret_seen
+    assert kept.text.startswith("0123456789\n...\n")
+    assert kept.text.endswith("SECRET")
+    assert kept.size == 100_019
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "same"),
+    [
+        ("3\n", "3", True),
+        ("a  \nb\n\n", "a\nb", True),
+        ("a\n\nb", "a\nb", False),
+        (" 3", "3", False),
+        ("", "\n", True),
+        ("33", "3", False),
+    ],
+)
+def test_outputs_are_compared_by_lines(found: str, expected: str, same: bool) -> None:
+    assert same_output(found, expected) is same
