@@ -8,7 +8,8 @@ import pytest
 
 from daybreak_evaluate.judge.values import FailureKind
 from daybreak_evaluate.runtimes.command import command_runtimes
-from tests.evaluate.runtimes.play import Play, judge, plays, whole_task
+from daybreak_evaluate.runtimes.protocol import Attempt
+from tests.evaluate.runtimes.play import LIMITS, Play, judge, plays, whole_task
 
 pytestmark = [
     pytest.mark.needs("programs"),
@@ -66,3 +67,10 @@ def _left_behind() -> set[str]:
             except OSError:
                 continue
     return users | set(Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+def test_zero_workers_are_as_many_as_the_machine_carries() -> None:
+    task = whole_task("shell")
+    attempts = [Attempt(task, PLAYS["shell"].whole)]
+    verdicts = list(command_runtimes()["shell"].judge(attempts, LIMITS, 0))
+    assert [verdict.passed for _, verdict in verdicts] == [True]

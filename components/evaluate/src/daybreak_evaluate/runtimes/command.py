@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from daybreak_contracts.errors import UserError
+from daybreak_evaluate.judge.client import default_workers
 from daybreak_evaluate.judge.values import (
     PASSED,
     TIMED_OUT,
@@ -121,7 +122,8 @@ class CommandRuntime:
                 orders[index] = order_for(definition, tools, attempt, limits)
                 short.append(index)
         cache = cache_folder(definition, tools)
-        with BoxPool(tools.readable(definition), workers, [(cache, "/cache")] if cache else []) as pool:
+        num_slots = workers or default_workers(limits)
+        with BoxPool(tools.readable(definition), num_slots, [(cache, "/cache")] if cache else []) as pool:
             self._tier = pool.tier
             for place, outcomes in pool.run(orders[index].job for index in short):
                 index = short[place]
