@@ -17,6 +17,7 @@ from daybreak_contracts.resources.deployment_status import ModelDeploymentStatus
 from daybreak_contracts.routing import Routing
 from daybreak_operator.core.deployment.decide import decide
 from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
+from daybreak_operator.core.observed.objects import ObservedConfigMap
 from daybreak_operator.core.observed.parse import parse_object
 from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.plan import Plan
@@ -137,6 +138,7 @@ class World:
             deployment=self.deployment(),
             followed=self.followed,
             children=tuple(map(parse_object, self.children.values())),
+            record=self.record(),
             snapshots=snapshots,
             earlier=self._earlier[1],
             reclaimed=tuple(sorted(self.reclaimed)),
@@ -146,6 +148,11 @@ class World:
             has_gateway_api=self.has_gateway_api,
             settings=self.settings,
         )
+
+    def record(self) -> ObservedConfigMap | None:
+        found = self.children.get(("ConfigMap", names.record_name("completions")))
+        kept = parse_object(found) if found is not None else None
+        return kept if isinstance(kept, ObservedConfigMap) else None
 
     def snapshots(self) -> tuple[GatewaySnapshot, ...]:
         at = self.now.timestamp()

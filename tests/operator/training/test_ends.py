@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -331,6 +331,78 @@ class TestDeletion:
         world.look()
         assert world.condition("Reconciling") == ("True", "Deleting")
         assert FIRST in world.message("Reconciling")
+
+
+class TestPodTemplate:
+    WRONG: ClassVar[dict[str, Any]] = {"spec": {"nodeSelector": {"pool": "gone"}}}
+    RIGHT: ClassVar[dict[str, Any]] = {"spec": {"nodeSelector": {"pool": "there"}}}
+
+    def template(self, which: dict[str, Any]) -> dict[str, Any]:
+        return {**SPEC["training"], "podTemplate": which}
+
+    def chosen(self, world: World, kind: str) -> list[Any]:
+        found = []
+        for job in world.of_kind(kind):
+            spec = job["spec"]
+            template = (
+                spec["pytorchReplicaSpecs"]["Master"]["template"]
+                if kind == "PyTorchJob"
+                else spec["template"]
+            )
+            found.append(template["spec"].get("nodeSelector"))
+        return found
+
+    def test_that_was_refused_is_corrected_in_the_run(self) -> None:
+        world = World({"training": self.template({"spec": {"toleration": []}})})
+        world.look()
+        world.remove(("Job", "first-light-data-1"))
+        world.refused = (
+            "Job first-light-data-1 was refused: .spec.toleration: field not declared in schema",
+        )
+        world.look()
+        assert world.condition("Stalled") == ("True", "ChildRefused")
+        world.refused = ()
+        world.change(training=self.template(self.RIGHT))
+        world.remove(("Job", "first-light-data-1"))
+        world.settle(2)
+        assert world.condition("Stalled")[0] == "False"
+        assert self.chosen(world, "Job") == [{"pool": "there"}]
+
+    def test_with_which_no_pod_starts_is_replaced_free_of_charge(self) -> None:
+        world = World({"training": self.template(self.WRONG)})
+        world.settle(2)
+        world.make_pods()
+        world.look()
+        world.change(training=self.template(self.RIGHT))
+        for _ in range(20):
+            world.look()
+            world.wait(30)
+        assert self.chosen(world, "Job") == [{"pool": "there"}]
+        assert world.status["countedRestarts"] == 0
+
+    def test_of_training_pods_that_are_not_up_too(self) -> None:
+        world = World({"training": self.template(self.WRONG)})
+        world.make_data()
+        world.make_pods()
+        world.look()
+        world.change(training=self.template(self.RIGHT))
+        for _ in range(20):
+            world.look()
+            world.wait(30)
+        assert self.chosen(world, "PyTorchJob") == [{"pool": "there"}]
+        assert world.status["countedRestarts"] == 0
+
+    def test_of_pods_that_run_is_left_alone_until_the_next_attempt(self) -> None:
+        world = training(training=self.template(self.WRONG))
+        world.change(training=self.template(self.RIGHT))
+        world.settle(3)
+        assert self.chosen(world, "PyTorchJob") == [{"pool": "gone"}]
+        assert world.status["restarts"] == 0
+        world.pod_fails("first-light-train-1-worker-0", 1)
+        for _ in range(20):
+            world.look()
+            world.wait(30)
+        assert self.chosen(world, "PyTorchJob") == [{"pool": "there"}]
 
 
 class TestSpec:

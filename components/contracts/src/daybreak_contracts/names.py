@@ -34,6 +34,8 @@ LABEL_OWNER_UID = f"{GROUP}/owner-uid"
 LABEL_ROLE = f"{GROUP}/role"
 """What a child is for: one of the ``ROLE_`` values."""
 LABEL_STAGE = f"{GROUP}/stage"
+LABEL_POD_TEMPLATE = f"{GROUP}/pod-template"
+"""On a run's jobs: digest of the ``podTemplate`` that they were made with."""
 LABEL_ATTEMPT = f"{GROUP}/attempt"
 LABEL_REVISION = f"{GROUP}/revision"
 """Short digest of the model that a serving pod answers with."""
@@ -58,6 +60,8 @@ ANNOTATION_HOSTNAMES = f"{GROUP}/hostnames"
 
 ROLE_RESULTS = "results"
 ROLE_ARGUMENTS = "arguments"
+ROLE_RECORD = "record"
+"""What serves everyone, kept beside a ModelDeployment: it has no owner, so it outlives the object and its status."""
 ROLE_SNAPSHOT = "snapshot"
 ROLE_PIPELINE = "pipeline"
 ROLE_TRAINING = "training"
@@ -168,6 +172,11 @@ def engine_name(deployment: str, digest: str, pool: str, zone: str) -> str:
 def gateway_name(deployment: str) -> str:
     """Return the name of the gateway's Deployment, Service and PodDisruptionBudget."""
     return f"{deployment}-gateway"
+
+
+def record_name(deployment: str) -> str:
+    """Return the name of the ConfigMap that remembers which model a deployment has in production."""
+    return f"{deployment}-production"
 
 
 def engine_policy(deployment: str) -> str:

@@ -262,7 +262,33 @@ class TrainingRunSpec(Resource):
 
 
 FROZEN_ONCE_STARTED = ("output", "data", "tokenizer", "model", "training", "seed")
-"""Fields of the spec that a started run is made from."""
+"""Fields of the spec that a started run is made from; of ``training`` all but ``LIVE_IN_TRAINING``."""
+
+
+LIVE_IN_TRAINING = ("pod_template",)
+"""Fields of ``spec.training`` that say how pods look, not what is made: what the cluster refuses can be corrected."""
+
+
+def _frozen_training() -> Transition:
+    frozen = [name for name in Training.model_fields if name not in LIVE_IN_TRAINING]
+
+    def keeps(new: TrainingRun, old: TrainingRun) -> bool:
+        started = new.status is not None and new.status.start_time is not None
+        now, then = new.spec.training, old.spec.training
+        return not started or all(getattr(now, name) == getattr(then, name) for name in frozen)
+
+    same = [
+        f"(has(self.spec.training.{field}) == has(oldSelf.spec.training.{field}) && "
+        f"(!has(self.spec.training.{field}) || self.spec.training.{field} == oldSelf.spec.training.{field}))"
+        for field in (str(Training.model_fields[name].alias or name) for name in frozen)
+    ]
+    return Transition(
+        message="spec.training cannot change once the run has started, but for podTemplate: make a new TrainingRun",
+        cel="!has(self.status) || !has(self.status.startTime) || "
+        "(has(self.spec.training) == has(oldSelf.spec.training) && "
+        f"(!has(self.spec.training) || ({' && '.join(same)})))",
+        keeps=keeps,
+    )
 
 
 def _frozen(name: str) -> Transition:
@@ -284,7 +310,9 @@ def _frozen(name: str) -> Transition:
 class TrainingRun(Resource):
     """One training of one model: raw source code in, an evaluated model folder out."""
 
-    transitions = tuple(_frozen(name) for name in FROZEN_ONCE_STARTED)
+    transitions = tuple(
+        _frozen_training() if name == "training" else _frozen(name) for name in FROZEN_ONCE_STARTED
+    )
 
     api_version: ApiVersion
     """Always `daybreak.dev/v1alpha1`."""

@@ -260,4 +260,5 @@ class Training(Resource):
     """Where training pods may run."""
     pod_template: Annotated[dict[str, Any], Field(max_length=64)] = Field(default={})
     """Strategic patch for every pod of the run (containers `pytorch`, `pipeline`): volumes, secrets, tolerations, node
-    selectors. What Kubeflow cannot give to its pods holds the run, which says so."""
+    selectors. What Kubeflow cannot give to its pods holds the run, which says so. May be
+    changed in a run that has started: pods that have not come up are made anew, all others with the next attempt."""

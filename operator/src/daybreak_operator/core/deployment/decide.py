@@ -34,7 +34,7 @@ from daybreak_operator.core.deployment.rollout import guardrails, sizing, steps
 from daybreak_operator.core.deployment.rollout.routing import route
 from daybreak_operator.core.deployment.rollout.target import target_of
 from daybreak_operator.core.deployment.state import RolloutState
-from daybreak_operator.core.deployment.status import codec
+from daybreak_operator.core.deployment.status import codec, record
 from daybreak_operator.core.deployment.status.conditions import View, conditions_of
 from daybreak_operator.core.deployment.status.document import status_of
 from daybreak_operator.core.deployment.status.events import events_of
@@ -88,7 +88,8 @@ def reconcile(
     """Return the plan for a spec that holds."""
     at = now.timestamp()
     stored: Status = observed.deployment.get("status") or {}
-    before = codec.read(stored)
+    stored_state = codec.read(stored)
+    before = record.recovered(stored_state, observed.record)
     fleet = fleet_of(observed.children, reclaimed=observed.reclaimed, stockouts=observed.stockouts, now=at)
     target = target_of(spec.model, observed.followed)
     state = steps.begin(before, spec, target, at)
@@ -101,9 +102,9 @@ def reconcile(
     status = status_of(view, conditions_of(view), now)
     return Plan(
         status=status,
-        apply=children_of(family),
+        apply=(*children_of(family), *record.record_of(family.owner, state)),
         delete=leftovers(family),
-        events=events_of(before, state, stored, status),
+        events=(*record.events_of(stored_state, before), *events_of(before, state, stored, status)),
         requeue_after_s=requeue_after_s(before, state, spec, sized, at),
         status_first=state.routing != before.routing or has_learnt(before, state),
     )

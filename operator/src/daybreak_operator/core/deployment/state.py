@@ -49,6 +49,8 @@ class RolloutState:
     retired: tuple[RetiredModel, ...] = ()
     rollout_digest: str = ""
     routing: Routing | None = None
+    routed: int = 0
+    """The newest version of it that gateways may have seen, where the status does not tell."""
     memory: PlacementMemory = field(default_factory=PlacementMemory)
     """Of the model that carries the load: the stable one, or the first one."""
     candidate_memory: PlacementMemory = field(default_factory=PlacementMemory)

@@ -45,6 +45,15 @@ class BusyError(TransientError):
         self.retry_after_s = retry_after_s
 
 
+REFUSALS_BY_500 = (
+    "failed to create typed patch object",
+    "failed to convert new object",
+    "field not declared in schema",
+    "denied the request",
+    "cannot unmarshal",
+)
+"""What a 500 says that is no outage: an apply whose fields do not fit the kind, and a webhook's own word. The same
+request gets the same answer for ever."""
 _KINDS: dict[int, type[ApiError]] = {404: NotFoundError, 409: ConflictError, 410: GoneError}
 
 
@@ -54,6 +63,8 @@ def error_of(code: int, body: bytes, headers: Mapping[str, str]) -> ApiError | T
     message = str(status.get("message") or body[:500].decode("utf-8", "replace") or f"HTTP {code}")
     if code == 429:
         return BusyError(message, _seconds(headers.get("Retry-After", "")))
+    if code == 500 and any(text in message for text in REFUSALS_BY_500):
+        return RefusedError(code, str(status.get("reason") or ""), message)
     if code >= 500 or code in (401, 408):  # 401: a token that is just being renewed
         return TransientError(f"{message} (HTTP {code})")
     return _KINDS.get(code, RefusedError)(code, str(status.get("reason") or ""), message)

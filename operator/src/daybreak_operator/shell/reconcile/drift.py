@@ -31,19 +31,25 @@ def stamped(child: Object, owner: Object) -> Body:
         names.LABEL_OWNER_UID: owner["metadata"]["uid"],
     }
     metadata.setdefault("namespace", owner["metadata"]["namespace"])
-    metadata["ownerReferences"] = [
-        {
-            "apiVersion": owner["apiVersion"],
-            "kind": owner["kind"],
-            "name": owner["metadata"]["name"],
-            "uid": owner["metadata"]["uid"],
-            "controller": True,
-            "blockOwnerDeletion": True,
-        }
-    ]
+    if not is_record(child):
+        metadata["ownerReferences"] = [
+            {
+                "apiVersion": owner["apiVersion"],
+                "kind": owner["kind"],
+                "name": owner["metadata"]["name"],
+                "uid": owner["metadata"]["uid"],
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ]
     body = {**child, "metadata": metadata}
     annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_SPEC: digest(body)}
     return {**body, "metadata": {**metadata, "annotations": annotations}}
+
+
+def is_record(child: Object) -> bool:
+    """Return whether a child outlives its object."""
+    return bool((child["metadata"].get("labels") or {}).get(names.LABEL_ROLE) == names.ROLE_RECORD)
 
 
 def digest(value: Any) -> str:

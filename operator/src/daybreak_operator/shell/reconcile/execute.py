@@ -152,7 +152,7 @@ class Executor:
             try:
                 if not is_ours and drift.says_nothing(child) and self._has_conflict(child, cache, result):
                     continue
-                made = self.kube.apply(child, force=is_ours)
+                made = self.kube.apply(child, force=is_ours or drift.is_record(child))
             except NotFoundError as error:
                 result.refused[child_id(child)] = _absent(child, error)
             except ConflictError as error:

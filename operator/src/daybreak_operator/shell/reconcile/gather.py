@@ -14,6 +14,7 @@ from typing import Any
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError
 from daybreak_operator.core.deployment.observed import observation as deployment
+from daybreak_operator.core.observed.objects import ObservedConfigMap
 from daybreak_operator.core.observed.parse import parse_object, parse_warning
 from daybreak_operator.core.plan import Object
 from daybreak_operator.core.training.observed import observation as training
@@ -23,6 +24,7 @@ from daybreak_operator.shell.kube.answers import ApiError
 from daybreak_operator.shell.kube.client import Kube
 from daybreak_operator.shell.kube.resources import SECRETS
 from daybreak_operator.shell.metrics.snapshots import Readings
+from daybreak_operator.shell.reconcile import drift
 from daybreak_operator.shell.reconcile.work import Pipelines, ReconcileCache
 from daybreak_operator.shell.watches.store import Store, key_of
 
@@ -152,6 +154,7 @@ class Gather:
             deployment=body,
             followed=self.store.followed_by(body),
             children=tuple(map(parse_object, children)),
+            record=self._record(body),
             snapshots=self.readings.gateways(key),
             earlier=self.readings.earlier(key, window_of(body)),
             unschedulable={
@@ -165,6 +168,14 @@ class Gather:
             has_gateway_api=self.has_gateway_api(),
             settings=self.settings,
         )
+
+    def _record(self, body: Object) -> ObservedConfigMap | None:
+        namespace, name = body["metadata"]["namespace"], names.record_name(body["metadata"]["name"])
+        found = self.store.child(("v1", "ConfigMap", namespace, name))
+        if found is None or not drift.is_record(found):
+            return None
+        record = parse_object(found)
+        return record if isinstance(record, ObservedConfigMap) else None
 
     def _is_reclaimed(self, pod: Object) -> bool:
         return self.store.is_noticed((pod.get("spec") or {}).get("nodeName", ""))

@@ -283,6 +283,11 @@ class Store:
         """Return the children of an object by the uid in their label."""
         return {identity: self._body(kept) for identity, kept in self._children.get(uid, {}).items()}
 
+    def child(self, identity: ChildId) -> Body | None:
+        """Return an object with our owner label, whoever it belonged to."""
+        owner = self._owner_of.get(identity)
+        return None if owner is None else self._body(self._children[owner][identity])
+
     def pods(self) -> Iterator[tuple[ObjectKey, Body]]:
         """Every pod with the key of its owner, where the owner is known."""
         for identity in self._pods:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
-from daybreak_operator.core.observed.objects import ObservedObject
+from daybreak_operator.core.observed.objects import ObservedConfigMap, ObservedObject
 from daybreak_operator.core.plan import Object
 from daybreak_operator.settings import Settings
 
@@ -21,6 +21,8 @@ class DeploymentObservation:
     """The TrainingRun that it follows; None when it names none or there is none (the spec tells which)."""
     children: tuple[ObservedObject, ...] = ()
     """Deployments, Services, PodDisruptionBudgets, NetworkPolicies, Pods, HTTPRoutes with its labels and uid."""
+    record: ObservedConfigMap | None = None
+    """What was in production when a deployment of this name was last seen."""
     snapshots: tuple[GatewaySnapshot, ...] = ()
     """Fresh readings, one per gateway that answered."""
     earlier: tuple[GatewaySnapshot, ...] = ()

@@ -43,5 +43,5 @@ def route(
     if stored is not None and stored.model_copy(update={"version": 0}) == document:
         return stored
     seen = max((reading.routing_version for reading in snapshots), default=0)
-    version = max(stored.version if stored is not None else 0, seen) + 1
+    version = max(stored.version if stored is not None else 0, state.routed, seen) + 1
     return document.model_copy(update={"version": version})

@@ -5,9 +5,12 @@ Owns their shape. Nothing here decides whether they are wanted.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 
 from daybreak_contracts import names
+from daybreak_operator.core.observed.objects import ObservedObject
 from daybreak_operator.core.plan import Json, Object
 from daybreak_operator.core.training.context import RunContext
 from daybreak_operator.core.training.observed import objects
@@ -29,6 +32,23 @@ def labels(context: RunContext, role: str, stage: str = "", attempt: int = 0) ->
     if stage:
         made |= {names.LABEL_STAGE: stage, names.LABEL_ATTEMPT: str(attempt)}
     return made
+
+
+def template_label(context: RunContext) -> dict[str, str]:
+    """Return what tells with which ``podTemplate`` a job was made."""
+    text = json.dumps(context.run.spec.training.pod_template, sort_keys=True, default=str)
+    return {names.LABEL_POD_TEMPLATE: hashlib.sha256(text.encode()).hexdigest()[:16]}
+
+
+def labels_of_job(context: RunContext) -> dict[str, str]:
+    """Return what a run's jobs carry besides the labels of their pods."""
+    return queue_labels(context) | template_label(context)
+
+
+def was_made_by_another_template(context: RunContext, items: Iterable[ObservedObject]) -> bool:
+    """Return whether jobs or pods were made with another ``podTemplate`` than today's; older ones do not say."""
+    (wanted,) = template_label(context).values()
+    return any(item.label(names.LABEL_POD_TEMPLATE) not in ("", wanted) for item in items)
 
 
 def queue_labels(context: RunContext) -> dict[str, str]:

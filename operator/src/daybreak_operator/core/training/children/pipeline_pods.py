@@ -26,6 +26,7 @@ def pods_of(context: RunContext, stage: str, number: int) -> tuple[PipelinePods,
     found = translated(context.run.spec.training.pod_template)
     metadata = dict(found.platform.get("podMetadata") or {})
     own = owned.labels(context, names.ROLE_PIPELINE, stage, number) | owned.queue_labels(context)
+    own |= owned.template_label(context)
     metadata["labels"] = {**metadata.get("labels", {}), **own}
     secrets = [
         *map(pull_secret, context.observed.settings.pull_secrets),

@@ -46,7 +46,7 @@ def pytorch_job(context: RunContext, number: int, place: PlacementTarget) -> Obj
     return {
         "apiVersion": API_VERSION,
         "kind": "PyTorchJob",
-        "metadata": owned.metadata(context, name, {**own, **owned.queue_labels(context)}),
+        "metadata": owned.metadata(context, name, own | owned.labels_of_job(context)),
         "spec": {
             "runPolicy": {"cleanPodPolicy": "Running"},
             "nprocPerNode": str(max(1, training.gpus_per_node)),

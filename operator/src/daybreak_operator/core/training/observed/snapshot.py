@@ -1,7 +1,8 @@
 """The spec that a run was started with: kept in a ConfigMap, its digest in the status.
 
-Owns which parts are frozen and which are read live: ``suspend``, ``runPolicy`` and ``evaluation.gates`` as they are
-now, everything else as it was. Images are kept too: an upgrade of the operator changes no run halfway.
+Owns which parts are frozen and which are read live: ``suspend``, ``runPolicy``, ``evaluation.gates`` and
+``training.podTemplate`` as they are now, everything else as it was. Images are kept too: an upgrade of the operator
+changes no run halfway.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from daybreak_contracts.manifests.problems import path_text
 from daybreak_contracts.planning.plan import cannot_work
 from daybreak_contracts.resources import TrainingRun
 from daybreak_contracts.resources.fields import RULE_ERROR
-from daybreak_contracts.resources.run import FROZEN_ONCE_STARTED, TrainingRunSpec
+from daybreak_contracts.resources.run import FROZEN_ONCE_STARTED, LIVE_IN_TRAINING, TrainingRunSpec
 from daybreak_contracts.resources.run_status import TrainingRunStatus
 from daybreak_operator.core.observed.objects import ObservedConfigMap
 from daybreak_operator.core.plan import Finding, Object
@@ -80,7 +81,14 @@ def digest_of(spec: TrainingRunSpec) -> str:
 
     Fields that say what they say by default do not count: a release that adds a field keeps the digests of old runs.
     """
-    frozen = spec.model_dump(mode="json", include=set(FROZEN_ONCE_STARTED), exclude_defaults=True)
+    frozen = spec.model_dump(
+        mode="json",
+        include=set(FROZEN_ONCE_STARTED),
+        exclude={"training": set(LIVE_IN_TRAINING)},
+        exclude_defaults=True,
+    )
+    if not frozen.get("training"):
+        frozen.pop("training", None)
     return f"sha256:{hashlib.sha256(json.dumps(frozen, sort_keys=True).encode()).hexdigest()}"
 
 
@@ -149,6 +157,7 @@ def _read(item: ObservedConfigMap, fresh: Basis) -> Basis | None:
     changed: Mapping[str, Any] = {
         "suspend": now.suspend,
         "run_policy": now.run_policy,
+        "training": spec.training.model_copy(update={"pod_template": now.training.pod_template}),
         "evaluation": spec.evaluation.model_copy(update={"gates": now.evaluation.gates}),
     }
     run = fresh.run.model_copy(update={"spec": spec.model_copy(update=changed)})

@@ -44,7 +44,11 @@ def reconcile(context: RunContext, stage: str) -> StageOutcome:
     steps = results.taken_in(context.steps, stage, report, context.moment, data_use.messages(plan))
     if step_table.is_complete(steps, stage):
         return StageOutcome(steps=steps, metrics=data_use.metrics(plan))
-    verdict = _reported_error(stage, report) or _ended_early(context, stage, number)
+    verdict = (
+        _reported_error(stage, report)
+        or _ended_early(context, stage, number)
+        or _waits_with_another_template(context, stage, number)
+    )
     if verdict is not None:
         return restarts.after(context, stage, steps, verdict)
     return _continue(replace(context, steps=steps), stage, number, report)
@@ -180,6 +184,20 @@ def _ended_early(context: RunContext, stage: str, number: int) -> FailureVerdict
     return _job_ended(context, stage, number)
 
 
+def _waits_with_another_template(context: RunContext, stage: str, number: int) -> FailureVerdict | None:
+    """The run's ``podTemplate`` was corrected while no pod could start with the one before."""
+    own_pods = (*context.pods(stage, number), *_drivers(context, stage, number))
+    jobs = [job for job in context.jobs(stage, number) if not job.has_ended]
+    if any(pod.phase not in ("Pending", "") for pod in own_pods):
+        return None
+    if not owned.was_made_by_another_template(context, (*jobs, *own_pods)):
+        return None
+    said = Finding(
+        "PodTemplateChanged", f"stage {stage}: podTemplate was changed before its pods had started"
+    )
+    return FailureVerdict("RestartFree", said)
+
+
 def _kubeflow_ended(context: RunContext, stage: str, number: int) -> FailureVerdict | None:
     run = context.observed.pipelines.get(_run_id(context, stage, number))
     if context.observed.backend_error is not None or run is None:
@@ -281,7 +299,7 @@ def _job(context: RunContext, stage: str, number: int) -> Object:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": owned.metadata(context, name, {**own, **owned.queue_labels(context)}),
+        "metadata": owned.metadata(context, name, own | owned.labels_of_job(context)),
         "spec": {
             "backoffLimit": 0,
             "completions": 1,

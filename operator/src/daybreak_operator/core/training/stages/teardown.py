@@ -120,8 +120,8 @@ def _deleting(observed: RunObservation, finding: Finding, now: datetime) -> Stat
     """Return the status with what the deletion waits for, instead of what the run waited for before it."""
     status: Status = observed.run.get("status") or {}
     before = codec.conditions(status)
-    if conditions.find(before, "Reconciling") is None:
-        return status  # nothing was ever said of it
+    if is_over(observed.run) or conditions.find(before, "Reconciling") is None:
+        return status  # what is over says so for ever; of another nothing was ever said
     update = ConditionUpdate("Reconciling", "True", finding)
     told = conditions.merge(before, [update], objects.generation(observed.run), now)
     order = [held["type"] for held in before]

@@ -47,6 +47,9 @@ def reconcile(context: RunContext) -> StageOutcome:
     if step_table.is_complete(steps, STAGE):
         return StageOutcome(steps=steps, metrics=_metrics(context, number))
     attempt = _attempt(context, number, report)
+    if _waits_with_another_template(attempt):
+        said = Finding("PodTemplateChanged", "podTemplate was changed before all training pods were up")
+        return _fail_attempt(context, steps, attempt, FailureVerdict("RestartFree", said))
     if attempt.is_queued and attempt.error is None:
         return _continue(replace(context, steps=steps), attempt)
     verdict = failure.verdict(attempt)
@@ -123,6 +126,14 @@ def _fail_attempt(
         place = placement.place_after(context.run.spec.training.placement, place)
     capacity = _unknown("Restarting", verdict.finding.message)
     return replace(outcome, delete=stop, capacity=capacity, place=place)
+
+
+def _waits_with_another_template(attempt: TrainingAttempt) -> bool:
+    """The run's ``podTemplate`` was corrected while not all pods could start with the one before."""
+    job = attempt.job
+    if job is None or job.has_ended or job.is_leaving or attempt.was_up or _are_up(attempt):
+        return False
+    return attempt.error is None and owned.was_made_by_another_template(attempt.context, (job,))
 
 
 def the_pods_are_late(attempt: TrainingAttempt) -> bool:
