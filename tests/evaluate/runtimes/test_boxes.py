@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from daybreak_contracts.errors import TransientError
-from daybreak_evaluate.runtimes.boxes.pool import BoxPool
+from daybreak_evaluate.judge.client import START_S
+from daybreak_evaluate.judge.clock import longest_s
+from daybreak_evaluate.runtimes.boxes.pool import BoxPool, patience_s
 from daybreak_evaluate.runtimes.boxes.streams import KeptOutput, same_output
 from daybreak_evaluate.runtimes.boxes.values import Box, BoxLimits, BoxStep, Job, Overrun, StepOutcome
 
 pytestmark = [pytest.mark.needs("programs"), pytest.mark.xdist_group("runtimes")]
 
-BASH = "/usr/bin/bash"
+BASH, CAT = "/usr/bin/bash", "/usr/bin/cat"
 LIMITS = BoxLimits(cpu_s=2, memory_bytes=256 << 20, address_bytes=1 << 30, processes=32)
 
 
@@ -86,6 +88,41 @@ def test_nothing_outlives_a_warden_that_is_killed() -> None:
         with pytest.raises(TransientError, match="run again"):
             next(jobs)
     _wait_until(lambda: not _processes() - before)
+
+
+def test_a_warden_that_stands_still_is_told_within_its_bound() -> None:
+    before = _processes()
+    with BoxPool([BASH], 1, patience=lambda jobs: 1.0 if list(jobs) else 60.0) as pool:
+        assert pool._process is not None
+        pool._submit(0, script("while :; do :; done"))
+        _wait_until(lambda: bool(_processes() - before))
+        os.kill(pool._process.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        big = "x" * (4 << 20)
+        with pytest.raises(TransientError, match="has said nothing for 1 s, run again"):
+            list(pool.run([script(f"#{big}")] * 4))
+        assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 20
+    _wait_until(lambda: not _processes() - before)
+
+
+def test_the_bound_is_longer_than_the_slowest_job_may_take() -> None:
+    long = BoxLimits(cpu_s=60, memory_bytes=1, address_bytes=1, processes=1)
+    slow, quick = Box((BASH,), long), Box((BASH,), LIMITS)
+    job = Job((BoxStep(quick), BoxStep(quick, slow), BoxStep(slow)))
+    assert patience_s([Job((BoxStep(quick),)), job]) == START_S + longest_s(2) + 2 * longest_s(60)
+    assert patience_s([]) == START_S
+
+
+def test_big_programs_and_big_outputs_pass_each_other() -> None:
+    big = "\U0001f600" * (1 << 19)
+    quiet = BoxStep(Box((CAT, "/dev/null"), LIMITS, files=(("big", big),)))
+    loud = BoxStep(Box((CAT, *["/job/big"] * 4), LIMITS, files=(("big", big),)), None, 4 * big)
+    with BoxPool([CAT], 8, patience=lambda _: 120.0) as pool:
+        found = dict(pool.run([Job((loud,)), Job((quiet,))] * 12))
+    assert sorted(found) == list(range(24))
+    assert [found[index][-1].as_expected for index in range(24)] == [True] * 24
+    assert found[0][-1].stdout == 4 * big
 
 
 def _processes() -> set[str]:

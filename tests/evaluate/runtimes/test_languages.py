@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -74,3 +77,19 @@ def test_zero_workers_are_as_many_as_the_machine_carries() -> None:
     attempts = [Attempt(task, PLAYS["shell"].whole)]
     verdicts = list(command_runtimes()["shell"].judge(attempts, LIMITS, 0))
     assert [verdict.passed for _, verdict in verdicts] == [True]
+
+
+def test_attempts_are_taken_as_places_get_free() -> None:
+    task, taken = whole_task("shell"), []
+
+    def attempts() -> Iterator[Attempt]:
+        for number in range(1000):
+            taken.append(number)
+            yield Attempt(task, "#" * 2_000_000 if number == 1 else PLAYS["shell"].whole)
+
+    limits = replace(LIMITS, source_bytes=1_000_000)
+    found = dict(islice(command_runtimes()["shell"].judge(attempts(), limits, 1), 3))
+    assert {index: verdict.kind for index, verdict in found.items() if not verdict.passed} == {
+        1: FailureKind.TOO_LARGE
+    }
+    assert len(taken) < 10

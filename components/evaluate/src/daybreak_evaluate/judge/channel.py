@@ -78,11 +78,6 @@ def encoded(message: Any) -> bytes:
     return HEADER.pack(len(data)) + data
 
 
-def send_frame(target: socket.socket, message: Any) -> None:
-    """Send one frame of JSON to a process that is known to read."""
-    target.sendall(encoded(message))
-
-
 class Inbox:
     """Frames of JSON out of the bytes that a trusted process has sent so far."""
 

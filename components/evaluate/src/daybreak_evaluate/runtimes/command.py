@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import secrets
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -110,24 +111,32 @@ class CommandRuntime:
             raise UserError(
                 f"{definition.language} cannot be run here: {error}; apt-get install {packages}"
             ) from error
-        kept = list(attempts)
-        short: list[int] = []
-        orders: dict[int, Order] = {}
-        for index, attempt in enumerate(kept):
-            size = len(attempt.completion.encode("utf-8", "surrogatepass"))
-            if size > limits.source_bytes:
-                message = f"the answer has {size} bytes, more than {limits.source_bytes} are not run"
-                yield index, failed(message, FailureKind.TOO_LARGE)
-            else:
-                orders[index] = order_for(definition, tools, attempt, limits)
-                short.append(index)
+        refused: deque[tuple[int, SampleVerdict]] = deque()
+        orders: dict[int, tuple[int, Order]] = {}
+
+        def jobs() -> Iterator[Job]:
+            place = 0
+            for index, attempt in enumerate(attempts):
+                size = len(attempt.completion.encode("utf-8", "surrogatepass"))
+                if size > limits.source_bytes:
+                    message = f"the answer has {size} bytes, more than {limits.source_bytes} are not run"
+                    refused.append((index, failed(message, FailureKind.TOO_LARGE)))
+                    continue
+                order = order_for(definition, tools, attempt, limits)
+                orders[place] = index, order
+                place += 1
+                yield order.job
+
         cache = cache_folder(definition, tools)
         num_slots = workers or default_workers(limits)
         with BoxPool(tools.readable(definition), num_slots, [(cache, "/cache")] if cache else []) as pool:
             self._tier = pool.tier
-            for place, outcomes in pool.run(orders[index].job for index in short):
-                index = short[place]
-                yield index, verdict_of(outcomes, orders[index], definition)
+            for place, outcomes in pool.run(jobs()):
+                index, order = orders.pop(place)
+                yield index, verdict_of(outcomes, order, definition)
+                while refused:
+                    yield refused.popleft()
+        yield from refused
 
 
 def order_for(

@@ -7,30 +7,55 @@ alone.
 from __future__ import annotations
 
 import json
+import select
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from daybreak_contracts.errors import TransientError, UserError
-from daybreak_evaluate.judge.channel import HEADER, ChannelClosedError, receive_exactly, send_frame
+from daybreak_evaluate.judge.channel import Inbox, Outbox, encoded
+from daybreak_evaluate.judge.client import BLOCK, START_S, STOP_S
+from daybreak_evaluate.judge.clock import longest_s
 from daybreak_evaluate.judge.values import Tier
-from daybreak_evaluate.runtimes.boxes.values import Job, StepOutcome, as_document, outcome_from
+from daybreak_evaluate.runtimes.boxes.values import BoxStep, Job, StepOutcome, as_document, outcome_from
 
 GONE = "the process that keeps the sandboxes is gone, perhaps for want of memory or processes; run again"
+
+
+def patience_s(jobs: Iterable[Job]) -> float:
+    """Return after which silence the warden is taken for dead: none of these jobs takes as long."""
+    return max((sum(_longest_s(step) for step in job.steps) for job in jobs), default=0.0) + START_S
+
+
+def _longest_s(step: BoxStep) -> float:
+    boxes = (step.box, step.partner) if step.partner else (step.box,)
+    return max(longest_s(box.limits.cpu_s) for box in boxes)
 
 
 class BoxPool:
     """Some slots, started and stopped by ``with``."""
 
-    def __init__(self, places: Sequence[str], workers: int, moved: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        places: Sequence[str],
+        workers: int,
+        moved: Sequence[tuple[str, str]] = (),
+        patience: Callable[[Iterable[Job]], float] = patience_s,
+    ) -> None:
         self._places = list(places)
         self._moved = list(moved)
         self._workers = workers
+        self._patience = patience
+        self._running: dict[int, Job] = {}
         self._socket: socket.socket | None = None
+        self._outbox: Outbox | None = None
+        self._inbox = Inbox()
+        self._replies: deque[dict[str, Any]] = deque()
         self._process: subprocess.Popen[bytes] | None = None
         self._own_user = False
 
@@ -61,8 +86,12 @@ class BoxPool:
                 env={"LANG": "C.UTF-8"},
                 start_new_session=True,
             )
-        self._socket = ours
-        greeting = self._receive()
+        self._socket, self._outbox = ours, Outbox(ours)
+        try:
+            greeting = self._receive()
+        except BaseException:
+            self._stop()
+            raise
         self._own_user = greeting["own_user"]
         if greeting["trouble"]:
             self._stop()
@@ -81,52 +110,74 @@ class BoxPool:
         if self._socket is not None:
             self._socket.close()
         if self._process is not None:
-            self._process.wait()
+            try:
+                self._process.wait(STOP_S)
+            except subprocess.TimeoutExpired:  # it takes its boxes with it
+                self._process.kill()
+                self._process.wait()
 
     def run(self, jobs: Iterable[Job]) -> Iterator[tuple[int, tuple[StepOutcome, ...]]]:
         """Yield the index of each job and the outcomes of its steps, in the order in which jobs are done."""
         waiting = enumerate(jobs)
-        running: dict[int, Job] = {}
         doubtful: list[tuple[int, Job]] = []
         more = True
-        while more or running:
-            while more and len(running) < 2 * self._workers:
+        while more or self._running:
+            while more and len(self._running) < 2 * self._workers:
                 index, job = next(waiting, (-1, None))
                 if job is None:
                     more = False
                 else:
-                    running[index] = job
                     self._submit(index, job)
-            if running:
-                index, outcomes = self._result()
-                job = running.pop(index)
+            if self._running:
+                index, job, outcomes = self._result()
                 if outcomes[-1].starved:
                     doubtful.append((index, job))
                 else:
                     yield index, outcomes
         for index, job in doubtful:
             self._submit(index, job)
-            yield self._result()
+            _, _, outcomes = self._result()
+            yield index, outcomes
 
     def _submit(self, index: int, job: Job) -> None:
-        assert self._socket is not None
-        try:
-            send_frame(self._socket, {"id": index, "job": as_document(job)})
-        except OSError as error:
-            raise TransientError(GONE) from error
+        assert self._outbox is not None
+        self._running[index] = job
+        self._outbox.put(encoded({"id": index, "job": as_document(job)}))
 
-    def _result(self) -> tuple[int, tuple[StepOutcome, ...]]:
+    def _result(self) -> tuple[int, Job, tuple[StepOutcome, ...]]:
         reply = self._receive()
         outcomes = tuple(outcome_from(each) for each in reply["outcomes"])
         if outcomes[-1].trouble:
             raise TransientError(f"a sandbox could not be made: {outcomes[-1].trouble}")
-        return reply["id"], outcomes
+        return reply["id"], self._running.pop(reply["id"]), outcomes
 
     def _receive(self) -> dict[str, Any]:
+        """Return the next message, and send on meanwhile: neither side waits for the other to read."""
+        assert self._socket is not None and self._outbox is not None and self._process is not None
+        patience = self._patience(self._running.values())
+        while not self._replies:
+            wanted = [] if self._outbox.is_empty else [self._socket]
+            readable, writable, _ = select.select([self._socket], wanted, [], patience)
+            if writable:
+                self._outbox.flush()
+            if readable:
+                self._replies.extend(self._inbox.feed(self._read()))
+            if not readable and not writable:
+                self._process.kill()  # it may never hear that we hang up; its boxes end with it
+                message = (
+                    f"the process that keeps the sandboxes has said nothing for {patience:g} s, run again"
+                )
+                raise TransientError(message)
+        return self._replies.popleft()
+
+    def _read(self) -> bytes:
         assert self._socket is not None
         try:
-            (size,) = HEADER.unpack(receive_exactly(self._socket, HEADER.size))
-            document: dict[str, Any] = json.loads(receive_exactly(self._socket, size))
-        except (ChannelClosedError, OSError) as error:
-            raise TransientError(GONE) from error
-        return document
+            data = self._socket.recv(BLOCK)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            data = b""
+        if not data:
+            raise TransientError(GONE)
+        return data

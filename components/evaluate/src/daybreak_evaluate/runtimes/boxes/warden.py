@@ -6,7 +6,6 @@ is told. Never waits for a box or for its client: every write is buffered, every
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import selectors
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from daybreak_evaluate.judge import kernel
-from daybreak_evaluate.judge.channel import HEADER
+from daybreak_evaluate.judge.channel import Inbox, Outbox, encoded
 from daybreak_evaluate.runtimes.boxes import confinement
 from daybreak_evaluate.runtimes.boxes.confinement import Streams, start_box
 from daybreak_evaluate.runtimes.boxes.meter import TreeMeter
@@ -88,9 +87,8 @@ class Warden:
         self._plan = plan
         self._own_user = own_user
         self._selector = selectors.DefaultSelector()
-        client.setblocking(False)
-        self._inbox = bytearray()
-        self._outbox = bytearray()
+        self._inbox = Inbox()
+        self._outbox = Outbox(client)
         self._selector.register(client, selectors.EVENT_READ, self._serve_client)
         self._waiting: deque[tuple[int, Job]] = deque()
         self._slots = [JobSlot(index) for index in range(num_slots)]
@@ -115,20 +113,17 @@ class Warden:
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send a frame to the client, when it can take it."""
-        data = json.dumps(message).encode()
-        self._outbox += HEADER.pack(len(data)) + data
-        self._flush()
+        self._outbox.put(encoded(message))
+        self._listen()
 
-    def _flush(self) -> None:
-        with contextlib.suppress(BlockingIOError, ConnectionError):
-            while self._outbox:
-                del self._outbox[: self._client.send(self._outbox[:BLOCK])]
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._outbox else 0)
+    def _listen(self) -> None:
+        events = selectors.EVENT_READ | (0 if self._outbox.is_empty else selectors.EVENT_WRITE)
         self._selector.modify(self._client, events, self._serve_client)
 
     def _serve_client(self, mask: int) -> None:
         if mask & selectors.EVENT_WRITE:
-            self._flush()
+            self._outbox.flush()
+            self._listen()
         if not mask & selectors.EVENT_READ:
             return
         try:
@@ -140,13 +135,7 @@ class Warden:
         if not data:
             self._open = False
             return
-        self._inbox += data
-        while len(self._inbox) >= HEADER.size:
-            (size,) = HEADER.unpack(self._inbox[: HEADER.size])
-            if len(self._inbox) < HEADER.size + size:
-                return
-            message = json.loads(self._inbox[HEADER.size : HEADER.size + size])
-            del self._inbox[: HEADER.size + size]
+        for message in self._inbox.feed(data):
             self._waiting.append((message["id"], job_from(message["job"])))
 
     # jobs
