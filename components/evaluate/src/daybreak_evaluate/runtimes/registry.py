@@ -12,7 +12,7 @@ from typing import cast
 from daybreak_contracts.errors import UserError
 from daybreak_evaluate import entry_points
 from daybreak_evaluate.runtimes.command import command_runtimes
-from daybreak_evaluate.runtimes.in_repository import LANGUAGE
+from daybreak_evaluate.runtimes.html.runtime import HtmlRuntime
 from daybreak_evaluate.runtimes.in_repository.runtime import RepositoryRuntime
 from daybreak_evaluate.runtimes.protocol import LanguageRuntime
 from daybreak_evaluate.runtimes.python import PythonRuntime
@@ -20,7 +20,8 @@ from daybreak_evaluate.runtimes.python import PythonRuntime
 
 @cache
 def _ours() -> dict[str, LanguageRuntime]:
-    return {"python": PythonRuntime(), **command_runtimes(), LANGUAGE: RepositoryRuntime()}
+    others: list[LanguageRuntime] = [PythonRuntime(), RepositoryRuntime(), HtmlRuntime()]
+    return {**{runtime.language: runtime for runtime in others}, **command_runtimes()}
 
 
 def languages() -> list[str]:
