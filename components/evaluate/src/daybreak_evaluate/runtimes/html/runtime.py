@@ -86,10 +86,10 @@ class HtmlRuntime:
         if not kept:
             return
         num_slots = min(workers or default_workers(limits), len(kept))
-        free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
+        free: queue.SimpleQueue[BrowserSlot] = queue.SimpleQueue()
         with ExitStack() as browsers, ThreadPoolExecutor(num_slots) as threads:
             for number in range(num_slots):
-                free.put(Slot(browsers.enter_context(Browser(path, number))))
+                free.put(BrowserSlot(browsers.enter_context(Browser(path, number))))
 
             def judged(index: int) -> SampleVerdict:
                 slot = free.get()
@@ -113,7 +113,7 @@ def _path() -> str:
     return path
 
 
-class Slot:
+class BrowserSlot:
     """One browser and the pictures of references that it has drawn."""
 
     def __init__(self, browser: Browser) -> None:
