@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +146,16 @@ class TestInABrowser:
             browser.start()
             with pytest.raises(BrowserLostError, match="wasn't found"):
                 browser.ask("No.such")
+
+    @pytest.mark.parametrize("num_open", range(14))
+    def test_it_starts_whatever_files_are_open(self, num_open: int) -> None:
+        path = find_browser()
+        assert path is not None
+        with ExitStack() as files:
+            for _ in range(num_open):
+                files.enter_context(Path(os.devnull).open())
+            with Browser(path, 0) as browser:
+                browser.start()
 
     def test_rows_of_a_known_format_are_scored(self, tmp_path: Path) -> None:
         row = {"task_id": "page/0", "prompt": "<!doctype html>", "entry_point": "", "test": json.dumps(TEST)}

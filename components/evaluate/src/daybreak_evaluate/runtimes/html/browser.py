@@ -56,13 +56,14 @@ FLAGS = (
     f"--window-size={WINDOW[0]},{WINDOW[1]}",
 )
 _LAUNCHER = """
-import ctypes, os, sys
-read, write, uid = map(int, sys.argv[1:4])
+import ctypes, fcntl, os, sys
+*pipes, uid = map(int, sys.argv[1:4])
 libc = ctypes.CDLL(None)
-os.dup2(os.dup(write), 14)
-os.dup2(read, 3)
-os.dup2(14, 4)
-os.close(14)
+kept = [fcntl.fcntl(pipe, fcntl.F_DUPFD_CLOEXEC, 16) for pipe in pipes]
+for pipe in pipes:
+    os.set_inheritable(pipe, False)
+for number, pipe in enumerate(kept, 3):
+    os.dup2(pipe, number)
 if uid:
     libc.unshare(0x40000000)
     os.setgroups([])
@@ -167,10 +168,11 @@ class Browser:
             self.limit(START_S, 8 << 30)
             self.ask("Browser.getVersion")
         except (BrowserLostError, OverrunError) as error:
-            said_text = Path(self._folder, "stderr").read_text("utf-8", "replace")[-300:].strip()
+            lines = Path(self._folder, "stderr").read_text("utf-8", "replace").splitlines()
+            told = " ".join(line for line in lines if "dbus" not in line.lower())[-300:].strip()
             self.kill()
             raise UserError(
-                f"{self._path} does not start: {said_text or error}; its sandbox is made of user namespaces, allow them"
+                f"{self._path} does not start: {told or error}; its sandbox is made of user namespaces, allow them"
             ) from error
 
     def limit(self, seconds: float, memory_bytes: int) -> None:
