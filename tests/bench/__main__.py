@@ -42,6 +42,7 @@ ROOMS = {
     "runtimes": ("Languages", "runtimes"),
     "serve": ("Gateway", "serve.gateway"),
     "cpu_engine": ("Engine for processors", "serve.cpu_engine"),
+    "streams": ("Streams on a processor", "serve.streams"),
     "rollout": ("Rollout at the gateway", "serve.rollout"),
     "rollback": ("Rollback after a breach", "operator.rollback"),
     "gang": ("Gang restart", "operator.gang"),

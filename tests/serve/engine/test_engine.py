@@ -30,6 +30,7 @@ class CountingModel:
     fed: list[list[int]] = field(default_factory=list)
     released: list[tuple[list[int], list[int]]] = field(default_factory=list)
     broken_at: int | None = None
+    together: list[int] = field(default_factory=list)
 
     def start(self, prompt_ids: Sequence[int]) -> tuple[list[int], int]:
         return list(prompt_ids[: self.reused]), self.reused
@@ -42,6 +43,14 @@ class CountingModel:
         logits = np.zeros(self.vocabulary_size, np.float32)
         logits[(token_ids[-1] + 1) % self.vocabulary_size] = 1
         return logits
+
+    def advance_together(self, caches: Sequence[list[int]], token_ids: Sequence[int]) -> Any:
+        if self.broken_at in token_ids:
+            raise RuntimeError("not enough memory")
+        self.together.append(len(caches))
+        return np.stack(
+            [self.advance(cache, [token]) for cache, token in zip(caches, token_ids, strict=True)]
+        )
 
     def release(self, cache: list[int], token_ids: Sequence[int]) -> None:
         self.released.append((cache, list(token_ids)))
@@ -140,9 +149,18 @@ def test_a_long_prompt_is_read_in_pieces_while_others_go_on() -> None:
     engine.submit(list(range(1, 13)), GenerationOptions(max_tokens=1), long)
     engine.submit([1], GenerationOptions(max_tokens=2), short)
     run(engine, long, short)
-    assert model.fed[:5] == [[1, 2, 3, 4], [1], [5, 6, 7, 8], [2], [9, 10, 11, 12]]
+    assert model.fed == [[1, 2, 3, 4], [1], [2], [5, 6, 7, 8], [9, 10, 11, 12]]
     assert short.is_done
     assert long.chunks[0].token_ids == (13,)
+
+
+def test_the_tokens_of_a_turn_are_computed_in_one_pass() -> None:
+    model, callers = CountingModel(), [Caller() for _ in range(3)]
+    engine = new_engine(model)
+    for size, caller in enumerate(callers, start=2):
+        engine.submit([1] * size, GenerationOptions(max_tokens=size), caller)
+    run(engine, *callers)
+    assert model.together == [3, 2, 1]  # the first token of each comes of its prompt
 
 
 def test_a_request_beyond_the_places_waits_for_one() -> None:
@@ -181,6 +199,7 @@ def test_a_failure_of_the_model_is_told_to_the_one_who_asked_and_nobody_else() -
     engine.submit([60], GenerationOptions(max_tokens=9), other)
     run(engine, unlucky, other)
     assert unlucky.failure == "the model failed: not enough memory"
+    assert unlucky.text == "1"
     assert other.text == "=>?@ABCDE"
 
 

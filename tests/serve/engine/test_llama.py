@@ -66,6 +66,26 @@ def test_the_logits_are_those_of_transformers(folder: Path, piece: int) -> None:
         assert np.allclose(logits, expected[end - 1], atol=2e-4), f"after token {end}"
 
 
+@pytest.mark.parametrize("sharing", [2, 3, 8, 17], ids=lambda sharing: f"{sharing} requests")
+def test_whoever_is_computed_beside_it_a_request_has_the_same_logits_to_the_bit(
+    folder: Path, sharing: int
+) -> None:
+    model, random = LlamaModel(folder, num_threads=1), np.random.default_rng(sharing)
+    prompts = [random.integers(5, 97, size).tolist() for size in random.integers(1, 60, sharing)]
+    answers = random.integers(5, 97, (20, sharing)).tolist()
+
+    def begun() -> list[Any]:
+        caches = [model.start(prompt)[0] for prompt in prompts]
+        for cache, prompt in zip(caches, prompts, strict=True):
+            model.advance(cache, prompt)
+        return caches
+
+    together, alone = begun(), begun()
+    for tokens in answers:
+        expected = [model.advance(cache, [token]) for cache, token in zip(alone, tokens, strict=True)]
+        assert np.array_equal(model.advance_together(together, tokens), np.stack(expected))
+
+
 def test_a_kept_cache_gives_what_a_new_one_gives(model: ModelFolder) -> None:
     llama = LlamaModel(model.path, num_threads=1)
     first, second = list(range(120, 160)), [*range(120, 150), *range(200, 210)]

@@ -20,8 +20,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from daybreak_model.llama.config import LlamaShape, shape_of
-from daybreak_model.llama.layers import rms_norm, rotary_tables, rotate, swiglu
-from daybreak_model.llama.weights import layer_of
+from daybreak_model.llama.layers import rotary_tables
+from daybreak_model.llama.weights import LayerWeights, layer_of
+from daybreak_serve.engine.packed import PackedMatrix
 
 MIN_REUSED = 16
 """Tokens; a shorter common start is not worth the bookkeeping."""
@@ -30,25 +31,63 @@ CACHE_STEP = 256
 
 
 class Cache:
-    """Keys and values of one request, ``(2, layers, key-value heads, capacity, head size)``, and its length."""
+    """Keys and values of one request, and its length.
+
+    A tensor a layer of keys and values behind one another: ``(2 * key-value heads, capacity, head size)``.
+    """
 
     def __init__(self, shape: LlamaShape) -> None:
         self.length = 0
-        self._values = torch.empty(2, shape.layers, shape.key_value_heads, 0, shape.head_size)
+        self._heads = shape.key_value_heads
+        self._hold(torch.empty(shape.layers, 2 * shape.key_value_heads, 0, shape.head_size))
+
+    def _hold(self, held: Tensor) -> None:
+        self._held = held
+        self._both = held.unbind()
+        self._keys = held[:, : self._heads].unbind()
+        self._values = held[:, self._heads :].unbind()
 
     def reserve(self, length: int) -> None:
         """Make room for so many tokens."""
-        missing = length - self._values.shape[3]
+        missing = length - self._held.shape[2]
         if missing > 0:
             more = -(-missing // CACHE_STEP) * CACHE_STEP
-            self._values = functional.pad(self._values, (0, 0, 0, more))
+            self._hold(functional.pad(self._held, (0, 0, 0, more)))
 
-    def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """Write the new tokens of a layer; return all of its keys and values. `length` is moved by the caller."""
-        end = self.length + keys.shape[1]
-        self._values[0, layer, :, self.length : end] = keys
-        self._values[1, layer, :, self.length : end] = values
-        return self._values[0, layer, :, :end], self._values[1, layer, :, :end]
+    def append(self, layer: int, new: Tensor) -> tuple[Tensor, Tensor]:
+        """Write keys and values of new tokens (both, tokens, head size) into a layer; return all of its keys and
+        values. `length` is moved by the caller.
+        """
+        end = self.length + new.shape[1]
+        self._both[layer][:, self.length : end] = new
+        return self._keys[layer][:, :end], self._values[layer][:, :end]
+
+
+class _Layer:
+    """One layer of weights, laid out for few and large steps.
+
+    The weight of a norm is part of the matrix behind it. A query or key has the two numbers that are turned together
+    beside one another, so that turning is one complex product; queries are scaled already.
+    """
+
+    def __init__(self, weights: LayerWeights, shape: LlamaShape) -> None:
+        qkv = weights.qkv * weights.attention_norm
+        queries, keys, values = torch.split(qkv, [heads * shape.head_size for heads in _heads(shape)])
+        turned = [_paired(queries * shape.head_size**-0.5, shape), _paired(keys, shape)]
+        self.qkv = PackedMatrix(torch.cat([*turned, values]))
+        self.out = PackedMatrix(weights.out)
+        self.gate_up = PackedMatrix(weights.gate_up * weights.feed_forward_norm)
+        self.down = PackedMatrix(weights.down)
+
+
+def _heads(shape: LlamaShape) -> tuple[int, int, int]:
+    return shape.heads, shape.key_value_heads, shape.key_value_heads
+
+
+def _paired(rows: Tensor, shape: LlamaShape) -> Tensor:
+    """Return a matrix whose outputs i and i + half of each head are neighbours."""
+    half = shape.head_size // 2
+    return rows.view(-1, 2, half, rows.shape[1]).transpose(1, 2).reshape(rows.shape)
 
 
 class LlamaModel:
@@ -61,11 +100,12 @@ class LlamaModel:
         self._shape = shape_of(json.loads((folder / "config.json").read_text(encoding="utf-8")))
         weights = {name: value.float() for name, value in load_file(folder / "model.safetensors").items()}
         self._embedding = weights["model.embed_tokens.weight"]
-        self._norm = weights["model.norm.weight"]
-        self._head = self._embedding if self._shape.is_tied else weights["lm_head.weight"]
-        self._layers = [layer_of(weights, index) for index in range(self._shape.layers)]
+        head = self._embedding if self._shape.is_tied else weights["lm_head.weight"]
+        self._head = PackedMatrix(head * weights["model.norm.weight"])
+        self._epsilon = torch.tensor(self._shape.norm_epsilon)
         shape = self._shape
-        self._cos, self._sin = rotary_tables(shape.head_size, shape.context_length, shape.rope_theta)
+        self._layers = [_Layer(layer_of(weights, index), shape) for index in range(shape.layers)]
+        self._turns = torch.complex(*rotary_tables(shape.head_size, shape.context_length, shape.rope_theta))
         self._kept: OrderedDict[tuple[int, ...], Cache] = OrderedDict()
         self._num_kept = kept_caches
         self.context_length = self._shape.context_length
@@ -84,19 +124,34 @@ class LlamaModel:
 
     def advance(self, cache: Cache, token_ids: Sequence[int]) -> NDArray[np.float32]:
         """Feed tokens; return the logits after the last, shape ``(vocabulary,)``."""
+        logits: NDArray[np.float32] = self._feed([cache], token_ids, len(token_ids))[0]
+        return logits
+
+    def advance_together(self, caches: Sequence[Cache], token_ids: Sequence[int]) -> NDArray[np.float32]:
+        """Feed one token to each cache; return the logits after them, shape ``(caches, vocabulary)``.
+
+        The bits are those of `advance` for each alone.
+        """
+        return self._feed(caches, token_ids, 1)
+
+    def _feed(self, caches: Sequence[Cache], token_ids: Sequence[int], size: int) -> NDArray[np.float32]:
+        """Feed each cache its ``size`` of the tokens; return the logits after the last of each.
+
+        Matrices and norms are computed for all rows at once, attention for each request as if it were alone.
+        """
         with torch.inference_mode():
-            x = self._embedding[torch.tensor(token_ids)]
-            begin, end = cache.length, cache.length + len(token_ids)
-            cache.reserve(end)
-            turn = self._cos[begin:end], self._sin[begin:end]
-            mask = causal_mask(begin, end) if len(token_ids) > 1 else None
+            places = [place for cache in caches for place in range(cache.length, cache.length + size)]
+            x, turns = self._embedding[torch.tensor(token_ids)], self._turns[torch.tensor(places)][:, None]
+            for cache in caches:
+                cache.reserve(cache.length + size)
+            mask = causal_mask(caches[0].length, caches[0].length + size) if size > 1 else None
             for index, layer in enumerate(self._layers):
-                x = x + self._attend(index, self._normed(x, layer.attention_norm), cache, turn, mask)
-                x = x + swiglu(self._normed(x, layer.feed_forward_norm), layer.gate_up, layer.down)
-            cache.length = end
-            logits: NDArray[np.float32] = functional.linear(
-                self._normed(x[-1], self._norm), self._head
-            ).numpy()
+                x = x + self._attend(index, self._normed(x), caches, turns, mask)
+                gate, up = layer.gate_up(self._normed(x), apart=size == 1).chunk(2, dim=-1)
+                x = x + layer.down(functional.silu(gate) * up, apart=size == 1)
+            for cache in caches:
+                cache.length += size
+            logits: NDArray[np.float32] = self._head(self._normed(x[size - 1 :: size]), apart=True).numpy()
         return logits
 
     def release(self, cache: Cache, token_ids: Sequence[int]) -> None:
@@ -107,24 +162,41 @@ class LlamaModel:
         while len(self._kept) > self._num_kept:
             self._kept.popitem(last=False)
 
-    def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
-        return rms_norm(x, weight, self._shape.norm_epsilon)
+    def _normed(self, x: Tensor) -> Tensor:
+        """Return ``x / sqrt(mean(x^2) + eps)``; the norm's weight is in the matrix that comes next."""
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        return x * torch.addcmul(self._epsilon, norm, norm, value=1 / x.shape[1]).rsqrt()
 
     def _attend(
-        self, index: int, x: Tensor, cache: Cache, turn: tuple[Tensor, Tensor], mask: Tensor | None
+        self, index: int, x: Tensor, caches: Sequence[Cache], turns: Tensor, mask: Tensor | None
     ) -> Tensor:
-        """Grouped-query attention of ``x`` (tokens, hidden) over all that the cache holds."""
-        shape, tokens = self._shape, x.shape[0]
-        heads, groups = shape.key_value_heads, shape.heads // shape.key_value_heads
-        qkv = functional.linear(x, self._layers[index].qkv).view(tokens, -1, shape.head_size).transpose(0, 1)
-        rotated = rotate(qkv[: shape.heads + heads], *turn)
-        keys, values = cache.append(index, rotated[shape.heads :], qkv[shape.heads + heads :])
-        queries = rotated[: shape.heads].reshape(heads, groups * tokens, shape.head_size)
-        scores = torch.bmm(queries, keys.transpose(1, 2)) * shape.head_size**-0.5
-        if mask is not None:
-            scores = (scores.view(heads, groups, tokens, -1) + mask).view(heads, groups * tokens, -1)
-        mixed = torch.bmm(scores.softmax(-1), values).view(shape.heads, tokens, shape.head_size)
-        return functional.linear(mixed.transpose(0, 1).reshape(tokens, -1), self._layers[index].out)
+        """Grouped-query attention of ``x`` (rows, hidden), each request's rows over all that its cache holds."""
+        shape, layer = self._shape, self._layers[index]
+        heads, size = shape.heads, x.shape[0] // len(caches)
+        qkv = layer.qkv(x, apart=size == 1)
+        pairs = qkv.view(x.shape[0], -1, shape.head_size // 2, 2)[:, : heads + shape.key_value_heads]
+        torch.view_as_complex(pairs).mul_(turns)
+        qkv = qkv.view(x.shape[0], -1, shape.head_size)
+        mixed = [
+            attend(own[:, :heads].transpose(0, 1), *cache.append(index, own[:, heads:].transpose(0, 1)), mask)
+            for cache, own in zip(caches, torch.split(qkv, size), strict=True)
+        ]
+        found = mixed[0] if len(mixed) == 1 else torch.cat(mixed)
+        return layer.out(found.reshape(x.shape[0], -1), apart=size == 1)
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+    """Return what one request's queries (heads, tokens, head size) find: (tokens, heads, head size).
+
+    A key-value head serves as many query heads as there are more of them; ``mask`` is added to the scores.
+    """
+    heads, tokens, head_size = queries.shape
+    shared = keys.shape[0]
+    scores = torch.bmm(queries.reshape(shared, -1, head_size), keys.transpose(1, 2))
+    if mask is not None:
+        scores = (scores.view(shared, -1, *mask.shape) + mask).view(scores.shape)
+    mixed = torch.bmm(scores.softmax(-1), values)
+    return mixed.view(heads, tokens, head_size).transpose(0, 1)
 
 
 def causal_mask(begin: int, end: int) -> Tensor:

@@ -1,7 +1,8 @@
 """Generation for many requests at once: each turn gives every request one prompt piece or one token.
 
-Taking turns keeps a long request from blocking the others and makes the text of a request the same whoever
-shares the engine. Knows the model only by `EngineModel` and the client only by `ChunkSink`: no torch, no Triton.
+Taking turns keeps a long request from blocking the others. The tokens of a turn are computed in one pass, which the
+model promises to be the same as one by one: the text of a request is the same whoever shares the engine. Knows the
+model only by `EngineModel` and the client only by `ChunkSink`: no torch, no Triton.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ PATIENCE_S = 0.02
 """Tokens a chunk after the first: four, or two once 20 ms have passed. The rate of responses, not of requests, is
 Triton's ceiling on CPU (some 4,600 a second on two cores, docs/thresholds.md)."""
 
+FAILURES = (RuntimeError, MemoryError)
+"""How torch tells of too little memory and of bad shapes."""
+
 
 class EngineModel(Protocol):
     """A causal model with a cache per request."""
@@ -39,6 +43,13 @@ class EngineModel(Protocol):
 
     def advance(self, cache: Any, token_ids: Sequence[int]) -> NDArray[np.float32]:
         """Feed tokens; return the logits after the last of them, shape ``(vocabulary,)``."""
+        ...
+
+    def advance_together(self, caches: Sequence[Any], token_ids: Sequence[int]) -> NDArray[np.float32]:
+        """Feed one token to each cache; return the logits after them, shape ``(caches, vocabulary)``.
+
+        Each row is what `advance` would give alone. A failure leaves every cache as it was.
+        """
         ...
 
     def release(self, cache: Any, token_ids: Sequence[int]) -> None:
@@ -89,6 +100,7 @@ class _Sequence:
     text: str = ""
     sent: int = 0
     last_sent_s: float = 0.0
+    has_ended: bool = False
 
 
 class Engine:
@@ -186,43 +198,66 @@ class Engine:
         self._running.append(sequence)
 
     def turn(self) -> None:
-        """Give every running request one piece of its prompt or one token."""
+        """Give every running request one token, all in one pass, or one piece of its prompt."""
         self._admit(wait=False)
-        self._running = [sequence for sequence in self._running if not self._step(sequence)]
+        for sequence in self._running:
+            self._heed(sequence)
+        here = [sequence for sequence in self._running if not sequence.has_ended]
+        writing = [sequence for sequence in here if sequence.token_ids]
+        reading = [sequence for sequence in here if not sequence.token_ids]
+        if writing:
+            self._write(writing)
+        for sequence in reading:
+            self._read(sequence)
+        self._running = [sequence for sequence in here if not sequence.has_ended]
 
-    def _step(self, sequence: _Sequence) -> bool:
-        """Advance one request; tell whether it has ended."""
-        self._beat()
+    def _heed(self, sequence: _Sequence) -> None:
+        """End a request whose asker left."""
         if sequence.sink.cancelled():
             self.counters.cancelled += 1
             self.counters.wasted_tokens += len(sequence.token_ids)
             self._finish(sequence, "cancelled")
-            return True
+
+    def _write(self, sequences: list[_Sequence]) -> None:
+        """Give each of these its next token."""
+        self._beat()
+        caches = [sequence.cache for sequence in sequences]
         try:
-            logits = self._advance(sequence)
-        except (
-            RuntimeError,
-            MemoryError,
-        ) as error:  # torch tells of memory and of bad shapes by RuntimeError
-            sequence.sink.fail(f"the model failed: {error}")
-            return True
-        if logits is None:
-            return False
+            logits = self._model.advance_together(caches, [sequence.token_ids[-1] for sequence in sequences])
+        except FAILURES as error:
+            if len(sequences) == 1:
+                self._fail(sequences[0], error)
+            else:
+                for sequence in sequences:  # alone, each shows whether it can go on
+                    self._write([sequence])
+            return
+        for sequence, row in zip(sequences, logits, strict=True):
+            self._take(sequence, row)
+
+    def _read(self, sequence: _Sequence) -> None:
+        """Read one piece of a prompt; the last one gives the first token."""
+        self._beat()
+        piece = sequence.prompt_ids[sequence.fed : sequence.fed + self._prompt_piece]
+        try:
+            logits = self._model.advance(sequence.cache, piece)
+        except FAILURES as error:
+            self._fail(sequence, error)
+            return
+        sequence.fed += len(piece)
+        if sequence.fed == len(sequence.prompt_ids):
+            self._take(sequence, logits)
+
+    def _fail(self, sequence: _Sequence, error: Exception) -> None:
+        sequence.has_ended = True
+        sequence.sink.fail(f"the model failed: {error}")
+
+    def _take(self, sequence: _Sequence, logits: NDArray[np.float32]) -> None:
+        """Choose the next token."""
         options = sequence.options
         token = choose(logits, options.temperature, options.top_p, sequence.random)
         reason = self._accept(sequence, token)
         if reason is not None:
             self._finish(sequence, reason)
-        return reason is not None
-
-    def _advance(self, sequence: _Sequence) -> NDArray[np.float32] | None:
-        """Return the next logits, or None while the prompt is not yet read to its end."""
-        if sequence.token_ids:
-            return self._model.advance(sequence.cache, sequence.token_ids[-1:])
-        piece = sequence.prompt_ids[sequence.fed : sequence.fed + self._prompt_piece]
-        logits = self._model.advance(sequence.cache, piece)
-        sequence.fed += len(piece)
-        return logits if sequence.fed == len(sequence.prompt_ids) else None
 
     def _accept(self, sequence: _Sequence, token: int) -> FinishReason | None:
         self.counters.tokens += 1
@@ -246,6 +281,7 @@ class Engine:
             sequence.last_sent_s = now
 
     def _finish(self, sequence: _Sequence, reason: FinishReason) -> None:
+        sequence.has_ended = True
         if reason == "length" or (reason == "stop" and sequence.token_ids[-1] in self._end_ids):
             text, stopped = sequence.scanner.add(sequence.detokenizer.finish())
             sequence.text += text if stopped else text + sequence.scanner.finish()
