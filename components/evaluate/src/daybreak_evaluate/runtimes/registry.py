@@ -13,6 +13,7 @@ from daybreak_contracts.errors import UserError
 from daybreak_evaluate import entry_points
 from daybreak_evaluate.runtimes.command import command_runtimes
 from daybreak_evaluate.runtimes.html.runtime import HtmlRuntime
+from daybreak_evaluate.runtimes.in_repository.go_runtime import GoRepositoryRuntime
 from daybreak_evaluate.runtimes.in_repository.runtime import RepositoryRuntime
 from daybreak_evaluate.runtimes.protocol import LanguageRuntime
 from daybreak_evaluate.runtimes.python import PythonRuntime
@@ -20,7 +21,12 @@ from daybreak_evaluate.runtimes.python import PythonRuntime
 
 @cache
 def _ours() -> dict[str, LanguageRuntime]:
-    others: list[LanguageRuntime] = [PythonRuntime(), RepositoryRuntime(), HtmlRuntime()]
+    others: list[LanguageRuntime] = [
+        PythonRuntime(),
+        RepositoryRuntime(),
+        GoRepositoryRuntime(),
+        HtmlRuntime(),
+    ]
     return {**{runtime.language: runtime for runtime in others}, **command_runtimes()}
 
 

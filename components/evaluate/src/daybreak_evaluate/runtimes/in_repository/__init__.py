@@ -1,7 +1,8 @@
 """A user's own repository as problems: a function's body is taken out, a model writes it, the repository's tests judge.
 
-Owns finding such functions, the snapshot that tests run in, and the runtime. Python so far.
+Owns finding such functions, the snapshot that tests run in, and the runtime. Python with pytest, and Go.
 """
 
 LANGUAGE = "python-repository"
-"""What tasks of this kind say as their language."""
+GO_LANGUAGE = "go-repository"
+"""What tasks of these kinds say as their language."""

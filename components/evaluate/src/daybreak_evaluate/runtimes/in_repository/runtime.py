@@ -105,11 +105,12 @@ class RepositoryRuntime:
         for (uri, sha256), group in groups.items():
             orders = [_order_of(attempt) for _, attempt in group]
             timeout_s = max(MIN_TIMEOUT_S, limits.timeout_s)
-            for place, report in run_tests(_packed(uri, sha256), orders, timeout_s, workers or 1):
+            for place, report in run_tests(read_snapshot(uri, sha256), orders, timeout_s, workers or 1):
                 yield group[place][0], _verdict(report, orders[place])
 
 
-def _packed(uri: str, sha256: str) -> bytes:
+def read_snapshot(uri: str, sha256: str) -> bytes:
+    """Return a snapshot's bytes; another than the tasks were found in is a UserError."""
     data = storage.read_bytes(uri)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise UserError(

@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.storage import write_bytes
-from daybreak_evaluate.runtimes.in_repository import snapshot
+from daybreak_evaluate.runtimes.in_repository import GO_LANGUAGE, snapshot
+from daybreak_evaluate.runtimes.in_repository.find_go_tasks import GoTask, find_go_tasks
 from daybreak_evaluate.runtimes.in_repository.find_tasks import RepositoryTask, find_tasks
 
 
@@ -25,7 +27,11 @@ def write_tasks(folder: Path, output: Path, limit: int, progress: Progress) -> s
         raise UserError(f"{output}: must end in .jsonl")
     packed = snapshot.pack(folder)
     workers = max(1, len(os.sched_getaffinity(0)))
-    tasks = find_tasks(folder, packed, limit, workers, progress.report)
+    tasks: Sequence[RepositoryTask | GoTask]
+    if (folder / "go.mod").is_file():
+        tasks = find_go_tasks(packed, limit, workers, progress.report)
+    else:
+        tasks = find_tasks(folder, packed, limit, workers, progress.report)
     if not tasks:
         raise UserError(
             f"{folder}: no function whose body its tests miss; more tests, or another folder, would help"
@@ -47,14 +53,18 @@ def _name(stem: str) -> str:
     return "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in stem.lower()).split()) or "own"
 
 
-def _row(task: RepositoryTask, beside: str, digest: str) -> dict[str, object]:
-    return {
-        "task_id": f"{task.path}:{task.function.first_line}:{task.function.name}",
+def _row(task: RepositoryTask | GoTask, beside: str, digest: str) -> dict[str, object]:
+    function = task if isinstance(task, GoTask) else task.function
+    row: dict[str, object] = {
+        "task_id": f"{task.path}:{function.first_line}:{function.name}",
         "path": task.path,
-        "prompt": task.function.before,
-        "suffix": task.function.behind,
-        "canonical_solution": task.function.body,
+        "prompt": function.before,
+        "suffix": function.behind,
+        "canonical_solution": function.body,
         "tests": list(task.tests),
         "snapshot": beside,
         "snapshot_sha256": digest,
     }
+    if isinstance(task, GoTask):
+        row |= {"language": GO_LANGUAGE, "package": task.package, "again": task.again}
+    return row

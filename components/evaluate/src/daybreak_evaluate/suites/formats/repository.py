@@ -7,7 +7,7 @@ import json
 from daybreak_contracts import storage
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.problems.reading import ProblemRow
-from daybreak_evaluate.runtimes.in_repository import LANGUAGE
+from daybreak_evaluate.runtimes.in_repository import GO_LANGUAGE, LANGUAGE
 from daybreak_evaluate.task import Task
 
 
@@ -23,9 +23,14 @@ def task_of(row: ProblemRow, language: str | None = None) -> Task:
         "path": row.text("path"),
         "tests": list(tests),
     }
+    kind = row.optional_text("language") or LANGUAGE
+    if kind not in (LANGUAGE, GO_LANGUAGE):
+        raise UserError(f"{row.place}: language must be {LANGUAGE} or {GO_LANGUAGE}, got {kind}")
+    if kind == GO_LANGUAGE:
+        wanted |= {"package": row.text("package"), "again": row.text("again")}
     return Task(
         task_id=row.text("task_id"),
-        language=LANGUAGE,
+        language=kind,
         prompt=row.text("prompt"),
         suffix=row.text("suffix"),
         test=json.dumps(wanted),
