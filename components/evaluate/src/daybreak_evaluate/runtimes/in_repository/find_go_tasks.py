@@ -16,7 +16,7 @@ from daybreak_contracts.errors import UserError
 from daybreak_evaluate.runtimes.boxes.values import StepOutcome
 from daybreak_evaluate.runtimes.in_repository.find_tasks import SEED, Report
 from daybreak_evaluate.runtimes.in_repository.functions import MAX_BODY_LINES, MIN_BODY_LINES
-from daybreak_evaluate.runtimes.in_repository.go_runtime import NUM_STEPS, Surroundings, verdict_of
+from daybreak_evaluate.runtimes.in_repository.go_runtime import NUM_STEPS, GoSurroundings, verdict_of
 from daybreak_evaluate.runtimes.in_repository.go_tests import BEGAN, GoOrder, GoRepository, go_program
 
 STUB = '\tpanic("taken out")\n'
@@ -40,7 +40,7 @@ class GoTask:
     def order(self, body: str) -> GoOrder:
         """Return the order that judges a body."""
         again = f"{self.again}\n{self.body}}}\n"
-        place = Surroundings(self.path, self.package, self.before, self.behind, again, self.tests)
+        place = GoSurroundings(self.path, self.package, self.before, self.behind, again, self.tests)
         return place.filled(body)
 
 

@@ -32,7 +32,7 @@ SIDECAR = "failed to start telemetry sidecar"
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class GoSurroundings:
     """What stands around a body, and the tests that know it."""
 
     path: str
@@ -94,7 +94,7 @@ class GoRepositoryRuntime:
 
 def _order_of(attempt: Attempt) -> GoOrder:
     wanted, task = json.loads(attempt.task.test), attempt.task
-    place = Surroundings(
+    place = GoSurroundings(
         wanted["path"],
         wanted["package"],
         task.prompt,
