@@ -86,7 +86,9 @@ def _steady(
     if not steady:
         said = next((outcomes[-1].stderr.strip()[-300:] for outcomes in first.values()), "")
         raise UserError(f"no test of the repository passes here ({said}); run go mod download first")
-    report(f"{sum(map(len, steady.values()))} tests pass twice", 2, 2)
+    own = [name for name, each in sorted(folders.items()) if each["tested"] and each["has_main"]]
+    left_out = f"; left out for a TestMain of their own: {', '.join(own)}" if own else ""
+    report(f"{sum(map(len, steady.values()))} tests pass twice{left_out}", 2, 2)
     return steady
 
 
