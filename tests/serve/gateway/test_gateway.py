@@ -194,7 +194,7 @@ async def test_too_many_requests_wait_and_are_then_turned_away(slow: Any, client
     answered = sorted(response.status_code for response in responses)
     assert answered == [200, 200, 429, 429, 429]  # two run, two wait in vain, one finds the queue full
     turned_away = [response for response in responses if response.status_code == 429]
-    assert all(response.headers["retry-after"] == "1" for response in turned_away)
+    assert all(1 <= int(response.headers["retry-after"]) <= 30 for response in turned_away)
     assert await metric(client, 'gw_rejected_total{reason="engine_busy"}') == before + 3
 
 
