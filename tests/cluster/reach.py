@@ -45,6 +45,30 @@ def wait_for(what: str, found: Callable[[], Any], within_s: float = WAIT_S) -> A
     return answer
 
 
+PYTORCH_JOBS: dict[str, Any] = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "pytorchjobs.kubeflow.org"},
+    "spec": {
+        "group": "kubeflow.org",
+        "scope": "Namespaced",
+        "names": {"kind": "PyTorchJob", "plural": "pytorchjobs", "singular": "pytorchjob"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "subresources": {"status": {}},
+                "schema": {
+                    "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+                },
+            }
+        ],
+    },
+}
+"""The kind alone, where no training operator brings its own: without it a run that trains a model is held."""
+
+
 class Reach:
     """A cluster as its users see it."""
 
@@ -128,7 +152,8 @@ class Reach:
     def install_crds(self, manifests: Path = CRDS) -> None:
         """Apply definitions, ours unless others are given, and wait until their kinds are served."""
         names = [f"crd/{stored['metadata']['name']}" for stored in self.apply(manifests)]
-
+        if manifests == CRDS and self.get("crd", PYTORCH_JOBS["metadata"]["name"]) is None:
+            names += [f"crd/{stored['metadata']['name']}" for stored in self.apply(PYTORCH_JOBS)]
         for name in names:
             wait_for(f"{name} served", functools.partial(self._served, name))
 

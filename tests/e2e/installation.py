@@ -145,7 +145,7 @@ def tell_all(cluster: NodeCluster, namespace: str, into: Path) -> None:
     """Write down what a person would look at after a failure: objects, events, logs."""
     shutil.rmtree(into, ignore_errors=True)
     into.mkdir(parents=True)
-    for kinds in ("tr,md", "pods,jobs,pytorchjobs,deployments,configmaps", "events"):
+    for kinds in ("trun,mdeploy", "pods,jobs,pytorchjobs,deployments,configmaps", "events"):
         text = cluster.kubectl("get", kinds, "-n", namespace, "-o", "yaml")
         (into / f"{kinds.partition(',')[0]}.yaml").write_text(text)
     for name in cluster.kubectl("get", "pods", "-n", namespace, "-o", "name").split():

@@ -49,11 +49,11 @@ class Play:
 
     def stable(self, deployment: str) -> str:
         """Return the digest of the model that serves everyone, empty before the first."""
-        return str((self.status("md", deployment).get("stable") or {}).get("digest", ""))
+        return str((self.status("mdeploy", deployment).get("stable") or {}).get("digest", ""))
 
     def stage(self, deployment: str) -> str:
         """Return the stage of the candidate, empty without one."""
-        return str((self.status("md", deployment).get("candidate") or {}).get("stage", ""))
+        return str((self.status("mdeploy", deployment).get("candidate") or {}).get("stage", ""))
 
     def pods(self, role: str) -> list[dict[str, Any]]:
         """Return the pods of a role that are not on their way out."""

@@ -57,17 +57,19 @@ def models(play: Play, tmp_path_factory: pytest.TempPathFactory) -> Models:
 def deployment(play: Play, models: Models) -> Iterator[None]:
     """The first model serves everyone."""
     play.apply(deployment_of(NAME, models.spec("good"), soakSeconds=600))
-    wait_for("a model for everyone", lambda: play.condition("md", NAME, "Ready")[0] == "True", WITHIN_S)
+    wait_for("a model for everyone", lambda: play.condition("mdeploy", NAME, "Ready")[0] == "True", WITHIN_S)
     wait_for("an answer", lambda: play.ask(NAME, "anyone")[0] == 200, 120)
     yield
-    play.cluster.kubectl("delete", "md", NAME, "-n", play.namespace, "--wait=true", "--timeout=120s")
+    play.cluster.kubectl("delete", "mdeploy", NAME, "-n", play.namespace, "--wait=true", "--timeout=120s")
 
 
 def test_a_model_that_breaks_a_guardrail_is_rolled_back_and_no_request_is_lost(
     play: Play, models: Models
 ) -> None:
     guardrails = {**GUARDRAILS, "maxP95LatencyMs": BOUND_MS}
-    play.patch("md", NAME, {"spec": {"model": models.spec("slow"), "rollout": {"guardrails": guardrails}}})
+    play.patch(
+        "mdeploy", NAME, {"spec": {"model": models.spec("slow"), "rollout": {"guardrails": guardrails}}}
+    )
     # users come all the time, and each of them is answered: before, during and after
     bad: list[float] = []
     good_since, deadline = 0, time.monotonic() + WITHIN_S
@@ -80,15 +82,15 @@ def test_a_model_that_breaks_a_guardrail_is_rolled_back_and_no_request_is_lost(
             good_since = 0
         if bad and good_since >= 2 * len(USERS):
             break
-        assert time.monotonic() < deadline, play.status("md", NAME)
+        assert time.monotonic() < deadline, play.status("mdeploy", NAME)
     breach = bad[GUARDRAILS["minRequests"] - 1]
     print(f"{len(bad)} slow answers, the last one {bad[-1] - breach:.1f} s after there were enough to judge")
     assert bad[-1] - breach <= ROLLED_BACK_WITHIN_S
-    status, reason, message = play.condition("md", NAME, "RolloutHealthy")
+    status, reason, message = play.condition("mdeploy", NAME, "RolloutHealthy")
     assert (status, reason) == ("False", "RolledBack")
     assert f"took longer than {BOUND_MS} ms" in message
-    assert play.status("md", NAME)["rejected"] == [models.digests["slow"]]
-    assert play.condition("md", NAME, "Ready")[0] == "True"
+    assert play.status("mdeploy", NAME)["rejected"] == [models.digests["slow"]]
+    assert play.condition("mdeploy", NAME, "Ready")[0] == "True"
     chosen = "reason=RolledBack,type=Warning"
     told = play.cluster.kubectl("get", "events", "-n", play.namespace, "--field-selector", chosen)
     assert models.short("slow") in told
@@ -97,15 +99,15 @@ def test_a_model_that_breaks_a_guardrail_is_rolled_back_and_no_request_is_lost(
 def test_a_rejected_model_stays_so_when_the_operator_starts_anew(play: Play, models: Models) -> None:
     play.operator.kill()
     play.operator.start()
-    play.patch("md", NAME, {"spec": {"gateway": {"holdMs": 4000}}})
-    generation = (play.cluster.get("md", NAME, play.namespace) or {})["metadata"]["generation"]
+    play.patch("mdeploy", NAME, {"spec": {"gateway": {"holdMs": 4000}}})
+    generation = (play.cluster.get("mdeploy", NAME, play.namespace) or {})["metadata"]["generation"]
     wait_for(
         "the operator's look at the new spec",
-        lambda: play.status("md", NAME).get("observedGeneration") == generation,
+        lambda: play.status("mdeploy", NAME).get("observedGeneration") == generation,
         WITHIN_S,
     )
     assert play.stage(NAME) == "RolledBack"
-    assert play.status("md", NAME)["rejected"] == [models.digests["slow"]]
+    assert play.status("mdeploy", NAME)["rejected"] == [models.digests["slow"]]
     revision = f"{names.LABEL_REVISION}={models.short('slow')}"
     wait_for(
         "its pods to go",
@@ -117,11 +119,11 @@ def test_a_rejected_model_stays_so_when_the_operator_starts_anew(play: Play, mod
 
 def test_another_model_is_taken_after_one_that_was_rejected(play: Play, models: Models) -> None:
     rollout = {"soakSeconds": 5, "guardrails": GUARDRAILS}
-    play.patch("md", NAME, {"spec": {"model": models.spec("other"), "rollout": rollout}})
+    play.patch("mdeploy", NAME, {"spec": {"model": models.spec("other"), "rollout": rollout}})
     deadline = time.monotonic() + WITHIN_S
     for user in itertools.cycle(USERS):
         assert play.model_for(NAME, user) is not None, "a request was lost"
         if play.stable(NAME) == models.digests["other"]:
             break
-        assert time.monotonic() < deadline, play.status("md", NAME)
+        assert time.monotonic() < deadline, play.status("mdeploy", NAME)
     assert {play.model_for(NAME, user) for user in USERS} == {models.short("other")}

@@ -49,9 +49,9 @@ def run_named(name: str, tokens: int) -> dict[str, Any]:
 
 def finished(play: Play, run: str) -> Callable[[], bool]:
     def look() -> bool:
-        stalled, _, message = play.condition("tr", run, "Stalled")
+        stalled, _, message = play.condition("trun", run, "Stalled")
         assert stalled != "True", message
-        return play.condition("tr", run, "Finished")[0] == "True"
+        return play.condition("trun", run, "Finished")[0] == "True"
 
     return look
 
@@ -61,7 +61,7 @@ def model_for(play: Play, user: str, groups: str = "") -> str | None:
 
 
 def digest_of(play: Play, run: str) -> str:
-    return str(play.status("tr", run)["model"]["digest"])
+    return str(play.status("trun", run)["model"]["digest"])
 
 
 def test_a_run_comes_to_its_end_though_a_training_pod_and_the_operator_are_killed(play: Play) -> None:
@@ -70,7 +70,7 @@ def test_a_run_comes_to_its_end_though_a_training_pod_and_the_operator_are_kille
     def trains() -> TrainerSnapshot | None:
         finished(play, "tiny")()
         snapshot = play.trainer()
-        is_seen = any(metric["name"] == "loss" for metric in play.status("tr", "tiny").get("metrics") or [])
+        is_seen = any(metric["name"] == "loss" for metric in play.status("trun", "tiny").get("metrics") or [])
         is_kept = snapshot is not None and snapshot.checkpoint_step > 0
         return snapshot if is_seen and is_kept and len(play.pods(names.ROLE_TRAINING)) == 2 else None
 
@@ -94,8 +94,8 @@ def test_a_run_comes_to_its_end_though_a_training_pod_and_the_operator_are_kille
     print(f"trains again {time.monotonic() - began:.1f} s after the kill, at step {first.step}, kept: {kept}")
     assert first.step >= kept, "it began anew, not from its checkpoint"
     wait_for("the end of the run", finished(play, "tiny"), WITHIN_S)
-    status = play.status("tr", "tiny")
-    assert play.condition("tr", "tiny", "Succeeded")[0] == "True", status
+    status = play.status("trun", "tiny")
+    assert play.condition("trun", "tiny", "Succeeded")[0] == "True", status
     assert status["restarts"] >= 1
     assert {step["name"]: step["state"] for step in status["steps"]} == dict.fromkeys(STEPS, "Succeeded")
     assert status["model"]["uri"].startswith("s3://models/tiny/export/")
@@ -105,7 +105,7 @@ def test_its_model_answers_everyone(play: Play) -> None:
     play.apply(deployment_of("completions", {"trainingRunRef": {"name": "tiny"}}, soakSeconds=SOAK_S))
     wait_for(
         "a deployment that is ready",
-        lambda: play.condition("md", "completions", "Ready")[0] == "True",
+        lambda: play.condition("mdeploy", "completions", "Ready")[0] == "True",
         WITHIN_S,
     )
     wait_for("an answer", lambda: play.ask("completions", "anyone")[0] == 200, 120)
@@ -114,16 +114,16 @@ def test_its_model_answers_everyone(play: Play) -> None:
 
 
 def test_a_second_run_finds_its_data_done_and_its_model_waits_for_the_switches(play: Play) -> None:
-    play.patch("md", "completions", {"spec": {"rollout": {"everyone": False}}})
+    play.patch("mdeploy", "completions", {"spec": {"rollout": {"everyone": False}}})
     play.apply(run_named("tiny-again", 400_000))
     wait_for("the end of the second run", finished(play, "tiny-again"), WITHIN_S)
-    states = {step["name"]: step["state"] for step in play.status("tr", "tiny-again")["steps"]}
+    states = {step["name"]: step["state"] for step in play.status("trun", "tiny-again")["steps"]}
     assert {name: states[name] for name in ("documents", "tokenizer", "shards")} == {
         "documents": "Skipped",
         "tokenizer": "Skipped",
         "shards": "Skipped",
     }
-    play.patch("md", "completions", {"spec": {"model": {"trainingRunRef": {"name": "tiny-again"}}}})
+    play.patch("mdeploy", "completions", {"spec": {"model": {"trainingRunRef": {"name": "tiny-again"}}}})
     wait_for("a candidate in shadow", lambda: play.stage("completions") == "Shadow", WITHIN_S)
     old = model_for(play, "anyone")
     candidate = digest_of(play, "tiny-again")
@@ -140,7 +140,7 @@ def test_a_second_run_finds_its_data_done_and_its_model_waits_for_the_switches(p
 
 def test_the_staff_switch_reaches_staff_and_nobody_else(play: Play) -> None:
     old = model_for(play, "anyone")
-    play.patch("md", "completions", {"spec": {"rollout": {"staff": True}}})
+    play.patch("mdeploy", "completions", {"spec": {"rollout": {"staff": True}}})
     wait_for("another model for staff", lambda: model_for(play, "boss", "staff") not in (None, old), 60)
     assert model_for(play, "boss", "staff") == names.short(digest_of(play, "tiny-again"))
     assert {model_for(play, f"user-{index}") for index in range(20)} == {old}
@@ -148,9 +148,9 @@ def test_the_staff_switch_reaches_staff_and_nobody_else(play: Play) -> None:
 
 def test_a_switch_turned_off_takes_staff_back(play: Play) -> None:
     old = model_for(play, "anyone")
-    play.patch("md", "completions", {"spec": {"rollout": {"staff": False}}})
+    play.patch("mdeploy", "completions", {"spec": {"rollout": {"staff": False}}})
     wait_for("the old model for staff", lambda: model_for(play, "boss", "staff") == old, 60)
-    assert play.condition("md", "completions", "Ready")[0] == "True"
+    assert play.condition("mdeploy", "completions", "Ready")[0] == "True"
 
 
 def test_the_switch_for_everyone_ramps_and_nobody_flips_back(play: Play) -> None:
@@ -158,7 +158,7 @@ def test_the_switch_for_everyone_ramps_and_nobody_flips_back(play: Play) -> None
     old = model_for(play, users[0])
     target = digest_of(play, "tiny-again")
     # what was taken back is rejected until the rollout's spec changes: turning switches is such a change
-    play.patch("md", "completions", {"spec": {"rollout": {"staff": True, "everyone": True}}})
+    play.patch("mdeploy", "completions", {"spec": {"rollout": {"staff": True, "everyone": True}}})
     moved: set[str] = set()
     deadline = time.monotonic() + WITHIN_S
     for user in itertools.cycle(users):
@@ -170,7 +170,7 @@ def test_the_switch_for_everyone_ramps_and_nobody_flips_back(play: Play) -> None
             assert user not in moved, f"{user} flipped back"
         if play.stable("completions") == target:
             break
-        assert time.monotonic() < deadline, play.status("md", "completions")
+        assert time.monotonic() < deadline, play.status("mdeploy", "completions")
     assert {model_for(play, user) for user in users}.isdisjoint({old, None})
 
 

@@ -21,6 +21,7 @@ from tests.packaging.render import CHART
 ALERTS = CHART / "files" / "alerts.yaml"
 DASHBOARD = json.loads((CHART / "files" / "dashboard.json").read_text())
 PLAYS = Path(__file__).with_name("alerts_test.yaml")
+RUNBOOK = render.ROOT / "docs" / "runbooks.md"
 OURS = re.compile(r"\b(?:daybreak|gw|suggestions)_[a-z_]+\b")
 TARGET_LABELS = {"daybreak_dev_owner"}
 """Given by the PodMonitor."""
@@ -75,6 +76,14 @@ def test_every_alert_is_played() -> None:
     plays = yaml.safe_load(PLAYS.read_text())["tests"]
     raised = {case["alertname"] for play in plays for case in play["alert_rule_test"] if case["exp_alerts"]}
     assert raised == {rule["alert"] for rule in rules()}
+
+
+def test_every_alert_leads_to_its_page_of_the_runbook() -> None:
+    headings = {line[3:].lower() for line in RUNBOOK.read_text().splitlines() if line.startswith("## ")}
+    links = {rule["alert"]: rule["annotations"]["runbook_url"].rpartition("#") for rule in rules()}
+    assert {url.rpartition("/")[2] for url, _, _ in links.values()} == {RUNBOOK.name}
+    assert {name: anchor for name, (_, _, anchor) in links.items()} == {name: name.lower() for name in links}
+    assert {name.lower() for name in links} == headings
 
 
 @pytest.mark.needs("programs")

@@ -230,13 +230,16 @@ def test_columns_of_the_plain_table(crds: dict[str, Any], kind: str, columns: li
 
 def test_names_and_subresources(crds: dict[str, Any]) -> None:
     run, deployment = crds["TrainingRun"]["spec"], crds["ModelDeployment"]["spec"]
-    assert run["names"]["shortNames"] == ["tr"]
-    assert deployment["names"]["shortNames"] == ["md"]
+    assert run["names"]["shortNames"] == ["trun"]
+    assert deployment["names"]["shortNames"] == ["mdeploy"]
     assert run["names"]["categories"] == deployment["names"]["categories"] == ["daybreak"]
     assert run["versions"][0]["subresources"] == {"status": {}}
     scale = deployment["versions"][0]["subresources"]["scale"]
     known = {path for path, _ in nodes(root(crds, "ModelDeployment"))}
     assert set(scale.values()) <= known
+    for kind in ("TrainingRun", "ModelDeployment"):
+        kept = crds[kind]["metadata"]["annotations"]["argocd.argoproj.io/sync-options"]
+        assert kept == "Prune=false,Delete=false"
     assert crds["TrainingRun"]["metadata"]["name"] == "trainingruns.daybreak.dev"
 
 

@@ -20,6 +20,22 @@ def lose(world: World) -> None:
     world.status = {}
 
 
+@pytest.mark.parametrize("switches", [{}, {"staff": True}, {"staff": True, "everyone": True}])
+def test_gateways_that_cannot_be_read_are_told_of(switches: dict[str, bool]) -> None:
+    world = serving_world()
+    world.unread = True
+    world.change(model=model(M2))
+    world.switch(**switches)
+    world.run(120)
+    assert world.condition("RolloutHealthy") == ("Unknown", "GatewaysUnread")
+    world.run(1000)
+    assert world.condition("RolloutHealthy") == ("False", "GatewaysUnread")
+    assert world.condition("Ready")[0] == "True"
+    world.unread = False
+    world.run(10)
+    assert world.condition("RolloutHealthy")[1] != "GatewaysUnread"
+
+
 def rolling() -> World:
     world = serving_world()
     world.change(model=model(M2))

@@ -83,6 +83,8 @@ class World:
     settings: Settings = field(default_factory=Settings)
     behind: bool = False
     """Whether a gateway does not hear of new routing."""
+    unread: bool = False
+    """Whether the operator cannot reach any gateway."""
     has_gateway_api: bool = False
     annotations: dict[str, str] = field(default_factory=dict)
 
@@ -155,6 +157,8 @@ class World:
         return kept if isinstance(kept, ObservedConfigMap) else None
 
     def snapshots(self) -> tuple[GatewaySnapshot, ...]:
+        if self.unread:
+            return ()
         at = self.now.timestamp()
         version = 0 if self.behind or not self.routings else self.routings[-1].version
         reading = GatewaySnapshot(

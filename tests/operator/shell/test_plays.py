@@ -273,8 +273,8 @@ class TestOneObject:
             for act, url in [
                 (lambda: None, "none"),
                 (lambda: make(cluster, namespace), "plain"),
-                (lambda: cluster.kubectl("patch", "tr", "first", "-n", namespace, *SUSPENDED), "True"),
-                (lambda: cluster.kubectl("delete", "tr", "first", "-n", namespace), "none"),
+                (lambda: cluster.kubectl("patch", "trun", "first", "-n", namespace, *SUSPENDED), "True"),
+                (lambda: cluster.kubectl("delete", "trun", "first", "-n", namespace), "none"),
             ]:
                 act()
                 wait_for(

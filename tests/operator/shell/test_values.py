@@ -257,7 +257,11 @@ class TestMetrics:
             {"pool": 'l4 "spot"', "zone": zone, "state": state}
             for zone, state in (("a", "Up"), ("b", "BackingOff"))
         ]
-        status = {"zones": zones, "costPerHour": "1.5", "conditions": [{"type": "Stalled", "status": "True"}]}
+        status = {
+            "zones": zones,
+            "costPerHour": "1.5",
+            "conditions": [{"type": "Stalled", "status": "True", "reason": "NameTaken"}],
+        }
         body = {"apiVersion": names.API_VERSION, "kind": names.KIND_DEPLOYMENT, "metadata": metadata}
         store.put({**body, "spec": {}, "status": status})
         run = {"apiVersion": names.API_VERSION, "kind": names.KIND_RUN, "spec": {}}
@@ -282,6 +286,9 @@ class TestMetrics:
         assert found["daybreak_rollout_stage", (*at, ("stage", "None"))] == 1.0
         assert found["daybreak_stalled", (("kind", names.KIND_DEPLOYMENT), *at)] == 1.0
         assert found["daybreak_stalled", (("kind", names.KIND_RUN), *at)] == 0.0
+        condition = {"kind": names.KIND_DEPLOYMENT, **dict(at), "type": "Stalled", "status": "True"}
+        labels = tuple(sorted({**condition, "reason": "NameTaken"}.items()))
+        assert found["daybreak_condition", labels] == 1.0
         zones = {
             zone: found["daybreak_zone_backing_off", (*at, ("pool", 'l4 "spot"'), ("zone", zone))]
             for zone in "ab"

@@ -44,6 +44,13 @@ def pod_spec(world: World, kind: str) -> dict[str, Any]:
     return dict(template["spec"])
 
 
+def pod_template(kind: str, **spec: Any) -> dict[str, Any]:
+    found = training(spec).the(kind)["spec"]
+    return dict(
+        found["pytorchReplicaSpecs"]["Master"]["template"] if kind == "PyTorchJob" else found["template"]
+    )
+
+
 class TestPyTorchJob:
     def test_has_a_master_and_a_worker_for_every_further_node(self) -> None:
         job = training({"model": {"size": "1b"}, "training": {"nodes": 3, "gpusPerNode": 8}}).the(
@@ -136,6 +143,18 @@ class TestEveryPod:
         assert made["envFrom"] == [{"secretRef": {"name": "s3-keys"}}]
         source = {"secretKeyRef": {"name": "keys", "key": "apiKey", "optional": True}}
         assert {"name": "WANDB_API_KEY", "valueFrom": source} in made["env"]
+
+    @pytest.mark.parametrize("kind", ["Job", "PyTorchJob"])
+    def test_is_left_on_its_node_unless_the_run_says_otherwise(self, kind: str) -> None:
+        karpenter, autoscaler = (
+            "karpenter.sh/do-not-disrupt",
+            "cluster-autoscaler.kubernetes.io/safe-to-evict",
+        )
+        for patch, wanted in (({}, "true"), ({"metadata": {"annotations": {karpenter: "false"}}}, "false")):
+            found = pod_template(kind, training={**SPEC["training"], "podTemplate": patch})["metadata"][
+                "annotations"
+            ]
+            assert found == {karpenter: wanted, autoscaler: "false"}
 
     @pytest.mark.parametrize("kind", ["Job", "PyTorchJob"])
     def test_carries_the_runs_patch(self, kind: str) -> None:

@@ -390,6 +390,33 @@ class TestKubeflow:
 
 
 class TestObstacles:
+    def test_a_kind_that_is_missing_is_told_before_any_data_work(self) -> None:
+        world = World()
+        world.absent_kinds = ("PyTorchJob",)
+        world.settle(3)
+        assert world.condition("Stalled") == ("True", "KindMissing")
+        assert "training operator" in world.message("Stalled")
+        assert not world.of_kind("Job")
+        world.absent_kinds = ()
+        world.look()
+        assert world.of_kind("Job")
+        assert world.condition("Stalled")[0] == "False"
+
+    def test_a_kind_that_went_while_data_is_made_stops_no_data_work(self) -> None:
+        world = by_jobs()
+        world.absent_kinds = ("PyTorchJob",)
+        world.make_data()
+        world.settle(2)
+        assert world.states() == "SSSSPPP"
+        assert world.condition("Stalled") == ("True", "KindMissing")
+
+    def test_data_alone_needs_no_such_kind(self) -> None:
+        world = World()
+        del world.run["spec"]["model"]
+        world.absent_kinds = ("PyTorchJob",)
+        world.look()
+        assert world.of_kind("Job")
+
     def test_a_missing_secret_holds_the_start_and_freezes_nothing(self) -> None:
         world = World()
         world.missing = ("Secret wandb of spec.tracking.wandb.secretRef is not in namespace ml: create it",)

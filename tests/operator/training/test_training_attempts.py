@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from daybreak_operator.core.training.stages.restarts import pause_s
@@ -397,6 +399,29 @@ class TestHeartbeat:
         world.wait(silence)
         world.look()
         assert (world.status["restarts"] == 1) == fails
+
+    @settings(max_examples=60, deadline=None, derandomize=True, database=None)
+    @given(
+        skew_s=st.floats(-600, 600), every_s=st.floats(1, 250), signs=st.integers(1, 30), asked=st.booleans()
+    )
+    def test_a_nodes_clock_that_is_minutes_off_loses_no_run_and_hides_no_silence(
+        self, skew_s: float, every_s: float, signs: int, asked: bool
+    ) -> None:
+        world = training()
+        world.skew_s = skew_s
+        for step in range(1, signs + 1):
+            if asked:
+                at = world.now.timestamp() + skew_s
+                world.progress = TrainerSnapshot(attempt=1, step=step, total_steps=99, updated=at)
+            else:
+                world.report("train", step, 99)
+            world.look()
+            world.wait(every_s)
+            world.look()
+        assert world.status["restarts"] == 0
+        world.wait((300 if asked else 900) + 1 - every_s)
+        world.look()
+        assert world.status["restarts"] == 1
 
     def test_of_progress_that_was_handed_over_when_the_trainer_cannot_be_asked(self) -> None:
         world = training()

@@ -75,7 +75,12 @@ class World:
         self.children: dict[Key, dict[str, Any]] = {}
         self.pipelines: dict[str, PipelineRun] = {}
         self.backend_error: str | None = None
-        self.progress: TrainerSnapshot | None = None
+        self._progress: TrainerSnapshot | None = None
+        self._spoke = self._reported = NOON
+        """When the trainer's answer and its report changed, by the operator's clock."""
+        self.skew_s = 0.0
+        """How far the pods' clocks are ahead of the operator's."""
+        self.absent_kinds: tuple[str, ...] = ()
         self.missing: tuple[str, ...] = ()
         self.refused: tuple[str, ...] = ()
         self.warnings: tuple[dict[str, Any], ...] = ()
@@ -86,6 +91,17 @@ class World:
         self.gone = False
         self._uids = 0
         self.plan: Plan | None = None
+
+    @property
+    def progress(self) -> TrainerSnapshot | None:
+        """What the trainer answers."""
+        return self._progress
+
+    @progress.setter
+    def progress(self, told: TrainerSnapshot | None) -> None:
+        if told != self._progress:
+            self._spoke = self.now
+        self._progress = told
 
     # What the operator does ------------------------------------------------------------------------------------
 
@@ -100,6 +116,9 @@ class World:
             pipelines=asked,
             backend_error=self.backend_error,
             progress=self.progress,
+            progress_silent_s=None if self.progress is None else (self.now - self._spoke).total_seconds(),
+            report_silent_s=(self.now - self._reported).total_seconds(),
+            absent_kinds=self.absent_kinds,
             missing=self.missing,
             refused=self.refused,
             events=tuple(map(parse_warning, self.warnings)),
@@ -245,8 +264,9 @@ class World:
             "activity": activity,
             "done": done,
             "total": total,
-            "updated": self.now.timestamp(),
+            "updated": self.now.timestamp() + self.skew_s,
         }
+        self._reported = self.now
         for item in self.of_kind("ConfigMap"):
             labels = item["metadata"]["labels"]
             if (labels[names.LABEL_ROLE], labels.get(names.LABEL_STAGE)) == (names.ROLE_RESULTS, stage):

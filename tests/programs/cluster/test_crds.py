@@ -192,7 +192,7 @@ class TestScale:
     def test_kubectl_scale_sets_replicas(self, cluster: Reach, deployment: tuple[str, str]) -> None:
         name, namespace = deployment
         cluster.kubectl("scale", f"md/{name}", "-n", namespace, "--replicas=3")
-        found = cluster.get("md", name, namespace)
+        found = cluster.get("mdeploy", name, namespace)
         assert found is not None
         assert found["spec"]["replicas"] == 3
 
@@ -201,7 +201,7 @@ class TestScale:
     ) -> None:
         name, namespace = deployment
         cluster.kubectl("scale", f"md/{name}", "-n", namespace, "--replicas=3")
-        stored = cluster.get("md", name, namespace)
+        stored = cluster.get("mdeploy", name, namespace)
         assert stored is not None
         server.replace(stored | {"status": {"replicas": 2, "selector": "app=x"}}, "/status")
         scale = json.loads(cluster.kubectl("get", "--raw", scale_path(name, namespace)))

@@ -43,6 +43,7 @@ from daybreak_operator.shell.reconcile.execute import Executor
 from daybreak_operator.shell.reconcile.gather import STOCKOUT_REASONS, Gather, Secrets
 from daybreak_operator.shell.reconcile.queue import Schedule, WorkQueue
 from daybreak_operator.shell.reconcile.reconciler import CONFLICT_RECHECK_S, Decisions, Reconciler, Threads
+from daybreak_operator.shell.reconcile.silence import Silence
 from daybreak_operator.shell.reconcile.work import Pipelines
 from daybreak_operator.shell.watches import kopf_events
 from daybreak_operator.shell.watches.keys import ObjectKey, Priority
@@ -331,7 +332,9 @@ class Operator:
         secrets = Secrets(self.kube, time.monotonic)
         return Reconciler(
             store=self.store,
-            gather=Gather(self.store, self.readings, secrets, made.settings, self._has_gateway_api),
+            gather=Gather(
+                self.store, self.readings, secrets, made.settings, self._is_absent, Silence(time.monotonic)
+            ),
             decisions=made.decisions,
             executor=Executor(self.kube, made.pipelines, lambda: datetime.now(UTC)),
             pipelines=made.pipelines,
@@ -343,8 +346,8 @@ class Operator:
             conflict_recheck_s=self._timing.conflict_recheck_s,
         )
 
-    def _has_gateway_api(self) -> bool:
-        return any(watch.resource == ROUTES and not watch.absent for watch in self.watches)
+    def _is_absent(self, resource: ApiResource) -> bool:
+        return all(watch.absent for watch in self.watches if watch.resource == resource)
 
     def _queue_metrics(self) -> tuple[int, float]:
         return self.queue.schedule.depth(), self.queue.age_s()

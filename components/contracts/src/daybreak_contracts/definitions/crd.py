@@ -13,8 +13,8 @@ import yaml
 
 from daybreak_contracts import names
 from daybreak_contracts.resources import ModelDeployment, TrainingRun
-from daybreak_contracts.resources.fields import NAME_PATTERN, Resource
-from daybreak_contracts.resources.metadata import MAX_OBJECT_NAME
+from daybreak_contracts.resources.fields import Resource
+from daybreak_contracts.resources.metadata import MAX_OBJECT_NAME, OBJECT_NAME_PATTERN
 
 LIST_KEYS = "x-daybreak-list-keys"
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
@@ -71,7 +71,7 @@ AGE = Column("Age", ".metadata.creationTimestamp", "date")
 RUN = ResourceKind(
     model=TrainingRun,
     plural="trainingruns",
-    short="tr",
+    short="trun",
     columns=(
         Column("Step", ".status.step"),
         Column("Progress", ".status.progressPercent", "integer", "Percent of the whole run."),
@@ -86,7 +86,7 @@ RUN = ResourceKind(
 DEPLOYMENT = ResourceKind(
     model=ModelDeployment,
     plural="modeldeployments",
-    short="md",
+    short="mdeploy",
     columns=(
         Column("Model", ".spec.model.trainingRunRef.name", description="The run that is followed."),
         Column("Stage", ".status.candidate.stage", description="How far the rollout is."),
@@ -110,12 +110,16 @@ DEPLOYMENT = ResourceKind(
 KINDS = (RUN, DEPLOYMENT)
 
 
+NEVER_PRUNED = {"argocd.argoproj.io/sync-options": "Prune=false,Delete=false"}
+"""With a definition go all its objects: nobody's tidying may take it."""
+
+
 def crd(kind: ResourceKind) -> dict[str, Any]:
     """Return the CustomResourceDefinition of a kind."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{kind.plural}.{names.GROUP}"},
+        "metadata": {"name": f"{kind.plural}.{names.GROUP}", "annotations": dict(NEVER_PRUNED)},
         "spec": {
             "group": names.GROUP,
             "scope": "Namespaced",
@@ -173,7 +177,9 @@ def root_schema(model: type[Resource]) -> dict[str, Any]:
         # An API server lets a CRD restrict nothing else of the metadata.
         "metadata": {
             "type": "object",
-            "properties": {"name": {"type": "string", "maxLength": MAX_OBJECT_NAME, "pattern": NAME_PATTERN}},
+            "properties": {
+                "name": {"type": "string", "maxLength": MAX_OBJECT_NAME, "pattern": OBJECT_NAME_PATTERN}
+            },
         },
     }
     schema["required"] = ["spec"]

@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from daybreak_contracts.resources.fields import NAME_PATTERN, Between, Resource, Text
+from daybreak_contracts.resources.fields import Between, Resource, Text
 
 MAX_OBJECT_NAME = 40
+OBJECT_NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+"""As RFC 1035 has it: Services are named after our objects, and theirs may not begin with a digit."""
 """Child names are built from it and must stay below 63."""
 
 
@@ -17,7 +19,9 @@ class ObjectMeta(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    name: Annotated[str, StringConstraints(pattern=NAME_PATTERN, min_length=1, max_length=MAX_OBJECT_NAME)]
+    name: Annotated[
+        str, StringConstraints(pattern=OBJECT_NAME_PATTERN, min_length=1, max_length=MAX_OBJECT_NAME)
+    ]
     namespace: str = "default"
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)

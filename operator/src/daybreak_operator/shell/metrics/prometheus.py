@@ -118,12 +118,27 @@ ZONES = GaugeFamily("daybreak_zone_backing_off", "1 while the zone is not asked.
 RESTARTS = GaugeFamily("daybreak_run_restarts", "Restarts of a stage.", WHERE)
 PROGRESS = GaugeFamily("daybreak_run_progress_percent", "How much is done.", WHERE)
 STALLED = GaugeFamily("daybreak_stalled", "1 when manual action is required.", ("kind", *WHERE))
+CONDITION = GaugeFamily(
+    "daybreak_condition", "1 for each condition as it is now.", ("kind", *WHERE, "type", "status", "reason")
+)
 HEALTHY = GaugeFamily("daybreak_training_healthy", "0 while the guard finds steps out of line.", WHERE)
 SPIKES = GaugeFamily("daybreak_training_spikes", "Steps with a spike.", WHERE)
 LEFT_OUT = GaugeFamily("daybreak_training_steps_left_out", "Steps whose update was not made.", WHERE)
 REWINDS = GaugeFamily("daybreak_training_rewinds", "Returns to a checkpoint.", WHERE)
 COUNTED = {"spikes": SPIKES, "stepsLeftOut": LEFT_OUT, "rewinds": REWINDS}
-FAMILIES = (STAGE, WEIGHT, COST, READY, ZONES, RESTARTS, PROGRESS, STALLED, HEALTHY, *COUNTED.values())
+FAMILIES = (
+    STAGE,
+    WEIGHT,
+    COST,
+    READY,
+    ZONES,
+    RESTARTS,
+    PROGRESS,
+    STALLED,
+    CONDITION,
+    HEALTHY,
+    *COUNTED.values(),
+)
 
 
 def gauges(body: Object) -> Iterator[tuple[GaugeFamily, tuple[str, ...], float]]:
@@ -148,6 +163,8 @@ def gauges(body: Object) -> Iterator[tuple[GaugeFamily, tuple[str, ...], float]]
     if TRAINING_HEALTHY in said and "True" not in (said.get("Trained"), said.get("Finished")):
         yield HEALTHY, at, float(said[TRAINING_HEALTHY] == "True")
     yield STALLED, (body["kind"], *at), float(said.get("Stalled") == "True")
+    for one in status.get("conditions") or ():
+        yield CONDITION, (body["kind"], *at, one["type"], one["status"], one.get("reason") or ""), 1.0
 
 
 def line(family: GaugeFamily, values: Iterable[str], value: float) -> str:

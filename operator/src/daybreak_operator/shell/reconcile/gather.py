@@ -6,12 +6,12 @@ started.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from daybreak_contracts import names
+from daybreak_contracts import names, result_reporter
 from daybreak_contracts.errors import TransientError
 from daybreak_operator.core.deployment.observed import observation as deployment
 from daybreak_operator.core.observed.objects import ObservedConfigMap
@@ -22,9 +22,10 @@ from daybreak_operator.core.training.observed.snapshot import backend_of
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell.kube.answers import ApiError
 from daybreak_operator.shell.kube.client import Kube
-from daybreak_operator.shell.kube.resources import SECRETS
+from daybreak_operator.shell.kube.resources import PYTORCH_JOBS, ROUTES, SECRETS, ApiResource
 from daybreak_operator.shell.metrics.snapshots import Readings
 from daybreak_operator.shell.reconcile import drift
+from daybreak_operator.shell.reconcile.silence import Silence
 from daybreak_operator.shell.reconcile.work import Pipelines, ReconcileCache
 from daybreak_operator.shell.watches.store import Store, key_of
 
@@ -127,12 +128,17 @@ class Gather:
     readings: Readings
     secrets: Secrets
     settings: Settings
-    has_gateway_api: Callable[[], bool]
+    is_absent: Callable[[ApiResource], bool]
+    """Whether the API server does not know a kind now."""
+    silence: Silence
 
     def training(self, run: Object, asked: ExternalState, cache: ReconcileCache) -> training.RunObservation:
         """Return all that a decision about a TrainingRun may know."""
         children = tuple(self.store.children_of(run["metadata"]["uid"]).values())
         jobs = [child for child in children if child["kind"] in JOBS]
+        key = key_of(dict(run))
+        progress = self.readings.progress(key)
+        sign = None if progress is None else (progress.attempt, progress.step, progress.updated)
         return training.RunObservation(
             run=run,
             children=tuple(map(parse_object, (*children, *cache.name_conflicts.values()))),
@@ -140,7 +146,10 @@ class Gather:
             refused=cache.refused,
             pipelines=asked.pipelines,
             backend_error=asked.backend_error,
-            progress=self.readings.progress(key_of(dict(run))),
+            progress=progress,
+            progress_silent_s=self.silence.seconds(key, "metrics", sign),
+            report_silent_s=self.silence.seconds(key, "report", _reported(children)),
+            absent_kinds=tuple(one.kind for one in (PYTORCH_JOBS,) if self.is_absent(one)),
             missing=self.secrets.missing(named_secrets(run, self.settings)),
             settings=self.settings,
         )
@@ -165,7 +174,7 @@ class Gather:
             reclaimed=tuple(pod["metadata"]["name"] for pod in pods if self._is_reclaimed(pod)),
             stockouts=tuple(pod["metadata"]["name"] for pod in pods if self._has_no_machine(pod)),
             missing=self.secrets.missing(named_secrets(body, self.settings)),
-            has_gateway_api=self.has_gateway_api(),
+            has_gateway_api=not self.is_absent(ROUTES),
             settings=self.settings,
         )
 
@@ -183,6 +192,17 @@ class Gather:
     def _has_no_machine(self, pod: Object) -> bool:
         waits = not (pod.get("spec") or {}).get("nodeName")
         return waits and any(reason in STOCKOUT_REASONS for reason in self.store.told_of(pod))
+
+
+def _reported(children: Iterable[Object]) -> tuple[tuple[str, str], ...] | None:
+    """Return what tells one report of a training from the next."""
+    found = []
+    for child in children:
+        labels = child["metadata"].get("labels") or {}
+        told = (child.get("data") or {}).get(result_reporter.PROGRESS_KEY)
+        if labels.get(names.LABEL_STAGE) == names.STAGE_TRAIN and isinstance(told, str):
+            found.append((child["metadata"]["name"], told))
+    return tuple(sorted(found)) or None
 
 
 def window_of(deployment: Object) -> Any:

@@ -181,6 +181,7 @@ class Reconciler:
     def _forget(self, key: ObjectKey) -> None:
         self._caches.pop(key, None)
         self.gather.readings.drop(key)
+        self.gather.silence.drop(key)
 
 
 def _named(key: ObjectKey) -> dict[str, Any]:

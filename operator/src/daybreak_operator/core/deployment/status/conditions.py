@@ -167,6 +167,33 @@ def has_no_capacity(view: View) -> Finding | None:
     return Finding("Starved", why or "no capacity for the candidate")
 
 
+UNREAD_S = 900
+"""How long a rollout may go without a reading of any gateway before a person is to look."""
+
+
+def gateways_cannot_be_read(view: View) -> Finding | None:
+    """Requests meet the candidate, and no gateway tells of them: there is nothing to judge by."""
+    candidate = view.state.rolling
+    meets = candidate is not None and (
+        candidate.weight > 0 or candidate.stage == "Shadow" or view.state.staff_served
+    )
+    if not meets or view.observed.snapshots or not ready_gateways(view.observed.children):
+        return None
+    text = (
+        f"no gateway can be read, so the candidate is not judged; allow the operator to reach port "
+        f"{names.PORT_GATEWAY_METRICS} of the pods with {names.LABEL_ROLE}={names.ROLE_GATEWAY} (docs/network.md)"
+    )
+    return Finding("GatewaysUnread", text)
+
+
+def gateways_stay_unread(view: View) -> Finding | None:
+    """The same, for long."""
+    candidate = view.state.rolling
+    if candidate is None or view.fleet.at - candidate.since < UNREAD_S:
+        return None
+    return gateways_cannot_be_read(view)
+
+
 def followed_run_failed(view: View) -> Finding | None:
     """The spec follows a run that ended without a model, and nothing else is being rolled out."""
     finding = waits_for_a_model(view)
@@ -333,6 +360,8 @@ ROLLOUT: StatusRules = (
     ("False", is_held),
     ("False", has_no_capacity),
     ("False", followed_run_failed),
+    ("False", gateways_stay_unread),
+    ("Unknown", gateways_cannot_be_read),
     ("Unknown", waits_for_a_model),
 )
 CAPACITY: StatusRules = (
@@ -352,6 +381,7 @@ STALLED: StatusRules = (
     ("True", names_are_taken),
     ("True", something_is_missing),
     ("True", containers_cannot_start),
+    ("True", replicas_are_refused),
     ("True", first_model_was_refused),
     ("True", stable_model_is_refused),
     ("True", its_run_failed),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Finding, Json, PipelinePods
-from daybreak_operator.core.training.children import executors, owned
+from daybreak_operator.core.training.children import executors, owned, pods
 from daybreak_operator.core.training.children.pod_translation import (
     Translation,
     pull_secret,
@@ -27,6 +27,7 @@ def pods_of(context: RunContext, stage: str, number: int) -> tuple[PipelinePods,
     metadata = dict(found.platform.get("podMetadata") or {})
     own = owned.labels(context, names.ROLE_PIPELINE, stage, number) | owned.queue_labels(context)
     own |= owned.template_label(context)
+    metadata["annotations"] = {**pods.KEPT_ON_THEIR_NODES, **metadata.get("annotations", {})}
     metadata["labels"] = {**metadata.get("labels", {}), **own}
     secrets = [
         *map(pull_secret, context.observed.settings.pull_secrets),

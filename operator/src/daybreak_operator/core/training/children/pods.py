@@ -23,6 +23,14 @@ CONTAINER = "pytorch"
 PIPELINE_CONTAINER = "pipeline"
 
 
+KEPT_ON_THEIR_NODES = {
+    "karpenter.sh/do-not-disrupt": "true",
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+}
+"""What Karpenter and the cluster autoscaler leave alone when they tidy nodes up: hours of work would be moved to save
+minutes of a machine. A run's ``podTemplate`` may say otherwise."""
+
+
 @dataclass(frozen=True)
 class PodRequest:
     """What differs from pod to pod."""
@@ -72,7 +80,8 @@ def template(context: RunContext, wish: PodRequest) -> dict[str, Json]:
         spec["terminationGracePeriodSeconds"] = wish.grace_s
     if wish.affinity:
         spec["affinity"] = dict(wish.affinity)
-    pod: dict[str, Json] = {"metadata": {"labels": dict(wish.labels)}, "spec": spec}
+    metadata = {"labels": dict(wish.labels), "annotations": dict(KEPT_ON_THEIR_NODES)}
+    pod: dict[str, Json] = {"metadata": metadata, "spec": spec}
     return patched_pod(pod, context.run.spec.training.pod_template)
 
 

@@ -51,6 +51,12 @@ class RunObservation:
     """Set when the pipelines' back end could not be asked: nothing is concluded from ``pipelines`` then."""
     progress: TrainerSnapshot | None = None
     """The trainer's own metrics; None when it could not be asked."""
+    progress_silent_s: float | None = None
+    """For how long the trainer has answered the same, by our own clock; pods' clocks may be minutes off."""
+    report_silent_s: float | None = None
+    """The same of what the newest attempt of training reported into its ConfigMap."""
+    absent_kinds: tuple[str, ...] = ()
+    """Kinds of children that the API server does not know now."""
     missing: tuple[str, ...] = ()
     """Sentences about what the spec names and is not there (Secrets): each with its remedy."""
     settings: Settings = field(default_factory=Settings)

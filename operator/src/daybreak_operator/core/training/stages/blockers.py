@@ -39,6 +39,22 @@ def something_named_is_missing(subject: BlockerInput) -> Finding | None:
     return Finding("ReferenceMissing", "; ".join(subject.observed.missing)[:MAX_MESSAGE])
 
 
+def a_kind_is_absent(subject: BlockerInput) -> Finding | None:
+    """The run trains a model, and the cluster does not know the kind of the job that would."""
+    spec = subject.observed.run.get("spec") or {}
+    if "model" not in spec or "PyTorchJob" not in subject.observed.absent_kinds:
+        return None
+    return Finding(
+        "KindMissing",
+        "the cluster does not know the kind PyTorchJob (kubeflow.org/v1): install the training operator 1.9, or take "
+        "model out of the spec to make data alone",
+    )
+
+
+BEFORE_A_STAGE: tuple[Rule[BlockerInput], ...] = (something_named_is_missing, a_kind_is_absent)
+"""Of an attempt that has not begun."""
+
+
 def a_child_was_refused(subject: BlockerInput) -> Finding | None:
     """The API server did not take a child, as it is or for a quota."""
     refused = subject.observed.refused

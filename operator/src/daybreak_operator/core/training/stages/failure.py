@@ -251,18 +251,19 @@ def _up_since(context: RunContext) -> float | None:
 def _silence_s(attempt: TrainingAttempt) -> tuple[float | None, float]:
     """Return how long training has shown no sign of life, and how long it may.
 
-    A sign from before the attempt began is an earlier attempt's, and says nothing.
+    Both by our own clock: a node's may be minutes off. Nothing counts from before the attempt began.
     """
-    context, snapshot = attempt.context, attempt.context.observed.progress
-    began = instant(step_table.of_stage(context.steps, names.STAGE_TRAIN)[0].start_time)
-    earliest = began.timestamp() if began is not None else 0.0
-    if snapshot is not None and snapshot.attempt in (0, attempt.number) and snapshot.updated >= earliest:
+    context, observed = attempt.context, attempt.context.observed
+    snapshot, told_s, reported_s = observed.progress, observed.progress_silent_s, observed.report_silent_s
+    began = instant(step_table.of_stage(context.steps, names.STAGE_TRAIN)[0].start_time) or context.moment
+    begun_s = (context.moment - began).total_seconds()
+    if snapshot is not None and snapshot.attempt in (0, attempt.number) and told_s is not None:
         steps_left = snapshot.total_steps - snapshot.step
         pace = snapshot.seconds_left / steps_left if snapshot.seconds_left and steps_left > 0 else 0.0
-        return context.moment.timestamp() - snapshot.updated, max(HEARTBEAT_S, HEARTBEAT_STEPS * pace)
-    handed = attempt.report.updated if attempt.report.step == names.STEP_TRAIN else None
-    if snapshot is None and handed is not None and handed >= earliest:
-        return context.moment.timestamp() - handed, REPORTED_HEARTBEAT_S
+        return min(told_s, begun_s), max(HEARTBEAT_S, HEARTBEAT_STEPS * pace)
+    reports = attempt.report.step == names.STEP_TRAIN and attempt.report.updated is not None
+    if snapshot is None and reports and reported_s is not None:
+        return min(reported_s, begun_s), REPORTED_HEARTBEAT_S
     return None, HEARTBEAT_S
 
 

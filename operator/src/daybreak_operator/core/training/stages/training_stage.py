@@ -65,7 +65,7 @@ def _begin(context: RunContext, number: int) -> StageOutcome:
     waiting = StageOutcome(steps=context.steps, requeue_after_s=REQUEUE_S)
     old = [job for job in context.jobs(STAGE) if job.attempt != number]
     remove = tuple(job.ref for job in old if not job.is_leaving)
-    missing = blockers.something_named_is_missing(BlockerInput(context.observed))
+    missing = first_finding(BlockerInput(context.observed), blockers.BEFORE_A_STAGE)
     if missing is not None:
         return replace(waiting, stalled=missing, delete=remove)
     pause = restarts.seconds_until_due(context, STAGE)
