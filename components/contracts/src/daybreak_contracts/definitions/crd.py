@@ -13,8 +13,8 @@ import yaml
 
 from daybreak_contracts import names
 from daybreak_contracts.resources import ModelDeployment, TrainingRun
-from daybreak_contracts.resources.fields import Resource
-from daybreak_contracts.resources.metadata import MAX_OBJECT_NAME, OBJECT_NAME_PATTERN
+from daybreak_contracts.resources.fields import OBJECT_NAME_PATTERN, Resource
+from daybreak_contracts.resources.metadata import MAX_OBJECT_NAME
 
 LIST_KEYS = "x-daybreak-list-keys"
 PRESERVE = "x-kubernetes-preserve-unknown-fields"

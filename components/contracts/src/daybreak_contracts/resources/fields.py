@@ -73,6 +73,8 @@ def broken_rules(kind: type[Resource], part: Any) -> list[tuple[str, str]]:
     return [(rule.at, rule.sentence(part)) for rule in kind.rules if not rule.holds(part)]
 
 
+OBJECT_NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+"""As RFC 1035 has it: Services are named after our objects, and theirs may not begin with a digit."""
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, min_length=1, max_length=63)]
 """A DNS label: lower-case letters, digits and dashes."""
@@ -133,6 +135,9 @@ Count = Annotated[int, Between(0, 1_000_000)]
 
 PATTERNS_IN_WORDS = {
     LANGUAGE_PATTERN: "a language by linguist's name, as lua, cpp or objective-c",
+    OBJECT_NAME_PATTERN: (
+        "lower-case letters, digits and dashes, beginning with a letter and ending with a letter or digit"
+    ),
     NAME_PATTERN: "lower-case letters, digits and dashes, beginning and ending with a letter or digit",
     URI_PATTERN: "a path or URI without control characters, not beginning with a dash or a space",
     REFERENCE_PATTERN: "a branch, tag or commit, without spaces, not beginning with a dash",

@@ -6,11 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from daybreak_contracts.resources.fields import Between, Resource, Text
+from daybreak_contracts.resources.fields import OBJECT_NAME_PATTERN, Between, Resource, Text
 
 MAX_OBJECT_NAME = 40
-OBJECT_NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
-"""As RFC 1035 has it: Services are named after our objects, and theirs may not begin with a digit."""
 """Child names are built from it and must stay below 63."""
 
 
