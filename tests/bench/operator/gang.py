@@ -169,7 +169,7 @@ def measured(cluster: Reach, log: Path) -> list[Restart]:
 
 def trains(cluster: Reach, run: str, namespace: str) -> bool:
     """Tell whether the operator has seen all pods of the run up."""
-    found = cluster.get("tr", run, namespace) or {}
+    found = cluster.get("trun", run, namespace) or {}
     conditions = (found.get("status") or {}).get("conditions") or ()
     return any((one["type"], one["reason"]) == ("CapacityAvailable", "PodsReady") for one in conditions)
 

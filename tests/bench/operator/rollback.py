@@ -177,7 +177,7 @@ class Scene:
     def ask_for(self, digest: str) -> None:
         """Want another model."""
         spec = f'{{"spec": {{"model": {{"uri": "s3://models/one", "digest": "{digest}"}}}}}}'
-        self.cluster.kubectl("patch", "md", NAME, "-n", self.namespace, "--type=merge", "-p", spec)
+        self.cluster.kubectl("patch", "mdeploy", NAME, "-n", self.namespace, "--type=merge", "-p", spec)
 
     async def until(self, digest: str, stage: str) -> float:
         """Return when the status first said that a model is in a stage."""

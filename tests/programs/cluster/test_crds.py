@@ -191,7 +191,7 @@ class TestScale:
 
     def test_kubectl_scale_sets_replicas(self, cluster: Reach, deployment: tuple[str, str]) -> None:
         name, namespace = deployment
-        cluster.kubectl("scale", f"md/{name}", "-n", namespace, "--replicas=3")
+        cluster.kubectl("scale", f"mdeploy/{name}", "-n", namespace, "--replicas=3")
         found = cluster.get("mdeploy", name, namespace)
         assert found is not None
         assert found["spec"]["replicas"] == 3
@@ -200,7 +200,7 @@ class TestScale:
         self, cluster: Reach, server: Server, deployment: tuple[str, str]
     ) -> None:
         name, namespace = deployment
-        cluster.kubectl("scale", f"md/{name}", "-n", namespace, "--replicas=3")
+        cluster.kubectl("scale", f"mdeploy/{name}", "-n", namespace, "--replicas=3")
         stored = cluster.get("mdeploy", name, namespace)
         assert stored is not None
         server.replace(stored | {"status": {"replicas": 2, "selector": "app=x"}}, "/status")
@@ -223,7 +223,7 @@ def scale_path(name: str, namespace: str) -> str:
 def test_a_table_of_both_kinds_has_the_columns(cluster: Reach, server: Server) -> None:
     run = server.create(named(minimal_run(), "in-a-table"))
     server.create(named(minimal_deployment(), "in-a-table"))
-    text = cluster.kubectl("get", "tr,md", "-n", run["metadata"]["namespace"])
+    text = cluster.kubectl("get", "trun,mdeploy", "-n", run["metadata"]["namespace"])
     assert "NAME" in text
     for column in ("STEP", "PROGRESS", "SUCCEEDED", "STAGE", "WEIGHT", "ZONES", "COST/H"):
         assert column in text
