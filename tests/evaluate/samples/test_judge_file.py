@@ -280,7 +280,8 @@ judge_samples_file(Path(sys.argv[1]), options=JudgeOptions(workers=1))
 
 def test_a_killed_run_goes_on_where_it_was_and_judges_nothing_twice(tmp_path: Path) -> None:
     """The runs are told apart by the clock: each answer returns the time at which it is judged, by raising it."""
-    stamp = "    import time; raise ValueError(str(time.time()) + ' #{}')\n"
+    # each takes its time, or a busy machine has all of them judged before we come to kill
+    stamp = "    import time; time.sleep(0.08); raise ValueError(str(time.time()) + ' #{}')\n"
     samples = [{"task_id": FIRST, "completion": stamp.format(number)} for number in range(60)]
     path = write(tmp_path / "s.jsonl", *samples)
     journal = tmp_path / ".s.jsonl_results.jsonl.journal"
@@ -293,7 +294,7 @@ def test_a_killed_run_goes_on_where_it_was_and_judges_nothing_twice(tmp_path: Pa
     kept = [json.loads(line) for line in journal.read_text().splitlines() if line.endswith("]]")]
     with journal.open("ab") as file:
         file.write(b'["torn')
-    found = judge_samples_file(path, options=JudgeOptions(workers=1))
+    found = judge_samples_file(path, options=JudgeOptions(workers=4))
     assert found.num_known == len(kept) >= 10
     results = [result["result"] for result in results_of(path)]
     assert {value[1] for _, value in kept} <= set(results)
