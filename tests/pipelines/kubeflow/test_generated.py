@@ -36,7 +36,7 @@ def package(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
 def test_a_compiled_pipeline_runs_our_images_and_installs_nothing(name: str) -> None:
     for executor in package(name)[0]["deploymentSpec"]["executors"].values():
         container = executor["container"]
-        assert container["image"].startswith("daybreak-")
+        assert container["image"].startswith("daybreak/")
         assert "pip install" not in " ".join(container["command"])
 
 
