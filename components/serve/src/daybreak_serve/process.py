@@ -25,7 +25,6 @@ class Child:
     def __init__(
         self, command: Sequence[str], environment: Mapping[str, str], log: Path, pass_fds: Sequence[int] = ()
     ) -> None:
-        """Start it. What it writes, shared memory too, is for its own user alone."""
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         wrapper = [sys.executable, "-I", "-S", str(PARENT_DEATH), str(os.getpid())]
@@ -39,7 +38,6 @@ class Child:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 pass_fds=tuple(pass_fds),
-                umask=0o077,
             )
 
     @property
