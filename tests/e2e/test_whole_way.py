@@ -175,7 +175,7 @@ def test_the_switch_for_everyone_ramps_and_nobody_flips_back(play: Play) -> None
 
 
 def test_deleting_both_leaves_nothing_but_what_was_made(play: Play) -> None:
-    play.cluster.kubectl("delete", "md,tr", "--all", "-n", play.namespace, "--wait=true", "--timeout=120s")
+    play.cluster.kubectl("delete", "mdeploy,trun", "--all", "-n", play.namespace, "--wait=true", "--timeout=120s")
     selector = names.LABEL_OWNER_KIND
 
     def gone() -> bool:
