@@ -175,8 +175,11 @@ def test_the_switch_for_everyone_ramps_and_nobody_flips_back(play: Play) -> None
 
 
 def test_deleting_both_leaves_nothing_but_what_was_made(play: Play) -> None:
-    play.cluster.kubectl("delete", "mdeploy,trun", "--all", "-n", play.namespace, "--wait=true", "--timeout=120s")
-    selector = names.LABEL_OWNER_KIND
+    play.cluster.kubectl(
+        "delete", "mdeploy,trun", "--all", "-n", play.namespace, "--wait=true", "--timeout=120s"
+    )
+    # the record of what is in production outlives its ModelDeployment (docs/backup.md)
+    selector = f"{names.LABEL_OWNER_KIND},{names.LABEL_ROLE}!={names.ROLE_RECORD}"
 
     def gone() -> bool:
         kinds = "pods,jobs,pytorchjobs,deployments,services,configmaps,roles,rolebindings"
