@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import socket
 import struct
 from collections import deque
@@ -22,6 +23,7 @@ from typing import Any
 
 HEADER = struct.Struct("<I")
 BLOCK = 1 << 16
+REPLY_BLOCK = 1 << 20
 _FULL = {errno.ENOBUFS, errno.ENOMEM, errno.ETOOMANYREFS}
 """The kernel has no room for it now: for bytes, or for descriptors on their way."""
 
@@ -32,6 +34,10 @@ class ChannelClosedError(Exception):
 
 class FrameTooLargeError(Exception):
     """The other side announced a frame above the limit."""
+
+
+class SilentPeerError(Exception):
+    """The other side has neither read nor written for longer than anything it does can take."""
 
 
 class Channel:
@@ -143,6 +149,51 @@ class Outbox:
         """Give up what has not gone."""
         while self._pieces:
             _close_all(self._pieces.popleft()[1])
+
+
+class Correspondence:
+    """A client's end of a socket to a trusted process: what is to be sent goes while replies are waited for.
+
+    So neither side waits for the other to read.
+    """
+
+    def __init__(self, peer: socket.socket) -> None:
+        self._peer = peer
+        self._outbox = Outbox(peer)
+        self._inbox = Inbox()
+        self._replies: deque[dict[str, Any]] = deque()
+
+    def send(self, message: Any) -> None:
+        """Send a message as soon as it is read; its turn comes at the latest in `receive`."""
+        self._outbox.put(encoded(message))
+
+    def receive(self, patience_s: float) -> dict[str, Any]:
+        """Return the next reply. `SilentPeerError` after that silence, `ChannelClosedError` when nobody is there."""
+        while not self._replies:
+            wanted = [] if self._outbox.is_empty else [self._peer]
+            readable, writable, _ = select.select([self._peer], wanted, [], patience_s)
+            if writable:
+                self._outbox.flush()
+            if readable:
+                self._replies.extend(self._inbox.feed(self._read()))
+            if not readable and not writable:
+                raise SilentPeerError(f"has said nothing for {patience_s:g} s")
+        return self._replies.popleft()
+
+    def _read(self) -> bytes:
+        try:
+            data = self._peer.recv(REPLY_BLOCK)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            data = b""
+        if not data:
+            raise ChannelClosedError("end of stream")
+        return data
+
+    def close(self) -> None:
+        """Hang up."""
+        self._peer.close()
 
 
 def _close_all(descriptors: Iterable[int]) -> None:

@@ -10,11 +10,9 @@ import dataclasses
 import json
 import math
 import os
-import select
 import socket
 import subprocess
 import sysconfig
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +20,7 @@ from typing import Any
 
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_evaluate.judge.cgroup import MEMBERSHIPS, ROOT, allowance, num_workers
-from daybreak_evaluate.judge.channel import Inbox, Outbox, encoded
+from daybreak_evaluate.judge.channel import ChannelClosedError, Correspondence, SilentPeerError
 from daybreak_evaluate.judge.clock import longest_s
 from daybreak_evaluate.judge.interpreter import start_interpreter
 from daybreak_evaluate.judge.values import FailureKind, Program, SampleVerdict, SandboxLimits, Tier, failed
@@ -30,7 +28,6 @@ from daybreak_evaluate.judge.values import FailureKind, Program, SampleVerdict, 
 MAX_TIMEOUT_S = 3600.0
 MAX_WORKERS = 512
 MIN_MEMORY_BYTES = 128 << 20
-BLOCK = 1 << 20
 START_S = 300.0
 """The supervisor tries the locks and starts the zygote, which may import numpy, on a machine that may be busy."""
 STOP_S = 60.0
@@ -61,10 +58,7 @@ class Judge:
             raise UserError(f"workers must be from 0 to {MAX_WORKERS}, got {workers}")
         self._workers = workers if workers else default_workers(self.limits)
         self._without = list(without)
-        self._socket: socket.socket | None = None
-        self._outbox: Outbox | None = None
-        self._inbox = Inbox()
-        self._replies: deque[dict[str, Any]] = deque()
+        self._supervisor: Correspondence | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._tier: Tier | None = None
 
@@ -92,7 +86,7 @@ class Judge:
         packages = sysconfig.get_path("purelib")
         with theirs:
             self._process = start_interpreter("supervisor", json.dumps(settings), theirs, packages)
-        self._socket, self._outbox = ours, Outbox(ours)
+        self._supervisor = Correspondence(ours)
         try:
             greeting = self._receive()
         except BaseException:
@@ -114,8 +108,8 @@ class Judge:
         self._stop()
 
     def _stop(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
+        if self._supervisor is not None:
+            self._supervisor.close()
         if self._process is not None:
             try:
                 self._process.wait(STOP_S)
@@ -158,36 +152,18 @@ class Judge:
         return None
 
     def _submit(self, index: int, program: Program) -> None:
-        assert self._outbox is not None
-        self._outbox.put(encoded({"id": index, "program": dataclasses.asdict(program)}))
+        assert self._supervisor is not None
+        self._supervisor.send({"id": index, "program": dataclasses.asdict(program)})
 
     def _receive(self) -> dict[str, Any]:
-        """Return the next message, and send on meanwhile: neither side waits for the other to read."""
-        assert self._socket is not None and self._outbox is not None
-        patience = patience_s(self.limits)
-        while not self._replies:
-            wanted = [] if self._outbox.is_empty else [self._socket]
-            readable, writable, _ = select.select([self._socket], wanted, [], patience)
-            if writable:
-                self._outbox.flush()
-            if readable:
-                self._replies.extend(self._inbox.feed(self._read()))
-            if not readable and not writable:
-                raise TransientError(f"the judge's process has said nothing for {patience:g} s, run again")
-        return self._replies.popleft()
-
-    def _read(self) -> bytes:
-        assert self._socket is not None
+        assert self._supervisor is not None
         try:
-            data = self._socket.recv(BLOCK)
-        except BlockingIOError:
-            return b""
-        except OSError:
-            data = b""
-        if not data:
+            return self._supervisor.receive(patience_s(self.limits))
+        except SilentPeerError as error:
+            raise TransientError(f"the judge's process {error}, run again") from error
+        except ChannelClosedError as error:
             message = "the judge's process is gone, perhaps for want of memory or processes; run again"
-            raise TransientError(message)
-        return data
+            raise TransientError(message) from error
 
 
 def _verdict(reply: dict[str, Any]) -> SampleVerdict:

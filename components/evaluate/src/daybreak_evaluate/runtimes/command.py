@@ -27,7 +27,7 @@ from daybreak_evaluate.judge.values import (
 from daybreak_evaluate.runtimes import definition as definitions
 from daybreak_evaluate.runtimes.assembling import cpp, go, java, javascript, rust, scripted
 from daybreak_evaluate.runtimes.assembling.sources import Sources
-from daybreak_evaluate.runtimes.boxes.pool import BoxPool
+from daybreak_evaluate.runtimes.boxes.pool import BoxPool, reached_tier
 from daybreak_evaluate.runtimes.boxes.values import (
     CANDIDATE_OUT,
     TEST_OUT,
@@ -95,8 +95,7 @@ class CommandRuntime:
     def tier(self) -> Tier:
         """How strongly candidates are held; known once something has been judged."""
         if self._tier is None:
-            with BoxPool([], 1) as pool:
-                self._tier = pool.tier
+            self._tier = reached_tier()
         return self._tier
 
     def judge(

@@ -7,19 +7,17 @@ alone.
 from __future__ import annotations
 
 import json
-import select
 import socket
 import subprocess
 import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from daybreak_contracts.errors import TransientError, UserError
-from daybreak_evaluate.judge.channel import Inbox, Outbox, encoded
-from daybreak_evaluate.judge.client import BLOCK, START_S, STOP_S
+from daybreak_evaluate.judge.channel import ChannelClosedError, Correspondence, SilentPeerError
+from daybreak_evaluate.judge.client import START_S, STOP_S
 from daybreak_evaluate.judge.clock import longest_s
 from daybreak_evaluate.judge.values import Tier
 from daybreak_evaluate.runtimes.boxes.values import BoxStep, Job, StepOutcome, as_document, outcome_from
@@ -52,10 +50,7 @@ class BoxPool:
         self._workers = workers
         self._patience = patience
         self._running: dict[int, Job] = {}
-        self._socket: socket.socket | None = None
-        self._outbox: Outbox | None = None
-        self._inbox = Inbox()
-        self._replies: deque[dict[str, Any]] = deque()
+        self._warden: Correspondence | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._own_user = False
 
@@ -86,7 +81,7 @@ class BoxPool:
                 env={"LANG": "C.UTF-8"},
                 start_new_session=True,
             )
-        self._socket, self._outbox = ours, Outbox(ours)
+        self._warden = Correspondence(ours)
         try:
             greeting = self._receive()
         except BaseException:
@@ -107,8 +102,8 @@ class BoxPool:
         self._stop()
 
     def _stop(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
+        if self._warden is not None:
+            self._warden.close()
         if self._process is not None:
             try:
                 self._process.wait(STOP_S)
@@ -140,9 +135,9 @@ class BoxPool:
             yield index, outcomes
 
     def _submit(self, index: int, job: Job) -> None:
-        assert self._outbox is not None
+        assert self._warden is not None
         self._running[index] = job
-        self._outbox.put(encoded({"id": index, "job": as_document(job)}))
+        self._warden.send({"id": index, "job": as_document(job)})
 
     def _result(self) -> tuple[int, Job, tuple[StepOutcome, ...]]:
         reply = self._receive()
@@ -152,32 +147,17 @@ class BoxPool:
         return reply["id"], self._running.pop(reply["id"]), outcomes
 
     def _receive(self) -> dict[str, Any]:
-        """Return the next message, and send on meanwhile: neither side waits for the other to read."""
-        assert self._socket is not None and self._outbox is not None and self._process is not None
-        patience = self._patience(self._running.values())
-        while not self._replies:
-            wanted = [] if self._outbox.is_empty else [self._socket]
-            readable, writable, _ = select.select([self._socket], wanted, [], patience)
-            if writable:
-                self._outbox.flush()
-            if readable:
-                self._replies.extend(self._inbox.feed(self._read()))
-            if not readable and not writable:
-                self._process.kill()  # it may never hear that we hang up; its boxes end with it
-                message = (
-                    f"the process that keeps the sandboxes has said nothing for {patience:g} s, run again"
-                )
-                raise TransientError(message)
-        return self._replies.popleft()
-
-    def _read(self) -> bytes:
-        assert self._socket is not None
+        assert self._warden is not None and self._process is not None
         try:
-            data = self._socket.recv(BLOCK)
-        except BlockingIOError:
-            return b""
-        except OSError:
-            data = b""
-        if not data:
-            raise TransientError(GONE)
-        return data
+            return self._warden.receive(self._patience(self._running.values()))
+        except SilentPeerError as error:
+            self._process.kill()  # it may never hear that we hang up; its boxes end with it
+            raise TransientError(f"the process that keeps the sandboxes {error}, run again") from error
+        except ChannelClosedError as error:
+            raise TransientError(GONE) from error
+
+
+def reached_tier() -> Tier:
+    """Return how commands are held on this machine, by starting a pool that runs nothing."""
+    with BoxPool([], 1) as pool:
+        return pool.tier

@@ -20,11 +20,11 @@ from daybreak_evaluate.judge.values import (
     failed,
 )
 from daybreak_evaluate.runtimes import definition
-from daybreak_evaluate.runtimes.boxes.pool import BoxPool
+from daybreak_evaluate.runtimes.boxes.pool import reached_tier
 from daybreak_evaluate.runtimes.boxes.values import Overrun, StepOutcome
 from daybreak_evaluate.runtimes.in_repository import GO_LANGUAGE
 from daybreak_evaluate.runtimes.in_repository.go_tests import GoOrder, GoRepository, go_program
-from daybreak_evaluate.runtimes.in_repository.runtime import read_snapshot
+from daybreak_evaluate.runtimes.in_repository.runtime import by_snapshot
 from daybreak_evaluate.runtimes.protocol import Attempt, Availability, Isolation
 
 NUM_STEPS = 3
@@ -72,21 +72,16 @@ class GoRepositoryRuntime:
     def tier(self) -> Tier:
         """Return what boxes reach here."""
         if self._tier is None:
-            with BoxPool([], 1) as pool:
-                self._tier = pool.tier
+            self._tier = reached_tier()
         return self._tier
 
     def judge(
         self, attempts: Iterable[Attempt], limits: SandboxLimits, workers: int
     ) -> Iterator[tuple[int, SampleVerdict]]:
         """Judge the attempts of one snapshot after another."""
-        groups: dict[tuple[str, str], list[tuple[int, Attempt]]] = {}
-        for index, attempt in enumerate(attempts):
-            wanted = json.loads(attempt.task.test)
-            groups.setdefault((wanted["snapshot"], wanted["sha256"]), []).append((index, attempt))
-        for (uri, sha256), group in groups.items():
+        for packed, group in by_snapshot(attempts):
             orders = [_order_of(attempt) for _, attempt in group]
-            with GoRepository(read_snapshot(uri, sha256), go_program() or "go") as repository:
+            with GoRepository(packed, go_program() or "go") as repository:
                 repository.warm([order.folder for order in orders])
                 for place, outcomes in repository.run(orders, workers or 1):
                     yield group[place][0], verdict_of(outcomes)

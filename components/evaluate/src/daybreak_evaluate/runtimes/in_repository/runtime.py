@@ -31,7 +31,7 @@ from daybreak_evaluate.judge.values import (
     Tier,
     failed,
 )
-from daybreak_evaluate.runtimes.boxes.pool import BoxPool
+from daybreak_evaluate.runtimes.boxes.pool import BoxPool, reached_tier
 from daybreak_evaluate.runtimes.boxes.values import Box, BoxLimits, BoxStep, Job, Overrun, StepOutcome
 from daybreak_evaluate.runtimes.in_repository import LANGUAGE, snapshot
 from daybreak_evaluate.runtimes.protocol import Attempt, Availability, Isolation
@@ -90,23 +90,28 @@ class RepositoryRuntime:
     def tier(self) -> Tier:
         """Return what boxes reach here."""
         if self._tier is None:
-            with BoxPool([], 1) as pool:
-                self._tier = pool.tier
+            self._tier = reached_tier()
         return self._tier
 
     def judge(
         self, attempts: Iterable[Attempt], limits: SandboxLimits, workers: int
     ) -> Iterator[tuple[int, SampleVerdict]]:
         """Judge the attempts of one snapshot after another."""
-        groups: dict[tuple[str, str], list[tuple[int, Attempt]]] = {}
-        for index, attempt in enumerate(attempts):
-            wanted = json.loads(attempt.task.test)
-            groups.setdefault((wanted["snapshot"], wanted["sha256"]), []).append((index, attempt))
-        for (uri, sha256), group in groups.items():
+        for packed, group in by_snapshot(attempts):
             orders = [_order_of(attempt) for _, attempt in group]
             timeout_s = max(MIN_TIMEOUT_S, limits.timeout_s)
-            for place, report in run_tests(read_snapshot(uri, sha256), orders, timeout_s, workers or 1):
+            for place, report in run_tests(packed, orders, timeout_s, workers or 1):
                 yield group[place][0], _verdict(report, orders[place])
+
+
+def by_snapshot(attempts: Iterable[Attempt]) -> Iterator[tuple[bytes, list[tuple[int, Attempt]]]]:
+    """Yield each snapshot that tasks were found in, read when its turn comes, with its attempts and their indices."""
+    groups: dict[tuple[str, str], list[tuple[int, Attempt]]] = {}
+    for index, attempt in enumerate(attempts):
+        wanted = json.loads(attempt.task.test)
+        groups.setdefault((wanted["snapshot"], wanted["sha256"]), []).append((index, attempt))
+    for (uri, sha256), group in groups.items():
+        yield read_snapshot(uri, sha256), group
 
 
 def read_snapshot(uri: str, sha256: str) -> bytes:
