@@ -39,8 +39,6 @@ from daybreak_serve.pod.listening import listening
 STEADY_PROBES = 10
 """A proven engine is asked each tenth time: EndpointSlices tell of its end sooner."""
 
-CLOSE = (b"connection", b"close")
-
 
 @dataclass(frozen=True)
 class GatewayArgs:
@@ -75,15 +73,10 @@ class LingeringServer(SettlingServer):
             self.should_exit = True
             return
         gateway.is_ending = True
-        self._send_clients_away()
+        self.send_clients_away()
         loop = self._pod.loop
         assert loop is not None, "it is set before the gateway"
         loop.call_soon_threadsafe(lambda: loop.call_later(self._linger_s, self._end))
-
-    def _send_clients_away(self) -> None:
-        """Close each connection with its next answer: one that is closed while it rests may meet a request."""
-        self.config.encoded_headers.append(CLOSE)
-        self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
 
     def _end(self) -> None:
         self.should_exit = True

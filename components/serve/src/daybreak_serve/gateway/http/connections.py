@@ -24,6 +24,7 @@ LINGER_S = 1.0
 """At the end: how long requests are still taken, each answer closing its connection, before the door is shut."""
 SETTLE_S = 0.3
 """After that: how long a request may take to arrive on a connection that was let in last."""
+CLOSE = (b"connection", b"close")
 TOO_LARGE_HEAD = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 )
@@ -104,9 +105,15 @@ class SettlingServer(uvicorn.Server):
 
     settle_after_s = LINGER_S
 
+    def send_clients_away(self) -> None:
+        """Close each connection with its next answer: one that is closed while it rests may meet a request."""
+        if CLOSE not in self.server_state.default_headers:
+            self.config.encoded_headers.append(CLOSE)
+            self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what comes within ``settle_after_s`` and say that the connection closes, then end as uvicorn does."""
-        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        self.send_clients_away()
         if not self.force_exit:
             await asyncio.sleep(self.settle_after_s)
             for door in (*self.servers, *(sockets or ())):
