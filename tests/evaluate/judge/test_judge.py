@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -55,6 +56,16 @@ def test_helpers_of_the_prompt_run_outside_the_candidate() -> None:
     with Judge() as judge:
         [(_, verdict)] = judge.judge([humaneval.program(problem, cheat)])
     assert verdict.result == "failed: "
+
+
+def test_a_program_that_holds_a_thousand_files_can_judge() -> None:
+    """Where `select` refuses a descriptor: CI's process, which had run a thousand other tests, found it."""
+    with contextlib.ExitStack() as held:
+        for _ in range(1100):
+            held.enter_context(Path(os.devnull).open())
+        with Judge() as judge:
+            [(_, verdict)] = judge.judge([program(WORK)])
+    assert verdict.passed
 
 
 @pytest.mark.parametrize("memory", [0, -1, 1 << 20])

@@ -151,6 +151,17 @@ class Outbox:
             _close_all(self._pieces.popleft()[1])
 
 
+def wait_for(file: int | socket.socket, events: int, patience_s: float) -> int:
+    """Return which of the events came, as `select.poll` names them; 0 after that time.
+
+    poll and not select: select refuses descriptors from 1,024 on, which a program that holds many files has.
+    """
+    poll = select.poll()
+    poll.register(file, events)
+    found = poll.poll(patience_s * 1000)
+    return found[0][1] if found else 0
+
+
 class Correspondence:
     """A client's end of a socket to a trusted process: what is to be sent goes while replies are waited for.
 
@@ -170,14 +181,15 @@ class Correspondence:
     def receive(self, patience_s: float) -> dict[str, Any]:
         """Return the next reply. `SilentPeerError` after that silence, `ChannelClosedError` when nobody is there."""
         while not self._replies:
-            wanted = [] if self._outbox.is_empty else [self._peer]
-            readable, writable, _ = select.select([self._peer], wanted, [], patience_s)
-            if writable:
-                self._outbox.flush()
-            if readable:
-                self._replies.extend(self._inbox.feed(self._read()))
-            if not readable and not writable:
+            happened = wait_for(
+                self._peer, select.POLLIN | (0 if self._outbox.is_empty else select.POLLOUT), patience_s
+            )
+            if not happened:
                 raise SilentPeerError(f"has said nothing for {patience_s:g} s")
+            if happened & select.POLLOUT:
+                self._outbox.flush()
+            if happened & ~select.POLLOUT:  # something to read, or its end
+                self._replies.extend(self._inbox.feed(self._read()))
         return self._replies.popleft()
 
     def _read(self) -> bytes:

@@ -72,8 +72,11 @@ class Zygote:
             filter_for(self._plan, 1)  # made once, here
         gc.freeze()
         self._report({"ready": True})
+        poll = select.poll()
+        for descriptor in (self._control.fileno(), wake):
+            poll.register(descriptor, select.POLLIN)
         while True:
-            ready, _, _ = select.select([self._control.fileno(), wake], [], [])
+            ready = [descriptor for descriptor, _ in poll.poll()]
             if wake in ready:
                 os.read(wake, 4096)
                 self._reap()

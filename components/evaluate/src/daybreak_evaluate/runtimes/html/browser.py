@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from daybreak_contracts.errors import UserError
+from daybreak_evaluate.judge.channel import wait_for
 from daybreak_evaluate.judge.clock import Spent
 from daybreak_evaluate.runtimes.boxes.meter import BoxUsage, TreeMeter
 
@@ -223,7 +224,7 @@ class Browser:
         os.set_blocking(self._to_browser, False)
         while data:
             self._look()
-            if select.select([], [self._to_browser], [], LOOK_EVERY_S)[1]:
+            if wait_for(self._to_browser, select.POLLOUT, LOOK_EVERY_S):
                 try:
                     data = data[os.write(self._to_browser, data) :]
                 except BlockingIOError:
@@ -236,7 +237,7 @@ class Browser:
         """Return the next message."""
         while b"\0" not in self._unread:
             self._look()
-            if select.select([self._from_browser], [], [], LOOK_EVERY_S)[0]:
+            if wait_for(self._from_browser, select.POLLIN, LOOK_EVERY_S):
                 data = os.read(self._from_browser, 1 << 20)
                 if not data:
                     raise BrowserLostError("the browser is gone")
