@@ -406,6 +406,27 @@ class TestWhatIsMissing:
         with pytest.raises(UserError, match=r"does not know modeldeployments of .*manifests/crds"):
             preflight.check(client, Settings())
 
+    def test_definitions_older_than_the_operator_are_named(
+        self, cluster: Reach, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The server would drop the newer fields in silence; those that it serves now are the operator's own."""
+        client = kube.connect({}, str(cluster.kubeconfig))
+        preflight.check(client, Settings())
+        served = client.schemas(names.API_VERSION)
+        del served[names.KIND_RUN]["properties"]["spec"]["properties"]["training"]["properties"]["guard"]
+
+        class Older(kube.Kube):
+            def schemas(self, api_version: str) -> dict[str, dict[str, Any]]:
+                return served
+
+        client.__class__ = Older
+        monkeypatch.setattr(preflight, "PUBLISHED_WITHIN_S", 0.0)
+        with pytest.raises(
+            UserError,
+            match=r"older than this operator: they lack TrainingRun spec\.training\.guard; .*manifests/crds",
+        ):
+            preflight.check(client, Settings())
+
     def test_a_way_to_the_api_is_asked_for(self, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="KUBECONFIG"):
             kube.connect({}, str(tmp_path / "nothing"))

@@ -1,13 +1,20 @@
-"""What must be there before the operator begins: both kinds, and the right to see and write what it must.
+"""What must be there before the operator begins: both kinds, with all fields that it knows, and the right to see and
+write what it must.
 
 Owns the sentences that tell a person what is missing. Blocks.
 """
 
 from __future__ import annotations
 
+import logging
+import time
+
 from daybreak_contracts import names
+from daybreak_contracts.definitions import crd
 from daybreak_contracts.errors import UserError
+from daybreak_operator.core.served_schema import Schema, lacking
 from daybreak_operator.settings import Settings
+from daybreak_operator.shell.kube.answers import ApiError
 from daybreak_operator.shell.kube.client import Kube
 from daybreak_operator.shell.kube.resources import (
     CHILDREN,
@@ -22,6 +29,11 @@ from daybreak_operator.shell.kube.resources import (
 
 OPTIONAL = (PYTORCH_JOBS, ROUTES)
 CHILD_VERBS = ("list", "watch", "patch", "delete")
+PUBLISHED_WITHIN_S = 15.0
+"""The server publishes a changed definition a second or two after it took it."""
+NAMED = 6
+INSTALL = "kubectl apply --server-side -f manifests/crds"
+log = logging.getLogger(__name__)
 
 
 def check(kube: Kube, settings: Settings) -> None:
@@ -30,8 +42,9 @@ def check(kube: Kube, settings: Settings) -> None:
     if absent:
         raise UserError(
             f"the cluster does not know {' and '.join(absent)} of {names.API_VERSION}: "
-            "install the custom resource definitions (kubectl apply --server-side -f manifests/crds)"
+            f"install the custom resource definitions ({INSTALL})"
         )
+    _check_definitions(kube)
     refused = [
         f"{verb} {resource.plural}{f'/{subresource}' if subresource else ''}"
         + (f" in {namespace}" if namespace else "")
@@ -42,6 +55,38 @@ def check(kube: Kube, settings: Settings) -> None:
         raise UserError(
             f"the operator's account may not: {', '.join(refused)}; bind the operator's ClusterRole to it"
         )
+
+
+def _check_definitions(kube: Kube) -> None:
+    """Refuse definitions that are older than this operator: the server would drop the newer fields in silence."""
+    ours = {kind.name: _written(crd.root_schema(kind.model)) for kind in crd.KINDS}
+    until = time.monotonic() + PUBLISHED_WITHIN_S
+    while True:
+        try:
+            served = kube.schemas(names.API_VERSION)
+        except ApiError as error:
+            log.warning("whether the custom resource definitions fit this operator can't be seen: %s", error)
+            return
+        missing = [
+            f"{kind} {place}"
+            for kind, schema in ours.items()
+            for place in lacking(schema, served.get(kind, {}))
+        ]
+        if not missing:
+            return
+        if time.monotonic() > until:
+            break
+        time.sleep(0.5)
+    more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+    raise UserError(
+        f"the cluster's custom resource definitions are older than this operator: they lack "
+        f"{', '.join(missing[:NAMED])}{more}; apply those of this version ({INSTALL}; helm does not update them)"
+    )
+
+
+def _written(schema: Schema) -> Schema:
+    """Return the parts that are ours: what a server publishes of ``metadata`` is its own."""
+    return {"properties": {part: schema["properties"][part] for part in ("spec", "status")}}
 
 
 def pods_elsewhere(settings: Settings) -> tuple[str, ...]:

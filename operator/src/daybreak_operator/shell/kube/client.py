@@ -177,6 +177,23 @@ class Kube:
             return False
         return any(entry["name"] == resource.plural for entry in found["resources"])
 
+    def schemas(self, api_version: str) -> dict[str, dict[str, Any]]:
+        """Return the schemas (OpenAPI v3) of a group's kinds as the server publishes them, by kind.
+
+        A definition is published a moment after it was made or changed.
+        """
+        try:
+            found = self._call("GET", f"/openapi/v3/apis/{api_version}")
+        except NotFoundError:
+            return {}
+        schemas = found.get("components", {}).get("schemas", {}).values()
+        return {
+            kind["kind"]: schema
+            for schema in schemas
+            for kind in schema.get("x-kubernetes-group-version-kind", ())
+            if f"{kind['group']}/{kind['version']}" == api_version
+        }
+
     def may(self, verb: str, resource: ApiResource, subresource: str, namespace: str | None) -> bool:
         """Return whether our account may do this (everywhere: None)."""
         group, _, _ = resource.api_version.rpartition("/")
