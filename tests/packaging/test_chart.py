@@ -16,6 +16,7 @@ from daybreak_contracts import names
 from daybreak_operator.core.deployment.children import gateway
 from daybreak_operator.core.deployment.children.identity import OwnerIdentity
 from daybreak_operator.core.training.children.pytorch_job import PROGRESS_PORT
+from daybreak_operator.pod_defaults import PodDefaults
 from daybreak_operator.settings import Images, Settings, from_environment
 from daybreak_operator.shell.kubeflow import back_end as kubeflow
 from tests.packaging import render
@@ -146,6 +147,7 @@ class TestSettings:
 
     def test_of_one_that_changes_everything(self) -> None:
         at = "registry.example.com/team/daybreak"
+        full = yaml.safe_load((CHART / "ci" / "full-values.yaml").read_text())
         assert self.settings([CHART / "ci" / "full-values.yaml"]) == Settings(
             images=Images(
                 data=f"{at}/data:1.2",
@@ -163,6 +165,7 @@ class TestSettings:
             shared_claim="scratch",
             pull_secrets=("registry",),
             cluster_domain="example.internal",
+            pod_defaults=PodDefaults.model_validate(full["pods"]),
             namespace=NAMESPACE,
             watch_namespaces=("models", "research"),
         )
@@ -179,6 +182,7 @@ class TestWhatIsRefused:
         [
             pytest.param("opertor.replicas=2", "opertor", id="an unknown block"),
             pytest.param("operator.replica=2", "replica", id="an unknown value"),
+            pytest.param("pods.resources.trainer.requests.cpu=1", "resources", id="an unknown container"),
             pytest.param("operator.replicas=-1", "replicas", id="a number below its least"),
             pytest.param("pipelines.backend=Tekton", "backend", id="an unknown back end"),
             pytest.param("pipelines.backend=KubeflowPipelines", "url", id="Kubeflow without its address"),

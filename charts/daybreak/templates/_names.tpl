@@ -19,8 +19,10 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{/* Pods that the restricted Pod Security Standard admits. */}}
 {{- define "daybreak.podSecurity" -}}
 runAsNonRoot: true
+{{- if .Values.pods.fixedUserIds }}
 runAsUser: 10001
 runAsGroup: 10001
+{{- end }}
 seccompProfile: {type: RuntimeDefault}
 {{- end }}
 

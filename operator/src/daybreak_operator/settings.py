@@ -15,10 +15,12 @@ from pydantic_settings import (
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
+from daybreak_operator.pod_defaults import PodDefaults
 
 Backend = Literal["KubeflowPipelines", "Job"]
 PREFIX = "DAYBREAK_"
@@ -74,6 +76,8 @@ class Settings(BaseSettings):
     """The operator's own namespace: its Lease lies there."""
     watch_namespaces: Names = ()
     """Empty: all."""
+    pod_defaults: PodDefaults = Field(default_factory=PodDefaults)
+    """As JSON: what all pods that are made for runs and deployments share."""
 
     @classmethod
     def settings_customise_sources(
@@ -106,15 +110,24 @@ def image_pull_secrets(settings: Settings) -> dict[str, list[dict[str, str]]]:
     return {"imagePullSecrets": [{"name": name} for name in settings.pull_secrets]}
 
 
+def _wrong(error: ValidationError) -> str:
+    first = error.errors()[0]
+    variable, *below = first["loc"]
+    where = f"{PREFIX}{str(variable).upper()}"
+    if below:  # one of the values that are JSON
+        return f"{where}: {'.'.join(map(str, below))}: {first['msg']}, got {first['input']!r}"
+    wanted = first.get("ctx", {}).get("expected", "text").replace("'", "")
+    return f"{where} must be {wanted}, got {first['input']!r}"
+
+
 def from_environment(environment: Mapping[str, str]) -> Settings:
     """Return the settings that ``DAYBREAK_*`` variables give; a wrong value is a UserError that names it."""
     try:
         settings = Settings(**GivenEnvironment(environment)())
+    except SettingsError as error:
+        raise UserError(f"a {PREFIX} variable that must be JSON is not: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        wanted = first.get("ctx", {}).get("expected", "text").replace("'", "")
-        variable = f"{PREFIX}{str(first['loc'][0]).upper()}"
-        raise UserError(f"{variable} must be {wanted}, got {first['input']!r}") from error
+        raise UserError(_wrong(error)) from error
     if settings.backend == "KubeflowPipelines" and not settings.kubeflow_url:
         raise UserError("DAYBREAK_KUBEFLOW_URL must be set when DAYBREAK_BACKEND is KubeflowPipelines")
     return settings

@@ -47,7 +47,7 @@ class TestServingPods:
         assert serve["args"] == ["daybreak_serve.pod", "engine", "--model", "/models/current"]
         assert serve["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
         assert {mount["mountPath"] for mount in serve["volumeMounts"]} == {"/models", "/dev/shm", "/tmp"}
-        assert serve["resources"] == {"limits": {"nvidia.com/gpu": "1"}}
+        assert serve["resources"]["limits"] == {"nvidia.com/gpu": "1"}
         assert pod["serviceAccountName"] == "daybreak-pipeline"
 
     def test_keep_to_the_restricted_standard(self) -> None:
@@ -67,7 +67,7 @@ class TestServingPods:
     def test_need_no_gpu_where_the_pool_has_none(self) -> None:
         deployment = engine(World(spec=a_spec(pools=[pool(gpus=0)])))
         pod = deployment["spec"]["template"]["spec"]
-        assert "resources" not in pod["containers"][0]
+        assert "limits" not in pod["containers"][0]["resources"]
         assert pod["tolerations"] == []
         terms = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
         assert names.LABEL_ACCELERATOR not in str(terms)

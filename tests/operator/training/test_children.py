@@ -11,7 +11,7 @@ from daybreak_contracts import names
 from daybreak_contracts.resources.run import Placement
 from daybreak_contracts.steps import TrainArgs
 from daybreak_data.spark.kubernetes import executors_from
-from daybreak_operator.core.training.children.pod_patch import merge, patched_pod
+from daybreak_operator.core.pod_shape.patch import merge, patched_pod
 from daybreak_operator.core.training.placement import PlacementTarget, place_after, place_of, places
 from daybreak_operator.settings import Settings
 from daybreak_pipelines.kubeflow import packages
@@ -66,7 +66,7 @@ class TestPyTorchJob:
     def test_of_one_node_has_no_worker(self) -> None:
         job = training({"training": {"nodes": 1}}).the("PyTorchJob")
         assert list(job["spec"]["pytorchReplicaSpecs"]) == ["Master"]
-        assert "resources" not in container(training({"training": {"nodes": 1}}), "PyTorchJob")
+        assert "limits" not in container(training({"training": {"nodes": 1}}), "PyTorchJob")["resources"]
 
     @pytest.mark.parametrize(
         ("change", "least", "most"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -18,12 +18,16 @@ from daybreak_contracts.resources.fields import (
     Name,
     Ratio,
     Resource,
+    ResourceName,
     Seconds,
     Text,
     Uri,
 )
 from daybreak_contracts.resources.metadata import ObjectMeta
 from daybreak_contracts.resources.rules import Rule
+
+PodPatch = Annotated[dict[str, Any], Field(max_length=64)]
+"""Part of a pod (``metadata``, ``spec``), laid over the one that the operator makes."""
 
 
 class TrainingRunRef(Resource):
@@ -73,6 +77,9 @@ class Pool(Resource):
     """Value of the node label that says which accelerator a machine has."""
     gpus: Annotated[int, Between(0, 16)] = 1
     """GPUs per replica."""
+    gpu_resource: ResourceName = "nvidia.com/gpu"
+    """What nodes call such a GPU or a part of one: `nvidia.com/mig-1g.10gb`, `nvidia.com/gpu.shared`, `amd.com/gpu`,
+    `gpu.intel.com/i915`."""
     zones: Annotated[tuple[Text, ...], Field(min_length=1, max_length=32)]
     """Zones to serve in."""
     market: Literal["Reserved", "Spot", "OnDemand"] = "OnDemand"
@@ -187,6 +194,8 @@ class Gateway(Resource):
     """How long a request may wait for a free slot."""
     max_new_tokens: Annotated[int, Between(1, 4096)] = 64
     """Tokens of a completion at most."""
+    pod_template: PodPatch = Field(default={})
+    """Strategic patch for the gateway's pods (container `gateway`): what `spec.podTemplate` is for the serving pods."""
 
 
 class ModelDeploymentSpec(Resource):
@@ -212,6 +221,9 @@ class ModelDeploymentSpec(Resource):
     """Whether a model folder must be signed before it serves."""
     gateway: Gateway = Gateway()
     """The completion gateway in front of the pools."""
+    pod_template: PodPatch = Field(default={})
+    """Strategic patch for the serving pods (containers `engine`, `fetch`): resources, tolerations, priority,
+    annotations, environment, volumes, runtime class. Node affinity and tolerations are added to those of the pools."""
 
 
 class ModelDeployment(Resource):

@@ -76,6 +76,9 @@ def broken_rules(kind: type[Resource], part: Any) -> list[tuple[str, str]]:
 OBJECT_NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 """As RFC 1035 has it: Services are named after our objects, and theirs may not begin with a digit."""
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+RESOURCE_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+ResourceName = Annotated[str, StringConstraints(pattern=RESOURCE_PATTERN, max_length=128)]
+"""A kind of device as nodes count it: ``nvidia.com/gpu``."""
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, min_length=1, max_length=63)]
 """A DNS label: lower-case letters, digits and dashes."""
 Text = Annotated[str, StringConstraints(max_length=256)]
@@ -139,6 +142,7 @@ PATTERNS_IN_WORDS = {
         "lower-case letters, digits and dashes, beginning with a letter and ending with a letter or digit"
     ),
     NAME_PATTERN: "lower-case letters, digits and dashes, beginning and ending with a letter or digit",
+    RESOURCE_PATTERN: "a resource that nodes have, as nvidia.com/gpu or amd.com/gpu",
     URI_PATTERN: "a path or URI without control characters, not beginning with a dash or a space",
     REFERENCE_PATTERN: "a branch, tag or commit, without spaces, not beginning with a dash",
     LICENCE_PATTERN: "an identifier of the SPDX licence list, as MIT or Apache-2.0",

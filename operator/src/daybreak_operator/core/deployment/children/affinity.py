@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from daybreak_contracts import names
 from daybreak_contracts.resources.deployment import Pool
 from daybreak_operator.core.plan import Json
 
+LABEL_NODE = "kubernetes.io/hostname"
 SPOT_TAINTS = (
     names.LABEL_MARKET,
     "cloud.google.com/gke-spot",
@@ -34,9 +37,25 @@ def _in(key: str, value: str) -> dict[str, Json]:
     return {"key": key, "operator": "In", "values": [value]}
 
 
+def gpu_taints(resource: str) -> list[str]:
+    """Return the taints that nodes with such a device carry: clouds name a part of a GPU as they name the whole."""
+    whole = {"nvidia.com": names.RESOURCE_GPU, "amd.com": "amd.com/gpu"}.get(resource.partition("/")[0])
+    return list(dict.fromkeys([*([whole] if whole else []), resource]))
+
+
+def spread(key: str, selector: Mapping[str, str]) -> dict[str, Json]:
+    """Return the wish to have pods apart."""
+    return {
+        "maxSkew": 1,
+        "topologyKey": key,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": dict(selector)},
+    }
+
+
 def tolerations(pool: Pool) -> list[dict[str, str]]:
     """Return the taints that a pool's pods put up with: those of GPU nodes, and of spot nodes where it is spot."""
-    keys = [names.RESOURCE_GPU] if pool.gpus else []
+    keys = gpu_taints(pool.gpu_resource) if pool.gpus else []
     if pool.market == "Spot":
         keys += SPOT_TAINTS
     elif pool.market == "Reserved":

@@ -6,6 +6,7 @@ which models.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from daybreak_contracts import names
@@ -14,6 +15,7 @@ from daybreak_operator.core.deployment.children import affinity
 from daybreak_operator.core.deployment.children.identity import OwnerIdentity
 from daybreak_operator.core.deployment.observed.fleet import ENGINE, FETCH
 from daybreak_operator.core.plan import Json, Object
+from daybreak_operator.core.pod_shape.defaults import shaped
 from daybreak_operator.settings import Settings, image_pull_secrets
 
 MODELS = "/models"
@@ -59,10 +61,11 @@ def engine_deployment(revision: EngineRevision, pool: Pool, zone: str, replicas:
     labels = revision.owner.labels(names.ROLE_ENGINE, **where, market=pool.market)
     selector = revision.owner.selector(names.ROLE_ENGINE, **where)
     annotations = {names.ANNOTATION_DIGEST: revision.digest}
-    template: dict[str, Json] = {
+    pod: dict[str, Json] = {
         "metadata": {"labels": labels, "annotations": annotations},
-        "spec": pod_spec(revision, pool, zone),
+        "spec": pod_spec(revision, pool, zone, selector),
     }
+    template = shaped(pod, revision.settings.pod_defaults, revision.spec.pod_template)
     name = names.engine_name(revision.owner.name, revision.digest, pool.name, zone)
     spec: dict[str, Json] = {
         "replicas": replicas,
@@ -75,8 +78,11 @@ def engine_deployment(revision: EngineRevision, pool: Pool, zone: str, replicas:
     return revision.owner.child("apps/v1", "Deployment", name, labels, annotations=annotations, spec=spec)
 
 
-def pod_spec(revision: EngineRevision, pool: Pool, zone: str) -> dict[str, Json]:
-    """Return the pod: the model is fetched and checked by the first container, nothing opens it before."""
+def pod_spec(revision: EngineRevision, pool: Pool, zone: str, selector: Mapping[str, str]) -> dict[str, Json]:
+    """Return the pod: the model is fetched and checked by the first container, nothing opens it before.
+
+    Replicas of one place prefer nodes of their own: one that goes takes one of them.
+    """
     return {
         "serviceAccountName": revision.settings.pipeline_service_account,
         "automountServiceAccountToken": False,
@@ -85,6 +91,7 @@ def pod_spec(revision: EngineRevision, pool: Pool, zone: str) -> dict[str, Json]
         "terminationGracePeriodSeconds": GRACE_S,
         "affinity": affinity.affinity(pool, zone),
         "tolerations": affinity.tolerations(pool),
+        "topologySpreadConstraints": [affinity.spread(affinity.LABEL_NODE, selector)],
         "initContainers": [fetch_container(revision)],
         "containers": [engine_container(revision, pool)],
         "volumes": volumes(revision),
@@ -160,7 +167,7 @@ def engine_container(revision: EngineRevision, pool: Pool) -> dict[str, Json]:
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
     if pool.gpus:
-        container["resources"] = {"limits": {names.RESOURCE_GPU: str(pool.gpus)}}
+        container["resources"] = {"limits": {pool.gpu_resource: str(pool.gpus)}}
     return container
 
 

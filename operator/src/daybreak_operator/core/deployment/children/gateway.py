@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from daybreak_contracts import names
 from daybreak_contracts.resources.deployment import Gateway
+from daybreak_operator.core.deployment.children import affinity
 from daybreak_operator.core.deployment.children.engine import (
     GRACE_S,
     HARDENED,
@@ -17,11 +18,14 @@ from daybreak_operator.core.deployment.children.engine import (
 from daybreak_operator.core.deployment.children.identity import OwnerIdentity
 from daybreak_operator.core.deployment.observed.fleet import GATEWAY
 from daybreak_operator.core.plan import Json, Object
+from daybreak_operator.core.pod_shape.defaults import shaped
 from daybreak_operator.settings import Settings, image_pull_secrets
 
 PORT = 80
 PORT_HTTP = names.PORT_GATEWAY
 PORT_METRICS = names.PORT_GATEWAY_METRICS
+MAY_MOVE = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "true"}
+"""A gateway keeps nothing in its folder of temporary files: the cluster autoscaler may empty its node all the same."""
 STARTUP_PROBES = 60
 """Two minutes for an interpreter on a busy node."""
 
@@ -49,29 +53,21 @@ def gateway_deployment(owner: OwnerIdentity, gateway: Gateway, settings: Setting
         "securityContext": RESTRICTED,
         "terminationGracePeriodSeconds": GRACE_S,
         "topologySpreadConstraints": [
-            spread(key, selector) for key in (names.LABEL_NODE_ZONE, "kubernetes.io/hostname")
+            affinity.spread(key, selector) for key in (names.LABEL_NODE_ZONE, affinity.LABEL_NODE)
         ],
         "containers": [gateway_container(owner, settings)],
         "volumes": [{"name": "tmp", "emptyDir": {}}],
     }
+    metadata = {"labels": labels, "annotations": dict(MAY_MOVE)}
+    template = shaped({"metadata": metadata, "spec": pod}, settings.pod_defaults, gateway.pod_template)
     spec: dict[str, Json] = {
         "replicas": gateway.replicas,
         "revisionHistoryLimit": 2,
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
         "selector": {"matchLabels": selector},
-        "template": {"metadata": {"labels": labels}, "spec": pod},
+        "template": template,
     }
     return owner.child("apps/v1", "Deployment", names.gateway_name(owner.name), labels, spec=spec)
-
-
-def spread(key: str, selector: dict[str, str]) -> dict[str, Json]:
-    """Return the wish to have pods apart."""
-    return {
-        "maxSkew": 1,
-        "topologyKey": key,
-        "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": selector},
-    }
 
 
 def gateway_container(owner: OwnerIdentity, settings: Settings) -> dict[str, Json]:

@@ -16,7 +16,8 @@ from daybreak_operator.core.deployment.rollout import blockers
 from daybreak_operator.core.deployment.rollout.sizing import Sizing
 from daybreak_operator.core.deployment.rollout.target import NO_MODEL_EVER, AwaitedModel, TargetModel
 from daybreak_operator.core.deployment.state import RolloutState
-from daybreak_operator.core.observed.objects import ObservedDeployment, ObservedObject, held_true
+from daybreak_operator.core.deployment.status.refusals import refusal_of_pods
+from daybreak_operator.core.observed.objects import ObservedDeployment, ObservedObject
 from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.plan import Finding
 from daybreak_operator.core.rules import Rule
@@ -223,21 +224,17 @@ def nothing_to_place(view: View) -> Finding | None:
 
 def replicas_are_refused(view: View) -> Finding | None:
     """A quota or an admission rule keeps pods from being made."""
-    for child in view.fleet.deployments:
-        failure = held_true(child.conditions, "ReplicaFailure")
-        if failure is not None:
-            why = failure.message or "no reason given"
-            return Finding("ReplicasRefused", f"pods are refused: {why}; {remedy_of(why)}")
-    return None
+    return refusal_of_pods(view.fleet.deployments, "pods")
 
 
-def remedy_of(refusal: str) -> str:
-    """Return what a person can do about pods that the API server does not take."""
-    if "exceeded quota" in refusal:
-        return "raise the quota or ask for fewer replicas"
-    if "serviceaccount" in refusal and "not found" in refusal:
-        return "create that service account in this namespace, or correct the chart's serviceAccount.name"
-    return "allow them, or change what they ask for"
+def gateways_are_refused(view: View) -> Finding | None:
+    """The same of the gateway's pods, which no capacity helps."""
+    gateways = [
+        child
+        for child in view.observed.children
+        if isinstance(child, ObservedDeployment) and child.label(names.LABEL_ROLE) == names.ROLE_GATEWAY
+    ]
+    return refusal_of_pods(gateways, "gateway pods")
 
 
 def no_zone_has_capacity(view: View) -> Finding | None:
@@ -382,6 +379,7 @@ STALLED: StatusRules = (
     ("True", something_is_missing),
     ("True", containers_cannot_start),
     ("True", replicas_are_refused),
+    ("True", gateways_are_refused),
     ("True", first_model_was_refused),
     ("True", stable_model_is_refused),
     ("True", its_run_failed),

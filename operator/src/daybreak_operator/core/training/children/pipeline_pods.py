@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Finding, Json, PipelinePods
+from daybreak_operator.core.pod_shape.defaults import for_others
 from daybreak_operator.core.training.children import executors, owned, pods
 from daybreak_operator.core.training.children.pod_translation import (
+    CONTAINER,
     Translation,
     pull_secret,
     translated,
@@ -23,7 +25,8 @@ EXECUTOR_STEPS = ("xray", "shards")
 
 def pods_of(context: RunContext, stage: str, number: int) -> tuple[PipelinePods, ...]:
     """Return what the pods of an attempt get; by the labels the operator's own watch finds them."""
-    found = translated(context.run.spec.training.pod_template)
+    defaults, template = context.observed.settings.pod_defaults, context.run.spec.training.pod_template
+    found = translated(for_others(defaults, template, CONTAINER))
     metadata = dict(found.platform.get("podMetadata") or {})
     own = owned.labels(context, names.ROLE_PIPELINE, stage, number) | owned.queue_labels(context)
     own |= owned.template_label(context)

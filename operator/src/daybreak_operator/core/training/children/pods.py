@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from daybreak_contracts import names, result_reporter
 from daybreak_operator.core.plan import Json
+from daybreak_operator.core.pod_shape.defaults import shaped
 from daybreak_operator.core.training.children import owned
-from daybreak_operator.core.training.children.pod_patch import patched_pod
 from daybreak_operator.core.training.context import RunContext
 from daybreak_operator.settings import image_pull_secrets
 
@@ -82,7 +82,7 @@ def template(context: RunContext, wish: PodRequest) -> dict[str, Json]:
         spec["affinity"] = dict(wish.affinity)
     metadata = {"labels": dict(wish.labels), "annotations": dict(KEPT_ON_THEIR_NODES)}
     pod: dict[str, Json] = {"metadata": metadata, "spec": spec}
-    return patched_pod(pod, context.run.spec.training.pod_template)
+    return shaped(pod, context.observed.settings.pod_defaults, context.run.spec.training.pod_template)
 
 
 def _container(context: RunContext, wish: PodRequest) -> dict[str, Json]:
