@@ -182,7 +182,7 @@ class TestWhatIsRefused:
         [
             pytest.param("opertor.replicas=2", "opertor", id="an unknown block"),
             pytest.param("operator.replica=2", "replica", id="an unknown value"),
-            pytest.param("pods.resources.trainer.requests.cpu=1", "resources", id="an unknown container"),
+            pytest.param("pods.resources.trainer.requests.cpu=1", "trainer", id="an unknown container"),
             pytest.param("operator.replicas=-1", "replicas", id="a number below its least"),
             pytest.param("pipelines.backend=Tekton", "backend", id="an unknown back end"),
             pytest.param("pipelines.backend=KubeflowPipelines", "url", id="Kubeflow without its address"),
