@@ -38,7 +38,7 @@ def run_of(name: str, namespace: str) -> Body:
         "data": {"sources": [{"name": "code", "archives": {"uris": ["s3://code/a.tar.gz"]}}]},
         "tokenizer": {"train": {"vocabularySize": 1024}},
         "model": {"custom": custom},
-        "training": {"tokens": 1_000_000, "nodes": 2, "gpusPerNode": 1},
+        "training": {"tokens": 1_000_000, "contextLength": 256, "nodes": 2, "gpusPerNode": 1},
     }
     metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": names.API_VERSION, "kind": names.KIND_RUN, "metadata": metadata, "spec": spec}

@@ -391,7 +391,7 @@ class TestKubeflow:
 
 class TestObstacles:
     def test_a_kind_that_is_missing_is_told_before_any_data_work(self) -> None:
-        world = World()
+        world = World({"training": {"launcher": "PyTorchJob"}})
         world.absent_kinds = ("PyTorchJob",)
         world.settle(3)
         assert world.condition("Stalled") == ("True", "KindMissing")

@@ -11,14 +11,17 @@ from hypothesis import strategies as st
 
 from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from daybreak_operator.core.training.stages.restarts import pause_s
-from tests.operator.training.world import World
+from tests.operator.training.world import SPEC, World
 
 MASTER, WORKER = "first-light-train-1-master-0", "first-light-train-1-worker-0"
 
 
-def training(**spec: Any) -> World:
+LAUNCHERS = ("PyTorchJob", "Job")
+
+
+def training(launcher: str = "Auto", **spec: Any) -> World:
     """A run whose two training pods are up."""
-    world = World(spec)
+    world = World({"training": {**SPEC["training"], "launcher": launcher}, **spec})
     world.make_data()
     world.pods_up()
     world.look()
@@ -30,18 +33,24 @@ def lose(world: World, name: str) -> None:
     del world.children[("Pod", name)]
 
 
+def hold(job: dict[str, Any], held: bool) -> None:
+    """Suspend a job or let it go on, as a queue does."""
+    policy = job["spec"]["runPolicy"] if job["kind"] == "PyTorchJob" else job["spec"]
+    policy["suspend"] = held
+
+
 def leave(world: World, name: str) -> None:
     world.pod(name)["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"
 
 
 def replace_pod(world: World) -> None:
-    lose(world, WORKER)
+    lose(world, world.rank(1))
     world.wait(3)
     world.make_pods()
 
 
 def end_without_result(world: World) -> None:
-    world.job_ends("PyTorchJob", "Succeeded")
+    world.training_ends()
     world.wait(30)
 
 
@@ -52,37 +61,35 @@ def fall_silent(world: World) -> None:
 
 def disrupt_and_break(world: World) -> None:
     world.hand_error("train", 1, "connection closed by peer")
-    world.disrupt(WORKER)
+    world.disrupt(world.rank(1))
 
 
 def fall_one_after_the_other(world: World) -> None:
-    world.pod_fails(WORKER, 137)
+    world.pod_fails(world.rank(1), 137)
     world.wait(2)
-    world.pod_fails(MASTER, 1)
+    world.pod_fails(world.rank(0), 1)
 
 
 FAILURES = [
-    pytest.param(lambda w: w.pod_fails(WORKER, 1), (1, 1), "PodFailed", id="a bug is a counted restart"),
+    pytest.param(lambda w: w.pod_fails(w.rank(1), 1), (1, 1), "PodFailed", id="a bug is a counted restart"),
     pytest.param(
-        lambda w: w.pod_fails(MASTER, 75), (1, 1), "PodFailed", id="an absent world is a counted restart"
+        lambda w: w.pod_fails(w.rank(0), 75), (1, 1), "PodFailed", id="an absent world is a counted restart"
     ),
     pytest.param(fall_one_after_the_other, (1, 1), "PodFailed", id="the first pod that fell explains it"),
-    pytest.param(lambda w: w.disrupt(WORKER), (1, 0), "Disrupted", id="a preempted pod is a free restart"),
+    pytest.param(lambda w: w.disrupt(w.rank(1)), (1, 0), "Disrupted", id="a preempted pod is a free restart"),
     pytest.param(disrupt_and_break, (1, 0), "Disrupted", id="the break that a preemption causes is free too"),
     pytest.param(
-        lambda w: leave(w, WORKER), (1, 0), "PodDeleted", id="a pod deleted by hand is a free restart"
+        lambda w: leave(w, w.rank(1)), (1, 0), "PodDeleted", id="a pod deleted by hand is a free restart"
     ),
-    pytest.param(lambda w: lose(w, WORKER), (1, 0), "PodLost", id="a pod that vanished is a free restart"),
+    pytest.param(lambda w: lose(w, w.rank(1)), (1, 0), "PodLost", id="a pod that vanished is a free restart"),
     pytest.param(replace_pod, (1, 0), "PodReplaced", id="a pod that was made anew is a free restart"),
     pytest.param(
-        lambda w: w.remove(("PyTorchJob", "first-light-train-1")),
+        lambda w: w.remove((w.training_job["kind"], "first-light-train-1")),
         (1, 0),
         "JobDeleted",
         id="a job deleted by hand is a free restart",
     ),
-    pytest.param(
-        lambda w: w.job_ends("PyTorchJob", "Failed"), (1, 1), "JobFailed", id="a failed job is counted"
-    ),
+    pytest.param(lambda w: w.training_ends(well=False), (1, 1), "JobFailed", id="a failed job is counted"),
     pytest.param(end_without_result, (1, 1), "ResultMissing", id="an end without a result is a failure"),
     pytest.param(fall_silent, (1, 1), "HeartbeatStopped", id="a heartbeat that stopped is a failure"),
     pytest.param(lambda w: w.hand_error("train", 1), (1, 1), "StepCrashed", id="a bug reported is counted"),
@@ -92,11 +99,12 @@ FAILURES = [
 ]
 
 
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 @pytest.mark.parametrize(("happens", "restarts", "reason"), FAILURES)
 def test_any_failure_restarts_the_whole_gang(
-    happens: Callable[[World], None], restarts: tuple[int, int], reason: str
+    happens: Callable[[World], None], restarts: tuple[int, int], reason: str, launcher: str
 ) -> None:
-    world = training()
+    world = training(launcher)
     happens(world)
     plan = world.look()
     assert (world.status["restarts"], world.status["countedRestarts"]) == restarts
@@ -105,32 +113,36 @@ def test_any_failure_restarts_the_whole_gang(
     assert world.step("train")["state"] == "Pending"
     assert world.status["attempt"] == 2
     assert plan.status_first
-    assert not world.of_kind("PyTorchJob"), "the whole job goes"
+    assert not world.training_jobs, "the whole job goes"
     world.settle(2)
-    assert world.the("PyTorchJob")["metadata"]["name"] == "first-light-train-2"
+    assert world.training_job["metadata"]["name"] == "first-light-train-2"
+    assert world.training_job["kind"] == launcher == world.status["launcher"]
     assert (world.status["restarts"], world.status["countedRestarts"]) == restarts
     assert [event.reason for event in world.events].count("Restarting") == 1
 
 
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 @pytest.mark.parametrize(
     "happens",
     [
-        pytest.param(lambda w: w.pod_fails(MASTER, 2, "deep\nno such shards"), id="exit code 2"),
+        pytest.param(lambda w: w.pod_fails(w.rank(0), 2, "deep\nno such shards"), id="exit code 2"),
         pytest.param(lambda w: w.hand_error("train", 2, "no such shards"), id="a user's error reported"),
     ],
 )
-def test_the_users_fault_ends_the_run_with_its_sentence(happens: Callable[[World], None]) -> None:
-    world = training()
+def test_the_users_fault_ends_the_run_with_its_sentence(
+    happens: Callable[[World], None], launcher: str
+) -> None:
+    world = training(launcher)
     happens(world)
     world.look()
     assert world.condition("Succeeded")[0] == "False"
     assert "no such shards" in world.message("Succeeded")
     assert world.step("train")["state"] == "Failed"
     assert world.status["restarts"] == 0
-    assert world.the("PyTorchJob"), "it ends by itself, so that its logs stay"
+    assert world.training_job, "it ends by itself, so that its logs stay"
     world.wait(61)
     world.look()
-    assert not world.of_kind("PyTorchJob")
+    assert not world.training_jobs
 
 
 RULES: list[dict[str, Any]] = [
@@ -226,18 +238,19 @@ ZONES = {"nodes": 2, "placement": {"zones": ["a", "b"], "markets": ["Spot", "OnD
 
 
 class TestPlaces:
-    def test_are_tried_in_order_after_each_disruption(self) -> None:
-        world = training(training=ZONES)
+    @pytest.mark.parametrize("launcher", LAUNCHERS)
+    def test_are_tried_in_order_after_each_disruption(self, launcher: str) -> None:
+        world = training(training={**ZONES, "launcher": launcher})
         seen = [(world.status["zone"], world.status["market"])]
-        for attempt in range(1, 5):
-            world.disrupt(f"first-light-train-{attempt}-worker-0")
+        for _ in range(1, 5):
+            world.disrupt(world.rank(1))
             world.look()
             world.wait(400)
             world.settle(2)
             world.pods_up()
             world.look()
             seen.append((world.status["zone"], world.status["market"]))
-            labels = world.pod(f"first-light-train-{attempt + 1}-master-0")["metadata"]["labels"]
+            labels = world.pod(world.rank(0))["metadata"]["labels"]
             assert (labels["daybreak.dev/zone"], labels["daybreak.dev/market"]) == seen[-1]
         assert seen == [("a", "Spot"), ("b", "Spot"), ("a", "OnDemand"), ("b", "OnDemand"), ("a", "Spot")]
 
@@ -247,8 +260,11 @@ class TestPlaces:
         world.settle(3)
         assert (world.status["zone"], world.status["market"]) == ("a", "Spot")
 
-    def test_pods_that_are_late_go_to_the_next_place_free_of_charge(self) -> None:
-        world = World({"training": ZONES, "runPolicy": {"podsReadyTimeoutSeconds": 600}})
+    @pytest.mark.parametrize("launcher", LAUNCHERS)
+    def test_pods_that_are_late_go_to_the_next_place_free_of_charge(self, launcher: str) -> None:
+        world = World(
+            {"training": {**ZONES, "launcher": launcher}, "runPolicy": {"podsReadyTimeoutSeconds": 600}}
+        )
         world.make_data()
         world.make_pods()
         world.wait(599)
@@ -260,7 +276,7 @@ class TestPlaces:
         assert "600 s in zone a, Spot; next is zone b, Spot" in world.message("CapacityAvailable")
         assert (world.status["restarts"], world.status["countedRestarts"]) == (1, 0)
         world.settle(2)
-        assert world.the("PyTorchJob")["metadata"]["labels"]["daybreak.dev/zone"] == "b"
+        assert world.training_job["metadata"]["labels"]["daybreak.dev/zone"] == "b"
 
     def test_a_place_is_remembered_over_a_killed_operator(self) -> None:
         world = training(training=ZONES)
@@ -270,32 +286,34 @@ class TestPlaces:
         assert world.status["zone"] == "b"
         assert (world.status["restarts"], world.status["attempt"]) == (1, 2)
 
-    def test_time_in_a_queue_is_not_held_against_a_place(self) -> None:
-        world = World({"runPolicy": {"podsReadyTimeoutSeconds": 600}})
+    @pytest.mark.parametrize("launcher", LAUNCHERS)
+    def test_time_in_a_queue_is_not_held_against_a_place(self, launcher: str) -> None:
+        world = World({"training": {"launcher": launcher}, "runPolicy": {"podsReadyTimeoutSeconds": 600}})
         world.make_data()
-        job = world.the("PyTorchJob")
-        job["spec"]["runPolicy"]["suspend"] = True
+        job = world.training_job
+        hold(job, True)
         world.wait(5000)
         world.look()
         assert world.condition("CapacityAvailable") == ("Unknown", "Queued")
-        job["spec"]["runPolicy"]["suspend"] = False
+        hold(job, False)
         let_in = {"type": "Suspended", "status": "False", "lastTransitionTime": "2026-01-01T13:23:00Z"}
         job["status"] = {"conditions": [let_in]}
         world.wait(100)
         world.look()
         assert world.status["restarts"] == 0
 
-    def test_a_queue_that_takes_the_machines_back_costs_no_restart(self) -> None:
-        world = training()
-        job = world.the("PyTorchJob")
-        job["spec"]["runPolicy"]["suspend"] = True
-        lose(world, MASTER)
-        lose(world, WORKER)
+    @pytest.mark.parametrize("launcher", LAUNCHERS)
+    def test_a_queue_that_takes_the_machines_back_costs_no_restart(self, launcher: str) -> None:
+        world = training(launcher)
+        job = world.training_job
+        hold(job, True)
+        for name in (world.rank(0), world.rank(1)):
+            lose(world, name)
         world.look()
         assert world.condition("CapacityAvailable") == ("Unknown", "Queued")
         world.wait(5000)
         world.look()
-        job["spec"]["runPolicy"]["suspend"] = False
+        hold(job, False)
         let_in = {"type": "Suspended", "status": "False", "lastTransitionTime": "2026-01-01T13:23:20Z"}
         job["status"] = {"conditions": [let_in]}
         world.look()
@@ -444,19 +462,20 @@ class TestResults:
     @pytest.mark.parametrize(
         "ends",
         [
-            pytest.param(lambda w: w.job_ends("PyTorchJob", "Succeeded"), id="the job succeeded"),
+            pytest.param(lambda w: w.training_ends(), id="the job succeeded"),
             pytest.param(
-                lambda w: w.pod(MASTER).update(status={"phase": "Succeeded"}), id="the master succeeded"
+                lambda w: w.pod(w.rank(0)).update(status={"phase": "Succeeded"}), id="rank 0 succeeded"
             ),
         ],
     )
     @pytest.mark.parametrize("goes", [leave, lose], ids=["leaves", "is gone"])
+    @pytest.mark.parametrize("launcher", LAUNCHERS)
     def test_pods_that_are_cleaned_up_at_the_end_are_no_failure(
-        self, ends: Callable[[World], None], goes: Callable[[World, str], None]
+        self, ends: Callable[[World], None], goes: Callable[[World, str], None], launcher: str
     ) -> None:
-        world = training()
+        world = training(launcher)
         ends(world)
-        goes(world, WORKER)
+        goes(world, world.rank(1))
         world.look()
         assert world.status["restarts"] == 0
         world.hand_over("train")

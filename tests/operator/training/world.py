@@ -55,6 +55,7 @@ RESULTS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
+JOB_KINDS = ("PyTorchJob", "Job")
 Key = tuple[str, str]
 
 
@@ -229,6 +230,25 @@ class World:
         (item,) = self.of_kind(kind)
         return item
 
+    @property
+    def training_jobs(self) -> list[dict[str, Any]]:
+        """The jobs that train, of whatever kind."""
+        return [
+            item
+            for (kind, _), item in self.children.items()
+            if kind in JOB_KINDS and item["metadata"]["labels"].get(names.LABEL_STAGE) == names.STAGE_TRAIN
+        ]
+
+    @property
+    def training_job(self) -> dict[str, Any]:
+        """The one that trains."""
+        (item,) = self.training_jobs
+        return item
+
+    def rank(self, number: int) -> str:
+        """The name of a training pod, as the launcher's controller names it."""
+        return list(_pods_of(self.training_job))[number][0]
+
     def hand_over(
         self, step: str, attempt: int | None = None, *, cached: bool = False, **changed: Any
     ) -> None:
@@ -274,7 +294,7 @@ class World:
 
     def make_pods(self) -> None:
         """Do what training operator and Job controller do: have the pods that their jobs want."""
-        for job in [*self.of_kind("PyTorchJob"), *self.of_kind("Job")]:
+        for job in [job for kind in JOB_KINDS for job in self.of_kind(kind)]:
             if job.get("status") or job["metadata"].get("deletionTimestamp"):
                 continue
             for name, template in _pods_of(job):
@@ -320,8 +340,16 @@ class World:
         self.pod(name)["status"].setdefault("conditions", []).append(held)
 
     def job_ends(self, kind: str, condition: str) -> None:
+        self._job_ends(self.the(kind), condition)
+
+    def training_ends(self, *, well: bool = True) -> None:
+        """End the training job as its controller does."""
+        good = "Succeeded" if self.training_job["kind"] == "PyTorchJob" else "Complete"
+        self._job_ends(self.training_job, good if well else "Failed")
+
+    def _job_ends(self, job: dict[str, Any], condition: str) -> None:
         held = {"type": condition, "status": "True", "lastTransitionTime": timestamp(self.now)}
-        self.the(kind)["status"] = {"conditions": [held]}
+        job["status"] = {"conditions": [held]}
 
     def pipeline(self, state: Any, message: str = "") -> None:
         self.pipelines[self.submitted[-1]] = PipelineRun(state, message)
@@ -357,8 +385,8 @@ class World:
         self.settle(2)
         for step in ("documents", "xray", "tokenizer", "shards"):
             self.hand_over(step)
-        if self.of_kind("Job"):
-            self.job_ends("Job", "Complete")
+        for job in self.of_kind("Job"):
+            self._job_ends(job, "Complete")
         if self.submitted:
             self.pipeline("Succeeded")
         self.look()
@@ -367,7 +395,7 @@ class World:
         self.pods_up()
         self.look()
         self.hand_over("train")
-        self.job_ends("PyTorchJob", "Succeeded")
+        self.training_ends()
         self.look()
 
     def make_model(self, **scores: Any) -> None:
@@ -378,11 +406,20 @@ class World:
 
 
 def _pods_of(job: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    name = job["metadata"]["name"]
-    if job["kind"] == "Job":
-        return [(f"{name}-x", job["spec"]["template"])]
-    return [
-        (f"{name}-{role.lower()}-{index}", replica["template"])
-        for role, replica in job["spec"]["pytorchReplicaSpecs"].items()
-        for index in range(replica["replicas"])
-    ]
+    name, spec = job["metadata"]["name"], job["spec"]
+    if job["kind"] == "PyTorchJob":
+        return [
+            (f"{name}-{role.lower()}-{index}", replica["template"])
+            for role, replica in spec["pytorchReplicaSpecs"].items()
+            for index in range(replica["replicas"])
+        ]
+    if spec.get("completionMode") != "Indexed":
+        return [(f"{name}-x", spec["template"])]
+    return [(f"{name}-{index}-x", _numbered(spec["template"], index)) for index in range(spec["completions"])]
+
+
+def _numbered(template: Mapping[str, Any], index: int) -> Mapping[str, Any]:
+    """The template with what the Job controller adds to a pod of an Indexed Job."""
+    metadata = template["metadata"]
+    labels = {**metadata["labels"], "batch.kubernetes.io/job-completion-index": str(index)}
+    return {**template, "metadata": {**metadata, "labels": labels}}

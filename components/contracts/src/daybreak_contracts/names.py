@@ -100,6 +100,8 @@ PORT_ENGINE_HTTP = 8080
 """Probes and the model's metadata."""
 PORT_TRAINER = 8080
 """``/progress`` of a training's first pod."""
+PORT_RENDEZVOUS = 29500
+"""Where the processes of a training meet, on its first pod; torch's own default."""
 PORT_OPERATOR = 8080
 """Probes and metrics of the operator."""
 PORT_LOCAL = 8080
@@ -157,6 +159,11 @@ def pipeline_run_id(uid: str, stage: str, attempt: int) -> str:
 def access_name(run: str) -> str:
     """Return the name of the Role and RoleBinding that let a run's pods write their results."""
     return f"{run}-results"
+
+
+def training_service(run: str) -> str:
+    """Return the name of the headless Service over a run's training pods, where an Indexed Job makes them."""
+    return f"{run}-{STAGE_TRAIN}"
 
 
 def engine_name(deployment: str, digest: str, pool: str, zone: str) -> str:

@@ -66,6 +66,8 @@ class TrainingRunStatus(Resource):
     """Digest of the spec that runs."""
     backend: Text | None = None
     """What runs the run's pipelines: KubeflowPipelines or Job; chosen at the start."""
+    launcher: Text | None = None
+    """What makes the training pods: PyTorchJob or Job; chosen at the start. Absent for a run that makes data alone."""
     step: Text | None = None
     """The step that goes on."""
     progress_percent: Annotated[int, Between(0, 100)] | None = None

@@ -1,1 +1,1 @@
-"""What runs in a pod of a PyTorchJob: torchrun, its environment, what it tells of its progress."""
+"""What runs in a training pod: torchrun, its environment, what it tells of its progress."""

@@ -74,7 +74,7 @@ class TrainerPod:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the pod to its end and return the step's exit code."""
-    parser = argparse.ArgumentParser(description="Train as one pod of a PyTorchJob.")
+    parser = argparse.ArgumentParser(description="Train as one pod of a job.")
     parser.add_argument("--args-file", required=True, type=Path, help="the train step's arguments as JSON")
     options = parser.parse_args(argv)
     signal.signal(

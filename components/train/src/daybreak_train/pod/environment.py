@@ -46,7 +46,7 @@ class ProcessPlacement:
 
 @dataclass(frozen=True)
 class PodPlacement:
-    """What PyTorchJob tells a pod: its node and the rendezvous; torchrun inside makes the ranks from it."""
+    """What a training pod is told: its node and the rendezvous; torchrun inside makes the ranks from it."""
 
     node_rank: int
     num_nodes: int
@@ -83,7 +83,7 @@ def placement_from(environ: Mapping[str, str]) -> ProcessPlacement:
 
 
 def pod_from(environ: Mapping[str, str]) -> PodPlacement | None:
-    """Read PyTorchJob's ``PET_*`` variables (they configure torchrun); None outside a pod of one."""
+    """Read the ``PET_*`` variables of a training pod (they configure torchrun); None outside one."""
     if "PET_NNODES" not in environ:
         return None
     nodes = environ["PET_NNODES"].rpartition(":")[2]  # elastic jobs say "min:max"

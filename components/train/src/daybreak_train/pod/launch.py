@@ -51,7 +51,7 @@ def command_for(
 ) -> list[str]:
     """Return the command that trains with ``nproc`` processes on this machine.
 
-    Alone, the processes meet on a free loopback port; in a PyTorchJob pod (``PET_*``) at the address it names.
+    Alone, the processes meet on a free loopback port; in a training pod (``PET_*``) at the address it names.
     """
     pod = environment.pod_from(environ or {})
     if pod is None or pod.num_nodes == 1:

@@ -13,7 +13,7 @@ from daybreak_contracts import names
 from daybreak_operator.core.plan import Ref
 
 ENDED = ("Complete", "Succeeded", "Failed")
-"""Conditions of a Job or PyTorchJob that runs no more."""
+"""Conditions of a job, of whatever kind, that runs no more."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class ObservedConfigMap(ObservedObject):
 
 @dataclass(frozen=True)
 class ObservedJob(ObservedObject):
-    """A Job or a PyTorchJob."""
+    """A Job or a PyTorchJob: whatever a controller makes pods for."""
 
     conditions: tuple[ObservedCondition, ...]
     is_queued: bool

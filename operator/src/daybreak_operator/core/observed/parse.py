@@ -29,7 +29,8 @@ def parse_object(item: Raw) -> ObservedObject:
     if metadata.kind == "Pod":
         return _pod(metadata, item)
     if metadata.kind in JOBS:
-        policy = _part(_part(item, "spec"), "runPolicy")
+        spec = _part(item, "spec")
+        policy = _part(spec, "runPolicy") if metadata.kind == "PyTorchJob" else spec
         return ObservedJob(metadata, _conditions(item), bool(policy.get("suspend")))
     if metadata.kind == "Deployment":
         return _deployment(metadata, item)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from daybreak_operator.core.observed.objects import ObservedCondition, ObservedObject, held_true
@@ -11,6 +11,19 @@ DISRUPTED = "DisruptionTarget"
 """Condition of a pod that the cluster takes from its node: preemption, eviction, a node that went."""
 IMAGE_REASONS = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
 CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError"})
+
+REPLICA_TYPE = "training.kubeflow.org/replica-type"
+"""Label that the training operator gives the pods of a PyTorchJob: master or worker."""
+INDEX = "batch.kubernetes.io/job-completion-index"
+"""Label that the Job controller gives the pods of an Indexed Job; Kubeflow Trainer's pods are such ones."""
+
+
+def is_first(labels: Mapping[str, str], name: str) -> bool:
+    """Return whether a training pod has rank 0: its labels say so, else its name, as the training operator gives it."""
+    kind, index = labels.get(REPLICA_TYPE, ""), labels.get(INDEX, "")
+    if kind:
+        return kind.lower() == "master"
+    return index == "0" if index else name.endswith("-master-0")
 
 
 @dataclass(frozen=True)
@@ -95,6 +108,11 @@ class ObservedPod(ObservedObject):
     def is_up(self) -> bool:
         """Return whether it runs and is ready, or has already done its work."""
         return self.phase == "Succeeded" or (self.phase == "Running" and "Ready" in self.conditions_held)
+
+    @property
+    def is_first(self) -> bool:
+        """Return whether rank 0 of a training runs in it."""
+        return is_first(self.metadata.labels, self.name)
 
     @property
     def why_unscheduled(self) -> str:

@@ -18,6 +18,7 @@ from daybreak_operator.core.observed.objects import ObservedConfigMap, ObservedJ
 from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.plan import Finding, Object, Ref, Submit
 from daybreak_operator.core.training.observed import objects
+from daybreak_operator.core.training.observed.launcher import Launcher
 from daybreak_operator.core.training.observed.observation import RunObservation
 from daybreak_operator.core.training.placement import PlacementTarget
 from daybreak_operator.settings import Backend, Images
@@ -57,6 +58,7 @@ class RunContext:
     """When this pass is taken."""
     images: Images
     backend: Backend
+    launcher: Launcher
 
     @property
     def name(self) -> str:
@@ -84,10 +86,8 @@ class RunContext:
         return tuple(pod for pod in self._own(ObservedPod, stage) if attempt in (None, pod.attempt))
 
     def jobs(self, stage: str, attempt: int | None = None) -> tuple[ObservedJob, ...]:
-        """Return the run's own Jobs or PyTorchJobs of a stage, oldest attempt first, or those of one attempt."""
-        kind = "PyTorchJob" if stage == names.STAGE_TRAIN else "Job"
-        own = self._own(ObservedJob, stage)
-        return tuple(job for job in own if job.kind == kind and attempt in (None, job.attempt))
+        """Return the run's own jobs of a stage, of whatever kind, oldest attempt first, or those of one attempt."""
+        return tuple(job for job in self._own(ObservedJob, stage) if attempt in (None, job.attempt))
 
     def config_map(self, stage: str, name: str) -> ObservedConfigMap | None:
         """Return a ConfigMap of the run's own by its name."""

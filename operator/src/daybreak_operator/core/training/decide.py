@@ -56,7 +56,7 @@ def decide(observed: RunObservation, now: datetime) -> Plan:
         return _cannot_be_read(observed, status, basis, now)
     stored = step_table.completed(status.steps, makes_model=basis.run.spec.model is not None)
     steps = _recovered(observed, stored, now)
-    context = RunContext(observed, basis.run, status, steps, now, basis.images, basis.backend)
+    context = RunContext(observed, basis.run, status, steps, now, basis.images, basis.backend, basis.launcher)
     late = run_outcome.its_time_is_over(context)
     if late is not None:
         return _ended(context, basis, restarts.after(context, _stage(steps), steps, restarts.fails(late)))
@@ -119,6 +119,8 @@ def _active(context: RunContext, basis: Basis, outcome: StageOutcome) -> Plan:
             "snapshot": context.status.snapshot or basis.digest,
             "backend": basis.backend,
         }
+        if basis.run.spec.model is not None:
+            status["launcher"] = basis.launcher
     waits = [outcome.requeue_after_s, run_outcome.seconds_to_deadline(context)]
     waits += [STALLED_REQUEUE_S] if outcome.stalled is not None else []
     return _plan(context, replace(outcome, apply=wanted), status, waits)

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from daybreak_contracts import names
 from daybreak_contracts.kubernetes_access import host_in_url
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot, MetricsSnapshot, TrainerSnapshot
+from daybreak_operator.core.observed.pods import is_first
 from daybreak_operator.core.plan import Object
 from daybreak_operator.shell.watches.keys import ObjectKey
 from daybreak_operator.shell.watches.store import Store
@@ -34,8 +35,6 @@ SILENT_EVERY_S = 60.0
 """How seldom one that never answers is asked in the end: each try holds a connection for ``TIMEOUT_S``."""
 TRAINER_PORT = names.PORT_TRAINER
 GATEWAY_PORT = names.PORT_GATEWAY_METRICS
-REPLICA_TYPE = "training.kubeflow.org/replica-type"
-"""Label that the training operator gives the pods of a PyTorchJob: master or worker."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ def targets(store: Store) -> Iterator[ScrapeTarget]:
         role = child["metadata"]["labels"].get(names.LABEL_ROLE)
         host = host_in_url(child["status"]["podIP"])
         uid, pod = child["metadata"]["uid"], child["metadata"]["name"]
-        if role == names.ROLE_TRAINING and _is_first(child):
+        if role == names.ROLE_TRAINING and is_first(child["metadata"]["labels"], pod):
             yield ScrapeTarget(
                 key, uid, pod, f"http://{host}:{TRAINER_PORT}/progress", "trainer", TRAINER_EVERY_S
             )
@@ -71,10 +70,6 @@ def _is_up(pod: Object) -> bool:
     status = pod.get("status") or {}
     going = "deletionTimestamp" in pod["metadata"]
     return status.get("phase") == "Running" and bool(status.get("podIP")) and not going
-
-
-def _is_first(pod: Object) -> bool:
-    return str(pod["metadata"]["labels"].get(REPLICA_TYPE, "")).lower() == "master"
 
 
 @dataclass

@@ -37,12 +37,12 @@ class RunObservation:
     run: Object
     """The TrainingRun as stored, with metadata and status."""
     children: tuple[ObservedObject, ...] = ()
-    """ConfigMaps, Jobs, PyTorchJobs, Pods, Roles, RoleBindings, Services with the run's labels and uid.
+    """ConfigMaps, jobs of all kinds, Pods, Roles, RoleBindings, Services with the run's labels and uid.
 
     Where the shell met an object of such a name that is not the run's, that one too: it is then left alone.
     """
     events: tuple[ObservedWarning, ...] = ()
-    """Warning events (``v1`` Event) about its Jobs and PyTorchJobs: how a quota's refusal is told."""
+    """Warning events (``v1`` Event) about its jobs: how a quota's refusal is told."""
     refused: tuple[str, ...] = ()
     """What the API server said when it refused a child at the last pass."""
     pipelines: Mapping[str, PipelineRun] = field(default_factory=dict)

@@ -26,6 +26,7 @@ from daybreak_contracts.resources.run_status import TrainingRunStatus
 from daybreak_operator.core.observed.objects import ObservedConfigMap
 from daybreak_operator.core.plan import Finding, Object
 from daybreak_operator.core.training.observed import objects
+from daybreak_operator.core.training.observed.launcher import Launcher, launcher_of
 from daybreak_operator.core.training.observed.observation import RunObservation
 from daybreak_operator.settings import Backend, Images, Settings
 
@@ -42,6 +43,7 @@ class Basis:
     run: TrainingRun
     images: Images
     backend: Backend
+    launcher: Launcher
     digest: str
     """Of the frozen parts of the spec."""
 
@@ -60,7 +62,8 @@ def basis(observed: RunObservation, status: TrainingRunStatus) -> Basis | Findin
         return live
     run, digest = live
     backend = backend_of(observed.run, observed.settings)
-    fresh = Basis(run, observed.settings.images, backend, digest)
+    launcher = launcher_of(observed, run.spec.training.launcher)
+    fresh = Basis(run, observed.settings.images, backend, launcher, digest)
     if started_with is None:
         impossible = cannot_work(run.spec)  # before any data work; a run that has begun is not held up by it
         return fresh if impossible is None else Finding("TooManyProcesses", f"spec.training: {impossible}")
@@ -161,7 +164,7 @@ def _read(item: ObservedConfigMap, fresh: Basis) -> Basis | None:
         "evaluation": spec.evaluation.model_copy(update={"gates": now.evaluation.gates}),
     }
     run = fresh.run.model_copy(update={"spec": spec.model_copy(update=changed)})
-    return Basis(run, images, fresh.backend, digest)
+    return Basis(run, images, fresh.backend, fresh.launcher, digest)
 
 
 @functools.lru_cache(maxsize=REMEMBERED)

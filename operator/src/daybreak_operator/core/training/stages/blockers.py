@@ -14,6 +14,7 @@ from daybreak_operator.core.observed.pods import ObservedContainer, ObservedPod,
 from daybreak_operator.core.plan import Finding, Object
 from daybreak_operator.core.rules import Rule
 from daybreak_operator.core.training.observed import objects
+from daybreak_operator.core.training.observed.launcher import Launcher, the_kind_is_absent
 from daybreak_operator.core.training.observed.observation import RunObservation
 
 MAX_MESSAGE = 4000
@@ -30,6 +31,8 @@ class BlockerInput:
     """Of the attempt that runs."""
     wanted: tuple[Object, ...] = ()
     """Children that shall be applied."""
+    launcher: Launcher | None = None
+    """What would train; None where nothing is about to begin."""
 
 
 def something_named_is_missing(subject: BlockerInput) -> Finding | None:
@@ -41,14 +44,10 @@ def something_named_is_missing(subject: BlockerInput) -> Finding | None:
 
 def a_kind_is_absent(subject: BlockerInput) -> Finding | None:
     """The run trains a model, and the cluster does not know the kind of the job that would."""
-    spec = subject.observed.run.get("spec") or {}
-    if "model" not in spec or "PyTorchJob" not in subject.observed.absent_kinds:
+    observed = subject.observed
+    if subject.launcher is None:
         return None
-    return Finding(
-        "KindMissing",
-        "the cluster does not know the kind PyTorchJob (kubeflow.org/v1): install the training operator 1.9, or take "
-        "model out of the spec to make data alone",
-    )
+    return the_kind_is_absent(subject.launcher, observed.run, observed.absent_kinds)
 
 
 BEFORE_A_STAGE: tuple[Rule[BlockerInput], ...] = (something_named_is_missing, a_kind_is_absent)

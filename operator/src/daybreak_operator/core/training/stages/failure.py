@@ -66,7 +66,7 @@ class TrainingAttempt:
     @property
     def is_over(self) -> bool:
         """Whether the first pod or the whole job ended, so that the others may go."""
-        done = [pod for pod in self.pods if pod.phase == "Succeeded" and _is_master(pod)]
+        done = [pod for pod in self.pods if pod.phase == "Succeeded" and pod.is_first]
         return bool(done) or (self.job is not None and self.job.has_ended)
 
 
@@ -109,7 +109,7 @@ def a_pod_failed(attempt: TrainingAttempt) -> Finding | None:
 
 
 def a_pod_was_deleted(attempt: TrainingAttempt) -> Finding | None:
-    """Somebody deleted a pod: the training operator makes a new one, but the other ranks would wait for the old."""
+    """Somebody deleted a pod: a new one may be made, but the other ranks would wait for the old."""
     gone = [pod for pod in attempt.pods if pod.is_leaving]
     if attempt.is_over or not gone:
         return None
@@ -136,18 +136,18 @@ def a_pod_was_replaced(attempt: TrainingAttempt) -> Finding | None:
 
 
 def the_job_failed(attempt: TrainingAttempt) -> Finding | None:
-    """The training operator gave the job up."""
+    """Its controller gave the job up."""
     held = held_true(attempt.job.conditions, "Failed") if attempt.job is not None else None
     if held is None:
         return None
-    return Finding("JobFailed", f"the PyTorchJob failed: {held.message[:300]}")
+    return Finding("JobFailed", f"the {attempt.context.launcher} failed: {held.message[:300]}")
 
 
 def the_job_is_gone(attempt: TrainingAttempt) -> Finding | None:
-    """Somebody deleted the PyTorchJob after all its pods were up."""
+    """Somebody deleted the job after all its pods were up."""
     if attempt.job is not None or not attempt.was_up:
         return None
-    return Finding("JobDeleted", "the PyTorchJob was deleted")
+    return Finding("JobDeleted", f"the {attempt.context.launcher} was deleted")
 
 
 def the_heartbeat_stopped(attempt: TrainingAttempt) -> Finding | None:
@@ -163,7 +163,7 @@ def no_result_was_reported(attempt: TrainingAttempt) -> Finding | None:
     """Training ended well, but nobody got its result."""
     ended = attempt.job.ended if attempt.job is not None else None
     for pod in attempt.pods:
-        if ended is None and _is_master(pod) and pod.phase == "Succeeded":
+        if ended is None and pod.is_first and pod.phase == "Succeeded":
             ended = instant(pod.finished)
     if ended is None or (attempt.context.moment - ended).total_seconds() < RESULT_GRACE_S:
         return None
@@ -265,9 +265,3 @@ def _silence_s(attempt: TrainingAttempt) -> tuple[float | None, float]:
     if snapshot is None and reports and reported_s is not None:
         return min(reported_s, begun_s), REPORTED_HEARTBEAT_S
     return None, HEARTBEAT_S
-
-
-def _is_master(pod: ObservedPod) -> bool:
-    """Return whether a pod is the PyTorchJob's first: its label, else its name, as the training operator gives them."""
-    kind = pod.label("training.kubeflow.org/replica-type")
-    return kind.lower() == "master" if kind else pod.name.endswith("-master-0")

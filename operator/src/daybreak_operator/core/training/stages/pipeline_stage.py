@@ -66,7 +66,7 @@ def _begin(context: RunContext, stage: str, number: int) -> StageOutcome:
     """Begin an attempt when its time has come and no earlier one is about."""
     waiting = StageOutcome(steps=context.steps, requeue_after_s=BACKEND_REQUEUE_S)
     before = blockers.BEFORE_A_STAGE if stage == names.STAGE_DATA else (blockers.something_named_is_missing,)
-    missing = first_finding(BlockerInput(context.observed), before)
+    missing = first_finding(BlockerInput(context.observed, launcher=context.launcher), before)
     if missing is not None:
         return replace(waiting, stalled=missing, requeue_after_s=REQUEUE_S)
     pause = restarts.seconds_until_due(context, stage)

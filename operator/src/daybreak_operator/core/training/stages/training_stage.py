@@ -1,4 +1,4 @@
-"""The stage train: one PyTorchJob per attempt, begun anew as a whole when any part of it fails.
+"""The stage train: one job per attempt, begun anew as a whole when any part of it fails.
 
 Owns when an attempt begins, when its place is given up, and what is shown of it. ``failure`` owns how it can fail.
 """
@@ -16,7 +16,7 @@ from daybreak_operator.core.plan import Finding, Object, Ref
 from daybreak_operator.core.rules import first_finding
 from daybreak_operator.core.times import instant
 from daybreak_operator.core.training import placement
-from daybreak_operator.core.training.children import owned, pytorch_job
+from daybreak_operator.core.training.children import gang, launchers, owned
 from daybreak_operator.core.training.context import RunContext, StageOutcome
 from daybreak_operator.core.training.placement import PlacementTarget
 from daybreak_operator.core.training.stages import blockers, failure, restarts, results
@@ -65,7 +65,9 @@ def _begin(context: RunContext, number: int) -> StageOutcome:
     waiting = StageOutcome(steps=context.steps, requeue_after_s=REQUEUE_S)
     old = [job for job in context.jobs(STAGE) if job.attempt != number]
     remove = tuple(job.ref for job in old if not job.is_leaving)
-    missing = first_finding(BlockerInput(context.observed), blockers.BEFORE_A_STAGE)
+    missing = first_finding(
+        BlockerInput(context.observed, launcher=context.launcher), blockers.BEFORE_A_STAGE
+    )
     if missing is not None:
         return replace(waiting, stalled=missing, delete=remove)
     pause = restarts.seconds_until_due(context, STAGE)
@@ -81,7 +83,7 @@ def _begin(context: RunContext, number: int) -> StageOutcome:
     place = _place(context)
     return StageOutcome(
         steps=steps,
-        apply=(*_supporting_objects(context, number), pytorch_job.pytorch_job(context, number, place)),
+        apply=(*_supporting_objects(context, number), launchers.of(context).job(context, number, place)),
         capacity=_unknown("PodsPending", "The training pods were requested."),
         place=place,
         requeue_after_s=REQUEUE_S,
@@ -181,7 +183,7 @@ def _continue(context: RunContext, attempt: TrainingAttempt) -> StageOutcome:
     """Keep what a running attempt needs as it shall be; tell how far it is."""
     apply = _supporting_objects(context, attempt.number)
     if attempt.job is None:
-        apply = (*apply, pytorch_job.pytorch_job(context, attempt.number, _place(context)))
+        apply = (*apply, launchers.of(context).job(context, attempt.number, _place(context)))
     jobs = (attempt.job,) if attempt.job is not None else ()
     stalled = first_finding(BlockerInput(context.observed, attempt.pods, jobs), blockers.RUNNING)
     snapshot = context.observed.progress
@@ -258,7 +260,8 @@ def _supporting_objects(context: RunContext, number: int) -> tuple[Object, ...]:
         owned.results(context, STAGE, number),
         role,
         binding,
-        pytorch_job.train_arguments(context, number),
+        gang.train_arguments(context, number),
+        *launchers.of(context).standing(context),
     )
 
 

@@ -1,0 +1,202 @@
+"""Runs that train by a Job, played on the real Job controller: no Kubeflow has any part in it.
+
+KWOK plays nodes and pods; the data's results and the training's are reported as a step does it.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from daybreak_contracts import names, result_reporter
+from tests.bench.operator.gang import hand_over_data, run_of
+from tests.cluster.nodes import NodeSpec
+from tests.cluster.reach import Reach, wait_for
+from tests.operator.live.hasty import TIMING, decisions
+from tests.operator.shell.replica import Replica
+from tests.operator.training.world import RESULTS
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs("programs")]
+INDEX = "batch.kubernetes.io/job-completion-index"
+
+
+class Stage:
+    """One run in a namespace of its own, and the operator that looks after it."""
+
+    def __init__(self, cluster: Reach, namespace: str) -> None:
+        self.cluster, self.namespace = cluster, namespace
+        self.name = f"tiny-{uuid.uuid4().hex[:6]}"
+
+    def begin(self, **training: Any) -> None:
+        """Apply the run and report its data."""
+        run = run_of(self.name, self.namespace)
+        run["spec"]["training"] |= {"launcher": "Job", **training}
+        self.cluster.apply(run)
+        hand_over_data(self.cluster, self.name, self.namespace)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        found = self.cluster.get("trainingrun", self.name, self.namespace) or {}
+        return dict(found.get("status") or {})
+
+    def condition(self, kind: str) -> tuple[str, str]:
+        held = [item for item in self.status.get("conditions") or () if item["type"] == kind]
+        return (held[0]["status"], held[0]["reason"]) if held else ("", "")
+
+    def is_said(self, kind: str, *wanted: str) -> None:
+        wait_for(f"{kind} {wanted}", lambda: self.condition(kind) == wanted)
+
+    def job(self, attempt: int) -> dict[str, Any] | None:
+        return self.cluster.get("job", names.stage_child(self.name, "train", attempt), self.namespace)
+
+    def pods(self, attempt: int) -> dict[str, dict[str, Any]]:
+        """The pods of an attempt by their index, as the Job controller has made them."""
+        chosen = f"{names.LABEL_STAGE}=train,{names.LABEL_ATTEMPT}={attempt}"
+        text = self.cluster.kubectl("get", "pods", "-n", self.namespace, "-l", chosen, "-o", "json")
+        return {pod["metadata"]["labels"][INDEX]: pod for pod in json.loads(text)["items"]}
+
+    def are_up(self, attempt: int) -> dict[str, str]:
+        """Wait until both pods of an attempt are up and the status says so; return their names by index."""
+
+        def found() -> dict[str, str]:
+            pods = self.pods(attempt)
+            running = [pod for pod in pods.values() if pod["status"].get("phase") == "Running"]
+            told = self.condition("CapacityAvailable") == ("True", "PodsReady")
+            return (
+                {index: pod["metadata"]["name"] for index, pod in pods.items()}
+                if len(running) == 2 and told and self.status.get("attempt") == attempt
+                else {}
+            )
+
+        return dict(wait_for(f"both pods of attempt {attempt}", found))
+
+    def restarts(self) -> tuple[int, int]:
+        return self.status.get("restarts", 0), self.status.get("countedRestarts", 0)
+
+    def hand_over(self, attempt: int) -> None:
+        result = {"uri": "s3://o/train", "digest": "sha256:train", "cached": False, **RESULTS["train"]}
+        data = {result_reporter.key_of("train"): json.dumps({"result": result})}
+        place = names.stage_child(self.name, "train", attempt)
+        patch = json.dumps({"data": data})
+        self.cluster.kubectl("patch", "configmap", place, "-n", self.namespace, "--type=merge", "-p", patch)
+
+
+@pytest.fixture
+def stage(full_cluster: Reach) -> Iterator[Stage]:
+    namespace = full_cluster.namespace()
+    account = {"apiVersion": "v1", "kind": "ServiceAccount"}
+    full_cluster.apply({**account, "metadata": {"name": "daybreak-pipeline", "namespace": namespace}})
+    nodes = [NodeSpec(f"gpus-{namespace}-{number}", "live-a", gpus=8) for number in range(2)]
+    full_cluster.add_nodes(nodes)
+    made = Stage(full_cluster, namespace)
+    with Replica(str(full_cluster.kubeconfig), namespace, decisions(), "launchers", TIMING):
+        yield made
+    full_cluster.kubectl("delete", "trainingruns,jobs,pods", "--all", "-n", namespace, "--wait=false")
+    full_cluster.kubectl("delete", "node", *(node.name for node in nodes))
+
+
+def test_a_gang_begins_anew_as_a_whole_and_comes_to_its_end(stage: Stage) -> None:
+    stage.begin()
+    pods = stage.are_up(1)
+    assert stage.status["launcher"] == "Job"
+    service = stage.cluster.get("service", names.training_service(stage.name), stage.namespace)
+    assert service is not None
+    hosts = {pod["spec"]["hostname"] for pod in stage.pods(1).values()}
+    assert hosts == {f"{stage.name}-train-1-0", f"{stage.name}-train-1-1"}, "what PET_MASTER_ADDR names"
+    before = stage.pods(1)["0"]["metadata"]["uid"]
+
+    stage.cluster.finish_pod(stage.namespace, pods["1"], 75)
+    pods = stage.are_up(2)
+    assert stage.restarts() == (1, 1), "a trainer that leaves with 75 by itself is counted"
+    assert stage.job(1) is None
+    assert stage.pods(2)["0"]["metadata"]["uid"] != before
+
+    stage.cluster.kubectl("delete", "pod", pods["1"], "-n", stage.namespace, "--wait=false")
+    pods = stage.are_up(3)
+    assert stage.restarts() == (2, 1), "a pod that somebody deletes is a free restart"
+
+    stage.hand_over(3)
+    for name in pods.values():
+        stage.cluster.finish_pod(stage.namespace, name, 0)
+    stage.is_said("Trained", "True", "Completed")
+    job = wait_for("the job's end", lambda: (stage.job(3) or {}).get("status", {}).get("completionTime"))
+    assert job
+
+
+def test_an_evicted_pod_is_a_free_restart_in_the_next_place(stage: Stage) -> None:
+    from kubernetes.client import CoreV1Api, V1Eviction, V1ObjectMeta
+
+    stage.begin(placement={"zones": ["live-a", "live-b"]})
+    pods = stage.are_up(1)
+    assert stage.status["zone"] == "live-a"
+    with stage.cluster.client() as client:
+        metadata = V1ObjectMeta(name=pods["1"], namespace=stage.namespace)
+        eviction = V1Eviction(metadata=metadata)
+        CoreV1Api(client).create_namespaced_pod_eviction(pods["1"], stage.namespace, eviction)
+    wait_for("the second attempt", lambda: stage.job(2))
+    assert stage.restarts() == (1, 0)
+    assert stage.status["zone"] == "live-b"
+    assert (stage.job(2) or {})["metadata"]["labels"][names.LABEL_ZONE] == "live-b"
+
+
+def test_the_users_fault_ends_the_run_and_leaves_its_logs(stage: Stage) -> None:
+    stage.begin()
+    pods = stage.are_up(1)
+    stage.cluster.finish_pod(stage.namespace, pods["0"], 2)
+    stage.is_said("Succeeded", "False", "PodFailed")
+    assert stage.pods(1)["0"]["status"]["phase"] == "Failed", "its log stays for a while"
+    assert stage.restarts() == (0, 0)
+
+
+def test_a_suspended_run_gives_its_machines_back_and_goes_on(stage: Stage) -> None:
+    stage.begin()
+    stage.are_up(1)
+    stage.cluster.kubectl(
+        *("patch", "trainingrun", stage.name, "-n", stage.namespace, "--type=merge"),
+        *("-p", json.dumps({"spec": {"suspend": True}})),
+    )
+    stage.is_said("Suspended", "True", "Suspended")
+    wait_for("no pods", lambda: not stage.pods(1))
+    stage.cluster.kubectl(
+        *("patch", "trainingrun", stage.name, "-n", stage.namespace, "--type=merge"),
+        *("-p", json.dumps({"spec": {"suspend": False}})),
+    )
+    stage.are_up(2)
+    assert stage.restarts() == (0, 0)
+
+
+def test_a_queue_takes_the_machines_back_and_gives_them_again(stage: Stage) -> None:
+    """As Kueue does it: by ``suspend`` of the job. The same attempt goes on, with the same Job."""
+    stage.begin()
+    stage.are_up(1)
+    uid = (stage.job(1) or {})["metadata"]["uid"]
+
+    def hold(held: bool) -> None:
+        patch = json.dumps({"spec": {"suspend": held}})
+        name = names.stage_child(stage.name, "train", 1)
+        stage.cluster.kubectl("patch", "job", name, "-n", stage.namespace, "--type=merge", "-p", patch)
+
+    hold(True)
+    stage.is_said("CapacityAvailable", "Unknown", "Queued")
+    wait_for("no pods", lambda: not stage.pods(1))
+    hold(False)
+    stage.are_up(1)
+    assert stage.restarts() == (0, 0)
+    assert (stage.job(1) or {})["metadata"]["uid"] == uid
+
+
+def test_a_deleted_run_leaves_nothing(stage: Stage) -> None:
+    stage.begin()
+    stage.are_up(1)
+    stage.cluster.kubectl("delete", "trainingrun", stage.name, "-n", stage.namespace, "--wait=false")
+
+    def gone() -> bool:
+        kinds = "trainingruns,jobs,pods,services,configmaps,roles,rolebindings"
+        left = stage.cluster.kubectl("get", kinds, "-n", stage.namespace, "-o", "name").split()
+        return all(name == "configmap/kube-root-ca.crt" for name in left)
+
+    wait_for("nothing left", gone)

@@ -1,0 +1,163 @@
+"""What makes the training pods: who is chosen, what is remembered of it, and what an Indexed Job gives its pods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from daybreak_operator.core.observed.pods import is_first
+from daybreak_train.pod.environment import PodPlacement, pod_from
+from tests.operator.training.world import World
+
+BOTH_THERE, NO_OPERATOR = (), ("PyTorchJob",)
+
+
+def world_of(launcher: str = "Auto", nodes: int = 2, absent: tuple[str, ...] = (), **more: Any) -> World:
+    training = {"launcher": launcher, "nodes": nodes, "gpusPerNode": 4}
+    world = World({"model": {"size": "1b"}, "training": training, **more})
+    world.absent_kinds = absent
+    return world
+
+
+class TestChoice:
+    @pytest.mark.parametrize(
+        ("asked", "absent", "chosen"),
+        [
+            pytest.param("Auto", BOTH_THERE, "PyTorchJob", id="Kubeflow's where the cluster knows it"),
+            pytest.param("Auto", NO_OPERATOR, "Job", id="a Job where it does not"),
+            pytest.param("Job", BOTH_THERE, "Job", id="what is named wins"),
+            pytest.param("PyTorchJob", BOTH_THERE, "PyTorchJob", id="both ways"),
+        ],
+    )
+    def test_is_remembered_from_the_start(self, asked: str, absent: tuple[str, ...], chosen: str) -> None:
+        world = world_of(asked, absent=absent)
+        world.look()
+        assert world.status["launcher"] == chosen
+        world.absent_kinds = BOTH_THERE
+        world.make_data()
+        assert world.status["launcher"] == world.training_job["kind"] == chosen
+        assert world.condition("Stalled")[0] == "False"
+
+    def test_of_a_kind_that_came_before_the_start_is_made_by_it(self) -> None:
+        world = world_of(absent=NO_OPERATOR)
+        world.missing = ("Secret keys is not in namespace ml: create it",)
+        world.settle(2)
+        assert "launcher" not in world.status
+        world.missing, world.absent_kinds = (), BOTH_THERE
+        world.look()
+        assert world.status["launcher"] == "PyTorchJob"
+
+    @pytest.mark.parametrize("launcher", ["PyTorchJob", "Job"])
+    def test_is_read_from_the_job_where_the_status_was_lost(self, launcher: str) -> None:
+        world = world_of(launcher)
+        world.make_data()
+        del world.run["status"]
+        world.run["spec"]["training"]["launcher"] = "Auto"
+        world.absent_kinds = BOTH_THERE if launcher == "Job" else NO_OPERATOR
+        world.settle(2)
+        assert world.status["launcher"] == world.training_job["kind"] == launcher
+        assert world.training_job["metadata"]["name"] == "first-light-train-1"
+
+    def test_that_is_absent_names_both_remedies(self) -> None:
+        world = world_of("PyTorchJob", absent=NO_OPERATOR)
+        world.look()
+        assert world.condition("Stalled") == ("True", "KindMissing")
+        assert "install the training operator 1.9" in world.message("Stalled")
+        assert "training.launcher to Job" in world.message("Stalled")
+        assert world.children == {}
+        world.run["spec"]["training"]["launcher"] = "Job"
+        world.look()
+        assert world.condition("Stalled")[0] == "False"
+        assert world.status["launcher"] == "Job"
+
+    def test_says_nothing_of_a_run_that_makes_data_alone(self) -> None:
+        world = world_of()
+        del world.run["spec"]["model"]
+        world.settle(2)
+        assert "startTime" in world.status
+        assert "launcher" not in world.status
+
+
+class TestIndexedJob:
+    def test_makes_a_pod_a_node_and_none_a_second_time(self) -> None:
+        world = world_of("Job", nodes=3)
+        world.make_data()
+        spec = world.training_job["spec"]
+        assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 3, 3)
+        assert spec["backoffLimitPerIndex"] == 0
+        assert spec["template"]["spec"]["restartPolicy"] == "Never"
+        assert "suspend" not in spec, "that is a queue's"
+
+    @pytest.mark.parametrize("rank", [0, 2])
+    def test_tells_its_pods_what_the_trainer_reads(self, rank: int) -> None:
+        world = world_of("Job", nodes=3)
+        world.make_data()
+        template = world.training_job["spec"]["template"]
+        environment = {item["name"]: item for item in template["spec"]["containers"][0]["env"]}
+        told = environment.pop("PET_NODE_RANK")["valueFrom"]["fieldRef"]["fieldPath"]
+        assert told == "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+        words = {name: item.get("value", "") for name, item in environment.items()}
+        assert pod_from({**words, "PET_NODE_RANK": str(rank)}) == PodPlacement(
+            node_rank=rank,
+            num_nodes=3,
+            processes=4,
+            master_addr="first-light-train-1-0.first-light-train",
+            master_port=29500,
+        )
+
+    def test_has_a_service_that_names_its_pods_before_they_are_ready(self) -> None:
+        world = world_of("Job")
+        world.make_data()
+        service = world.the("Service")
+        template = world.training_job["spec"]["template"]
+        assert template["spec"]["subdomain"] == service["metadata"]["name"] == "first-light-train"
+        assert service["spec"]["clusterIP"] == "None"
+        assert service["spec"]["publishNotReadyAddresses"] is True
+        labels = template["metadata"]["labels"]
+        assert service["spec"]["selector"].items() <= labels.items()
+        (owner,) = service["metadata"]["ownerReferences"]
+        assert owner["uid"] == world.run["metadata"]["uid"], "it goes with the run"
+
+    def test_gets_its_service_back(self) -> None:
+        world = world_of("Job")
+        world.make_data()
+        world.remove(("Service", "first-light-train"))
+        world.look()
+        assert world.the("Service")
+
+    def test_has_the_pods_of_a_pytorch_job(self) -> None:
+        """All but the rendezvous: the same image, volumes, security, place, patch."""
+        template = {"spec": {"containers": [{"name": "pytorch", "env": [{"name": "X", "value": "y"}]}]}}
+        made = []
+        for launcher in ("PyTorchJob", "Job"):
+            world = world_of(launcher)
+            world.run["spec"]["training"]["podTemplate"] = template
+            world.make_data()
+            spec = world.training_job["spec"]
+            pod = spec["template"] if launcher == "Job" else spec["pytorchReplicaSpecs"]["Master"]["template"]
+            (own,) = pod["spec"]["containers"]
+            own["env"] = [item for item in own["env"] if not item["name"].startswith("PET_")]
+            pod["spec"].pop("subdomain", None)
+            made.append(pod)
+        assert made[0] == made[1]
+
+    def test_needs_no_service_where_kubeflow_names_the_pods(self) -> None:
+        world = world_of("PyTorchJob")
+        world.make_data()
+        assert not world.of_kind("Service")
+
+
+@pytest.mark.parametrize(
+    ("labels", "name", "first"),
+    [
+        ({"training.kubeflow.org/replica-type": "master"}, "x", True),
+        ({"training.kubeflow.org/replica-type": "Worker"}, "x-master-0", False),
+        ({"batch.kubernetes.io/job-completion-index": "0"}, "x-0-abcde", True),
+        ({"batch.kubernetes.io/job-completion-index": "10"}, "x-10-abcde", False),
+        ({}, "x-master-0", True),
+        ({}, "x-0-abcde", False),
+    ],
+)
+def test_rank_0_is_known_by_what_each_controller_says(labels: dict[str, str], name: str, first: bool) -> None:
+    assert is_first(labels, name) is first
