@@ -160,5 +160,5 @@ def test_a_port_is_found() -> None:
         "http_port",
         "port",
     }
-    assert ports(ast.parse("f(port=0)\nreport = 9090\nmaster_port = 29500")) == set()
+    assert ports(ast.parse("f(port=0)\nreport = 9090\nmaster_port = 23456")) == set()
     assert ports(ast.parse("DEFAULT_PORT = '8080'")) == {"port"}

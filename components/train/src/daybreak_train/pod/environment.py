@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
 
 LOOPBACK = "127.0.0.1"
-DEFAULT_PORT = 29500
+DEFAULT_PORT = names.PORT_RENDEZVOUS
 """torch's own default; PyTorchJob sets 23456."""
 
 
