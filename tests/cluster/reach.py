@@ -66,7 +66,7 @@ PYTORCH_JOBS: dict[str, Any] = {
         ],
     },
 }
-"""The kind alone, where no training operator brings its own: without it a run that trains a model is held."""
+"""The kind alone, where no training operator brings its own: what `training.launcher: Auto` takes first."""
 
 
 class Reach:
