@@ -15,12 +15,8 @@ import daybreak_operator.__main__
 from daybreak_contracts import names
 from daybreak_operator.core.deployment.children import gateway
 from daybreak_operator.core.deployment.children.identity import OwnerIdentity
-<<<<<<< HEAD
-from daybreak_operator.core.training.children.pytorch_job import PROGRESS_PORT
-from daybreak_operator.pod_defaults import PodDefaults
-=======
 from daybreak_operator.core.training.children.gang import PROGRESS_PORT
->>>>>>> 513164c (Train by an Indexed Job where there is no Kubeflow: one seam for what makes a gang's pods)
+from daybreak_operator.pod_defaults import PodDefaults
 from daybreak_operator.settings import Images, Settings, from_environment
 from daybreak_operator.shell.kubeflow import back_end as kubeflow
 from tests.packaging import render
