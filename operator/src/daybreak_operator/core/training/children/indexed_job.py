@@ -10,6 +10,7 @@ from __future__ import annotations
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Json, Object
 from daybreak_operator.core.training.children import gang, owned
+from daybreak_operator.core.training.children.pod_patch import merge
 from daybreak_operator.core.training.context import RunContext
 from daybreak_operator.core.training.placement import PlacementTarget
 
@@ -39,8 +40,8 @@ def service(context: RunContext) -> Object:
 def indexed_job(context: RunContext, number: int, place: PlacementTarget) -> Object:
     """Return the job of an attempt: a pod for every node, numbered from 0."""
     nodes = context.run.spec.training.nodes
-    template = gang.pod_template(context, number, place, _rendezvous(context, number))
-    template["spec"] = {**template["spec"], "subdomain": names.training_service(context.name)}
+    pod = gang.pod_template(context, number, place, _rendezvous(context, number))
+    template = merge(pod, {"spec": {"subdomain": names.training_service(context.name)}})
     return {
         "apiVersion": API_VERSION,
         "kind": "Job",
