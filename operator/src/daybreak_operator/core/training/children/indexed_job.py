@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Json, Object
+from daybreak_operator.core.pod_shape.patch import merge
 from daybreak_operator.core.training.children import gang, owned
-from daybreak_operator.core.training.children.pod_patch import merge
 from daybreak_operator.core.training.context import RunContext
 from daybreak_operator.core.training.placement import PlacementTarget
 
