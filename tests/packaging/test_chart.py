@@ -16,6 +16,7 @@ from daybreak_contracts import names
 from daybreak_operator.core.deployment.children import gateway
 from daybreak_operator.core.deployment.children.identity import OwnerIdentity
 from daybreak_operator.core.training.children.gang import PROGRESS_PORT
+from daybreak_operator.node_labels import NodeLabels
 from daybreak_operator.pod_defaults import PodDefaults
 from daybreak_operator.settings import Images, Settings, from_environment
 from daybreak_operator.shell.kubeflow import back_end as kubeflow
@@ -166,6 +167,7 @@ class TestSettings:
             pull_secrets=("registry",),
             cluster_domain="example.internal",
             pod_defaults=PodDefaults.model_validate(full["pods"]),
+            node_labels=NodeLabels.model_validate(full["nodeLabels"]),
             namespace=NAMESPACE,
             watch_namespaces=("models", "research"),
         )

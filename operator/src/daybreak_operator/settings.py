@@ -20,6 +20,7 @@ from pydantic_settings import (
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
+from daybreak_operator.node_labels import NodeLabels
 from daybreak_operator.pod_defaults import PodDefaults
 
 Backend = Literal["KubeflowPipelines", "Job"]
@@ -78,6 +79,8 @@ class Settings(BaseSettings):
     """Empty: all."""
     pod_defaults: PodDefaults = Field(default_factory=PodDefaults)
     """As JSON: what all pods that are made for runs and deployments share."""
+    node_labels: NodeLabels = Field(default_factory=NodeLabels)
+    """As JSON: what nodes are told apart by."""
 
     @classmethod
     def settings_customise_sources(

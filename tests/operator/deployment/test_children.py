@@ -10,6 +10,8 @@ from daybreak_contracts import names
 from daybreak_operator.core.deployment.children.desired import DRAIN_MAX_S, DRAIN_S
 from daybreak_operator.core.deployment.decide import decide
 from daybreak_operator.core.plan import Object
+from daybreak_operator.core.pod_shape.demands import NodeDemand, terms
+from daybreak_operator.node_labels import NodeLabels
 from daybreak_operator.settings import Images, Settings
 from tests.operator.deployment.world import M1, M2, World, a_spec, model, serving_world
 
@@ -73,26 +75,14 @@ class TestServingPods:
         assert names.LABEL_ACCELERATOR not in str(terms)
 
     @pytest.mark.parametrize(
-        ("market", "operator", "values", "tolerated"),
-        [
-            pytest.param(
-                "OnDemand", "NotIn", ["Reserved", "Spot"], False, id="on-demand-also-without-a-label"
-            ),
-            pytest.param("Spot", "In", ["Spot"], True, id="spot"),
-            pytest.param("Reserved", "In", ["Reserved"], True, id="reserved"),
-        ],
+        ("market", "tolerated"), [("OnDemand", False), ("Spot", True), ("Reserved", True)]
     )
-    def test_run_where_their_pool_is(
-        self, market: str, operator: str, values: list[str], tolerated: bool
-    ) -> None:
+    def test_run_where_their_pool_is(self, market: str, tolerated: bool) -> None:
         deployment = engine(World(spec=a_spec(pools=[pool(market=market)])))
         pod = deployment["spec"]["template"]["spec"]
         required = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
-        assert required["nodeSelectorTerms"][0]["matchExpressions"] == [
-            {"key": names.LABEL_NODE_ZONE, "operator": "In", "values": ["a"]},
-            {"key": names.LABEL_MARKET, "operator": operator, "values": values},
-            {"key": names.LABEL_ACCELERATOR, "operator": "In", "values": ["nvidia-l4"]},
-        ]
+        demand = NodeDemand(("a",), "nvidia-l4", NodeLabels().accelerators_of("nvidia.com/gpu"), market)
+        assert required["nodeSelectorTerms"] == terms(NodeLabels(), demand)
         assert (names.LABEL_MARKET in [one["key"] for one in pod["tolerations"]]) == tolerated
         assert "nvidia.com/gpu" in [one["key"] for one in pod["tolerations"]]
 

@@ -21,6 +21,7 @@ from daybreak_operator.core.observed.objects import ObservedConfigMap
 from daybreak_operator.core.observed.parse import parse_object
 from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.plan import Plan
+from daybreak_operator.core.pod_shape.demands import NodeKind
 from daybreak_operator.settings import Settings
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -86,6 +87,7 @@ class World:
     unread: bool = False
     """Whether the operator cannot reach any gateway."""
     has_gateway_api: bool = False
+    node_kinds: frozenset[NodeKind] = frozenset()
     annotations: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -148,6 +150,7 @@ class World:
             taken=self.taken,
             stockouts=self.stockouts,
             has_gateway_api=self.has_gateway_api,
+            node_kinds=self.node_kinds,
             settings=self.settings,
         )
 

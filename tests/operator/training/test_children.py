@@ -327,19 +327,20 @@ class TestAffinity:
         assert required(world) == []
         affinity = pod_spec(world, "PyTorchJob")["affinity"]
         preferred = affinity["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
-        assert [
-            (item["weight"], item["preference"]["matchExpressions"][0]["values"]) for item in preferred
-        ] == [
-            (100, ["Reserved"]),
-            (50, ["Spot"]),
-            (1, ["OnDemand"]),
+        own = [
+            (item["weight"], test["operator"], test["values"])
+            for item in preferred
+            for test in item["preference"]["matchExpressions"]
+            if test["key"] == names.LABEL_MARKET
         ]
+        assert own == [(100, "In", ["Reserved"]), (33, "In", ["Spot"]), (1, "NotIn", ["Reserved", "Spot"])]
         (near,) = affinity["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
         assert near["podAffinityTerm"]["topologyKey"] == "topology.kubernetes.io/zone"
 
     def test_a_place_is_a_demand(self) -> None:
         world = with_placement(zones=["a", "b"], markets=["Spot", "OnDemand"])
-        assert required(world) == [("topology.kubernetes.io/zone", ["a"]), (names.LABEL_MARKET, ["Spot"])]
+        assert required(world)[:2] == [("topology.kubernetes.io/zone", ["a"]), (names.LABEL_MARKET, ["Spot"])]
+        assert ("karpenter.sh/capacity-type", ["spot"]) in required(world)
         assert "podAffinity" not in pod_spec(world, "PyTorchJob")["affinity"]
 
     def test_without_the_same_zone_all_zones_are_allowed(self) -> None:

@@ -17,6 +17,7 @@ from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from daybreak_contracts.resources.run_status import TrainingRunStatus
 from daybreak_operator.core.observed.parse import parse_object, parse_warning
 from daybreak_operator.core.plan import ObjectEvent, Plan, Ref
+from daybreak_operator.core.pod_shape.demands import NodeKind
 from daybreak_operator.core.times import timestamp
 from daybreak_operator.core.training.decide import decide
 from daybreak_operator.core.training.observed.observation import PipelineRun, RunObservation
@@ -83,6 +84,7 @@ class World:
         """How far the pods' clocks are ahead of the operator's."""
         self.absent_kinds: tuple[str, ...] = ()
         self.missing: tuple[str, ...] = ()
+        self.node_kinds: frozenset[NodeKind] = frozenset()
         self.refused: tuple[str, ...] = ()
         self.warnings: tuple[dict[str, Any], ...] = ()
         self.events: list[ObjectEvent] = []
@@ -121,6 +123,7 @@ class World:
             report_silent_s=(self.now - self._reported).total_seconds(),
             absent_kinds=self.absent_kinds,
             missing=self.missing,
+            node_kinds=self.node_kinds,
             refused=self.refused,
             events=tuple(map(parse_warning, self.warnings)),
             settings=self.settings,

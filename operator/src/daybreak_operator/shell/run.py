@@ -47,6 +47,7 @@ from daybreak_operator.shell.reconcile.silence import Silence
 from daybreak_operator.shell.reconcile.work import Pipelines
 from daybreak_operator.shell.watches import kopf_events
 from daybreak_operator.shell.watches.keys import ObjectKey, Priority
+from daybreak_operator.shell.watches.nodes import NodeInventory
 from daybreak_operator.shell.watches.reflector import ABSENT_S, SILENCE_S, Reflector
 from daybreak_operator.shell.watches.store import ListResult, Store
 
@@ -130,6 +131,7 @@ class Operator:
         self.kube.may_write = self.leadership.held
         self.kube.request_s = self._timing.request_s
         self.store = Store()
+        self.nodes = NodeInventory(installation.settings.node_labels.keys)
         schedule = Schedule(random.random, self._timing.back_off)
         self.queue = WorkQueue(schedule, time.monotonic)
         self.readings = Readings(time.monotonic)
@@ -159,6 +161,7 @@ class Operator:
 
     def _listed(self, resource: ApiResource, listed: ListResult) -> None:
         if resource == NODES:
+            self.nodes.replace(listed.bodies)
             self._wake(self.store.replace_nodes(listed.bodies))
             return
         if resource == EVENTS:
@@ -170,6 +173,7 @@ class Operator:
     def _event(self, resource: ApiResource, kind: str, body: Body) -> None:
         store, is_gone = self.store, kind == "DELETED"
         if resource == NODES:
+            (self.nodes.drop if is_gone else self.nodes.put)(body)
             self._wake(store.drop_node(body) if is_gone else store.put_node(body))
         elif resource == EVENTS:
             self._wake(store.drop_event(body) if is_gone else store.put_event(body))
@@ -333,7 +337,13 @@ class Operator:
         return Reconciler(
             store=self.store,
             gather=Gather(
-                self.store, self.readings, secrets, made.settings, self._is_absent, Silence(time.monotonic)
+                self.store,
+                self.readings,
+                secrets,
+                made.settings,
+                self._is_absent,
+                Silence(time.monotonic),
+                lambda: self.nodes.kinds,
             ),
             decisions=made.decisions,
             executor=Executor(self.kube, made.pipelines, lambda: datetime.now(UTC)),

@@ -35,9 +35,10 @@ from daybreak_operator.core.deployment.rollout.routing import route
 from daybreak_operator.core.deployment.rollout.target import target_of
 from daybreak_operator.core.deployment.state import RolloutState
 from daybreak_operator.core.deployment.status import codec, record
-from daybreak_operator.core.deployment.status.conditions import View, conditions_of
+from daybreak_operator.core.deployment.status.conditions import conditions_of
 from daybreak_operator.core.deployment.status.document import status_of
 from daybreak_operator.core.deployment.status.events import events_of
+from daybreak_operator.core.deployment.status.view import View
 from daybreak_operator.core.plan import Finding, Plan, Status
 
 

@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from daybreak_contracts import names
 from daybreak_contracts.resources.run import Placement
 from daybreak_operator.core.plan import Json
+from daybreak_operator.core.pod_shape import demands
+from daybreak_operator.core.pod_shape.demands import NodeDemand
+from daybreak_operator.node_labels import NodeLabels
 
 ALL_MARKETS = 3
-PREFERENCE_WEIGHTS = (100, 50, 1)
-"""Of the scheduler's score (1 to 100), from the best market down."""
+PREFERENCE_WEIGHTS = (100, 33, 1)
+"""Of the scheduler's score (1 to 100), from the best market down; a node may carry two labels of one market (GKE's)."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def place_of(placement: Placement, zone: str | None, market: str | None) -> Plac
 
 
 def affinity(
-    placement: Placement, place: PlacementTarget, pods: Mapping[str, str], nodes: int
+    placement: Placement, place: PlacementTarget, pods: Mapping[str, str], nodes: int, labels: NodeLabels
 ) -> dict[str, Json]:
     """Return the affinity of one pod among ``nodes``; ``pods`` are labels that all of them have.
 
@@ -61,13 +63,13 @@ def affinity(
     label could not keep a demand.
     """
     wanted: dict[str, Json] = {}
-    node = _node_affinity(placement, place)
+    node = _node_affinity(labels, placement, place)
     if node:
         wanted["nodeAffinity"] = node
     if placement.same_zone and not placement.zones and nodes > 1:
         term: dict[str, Json] = {
             "labelSelector": {"matchLabels": dict(pods)},
-            "topologyKey": names.LABEL_NODE_ZONE,
+            "topologyKey": labels.zone,
         }
         wanted["podAffinity"] = {
             "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": term}]
@@ -75,23 +77,21 @@ def affinity(
     return wanted
 
 
-def _node_affinity(placement: Placement, place: PlacementTarget) -> dict[str, Json]:
+def demand_of(placement: Placement, place: PlacementTarget) -> NodeDemand:
+    """Return what the pods of a place ask of nodes."""
+    zones = (place.zone,) if place.zone is not None else tuple(placement.zones)
+    return NodeDemand(zones, market=place.market or "")
+
+
+def _node_affinity(labels: NodeLabels, placement: Placement, place: PlacementTarget) -> dict[str, Json]:
     wanted: dict[str, Json] = {}
-    zones = [place.zone] if place.zone is not None else list(placement.zones)
-    demands = [_in(names.LABEL_NODE_ZONE, zones)] if zones else []
-    if place.market is not None:
-        demands.append(_in(names.LABEL_MARKET, [place.market]))
-    if demands:
-        wanted["requiredDuringSchedulingIgnoredDuringExecution"] = {
-            "nodeSelectorTerms": [{"matchExpressions": demands}]
-        }
+    terms = demands.terms(labels, demand_of(placement, place))
+    if terms:
+        wanted["requiredDuringSchedulingIgnoredDuringExecution"] = {"nodeSelectorTerms": terms}
     if place.market is None:
         wanted["preferredDuringSchedulingIgnoredDuringExecution"] = [
-            {"weight": weight, "preference": {"matchExpressions": [_in(names.LABEL_MARKET, [market])]}}
+            {"weight": weight, "preference": term}
             for weight, market in zip(PREFERENCE_WEIGHTS, placement.markets, strict=False)
+            for term in demands.terms(labels, NodeDemand(market=market))
         ]
     return wanted
-
-
-def _in(key: str, values: list[str]) -> dict[str, Json]:
-    return {"key": key, "operator": "In", "values": values}

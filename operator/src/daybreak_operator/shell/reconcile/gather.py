@@ -17,6 +17,7 @@ from daybreak_operator.core.deployment.observed import observation as deployment
 from daybreak_operator.core.observed.objects import ObservedConfigMap
 from daybreak_operator.core.observed.parse import parse_object, parse_warning
 from daybreak_operator.core.plan import Object
+from daybreak_operator.core.pod_shape.demands import NodeKind
 from daybreak_operator.core.training.observed import observation as training
 from daybreak_operator.core.training.observed.snapshot import backend_of
 from daybreak_operator.settings import Settings
@@ -131,6 +132,8 @@ class Gather:
     is_absent: Callable[[ApiResource], bool]
     """Whether the API server does not know a kind now."""
     silence: Silence
+    node_kinds: Callable[[], frozenset[NodeKind]]
+    """What the nodes that are there look like to placement."""
 
     def training(self, run: Object, asked: ExternalState, cache: ReconcileCache) -> training.RunObservation:
         """Return all that a decision about a TrainingRun may know."""
@@ -151,6 +154,7 @@ class Gather:
             report_silent_s=self.silence.seconds(key, "report", _reported(children)),
             absent_kinds=tuple(one.kind for one in (PYTORCH_JOBS,) if self.is_absent(one)),
             missing=self.secrets.missing(named_secrets(run, self.settings)),
+            node_kinds=self.node_kinds(),
             settings=self.settings,
         )
 
@@ -175,6 +179,7 @@ class Gather:
             stockouts=tuple(pod["metadata"]["name"] for pod in pods if self._has_no_machine(pod)),
             missing=self.secrets.missing(named_secrets(body, self.settings)),
             has_gateway_api=not self.is_absent(ROUTES),
+            node_kinds=self.node_kinds(),
             settings=self.settings,
         )
 

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 
 from daybreak_contracts import names
 from daybreak_contracts.resources.deployment import Pool
+from daybreak_operator.core.deployment.rollout.demand import demand_of
 from daybreak_operator.core.plan import Json
+from daybreak_operator.core.pod_shape import demands
+from daybreak_operator.node_labels import NodeLabels
 
 LABEL_NODE = "kubernetes.io/hostname"
 SPOT_TAINTS = (
@@ -17,24 +20,10 @@ SPOT_TAINTS = (
 """Taints of spot nodes: ours, and those that GKE and AKS set by themselves (EKS sets none)."""
 
 
-def affinity(pool: Pool, zone: str) -> dict[str, Json]:
+def affinity(labels: NodeLabels, pool: Pool, zone: str) -> dict[str, Json]:
     """Return the node affinity of a pool's pods in one zone."""
-    wanted = [_in(names.LABEL_NODE_ZONE, zone), market(pool)]
-    if pool.gpus and pool.accelerator:
-        wanted.append(_in(names.LABEL_ACCELERATOR, pool.accelerator))
-    terms = {"nodeSelectorTerms": [{"matchExpressions": wanted}]}
+    terms = {"nodeSelectorTerms": demands.terms(labels, demand_of(labels, pool, zone))}
     return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
-
-
-def market(pool: Pool) -> dict[str, Json]:
-    """Return the term for the kind of capacity. A node that does not say counts as on-demand."""
-    if pool.market == "OnDemand":
-        return {"key": names.LABEL_MARKET, "operator": "NotIn", "values": ["Reserved", "Spot"]}
-    return _in(names.LABEL_MARKET, pool.market)
-
-
-def _in(key: str, value: str) -> dict[str, Json]:
-    return {"key": key, "operator": "In", "values": [value]}
 
 
 def gpu_taints(resource: str) -> list[str]:

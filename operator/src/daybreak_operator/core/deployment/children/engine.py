@@ -89,7 +89,7 @@ def pod_spec(revision: EngineRevision, pool: Pool, zone: str, selector: Mapping[
         **image_pull_secrets(revision.settings),
         "securityContext": RESTRICTED,
         "terminationGracePeriodSeconds": GRACE_S,
-        "affinity": affinity.affinity(pool, zone),
+        "affinity": affinity.affinity(revision.settings.node_labels, pool, zone),
         "tolerations": affinity.tolerations(pool),
         "topologySpreadConstraints": [affinity.spread(affinity.LABEL_NODE, selector)],
         "initContainers": [fetch_container(revision)],

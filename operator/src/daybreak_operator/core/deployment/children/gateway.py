@@ -53,7 +53,7 @@ def gateway_deployment(owner: OwnerIdentity, gateway: Gateway, settings: Setting
         "securityContext": RESTRICTED,
         "terminationGracePeriodSeconds": GRACE_S,
         "topologySpreadConstraints": [
-            affinity.spread(key, selector) for key in (names.LABEL_NODE_ZONE, affinity.LABEL_NODE)
+            affinity.spread(key, selector) for key in (settings.node_labels.zone, affinity.LABEL_NODE)
         ],
         "containers": [gateway_container(owner, settings)],
         "volumes": [{"name": "tmp", "emptyDir": {}}],

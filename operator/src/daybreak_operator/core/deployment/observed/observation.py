@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_operator.core.observed.objects import ObservedConfigMap, ObservedObject
 from daybreak_operator.core.plan import Object
+from daybreak_operator.core.pod_shape.demands import NodeKind
 from daybreak_operator.settings import Settings
 
 
@@ -38,4 +39,6 @@ class DeploymentObservation:
     missing: tuple[str, ...] = ()
     """Sentences about what the spec names and is not there (Secrets): each with its remedy."""
     has_gateway_api: bool = False
+    node_kinds: frozenset[NodeKind] = frozenset()
+    """Labels of the nodes that are there, as far as placement demands any."""
     settings: Settings = field(default_factory=Settings)

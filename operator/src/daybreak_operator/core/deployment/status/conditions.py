@@ -5,36 +5,19 @@ Ready is about the stable model whatever a rollout does. Texts change only when 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from daybreak_contracts import names
-from daybreak_contracts.resources.deployment import ModelDeploymentSpec
 from daybreak_operator.core.conditions import ConditionStatus, ConditionUpdate
-from daybreak_operator.core.deployment.observed.fleet import EngineFleet
-from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
 from daybreak_operator.core.deployment.rollout import blockers
-from daybreak_operator.core.deployment.rollout.sizing import Sizing
-from daybreak_operator.core.deployment.rollout.target import NO_MODEL_EVER, AwaitedModel, TargetModel
-from daybreak_operator.core.deployment.state import RolloutState
+from daybreak_operator.core.deployment.rollout.target import NO_MODEL_EVER, AwaitedModel
+from daybreak_operator.core.deployment.status.no_nodes import no_node_has_the_label, nodes_do_not_come
 from daybreak_operator.core.deployment.status.refusals import refusal_of_pods
+from daybreak_operator.core.deployment.status.view import View
 from daybreak_operator.core.observed.objects import ObservedDeployment, ObservedObject
 from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.plan import Finding
 from daybreak_operator.core.rules import Rule
 
 Said = tuple[ConditionStatus, Finding]
-
-
-@dataclass(frozen=True)
-class View:
-    """What conditions speak of: the state after this pass and what was seen in it."""
-
-    observed: DeploymentObservation
-    spec: ModelDeploymentSpec
-    state: RolloutState
-    fleet: EngineFleet
-    sizing: Sizing
-    target: TargetModel | AwaitedModel
 
 
 def conditions_of(view: View) -> list[ConditionUpdate]:
@@ -364,6 +347,7 @@ ROLLOUT: StatusRules = (
 CAPACITY: StatusRules = (
     ("Unknown", nothing_to_place),
     ("False", replicas_are_refused),
+    ("False", no_node_has_the_label),
     ("False", no_zone_has_capacity),
     ("Unknown", capacity_is_short),
     ("Unknown", load_is_unknown),
@@ -380,6 +364,7 @@ STALLED: StatusRules = (
     ("True", containers_cannot_start),
     ("True", replicas_are_refused),
     ("True", gateways_are_refused),
+    ("True", nodes_do_not_come),
     ("True", first_model_was_refused),
     ("True", stable_model_is_refused),
     ("True", its_run_failed),

@@ -17,7 +17,7 @@ from daybreak_operator.core.deployment.observed.fleet import EngineFleet
 from daybreak_operator.core.deployment.rollout import sizing
 from daybreak_operator.core.deployment.state import RolloutState
 from daybreak_operator.core.deployment.status.codec import write
-from daybreak_operator.core.deployment.status.conditions import View
+from daybreak_operator.core.deployment.status.view import View
 from daybreak_operator.core.plan import Json
 
 

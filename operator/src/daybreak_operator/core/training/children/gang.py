@@ -96,5 +96,7 @@ def _wish(
         ports=[{"name": "progress", "containerPort": PROGRESS_PORT, "protocol": "TCP"}],
         resources={"limits": gpus, "requests": gpus} if training.gpus_per_node else {},
         grace_s=_grace_s(context),
-        affinity=placement.affinity(training.placement, place, together, training.nodes),
+        affinity=placement.affinity(
+            training.placement, place, together, training.nodes, context.observed.settings.node_labels
+        ),
     )

@@ -10,6 +10,7 @@ from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from daybreak_operator.core.observed.objects import ObservedObject, ObservedWarning
 from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.plan import Object
+from daybreak_operator.core.pod_shape.demands import NodeKind
 from daybreak_operator.settings import Settings
 
 PipelineState = Literal["Absent", "Pending", "Running", "Succeeded", "Failed", "Canceling", "Lost"]
@@ -55,6 +56,8 @@ class RunObservation:
     """For how long the trainer has answered the same, by our own clock; pods' clocks may be minutes off."""
     report_silent_s: float | None = None
     """The same of what the newest attempt of training reported into its ConfigMap."""
+    node_kinds: frozenset[NodeKind] = frozenset()
+    """Labels of the nodes that are there, as far as placement demands any."""
     absent_kinds: tuple[str, ...] = ()
     """Kinds of children that the API server does not know now."""
     missing: tuple[str, ...] = ()

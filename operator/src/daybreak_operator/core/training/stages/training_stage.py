@@ -13,6 +13,7 @@ from daybreak_contracts.resources.run_status import MetricStatus
 from daybreak_operator.core.conditions import TRAINING_HEALTHY, ConditionUpdate
 from daybreak_operator.core.observed.objects import ObservedJob
 from daybreak_operator.core.plan import Finding, Object, Ref
+from daybreak_operator.core.pod_shape import demands
 from daybreak_operator.core.rules import first_finding
 from daybreak_operator.core.times import instant
 from daybreak_operator.core.training import placement
@@ -192,7 +193,7 @@ def _continue(context: RunContext, attempt: TrainingAttempt) -> StageOutcome:
         steps=context.steps,
         apply=apply,
         stalled=stalled,
-        capacity=_capacity(attempt),
+        capacity=_capacity(context, attempt),
         metrics=_metrics(context, attempt.number),
         health=_health(context, attempt.number),
         share=snapshot.step / snapshot.total_steps
@@ -209,7 +210,7 @@ def _are_up(attempt: TrainingAttempt) -> bool:
     return len(up) >= attempt.expected
 
 
-def _capacity(attempt: TrainingAttempt) -> ConditionUpdate:
+def _capacity(context: RunContext, attempt: TrainingAttempt) -> ConditionUpdate:
     if attempt.is_queued:
         return _unknown("Queued", "The training job is suspended by its queue.")
     if attempt.was_up or _are_up(attempt):
@@ -217,8 +218,24 @@ def _capacity(attempt: TrainingAttempt) -> ConditionUpdate:
         return ConditionUpdate(CAPACITY, "True", Finding("PodsReady", words))
     unscheduled = [pod.why_unscheduled for pod in attempt.pods if pod.why_unscheduled]
     if unscheduled:
+        lacking = _lacking(context)
+        if lacking is not None:
+            return ConditionUpdate(CAPACITY, "False", Finding("NoNodeHasLabel", lacking))
         return ConditionUpdate(CAPACITY, "False", Finding("Unschedulable", unscheduled[0][:500]))
     return _unknown("PodsPending", "Not all training pods are ready yet.")
+
+
+def _lacking(context: RunContext) -> str | None:
+    """Return which label, demanded by the run's placement, no node has."""
+    observed, wanted = context.observed, context.run.spec.training.placement
+    demand = placement.demand_of(wanted, _place(context))
+    why = demands.unmet(observed.settings.node_labels, demand, observed.node_kinds)
+    if why is None:
+        return None
+    return (
+        f"{why}: correct spec.training.placement in a new run, label the nodes, or name the label in the chart's "
+        "nodeLabels (docs/nodes.md); an autoscaler that brings such nodes needs nothing"
+    )
 
 
 def _health(context: RunContext, number: int) -> ConditionUpdate | None:

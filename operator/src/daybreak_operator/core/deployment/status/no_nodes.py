@@ -1,0 +1,32 @@
+"""Pods that wait for nodes of a kind that there is none of: a label that nothing carries, a name spelt otherwise."""
+
+from __future__ import annotations
+
+from daybreak_operator.core.deployment.rollout.demand import without_nodes
+from daybreak_operator.core.deployment.rollout.sizing import carrier_of
+from daybreak_operator.core.deployment.status.view import View
+from daybreak_operator.core.plan import Finding
+
+PATIENCE_S = 600
+"""How long an autoscaler may take to bring the first node of a kind before a person is to look."""
+REMEDY = (
+    "correct the pools, label the nodes, or name the label in the chart's nodeLabels (docs/nodes.md); an autoscaler "
+    "that brings such nodes needs nothing"
+)
+
+
+def no_node_has_the_label(view: View) -> Finding | None:
+    """Fewer replicas answer than are needed, and no node that is there meets what any pool demands."""
+    carrier = carrier_of(view.state)
+    if carrier is None or view.fleet.ready(carrier) >= view.sizing.needed:
+        return None
+    lacking = without_nodes(view.observed.settings.node_labels, view.spec.pools, view.observed.node_kinds)
+    return Finding("NoNodeHasLabel", f"{lacking}: {REMEDY}") if lacking is not None else None
+
+
+def nodes_do_not_come(view: View) -> Finding | None:
+    """The same, for longer than an autoscaler takes."""
+    short_since = view.state.memory.short_since
+    if short_since is None or view.fleet.at - short_since < PATIENCE_S:
+        return None
+    return no_node_has_the_label(view)
