@@ -1,4 +1,4 @@
-# Every image is made of this file; ROOM says which: operator, data, train, evaluate, serve or pipelines (docs/images.md).
+# Every image is made of this file; ROOM says which: operator, data, train, evaluate, serve, vllm or pipelines (docs/images.md).
 # From the root of the repository: make images, or docker build --build-arg ROOM=operator --tag daybreak/operator:0.1.0 .
 # A release pins the base by digest (PYTHON_DIGEST=@sha256:...); PYTHON_IMAGE may name a mirror's.
 ARG PYTHON_IMAGE=python
@@ -18,20 +18,24 @@ COPY components/train/pyproject.toml components/train/
 COPY components/evaluate/pyproject.toml components/evaluate/
 COPY components/serve/pyproject.toml components/serve/
 COPY components/serve/triton components/serve/triton
+COPY components/serve/vllm components/serve/vllm
 COPY pipelines/pyproject.toml pipelines/
 COPY operator/pyproject.toml operator/
 ARG ROOM
 # An index that has torch and torchvision without CUDA, for rooms that compute on CPUs only; empty: as locked, with CUDA.
 # Both: torchvision is linked with the torch that it was built for, and Composer does not load without it.
 ARG TORCH_INDEX=""
+# Of ROOM=vllm: cuda, or cpu.
+ARG VLLM=cuda
 # A Kubeflow task is started by kfp inside its component's image: kfp alone, for there it imports nothing else.
 # Plain sh: images in the OCI format know no SHELL.
 # hadolint ignore=SC2086,DL4006
 RUN set -eu; task=""; case "${ROOM}" in \
       operator | serve) packages="--package daybreak-${ROOM}" ;; \
+      vllm) packages="--package daybreak-serve" ;; \
       data | train | evaluate) packages="--package daybreak-${ROOM}"; task=yes ;; \
       pipelines) packages="--package daybreak-data --package daybreak-train --package daybreak-evaluate --package daybreak-pipelines" ;; \
-      *) echo "ROOM must be operator, data, train, evaluate, serve or pipelines, not '${ROOM}'" >&2; exit 2 ;; \
+      *) echo "ROOM must be operator, data, train, evaluate, serve, vllm or pipelines, not '${ROOM}'" >&2; exit 2 ;; \
     esac; \
     uv export --frozen --quiet --no-dev --no-editable --no-hashes --no-annotate --no-header ${packages} > all.txt; \
     grep '^\./' all.txt > ours.txt; \
@@ -49,10 +53,14 @@ RUN set -eu; task=""; case "${ROOM}" in \
       uv export --frozen --quiet --no-dev --no-hashes --no-annotate --no-header --package daybreak-pipelines > task.txt; \
       uv pip install --no-deps "$(grep '^kfp==' task.txt)"; \
     fi; \
-    mkdir -p /app/.venv-triton; \
+    mkdir -p /app/.venv-triton /app/.venv-triton-vllm; \
     if [ "${ROOM}" = serve ]; then \
       uv export --frozen --quiet --no-dev --no-hashes --no-annotate --no-header --project components/serve/triton > triton.txt; \
       install .venv-triton triton.txt --project components/serve/triton; \
+    fi; \
+    if [ "${ROOM}" = vllm ]; then \
+      uv export --frozen --quiet --no-dev --no-hashes --no-annotate --no-header --project "components/serve/vllm/${VLLM}" > vllm.txt; \
+      install .venv-triton-vllm vllm.txt --project "components/serve/vllm/${VLLM}"; \
     fi; \
     rm -rf /app/.venv/lib/python3*/site-packages/pandas/tests /app/.venv/lib/python3*/site-packages/pyarrow/tests \
       /app/.venv/lib/python3*/site-packages/pyspark/jars/rocksdbjni-*.jar
@@ -62,7 +70,7 @@ COPY operator operator
 # `docker run IMAGE` without arguments runs the room's own program. Of the pipelines the operator reads the compiled
 # packages only, as data: kfp stays out of its image.
 RUN set -eu; uv pip install --no-deps --target /app/daybreak --requirements ours.txt; \
-    case "${ROOM}" in serve) module=daybreak_serve.pod ;; *) module="daybreak_${ROOM}" ;; esac; \
+    case "${ROOM}" in serve | vllm) module=daybreak_serve.pod ;; *) module="daybreak_${ROOM}" ;; esac; \
     echo "import runpy; runpy.run_module('${module}', run_name='__main__', alter_sys=True)" > /app/daybreak/room.py; \
     if [ "${ROOM}" = operator ]; then \
       mkdir /app/daybreak/daybreak_pipelines; \
@@ -71,6 +79,7 @@ RUN set -eu; uv pip install --no-deps --target /app/daybreak --requirements ours
 
 FROM ${PYTHON_IMAGE}:${PYTHON_TAG}${PYTHON_DIGEST}
 ARG ROOM
+# vllm: on GPUs its kernels are compiled when they are first used, by a C compiler.
 # hadolint ignore=DL3008
 RUN useradd --uid 10001 --create-home daybreak \
     && case "${ROOM}" in data | pipelines) \
@@ -78,10 +87,16 @@ RUN useradd --uid 10001 --create-home daybreak \
       && apt-get install --yes --no-install-recommends git openjdk-17-jre-headless tini \
       && apt-get clean \
       && rm -rf /var/lib/apt/lists/* ;; \
+    vllm) \
+      apt-get update \
+      && apt-get install --yes --no-install-recommends gcc libc6-dev \
+      && apt-get clean \
+      && rm -rf /var/lib/apt/lists/* ;; \
     esac
 COPY --from=build /app/.venv /app/.venv
-# The Triton server and what its Python backend loads (docs/decisions/0002); empty but for ROOM=serve.
+# The Triton server and what its Python backend loads (docs/decisions/0002); empty but for ROOM=serve and ROOM=vllm.
 COPY --from=build /app/.venv-triton /app/.venv-triton
+COPY --from=build /app/.venv-triton-vllm /app/.venv-triton-vllm
 COPY --from=build /app/daybreak /app/daybreak
 ENV PATH=/app/.venv/bin:$PATH PYTHONPATH=/app/daybreak PYTHONUNBUFFERED=1
 USER 10001

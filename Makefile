@@ -18,6 +18,10 @@ help: ## Show the targets
 setup: ## Install what is missing: uv and the locked environments; tell what else is
 	@./setup.sh
 
+.PHONY: setup-vllm
+setup-vllm: ## Install vLLM behind Triton too (8 GB): daybreak serve --runtime TritonVLLM, and its tests
+	@./setup.sh --vllm
+
 .PHONY: run
 run: setup ## Raw code in, a served completion model out (manifests/examples/first-light.yaml)
 	$(UV) run --frozen daybreak run manifests/examples/first-light.yaml
@@ -75,6 +79,7 @@ generate: setup ## Write the CRDs, the schema, the reference page, the compiled 
 
 ROOMS := operator data train evaluate serve pipelines
 IMAGE_ARGS ?=
+# Not among them: vllm, for deployments of the runtime TritonVLLM (make images ROOMS=vllm).
 .PHONY: images
 images: ## Build all container images with docker or buildah, as daybreak/ROOM:TAG (ROOMS="operator serve" TAG=dev IMAGE_ARGS="--build-arg ...")
 	@if docker info > /dev/null 2>&1; then build="docker build"; \

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs what is missing and nothing else: uv and two locked environments, `.venv` for the rooms and `.venv-triton`
-# for the Triton server. What only a person can mend is told first, in one sentence with the remedy and exit code 2,
+# for the Triton server; with --vllm a third, `.venv-triton-vllm`, for the runtime TritonVLLM. What only a person can mend is told first, in one sentence with the remedy and exit code 2,
 # before anything is downloaded. Everything comes from package registries, and Python from the system.
 set -euo pipefail
 cd "$(dirname "$0")"
 export UV_PYTHON_DOWNLOADS=never UV_PYTHON_PREFERENCE=only-system
 TRITON=components/serve/triton
+VLLM=components/serve/vllm
 NEEDED_GB=10 # both environments and what uv unpacks on the way; uv's cache shares its files with them
 
 say() { echo "setup: $*" >&2; }
@@ -13,6 +14,11 @@ fail() {
   say "$*"
   exit 2
 }
+case "$*" in
+  "") with_vllm="" ;;
+  --vllm) with_vllm=yes NEEDED_VLLM_GB=10 ;;
+  *) fail "takes no argument but --vllm, got $*" ;;
+esac
 version_of() { "$1" -I -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null; }
 
 # find_python VERSION...: the first command of these versions, sought by name and behind python3.
@@ -55,9 +61,13 @@ triton_python="$python"
 if [ "$(version_of "$python")" = 3.13 ] && ! triton_python="$(find_python 3.12 3.11)"; then
   say "the Triton server needs Python 3.11 or 3.12 beside this 3.13: all but local serving works without it"
 fi
-if [ ! -d .venv ]; then
+[ -z "$with_vllm" ] || [ -n "$triton_python" ] || fail "--vllm needs Python 3.11 or 3.12 beside this 3.13: install one"
+needed_gb=0
+[ -d .venv ] || needed_gb=$NEEDED_GB
+[ -z "$with_vllm" ] || [ -d .venv-triton-vllm ] || needed_gb=$((needed_gb + NEEDED_VLLM_GB))
+if [ "$needed_gb" -gt 0 ]; then
   free_kb="$(df -Pk . | awk 'NR == 2 {print $4}')"
-  [ "$free_kb" -ge $((NEEDED_GB * 1024 * 1024)) ] || fail "the environments need $NEEDED_GB GB and \
+  [ "$free_kb" -ge $((needed_gb * 1024 * 1024)) ] || fail "the environments need $needed_gb GB and \
 $((free_kb / 1024 / 1024)) GB are free below $PWD: free some, or clone to a larger disk"
 fi
 if ! said="$(java 2>&1)"; then
@@ -89,4 +99,9 @@ sync() {
 # mlflow-skinny anew: an older environment's whole mlflow shares its files and takes them along when it goes
 sync .venv uv.lock "$python" --reinstall-package mlflow-skinny
 [ -z "$triton_python" ] || sync .venv-triton "$TRITON/uv.lock" "$triton_python" --project "$TRITON"
+if [ -n "$with_vllm" ]; then
+  for_what=cpu
+  if nvidia-smi -L >/dev/null 2>&1; then for_what=cuda; fi
+  sync .venv-triton-vllm "$VLLM/$for_what/uv.lock" "$triton_python" --project "$VLLM/$for_what"
+fi
 say "${said#setup: }, Python $(version_of .venv/bin/python)"

@@ -155,6 +155,7 @@ class TestSettings:
                 train=f"{at}/train@sha256:{'a' * 64}",
                 evaluate=f"{at}/evaluate:1.2",
                 serve=f"{at}/serve:1.2",
+                vllm=f"{at}/vllm:1.2",
                 pipelines=f"{at}/pipelines:1.2",
             ),
             backend="KubeflowPipelines",

@@ -17,7 +17,7 @@ import pytest
 from daybreak_contracts import artifacts, names
 from daybreak_contracts.progress import Progress
 from daybreak_serve.engine.installation import find_installation
-from daybreak_serve.engine.repository import build_repository
+from daybreak_serve.engine.repository import Kind, build_repository
 from daybreak_serve.engine.triton import Reach, ServerFiles, TritonServer, free_port
 from daybreak_serve.gateway.config import GatewayConfig
 from daybreak_serve.local.serving import listen, url_of
@@ -99,25 +99,25 @@ def write_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
-def write_llama(folder: Path, vocabulary_size: int) -> None:
+def write_llama(folder: Path, vocabulary_size: int, **changes: Any) -> None:
     """Write a random Llama of some 100,000 parameters and the greedy completion it must answer."""
     import torch
     from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(7)
+    shape = {"num_attention_heads": 4, "num_key_value_heads": 2, **changes}
     config = LlamaConfig(
         vocab_size=vocabulary_size,
         hidden_size=64,
         intermediate_size=128,
         num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
         max_position_embeddings=CONTEXT_LENGTH,
         initializer_range=0.4,
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=0,
         pad_token_id=4,
+        **shape,
     )
     model = LlamaForCausalLM(config).eval()
     model.generation_config = GenerationConfig(eos_token_id=0, pad_token_id=4)
@@ -128,16 +128,20 @@ def write_llama(folder: Path, vocabulary_size: int) -> None:
     (folder / "golden.json").write_text(json.dumps(golden))
 
 
-@pytest.fixture(scope="session")
-def model_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A committed export artifact with a real tiny model."""
-    root = tmp_path_factory.mktemp("export")
+def export(root: Path, **changes: Any) -> str:
+    """Commit an export artifact with a real tiny model; return its URI."""
     uri = artifacts.uri_of(str(root), names.STEP_EXPORT, "ab" * 32)
     staging = artifacts.staging_folder(uri, str(root))
     tokenizer = write_tokenizer(staging)
-    write_llama(staging, tokenizer.get_vocab_size())
+    write_llama(staging, tokenizer.get_vocab_size(), **changes)
     artifacts.commit(uri, staging, step=names.STEP_EXPORT, digest="ab" * 32, inputs={}, result={})
     return uri
+
+
+@pytest.fixture(scope="session")
+def model_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A committed export artifact with a real tiny model."""
+    return export(tmp_path_factory.mktemp("export"))
 
 
 @pytest.fixture(scope="session")
@@ -145,11 +149,11 @@ def model(model_uri: str, tmp_path_factory: pytest.TempPathFactory) -> ModelFold
     return open_model(model_uri, tmp_path_factory.mktemp("cache"))
 
 
-def new_server(folder: Path, *, metrics: bool = False) -> TritonServer:
+def new_server(folder: Path, *, metrics: bool = False, kind: Kind = "TritonPython") -> TritonServer:
     """Return a server, not started, for the repository in a folder."""
     files = ServerFiles(folder / "repository", folder / "backends", folder / "triton.log")
     reach = Reach(metrics_port=free_port() if metrics else None)
-    return TritonServer(find_installation(), files, base_environment=os.environ, reach=reach)
+    return TritonServer(find_installation(kind), files, base_environment=os.environ, reach=reach)
 
 
 def slow_repository(model: ModelFolder, folder: Path) -> Path:

@@ -44,6 +44,7 @@ class Images(BaseModel):
     train: str = "daybreak/train"
     evaluate: str = "daybreak/evaluate"
     serve: str = "daybreak/serve"
+    vllm: str = "daybreak/vllm"
     pipelines: str = "daybreak/pipelines"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from daybreak_contracts.errors import EXIT_OK, EXIT_USER, DaybreakError, UserError
-from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE, PORT_LOCAL
+from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE, PORT_LOCAL, RUNTIMES
 from daybreak_contracts.planning.sizes import SIZES
 from daybreak_pipelines import doctor
 from daybreak_pipelines.forget import options as forget_options
@@ -82,6 +82,12 @@ def _add_serve(commands: Any) -> None:
     serve = commands.add_parser("serve", help="serve a run's model with Triton and the gateway")
     serve.add_argument(
         "run", metavar="RUN", help="a run's output folder, name or manifest, or a model folder"
+    )
+    serve.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        default=RUNTIMES[0],
+        help="our own engine for processors, or vLLM (make setup-vllm)",
     )
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=PORT_LOCAL)
@@ -279,10 +285,14 @@ def _answers(paths: Sequence[Path], manifest: Path | None) -> Iterator[dict[str,
 
 def _serve(options: argparse.Namespace) -> int:
     from daybreak_pipelines.local.record import find_model
+    from daybreak_serve.engine.repository import EngineSettings
     from daybreak_serve.local.serving import ServeSettings, serve_forever
 
     settings = ServeSettings(
-        allowed_origins=tuple(options.allow_origin), api_keys=options.api_keys, insecure=options.insecure
+        engine=EngineSettings(kind=options.runtime),
+        allowed_origins=tuple(options.allow_origin),
+        api_keys=options.api_keys,
+        insecure=options.insecure,
     )
     return serve_forever(find_model(options.run), host=options.host, port=options.port, settings=settings)
 

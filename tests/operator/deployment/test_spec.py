@@ -25,8 +25,10 @@ from tests.operator.deployment.world import World, a_spec, serving_world
             id="weights-that-do-not-rise",
         ),
         pytest.param(
-            {"runtime": {"kind": "TritonVLLM"}},
-            ("spec.runtime.kind: the gateway does not speak to TritonVLLM yet (use TritonPython)",),
+            {"runtime": {"kind": "TritonTRTLLM"}},
+            (
+                "spec.runtime.kind: the gateway does not speak to TritonTRTLLM yet (use TritonPython or TritonVLLM)",
+            ),
             id="a-runtime-that-nothing-serves-yet",
         ),
         pytest.param(

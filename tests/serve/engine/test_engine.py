@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daybreak_serve.engine.chunks import is_group_ready
 from daybreak_serve.engine.llama import common_start
 from daybreak_serve.engine.protocol import Chunk, GenerationOptions, decode_chunk, encode_chunk
-from daybreak_serve.engine.scheduler import Engine, is_group_ready
+from daybreak_serve.engine.scheduler import Engine
 
 VOCABULARY = [bytes([index]) for index in range(128)]
 END = 0

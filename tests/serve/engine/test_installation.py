@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
 from daybreak_serve.engine import installation as server
+from daybreak_serve.engine.repository import BACKENDS
 
 
 def test_the_installation_has_what_the_server_needs() -> None:
@@ -25,13 +27,41 @@ def test_the_installation_has_what_the_server_needs() -> None:
 
 def test_the_server_stands_in_an_environment_of_its_own() -> None:
     found = server.find_installation()
-    assert found.scripts == Path(sys.prefix).parent / server.ENVIRONMENT / "bin"
+    assert found.scripts == Path(sys.prefix).parent / ".venv-triton" / "bin"
     assert (found.scripts / "python").exists()
 
 
-def test_no_environment_for_triton_is_told_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"\.venv-triton is not there or not complete: run `make setup`"):
-        server.wheel_installation(tmp_path / ".venv-triton")
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        pytest.param(
+            "TritonPython", r"\.venv-triton of TritonPython is not there .*: run `make setup`", id="own"
+        ),
+        pytest.param(
+            "TritonVLLM",
+            r"\.venv-triton-vllm of TritonVLLM is not there .*: run `make setup-vllm`",
+            id="vllm",
+        ),
+    ],
+)
+def test_no_environment_for_triton_is_told_with_the_remedy(
+    tmp_path: Path, kind: server.Kind, told: str
+) -> None:
+    with pytest.raises(UserError, match=told):
+        server.wheel_installation(tmp_path, kind)
+
+
+def test_every_runtime_has_an_environment_and_a_remedy() -> None:
+    assert set(server.ENVIRONMENTS) == set(server.REMEDIES) == set(names.RUNTIMES) == set(BACKENDS)
+
+
+def test_only_vllm_sees_gpus(tmp_path: Path) -> None:
+    own = server.TritonInstallation(tmp_path, tmp_path)
+    base = {"CUDA_VISIBLE_DEVICES": "1", "PATH": "/bin"}
+    assert server.server_environment(own, base)["CUDA_VISIBLE_DEVICES"] == ""
+    vllm = replace(own, sees_gpus=True)
+    assert server.server_environment(vllm, base)["CUDA_VISIBLE_DEVICES"] == "1"
+    assert "CUDA_VISIBLE_DEVICES" not in server.server_environment(vllm, {})
 
 
 def test_a_python_without_a_shared_library_is_told_how_to_get_one(tmp_path: Path) -> None:
@@ -42,12 +72,12 @@ def test_a_python_without_a_shared_library_is_told_how_to_get_one(tmp_path: Path
 
 
 def test_the_library_is_looked_for_beside_the_python_of_that_environment(tmp_path: Path) -> None:
-    environment, multiarch = tmp_path / "env", str(sysconfig.get_config_var("MULTIARCH"))
+    environment, multiarch = tmp_path / ".venv-triton", str(sysconfig.get_config_var("MULTIARCH"))
     (environment / "lib/python3.12/site-packages/pytriton/tritonserver").mkdir(parents=True)
     (environment / "pyvenv.cfg").write_text(f"home = {tmp_path}/usr/bin\nversion_info = 3.12.3\n")
     (tmp_path / "usr/lib" / multiarch).mkdir(parents=True)
     (tmp_path / "usr/lib" / multiarch / "libpython3.12.so.1.0").touch()
-    found = server.wheel_installation(environment)
+    found = server.wheel_installation(tmp_path)
     assert found.libraries[0] == tmp_path / "usr/lib" / multiarch
     assert server.stub(found).parent.name == "3.12"
 

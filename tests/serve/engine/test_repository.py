@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from daybreak_contracts import artifacts
+from daybreak_contracts import artifacts, names
 from daybreak_contracts.errors import UserError
-from daybreak_serve.engine.repository import EngineSettings, build_repository, texts
+from daybreak_serve.engine.repository import EngineSettings, Kind, build_repository, texts
 from daybreak_serve.modelfolder import ModelFolder, end_ids, open_model
 
 PYTHON_CONFIG = """\
@@ -35,52 +34,42 @@ parameters { key: "max_running" value { string_value: "8" } }
 parameters { key: "prompt_piece" value { string_value: "256" } }
 parameters { key: "kept_caches" value { string_value: "4" } }
 """
-VLLM_CONFIG = """\
-name: "completion"
-backend: "vllm"
-max_batch_size: 0
-model_transaction_policy { decoupled: true }
-instance_group [ { kind: KIND_MODEL count: 1 } ]
-parameters { key: "REPORT_CUSTOM_METRICS" value { string_value: "true" } }
+VLLM_PARAMETERS = """\
+parameters { key: "context_length" value { string_value: "256" } }
+parameters { key: "vocabulary_size" value { string_value: "460" } }
+parameters { key: "rope_theta" value { string_value: "10000.0" } }
+parameters { key: "cpu_cache_gib" value { string_value: "1" } }
 """
 
 
 def test_the_python_repository_has_its_golden_texts(model: ModelFolder) -> None:
-    found = texts(model, "TritonPython", EngineSettings(num_threads=2), Path("/models"))
+    found = texts(model, EngineSettings(num_threads=2))
     assert found["config.pbtxt"] == PYTHON_CONFIG
     assert set(found) == {"config.pbtxt", "1/model.py"}
     assert "from daybreak_serve.engine.backend import TritonPythonModel" in found["1/model.py"]
 
 
 def test_the_vllm_repository_has_its_golden_texts(model: ModelFolder) -> None:
-    found = texts(model, "TritonVLLM", EngineSettings(), Path("/models/completion/1/model"))
-    assert found["config.pbtxt"] == VLLM_CONFIG
-    assert json.loads(found["1/model.json"]) == {
-        "model": "/models/completion/1/model",
-        "served_model_name": "completion",
-        "max_model_len": 256,
-        "load_format": "safetensors",
-        "dtype": "auto",
-        "enable_prefix_caching": True,
-        "gpu_memory_utilization": 0.9,
-        "trust_remote_code": False,
-        "disable_log_stats": False,
-    }
+    found = texts(model, EngineSettings(kind="TritonVLLM", num_threads=2))
+    common = PYTHON_CONFIG.rpartition("parameters")[0]  # all but the kept caches
+    assert found["config.pbtxt"] == common + VLLM_PARAMETERS
+    assert set(found) == {"config.pbtxt", "1/model.py"}
+    assert "from daybreak_serve.engine.vllm.backend import TritonVLLMModel" in found["1/model.py"]
 
 
-def test_both_configs_are_what_triton_itself_can_read(model: ModelFolder) -> None:
+@pytest.mark.parametrize("kind", names.RUNTIMES)
+def test_a_config_is_what_triton_itself_can_read(model: ModelFolder, kind: Kind) -> None:
     from google.protobuf import text_format
     from tritonclient.grpc import model_config_pb2
 
-    for kind, backend in (("TritonPython", "python"), ("TritonVLLM", "vllm")):
-        text = texts(model, kind, EngineSettings(), Path("/models"))["config.pbtxt"]
-        config = text_format.Parse(text, model_config_pb2.ModelConfig())
-        assert (config.backend, config.model_transaction_policy.decoupled) == (backend, True)
+    text = texts(model, EngineSettings(kind=kind))["config.pbtxt"]
+    found = text_format.Parse(text, model_config_pb2.ModelConfig())
+    assert (found.backend, found.model_transaction_policy.decoupled) == ("python", True)
 
 
 def test_another_runtime_is_refused(model: ModelFolder) -> None:
     with pytest.raises(UserError, match="TritonTRTLLM"):
-        texts(model, "TritonTRTLLM", EngineSettings(), Path("/models"))  # type: ignore[arg-type]
+        texts(model, EngineSettings(kind="TritonTRTLLM"))  # type: ignore[arg-type]
 
 
 def test_a_repository_takes_only_what_the_manifest_lists(model: ModelFolder, tmp_path: Path) -> None:
@@ -99,7 +88,7 @@ def test_a_repository_replaces_an_older_one_and_leaves_nothing_beside_it(
     model: ModelFolder, tmp_path: Path
 ) -> None:
     (tmp_path / "repository/old").mkdir(parents=True)
-    build_repository(model, tmp_path / "repository", "TritonVLLM")
+    build_repository(model, tmp_path / "repository", EngineSettings(kind="TritonVLLM"))
     assert [path.name for path in tmp_path.iterdir()] == ["repository"]
     assert [path.name for path in (tmp_path / "repository").iterdir()] == ["completion"]
 

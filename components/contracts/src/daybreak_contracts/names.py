@@ -58,6 +58,11 @@ ANNOTATION_GATEWAY = f"{GROUP}/gateway"
 ANNOTATION_HOSTNAMES = f"{GROUP}/hostnames"
 """On a ModelDeployment: the HTTPRoute's host names, with commas between them."""
 
+RUNTIME_PYTHON = "TritonPython"
+RUNTIME_VLLM = "TritonVLLM"
+RUNTIMES = (RUNTIME_PYTHON, RUNTIME_VLLM)
+"""What there are engines of; each has an environment and an image of its own."""
+
 ROLE_RESULTS = "results"
 ROLE_ARGUMENTS = "arguments"
 ROLE_RECORD = "record"

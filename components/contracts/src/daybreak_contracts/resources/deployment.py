@@ -58,9 +58,9 @@ class Runtime(Resource):
     """What serves the model."""
 
     kind: Literal["TritonPython", "TritonVLLM", "TritonTRTLLM"] = "TritonPython"
-    """Backend of Triton: Python works on a CPU, the others need GPUs."""
+    """Engine behind Triton: our own for processors and small models, vLLM for GPUs; TensorRT-LLM is not served yet."""
     image: Text = ""
-    """Image of the serving pods; empty means the chart's, by digest."""
+    """Image of the serving pods; empty means the chart's for this runtime, by digest."""
     max_concurrency: Annotated[int, Between(1, 4096)] | None = None
     """Requests that one replica answers at once; absent means the measured knee."""
 

@@ -1,7 +1,7 @@
 """Where the Triton server's parts lie: an image's, or those of the ``nvidia-pytriton`` wheel in its own environment.
 
-The wheel wants numpy 1, so it stands beside the environment of the rooms, in `ENVIRONMENT`, with what the Python
-backend loads (components/serve/triton/pyproject.toml); `make setup` installs both. Owns no process.
+The wheel wants numpy 1, so it stands beside the environment of the rooms, with what the Python backend of a runtime
+loads: one of `ENVIRONMENTS` for each (components/serve/triton, components/serve/vllm). Owns no process.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from importlib import util
 from pathlib import Path
 
 from daybreak_contracts.errors import UserError
+from daybreak_serve.engine.repository import Kind
 
-ENVIRONMENT = ".venv-triton"
+ENVIRONMENTS: Mapping[Kind, str] = {"TritonPython": ".venv-triton", "TritonVLLM": ".venv-triton-vllm"}
 """Beside the environment that runs this."""
+REMEDIES: Mapping[Kind, str] = {"TritonPython": "make setup", "TritonVLLM": "make setup-vllm"}
 WHEEL_LIBRARIES = "nvidia_pytriton.libs"
 PACKAGES = ("daybreak_contracts", "daybreak_model", "daybreak_serve")
 """What the backend imports of ours; the server's environment holds what they import of others."""
@@ -36,6 +38,8 @@ class TritonInstallation:
     """The folder of the backend's ``python``: Triton's stub finds its packages by the first on PATH."""
     libraries: tuple[Path, ...] = ()
     """What the wheel needs beside what the system has; empty in an image."""
+    sees_gpus: bool = False
+    """Our own engine runs on the CPU: no memory of a GPU for nothing."""
 
     @property
     def is_wheel(self) -> bool:
@@ -43,25 +47,29 @@ class TritonInstallation:
         return bool(self.libraries)
 
 
-def find_installation() -> TritonInstallation:
+def find_installation(kind: Kind = "TritonPython") -> TritonInstallation:
     """Return the installed server: the image's, else the wheel's. What is missing is a UserError with the remedy."""
     found = image_server(IMAGE, shutil.which("tritonserver"))
     if found is not None:
-        return TritonInstallation(tritonserver=found, scripts=Path(sysconfig.get_path("scripts")))
-    return wheel_installation(Path(sys.prefix).parent / ENVIRONMENT)
+        scripts = Path(sysconfig.get_path("scripts"))
+        return TritonInstallation(tritonserver=found, scripts=scripts, sees_gpus=kind == "TritonVLLM")
+    return wheel_installation(Path(sys.prefix).parent, kind)
 
 
-def wheel_installation(environment: Path) -> TritonInstallation:
-    """Return the server of the wheel in its environment, whose Python need not be the one that runs this."""
+def wheel_installation(folder: Path, kind: Kind = "TritonPython") -> TritonInstallation:
+    """Return the server of the wheel in a runtime's environment, whose Python need not be the one that runs this."""
+    environment = folder / ENVIRONMENTS[kind]
     found = sorted(environment.glob("lib/python3.*/site-packages/pytriton/tritonserver"))
     if not found:
-        raise UserError(f"Triton's environment {environment} is not there or not complete: run `make setup`")
+        raise UserError(
+            f"the environment {environment} of {kind} is not there or not complete: run `{REMEDIES[kind]}`"
+        )
     packages = found[0].parent.parent
     libraries = (
         find_libpython(packages.parent.name, library_folders(environment)),
         packages / WHEEL_LIBRARIES,
     )
-    return TritonInstallation(found[0], environment / "bin", libraries)
+    return TritonInstallation(found[0], environment / "bin", libraries, sees_gpus=kind == "TritonVLLM")
 
 
 def image_server(image: Path, on_path: str | None) -> Path | None:
@@ -130,5 +138,5 @@ def server_environment(installation: TritonInstallation, base: Mapping[str, str]
         "PATH": f"{installation.scripts}:{base.get('PATH', '')}",
         "PYTHONUNBUFFERED": "1",
         "TOKENIZERS_PARALLELISM": "false",
-        "CUDA_VISIBLE_DEVICES": "",  # the Python backend runs on the CPU: no memory of a GPU for nothing
+        **({} if installation.sees_gpus else {"CUDA_VISIBLE_DEVICES": ""}),
     }

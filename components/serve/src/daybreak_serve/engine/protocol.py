@@ -1,12 +1,13 @@
 """What gateway and engine say to each other through Triton: tensor names, options, chunks.
 
 One request is ``prompt_ids`` (INT32) and ``options`` (JSON); it is answered by many ``chunk`` tensors (JSON).
-Owns no transport and no generation.
+Owns what every engine refuses, no transport and no generation.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -68,6 +69,20 @@ def decode_options(data: bytes) -> GenerationOptions:
         return GenerationOptions(**{**document, "stop": tuple(document.get("stop", ()))})
     except TypeError as error:
         raise ValueError(f"options: {error}") from error
+
+
+def why_refused(
+    prompt_ids: Sequence[int], options: GenerationOptions, context_length: int, vocabulary_size: int
+) -> str | None:
+    """Return why an engine cannot answer a request, None if it can."""
+    size = len(prompt_ids)
+    if size < 1:
+        return "the prompt is empty"
+    if size + options.max_tokens > context_length:
+        return f"prompt ({size}) and max_tokens ({options.max_tokens}) exceed the context of {context_length}"
+    if min(prompt_ids) < 0 or max(prompt_ids) >= vocabulary_size:
+        return f"the prompt has token ids outside the vocabulary of {vocabulary_size}"
+    return None
 
 
 def encode_chunk(chunk: Chunk) -> bytes:

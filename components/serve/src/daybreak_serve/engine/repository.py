@@ -1,4 +1,4 @@
-"""A Triton model repository from a model folder: the Python backend on CPU, or the vLLM backend's layout.
+"""A Triton model repository from a model folder: Triton's Python backend around our own engine, or around vLLM.
 
 Everything that lands in the repository is either listed in the model's manifest or written here from constants:
 a repository is code, so it takes nothing that was not verified. Starts no server.
@@ -6,17 +6,18 @@ a repository is code, so it takes nothing that was not verified. Starts no serve
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from daybreak_contracts import storage
 from daybreak_contracts.errors import UserError
 from daybreak_serve.engine.protocol import CHUNK, MODEL_NAME, OPTIONS, PROMPT_IDS
+from daybreak_serve.engine.vllm.arguments import model_parameters
 from daybreak_serve.modelfolder import ModelFolder
 
 Kind = Literal["TritonPython", "TritonVLLM"]
@@ -24,16 +25,24 @@ Kind = Literal["TritonPython", "TritonVLLM"]
 MODEL_FOLDER = "model"
 """The verified model files, below the version's folder."""
 
-BACKEND_CODE = '''"""Triton wants a file of this name beside the weights; the engine is ``daybreak_serve.engine``."""
+BACKENDS: Mapping[Kind, tuple[str, str]] = {
+    "TritonPython": ("daybreak_serve.engine.backend", "TritonPythonModel"),
+    "TritonVLLM": ("daybreak_serve.engine.vllm.backend", "TritonVLLMModel"),
+}
+"""Module and class that answer, by runtime."""
+BACKEND_CODE = '''"""Triton wants a file and a class of these names beside the weights; the engine is ``{module}``."""
 
-from daybreak_serve.engine.backend import TritonPythonModel as TritonPythonModel
+from {module} import {name} as TritonPythonModel
+
+__all__ = ["TritonPythonModel"]
 '''
 
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """How the Python backend runs a model."""
+    """How an engine runs a model."""
 
+    kind: Kind = "TritonPython"
     num_threads: int = 1
     """Threads of torch; a model below 100 M parameters gains nothing from more."""
     max_running: int = 8
@@ -44,9 +53,7 @@ class EngineSettings:
     """Caches of ended requests that a prompt with the same start may reuse."""
 
 
-def build_repository(
-    model: ModelFolder, target: Path, kind: Kind = "TritonPython", settings: EngineSettings | None = None
-) -> Path:
+def build_repository(model: ModelFolder, target: Path, settings: EngineSettings | None = None) -> Path:
     """Write the repository of a verified model and return its path. An older one at the target is replaced.
 
     Layout: ``completion/config.pbtxt``, ``completion/1/``. Files of the model are hard links where the disk
@@ -57,8 +64,7 @@ def build_repository(
     version = staging / MODEL_NAME / "1"
     try:
         version.mkdir(parents=True)
-        final_model = target.absolute() / MODEL_NAME / "1" / MODEL_FOLDER
-        for name, text in texts(model, kind, settings, final_model).items():
+        for name, text in texts(model, settings).items():
             (staging / MODEL_NAME / name).write_text(text)
         for file in model.files:
             _link(model.path / file, version / MODEL_FOLDER / file)
@@ -69,68 +75,51 @@ def build_repository(
     return target
 
 
-def texts(model: ModelFolder, kind: Kind, settings: EngineSettings, model_path: Path) -> dict[str, str]:
+def texts(model: ModelFolder, settings: EngineSettings) -> dict[str, str]:
     """Return the text files of a repository, by their path below the model's folder."""
-    if kind == "TritonPython":
-        return {"config.pbtxt": python_config(model, settings), "1/model.py": BACKEND_CODE}
-    if kind == "TritonVLLM":
-        arguments = vllm_arguments(model, model_path)
-        return {"config.pbtxt": vllm_config(), "1/model.json": json.dumps(arguments, indent=2) + "\n"}
-    raise UserError(f"runtime kind {kind!r} has no repository layout, use TritonPython or TritonVLLM")
+    if settings.kind not in BACKENDS:
+        raise UserError(f"runtime {settings.kind} has no repository layout, use {' or '.join(BACKENDS)}")
+    module, name = BACKENDS[settings.kind]
+    return {
+        "config.pbtxt": config(model, settings),
+        "1/model.py": BACKEND_CODE.format(module=module, name=name),
+    }
 
 
-def python_config(model: ModelFolder, settings: EngineSettings) -> str:
-    """Return the config.pbtxt of the Python backend: decoupled, one instance that serves many requests."""
-    parameters = {
+def config(model: ModelFolder, settings: EngineSettings) -> str:
+    """Return the config.pbtxt: decoupled, one instance that serves many requests. vLLM finds its GPUs by itself."""
+    lines = [
+        f'name: "{MODEL_NAME}"',
+        'backend: "python"',
+        "max_batch_size: 0",
+        "model_transaction_policy { decoupled: true }",
+        f'input [\n  {{ name: "{PROMPT_IDS}" data_type: TYPE_INT32 dims: [ -1 ] }},',
+        f'  {{ name: "{OPTIONS}" data_type: TYPE_STRING dims: [ 1 ] }}\n]',
+        f'output [\n  {{ name: "{CHUNK}" data_type: TYPE_STRING dims: [ 1 ] }}\n]',
+        "instance_group [ { kind: KIND_CPU count: 1 } ]",
+        *(
+            f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}'
+            for key, value in parameters(model, settings).items()
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def parameters(model: ModelFolder, settings: EngineSettings) -> dict[str, str]:
+    """Return what the backend reads of its config.pbtxt."""
+    found = {
         "model_folder": MODEL_FOLDER,
         "end_ids": ",".join(str(token) for token in sorted(model.end_ids)),
         "num_threads": str(settings.num_threads),
         "max_running": str(settings.max_running),
         "prompt_piece": str(settings.prompt_piece),
-        "kept_caches": str(settings.kept_caches),
     }
-    tensors = [
-        f'input [\n  {{ name: "{PROMPT_IDS}" data_type: TYPE_INT32 dims: [ -1 ] }},',
-        f'  {{ name: "{OPTIONS}" data_type: TYPE_STRING dims: [ 1 ] }}\n]',
-        f'output [\n  {{ name: "{CHUNK}" data_type: TYPE_STRING dims: [ 1 ] }}\n]',
-    ]
-    return _config("python", "KIND_CPU", tensors, parameters)
-
-
-def vllm_config() -> str:
-    """Return the config.pbtxt of the vLLM backend, which completes its own inputs and outputs."""
-    return _config("vllm", "KIND_MODEL", [], {"REPORT_CUSTOM_METRICS": "true"})
-
-
-def vllm_arguments(model: ModelFolder, model_path: Path) -> dict[str, object]:
-    """Return vLLM's AsyncEngineArgs. Statistics stay on: the custom metrics need them (vllm_backend README)."""
+    if settings.kind == "TritonPython":
+        return {**found, "kept_caches": str(settings.kept_caches)}
     return {
-        "model": str(model_path),
-        "served_model_name": MODEL_NAME,
-        "max_model_len": model.context_length,
-        "load_format": "safetensors",
-        "dtype": "auto",
-        "enable_prefix_caching": True,
-        "gpu_memory_utilization": 0.9,
-        "trust_remote_code": False,
-        "disable_log_stats": False,
+        **found,
+        **model_parameters(storage.read_json(str(model.path / "config.json")), settings.max_running),
     }
-
-
-def _config(backend: str, kind: str, tensors: Sequence[str], parameters: Mapping[str, str]) -> str:
-    lines = [
-        f'name: "{MODEL_NAME}"',
-        f'backend: "{backend}"',
-        "max_batch_size: 0",
-        "model_transaction_policy { decoupled: true }",
-        *tensors,
-        f"instance_group [ {{ kind: {kind} count: 1 }} ]",
-        *(
-            f'parameters {{ key: "{key}" value {{ string_value: "{value}" }} }}'
-            for key, value in parameters.items()
-        ),
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def _link(source: Path, target: Path) -> None:

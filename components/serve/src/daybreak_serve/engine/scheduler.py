@@ -10,22 +10,17 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from daybreak_model.sampling import StopScanner, choose
-from daybreak_serve.engine.detokenize import Detokenizer
+from daybreak_model.sampling import choose
+from daybreak_serve.engine.chunks import ChunkSink, ChunkWriter
+from daybreak_serve.engine.counters import Counters
 from daybreak_serve.engine.heartbeat import IDLE_BEAT_S
-from daybreak_serve.engine.protocol import Chunk, FinishReason, GenerationOptions
-
-FULL_GROUP = 4
-PATIENT_GROUP = 2
-PATIENCE_S = 0.02
-"""Tokens a chunk after the first: four, or two once 20 ms have passed. The rate of responses, not of requests, is
-Triton's ceiling on CPU (some 4,600 a second on two cores, docs/thresholds.md)."""
+from daybreak_serve.engine.protocol import Chunk, FinishReason, GenerationOptions, why_refused
 
 FAILURES = (RuntimeError, MemoryError)
 """How torch tells of too little memory and of bad shapes."""
@@ -57,50 +52,20 @@ class EngineModel(Protocol):
         ...
 
 
-class ChunkSink(Protocol):
-    """Where the chunks of one request go."""
-
-    def cancelled(self) -> bool:
-        """Tell whether nobody waits any more."""
-        ...
-
-    def send(self, chunk: Chunk) -> None:
-        """Take a chunk; the one with a finish reason is the last."""
-        ...
-
-    def fail(self, reason: str) -> None:
-        """Take the reason why there will be no (more) text."""
-        ...
-
-
-@dataclass
-class Counters:
-    """What the engine did since it started."""
-
-    requests: int = 0
-    prompt_tokens: int = 0
-    reused_prompt_tokens: int = 0
-    tokens: int = 0
-    cancelled: int = 0
-    wasted_tokens: int = 0
-    """Tokens of requests that were cancelled."""
-
-
 @dataclass
 class _Sequence:
     prompt_ids: list[int]
     options: GenerationOptions
     sink: ChunkSink
+    writer: ChunkWriter
     cache: Any
     fed: int
     random: np.random.Generator | None
-    detokenizer: Detokenizer
-    scanner: StopScanner
-    token_ids: list[int] = field(default_factory=list)
-    text: str = ""
-    sent: int = 0
-    last_sent_s: float = 0.0
     has_ended: bool = False
+
+    @property
+    def token_ids(self) -> list[int]:
+        return self.writer.token_ids
 
 
 class Engine:
@@ -135,14 +100,9 @@ class Engine:
 
     def submit(self, prompt_ids: Sequence[int], options: GenerationOptions, sink: ChunkSink) -> None:
         """Queue a request. One that cannot be answered is failed at once, with the reason."""
-        size = len(prompt_ids)
-        if size < 1:
-            sink.fail("the prompt is empty")
-        elif size + options.max_tokens > self._model.context_length:
-            limit = self._model.context_length
-            sink.fail(f"prompt ({size}) and max_tokens ({options.max_tokens}) exceed the context of {limit}")
-        elif min(prompt_ids) < 0 or max(prompt_ids) >= self._model.vocabulary_size:
-            sink.fail(f"the prompt has token ids outside the vocabulary of {self._model.vocabulary_size}")
+        reason = why_refused(prompt_ids, options, self._model.context_length, self._model.vocabulary_size)
+        if reason is not None:
+            sink.fail(reason)
         else:
             self._arrivals.put(([int(token) for token in prompt_ids], options, sink))
 
@@ -189,11 +149,10 @@ class Engine:
             prompt_ids=prompt_ids,
             options=options,
             sink=sink,
+            writer=ChunkWriter(sink, options, self._vocabulary, self._end_ids, self._clock),
             cache=cache,
             fed=fed,
             random=np.random.default_rng(seed) if options.temperature > 0 else None,
-            detokenizer=Detokenizer(self._vocabulary),
-            scanner=StopScanner(options.stop),
         )
         self._running.append(sequence)
 
@@ -254,49 +213,13 @@ class Engine:
     def _take(self, sequence: _Sequence, logits: NDArray[np.float32]) -> None:
         """Choose the next token."""
         options = sequence.options
-        token = choose(logits, options.temperature, options.top_p, sequence.random)
-        reason = self._accept(sequence, token)
+        self.counters.tokens += 1
+        reason = sequence.writer.take(choose(logits, options.temperature, options.top_p, sequence.random))
         if reason is not None:
             self._finish(sequence, reason)
 
-    def _accept(self, sequence: _Sequence, token: int) -> FinishReason | None:
-        self.counters.tokens += 1
-        sequence.token_ids.append(token)
-        if token in self._end_ids:
-            return "stop"
-        text, stopped = sequence.scanner.add(sequence.detokenizer.add(token))
-        sequence.text += text
-        if stopped:
-            return "stop"
-        if len(sequence.token_ids) == sequence.options.max_tokens:
-            return "length"
-        self._flush(sequence)
-        return None
-
-    def _flush(self, sequence: _Sequence) -> None:
-        now = self._clock()
-        waiting = len(sequence.token_ids) - sequence.sent
-        if is_group_ready(waiting, sequence.sent == 0, now - sequence.last_sent_s):
-            self._send(sequence, None)
-            sequence.last_sent_s = now
-
     def _finish(self, sequence: _Sequence, reason: FinishReason) -> None:
         sequence.has_ended = True
-        if reason == "length" or (reason == "stop" and sequence.token_ids[-1] in self._end_ids):
-            text, stopped = sequence.scanner.add(sequence.detokenizer.finish())
-            sequence.text += text if stopped else text + sequence.scanner.finish()
-        self._send(sequence, reason)
+        sequence.writer.finish(reason)
         fed = sequence.prompt_ids[: sequence.fed] + sequence.token_ids[:-1]
         self._model.release(sequence.cache, fed)
-
-    def _send(self, sequence: _Sequence, reason: FinishReason | None) -> None:
-        token_ids = tuple(sequence.token_ids[sequence.sent :])
-        sequence.sink.send(Chunk(sequence.text, token_ids, reason))
-        sequence.sent, sequence.text = len(sequence.token_ids), ""
-
-
-def is_group_ready(num_waiting: int, is_first: bool, since_last_s: float) -> bool:
-    """Tell whether waiting tokens go out now: the first at once, then four, or two after 20 ms."""
-    if is_first:
-        return num_waiting >= 1
-    return num_waiting >= FULL_GROUP or (num_waiting >= PATIENT_GROUP and since_last_s >= PATIENCE_S)

@@ -39,8 +39,8 @@ RESTRICTED = "shared-memory,model-repository,trace,logging"
 """What only somebody who knows the secret may ask: nobody does. Each of them led to remote code (CVE-2025-23319)."""
 MAX_LINES = 30
 """Of a log in an error's text."""
-READY_TIMEOUT_S = 180.0
-"""Loading torch on a busy machine takes most of it."""
+READY_TIMEOUT_S = 600.0
+"""Loading torch on a busy machine takes two minutes, vLLM half as much again; a server that dies is told at once."""
 
 
 def shared_memory_prefix(identity: str, serial: int) -> str:

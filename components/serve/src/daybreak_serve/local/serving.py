@@ -110,7 +110,7 @@ def serve(
     """
     settings, progress = settings or ServeSettings(), progress or Progress("serve")
     check_reach(host, settings)
-    find_installation()
+    find_installation(settings.engine.kind)
     progress.report("verifying the model")
     model = open_model(model_uri, work_dir)
     with listen(host, port) as listener:
@@ -133,8 +133,8 @@ def _running(
 ) -> Iterator[LocalServer]:
     """Start Triton and the gateway, wait until they answer, watch over them, end them."""
     files = ServerFiles(folder / "repository", folder / "backends", folder / "triton.log")
-    build_repository(model, files.repository, settings=settings.engine)
-    triton = TritonServer(find_installation(), files, base_environment=os.environ)
+    build_repository(model, files.repository, settings.engine)
+    triton = TritonServer(find_installation(settings.engine.kind), files, base_environment=os.environ)
     gateway = _Gateway(folder, _config_of(settings, model, triton, listener.getsockname()[0]), listener)
     with contextlib.ExitStack() as stack:
         stack.callback(triton.stop)

@@ -55,7 +55,13 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--http-port", type=int, default=names.PORT_ENGINE_HTTP, help="of the probes and the model's metadata"
     )
-    parser.add_argument("--max-concurrency", type=int, default=8, help="requests that take turns")
+    parser.add_argument(
+        "--runtime",
+        choices=names.RUNTIMES,
+        default=names.RUNTIME_PYTHON,
+        help="what answers; each has an environment of its own",
+    )
+    parser.add_argument("--max-concurrency", type=int, default=8, help="requests that are answered at once")
     parser.add_argument(
         "--linger-seconds", type=float, default=3.0, help="requests are still taken at the end"
     )
@@ -108,7 +114,7 @@ def _engine(options: argparse.Namespace) -> None:
         http_port=options.http_port,
         linger_s=options.linger_seconds,
         drain_s=options.drain_seconds,
-        settings=EngineSettings(max_running=options.max_concurrency),
+        settings=EngineSettings(kind=options.runtime, max_running=options.max_concurrency),
     )
     run(args, launch.progress_of("engine", os.environ))
 

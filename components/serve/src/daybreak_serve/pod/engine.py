@@ -118,9 +118,11 @@ def run(args: EngineArgs, progress: Progress) -> None:
 
 def _server(model: ModelFolder, folder: Path, args: EngineArgs) -> TritonServer:
     files = ServerFiles(folder / "repository", folder / "backends", folder / "triton.log")
-    build_repository(model, files.repository, settings=args.settings)
+    build_repository(model, files.repository, args.settings)
     reach = Reach(host=args.host, port=args.port, metrics_port=args.metrics_port)
-    return TritonServer(find_installation(), files, base_environment=os.environ, reach=reach)
+    return TritonServer(
+        find_installation(args.settings.kind), files, base_environment=os.environ, reach=reach
+    )
 
 
 async def _serve(

@@ -99,8 +99,10 @@ def pod_spec(revision: EngineRevision, pool: Pool, zone: str, selector: Mapping[
 
 
 def image_of(revision: EngineRevision) -> str:
-    """Return the image of the serving pods."""
-    return revision.spec.runtime.image or revision.settings.images.serve
+    """Return the image of the engine's pods: the spec's, else the installation's for this runtime."""
+    images = revision.settings.images
+    default = images.vllm if revision.spec.runtime.kind == names.RUNTIME_VLLM else images.serve
+    return revision.spec.runtime.image or default
 
 
 def fetch_container(revision: EngineRevision) -> dict[str, Json]:
@@ -174,6 +176,8 @@ def engine_container(revision: EngineRevision, pool: Pool) -> dict[str, Json]:
 def engine_args(revision: EngineRevision) -> list[str]:
     """Return the engine's command; how many requests it answers at once is its own default unless the spec says."""
     args = ["daybreak_serve.pod", "engine", "--model", CURRENT]
+    if revision.spec.runtime.kind == names.RUNTIME_VLLM:
+        args += ["--runtime", names.RUNTIME_VLLM]
     slots = revision.spec.runtime.max_concurrency
     return args if slots is None else [*args, "--max-concurrency", str(slots)]
 

@@ -10,15 +10,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from daybreak_contracts import artifacts
+from daybreak_contracts import artifacts, names
 from daybreak_contracts.manifests import wording
 from daybreak_contracts.manifests.model_tree import broken_rules_below, without_absent
 from daybreak_contracts.manifests.problems import path_text, value_text
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec
 from daybreak_contracts.resources.fields import RULE_ERROR
-
-SERVED = "TritonPython"
-"""The one runtime whose engine and readiness there are; of the others there is their repository's layout."""
 
 
 def parse(spec: Any) -> ModelDeploymentSpec | tuple[str, ...]:
@@ -30,8 +27,9 @@ def parse(spec: Any) -> ModelDeploymentSpec | tuple[str, ...]:
         parsed = ModelDeploymentSpec.model_validate(value, by_alias=True, by_name=False)
     except ValidationError as error:
         return tuple(dict.fromkeys([*_broken_rules(value), *_wrong_fields(error)]))
-    if parsed.runtime.kind != SERVED:
-        return (f"spec.runtime.kind: the gateway does not speak to {parsed.runtime.kind} yet (use {SERVED})",)
+    if parsed.runtime.kind not in names.RUNTIMES:
+        served = " or ".join(names.RUNTIMES)
+        return (f"spec.runtime.kind: the gateway does not speak to {parsed.runtime.kind} yet (use {served})",)
     return parsed
 
 

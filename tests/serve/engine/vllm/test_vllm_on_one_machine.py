@@ -1,0 +1,71 @@
+"""`daybreak serve --runtime TritonVLLM`: what dies is started again, and nothing outlives a server that is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from daybreak_serve.local import serving as local
+from tests.serve.conftest import group_of, wait_for
+from tests.serve.local.test_local import processes_of
+
+pytestmark = [pytest.mark.needs("triton"), pytest.mark.slow, pytest.mark.timeout(1500)]
+SCRIPT = """
+import sys
+from pathlib import Path
+from daybreak_serve.engine.repository import EngineSettings
+from daybreak_serve.local.serving import ServeSettings, serve_forever
+settings = ServeSettings(engine=EngineSettings(kind="TritonVLLM"))
+sys.exit(serve_forever(sys.argv[1], work_dir=Path(sys.argv[2]), port=0, settings=settings))
+"""
+
+
+def group_in(folder: Path) -> list[int]:
+    """Return Triton, its stub and vLLM's processes."""
+    (triton,) = [
+        pid
+        for pid in processes_of(folder)
+        if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].endswith(b"/tritonserver")
+    ]
+    return group_of(triton)
+
+
+def until(condition: object, timeout_s: float) -> None:
+    """Wait for something."""
+    assert callable(condition)
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, condition
+        time.sleep(0.1)
+
+
+def test_a_killed_part_is_replaced_and_a_killed_server_leaves_nothing(
+    vllm_is_here: None, vllm_model_uri: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", SCRIPT, vllm_model_uri, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        assert said.startswith("serving abababab")
+        url = said.split(" at ")[1].split("/v1")[0]
+        assert local.complete(url, prompt="x", max_tokens=2).completion_tokens == 2
+        first = group_in(tmp_path)
+        assert len(first) >= 3  # Triton, its stub, vLLM's own process
+        youngest = max(first, key=lambda pid: float(Path(f"/proc/{pid}/stat").read_text().split()[21]))
+        began = time.monotonic()
+        os.kill(youngest, signal.SIGKILL)
+        wait_for(url, 503, timeout_s=30)
+        wait_for(url, 200, timeout_s=600)
+        print(f"vLLM's process was killed: answering again after {time.monotonic() - began:.0f} s")
+        second = group_in(tmp_path)
+        assert not set(first) & set(second)
+        assert local.complete(url, prompt="x", max_tokens=2).completion_tokens == 2
+        process.kill()
+        process.wait(60)
+    until(lambda: not [pid for pid in second if Path(f"/proc/{pid}/cmdline").exists()], 60)
