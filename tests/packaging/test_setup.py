@@ -71,12 +71,12 @@ class Machine:
         for name in ("python3", *(f"python3.{number}" for number in (11, 12, 13))):
             self.program(name, f'[ "$1" = -I ] && [ "$2" = -c ] && echo {major}.{minor}')
 
-    def set_up(self) -> tuple[int, str, float]:
+    def set_up(self, *arguments: str) -> tuple[int, str, float]:
         began = time.monotonic()
         text = (self.root / "setup.sh").read_text().replace("/usr/bin/python3", str(self.bin / "python3"))
         (self.root / "setup.sh").write_text(text)
         done = subprocess.run(
-            [str(self.bin / "bash"), str(self.root / "setup.sh")],
+            [str(self.bin / "bash"), str(self.root / "setup.sh"), *arguments],
             env={"PATH": str(self.bin), "HOME": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,
@@ -85,9 +85,9 @@ class Machine:
         )
         return done.returncode, done.stderr, time.monotonic() - began
 
-    def refused(self) -> str:
+    def refused(self, *arguments: str) -> str:
         """What set-up says: one sentence, exit 2, within seconds, and nothing was downloaded."""
-        code, said, seconds = self.set_up()
+        code, said, seconds = self.set_up(*arguments)
         assert code == 2, said
         assert len(said.splitlines()) == 1, said
         assert said.startswith("setup: ")
@@ -162,15 +162,47 @@ def test_root_on_debian_has_the_package_installed(machine: Machine) -> None:
     assert "Spark needs a Java runtime" in said.splitlines()[-1]
 
 
-def test_a_machine_that_lacks_nothing_is_set_up(machine: Machine) -> None:
+def test_an_argument_that_is_none_is_told(machine: Machine) -> None:
+    assert "no argument but --vllm, got --vlm" in machine.refused("--vlm")
+
+
+def test_vllm_needs_room_of_its_own(machine: Machine) -> None:
+    machine.program("df", "echo header; echo disk 1 1 12582912 99% /")
+    assert "need 20 GB and 12 GB are free" in machine.refused("--vllm")
+    for folder in (".venv", ".venv-triton-vllm"):
+        (machine.root / folder).mkdir()
+    (machine.bin / "uv").unlink()
+    machine.program("uv", "exit 3")
+    assert "GB" not in machine.set_up("--vllm")[1]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "project"),
+    [pytest.param(False, "cpu", id="a processor"), pytest.param(True, "cuda", id="a GPU")],
+)
+def test_vllm_is_installed_when_it_is_asked_for(machine: Machine, gpus: bool, project: str) -> None:
+    if gpus:
+        machine.program("nvidia-smi", "exit 0")
+    complete(machine, f"components/serve/vllm/{project}/uv.lock")
+    code, said, _ = machine.set_up("--vllm")
+    assert code == 0, said
+    assert machine.calls.read_text().splitlines()[-1].endswith(f"--project components/serve/vllm/{project}")
+
+
+def complete(machine: Machine, *locks: str) -> None:
+    """Let a machine lack nothing."""
     folder = "$UV_PROJECT_ENVIRONMENT/bin"
     environment = f'mkdir -p "{folder}"; ln -sf {sys.executable} "{folder}/python"'
     for name in ("mkdir", "ln"):
         (machine.bin / name).symlink_to(str(shutil.which(name)))
     machine.program("uv", f'echo uv "$@" >> {machine.calls}; [ "$1" != sync ] || {{ {environment}; }}')
-    for name in ("uv.lock", "components/serve/triton/uv.lock"):
+    for name in ("uv.lock", "components/serve/triton/uv.lock", *locks):
         (machine.root / name).parent.mkdir(parents=True, exist_ok=True)
         (machine.root / name).write_text("lock\n")
+
+
+def test_a_machine_that_lacks_nothing_is_set_up(machine: Machine) -> None:
+    complete(machine)
     for _ in range(2):
         code, said, _ = machine.set_up()
         assert code == 0, said

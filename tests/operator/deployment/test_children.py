@@ -104,6 +104,23 @@ class TestServingPods:
         assert serve["image"] == "mine"
         assert serve["args"][-2:] == ["--max-concurrency", "32"]
 
+    def test_run_vllm_by_an_image_of_its_own(self) -> None:
+        settings = Settings(images=Images(serve="registry/serve", vllm="registry/vllm"))
+        world = World(spec=a_spec(runtime={"kind": "TritonVLLM"}), settings=settings)
+        pod = engine(world)["spec"]["template"]["spec"]
+        (serve,), (fetch,) = pod["containers"], pod["initContainers"]
+        assert (serve["image"], fetch["image"]) == ("registry/vllm", "registry/vllm")
+        assert serve["args"] == [
+            "daybreak_serve.pod",
+            "engine",
+            "--model",
+            "/models/current",
+            "--runtime",
+            "TritonVLLM",
+        ]
+        gateway: Any = planned(world)["Deployment", "completions-gateway"]
+        assert gateway["spec"]["template"]["spec"]["containers"][0]["image"] == "registry/serve"
+
     def test_are_updated_without_losing_one(self) -> None:
         deployment = engine(World())
         assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}

@@ -58,7 +58,7 @@ class Runtime(Resource):
     """What serves the model."""
 
     kind: Literal["TritonPython", "TritonVLLM", "TritonTRTLLM"] = "TritonPython"
-    """Engine behind Triton: our own for processors and small models, vLLM for GPUs; TensorRT-LLM is not served yet."""
+    """Engine behind Triton: our own on processors, vLLM on GPUs (or processors); TensorRT-LLM is not served yet."""
     image: Text = ""
     """Image of the serving pods; empty means the chart's for this runtime, by digest."""
     max_concurrency: Annotated[int, Between(1, 4096)] | None = None
