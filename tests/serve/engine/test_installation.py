@@ -17,7 +17,7 @@ from daybreak_serve.engine.repository import BACKENDS
 
 
 def test_the_installation_has_what_the_server_needs() -> None:
-    found = server.find_installation()
+    found = server.find_installation("TritonPython")
     assert (found.tritonserver / "bin/tritonserver").is_file()
     assert server.stub(found).is_file()
     python, wheel = found.libraries
@@ -26,7 +26,7 @@ def test_the_installation_has_what_the_server_needs() -> None:
 
 
 def test_the_server_stands_in_an_environment_of_its_own() -> None:
-    found = server.find_installation()
+    found = server.find_installation("TritonPython")
     assert found.scripts == Path(sys.prefix).parent / ".venv-triton" / "bin"
     assert (found.scripts / "python").exists()
 
@@ -77,13 +77,13 @@ def test_the_library_is_looked_for_beside_the_python_of_that_environment(tmp_pat
     (environment / "pyvenv.cfg").write_text(f"home = {tmp_path}/usr/bin\nversion_info = 3.12.3\n")
     (tmp_path / "usr/lib" / multiarch).mkdir(parents=True)
     (tmp_path / "usr/lib" / multiarch / "libpython3.12.so.1.0").touch()
-    found = server.wheel_installation(tmp_path)
+    found = server.wheel_installation(tmp_path, "TritonPython")
     assert found.libraries[0] == tmp_path / "usr/lib" / multiarch
     assert server.stub(found).parent.name == "3.12"
 
 
 def test_the_environment_puts_ours_first_and_keeps_the_rest() -> None:
-    found = server.find_installation()
+    found = server.find_installation("TritonPython")
     base = {"PATH": "/bin", "LD_LIBRARY_PATH": "/opt/x", "HOME": "/h"}
     environment = server.server_environment(found, base)
     assert environment["PATH"] == f"{found.scripts}:/bin"
@@ -100,7 +100,7 @@ def test_an_image_keeps_its_own_environment(tmp_path: Path) -> None:
 
 
 def test_backends_are_assembled_twice_as_once(tmp_path: Path) -> None:
-    found = server.find_installation()
+    found = server.find_installation("TritonPython")
     packages = tmp_path / "server/python3.11/site-packages"
     shutil.copytree(found.tritonserver / "backends", packages / "pytriton/tritonserver/backends")
     (packages / "pytriton/tritonserver/backends/python/__pycache__").mkdir(

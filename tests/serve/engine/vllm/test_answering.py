@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daybreak_serve.engine.protocol import GenerationOptions
-from daybreak_serve.engine.vllm.answering import AsyncEngine, Limits, ModelDied, ModelRefused, NewTokens
+from daybreak_serve.engine.vllm.answering import AsyncEngine, ModelDied, ModelLimits, ModelRefused, NewTokens
 from tests.serve.engine.test_engine import END, VOCABULARY, Caller, CountingModel, new_engine, run
 
-LIMITS = Limits(context_length=64, vocabulary_size=128, end_ids=frozenset({END}))
+LIMITS = ModelLimits(context_length=64, vocabulary_size=128, end_ids=frozenset({END}))
 
 
 @dataclass

@@ -9,7 +9,7 @@ import pytest
 
 from daybreak_serve.engine.repository import EngineSettings, parameters
 from daybreak_serve.engine.vllm.arguments import (
-    Machine,
+    EngineMachine,
     engine_arguments,
     environment,
     model_parameters,
@@ -44,18 +44,18 @@ COMMON = {
     ("machine", "own"),
     [
         pytest.param(
-            Machine(is_cpu=True, num_gpus=0),
+            EngineMachine(is_cpu=True, num_gpus=0),
             {"dtype": "float32", "enforce_eager": True, "block_size": 32, "max_num_batched_tokens": 256},
             id="a processor",
         ),
         pytest.param(
-            Machine(is_cpu=False, num_gpus=2),
+            EngineMachine(is_cpu=False, num_gpus=2),
             {"dtype": "auto", "gpu_memory_utilization": 0.9, "tensor_parallel_size": 2},
             id="two GPUs",
         ),
     ],
 )
-def test_the_arguments_by_machine(model: ModelFolder, machine: Machine, own: dict[str, Any]) -> None:
+def test_the_arguments_by_machine(model: ModelFolder, machine: EngineMachine, own: dict[str, Any]) -> None:
     found = parameters(model, EngineSettings(kind="TritonVLLM"))
     assert engine_arguments(Path("/m"), found, machine, seed=7) == {**COMMON, **own}
 
@@ -74,7 +74,7 @@ def test_the_rotary_base_is_found_wherever_it_was_written(rope: dict[str, Any], 
     found = model_parameters({**CONFIG, **rope}, max_running=8)
     assert found["rope_theta"] == theta
     given = {**found, "max_running": "8", "prompt_piece": "256", "end_ids": "0"}
-    arguments = engine_arguments(Path("/m"), given, Machine(is_cpu=True, num_gpus=0), seed=1)
+    arguments = engine_arguments(Path("/m"), given, EngineMachine(is_cpu=True, num_gpus=0), seed=1)
     assert arguments.get("hf_overrides") == ({"rope_theta": float(theta)} if theta else None)
 
 

@@ -47,7 +47,7 @@ class TritonInstallation:
         return bool(self.libraries)
 
 
-def find_installation(kind: Kind = "TritonPython") -> TritonInstallation:
+def find_installation(kind: Kind) -> TritonInstallation:
     """Return the installed server: the image's, else the wheel's. What is missing is a UserError with the remedy."""
     found = image_server(IMAGE, shutil.which("tritonserver"))
     if found is not None:
@@ -56,7 +56,7 @@ def find_installation(kind: Kind = "TritonPython") -> TritonInstallation:
     return wheel_installation(Path(sys.prefix).parent, kind)
 
 
-def wheel_installation(folder: Path, kind: Kind = "TritonPython") -> TritonInstallation:
+def wheel_installation(folder: Path, kind: Kind) -> TritonInstallation:
     """Return the server of the wheel in a runtime's environment, whose Python need not be the one that runs this."""
     environment = folder / ENVIRONMENTS[kind]
     found = sorted(environment.glob("lib/python3.*/site-packages/pytriton/tritonserver"))

@@ -48,7 +48,7 @@ class TokenModel(Protocol):
 
 
 @dataclass(frozen=True)
-class Limits:
+class ModelLimits:
     """What a request may ask of a model."""
 
     context_length: int
@@ -63,7 +63,7 @@ class AsyncEngine:
         self,
         model: TokenModel,
         vocabulary: Sequence[bytes],
-        limits: Limits,
+        limits: ModelLimits,
         *,
         clock: Callable[[], float],
         beat: Callable[[], None],

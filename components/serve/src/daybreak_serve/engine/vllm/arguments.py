@@ -22,7 +22,7 @@ GPU_MEMORY_SHARE = 0.9
 
 
 @dataclass(frozen=True)
-class Machine:
+class EngineMachine:
     """What an engine starts on."""
 
     is_cpu: bool
@@ -55,7 +55,7 @@ def token_bytes(config: Mapping[str, Any]) -> int:
 
 
 def engine_arguments(
-    folder: Path, parameters: Mapping[str, str], machine: Machine, seed: int
+    folder: Path, parameters: Mapping[str, str], machine: EngineMachine, seed: int
 ) -> dict[str, Any]:
     """Return vLLM's AsyncEngineArgs for a model folder, the parameters of its config.pbtxt and this machine."""
     max_running = int(parameters["max_running"])

@@ -26,7 +26,7 @@ from daybreak_serve.engine.heartbeat import Heartbeat, heartbeat_file
 from daybreak_serve.engine.protocol import GenerationOptions
 from daybreak_serve.engine.triton_requests import BUG, EngineMetrics, die, parameters_of, submit_all
 from daybreak_serve.engine.vllm import arguments
-from daybreak_serve.engine.vllm.answering import AsyncEngine, Limits, ModelDied, ModelRefused, NewTokens
+from daybreak_serve.engine.vllm.answering import AsyncEngine, ModelDied, ModelLimits, ModelRefused, NewTokens
 
 STOP_S = 10.0
 WARM_UP = GenerationOptions(max_tokens=2)
@@ -102,7 +102,7 @@ class EngineThread:
     async def _load(self) -> tuple[VLLMModel, AsyncEngine]:
         model = VLLMModel(self._folder, self._parameters)
         tokenizer = (self._folder / "tokenizer.json").read_text(encoding="utf-8")
-        limits = Limits(
+        limits = ModelLimits(
             int(self._parameters["context_length"]), int(self._parameters["vocabulary_size"]), model.end_ids
         )
         vocabulary = token_bytes(tokenizer, special_as_text=False)
@@ -136,7 +136,7 @@ class VLLMModel:
         from vllm.v1.metrics.loggers import StatLoggerBase
 
         is_cpu = current_platform.is_cpu()
-        machine = arguments.Machine(is_cpu, 0 if is_cpu else current_platform.device_count())
+        machine = arguments.EngineMachine(is_cpu, 0 if is_cpu else current_platform.device_count())
         seed = random.SystemRandom().getrandbits(31)
         self.end_ids = frozenset(int(token) for token in parameters["end_ids"].split(",") if token)
         self._serial = itertools.count()
