@@ -29,6 +29,11 @@ class SuccessorModel:
     ends_after: int = 1_000
     made: int = 0
     left: list[int] = field(default_factory=list)
+    hangs: bool = False
+
+    async def answers(self) -> None:
+        while self.hangs:
+            await asyncio.sleep(0.1)
 
     async def generate(
         self, prompt_ids: Sequence[int], options: GenerationOptions
@@ -162,6 +167,18 @@ async def test_the_counters_are_those_of_our_own_engine() -> None:
     counters = engine.counters
     assert (counters.requests, counters.prompt_tokens, counters.reused_prompt_tokens) == (2, 6, 4)
     assert (counters.tokens, counters.cancelled) == (10, 0)
+
+
+async def test_an_idle_engine_whose_model_hangs_does_not_beat() -> None:
+    beats: list[float] = []
+    model = SuccessorModel(hangs=True)
+    beating = asyncio.create_task(engine_of(model, beats).beat_while_idle())
+    await asyncio.sleep(0.3)
+    assert beats == []
+    model.hangs = False
+    await asyncio.sleep(0.3)
+    assert len(beats) == 1
+    beating.cancel()
 
 
 async def test_an_idle_engine_beats_and_one_whose_model_hangs_does_not() -> None:

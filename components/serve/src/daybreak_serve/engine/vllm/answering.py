@@ -46,6 +46,10 @@ class TokenModel(Protocol):
         """Return the tokens of a request as they come."""
         ...
 
+    async def answers(self) -> None:
+        """Return when the model's process has answered a question that costs nothing."""
+        ...
+
 
 @dataclass(frozen=True)
 class ModelLimits:
@@ -57,7 +61,7 @@ class ModelLimits:
 
 
 class AsyncEngine:
-    """Answers requests. Beats while nothing is in work, and whenever the model says `progressed`."""
+    """Answers requests. Beats when an idle model answers, and whenever one at work says `progressed`."""
 
     def __init__(
         self,
@@ -81,9 +85,10 @@ class AsyncEngine:
         self._beat()
 
     async def beat_while_idle(self) -> None:
-        """Say for ever that an engine without work lives; one at work must show it by its steps."""
+        """Say for ever that an engine without work lives, by asking it; one at work must show it by its steps."""
         while True:
             if not self._num_running:
+                await self._model.answers()
                 self._beat()
             await asyncio.sleep(IDLE_BEAT_S)
 

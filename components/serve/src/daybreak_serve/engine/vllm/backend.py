@@ -91,6 +91,7 @@ class EngineThread:
         self._engine = engine
         self._started.set_result(engine)
         beating = asyncio.create_task(engine.beat_while_idle())
+        beating.add_done_callback(self._ended)
         try:
             await self._ending.wait()
         finally:
@@ -190,6 +191,10 @@ class VLLMModel:
             raise ModelRefused(str(error.__cause__ or error)) from error
         finally:
             await answers.aclose()
+
+    async def answers(self) -> None:
+        """Ask vLLM's process something: a stopped one never says."""
+        await self._llm.is_sleeping()
 
     def close(self) -> None:
         """End vLLM's process."""
