@@ -16,8 +16,8 @@ import pytest
 
 from daybreak_contracts import artifacts, names
 from daybreak_contracts.progress import Progress
-from daybreak_serve.engine.installation import find_installation
-from daybreak_serve.engine.repository import Kind, build_repository
+from daybreak_serve.engine.installation import Kind, find_installation
+from daybreak_serve.engine.repository import build_repository
 from daybreak_serve.engine.triton import Reach, ServerFiles, TritonServer, free_port
 from daybreak_serve.gateway.config import GatewayConfig
 from daybreak_serve.local.serving import listen, url_of

@@ -11,7 +11,8 @@ import pytest
 
 from daybreak_contracts import artifacts, names
 from daybreak_contracts.errors import UserError
-from daybreak_serve.engine.repository import EngineSettings, Kind, build_repository, texts
+from daybreak_serve.engine.installation import Kind
+from daybreak_serve.engine.repository import EngineSettings, build_repository, texts
 from daybreak_serve.modelfolder import ModelFolder, end_ids, open_model
 
 PYTHON_CONFIG = """\

@@ -14,10 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
+from typing import Literal
 
 from daybreak_contracts.errors import UserError
-from daybreak_serve.engine.repository import Kind
 
+Kind = Literal["TritonPython", "TritonVLLM"]
 ENVIRONMENTS: Mapping[Kind, str] = {"TritonPython": ".venv-triton", "TritonVLLM": ".venv-triton-vllm"}
 """Beside the environment that runs this."""
 REMEDIES: Mapping[Kind, str] = {"TritonPython": "make setup", "TritonVLLM": "make setup-vllm"}

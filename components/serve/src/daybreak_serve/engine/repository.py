@@ -12,15 +12,13 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from daybreak_contracts import storage
 from daybreak_contracts.errors import UserError
+from daybreak_serve.engine.installation import Kind
 from daybreak_serve.engine.protocol import CHUNK, MODEL_NAME, OPTIONS, PROMPT_IDS
 from daybreak_serve.engine.vllm.arguments import model_parameters
 from daybreak_serve.modelfolder import ModelFolder
-
-Kind = Literal["TritonPython", "TritonVLLM"]
 
 MODEL_FOLDER = "model"
 """The verified model files, below the version's folder."""
