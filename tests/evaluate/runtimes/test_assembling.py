@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daybreak_evaluate.runtimes.assembling import cpp, go, rust
+from daybreak_evaluate.runtimes.assembling import cpp, csharp, go, rust
 from daybreak_evaluate.runtimes.assembling.sources import called_names, without_end
 from daybreak_evaluate.task import Task
 
@@ -93,3 +93,27 @@ def test_rust_assertions_go_by_their_full_path() -> None:
 def test_a_rust_test_without_a_test_fails() -> None:
     task = Task("t", "rust", "fn f() -> i32 {\n", "// nothing\n")
     assert "{  1 }" in rust.assemble(task, "1 }\n", "k").stdin
+
+
+@pytest.mark.parametrize(
+    ("completion", "refused"),
+    [
+        ("    using A = B;", True),
+        ("using/* x */Compare\\u004cogic // y\n=  Mine ;", True),
+        ("using (var a = b()) { }", False),
+        ("using (A a = b()) { }", False),
+        ("using System.Text;", False),
+        ("int using_up = 1;", False),
+        ("// using it\nint a = 1;", False),
+    ],
+)
+def test_csharp_takes_no_alias_from_an_answer(completion: str, refused: bool) -> None:
+    task = Task(
+        "t", "csharp", "class P {\n", "static void Main() { System.Diagnostics.Debug.Assert(F()); }\n}\n"
+    )
+    sources = csharp.assemble(task, completion, "77")
+    text = dict(sources.answer)["program.cs"]
+    assert ("#error" in text) == refused
+    assert "{ global::Check_77.Assert(F()); }" in text
+    assert sources.arguments[0] == "/out/program.exe"
+    assert {"Main", "Debug", "F"} <= set(sources.arguments)

@@ -158,9 +158,35 @@ def _fill_java(folder: Path, tools: Toolchain) -> None:
     _run([f"{tools.paths['home']}/bin/javac", "-d", ".", "Seal.java"], folder)
 
 
+MAPS = "1000-7ff000000000 r--p 00000000 00:00 0\n7ff000000000-ffffffffffff rw-p 00000000 00:00 0 [stack]\n"
+
+
+def _fill_csharp(folder: Path, tools: Toolchain) -> None:
+    """Compile the starter and what MBXP's tests call; make the one file of /proc that Mono does not start without.
+
+    The C library asks it where the stack of the main thread lies, and believes that it is the part that holds it. A
+    real one would show an answer the memory of its own process.
+    """
+    (folder / "proc" / "self").mkdir(parents=True)
+    (folder / "proc" / "self" / "maps").write_text(MAPS)
+    compiler = [
+        tools.paths["mono"],
+        f"{tools.paths['assemblies']}/4.5/mcs.exe",
+        "-nologo",
+        "-langversion:latest",
+    ]
+    for name, options in (
+        ("CompareNetObjects", ["-target:library"]),
+        ("Seal", ["-r:System.Numerics.dll", "-r:CompareNetObjects.dll"]),
+    ):
+        (folder / f"{name}.cs").write_text(driver("csharp", f"{name}.cs"))
+        _run([*compiler, *options, f"{name}.cs"], folder)
+
+
 FILLERS: Mapping[str, Callable[[Path, Toolchain], None]] = {
     "go": _fill_go,
     "cpp": _fill_cpp,
     "rust": _fill_native,
     "java": _fill_java,
+    "csharp": _fill_csharp,
 }

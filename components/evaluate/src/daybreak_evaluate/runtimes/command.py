@@ -25,7 +25,7 @@ from daybreak_evaluate.judge.values import (
     failed,
 )
 from daybreak_evaluate.runtimes import definition as definitions
-from daybreak_evaluate.runtimes.assembling import cpp, go, java, javascript, rust, scripted
+from daybreak_evaluate.runtimes.assembling import cpp, csharp, go, java, javascript, rust, scripted
 from daybreak_evaluate.runtimes.assembling.sources import Sources
 from daybreak_evaluate.runtimes.boxes.pool import BoxPool, reached_tier
 from daybreak_evaluate.runtimes.boxes.values import (
@@ -44,6 +44,7 @@ from daybreak_evaluate.task import Task
 
 ASSEMBLERS: Mapping[str, Callable[[Task, str, str], Sources]] = {
     "cpp": cpp.assemble,
+    "csharp": csharp.assemble,
     "go": go.assemble,
     "java": java.assemble,
     "javascript": javascript.assemble,
@@ -128,7 +129,10 @@ class CommandRuntime:
 
         cache = cache_folder(definition, tools)
         num_slots = workers or default_workers(limits)
-        with BoxPool(tools.readable(definition), num_slots, [(cache, "/cache")] if cache else []) as pool:
+        moved = [(f"{cache}/{name}", place) for place, name in definition.shown.items()]
+        if cache:
+            moved.append((cache, "/cache"))
+        with BoxPool(tools.readable(definition), num_slots, moved) as pool:
             self._tier = pool.tier
             for place, outcomes in pool.run(jobs()):
                 index, order = orders.pop(place)

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,8 @@ class LanguageDefinition:
     """Pattern of what a failed assertion says, told from other errors."""
     libraries: str = ""
     """What tests of public suites need beyond the language, and how to get it."""
+    shown: Mapping[str, str] = field(default_factory=dict)
+    """Folders that boxes see, and which of the cache's they are."""
 
 
 def parse(text: str) -> LanguageDefinition:
@@ -106,6 +108,7 @@ def parse(text: str) -> LanguageDefinition:
         run_need=PhaseNeed(**running["need"]),
         wrong_words=running.get("wrong_words", ""),
         libraries=document.get("libraries", ""),
+        shown=document.get("shown", {}),
     )
 
 

@@ -38,6 +38,9 @@ CHEATS: Mapping[str, Mapping[str, str]] = {
     "java": {
         "ends the process": "        System.exit(0);\n        throw new RuntimeException();\n    }\n}\n"
     },
+    "csharp": {
+        "ends the process": "        System.Environment.Exit(0);\n        throw new System.Exception();\n        }\n"
+    },
     "rust": {"ends the process": "    std::process::exit(0)\n}\n"},
     "cpp": {"ends the process": "    std::exit(0);\n}\n"},
     "go": {"ends the process": "    os.Exit(0)\n    panic(0)\n}\n"},
