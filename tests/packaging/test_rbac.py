@@ -67,6 +67,7 @@ MAY = [
     ("delete", "trainingruns.daybreak.dev", "anywhere"),
     ("create", "jobs.batch", "anywhere"),
     ("patch", "pytorchjobs.kubeflow.org", "anywhere"),
+    ("list", "workloads.kueue.x-k8s.io", "anywhere"),
     ("patch", "httproutes.gateway.networking.k8s.io", "anywhere"),
     ("get", "secrets", "anywhere"),
     ("delete", "pods", "anywhere"),
@@ -92,6 +93,7 @@ MAY_NOT = [
     ("impersonate", "users", ""),
     ("update", "customresourcedefinitions.apiextensions.k8s.io", ""),
     ("delete", "namespaces", ""),
+    ("watch", "workloads.kueue.x-k8s.io", "anywhere"),
 ]
 
 

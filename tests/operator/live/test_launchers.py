@@ -31,10 +31,11 @@ class Stage:
         self.cluster, self.namespace = cluster, namespace
         self.name = f"tiny-{uuid.uuid4().hex[:6]}"
 
-    def begin(self, **training: Any) -> None:
+    def begin(self, labels: dict[str, str] | None = None, **training: Any) -> None:
         """Apply the run and report its data."""
         run = run_of(self.name, self.namespace)
         run["spec"]["training"] |= {"launcher": "Job", **training}
+        run["metadata"]["labels"] = labels or {}
         self.cluster.apply(run)
         hand_over_data(self.cluster, self.name, self.namespace)
 
@@ -46,6 +47,14 @@ class Stage:
     def condition(self, kind: str) -> tuple[str, str]:
         held = [item for item in self.status.get("conditions") or () if item["type"] == kind]
         return (held[0]["status"], held[0]["reason"]) if held else ("", "")
+
+    def message(self, kind: str) -> str:
+        return next(item["message"] for item in self.status["conditions"] if item["type"] == kind)
+
+    def restrict(self) -> None:
+        """Let the namespace take only pods of restricted security."""
+        word = "pod-security.kubernetes.io/enforce=restricted"
+        self.cluster.kubectl("label", "namespace", self.namespace, word)
 
     def is_said(self, kind: str, *wanted: str) -> None:
         wait_for(f"{kind} {wanted}", lambda: self.condition(kind) == wanted)
@@ -200,3 +209,66 @@ def test_a_deleted_run_leaves_nothing(stage: Stage) -> None:
         return all(name == "configmap/kube-root-ca.crt" for name in left)
 
     wait_for("nothing left", gone)
+
+
+WORKLOADS: dict[str, Any] = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "workloads.kueue.x-k8s.io"},
+    "spec": {
+        "group": "kueue.x-k8s.io",
+        "scope": "Namespaced",
+        "names": {"kind": "Workload", "plural": "workloads", "singular": "workload"},
+        "versions": [
+            {
+                "name": "v1beta2",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+                },
+            }
+        ],
+    },
+}
+"""Kueue's kind alone: its controller is played here, the API server that is asked is a real one."""
+
+
+def test_a_queue_that_does_not_know_the_job_is_told_until_it_does(stage: Stage) -> None:
+    queue = {"kueue.x-k8s.io/queue-name": "gpus", "kueue.x-k8s.io/priority-class": "high"}
+    stage.begin(labels=queue)
+    stage.are_up(1)
+    job = stage.job(1) or {}
+    assert queue.items() <= job["metadata"]["labels"].items()
+    wait_for("QueueIgnored", lambda: stage.condition("QueueIgnored") == ("True", "NoWorkload"), 120)
+    assert "install Kueue" in stage.message("QueueIgnored")
+    stage.cluster.apply(WORKLOADS)
+    wait_for("the kind", lambda: "workloads" in stage.cluster.kubectl("api-resources", "-o", "name"))
+    try:
+        metadata = {
+            "name": "job-of-the-run",
+            "namespace": stage.namespace,
+            "labels": {"kueue.x-k8s.io/job-uid": job["metadata"]["uid"]},
+        }
+        workload = {"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": "Workload", "metadata": metadata}
+        stage.cluster.apply(workload)
+        wait_for("a queue", lambda: stage.condition("QueueIgnored") == ("False", "QueueHeeds"), 120)
+    finally:
+        stage.cluster.kubectl("delete", "crd", WORKLOADS["metadata"]["name"])
+    assert stage.restarts() == (0, 0)
+
+
+def test_a_gang_of_two_trains_under_restricted_pod_security(stage: Stage) -> None:
+    stage.restrict()
+    stage.begin()
+    stage.are_up(1)
+    assert stage.condition("Stalled") == ("False", "NotStalled")
+
+
+@pytest.mark.usefixtures("training_cluster")
+def test_the_training_operators_own_container_is_refused_there_and_the_remedy_is_told(stage: Stage) -> None:
+    stage.restrict()
+    stage.begin(launcher="PyTorchJob")
+    stage.is_said("Stalled", "True", "PodsRefused")
+    assert "init-pytorch" in stage.message("Stalled")
+    assert "training.launcher to Job" in stage.message("Stalled")

@@ -148,6 +148,28 @@ class TestIndexedJob:
         assert not world.of_kind("Service")
 
 
+REFUSED = (
+    'Error creating: pods "first-light-train-1-worker-0" is forbidden: violates PodSecurity "restricted:latest": '
+    'allowPrivilegeEscalation != false (container "{}" must set securityContext.allowPrivilegeEscalation=false)'
+)
+
+
+@pytest.mark.parametrize(
+    ("container", "remedy"),
+    [("init-pytorch", "training.launcher to Job"), ("helper", "allow it, or change podTemplate")],
+)
+def test_pods_that_pod_security_refuses_are_told_and_not_tried_elsewhere(container: str, remedy: str) -> None:
+    world = world_of("PyTorchJob", runPolicy={"podsReadyTimeoutSeconds": 600})
+    world.make_data()
+    about = {"uid": world.training_job["metadata"]["uid"]}
+    world.warnings = ({"involvedObject": about, "message": REFUSED.format(container)},)
+    world.wait(5000)
+    world.look()
+    assert world.condition("Stalled") == ("True", "PodsRefused")
+    assert remedy in world.message("Stalled")
+    assert world.status["restarts"] == 0, "another place would refuse them too"
+
+
 @pytest.mark.parametrize(
     ("labels", "name", "first"),
     [

@@ -83,6 +83,8 @@ class World:
         self.skew_s = 0.0
         """How far the pods' clocks are ahead of the operator's."""
         self.absent_kinds: tuple[str, ...] = ()
+        self.with_workload: frozenset[str] = frozenset()
+        self.without_workload: frozenset[str] = frozenset()
         self.missing: tuple[str, ...] = ()
         self.node_kinds: frozenset[NodeKind] = frozenset()
         self.refused: tuple[str, ...] = ()
@@ -122,6 +124,8 @@ class World:
             progress_silent_s=None if self.progress is None else (self.now - self._spoke).total_seconds(),
             report_silent_s=(self.now - self._reported).total_seconds(),
             absent_kinds=self.absent_kinds,
+            with_workload=self.with_workload,
+            without_workload=self.without_workload,
             missing=self.missing,
             node_kinds=self.node_kinds,
             refused=self.refused,

@@ -14,6 +14,9 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 TRAINING_HEALTHY = "TrainingHealthy"
 """Whether the guard finds the steps in line; said as soon as a training tells."""
 
+QUEUE_IGNORED = "QueueIgnored"
+"""Whether a run's jobs run outside the queue that it names; said only of runs that name one."""
+
 
 @dataclass(frozen=True)
 class ConditionUpdate:

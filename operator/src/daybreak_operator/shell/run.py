@@ -45,6 +45,7 @@ from daybreak_operator.shell.reconcile.queue import Schedule, WorkQueue
 from daybreak_operator.shell.reconcile.reconciler import CONFLICT_RECHECK_S, Decisions, Reconciler, Threads
 from daybreak_operator.shell.reconcile.silence import Silence
 from daybreak_operator.shell.reconcile.work import Pipelines
+from daybreak_operator.shell.reconcile.workloads import Workloads
 from daybreak_operator.shell.watches import kopf_events
 from daybreak_operator.shell.watches.keys import ObjectKey, Priority
 from daybreak_operator.shell.watches.nodes import NodeInventory
@@ -344,6 +345,7 @@ class Operator:
                 self._is_absent,
                 Silence(time.monotonic),
                 lambda: self.nodes.kinds,
+                Workloads(self.kube, time.monotonic),
             ),
             decisions=made.decisions,
             executor=Executor(self.kube, made.pipelines, lambda: datetime.now(UTC)),

@@ -131,7 +131,7 @@ class RunPolicy(Resource):
     """How long the run may take and how failures are met."""
 
     active_deadline_seconds: Seconds | None = None
-    """The run fails when it takes longer; absent means never."""
+    """The run fails when it takes longer, time in a queue left out; absent means never."""
     ttl_seconds_after_finished: Annotated[int, Between(0, 31_536_000)] | None = None
     """The object is deleted this long after the end (never the output); absent means kept."""
     backoff_limit: Count = 3

@@ -84,6 +84,10 @@ class TrainingRunStatus(Resource):
     """Zone that training pods are asked for; absent means any."""
     market: Text | None = None
     """Kind of capacity that training pods are asked for; absent means any."""
+    queued_seconds: Annotated[int, Between(0)] | None = None
+    """For how long a queue (Kueue) held the run's jobs, what goes on left out; no part of `activeDeadlineSeconds`."""
+    queued_since: Text | None = None
+    """Since when it holds one now (RFC 3339)."""
     measured_time: Text | None = None
     """When progress, the estimate and the metrics were last taken (RFC 3339)."""
     steps: Annotated[tuple[StepStatus, ...], Field(max_length=16)] = ()
@@ -94,4 +98,4 @@ class TrainingRunStatus(Resource):
     """The published model; absent for a run that makes data alone."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
     """Succeeded, Finished, DataReady, Trained, Evaluated, CapacityAvailable, Suspended, Reconciling, Stalled; and
-    TrainingHealthy once a training tells."""
+    TrainingHealthy once a training tells, QueueIgnored of a run that names a queue."""

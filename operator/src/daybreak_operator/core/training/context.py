@@ -121,6 +121,8 @@ class StageOutcome:
     """What it waits for that mends itself."""
     capacity: ConditionUpdate | None = None
     health: ConditionUpdate | None = None
+    queue: ConditionUpdate | None = None
+    """Whether the queue that the run names heeds its job; None: not known, or it names none."""
     restarts: int = 0
     """Restarts to add, of any kind."""
     counted: int = 0

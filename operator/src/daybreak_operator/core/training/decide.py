@@ -25,6 +25,7 @@ from daybreak_operator.core.training.stages import (
     blockers,
     pipeline_runs,
     pipeline_stage,
+    queueing,
     restarts,
     teardown,
     training_stage,
@@ -108,6 +109,7 @@ def _active(context: RunContext, basis: Basis, outcome: StageOutcome) -> Plan:
         wanted, starts = (), context.status.start_time is not None
     elif refused is not None:
         outcome = replace(outcome, stalled=outcome.stalled or refused)
+    outcome = replace(outcome, queue=queueing.heeded(context))
     measured = progress.measure(context, outcome)
     steps = _with_activity(outcome) if measured.is_new else outcome.steps
     status = _status(
@@ -165,7 +167,7 @@ def _ended(context: RunContext, basis: Basis, outcome: StageOutcome) -> Plan:
     succeeded = outcome.failed is None
     capacity = run_conditions.kept_capacity(context, outcome)
     measured = progress.measure(replace(context, status=_unmeasured(context.status)), outcome)
-    said = run_conditions.ended(outcome.steps, succeeded, finding, capacity)
+    said = run_conditions.ended(context, outcome.steps, succeeded, finding, capacity)
     status = _status(context, outcome, said, replace(measured, seconds_left=None))
     status |= {
         "startTime": context.status.start_time or timestamp(context.moment),
@@ -251,6 +253,7 @@ def _status(
     """Return the whole status as it is stored."""
     old = context.status
     going = next((step.name for step in outcome.steps if step.state in ("Running", "Failed")), None)
+    queued = queueing.time_in_queue(context)
     fresh = old.model_copy(
         update={
             "observed_generation": objects.generation(context.observed.run),
@@ -263,6 +266,8 @@ def _status(
             "zone": outcome.place.zone if outcome.place is not None else old.zone,
             "market": outcome.place.market if outcome.place is not None else old.market,
             "measured_time": measured.at,
+            "queued_seconds": queued.seconds or None,
+            "queued_since": queued.since,
             "steps": outcome.steps,
             "metrics": measured.metrics,
             "conditions": (),

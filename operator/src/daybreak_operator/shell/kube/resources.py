@@ -41,6 +41,10 @@ EVENTS = ApiResource("v1", "Event", "events")
 LEASES = ApiResource("coordination.k8s.io/v1", "Lease", "leases")
 ROUTES = ApiResource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 PYTORCH_JOBS = ApiResource("kubeflow.org/v1", "PyTorchJob", "pytorchjobs")
+WORKLOADS = tuple(
+    ApiResource(f"kueue.x-k8s.io/{version}", "Workload", "workloads") for version in ("v1beta2", "v1beta1")
+)
+"""Kueue's, in the versions that a cluster may serve, the newest first."""
 
 CHILDREN = (
     PODS,

@@ -28,6 +28,7 @@ from daybreak_operator.shell.metrics.snapshots import Readings
 from daybreak_operator.shell.reconcile import drift
 from daybreak_operator.shell.reconcile.silence import Silence
 from daybreak_operator.shell.reconcile.work import Pipelines, ReconcileCache
+from daybreak_operator.shell.reconcile.workloads import Workloads
 from daybreak_operator.shell.watches.store import Store, key_of
 
 SECRET_THERE_S = 300.0
@@ -134,6 +135,12 @@ class Gather:
     silence: Silence
     node_kinds: Callable[[], frozenset[NodeKind]]
     """What the nodes that are there look like to placement."""
+    workloads: Workloads
+
+    def jobs_of(self, run: Object) -> list[Object]:
+        """Return the jobs of a run."""
+        children = self.store.children_of(run["metadata"]["uid"]).values()
+        return [child for child in children if child["kind"] in JOBS]
 
     def training(self, run: Object, asked: ExternalState, cache: ReconcileCache) -> training.RunObservation:
         """Return all that a decision about a TrainingRun may know."""
@@ -153,6 +160,8 @@ class Gather:
             progress_silent_s=self.silence.seconds(key, "metrics", sign),
             report_silent_s=self.silence.seconds(key, "report", _reported(children)),
             absent_kinds=tuple(one.kind for one in (PYTORCH_JOBS,) if self.is_absent(one)),
+            with_workload=self.workloads.among(jobs, there=True),
+            without_workload=self.workloads.among(jobs, there=False),
             missing=self.secrets.missing(named_secrets(run, self.settings)),
             node_kinds=self.node_kinds(),
             settings=self.settings,

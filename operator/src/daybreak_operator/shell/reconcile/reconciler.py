@@ -126,6 +126,9 @@ class Reconciler:
             await self.threads.call(self.gather.secrets.ask, stale)
         if key.kind != names.KIND_RUN:
             return ExternalState()
+        unknown = self.gather.workloads.stale(self.gather.jobs_of(body))
+        if unknown:
+            await self.threads.call(self.gather.workloads.ask, unknown)
         run_ids = self.decisions.pipeline_ids(body, self.gather.settings)
         if not run_ids:
             return ExternalState()

@@ -19,6 +19,7 @@ RBAC = "rbac.authorization.k8s.io/v1"
 ARGUMENTS_FILE = "args.json"
 PARAMETERS_FILE = "parameters.json"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+QUEUE_LABELS = (QUEUE_LABEL, "kueue.x-k8s.io/priority-class")
 
 
 def labels(context: RunContext, role: str, stage: str = "", attempt: int = 0) -> dict[str, str]:
@@ -52,9 +53,9 @@ def was_made_by_another_template(context: RunContext, items: Iterable[ObservedOb
 
 
 def queue_labels(context: RunContext) -> dict[str, str]:
-    """Return Kueue's label of the run, to be copied to its jobs: a queue admits jobs, not runs."""
-    queue = objects.mapping(context.observed.run, "labels").get(QUEUE_LABEL)
-    return {QUEUE_LABEL: str(queue)} if queue else {}
+    """Return Kueue's labels of the run, to be copied to its jobs: a queue admits jobs, not runs."""
+    own = objects.mapping(context.observed.run, "labels")
+    return {label: str(own[label]) for label in QUEUE_LABELS if own.get(label)}
 
 
 def metadata(context: RunContext, name: str, own_labels: Mapping[str, str]) -> dict[str, Json]:

@@ -60,6 +60,10 @@ class RunObservation:
     """Labels of the nodes that are there, as far as placement demands any."""
     absent_kinds: tuple[str, ...] = ()
     """Kinds of children that the API server does not know now."""
+    with_workload: frozenset[str] = frozenset()
+    """Uids of jobs that a Workload of Kueue refers to; asked only of runs that name a queue."""
+    without_workload: frozenset[str] = frozenset()
+    """Uids of jobs that surely none refers to."""
     missing: tuple[str, ...] = ()
     """Sentences about what the spec names and is not there (Secrets): each with its remedy."""
     settings: Settings = field(default_factory=Settings)

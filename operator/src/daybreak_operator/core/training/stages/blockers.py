@@ -18,6 +18,8 @@ from daybreak_operator.core.training.observed.launcher import Launcher, the_kind
 from daybreak_operator.core.training.observed.observation import RunObservation
 
 MAX_MESSAGE = 4000
+OPERATORS_OWN_CONTAINER = "init-pytorch"
+"""The training operator 1.9 puts it before each worker, without a security context; a podTemplate cannot reach it."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +104,24 @@ def a_quota_refuses_pods(subject: BlockerInput) -> Finding | None:
         if job is None or "forbidden" not in message:
             continue
         quota = "exceeded quota" in message
-        remedy = "raise the quota or make the run smaller" if quota else "allow it, or change podTemplate"
+        remedy = _remedy(message)
         return Finding(
             "QuotaExceeded" if quota else "PodsRefused",
             f"{job.kind} {job.name}: {message[:1000]}: {remedy}",
         )
     return None
+
+
+def _remedy(message: str) -> str:
+    """Return what helps when pods are refused."""
+    if "exceeded quota" in message:
+        return "raise the quota or make the run smaller"
+    if "violates PodSecurity" in message and OPERATORS_OWN_CONTAINER in message:
+        return (
+            "that container is the training operator's own: give its template a securityContext "
+            "(docs/operations.md, What makes the training pods), or set training.launcher to Job in a new run"
+        )
+    return "allow it, or change podTemplate"
 
 
 def a_name_belongs_to_another(subject: BlockerInput) -> Finding | None:
@@ -126,6 +140,13 @@ def a_name_belongs_to_another(subject: BlockerInput) -> Finding | None:
                 "or give the run another name",
             )
     return None
+
+
+def a_policy_refuses_pods(subject: BlockerInput) -> bool:
+    """Return whether pod security refuses a job's pods: another place would refuse them too."""
+    uids = {job.uid for job in subject.jobs if not job.has_ended}
+    events = [event for event in subject.observed.events if event.about_uid in uids]
+    return any("violates PodSecurity" in event.message for event in events)
 
 
 PODS_CANNOT_START: tuple[Rule[BlockerInput], ...] = (an_image_cannot_be_pulled, a_container_cannot_be_made)

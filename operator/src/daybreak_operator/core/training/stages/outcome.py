@@ -13,7 +13,7 @@ from daybreak_contracts.steps import EvaluateResult, Score
 from daybreak_operator.core.plan import Finding
 from daybreak_operator.core.times import instant
 from daybreak_operator.core.training.context import RunContext
-from daybreak_operator.core.training.stages import results
+from daybreak_operator.core.training.stages import queueing, results
 from daybreak_operator.core.training.stages.teardown import DEADLINE_EXCEEDED
 from daybreak_operator.core.training.status import decimals, step_table
 
@@ -22,19 +22,25 @@ DATA_COMPLETED = Finding("DataCompleted", "Tokenizer and shards are made; the ru
 
 
 def its_time_is_over(context: RunContext) -> Finding | None:
-    """``runPolicy.activeDeadlineSeconds`` since ``startTime`` have gone by, suspended or not."""
-    limit, began = context.run.spec.run_policy.active_deadline_seconds, instant(context.status.start_time)
-    if limit is None or began is None or (context.moment - began).total_seconds() < limit:
+    """``runPolicy.activeDeadlineSeconds`` since ``startTime`` have gone by, time in a queue left out."""
+    limit, left = context.run.spec.run_policy.active_deadline_seconds, _seconds_left(context)
+    if left is None or left > 0:
         return None
     return Finding(DEADLINE_EXCEEDED, f"the run took longer than runPolicy.activeDeadlineSeconds: {limit} s")
 
 
 def seconds_to_deadline(context: RunContext) -> float | None:
     """Return the seconds until the run's deadline; None when it has none."""
+    left = _seconds_left(context)
+    return None if left is None else max(1.0, left)
+
+
+def _seconds_left(context: RunContext) -> float | None:
     limit, began = context.run.spec.run_policy.active_deadline_seconds, instant(context.status.start_time)
     if limit is None or began is None:
         return None
-    return max(1.0, limit - (context.moment - began).total_seconds())
+    queued = queueing.time_in_queue(context).until(context.moment)
+    return limit - ((context.moment - began).total_seconds() - queued)
 
 
 def scores(context: RunContext, steps: step_table.Steps) -> tuple[Score, ...]:

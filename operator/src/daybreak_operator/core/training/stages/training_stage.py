@@ -140,12 +140,15 @@ def _waits_with_another_template(attempt: TrainingAttempt) -> bool:
 
 
 def the_pods_are_late(attempt: TrainingAttempt) -> bool:
-    """Not all pods were up within ``podsReadyTimeoutSeconds``, and it is no image that they wait for."""
+    """Not all pods were up within ``podsReadyTimeoutSeconds``; neither an image nor a policy holds them."""
     began = waits_since(attempt.job)
     if attempt.was_up or began is None or _are_up(attempt):
         return False
-    pods = BlockerInput(attempt.context.observed, attempt.pods)
-    if first_finding(pods, blockers.PODS_CANNOT_START) is not None:
+    jobs = (attempt.job,) if attempt.job is not None else ()
+    subject = BlockerInput(attempt.context.observed, attempt.pods, jobs)
+    if first_finding(subject, blockers.PODS_CANNOT_START) is not None or blockers.a_policy_refuses_pods(
+        subject
+    ):
         return False
     limit = attempt.context.run.spec.run_policy.pods_ready_timeout_seconds
     return (attempt.context.moment - began).total_seconds() >= limit

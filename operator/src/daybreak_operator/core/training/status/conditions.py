@@ -6,7 +6,7 @@ Owns their words. A terminal condition is said once and never again touched.
 from __future__ import annotations
 
 from daybreak_contracts import names
-from daybreak_operator.core.conditions import ConditionStatus, ConditionUpdate
+from daybreak_operator.core.conditions import QUEUE_IGNORED, ConditionStatus, ConditionUpdate
 from daybreak_operator.core.plan import Finding
 from daybreak_operator.core.training.context import RunContext, StageOutcome
 from daybreak_operator.core.training.status import step_table
@@ -34,6 +34,7 @@ def active(context: RunContext, outcome: StageOutcome) -> list[ConditionUpdate]:
         ConditionUpdate("Reconciling", "True", reconciling),
         _stalled(outcome.stalled),
         *((outcome.health,) if outcome.health is not None else ()),
+        *((outcome.queue,) if outcome.queue is not None else ()),
     ]
 
 
@@ -48,11 +49,16 @@ def suspended(context: RunContext, steps: step_table.Steps) -> list[ConditionUpd
         ConditionUpdate("Suspended", "True", held),
         ConditionUpdate("Reconciling", "False", held),
         _stalled(None),
+        *_nothing_queued(context),
     ]
 
 
 def ended(
-    steps: step_table.Steps, succeeded: bool, finding: Finding, capacity: ConditionUpdate
+    context: RunContext,
+    steps: step_table.Steps,
+    succeeded: bool,
+    finding: Finding,
+    capacity: ConditionUpdate,
 ) -> list[ConditionUpdate]:
     """Return the conditions of a run that is over, for ever."""
     status: ConditionStatus = "True" if succeeded else "False"
@@ -64,6 +70,7 @@ def ended(
         ConditionUpdate("Suspended", "False", Finding("NotSuspended", "The run is over.")),
         ConditionUpdate("Reconciling", "False", finding),
         _stalled(None),
+        *_nothing_queued(context),
     ]
 
 
@@ -92,6 +99,13 @@ def _kept_capacity(context: RunContext) -> ConditionUpdate:
 def kept_capacity(context: RunContext, outcome: StageOutcome) -> ConditionUpdate:
     """Return what is known of capacity at the end: what was known before, unless this pass knows better."""
     return outcome.capacity or _kept_capacity(context)
+
+
+def _nothing_queued(context: RunContext) -> list[ConditionUpdate]:
+    """Return what is said of the queue while nothing of the run runs, where anything was said before."""
+    if all(stored.type != QUEUE_IGNORED for stored in context.status.conditions):
+        return []
+    return [ConditionUpdate(QUEUE_IGNORED, "False", Finding("NothingRuns", "No job of the run is there."))]
 
 
 def _going(outcome: StageOutcome) -> Finding:

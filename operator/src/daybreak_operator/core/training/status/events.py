@@ -60,7 +60,7 @@ def _conditions(old: Status, new: Status) -> Iterator[ObjectEvent]:
     if old.get("startTime") is None and new.get("startTime") is not None:
         yield ObjectEvent("Normal", "Started", "The run started; its inputs are frozen from now on.")
     yield from _health(old, new)
-    for kind in ("Suspended", "Stalled", "Finished"):
+    for kind in ("Suspended", "Stalled", conditions.QUEUE_IGNORED, "Finished"):
         held = conditions.find(_items(new, "conditions"), kind)
         if held is None or held["status"] != "True":
             if kind == "Suspended" and conditions.is_true(_items(old, "conditions"), kind):
@@ -86,7 +86,8 @@ def _health(old: Status, new: Status) -> Iterator[ObjectEvent]:
 
 def _type_of(kind: str, new: Status) -> Severity:
     good = kind == "Suspended" or conditions.is_true(_items(new, "conditions"), "Succeeded")
-    return "Normal" if good and kind != "Stalled" else "Warning"
+    bad = kind in ("Stalled", conditions.QUEUE_IGNORED)
+    return "Normal" if good and not bad else "Warning"
 
 
 def _items(status: Status, name: str) -> Iterable[Status]:

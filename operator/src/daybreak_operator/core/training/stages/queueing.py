@@ -1,0 +1,106 @@
+"""What a queue (Kueue) does to a run: for how long it held its jobs, and whether it heeds them at all.
+
+Owns both. That a job is held is seen by its ``suspend``, that a queue knows it by the Workload that refers to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from daybreak_operator.core.conditions import QUEUE_IGNORED, ConditionUpdate
+from daybreak_operator.core.observed.objects import ObservedJob
+from daybreak_operator.core.plan import Finding
+from daybreak_operator.core.times import instant, timestamp
+from daybreak_operator.core.training.children import owned
+from daybreak_operator.core.training.context import RunContext
+from daybreak_operator.core.training.status import step_table
+
+PATIENCE_S = 30.0
+"""Kueue makes its Workload right after the job; a busy one may take a while."""
+
+
+@dataclass(frozen=True)
+class QueueTime:
+    """How long a run was held by a queue: what is over, and since when it is held now."""
+
+    seconds: int
+    since: str | None
+
+    def until(self, moment: datetime) -> float:
+        """Return all of it, that which goes on included."""
+        since = instant(self.since)
+        return self.seconds + (max(0.0, (moment - since).total_seconds()) if since is not None else 0.0)
+
+
+def time_in_queue(context: RunContext) -> QueueTime:
+    """Return how long the run was held, as it is to be stored after this pass."""
+    stored = QueueTime(context.status.queued_seconds or 0, context.status.queued_since)
+    jobs = _jobs(context)
+    held = next((job for job in jobs if job.is_queued), None)
+    if held is not None:
+        return stored if stored.since is not None else QueueTime(stored.seconds, _held_since(context, held))
+    if stored.since is None:
+        return stored
+    return QueueTime(round(stored.until(_let_in(context, jobs, stored.since))), None)
+
+
+def heeded(context: RunContext) -> ConditionUpdate | None:
+    """Return whether the queue that the run names heeds its job; None while that is not known."""
+    queue = owned.queue_labels(context).get(owned.QUEUE_LABEL)
+    jobs = _jobs(context)
+    if queue is None or not jobs:
+        return None
+    job, observed = jobs[-1], context.observed
+    if job.is_queued or job.uid in observed.with_workload:
+        said = Finding("QueueHeeds", f"Queue {queue} looks after {job.kind} {job.name}.")
+        return ConditionUpdate(QUEUE_IGNORED, "False", said)
+    created = job.metadata.created
+    waited = created is not None and (context.moment - created).total_seconds() >= PATIENCE_S
+    if job.uid not in observed.without_workload or not waited:
+        return None
+    remedy = (
+        "Kueue 0.19 does not manage PyTorchJob unless its configuration names kubeflow.org/pytorchjob under "
+        "integrations.frameworks: add it, or set training.launcher to Job in a new run"
+        if job.kind == "PyTorchJob"
+        else "install Kueue, or name batch/job under integrations.frameworks of its configuration and look at its "
+        "managedJobsNamespaceSelector"
+    )
+    return ConditionUpdate(
+        QUEUE_IGNORED,
+        "True",
+        Finding(
+            "NoWorkload",
+            f"the run names the queue {queue}, but no Workload of Kueue refers to {job.kind} {job.name}: "
+            f"it runs outside every quota; {remedy}",
+        ),
+    )
+
+
+def _jobs(context: RunContext) -> list[ObservedJob]:
+    """Return the jobs of the stage that goes on, those that have not ended, the newest attempt last."""
+    stage = step_table.current_stage(context.steps)
+    jobs = context.jobs(stage) if stage is not None else ()
+    return [job for job in jobs if not job.has_ended and not job.is_leaving]
+
+
+def _held_since(context: RunContext, job: ObservedJob) -> str:
+    """Return since when a job is held: as its controller says, but not before the run, nor later than now."""
+    told = [held.changed for held in job.conditions if (held.type, held.status) == ("Suspended", "True")]
+    began = instant(context.status.start_time)
+    since = next((moment for moment in told if moment is not None), job.metadata.created) or context.moment
+    if began is not None:
+        since = max(since, began)
+    return timestamp(min(since, context.moment))
+
+
+def _let_in(context: RunContext, jobs: list[ObservedJob], since: str) -> datetime:
+    """Return when a job was let in: as its controller says, else now."""
+    told = [
+        held.changed
+        for job in jobs
+        for held in job.conditions
+        if (held.type, held.status) == ("Suspended", "False") and held.changed is not None
+    ]
+    began = instant(since) or context.moment
+    return min([moment for moment in told if began <= moment <= context.moment], default=context.moment)

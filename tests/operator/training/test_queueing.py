@@ -1,0 +1,175 @@
+"""What a queue does to a run: labels that reach it, time that does not count, and a queue that nobody heeds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from daybreak_operator.core.times import timestamp
+from tests.operator.training.world import World
+
+QUEUE = {"kueue.x-k8s.io/queue-name": "gpus", "kueue.x-k8s.io/priority-class": "high"}
+LAUNCHERS = ["PyTorchJob", "Job"]
+
+
+def queued_world(launcher: str = "Job", labels: dict[str, str] = QUEUE, **spec: Any) -> World:
+    return World({"training": {"nodes": 2, "launcher": launcher}, **spec}, labels=dict(labels))
+
+
+def hold(world: World, job: dict[str, Any], held: bool) -> None:
+    """Do what Kueue and the job's controller do."""
+    policy = job["spec"].setdefault("runPolicy", {}) if job["kind"] == "PyTorchJob" else job["spec"]
+    policy["suspend"] = held
+    told = {"type": "Suspended", "status": str(held), "lastTransitionTime": timestamp(world.now)}
+    job["status"] = {"conditions": [told]}
+    for pod in world.of_kind("Pod") if held else []:
+        world.remove(("Pod", pod["metadata"]["name"]))
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize("given", [QUEUE, {"kueue.x-k8s.io/queue-name": "gpus"}, {}])
+def test_every_job_has_the_runs_own_labels_of_a_queue(launcher: str, given: dict[str, str]) -> None:
+    world = queued_world(launcher, given)
+    world.make_data()
+    jobs = [*world.training_jobs, *world.of_kind("Job")]
+    for job in jobs:
+        labels = job["metadata"]["labels"]
+        assert {name: labels[name] for name in labels if "kueue" in name} == given
+    world.make_pods()
+    assert all("kueue" not in str(pod["metadata"]["labels"]) for pod in world.of_kind("Pod"))
+
+
+class TestDeadline:
+    @pytest.mark.parametrize("launcher", LAUNCHERS)
+    def test_leaves_out_what_the_job_waited(self, launcher: str) -> None:
+        world = queued_world(launcher, runPolicy={"activeDeadlineSeconds": 3600})
+        world.make_data()
+        hold(world, world.training_job, True)
+        world.look()
+        world.wait(90_000)
+        world.look()
+        assert world.condition("Finished")[0] == "False"
+        assert world.condition("CapacityAvailable") == ("Unknown", "Queued")
+        hold(world, world.training_job, False)
+        world.look()
+        assert world.status["queuedSeconds"] == 90_000
+        assert "queuedSince" not in world.status
+        del world.training_job["status"]
+        world.pods_up()
+        world.wait(3599)
+        world.look()
+        assert world.condition("Finished")[0] == "False"
+        world.wait(1)
+        world.look()
+        assert world.condition("Succeeded") == ("False", "DeadlineExceeded")
+
+    def test_leaves_out_what_the_data_waited(self) -> None:
+        world = queued_world(runPolicy={"activeDeadlineSeconds": 3600})
+        world.look()
+        hold(world, world.the("Job"), True)
+        world.look()
+        world.wait(5000)
+        world.look()
+        assert world.condition("Finished")[0] == "False"
+
+    def test_adds_every_time_up(self) -> None:
+        world = queued_world(runPolicy={"activeDeadlineSeconds": 3600})
+        world.make_data()
+        for _ in range(3):
+            hold(world, world.training_job, True)
+            world.look()
+            world.wait(1000)
+            hold(world, world.training_job, False)
+            world.look()
+            world.wait(100)
+        assert world.status["queuedSeconds"] == 3000
+
+    def test_knows_what_happened_while_no_operator_looked(self) -> None:
+        """By the transition times of the job's own controller."""
+        world = queued_world(runPolicy={"activeDeadlineSeconds": 3600})
+        world.make_data()
+        hold(world, world.training_job, True)
+        world.wait(4000)
+        world.look()
+        assert world.condition("Finished")[0] == "False"
+        hold(world, world.training_job, False)
+        world.wait(600)
+        world.look()
+        assert world.status["queuedSeconds"] == 4000
+
+    def test_asks_to_be_looked_at_when_it_will_be_over(self) -> None:
+        world = queued_world(runPolicy={"activeDeadlineSeconds": 3600})
+        world.make_data()
+        hold(world, world.training_job, True)
+        world.look()
+        world.wait(10_000)
+        hold(world, world.training_job, False)
+        world.look()
+        del world.training_job["status"]
+        world.pods_up()
+        world.wait(3595)
+        assert world.look().requeue_after_s == 5.0
+
+
+class TestAQueueThatIsIgnored:
+    def ignored(self, launcher: str, labels: dict[str, str] = QUEUE) -> World:
+        world = queued_world(launcher, labels)
+        world.make_data()
+        world.without_workload = frozenset({world.training_job["metadata"]["uid"]})
+        world.pods_up()
+        world.wait(31)
+        world.look()
+        return world
+
+    @pytest.mark.parametrize(
+        ("launcher", "remedy"),
+        [("PyTorchJob", "kubeflow.org/pytorchjob"), ("Job", "install Kueue")],
+    )
+    def test_is_told_with_its_remedy_and_stops_nothing(self, launcher: str, remedy: str) -> None:
+        world = self.ignored(launcher)
+        assert world.condition("QueueIgnored") == ("True", "NoWorkload")
+        assert remedy in world.message("QueueIgnored")
+        assert "queue gpus" in world.message("QueueIgnored")
+        assert [(e.type, e.reason) for e in world.events if e.reason == "NoWorkload"] == [
+            ("Warning", "NoWorkload")
+        ]
+        assert world.condition("Stalled")[0] == "False"
+        assert world.condition("CapacityAvailable") == ("True", "PodsReady")
+
+    def test_is_not_told_before_kueue_had_its_time(self) -> None:
+        world = queued_world()
+        world.make_data()
+        world.without_workload = frozenset({world.training_job["metadata"]["uid"]})
+        world.wait(29)
+        world.look()
+        assert "QueueIgnored" not in {item["type"] for item in world.status["conditions"]}
+
+    def test_is_taken_back_when_a_workload_comes_or_the_job_is_held(self) -> None:
+        world = self.ignored("Job")
+        uid = world.training_job["metadata"]["uid"]
+        world.with_workload, world.without_workload = frozenset({uid}), frozenset()
+        world.look()
+        assert world.condition("QueueIgnored") == ("False", "QueueHeeds")
+
+    def test_is_over_with_the_run(self) -> None:
+        world = self.ignored("Job")
+        world.hand_over("train")
+        world.training_ends()
+        world.look()
+        world.make_model()
+        assert world.condition("Succeeded")[0] == "True"
+        assert world.condition("QueueIgnored") == ("False", "NothingRuns")
+
+    @pytest.mark.parametrize("labels", [{}, {"kueue.x-k8s.io/priority-class": "high"}])
+    def test_is_no_matter_of_a_run_that_names_none(self, labels: dict[str, str]) -> None:
+        world = self.ignored("Job", labels)
+        assert "QueueIgnored" not in {item["type"] for item in world.status["conditions"]}
+
+    def test_is_not_claimed_of_what_could_not_be_asked(self) -> None:
+        world = queued_world()
+        world.make_data()
+        world.pods_up()
+        world.wait(500)
+        world.look()
+        assert "QueueIgnored" not in {item["type"] for item in world.status["conditions"]}
