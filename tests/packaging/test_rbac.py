@@ -67,6 +67,8 @@ MAY = [
     ("delete", "trainingruns.daybreak.dev", "anywhere"),
     ("create", "jobs.batch", "anywhere"),
     ("patch", "pytorchjobs.kubeflow.org", "anywhere"),
+    ("patch", "trainjobs.trainer.kubeflow.org", "anywhere"),
+    ("patch", "trainingruntimes.trainer.kubeflow.org", "anywhere"),
     ("list", "workloads.kueue.x-k8s.io", "anywhere"),
     ("patch", "httproutes.gateway.networking.k8s.io", "anywhere"),
     ("get", "secrets", "anywhere"),

@@ -1,4 +1,4 @@
-"""Runs that train by a Job, played on the real Job controller: no Kubeflow has any part in it.
+"""Runs that train by a Job, played on the real Job controller: no Kubeflow has any part in them.
 
 KWOK plays nodes and pods; the data's results and the training's are reported as a step does it.
 """
@@ -14,6 +14,7 @@ import pytest
 
 from daybreak_contracts import names, result_reporter
 from tests.bench.operator.gang import hand_over_data, run_of
+from tests.cluster import trainer as trainer_kinds
 from tests.cluster.nodes import NodeSpec
 from tests.cluster.reach import Reach, wait_for
 from tests.operator.live.hasty import TIMING, decisions
@@ -209,6 +210,41 @@ def test_a_deleted_run_leaves_nothing(stage: Stage) -> None:
         return all(name == "configmap/kube-root-ca.crt" for name in left)
 
     wait_for("nothing left", gone)
+
+
+@pytest.fixture
+def trainer(full_cluster: Reach) -> Iterator[None]:
+    """The kinds of Kubeflow Trainer, without its controllers."""
+    made = trainer_kinds.definitions()
+    full_cluster.apply({"apiVersion": "v1", "kind": "List", "items": made})
+    served = ("trainjobs", "trainingruntimes")
+
+    def are_served() -> bool:
+        known = full_cluster.kubectl("api-resources", "-o", "name")
+        return all(f"{plural}.{trainer_kinds.GROUP}" in known for plural in served)
+
+    wait_for("the kinds", are_served)
+    yield
+    full_cluster.kubectl("delete", "crd", *(item["metadata"]["name"] for item in made))
+
+
+@pytest.mark.usefixtures("trainer")
+def test_a_train_job_and_its_runtime_are_taken_as_they_are(full_cluster: Reach, stage: Stage) -> None:
+    stage.begin(launcher="TrainJob")
+    name = names.stage_child(stage.name, "train", 1)
+    job = wait_for("a TrainJob", lambda: full_cluster.get("trainjob", name, stage.namespace))
+    runtime = full_cluster.get("trainingruntime", job["spec"]["runtimeRef"]["name"], stage.namespace) or {}
+    assert job["spec"]["trainer"] == {"numNodes": 2, "numProcPerNode": 1}
+    (replicated,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+    assert replicated["template"]["spec"]["completions"] == 2
+    assert stage.status["launcher"] == "TrainJob"
+    failed = {"conditions": [{"type": "Failed", "status": "True", "message": "its JobSet failed"}]}
+    patch = ("--subresource=status", "--type=merge", "-p", json.dumps({"status": failed}))
+    full_cluster.kubectl("patch", "trainjob", name, "-n", stage.namespace, *patch)
+    again = names.stage_child(stage.name, "train", 2)
+    wait_for("the second attempt", lambda: full_cluster.get("trainjob", again, stage.namespace))
+    assert full_cluster.get("trainjob", name, stage.namespace) is None
+    assert stage.restarts() == (1, 1)
 
 
 WORKLOADS: dict[str, Any] = {

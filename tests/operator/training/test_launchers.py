@@ -10,7 +10,8 @@ from daybreak_operator.core.observed.pods import is_first
 from daybreak_train.pod.environment import PodPlacement, pod_from
 from tests.operator.training.world import World
 
-BOTH_THERE, NO_OPERATOR = (), ("PyTorchJob",)
+ALL_THERE: tuple[str, ...] = ()
+NO_OPERATOR, NO_KUBEFLOW = ("PyTorchJob",), ("PyTorchJob", "TrainJob")
 
 
 def world_of(launcher: str = "Auto", nodes: int = 2, absent: tuple[str, ...] = (), **more: Any) -> World:
@@ -24,17 +25,19 @@ class TestChoice:
     @pytest.mark.parametrize(
         ("asked", "absent", "chosen"),
         [
-            pytest.param("Auto", BOTH_THERE, "PyTorchJob", id="Kubeflow's where the cluster knows it"),
-            pytest.param("Auto", NO_OPERATOR, "Job", id="a Job where it does not"),
-            pytest.param("Job", BOTH_THERE, "Job", id="what is named wins"),
-            pytest.param("PyTorchJob", BOTH_THERE, "PyTorchJob", id="both ways"),
+            pytest.param("Auto", ALL_THERE, "PyTorchJob", id="Kubeflow's where the cluster knows it"),
+            pytest.param("Auto", NO_OPERATOR, "TrainJob", id="Trainer's where it knows that alone"),
+            pytest.param("Auto", NO_KUBEFLOW, "Job", id="a Job where it knows neither"),
+            pytest.param("TrainJob", ALL_THERE, "TrainJob", id="the second by its name"),
+            pytest.param("Job", ALL_THERE, "Job", id="what is named wins"),
+            pytest.param("PyTorchJob", ALL_THERE, "PyTorchJob", id="both ways"),
         ],
     )
     def test_is_remembered_from_the_start(self, asked: str, absent: tuple[str, ...], chosen: str) -> None:
         world = world_of(asked, absent=absent)
         world.look()
         assert world.status["launcher"] == chosen
-        world.absent_kinds = BOTH_THERE
+        world.absent_kinds = ALL_THERE
         world.make_data()
         assert world.status["launcher"] == world.training_job["kind"] == chosen
         assert world.condition("Stalled")[0] == "False"
@@ -44,17 +47,17 @@ class TestChoice:
         world.missing = ("Secret keys is not in namespace ml: create it",)
         world.settle(2)
         assert "launcher" not in world.status
-        world.missing, world.absent_kinds = (), BOTH_THERE
+        world.missing, world.absent_kinds = (), ALL_THERE
         world.look()
         assert world.status["launcher"] == "PyTorchJob"
 
-    @pytest.mark.parametrize("launcher", ["PyTorchJob", "Job"])
+    @pytest.mark.parametrize("launcher", ["PyTorchJob", "TrainJob", "Job"])
     def test_is_read_from_the_job_where_the_status_was_lost(self, launcher: str) -> None:
         world = world_of(launcher)
         world.make_data()
         del world.run["status"]
         world.run["spec"]["training"]["launcher"] = "Auto"
-        world.absent_kinds = BOTH_THERE if launcher == "Job" else NO_OPERATOR
+        world.absent_kinds = NO_KUBEFLOW if launcher == "PyTorchJob" else ALL_THERE
         world.settle(2)
         assert world.status["launcher"] == world.training_job["kind"] == launcher
         assert world.training_job["metadata"]["name"] == "first-light-train-1"
@@ -146,6 +149,52 @@ class TestIndexedJob:
         world = world_of("PyTorchJob")
         world.make_data()
         assert not world.of_kind("Service")
+
+
+class TestTrainJob:
+    def made(self, **training: Any) -> tuple[World, dict[str, Any], dict[str, Any]]:
+        world = world_of("TrainJob", nodes=3)
+        world.run["spec"]["training"] |= training
+        world.make_data()
+        return world, world.the("TrainJob"), world.the("TrainingRuntime")
+
+    def test_names_a_runtime_of_the_runs_own(self) -> None:
+        world, job, runtime = self.made()
+        assert job["spec"]["runtimeRef"] == {
+            "apiGroup": "trainer.kubeflow.org",
+            "kind": "TrainingRuntime",
+            "name": runtime["metadata"]["name"],
+        }
+        assert job["spec"]["trainer"] == {"numNodes": 3, "numProcPerNode": 4}
+        (owner,) = runtime["metadata"]["ownerReferences"]
+        assert owner["uid"] == world.run["metadata"]["uid"]
+        kinds = [kind for kind, _ in world.made if kind in ("TrainJob", "TrainingRuntime")]
+        assert kinds == ["TrainingRuntime", "TrainJob"], "Trainer refuses a job whose runtime is not there"
+
+    def test_lets_trainer_find_what_trains(self) -> None:
+        patch = {"spec": {"containers": [{"name": "pytorch", "env": [{"name": "X", "value": "y"}]}]}}
+        _, _, runtime = self.made(podTemplate=patch)
+        assert runtime["spec"]["mlPolicy"] == {"numNodes": 3, "torch": {}}
+        (replicated,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+        assert (replicated["name"], replicated["replicas"]) == ("node", 1)
+        label = {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
+        assert replicated["template"]["metadata"]["labels"] == label
+        (container,) = replicated["template"]["spec"]["template"]["spec"]["containers"]
+        assert container["name"] == "node"
+        assert {"name": "X", "value": "y"} in container["env"], "a podTemplate says pytorch, as everywhere"
+        assert not [item for item in container["env"] if item["name"].startswith("PET_")], "Trainer sets them"
+        assert replicated["template"]["spec"]["backoffLimitPerIndex"] == 0
+
+    def test_has_its_own_attempts_pods_in_the_runtime(self) -> None:
+        world, _, _ = self.made()
+        world.pods_up()
+        world.look()
+        world.pod_fails(world.rank(1), 1)
+        world.settle(3)
+        (replicated,) = world.the("TrainingRuntime")["spec"]["template"]["spec"]["replicatedJobs"]
+        labels = replicated["template"]["spec"]["template"]["metadata"]["labels"]
+        assert labels["daybreak.dev/attempt"] == "2"
+        assert world.the("TrainJob")["metadata"]["name"] == "first-light-train-2"
 
 
 REFUSED = (

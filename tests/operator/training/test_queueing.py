@@ -10,7 +10,7 @@ from daybreak_operator.core.times import timestamp
 from tests.operator.training.world import World
 
 QUEUE = {"kueue.x-k8s.io/queue-name": "gpus", "kueue.x-k8s.io/priority-class": "high"}
-LAUNCHERS = ["PyTorchJob", "Job"]
+LAUNCHERS = ["PyTorchJob", "TrainJob", "Job"]
 
 
 def queued_world(launcher: str = "Job", labels: dict[str, str] = QUEUE, **spec: Any) -> World:
@@ -124,7 +124,11 @@ class TestAQueueThatIsIgnored:
 
     @pytest.mark.parametrize(
         ("launcher", "remedy"),
-        [("PyTorchJob", "kubeflow.org/pytorchjob"), ("Job", "install Kueue")],
+        [
+            ("PyTorchJob", "kubeflow.org/pytorchjob"),
+            ("TrainJob", "trainer.kubeflow.org/trainjob"),
+            ("Job", "install Kueue"),
+        ],
     )
     def test_is_told_with_its_remedy_and_stops_nothing(self, launcher: str, remedy: str) -> None:
         world = self.ignored(launcher)

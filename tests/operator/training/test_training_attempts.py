@@ -16,7 +16,7 @@ from tests.operator.training.world import SPEC, World
 MASTER, WORKER = "first-light-train-1-master-0", "first-light-train-1-worker-0"
 
 
-LAUNCHERS = ("PyTorchJob", "Job")
+LAUNCHERS = ("PyTorchJob", "TrainJob", "Job")
 
 
 def training(launcher: str = "Auto", **spec: Any) -> World:

@@ -10,7 +10,7 @@ from tests.operator.training.world import World
 KUBEFLOW = Settings(backend="KubeflowPipelines", kubeflow_url="http://ml-pipeline")
 
 
-@pytest.mark.parametrize("launcher", ["PyTorchJob", "Job"])
+@pytest.mark.parametrize("launcher", ["PyTorchJob", "TrainJob", "Job"])
 @pytest.mark.parametrize("settings", [Settings(), KUBEFLOW], ids=["by Jobs", "by Kubeflow"])
 def test_a_run_goes_from_apply_to_a_model(settings: Settings, launcher: str) -> None:
     world = World({"training": {"nodes": 2, "launcher": launcher}}, settings)

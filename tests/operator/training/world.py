@@ -56,7 +56,7 @@ RESULTS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-JOB_KINDS = ("PyTorchJob", "Job")
+JOB_KINDS = ("PyTorchJob", "TrainJob", "Job")
 Key = tuple[str, str]
 
 
@@ -254,7 +254,7 @@ class World:
 
     def rank(self, number: int) -> str:
         """The name of a training pod, as the launcher's controller names it."""
-        return list(_pods_of(self.training_job))[number][0]
+        return self._pods_of(self.training_job)[number][0]
 
     def hand_over(
         self, step: str, attempt: int | None = None, *, cached: bool = False, **changed: Any
@@ -304,9 +304,17 @@ class World:
         for job in [job for kind in JOB_KINDS for job in self.of_kind(kind)]:
             if job.get("status") or job["metadata"].get("deletionTimestamp"):
                 continue
-            for name, template in _pods_of(job):
+            for name, template in self._pods_of(job):
                 if ("Pod", name) not in self.children:
                     self._make_pod(name, template, job)
+
+    def _pods_of(self, job: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+        if job["kind"] != "TrainJob":
+            return _pods_of(job)
+        runtime = self.children[("TrainingRuntime", job["spec"]["runtimeRef"]["name"])]
+        (replicated,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+        name, inner = f"{job['metadata']['name']}-node-0", replicated["template"]["spec"]
+        return _pods_of({"kind": "Job", "metadata": {"name": name}, "spec": inner})
 
     def _make_pod(self, name: str, template: Mapping[str, Any], job: Mapping[str, Any]) -> None:
         self._uids += 1

@@ -20,14 +20,12 @@ from daybreak_operator.shell.kube.resources import (
     CHILDREN,
     LEASES,
     NODES,
+    OPTIONAL,
     PODS,
     PRIMARIES,
-    PYTORCH_JOBS,
-    ROUTES,
     ApiResource,
 )
 
-OPTIONAL = (PYTORCH_JOBS, ROUTES)
 CHILD_VERBS = ("list", "watch", "patch", "delete")
 PUBLISHED_WITHIN_S = 15.0
 """The server publishes a changed definition a second or two after it took it."""

@@ -30,10 +30,9 @@ from daybreak_operator.shell.kube.resources import (
     CHILDREN,
     EVENTS,
     NODES,
+    OPTIONAL,
     PODS,
     PRIMARIES,
-    PYTORCH_JOBS,
-    ROUTES,
     ApiResource,
 )
 from daybreak_operator.shell.lease.leadership import Leadership, LeaseTimes, LostLeadershipError
@@ -56,10 +55,10 @@ LOG = logging.getLogger(__name__)
 Body = dict[str, Any]
 
 NUM_WORKERS = 16
-OPTIONAL = (PYTORCH_JOBS, ROUTES, EVENTS)
 EVENT_FILTERS = (
     "involvedObject.kind=Job,type=Warning",
     "involvedObject.kind=PyTorchJob,type=Warning",
+    "involvedObject.kind=TrainJob,type=Warning",
     *(f"involvedObject.kind=Pod,reason={reason}" for reason in STOCKOUT_REASONS),
 )
 """Events that say why pods don't come: refused by a quota, or no machine found."""
@@ -213,7 +212,7 @@ class Operator:
             self,
             chosen,
             namespace,
-            optional=resource in OPTIONAL,
+            optional=resource in (*OPTIONAL, EVENTS),
             silence_s=self._timing.silence_s,
             absent_s=self._timing.absent_s,
         )

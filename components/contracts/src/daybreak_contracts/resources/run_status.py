@@ -67,7 +67,7 @@ class TrainingRunStatus(Resource):
     backend: Text | None = None
     """What runs the run's pipelines: KubeflowPipelines or Job; chosen at the start."""
     launcher: Text | None = None
-    """What makes the training pods: PyTorchJob or Job; chosen at the start. Absent for a run that makes data alone."""
+    """What makes the training pods: PyTorchJob, TrainJob or Job; chosen at the start. Absent for data alone."""
     step: Text | None = None
     """The step that goes on."""
     progress_percent: Annotated[int, Between(0, 100)] | None = None

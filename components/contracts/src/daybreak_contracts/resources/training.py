@@ -252,10 +252,10 @@ class Training(Resource):
     """Machines to train on."""
     gpus_per_node: Annotated[int, Between(0, 16)] = 0
     """0 trains on the CPU."""
-    launcher: Literal["Auto", "PyTorchJob", "Job"] = "Auto"
-    """Kind of job that makes the training pods. PyTorchJob needs the training operator, Job (an Indexed Job and a
-    headless Service) nothing. Auto takes PyTorchJob where the cluster knows it, else Job; on one machine it means
-    nothing."""
+    launcher: Literal["Auto", "PyTorchJob", "TrainJob", "Job"] = "Auto"
+    """Kind of job that makes the training pods. PyTorchJob needs the training operator, TrainJob Kubeflow Trainer, Job
+    (an Indexed Job and a headless Service) nothing. Auto takes the first of these that the cluster knows; on one
+    machine it means nothing."""
     image: Text = ""
     """Image of the training pods; empty means the chart's, by digest."""
     checkpoint: Checkpointing = Checkpointing()

@@ -20,7 +20,7 @@ from daybreak_operator.core.observed.pods import ObservedContainer, ObservedPod,
 from daybreak_operator.core.times import instant
 
 Raw = Mapping[str, object]
-JOBS = ("Job", "PyTorchJob")
+JOBS = ("Job", "PyTorchJob", "TrainJob")
 
 
 def parse_object(item: Raw) -> ObservedObject:

@@ -41,6 +41,8 @@ EVENTS = ApiResource("v1", "Event", "events")
 LEASES = ApiResource("coordination.k8s.io/v1", "Lease", "leases")
 ROUTES = ApiResource("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
 PYTORCH_JOBS = ApiResource("kubeflow.org/v1", "PyTorchJob", "pytorchjobs")
+TRAIN_JOBS = ApiResource("trainer.kubeflow.org/v1alpha1", "TrainJob", "trainjobs")
+TRAINING_RUNTIMES = ApiResource("trainer.kubeflow.org/v1alpha1", "TrainingRuntime", "trainingruntimes")
 WORKLOADS = tuple(
     ApiResource(f"kueue.x-k8s.io/{version}", "Workload", "workloads") for version in ("v1beta2", "v1beta1")
 )
@@ -58,9 +60,13 @@ CHILDREN = (
     ApiResource("rbac.authorization.k8s.io/v1", "Role", "roles"),
     ApiResource("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings"),
     PYTORCH_JOBS,
+    TRAIN_JOBS,
+    TRAINING_RUNTIMES,
     ROUTES,
 )
 """Kinds whose objects carry ``names.LABEL_OWNER_KIND``: what the operator watches for repair."""
+OPTIONAL = (PYTORCH_JOBS, TRAIN_JOBS, TRAINING_RUNTIMES, ROUTES)
+"""Those among them that a cluster need not know."""
 
 _BY_KIND = {
     (resource.api_version, resource.kind): resource

@@ -23,7 +23,7 @@ from daybreak_operator.core.training.observed.snapshot import backend_of
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell.kube.answers import ApiError
 from daybreak_operator.shell.kube.client import Kube
-from daybreak_operator.shell.kube.resources import PYTORCH_JOBS, ROUTES, SECRETS, ApiResource
+from daybreak_operator.shell.kube.resources import PYTORCH_JOBS, ROUTES, SECRETS, TRAIN_JOBS, ApiResource
 from daybreak_operator.shell.metrics.snapshots import Readings
 from daybreak_operator.shell.reconcile import drift
 from daybreak_operator.shell.reconcile.silence import Silence
@@ -35,7 +35,7 @@ SECRET_THERE_S = 300.0
 SECRET_MISSING_S = 15.0
 STOCKOUT_REASONS = ("FailedScaleUp", "NotTriggerScaleUp")
 """What cluster autoscalers say of a pod that they find no machine for: GKE's, and the common one's."""
-JOBS = ("Job", "PyTorchJob")
+JOBS = ("Job", "PyTorchJob", "TrainJob")
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class Gather:
             progress=progress,
             progress_silent_s=self.silence.seconds(key, "metrics", sign),
             report_silent_s=self.silence.seconds(key, "report", _reported(children)),
-            absent_kinds=tuple(one.kind for one in (PYTORCH_JOBS,) if self.is_absent(one)),
+            absent_kinds=tuple(one.kind for one in (PYTORCH_JOBS, TRAIN_JOBS) if self.is_absent(one)),
             with_workload=self.workloads.among(jobs, there=True),
             without_workload=self.workloads.among(jobs, there=False),
             missing=self.secrets.missing(named_secrets(run, self.settings)),

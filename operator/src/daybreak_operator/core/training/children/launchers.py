@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from daybreak_operator.core.plan import Object
 from daybreak_operator.core.training.children.indexed_job import indexed_job, service
 from daybreak_operator.core.training.children.pytorch_job import pytorch_job
+from daybreak_operator.core.training.children.train_job import train_job
 from daybreak_operator.core.training.context import RunContext
 from daybreak_operator.core.training.observed.launcher import Launcher
 from daybreak_operator.core.training.placement import PlacementTarget
@@ -21,15 +22,19 @@ from daybreak_operator.core.training.placement import PlacementTarget
 class LauncherKind:
     """How one kind of job trains."""
 
-    job: Callable[[RunContext, int, PlacementTarget], Object]
-    """The job of an attempt."""
+    attempt: Callable[[RunContext, int, PlacementTarget], tuple[Object, ...]]
+    """What an attempt is made of, in the order in which it is applied; made once, the job last."""
     standing: Callable[[RunContext], tuple[Object, ...]] = lambda context: ()
     """What all attempts need besides their jobs, and what is there as long as the run."""
 
 
 LAUNCHERS: Mapping[Launcher, LauncherKind] = {
-    "PyTorchJob": LauncherKind(pytorch_job),
-    "Job": LauncherKind(indexed_job, lambda context: (service(context),)),
+    "PyTorchJob": LauncherKind(lambda context, number, place: (pytorch_job(context, number, place),)),
+    "TrainJob": LauncherKind(train_job),
+    "Job": LauncherKind(
+        lambda context, number, place: (indexed_job(context, number, place),),
+        lambda context: (service(context),),
+    ),
 }
 
 

@@ -14,10 +14,11 @@ from daybreak_operator.core.plan import Finding, Object
 from daybreak_operator.core.training.observed import objects
 from daybreak_operator.core.training.observed.observation import RunObservation
 
-Launcher = Literal["PyTorchJob", "Job"]
+Launcher = Literal["PyTorchJob", "TrainJob", "Job"]
 """In the order in which ``Auto`` prefers them; a Job every cluster knows."""
 INSTALL: dict[Launcher, str] = {
     "PyTorchJob": "PyTorchJob (kubeflow.org/v1): install the training operator 1.9",
+    "TrainJob": "TrainJob (trainer.kubeflow.org/v1alpha1): install Kubeflow Trainer 2",
     "Job": "Job (batch/v1)",
 }
 

@@ -19,6 +19,9 @@ from daybreak_operator.core.training.status import step_table
 PATIENCE_S = 30.0
 """Kueue makes its Workload right after the job; a busy one may take a while."""
 
+INTEGRATIONS = {"Job": "batch/job", "TrainJob": "trainer.kubeflow.org/trainjob"}
+"""What Kueue's configuration calls them; it manages both unless told otherwise."""
+
 
 @dataclass(frozen=True)
 class QueueTime:
@@ -63,8 +66,8 @@ def heeded(context: RunContext) -> ConditionUpdate | None:
         "Kueue 0.19 does not manage PyTorchJob unless its configuration names kubeflow.org/pytorchjob under "
         "integrations.frameworks: add it, or set training.launcher to Job in a new run"
         if job.kind == "PyTorchJob"
-        else "install Kueue, or name batch/job under integrations.frameworks of its configuration and look at its "
-        "managedJobsNamespaceSelector"
+        else f"install Kueue, or name {INTEGRATIONS.get(job.kind, job.kind)} under integrations.frameworks of its "
+        "configuration and look at its managedJobsNamespaceSelector"
     )
     return ConditionUpdate(
         QUEUE_IGNORED,

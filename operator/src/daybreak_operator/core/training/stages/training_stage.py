@@ -84,7 +84,7 @@ def _begin(context: RunContext, number: int) -> StageOutcome:
     place = _place(context)
     return StageOutcome(
         steps=steps,
-        apply=(*_supporting_objects(context, number), launchers.of(context).job(context, number, place)),
+        apply=(*_supporting_objects(context, number), *launchers.of(context).attempt(context, number, place)),
         capacity=_unknown("PodsPending", "The training pods were requested."),
         place=place,
         requeue_after_s=REQUEUE_S,
@@ -187,7 +187,7 @@ def _continue(context: RunContext, attempt: TrainingAttempt) -> StageOutcome:
     """Keep what a running attempt needs as it shall be; tell how far it is."""
     apply = _supporting_objects(context, attempt.number)
     if attempt.job is None:
-        apply = (*apply, launchers.of(context).job(context, attempt.number, _place(context)))
+        apply = (*apply, *launchers.of(context).attempt(context, attempt.number, _place(context)))
     jobs = (attempt.job,) if attempt.job is not None else ()
     stalled = first_finding(BlockerInput(context.observed, attempt.pods, jobs), blockers.RUNNING)
     snapshot = context.observed.progress
