@@ -27,6 +27,7 @@ from daybreak_serve.engine.protocol import GenerationOptions
 from daybreak_serve.engine.triton_requests import BUG, EngineMetrics, die, parameters_of, submit_all
 from daybreak_serve.engine.vllm import arguments
 from daybreak_serve.engine.vllm.answering import AsyncEngine, ModelDied, ModelLimits, ModelRefused, NewTokens
+from daybreak_serve.engine.vllm.processes import tie_children
 
 STOP_S = 10.0
 WARM_UP = GenerationOptions(max_tokens=2)
@@ -41,7 +42,9 @@ class TritonVLLMModel:
         repository = Path(args["model_repository"])
         folder = repository / args["model_version"] / parameters["model_folder"]
         beat = Heartbeat(heartbeat_file(repository.parent), time.monotonic)
-        os.environ.update(arguments.environment(parameters, repository.parent.with_name("caches")))
+        caches = repository.parent.with_name("caches")
+        os.environ.update(arguments.environment(parameters, caches))
+        tie_children(caches)  # the thread that starts vLLM lives as long as this process
         threading.excepthook = die
         self._engine = EngineThread(folder, parameters, beat)
         self._metrics = EngineMetrics(self._engine.start().counters)
