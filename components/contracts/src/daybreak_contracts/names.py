@@ -141,6 +141,20 @@ def short(digest: str) -> str:
     return digest.rpartition(":")[2][:10]
 
 
+SHA256_DIGITS = 64
+
+
+def revision_key(digest: str, runtime: str) -> str:
+    """Return what names a model beside itself on another runtime: its digest, and a digest of both behind it."""
+    return f"{digest}:{hashlib.sha256(f'{digest} {runtime}'.encode()).hexdigest()[:10]}"
+
+
+def model_of(revision: str) -> str:
+    """Return the digest of a revision's model, as it was given: ``d:TAG`` is of ``d``, all else is a model itself."""
+    head, _, _ = revision.rpartition(":")
+    return head if len(head) >= SHA256_DIGITS else revision
+
+
 def stage_child(run: str, stage: str, attempt: int) -> str:
     """Return the name of a stage's job and of its results in its attempt, from 1."""
     return f"{run}-{stage}-{attempt}"

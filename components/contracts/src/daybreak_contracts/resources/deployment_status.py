@@ -19,6 +19,14 @@ class StableStatus(Resource):
 
     digest: Text
     """Digest of the model folder."""
+    revision: Text = ""
+    """Tells it from the same model on another runtime; empty where there was none beside it."""
+    image: Annotated[str, Field(max_length=1024)] = ""
+    """Image that its pods run."""
+    runtime: Text = ""
+    """Backend of Triton that they serve it by."""
+    max_concurrency: Annotated[int, Between(1, 4096)] | None = None
+    """Requests that one of its replicas answers at once; absent means the measured knee."""
     uri: Annotated[str, Field(max_length=1024)] = ""
     """The model folder: pods that are made later fetch it again."""
     since: Text
@@ -30,6 +38,14 @@ class CandidateStatus(Resource):
 
     digest: Text
     """Digest of the model folder."""
+    revision: Text = ""
+    """Tells it from the same model on another runtime; empty where there was none beside it."""
+    image: Annotated[str, Field(max_length=1024)] = ""
+    """Image that its pods run."""
+    runtime: Text = ""
+    """Backend of Triton that they serve it by."""
+    max_concurrency: Annotated[int, Between(1, 4096)] | None = None
+    """Requests that one of its replicas answers at once; absent means the measured knee."""
     stage: Stage
     """How far the rollout is."""
     weight: Annotated[int, Between(0, 100)] = 0

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from daybreak_contracts import names
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_contracts.routing import Routing
 from daybreak_serve.gateway import openapi
@@ -169,7 +170,7 @@ class GatewayApp:
         }
         groups = groups_of(header(request.scope, GROUPS_HEADER))
         for revision in self._fleet.choices(header(request.scope, USER_HEADER), groups)[:1]:
-            model["digest"] = revision.digest
+            model["digest"] = names.model_of(revision.digest)
             if revision.model is not None:
                 metadata = revision.model.metadata
                 model |= {"context_length": metadata.context_length, "fim": metadata.fim}

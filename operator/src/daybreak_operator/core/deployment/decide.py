@@ -30,9 +30,9 @@ from daybreak_operator.core.deployment.children.desired import (
 from daybreak_operator.core.deployment.observed import spec as specs
 from daybreak_operator.core.deployment.observed.fleet import EngineFleet, fleet_of
 from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
-from daybreak_operator.core.deployment.rollout import guardrails, sizing, steps
+from daybreak_operator.core.deployment.rollout import guardrails, revision, sizing, steps
 from daybreak_operator.core.deployment.rollout.routing import route
-from daybreak_operator.core.deployment.rollout.target import target_of
+from daybreak_operator.core.deployment.rollout.target import TargetModel, target_of
 from daybreak_operator.core.deployment.state import RolloutState
 from daybreak_operator.core.deployment.status import codec, record
 from daybreak_operator.core.deployment.status.conditions import conditions_of
@@ -92,8 +92,11 @@ def reconcile(
     stored_state = codec.read(stored)
     before = record.recovered(stored_state, observed.record)
     fleet = fleet_of(observed.children, reclaimed=observed.reclaimed, stockouts=observed.stockouts, now=at)
+    runtime = revision.runtime_of(spec, observed.settings)
     target = target_of(spec.model, observed.followed)
-    state = steps.begin(before, spec, target, at)
+    if isinstance(target, TargetModel):
+        target = replace(target, runtime=runtime)
+    state = steps.begin(revision.with_runtimes(before, fleet.deployments, runtime), spec, target, at)
     state, sized = sizing.size(state, sizing.Load(spec, fleet, observed.snapshots, at, tuning))
     state = steps.advance(state, rollout_context(observed, spec, state, fleet, sized))
     state = without_finished(state, observed, at)

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from daybreak_contracts import names
 from daybreak_contracts.resources.deployment_status import Stage
 from daybreak_contracts.routing import Routing
 from daybreak_operator.core.capacity.values import PlacementMemory
+
+
+@dataclass(frozen=True)
+class EngineRuntime:
+    """What a model is served by: with another image or concurrency it answers otherwise."""
+
+    image: str
+    slots: int | None = None
+    kind: str = names.RUNTIME_PYTHON
 
 
 @dataclass(frozen=True)
@@ -14,8 +24,16 @@ class StableModel:
     """The model that everyone gets. ``since`` is Unix time."""
 
     digest: str
+    """Of the model; with a tag behind it where the same model was there on another runtime (``names.revision_key``)."""
     uri: str
     since: float
+    runtime: EngineRuntime | None = None
+    """None where an operator wrote it that remembered none."""
+
+    @property
+    def words(self) -> str:
+        """Return what people know it by."""
+        return words_of(self.digest, self.runtime)
 
 
 @dataclass(frozen=True)
@@ -29,6 +47,19 @@ class CandidateModel:
     since: float
     weight: int = 0
     verdict: str = ""
+    runtime: EngineRuntime | None = None
+
+    @property
+    def words(self) -> str:
+        """Return what people know it by."""
+        return words_of(self.digest, self.runtime)
+
+
+def words_of(digest: str, runtime: EngineRuntime | None) -> str:
+    """Return the model in short, and its image where it is not the only thing that changed."""
+    model = names.model_of(digest)
+    where = f" on image {runtime.image}" if runtime is not None and digest != model else ""
+    return f"{names.short(model)}{where}"
 
 
 @dataclass(frozen=True)

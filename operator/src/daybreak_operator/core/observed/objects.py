@@ -123,6 +123,10 @@ class ObservedDeployment(ObservedObject):
     """As its spec asks."""
     ready_replicas: int
     conditions: tuple[ObservedCondition, ...]
+    image: str = ""
+    """Of its first container."""
+    stale_replicas: int = 0
+    """Pods of an earlier template that are still there."""
 
 
 @dataclass(frozen=True)

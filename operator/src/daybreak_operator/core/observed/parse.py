@@ -77,11 +77,15 @@ def _pod(metadata: ObjectMetadata, item: Raw) -> ObservedPod:
 
 def _deployment(metadata: ObjectMetadata, item: Raw) -> ObservedDeployment:
     asked = _part(item, "spec").get("replicas")
+    status = _part(item, "status")
+    containers = _items(_part(_part(_part(item, "spec"), "template"), "spec"), "containers")
     return ObservedDeployment(
         metadata,
         replicas=1 if asked is None else _whole(asked),
-        ready_replicas=_whole(_part(item, "status").get("readyReplicas")),
+        ready_replicas=_whole(status.get("readyReplicas")),
         conditions=_conditions(item),
+        image=_text(containers[0], "image") if containers else "",
+        stale_replicas=max(0, _whole(status.get("replicas")) - _whole(status.get("updatedReplicas"))),
     )
 
 

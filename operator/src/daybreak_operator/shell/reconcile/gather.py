@@ -226,7 +226,7 @@ def window_of(deployment: Object) -> Any:
     that began anew each time would never have enough requests for a verdict.
     """
     candidate = (deployment.get("status") or {}).get("candidate") or {}
-    return tuple(candidate.get(name) for name in ("digest", "weight", "since"))
+    return tuple(candidate.get(name) for name in ("digest", "revision", "weight", "since"))
 
 
 def unschedulable_s(pod: Object, now: datetime) -> float | None:

@@ -225,7 +225,7 @@ class ClusterView:
         response = await self._metadata_client.get(f"{engine.http}/model")
         response.raise_for_status()
         metadata = ModelMetadata.model_validate_json(response.content)
-        if not metadata.is_of(revision.digest):
+        if not metadata.is_of(names.model_of(revision.digest)):
             raise ValueError(f"it serves {metadata.digest}, not {revision.digest}")
         if revision.model is None:
             response = await self._metadata_client.get(f"{engine.http}/tokenizer")

@@ -16,8 +16,9 @@ from daybreak_operator.core.deployment.children.gateway import gateway_children,
 from daybreak_operator.core.deployment.children.identity import OwnerIdentity, identity_of
 from daybreak_operator.core.deployment.observed.fleet import EngineFleet, place_of
 from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
+from daybreak_operator.core.deployment.rollout.revision import runtime_of
 from daybreak_operator.core.deployment.rollout.sizing import Sizing
-from daybreak_operator.core.deployment.state import RolloutState
+from daybreak_operator.core.deployment.state import CandidateModel, RolloutState, StableModel
 from daybreak_operator.core.observed.objects import ObservedObject
 from daybreak_operator.core.plan import Object, Ref
 
@@ -45,14 +46,10 @@ class ChildrenInput:
         """Return whose children they are."""
         return identity_of(self.observed.deployment)
 
-    def serving(self) -> dict[str, str]:
-        """Return digest and URI of the models that have pods: the stable one and the one that is rolled out."""
-        found = {}
-        if self.state.stable is not None:
-            found[self.state.stable.digest] = self.state.stable.uri
-        if self.state.rolling is not None:
-            found[self.state.rolling.digest] = self.state.rolling.uri
-        return found
+    def serving(self) -> dict[str, StableModel | CandidateModel]:
+        """Return the models that have pods, by digest: the stable one and the one that is rolled out."""
+        there = (self.state.stable, self.state.rolling)
+        return {one.digest: one for one in there if one is not None}
 
 
 def without_finished(state: RolloutState, observed: DeploymentObservation, now: float) -> RolloutState:
@@ -74,8 +71,11 @@ def children_of(family: ChildrenInput) -> tuple[Object, ...]:
     route = gateway_route(family.owner, annotations) if family.observed.has_gateway_api else None
     found += [route] if route is not None else []
     found.append(engines.engine_policy(family.owner))
-    for digest, uri in family.serving().items():
-        revision = engines.EngineRevision(family.owner, family.spec, family.observed.settings, digest, uri)
+    runtime = runtime_of(family.spec, family.observed.settings)
+    for digest, model in family.serving().items():
+        revision = engines.EngineRevision(
+            family.owner, family.spec, family.observed.settings, digest, model.uri, model.runtime or runtime
+        )
         found += [engines.engine_service(revision), engines.engine_budget(revision)]
         found += _deployments(family, revision)
     return tuple(found)

@@ -14,6 +14,7 @@ from daybreak_contracts.resources.deployment import ModelDeploymentSpec, Pool
 from daybreak_operator.core.deployment.children import affinity
 from daybreak_operator.core.deployment.children.identity import OwnerIdentity
 from daybreak_operator.core.deployment.observed.fleet import ENGINE, FETCH
+from daybreak_operator.core.deployment.state import EngineRuntime
 from daybreak_operator.core.plan import Json, Object
 from daybreak_operator.core.pod_shape.defaults import shaped
 from daybreak_operator.settings import Settings, image_pull_secrets
@@ -47,7 +48,9 @@ class EngineRevision:
     spec: ModelDeploymentSpec
     settings: Settings
     digest: str
+    """Of the revision: that of its model, with a tag behind it where the model was there on another runtime."""
     uri: str
+    runtime: EngineRuntime
 
     @property
     def short(self) -> str:
@@ -60,7 +63,7 @@ def engine_deployment(revision: EngineRevision, pool: Pool, zone: str, replicas:
     where = {"revision": revision.short, "pool": pool.name, "zone": zone}
     labels = revision.owner.labels(names.ROLE_ENGINE, **where, market=pool.market)
     selector = revision.owner.selector(names.ROLE_ENGINE, **where)
-    annotations = {names.ANNOTATION_DIGEST: revision.digest}
+    annotations = {names.ANNOTATION_DIGEST: names.model_of(revision.digest)}
     pod: dict[str, Json] = {
         "metadata": {"labels": labels, "annotations": annotations},
         "spec": pod_spec(revision, pool, zone, selector),
@@ -98,13 +101,6 @@ def pod_spec(revision: EngineRevision, pool: Pool, zone: str, selector: Mapping[
     }
 
 
-def image_of(revision: EngineRevision) -> str:
-    """Return the image of the engine's pods: the spec's, else the installation's for this runtime."""
-    images = revision.settings.images
-    default = images.vllm if revision.spec.runtime.kind == names.RUNTIME_VLLM else images.serve
-    return revision.spec.runtime.image or default
-
-
 def fetch_container(revision: EngineRevision) -> dict[str, Json]:
     """Return the container that brings the model, compares its digest, and its signature where that is required."""
     args = [
@@ -113,7 +109,7 @@ def fetch_container(revision: EngineRevision) -> dict[str, Json]:
         "--uri",
         revision.uri,
         "--digest",
-        revision.digest,
+        names.model_of(revision.digest),
         "--into",
         CURRENT,
     ]
@@ -126,7 +122,7 @@ def fetch_container(revision: EngineRevision) -> dict[str, Json]:
         mounts.append({"name": "signature", "mountPath": KEY_FOLDER, "readOnly": True})
     return {
         "name": FETCH,
-        "image": image_of(revision),
+        "image": revision.runtime.image,
         "args": args,
         "volumeMounts": mounts,
         "securityContext": HARDENED,
@@ -152,7 +148,7 @@ def engine_container(revision: EngineRevision, pool: Pool) -> dict[str, Json]:
     """Return the container that serves; it is ready once it answered the golden completion."""
     container: dict[str, Json] = {
         "name": ENGINE,
-        "image": image_of(revision),
+        "image": revision.runtime.image,
         "args": engine_args(revision),
         "ports": [
             {"name": "grpc", "containerPort": PORT_ENGINE},
@@ -176,9 +172,9 @@ def engine_container(revision: EngineRevision, pool: Pool) -> dict[str, Json]:
 def engine_args(revision: EngineRevision) -> list[str]:
     """Return the engine's command; how many requests it answers at once is its own default unless the spec says."""
     args = ["daybreak_serve.pod", "engine", "--model", CURRENT]
-    if revision.spec.runtime.kind == names.RUNTIME_VLLM:
-        args += ["--runtime", names.RUNTIME_VLLM]
-    slots = revision.spec.runtime.max_concurrency
+    if revision.runtime.kind != names.RUNTIME_PYTHON:
+        args += ["--runtime", revision.runtime.kind]
+    slots = revision.runtime.slots
     return args if slots is None else [*args, "--max-concurrency", str(slots)]
 
 

@@ -16,6 +16,7 @@ from daybreak_operator.core.deployment.observed import spec as specs
 from daybreak_operator.core.deployment.observed.fleet import EngineFleet
 from daybreak_operator.core.deployment.rollout.blockers import crash_of, refusal_of
 from daybreak_operator.core.deployment.rollout.guardrails import Counts, GuardrailVerdict, judge_mirrored
+from daybreak_operator.core.deployment.rollout.revision import is_model, revision_of
 from daybreak_operator.core.deployment.rollout.target import AwaitedModel, TargetModel
 from daybreak_operator.core.deployment.state import CandidateModel, RetiredModel, RolloutState, StableModel
 
@@ -48,8 +49,9 @@ def begin(
         state = replace(forgive(state, now), rollout_digest=digest)
     if isinstance(target, AwaitedModel):
         return keep_unless_renamed(state, target, now)
-    if state.stable is not None and state.stable.digest == target.digest:
+    if state.stable is not None and is_model(state.stable, target):
         state = replace(state, stable=replace(state.stable, uri=target.uri))  # a folder may move
+    target = revision_of(state, target)
     candidate = state.candidate
     if candidate is not None and candidate.digest == target.digest:
         kept = replace(candidate, uri=target.uri, source=target.source)
@@ -68,7 +70,9 @@ def named(
     target: TargetModel, stage: Stage, now: float, *, weight: int = 0, verdict: str = ""
 ) -> CandidateModel:
     """Return a candidate at the beginning of a stage."""
-    return CandidateModel(target.digest, target.uri, target.source, stage, now, weight, verdict)
+    return CandidateModel(
+        target.digest, target.uri, target.source, stage, now, weight, verdict, target.runtime
+    )
 
 
 def forgive(state: RolloutState, now: float) -> RolloutState:
@@ -128,7 +132,7 @@ def promote(state: RolloutState, now: float) -> RolloutState:
         state = retire(state, state.stable.digest, now)
     return replace(
         state,
-        stable=StableModel(candidate.digest, candidate.uri, now),
+        stable=StableModel(candidate.digest, candidate.uri, now, candidate.runtime),
         candidate=replace(candidate, stage="Everyone", weight=100, since=now, verdict="serves everyone"),
         memory=memory,
         candidate_memory=PlacementMemory(),

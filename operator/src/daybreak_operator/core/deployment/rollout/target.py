@@ -12,6 +12,7 @@ from daybreak_contracts import names
 from daybreak_contracts.resources.deployment import DeployedModel
 from daybreak_operator.core import status_codec
 from daybreak_operator.core.conditions import find, is_true
+from daybreak_operator.core.deployment.state import EngineRuntime
 from daybreak_operator.core.plan import Finding, Object
 
 NO_MODEL_EVER = ("RunFailed", "RunMakesNoModel")
@@ -27,6 +28,7 @@ class TargetModel:
     uri: str
     source: str
     """What named it."""
+    runtime: EngineRuntime | None = None
 
 
 @dataclass(frozen=True)

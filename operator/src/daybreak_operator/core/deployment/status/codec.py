@@ -7,9 +7,16 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from daybreak_contracts import names
 from daybreak_contracts.routing import Routing
 from daybreak_operator.core.capacity.codec import memory_of
-from daybreak_operator.core.deployment.state import CandidateModel, RetiredModel, RolloutState, StableModel
+from daybreak_operator.core.deployment.state import (
+    CandidateModel,
+    EngineRuntime,
+    RetiredModel,
+    RolloutState,
+    StableModel,
+)
 from daybreak_operator.core.plan import Json, Status
 from daybreak_operator.core.times import seconds_of, text_of
 
@@ -34,20 +41,47 @@ def read(status: Status | None) -> RolloutState:
 def _stable(stored: Status | None) -> StableModel | None:
     if not stored or not stored.get("digest"):
         return None
-    return StableModel(stored["digest"], stored.get("uri") or "", seconds_of(stored.get("since")))
+    since = seconds_of(stored.get("since"))
+    return StableModel(_revision(stored), stored.get("uri") or "", since, _runtime(stored))
+
+
+def _revision(stored: Status) -> str:
+    digest, tag = stored["digest"], stored.get("revision")
+    return f"{digest}:{tag}" if tag else str(digest)
+
+
+def _runtime(stored: Status) -> EngineRuntime | None:
+    if not stored.get("image"):
+        return None
+    return EngineRuntime(
+        stored["image"], stored.get("maxConcurrency"), stored.get("runtime") or names.RUNTIME_PYTHON
+    )
+
+
+def _identity(one: StableModel | CandidateModel) -> dict[str, Json]:
+    model = names.model_of(one.digest)
+    part: dict[str, Json] = {"digest": model}
+    if one.digest != model:
+        part["revision"] = names.short(one.digest)
+    if one.runtime is not None:
+        part |= {"image": one.runtime.image, "runtime": one.runtime.kind}
+        if one.runtime.slots is not None:
+            part["maxConcurrency"] = one.runtime.slots
+    return part
 
 
 def _candidate(stored: Status | None) -> CandidateModel | None:
     if not stored or not stored.get("digest"):
         return None
     return CandidateModel(
-        digest=stored["digest"],
+        digest=_revision(stored),
         uri=stored.get("uri") or "",
         source=stored.get("source") or "",
         stage=stored.get("stage") or "Pending",
         since=seconds_of(stored.get("since")),
         weight=stored.get("weight") or 0,
         verdict=stored.get("verdict") or "",
+        runtime=_runtime(stored),
     )
 
 
@@ -64,7 +98,7 @@ def write(state: RolloutState) -> dict[str, Json]:
     part["retired"] = [{"digest": one.digest, "since": text_of(one.since)} for one in state.retired]
     if state.stable is not None:
         stable = state.stable
-        part["stable"] = {"digest": stable.digest, "uri": stable.uri, "since": text_of(stable.since)}
+        part["stable"] = {**_identity(stable), "uri": stable.uri, "since": text_of(stable.since)}
     if state.candidate is not None:
         part["candidate"] = _candidate_part(state.candidate)
     if state.routing is not None:
@@ -75,7 +109,7 @@ def write(state: RolloutState) -> dict[str, Json]:
 
 def _candidate_part(candidate: CandidateModel) -> dict[str, Json]:
     return {
-        "digest": candidate.digest,
+        **_identity(candidate),
         "uri": candidate.uri,
         "source": candidate.source,
         "stage": candidate.stage,

@@ -10,7 +10,7 @@ from daybreak_operator.core.conditions import ConditionStatus, ConditionUpdate
 from daybreak_operator.core.deployment.rollout import blockers
 from daybreak_operator.core.deployment.rollout.target import NO_MODEL_EVER, AwaitedModel
 from daybreak_operator.core.deployment.status.no_nodes import no_node_has_the_label, nodes_do_not_come
-from daybreak_operator.core.deployment.status.refusals import refusal_of_pods
+from daybreak_operator.core.deployment.status.refusals import refusal_of_pods, replacement_is_stuck
 from daybreak_operator.core.deployment.status.view import View
 from daybreak_operator.core.observed.objects import ObservedDeployment, ObservedObject
 from daybreak_operator.core.observed.pods import ObservedPod
@@ -52,8 +52,8 @@ def first(view: View, rules: StatusRules, otherwise: Said) -> Said:
 # Ready -----------------------------------------------------------------------------------------------------------
 def serving(view: View) -> Finding:
     """Return that the stable model answers."""
-    digest = view.state.stable.digest if view.state.stable is not None else ""
-    return Finding("Serving", f"serving model {names.short(digest)}")
+    words = view.state.stable.words if view.state.stable is not None else ""
+    return Finding("Serving", f"serving model {words}")
 
 
 def no_model_serves_everyone_yet(view: View) -> Finding | None:
@@ -68,7 +68,7 @@ def no_model_serves_everyone_yet(view: View) -> Finding | None:
         return Finding("ModelLoading", "the first model is being loaded")
     if state.refused:
         return Finding("ModelRefused", candidate.verdict)
-    model = names.short(candidate.digest)
+    model = candidate.words
     if candidate.stage == "Staff":
         text = f"only staff get model {model}; spec.rollout.everyone gives it to everyone"
         return Finding("StaffOnly", text)
@@ -90,7 +90,7 @@ def no_replica_answers(view: View) -> Finding | None:
         return None
     crash = blockers.crash_of(pod.observed for pod in view.fleet.alive(stable.digest))
     why = f": {crash}" if crash is not None else ""
-    return Finding("NoReplicaReady", f"no replica of model {names.short(stable.digest)} is ready{why}")
+    return Finding("NoReplicaReady", f"no replica of model {stable.words} is ready{why}")
 
 
 def no_gateway_answers(view: View) -> Finding | None:
@@ -116,9 +116,7 @@ def rolling(view: View) -> Finding:
     if candidate is None:
         return Finding("NoRollout", "no model is being rolled out")
     share = f" at {candidate.weight} %" if candidate.weight else ""
-    return Finding(
-        "Progressing", f"model {names.short(candidate.digest)} is in stage {candidate.stage}{share}"
-    )
+    return Finding("Progressing", f"model {candidate.words} is in stage {candidate.stage}{share}")
 
 
 def was_rolled_back(view: View) -> Finding | None:
@@ -126,7 +124,7 @@ def was_rolled_back(view: View) -> Finding | None:
     candidate = view.state.candidate
     if candidate is None or not view.state.refused:
         return None
-    text = f"model {names.short(candidate.digest)}: {candidate.verdict}; change the spec to try again"
+    text = f"model {candidate.words}: {candidate.verdict}; change the spec to try again"
     return Finding("RolledBack", text)
 
 
@@ -242,6 +240,13 @@ def load_is_unknown(view: View) -> Finding | None:
     return next((one for one in view.sizing.findings if one.reason == "StaleMetrics"), None)
 
 
+def pods_are_not_replaced(view: View) -> Finding | None:
+    """A change of the pods' shape, of engines or gateways, makes no progress."""
+    return replacement_is_stuck(
+        child for child in view.observed.children if isinstance(child, ObservedDeployment)
+    )
+
+
 # Reconciling -----------------------------------------------------------------------------------------------------
 def candidate_is_on_its_way(view: View) -> Finding | None:
     """A candidate loads, or goes to everyone."""
@@ -249,11 +254,11 @@ def candidate_is_on_its_way(view: View) -> Finding | None:
     if candidate is None or candidate.stage == "Paused":
         return None
     if candidate.stage in ("Pending", "Verified", "Starved"):
-        return Finding("ModelLoading", f"model {names.short(candidate.digest)} is being loaded")
+        return Finding("ModelLoading", f"model {candidate.words} is being loaded")
     if view.spec.rollout.everyone:
         return Finding(
             "RollingOut",
-            f"model {names.short(candidate.digest)} is being rolled out to everyone step by step",
+            f"model {candidate.words} is being rolled out to everyone step by step",
         )
     return None
 
@@ -364,6 +369,7 @@ STALLED: StatusRules = (
     ("True", containers_cannot_start),
     ("True", replicas_are_refused),
     ("True", gateways_are_refused),
+    ("True", pods_are_not_replaced),
     ("True", nodes_do_not_come),
     ("True", first_model_was_refused),
     ("True", stable_model_is_refused),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from daybreak_contracts import names
 from daybreak_operator.core.conditions import find
 from daybreak_operator.core.deployment.state import RolloutState
 from daybreak_operator.core.plan import ObjectEvent, Severity, Status
@@ -22,7 +21,7 @@ def events_of(
 def _of_rollout(before: RolloutState, after: RolloutState) -> Iterator[ObjectEvent]:
     old, new = before.candidate, after.candidate
     if before.stable != after.stable and after.stable is not None:
-        yield ObjectEvent("Normal", "Promoted", f"model {names.short(after.stable.digest)} serves everyone")
+        yield ObjectEvent("Normal", "Promoted", f"model {after.stable.words} serves everyone")
         return
     if new is None or after.promoted:
         return
@@ -31,7 +30,7 @@ def _of_rollout(before: RolloutState, after: RolloutState) -> Iterator[ObjectEve
     kind: Severity = "Warning" if new.stage in WARNINGS else "Normal"
     share = f" at {new.weight} %" if new.weight else ""
     why = f": {new.verdict}" if new.stage in ("RolledBack", "Paused") and new.verdict else ""
-    yield ObjectEvent(kind, new.stage, f"model {names.short(new.digest)} is in stage {new.stage}{share}{why}")
+    yield ObjectEvent(kind, new.stage, f"model {new.words} is in stage {new.stage}{share}{why}")
 
 
 GOOD = {"Ready": "True", "Stalled": "False", "CapacityAvailable": "True"}

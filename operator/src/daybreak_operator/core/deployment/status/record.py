@@ -60,7 +60,7 @@ def events_of(before: RolloutState, after: RolloutState) -> tuple[ObjectEvent, .
     if before.stable is not None or after.stable is None:
         return ()
     said = (
-        f"the status was lost; model {names.short(after.stable.digest)} goes on serving everyone, as the ConfigMap "
+        f"the status was lost; model {after.stable.words} goes on serving everyone, as the ConfigMap "
         "NAME-production remembers"
     )
     return (ObjectEvent("Warning", "ProductionRecovered", said),)

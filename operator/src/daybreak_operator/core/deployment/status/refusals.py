@@ -34,6 +34,20 @@ def refusal_of_pods(deployments: Iterable[ObservedDeployment], what: str) -> Fin
     return None
 
 
+def replacement_is_stuck(deployments: Iterable[ObservedDeployment]) -> Finding | None:
+    """Return which Deployment cannot replace its pods by those of a changed shape: the old ones answer meanwhile."""
+    for child in deployments:
+        progress = next((one for one in child.conditions if one.type == "Progressing"), None)
+        if progress is not None and progress.reason == "ProgressDeadlineExceeded" and child.stale_replicas:
+            said = (
+                f"Deployment {child.name} does not get on with replacing its pods: {child.stale_replicas} of an "
+                "earlier shape answer on; see why the new one does not come up, make room for it (a GPU, quota), or "
+                "take the change of podTemplate or of the chart's pods back"
+            )
+            return Finding("PodsNotReplaced", said)
+    return None
+
+
 def remedy_of(refusal: str) -> str:
     """Return what a person can do about pods that the API server does not take."""
     if "serviceaccount" in refusal and "not found" in refusal:
