@@ -24,7 +24,7 @@ import httpx
 import pytest
 
 from daybreak_contracts.kubernetes_access import Access
-from daybreak_contracts.names import gateway_name, short
+from daybreak_contracts.names import gateway_name, revision_key, short
 from daybreak_contracts.routing import Routing, choose
 from daybreak_serve.engine.triton import free_port
 from daybreak_serve.local.serving import listen
@@ -414,6 +414,30 @@ async def test_a_document_that_cannot_be_read_or_is_old_is_ignored(
     assert "weight" in ignored
     await cluster.api.delete(DEPLOYMENTS, NAME)
     assert await cluster.answerer() == "old-a"
+
+
+async def test_the_same_model_on_another_runtime_is_a_revision_of_its_own(
+    cluster: Cluster, engines: dict[str, Engine], model: ModelFolder, tmp_path: Path
+) -> None:
+    key = revision_key(OLD, "another image")
+    again = Engine(tmp_path, model, OLD, "again")
+    await again.wait()
+    again.digest = key  # its slice is in the Service of that revision; it says the model's digest
+    try:
+        await cluster.list(engines["old-a"], again)
+        await cluster.route(stable=OLD, candidate=key, staff=True)
+        await cluster.ready()
+
+        async def is_switched() -> bool:
+            return await cluster.answerer(headers=STAFF) == "again"
+
+        await until(is_switched)
+        assert {await cluster.answerer() for _ in range(5)} == {"old-a"}
+        assert {OLD, key} <= set((await cluster.snapshot()).models)
+        shown = (await cluster.client.get("/v1/models", headers=STAFF)).json()["data"][0]
+        assert shown["digest"] == OLD
+    finally:
+        again.child.stop(1)
 
 
 async def test_an_engine_of_another_model_is_never_asked(
