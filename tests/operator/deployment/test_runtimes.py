@@ -130,7 +130,11 @@ class TestAnUpgrade:
 
 @pytest.mark.parametrize(
     "change",
-    [{"runtime": {"image": "mine"}}, {"runtime": {"maxConcurrency": 16}}, {"runtime": {"kind": "TritonVLLM"}}],
+    [
+        {"runtime": {"image": "mine"}},
+        {"runtime": {"maxConcurrency": 16}},
+        {"runtime": {"kind": "TritonVLLM"}},
+    ],
     ids=["an image of the spec's own", "another concurrency", "another backend"],
 )
 def test_what_the_spec_says_of_the_runtime_is_rolled_out(change: dict[str, Any]) -> None:
