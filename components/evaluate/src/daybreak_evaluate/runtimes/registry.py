@@ -14,6 +14,7 @@ from daybreak_evaluate import entry_points
 from daybreak_evaluate.runtimes.command import command_runtimes
 from daybreak_evaluate.runtimes.html.runtime import HtmlRuntime
 from daybreak_evaluate.runtimes.in_repository.go_runtime import GoRepositoryRuntime
+from daybreak_evaluate.runtimes.in_repository.js_runtime import JavaScriptRepositoryRuntime
 from daybreak_evaluate.runtimes.in_repository.runtime import RepositoryRuntime
 from daybreak_evaluate.runtimes.protocol import LanguageRuntime
 from daybreak_evaluate.runtimes.python import PythonRuntime
@@ -25,6 +26,7 @@ def _ours() -> dict[str, LanguageRuntime]:
         PythonRuntime(),
         RepositoryRuntime(),
         GoRepositoryRuntime(),
+        JavaScriptRepositoryRuntime(),
         HtmlRuntime(),
     ]
     return {**{runtime.language: runtime for runtime in others}, **command_runtimes()}

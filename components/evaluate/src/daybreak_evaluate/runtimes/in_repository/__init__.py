@@ -1,8 +1,10 @@
 """A user's own repository as problems: a function's body is taken out, a model writes it, the repository's tests judge.
 
-Owns finding such functions, the snapshot that tests run in, and the runtime. Python with pytest, and Go.
+Owns finding such functions, the snapshot that tests run in, and the runtime. Python with pytest, Go, and JavaScript
+with the runner of Node.
 """
 
 LANGUAGE = "python-repository"
 GO_LANGUAGE = "go-repository"
+JAVASCRIPT_LANGUAGE = "javascript-repository"
 """What tasks of these kinds say as their language."""

@@ -15,17 +15,19 @@ from daybreak_contracts.errors import UserError
 
 LEFT_OUT = frozenset((".git", ".hg", ".svn", "__pycache__", ".venv", "venv", "node_modules", ".tox", ".mypy_cache",
                       ".pytest_cache", ".ruff_cache", "dist", "build"))  # fmt: skip
+MODULES = "node_modules"
 MAX_FILE_BYTES = 8 << 20
 MAX_BYTES = 48 << 20
 """The sandbox lays its copy into memory."""
 
 
-def files_of(folder: Path) -> list[str]:
-    """Return the paths of the files that are taken, in order."""
+def files_of(folder: Path, *, with_modules: bool = False) -> list[str]:
+    """Return the paths of the files that are taken, in order; ``with_modules``: also what npm installed."""
+    left_out = LEFT_OUT - {MODULES} if with_modules else LEFT_OUT
     found = []
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(
-            name for name in folders if name not in LEFT_OUT and not name.endswith(".egg-info")
+            name for name in folders if name not in left_out and not name.endswith(".egg-info")
         )
         for name in sorted(names):
             path = Path(root, name)
@@ -36,18 +38,19 @@ def files_of(folder: Path) -> list[str]:
         raise UserError(
             f"{folder}: {total >> 20} MiB of files, at most {MAX_BYTES >> 20} MiB fit the sandbox; point at a folder "
             "that holds the package and its tests"
+            + ("; npm ci --omit=dev leaves less" if with_modules else "")
         )
     return found
 
 
-def pack(folder: Path) -> bytes:
+def pack(folder: Path, *, with_modules: bool = False) -> bytes:
     """Return the files as tar.gz without owners and times."""
     packed = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as stream,
         tarfile.open(fileobj=stream, mode="w") as tar,
     ):
-        for path in files_of(folder):
+        for path in files_of(folder, with_modules=with_modules):
             data = (folder / path).read_bytes()
             member = tarfile.TarInfo(path)
             member.size, member.mode = len(data), 0o644

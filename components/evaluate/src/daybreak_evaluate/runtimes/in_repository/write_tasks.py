@@ -14,9 +14,13 @@ from pathlib import Path
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.storage import write_bytes
-from daybreak_evaluate.runtimes.in_repository import GO_LANGUAGE, snapshot
+from daybreak_evaluate.runtimes.in_repository import GO_LANGUAGE, JAVASCRIPT_LANGUAGE, snapshot
 from daybreak_evaluate.runtimes.in_repository.find_go_tasks import GoTask, find_go_tasks
+from daybreak_evaluate.runtimes.in_repository.find_js_tasks import JavaScriptTask, find_js_tasks
 from daybreak_evaluate.runtimes.in_repository.find_tasks import RepositoryTask, find_tasks
+
+AnyTask = RepositoryTask | GoTask | JavaScriptTask
+PYTHON_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
 
 
 def write_tasks(folder: Path, output: Path, limit: int, progress: Progress) -> str:
@@ -25,11 +29,16 @@ def write_tasks(folder: Path, output: Path, limit: int, progress: Progress) -> s
         raise UserError(f"{folder}: no folder, give the repository's")
     if output.suffix != ".jsonl":
         raise UserError(f"{output}: must end in .jsonl")
-    packed = snapshot.pack(folder)
+    is_go = (folder / "go.mod").is_file()
+    is_python = any((folder / name).is_file() for name in PYTHON_FILES)
+    is_javascript = not is_go and not is_python and (folder / "package.json").is_file()
+    packed = snapshot.pack(folder, with_modules=is_javascript)
     workers = max(1, len(os.sched_getaffinity(0)))
-    tasks: Sequence[RepositoryTask | GoTask]
-    if (folder / "go.mod").is_file():
+    tasks: Sequence[AnyTask]
+    if is_go:
         tasks = find_go_tasks(packed, limit, workers, progress.report)
+    elif is_javascript:
+        tasks = find_js_tasks(packed, limit, workers, progress.report)
     else:
         tasks = find_tasks(folder, packed, limit, workers, progress.report)
     if not tasks:
@@ -53,7 +62,7 @@ def _name(stem: str) -> str:
     return "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in stem.lower()).split()) or "own"
 
 
-def _row(task: RepositoryTask | GoTask, beside: str, digest: str) -> dict[str, object]:
+def _row(task: AnyTask, beside: str, digest: str) -> dict[str, object]:
     function = task if isinstance(task, GoTask) else task.function
     row: dict[str, object] = {
         "task_id": f"{task.path}:{function.first_line}:{function.name}",
@@ -67,4 +76,6 @@ def _row(task: RepositoryTask | GoTask, beside: str, digest: str) -> dict[str, o
     }
     if isinstance(task, GoTask):
         row |= {"language": GO_LANGUAGE, "package": task.package, "again": task.again}
+    if isinstance(task, JavaScriptTask):
+        row |= {"language": JAVASCRIPT_LANGUAGE, "files": list(task.files)}
     return row

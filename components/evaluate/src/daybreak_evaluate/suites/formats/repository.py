@@ -7,7 +7,7 @@ import json
 from daybreak_contracts import storage
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.problems.reading import ProblemRow
-from daybreak_evaluate.runtimes.in_repository import GO_LANGUAGE, LANGUAGE
+from daybreak_evaluate.runtimes.in_repository import GO_LANGUAGE, JAVASCRIPT_LANGUAGE, LANGUAGE
 from daybreak_evaluate.task import Task
 
 
@@ -24,10 +24,14 @@ def task_of(row: ProblemRow, language: str | None = None) -> Task:
         "tests": list(tests),
     }
     kind = row.optional_text("language") or LANGUAGE
-    if kind not in (LANGUAGE, GO_LANGUAGE):
-        raise UserError(f"{row.place}: language must be {LANGUAGE} or {GO_LANGUAGE}, got {kind}")
+    if kind not in (LANGUAGE, GO_LANGUAGE, JAVASCRIPT_LANGUAGE):
+        raise UserError(
+            f"{row.place}: language must be {LANGUAGE}, {GO_LANGUAGE} or {JAVASCRIPT_LANGUAGE}, got {kind}"
+        )
     if kind == GO_LANGUAGE:
         wanted |= {"package": row.text("package"), "again": row.text("again")}
+    if kind == JAVASCRIPT_LANGUAGE:
+        wanted |= {"files": list(row.texts("files"))}
     return Task(
         task_id=row.text("task_id"),
         language=kind,
