@@ -269,6 +269,10 @@ class TestServing:
         ('pods "x" is forbidden: failed quota: q: must specify requests.cpu for: engine', "podTemplate"),
         ('pods "x" is forbidden: exceeded quota: q, requested: requests.cpu=1', "raise the quota"),
         ('pods "x" is forbidden: maximum memory usage per Container is 1Gi, but limit is 2Gi', "LimitRange"),
+        (
+            'Pod "x" is invalid: requests: Invalid value: "1Gi": must be less than or equal to memory limit',
+            "LimitRange",
+        ),
         ('pods "x" is forbidden: violates PodSecurity "restricted:latest": hostPath volumes', "podTemplate"),
         ('pods "x" is forbidden: no PriorityClass with name high was found', "priorityClassName"),
     ],
@@ -276,6 +280,7 @@ class TestServing:
         "a quota wants requests",
         "a quota is full",
         "a LimitRange",
+        "a default limit",
         "pod security",
         "a class that is not there",
     ],

@@ -14,6 +14,10 @@ REMEDIES = (
         "usage per",
         "ask for that in podTemplate (resources) or in the chart's pods.resources, or change the LimitRange",
     ),
+    (
+        "must be less than or equal to",
+        "ask for less in podTemplate (resources) or in the chart's pods.resources, or raise the LimitRange",
+    ),
     ("violates PodSecurity", "take it out of podTemplate, or let the namespace allow it"),
     (
         "no PriorityClass",
