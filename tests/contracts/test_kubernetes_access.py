@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daybreak_contracts.errors import UserError
-from daybreak_contracts.kubernetes_access import Access, access_of_pod, is_in_pod, server_of
+from daybreak_contracts.kubernetes_access import Access, access_of_pod, is_in_pod, listening_host, server_of
 
 HOST = "KUBERNETES_SERVICE_HOST"
 PORT = "KUBERNETES_SERVICE_PORT"
@@ -95,3 +95,16 @@ def test_a_token_is_read_anew_for_each_request(tmp_path: Path) -> None:
 
 def test_without_an_account_nothing_is_said() -> None:
     assert Access("http://127.0.0.1:8001").authorization() is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "host"),
+    [
+        pytest.param({"KUBERNETES_SERVICE_HOST": "10.96.0.1"}, "0.0.0.0", id="IPv4, or both with IPv4 first"),
+        pytest.param({"KUBERNETES_SERVICE_HOST": "fd00::1"}, "::", id="IPv6, or both with IPv6 first"),
+        pytest.param({"KUBERNETES_SERVICE_HOST": "api.internal"}, "0.0.0.0", id="a name"),
+        pytest.param({}, "0.0.0.0", id="no pod"),
+    ],
+)
+def test_a_pod_listens_where_its_cluster_reaches_it(environment: dict[str, str], host: str) -> None:
+    assert listening_host(environment) == host

@@ -92,6 +92,32 @@ def pod(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     found.child.stop(5)
 
 
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6")
+async def test_it_is_reached_by_ipv6_alone(model: ModelFolder, tmp_path: Path) -> None:
+    metrics_port = free_port()
+    found = start(model.path, tmp_path, "--host", "::", "--metrics-port", str(metrics_port))
+    port, http_port = (address.rpartition(":")[2] for address in (found.grpc, found.http))
+    try:
+        deadline = time.monotonic() + 120
+        status = 0
+        while status != 200:
+            assert found.child.exit_code is None, found.child.log_tail()
+            assert time.monotonic() < deadline, found.child.log_tail()
+            with contextlib.suppress(httpx.TransportError):
+                status = httpx.get(f"http://[::1]:{http_port}/readyz", trust_env=False).status_code
+            time.sleep(0.05)
+        text = httpx.get(f"http://[::1]:{http_port}/model", trust_env=False).content
+        metadata = ModelMetadata.model_validate_json(text)
+        client = EngineClient(f"[::1]:{port}", timeout_s=30)
+        options = GenerationOptions(max_tokens=len(metadata.golden_token_ids))
+        assert await client.complete(metadata.golden_prompt_ids, options) == metadata.golden_token_ids
+        await client.close()
+        metrics = httpx.get(f"http://[::1]:{metrics_port}/metrics", trust_env=False)
+        assert "nv_inference_request_success" in metrics.text
+    finally:
+        found.child.stop(5)
+
+
 def test_it_shows_its_model(pod: EnginePod, model: ModelFolder) -> None:
     metadata = ModelMetadata.model_validate_json(httpx.get(f"{pod.http}/model", trust_env=False).content)
     assert metadata.is_of(model.digest)

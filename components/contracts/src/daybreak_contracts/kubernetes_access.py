@@ -49,6 +49,14 @@ def is_in_pod(environment: Mapping[str, str]) -> bool:
     return bool(environment.get(HOST))
 
 
+def listening_host(environment: Mapping[str, str]) -> str:
+    """Return the address to listen on in a pod: all addresses of the family that the cluster's own Services have.
+
+    Pods, probes and headless Services are reached by that one; a cluster of IPv6 alone has no other.
+    """
+    return "::" if ":" in environment.get(HOST, "") else "0.0.0.0"
+
+
 def host_in_url(host: str) -> str:
     """Return the host as a URL spells it: an IPv6 address stands in brackets."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from daybreak_contracts.errors import TransientError, UserError
+from daybreak_contracts.kubernetes_access import host_in_url
 from daybreak_contracts.launch import identity_of
 from daybreak_contracts.progress import Progress
 from daybreak_serve.engine.heartbeat import beaten_at, heartbeat_file, why_hung
@@ -56,6 +57,11 @@ def stale_regions(folder: Path) -> list[Path]:
         if match and identity_of(int(match[1])) != f"{match[1]}:{match[2]}":
             found.append(path)
     return found
+
+
+def in_libevent(host: str) -> str:
+    """Return the host as Triton's HTTP servers (libevhtp) spell it."""
+    return f"ipv6:{host}" if ":" in host else host
 
 
 def free_port() -> int:
@@ -127,7 +133,7 @@ class TritonServer:
         server = self._installation.tritonserver / "bin/tritonserver"
         reach, metrics = self.reach, ["--allow-metrics=false"]
         if reach.metrics_port is not None:
-            metrics = [f"--metrics-port={reach.metrics_port}", f"--metrics-address={reach.host}"]
+            metrics = [f"--metrics-port={reach.metrics_port}", f"--metrics-address={in_libevent(reach.host)}"]
             metrics += ["--allow-gpu-metrics=false", "--allow-cpu-metrics=false"]
         return [
             str(server),
@@ -138,7 +144,7 @@ class TritonServer:
             "--disable-auto-complete-config",
             f"--exit-timeout-secs={reach.exit_timeout_s}",
             "--allow-http=false",
-            f"--grpc-address={reach.host}",
+            f"--grpc-address={host_in_url(reach.host)}",
             f"--grpc-port={reach.port}",
             *PING_FLAGS,
             f"--grpc-restricted-protocol={RESTRICTED}:daybreak={secrets.token_hex(16)}",

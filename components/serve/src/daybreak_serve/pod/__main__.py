@@ -13,6 +13,7 @@ from pathlib import Path
 
 from daybreak_contracts import launch, names
 from daybreak_contracts.errors import EXIT_OK, DaybreakError, UserError
+from daybreak_contracts.kubernetes_access import listening_host
 
 
 def main(argv: Sequence[str] | None = None, termination_log: Path = launch.TERMINATION_LOG) -> int:
@@ -47,7 +48,7 @@ def add_fetch(parser: argparse.ArgumentParser) -> None:
 def add_engine(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``engine``."""
     parser.add_argument("--model", required=True, type=Path, help="what fetch brought")
-    parser.add_argument("--host", default="0.0.0.0", help="address to listen on")
+    parser.add_argument("--host", default=listening_host(os.environ), help="address to listen on")
     parser.add_argument("--port", type=int, default=names.PORT_ENGINE, help="of gRPC")
     parser.add_argument(
         "--metrics-port", type=int, default=names.PORT_ENGINE_METRICS, help="of Triton's Prometheus metrics"
@@ -71,7 +72,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 def add_gateway(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``gateway``."""
     parser.add_argument("--deployment", required=True, metavar="NAMESPACE/NAME", help="the ModelDeployment")
-    parser.add_argument("--host", default="0.0.0.0", help="address to listen on")
+    parser.add_argument("--host", default=listening_host(os.environ), help="address to listen on")
     parser.add_argument("--port", type=int, default=names.PORT_GATEWAY, help="of completions and events")
     parser.add_argument(
         "--metrics-port", type=int, default=names.PORT_GATEWAY_METRICS, help="of /snapshot and /metrics"
