@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from daybreak_operator.core.observed.objects import ObservedCondition, ObservedObject, held_true
+from daybreak_operator.core.times import instant
 
 DISRUPTED = "DisruptionTarget"
 """Condition of a pod that the cluster takes from its node: preemption, eviction, a node that went."""
@@ -121,6 +123,13 @@ class ObservedPod(ObservedObject):
             if one.type == "PodScheduled" and one.status == "False":
                 return one.message or one.reason or "it is not scheduled"
         return ""
+
+    def ended_at(self, container: str) -> datetime | None:
+        """Return when one of its containers ended; a sidecar may run on beside it."""
+        for one in self.containers:
+            if one.name == container and not one.is_init and one.ended is not None:
+                return instant(one.ended.finished)
+        return None
 
     @property
     def finished(self) -> str:

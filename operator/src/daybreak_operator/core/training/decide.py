@@ -76,8 +76,12 @@ def _reconcile_stages(context: RunContext) -> StageOutcome:
     outcome = StageOutcome(steps=context.steps)
     for stage in step_table.stages(context.steps):
         if step_table.is_complete(context.steps, stage):
-            if stage == names.STAGE_TRAIN:
-                outcome = replace(outcome, delete=training_stage.overdue_jobs(context))
+            over = (
+                training_stage.overdue_jobs(context)
+                if stage == names.STAGE_TRAIN
+                else pipeline_stage.jobs_kept_alive(context, stage)
+            )
+            outcome = replace(outcome, delete=(*outcome.delete, *over))
             continue
         found = (
             training_stage.reconcile(context)

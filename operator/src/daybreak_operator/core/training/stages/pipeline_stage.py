@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime
 
 from daybreak_contracts import arguments, names
 from daybreak_contracts.errors import EXIT_USER, TransientError, UserError
 from daybreak_operator.core.observed.pods import ObservedPod, container_failures
-from daybreak_operator.core.plan import Finding, Json, Object, Submit
+from daybreak_operator.core.plan import Finding, Json, Object, Ref, Submit
 from daybreak_operator.core.rules import first_finding
 from daybreak_operator.core.times import instant
 from daybreak_operator.core.training.children import executors, owned, pipeline_pods, pods
@@ -225,7 +226,7 @@ def _kubeflow_ended(context: RunContext, stage: str, number: int) -> FailureVerd
 
 def _job_ended(context: RunContext, stage: str, number: int) -> FailureVerdict | None:
     jobs = context.jobs(stage, number)
-    ended = jobs[-1].ended if jobs else None
+    ended = (jobs[-1].ended or _work_ended(context, stage, number)) if jobs else None
     if ended is None or (context.moment - ended).total_seconds() < RESULT_GRACE_S:
         return None
     own_pods = context.pods(stage, number)
@@ -237,6 +238,24 @@ def _job_ended(context: RunContext, stage: str, number: int) -> FailureVerdict |
     said = failures[0].sentence if failures else f"Job {jobs[-1].name} ended"
     return FailureVerdict(
         "Restart", Finding("ResultMissing", f"stage {stage}: {said}, and not all steps reported a result")
+    )
+
+
+def _work_ended(context: RunContext, stage: str, number: int) -> datetime | None:
+    """Return when the container that works ended: a sidecar that runs on keeps its pod, and so its Job, alive."""
+    times = [pod.ended_at(pods.PIPELINE_CONTAINER) for pod in context.pods(stage, number)]
+    return max((time for time in times if time is not None), default=None)
+
+
+def jobs_kept_alive(context: RunContext, stage: str) -> tuple[Ref, ...]:
+    """Return the Jobs of a stage that is complete whose work has ended, while a sidecar keeps them running."""
+    return tuple(
+        job.ref
+        for job in context.jobs(stage)
+        if not job.has_ended
+        and not job.is_leaving
+        and (ended := _work_ended(context, stage, job.attempt)) is not None
+        and (context.moment - ended).total_seconds() >= RESULT_GRACE_S
     )
 
 
