@@ -13,6 +13,7 @@ import yaml
 
 import daybreak_operator.__main__
 from daybreak_contracts import names
+from daybreak_contracts.resources.deployment import Gateway
 from daybreak_operator.core.deployment.children import gateway
 from daybreak_operator.core.deployment.children.identity import OwnerIdentity
 from daybreak_operator.core.training.children.gang import PROGRESS_PORT
@@ -320,7 +321,9 @@ class TestChoices:
 class TestWhatTheOperatorsPodsLookLike:
     """The chart selects pods that the operator makes: by its labels, at its ports."""
 
-    gateway: ClassVar = gateway.gateway_container(OwnerIdentity("ours", "default", "uid"), Settings())
+    gateway: ClassVar = gateway.gateway_container(
+        OwnerIdentity("ours", "default", "uid"), Gateway(), Settings()
+    )
     ports: ClassVar = {port["name"]: port["containerPort"] for port in gateway["ports"]}
 
     def test_the_network_policy_lets_metrics_be_asked_for(self) -> None:

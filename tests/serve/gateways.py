@@ -130,9 +130,10 @@ async def running_gateway(
     *,
     host: str = "127.0.0.1",
     metrics_port: int = 0,
+    **changes: Any,
 ) -> AsyncIterator[RunningGateway]:
     """Run a gateway that follows a ModelDeployment; its metrics are at a free port unless one is named."""
-    settings = GatewaySettings(host=host, port=free_port(), probe_interval_s=0.05)
+    settings = GatewaySettings(host=host, port=free_port(), probe_interval_s=0.05, **changes)
     args = GatewayArgs(
         namespace=namespace,
         deployment=name,

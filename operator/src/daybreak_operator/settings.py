@@ -73,6 +73,8 @@ class Settings(BaseSettings):
     ``data.executors.count`` above 0."""
     pull_secrets: Names = Field((), validation_alias=names.ENV_PULL_SECRETS)
     """Secrets with registry credentials, in each namespace that pods run in; every pod's own account may have more."""
+    gateway_clients: Names = ()
+    """Namespaces whose pods may reach gateways' completions, such as an ingress's; empty: gateways have no policy."""
     cluster_domain: str = "cluster.local"
     namespace: str = "daybreak"
     """The operator's own namespace: its Lease lies there."""

@@ -105,6 +105,18 @@ def _add_serve(commands: Any) -> None:
         help="a web page that may ask, repeatable",
     )
     serve.add_argument(
+        "--tls",
+        nargs=2,
+        metavar=("CERTIFICATE", "KEY"),
+        help="PEM files, read again when they change: the gateway speaks HTTPS",
+    )
+    serve.add_argument(
+        "--deployment",
+        type=Path,
+        metavar="FILE",
+        help="a ModelDeployment whose spec.gateway holds here too: auth.jwt, limits, holdMs, maxNewTokens",
+    )
+    serve.add_argument(
         "--insecure", action="store_true", help="let other machines ask without a key (with --host)"
     )
     serve.set_defaults(call=_serve)
@@ -113,6 +125,11 @@ def _add_serve(commands: Any) -> None:
     key.add_argument("name", help="the user that the key stands for")
     key.add_argument(
         "--group", dest="groups", action="append", default=[], help="a group of the user, repeatable"
+    )
+    key.add_argument(
+        "--proxy",
+        action="store_true",
+        help="the key of a proxy that logs people in and names them by headers",
     )
     key.set_defaults(call=_key)
 
@@ -284,25 +301,31 @@ def _answers(paths: Sequence[Path], manifest: Path | None) -> Iterator[dict[str,
 
 
 def _serve(options: argparse.Namespace) -> int:
+    from daybreak_contracts.manifests.validate import load_deployment
     from daybreak_pipelines.local.record import find_model
     from daybreak_serve.engine.repository import EngineSettings
-    from daybreak_serve.local.serving import ServeSettings, serve_forever
+    from daybreak_serve.local.serving import ServeSettings, by_gateway, serve_forever
 
     settings = ServeSettings(
         engine=EngineSettings(kind=options.runtime),
         allowed_origins=tuple(options.allow_origin),
         api_keys=options.api_keys,
         insecure=options.insecure,
+        tls=tuple(options.tls) if options.tls else None,
     )
+    if options.deployment is not None:
+        settings = by_gateway(settings, load_deployment(options.deployment).spec.gateway)
     return serve_forever(find_model(options.run), host=options.host, port=options.port, settings=settings)
 
 
 def _key(options: argparse.Namespace) -> int:
-    from daybreak_serve.gateway.http.api_keys import new_key
+    from daybreak_serve.gateway.auth.api_keys import PROXY, new_key
 
+    if options.proxy and options.groups:
+        raise UserError("--proxy and --group exclude each other: a proxy names groups with each request")
     key, digest = new_key()
     print(f"key, shown only now: {key}", file=sys.stderr)
-    print(f"{options.name} sha256:{digest} {','.join(options.groups)}".rstrip())
+    print(f"{options.name} sha256:{digest} {PROXY if options.proxy else ','.join(options.groups)}".rstrip())
     return EXIT_OK
 
 

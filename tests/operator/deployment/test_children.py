@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from daybreak_contracts import names
+from daybreak_contracts.resources.access import TokenIssuer
 from daybreak_operator.core.deployment.children.desired import DRAIN_MAX_S, DRAIN_S
 from daybreak_operator.core.deployment.decide import decide
 from daybreak_operator.core.plan import Object
@@ -151,6 +153,22 @@ class TestTheGateway:
         ]
         assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
 
+    def test_asks_for_credentials_as_the_spec_says(self) -> None:
+        jwt = {"issuer": "https://login.example.org", "audience": "completions"}
+        auth = {"apiKeysSecretRef": {"name": "people", "key": "keys.txt"}, "jwt": jwt}
+        limits = {"user": {"concurrency": 4}, "groups": [{"name": "interns", "tokensPerDay": 1000}]}
+        world = World(spec=a_spec(gateway={"auth": auth, "limits": limits}))
+        pod: Any = planned(world)["Deployment", "completions-gateway"]["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        args = container["args"][4:]
+        assert args[:3] == ["--api-keys", "/etc/daybreak/auth/keys", "--jwt"]
+        assert TokenIssuer.model_validate_json(args[3]) == TokenIssuer.model_validate(jwt)
+        assert (args[4], json.loads(args[5])) == ("--limits", limits)
+        (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == "auth"]
+        assert mount == {"name": "auth", "mountPath": "/etc/daybreak/auth", "readOnly": True}
+        items = [{"key": "keys.txt", "path": "keys"}]
+        assert {"name": "auth", "secret": {"secretName": "people", "items": items}} in pod["volumes"]
+
     def test_alone_reaches_the_engines(self) -> None:
         children = planned(World())
         policy: Any = children["NetworkPolicy", "completions-engines"]
@@ -158,6 +176,23 @@ class TestTheGateway:
         assert [port["port"] for port in rule["ports"]] == [8001, 8080]
         assert rule["from"][0]["podSelector"]["matchLabels"][names.LABEL_ROLE] == names.ROLE_GATEWAY
         assert policy["spec"]["podSelector"]["matchLabels"][names.LABEL_ROLE] == names.ROLE_ENGINE
+
+    def test_is_reached_by_named_namespaces_alone_where_any_are_named(self) -> None:
+        assert ("NetworkPolicy", "completions-gateway") not in planned(World())
+        world = World(settings=Settings(gateway_clients=("ingress-nginx", "ide")))
+        policy: Any = planned(world)["NetworkPolicy", "completions-gateway"]
+        asking, metrics = policy["spec"]["ingress"]
+        edge, gateways = asking["from"]
+        assert edge["namespaceSelector"]["matchExpressions"][0]["values"] == ["ingress-nginx", "ide"]
+        assert gateways["podSelector"] == policy["spec"]["podSelector"]
+        assert gateways["podSelector"]["matchLabels"][names.LABEL_ROLE] == names.ROLE_GATEWAY
+        assert [rule["ports"][0]["port"] for rule in (asking, metrics)] == [8000, 9090]
+        world.look()
+        world.settings = Settings()
+        assert [(ref.kind, ref.name) for ref in world.look().delete] == [
+            ("NetworkPolicy", "completions-gateway")
+        ]
+        assert ("NetworkPolicy", "completions-gateway") not in planned(world)
 
     def test_finds_a_models_engines_by_a_headless_service(self) -> None:
         children = planned(World())

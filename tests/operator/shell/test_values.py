@@ -356,10 +356,11 @@ class TestGathered:
             "spec": {
                 "tracking": {"wandb": {"secretRef": "wandb"}},
                 "signature": {"publicKeySecretRef": {"name": "key"}},
+                "gateway": {"auth": {"apiKeysSecretRef": {"name": "people"}}},
             },
         }
         found = gather.named_secrets(body, Settings(storage_secret="storage"))
-        assert [secret.name for secret in found] == ["wandb", "key", "storage"]
+        assert [secret.name for secret in found] == ["wandb", "key", "people", "storage"]
         assert "create it, or correct spec.tracking.wandb.secretRef" in found[0].sentence
         assert gather.named_secrets({"metadata": {"namespace": "here"}}, Settings()) == []
 

@@ -257,6 +257,16 @@ class TestAccess:
         assert subject == {"kind": "ServiceAccount", "name": "daybreak-pipeline", "namespace": "ml"}
         assert world.the("RoleBinding")["roleRef"]["name"] == world.the("Role")["metadata"]["name"]
 
+    def test_trainers_are_reached_by_each_other_and_for_their_progress(self) -> None:
+        spec = training().the("NetworkPolicy")["spec"]
+        mine = {"matchLabels": {names.LABEL_OWNER: "first-light", names.LABEL_ROLE: names.ROLE_TRAINING}}
+        assert spec["podSelector"] == mine
+        among, progress = spec["ingress"]
+        assert among == {"from": [{"podSelector": mine}]}
+        assert progress["ports"] == [{"protocol": "TCP", "port": 8080}]
+        pod = training().the("PyTorchJob")["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["metadata"]
+        assert mine["matchLabels"].items() <= pod["labels"].items()
+
     def test_results_stay_the_pods_own(self) -> None:
         world = training()
         world.hand_over("train")

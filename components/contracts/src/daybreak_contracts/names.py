@@ -185,6 +185,11 @@ def training_service(run: str) -> str:
     return f"{run}-{STAGE_TRAIN}"
 
 
+def trainers_policy(run: str) -> str:
+    """Return the name of the NetworkPolicy that lets only trainers of the same run reach each other."""
+    return f"{run}-trainers"
+
+
 def engine_name(deployment: str, digest: str, pool: str, zone: str) -> str:
     """Return the name of the Deployment of one revision in one pool and zone; at most 54 characters.
 

@@ -634,6 +634,11 @@ CANNOT_START = [
     (["--deployment", "completions"], "NAMESPACE/NAME"),
     (["--deployment", "a/b"], "this is no pod, give --api-server"),
     (
+        ["--deployment", "a/b", "--api-server", "http://127.0.0.1:1", "--api-keys", "/none"],
+        "/none: cannot be read",
+    ),
+    (["--deployment", "a/b", "--api-server", "http://127.0.0.1:1", "--jwt", "{}"], "--jwt: "),
+    (
         ["--deployment", "a/b", "--api-server", "https://127.0.0.1:1", "--ca-file", "/none"],
         "/none: cannot be read as certificates",
     ),

@@ -1,4 +1,4 @@
-"""Who may ask: web pages, names of this machine, API keys."""
+"""Web pages and names of this machine; how far a gateway reaches."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from daybreak_contracts.errors import UserError
-from daybreak_serve.gateway.http.api_keys import KeyFile, KeyGuard, KeyHolder, digest_of, new_key, parse_keys
+from daybreak_contracts.resources.deployment import Gateway
 from daybreak_serve.gateway.http.problems import ApiProblem
 from daybreak_serve.gateway.http.web import WebGuard, problem_of
-from daybreak_serve.local.serving import ServeSettings, check_reach, listen, url_of
+from daybreak_serve.local.serving import ServeSettings, by_gateway, check_reach, listen, url_of
 
 IDE = "https://ide.example.org"
 
@@ -50,9 +50,8 @@ def test_foreign_pages_and_names_are_refused(
     assert (found.code if found else None) == code
 
 
-async def who(request: Request) -> JSONResponse:
-    names = ("x-daybreak-user", "x-daybreak-groups", "authorization")
-    return JSONResponse({name: request.headers.get(name) for name in names})
+async def accepted(request: Request) -> JSONResponse:
+    return JSONResponse({})
 
 
 def client_of(app: object) -> httpx.AsyncClient:
@@ -60,8 +59,12 @@ def client_of(app: object) -> httpx.AsyncClient:
 
 
 async def test_a_preflight_of_an_allowed_page_is_answered_and_its_answers_may_be_read() -> None:
+    denied: list[tuple[str, str | None]] = []
     app = WebGuard(
-        Starlette(routes=[Route("/v1/completions", who, methods=["POST"])]), {IDE}, is_loopback=True
+        Starlette(routes=[Route("/v1/completions", accepted, methods=["POST"])]),
+        {IDE},
+        is_loopback=True,
+        log=lambda path, problem, about: denied.append((path, problem.code)),
     )
     async with client_of(app) as client:
         asked = {"origin": IDE, "access-control-request-method": "POST"}
@@ -74,55 +77,7 @@ async def test_a_preflight_of_an_allowed_page_is_answered_and_its_answers_may_be
     assert answer.headers["access-control-allow-origin"] == IDE
     assert (foreign.status_code, "access-control-allow-origin" in foreign.headers) == (403, False)
     assert (plain.status_code, "POST" in plain.headers["allow"]) == (204, True)
-
-
-async def test_the_key_says_who_asks_whatever_headers_say(tmp_path: Path) -> None:
-    key, digest = new_key()
-    file = tmp_path / "keys"
-    file.write_text(f"# people\nada sha256:{digest} staff,berlin\n")
-    denied: list[str | None] = []
-    now = [0.0]
-    keys = KeyFile(file, lambda: now[0], print)
-    app = KeyGuard(
-        Starlette(routes=[Route("/", who), Route("/healthz", who)]),
-        keys,
-        lambda path, problem: denied.append(problem.code),
-    )
-    async with client_of(app) as client:
-        trusted = {"x-daybreak-user": "root", "x-daybreak-groups": "admins"}
-        answer = await client.get("/", headers={**trusted, "authorization": f"bearer {key}"})
-        assert answer.json() == {
-            "x-daybreak-user": "ada",
-            "x-daybreak-groups": "staff,berlin",
-            "authorization": None,
-        }
-        for wrong in ({}, {"authorization": "Bearer x"}, {"authorization": f"Basic {key}"}):
-            refused = await client.get("/", headers=wrong)
-            assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
-        assert (await client.get("/healthz")).status_code == 200
-        assert denied == ["invalid_api_key"] * 3
-        file.write_text("")  # the key is taken back
-        now[0] = 5.0
-        assert (await client.get("/", headers={"authorization": f"Bearer {key}"})).status_code == 401
-
-
-def test_a_file_of_keys_that_breaks_later_leaves_the_keys_as_they_were(tmp_path: Path) -> None:
-    file, warnings, now = tmp_path / "keys", list[str](), [0.0]
-    file.write_text(f"ada sha256:{digest_of('k')}\n")
-    keys = KeyFile(file, lambda: now[0], warnings.append)
-    for number, change in enumerate((lambda: file.write_text("ada: secret-key\n"), file.unlink), 1):
-        change()
-        now[0] += 5
-        assert keys.holder("k") == KeyHolder("ada")
-        assert len(warnings) == number
-        assert "secret-key" not in warnings[-1]
-
-
-@pytest.mark.parametrize("line", ["ada", "ada sha256:12", "ada md5:" + "a" * 32, "ada secret"])
-def test_a_line_that_is_no_key_is_named_and_not_shown(line: str) -> None:
-    with pytest.raises(UserError, match="line 2") as caught:
-        parse_keys(f"\n{line}\n", "keys")
-    assert "secret" not in str(caught.value)
+    assert denied == [("/v1/completions", "foreign_origin")]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
@@ -130,6 +85,30 @@ def test_a_gateway_is_not_opened_to_others_without_a_word(host: str) -> None:
     with pytest.raises(UserError, match="--api-keys"):
         check_reach(host, ServeSettings())
     check_reach(host, ServeSettings(insecure=True))
+    check_reach(host, by_gateway(ServeSettings(), GATEWAY))
+
+
+GATEWAY = Gateway.model_validate(
+    {
+        "auth": {"jwt": {"issuer": "https://login.example.org", "audience": "completions"}},
+        "limits": {"user": {"concurrency": 2}},
+        "holdMs": 100,
+    }
+)
+
+
+def test_what_a_deployment_says_of_its_gateway_holds_on_one_machine_too() -> None:
+    settings = by_gateway(ServeSettings(), GATEWAY)
+    assert settings.jwt is not None
+    assert (settings.jwt.audience, settings.limits.user.concurrency, settings.hold_ms) == (
+        "completions",
+        2,
+        100,
+    )
+    keyed = Gateway.model_validate({"auth": {"apiKeysSecretRef": {"name": "people", "key": "keys"}}})
+    with pytest.raises(UserError, match="--api-keys FILE"):
+        by_gateway(ServeSettings(), keyed)
+    assert by_gateway(ServeSettings(api_keys="keys"), keyed).api_keys == "keys"
 
 
 def test_a_gateway_listens_on_ipv6() -> None:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from daybreak_contracts.names import ApiVersion
 from daybreak_contracts.resources import rules
+from daybreak_contracts.resources.access import AccessLimits, Auth, SecretKeyRef
 from daybreak_contracts.resources.deployment_status import ModelDeploymentStatus
 from daybreak_contracts.resources.fields import (
     Amount,
@@ -158,15 +159,6 @@ class Experiment(Resource):
     """What an analysis of the experiment compares; a rollout itself goes by its guardrails."""
 
 
-class SecretKeyRef(Resource):
-    """One key of a Secret of the same namespace."""
-
-    name: Name
-    """Name of the Secret."""
-    key: Text
-    """Key in it."""
-
-
 class Signature(Resource):
     """Whether a model folder must be signed before it serves."""
 
@@ -196,6 +188,10 @@ class Gateway(Resource):
     """Tokens of a completion at most."""
     pod_template: PodPatch = Field(default={})
     """Strategic patch for the gateway's pods (container `gateway`): what `spec.podTemplate` is for the serving pods."""
+    auth: Auth | None = None
+    """Who may ask; absent means that everybody who reaches the gateway may, and headers say who it is."""
+    limits: AccessLimits = AccessLimits()
+    """How much one may ask."""
 
 
 class ModelDeploymentSpec(Resource):

@@ -85,6 +85,8 @@ Text = Annotated[str, StringConstraints(max_length=256)]
 URI_PATTERN = r"^[^-\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
 """No control characters; no dash in front, so that no URI is taken for an option of git or tar."""
 Uri = Annotated[str, StringConstraints(pattern=URI_PATTERN, min_length=1, max_length=1024)]
+ISSUER_PATTERN = r"^(https://[^/@?#\x00-\x20\x7f]+|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?)(/[^?#\x00-\x20\x7f]*)?$"
+"""Whoever can change what comes from there can make tokens: encrypted, or on this machine."""
 OptionalUri = Annotated[str, StringConstraints(max_length=1024)]
 # No \s in patterns: Go's engine means ASCII by it, Rust's (pydantic) all of Unicode.
 REFERENCE_PATTERN = r"^([^-\x00-\x20\x7f][^\x00-\x20\x7f]*)?$"
@@ -144,6 +146,7 @@ PATTERNS_IN_WORDS = {
     NAME_PATTERN: "lower-case letters, digits and dashes, beginning and ending with a letter or digit",
     RESOURCE_PATTERN: "a resource that nodes have, as nvidia.com/gpu or amd.com/gpu",
     URI_PATTERN: "a path or URI without control characters, not beginning with a dash or a space",
+    ISSUER_PATTERN: "a URL that begins with https:// (http:// on this machine alone), without ? and #",
     REFERENCE_PATTERN: "a branch, tag or commit, without spaces, not beginning with a dash",
     LICENCE_PATTERN: "an identifier of the SPDX licence list, as MIT or Apache-2.0",
     DIGEST_PATTERN: "64 hex digits, with or without sha256: in front",

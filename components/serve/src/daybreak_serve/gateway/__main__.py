@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from daybreak_contracts.errors import EXIT_OK, DaybreakError
 from daybreak_serve.gateway.config import GatewayConfig, read_config
@@ -41,8 +42,15 @@ def run(config: GatewayConfig, fd: int | None) -> None:
 
     from daybreak_serve.gateway.app import create_app
     from daybreak_serve.gateway.http.connections import GuardedHttp, SettlingServer, room_for_connections
+    from daybreak_serve.gateway.http.tls import LOOK_S, ServedCertificate
 
     GuardedHttp.max_connections = room_for_connections()
+    tls: dict[str, Any] = {}
+    if config.tls_certificate:
+        files = (Path(config.tls_certificate), Path(config.tls_key))
+        served = ServedCertificate(*files, lambda line: print(line, flush=True))
+        tls["ssl_context_factory"] = lambda _config, _default: served.context
+        tls |= {"callback_notify": served.follow, "timeout_notify": LOOK_S}
     server = SettlingServer(
         uvicorn.Config(
             create_app(config),
@@ -56,6 +64,7 @@ def run(config: GatewayConfig, fd: int | None) -> None:
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=config.drain_s,
+            **tls,
         )
     )
     gc.collect()

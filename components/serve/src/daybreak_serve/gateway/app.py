@@ -24,12 +24,17 @@ from daybreak_contracts import names
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_contracts.routing import Routing
 from daybreak_serve.gateway import openapi
+from daybreak_serve.gateway.auth.api_keys import KeyFile
+from daybreak_serve.gateway.auth.caller import caller_of
+from daybreak_serve.gateway.auth.guard import Authenticator, AuthGuard, TokenCheck
+from daybreak_serve.gateway.auth.issuer import IssuerKeys, fetch_from
+from daybreak_serve.gateway.auth.limits import Consumptions
 from daybreak_serve.gateway.cluster.peers import FORWARDED_HEADER, PREFIX, Peers
 from daybreak_serve.gateway.cluster.view import probe
 from daybreak_serve.gateway.config import GatewayConfig, GatewaySettings
 from daybreak_serve.gateway.dialects import tabby
 from daybreak_serve.gateway.dialects.routes import ROUTES
-from daybreak_serve.gateway.dispatch.completions import GROUPS_HEADER, USER_HEADER, Completions, Parts
+from daybreak_serve.gateway.dispatch.completions import Completions, Parts
 from daybreak_serve.gateway.events.access import AccessLog
 from daybreak_serve.gateway.events.counters import GatewayCounters
 from daybreak_serve.gateway.events.journal import (
@@ -42,11 +47,9 @@ from daybreak_serve.gateway.events.journal import (
 from daybreak_serve.gateway.events.metrics import GatewayMetrics, label_of
 from daybreak_serve.gateway.experiments.fleet import ServingFleet, model_of
 from daybreak_serve.gateway.experiments.shadow import Shadow
-from daybreak_serve.gateway.http.api_keys import KeyFile, KeyGuard
 from daybreak_serve.gateway.http.asgi_io import ClientDisconnected, header, read_body
 from daybreak_serve.gateway.http.cancellation import Supersession
 from daybreak_serve.gateway.http.problems import RETRY_AFTER_S, ApiProblem
-from daybreak_serve.gateway.http.requests import groups_of
 from daybreak_serve.gateway.http.web import LOOPBACK_NAMES, WebGuard
 from daybreak_serve.model_metadata import ModelMetadata
 
@@ -108,6 +111,7 @@ class GatewayApp:
             wall_clock=time.time,
             new_id=lambda: f"{PREFIX}{peers.mark}{uuid.uuid4().hex}",
             access=AccessLog(log_access, time.time),
+            consumptions=Consumptions(settings.limits),
         )
 
     def completion_routes(self) -> list[Route]:
@@ -141,7 +145,8 @@ class GatewayApp:
         if header(request.scope, FORWARDED_HEADER) is None:
             mine, theirs = self._peers.split(mine)
         found = [(event, self._journal.find(event)) for event in mine]
-        counts = [await self._peers.forward(url, events) for url, events in theirs.items()]
+        credential = caller_of(request.scope).credential
+        counts = [await self._peers.forward(url, events, credential) for url, events in theirs.items()]
         num_new = sum(self._take(event, record) for event, record in found)
         num_new, num_old = num_new + sum(new for new, _ in counts), len(found) - num_new
         return JSONResponse({"accepted": num_new, "repeated": num_old + sum(old for _, old in counts)})
@@ -168,8 +173,8 @@ class GatewayApp:
             "created": self._created,
             "owned_by": "daybreak",
         }
-        groups = groups_of(header(request.scope, GROUPS_HEADER))
-        for revision in self._fleet.choices(header(request.scope, USER_HEADER), groups)[:1]:
+        caller = caller_of(request.scope)
+        for revision in self._fleet.choices(caller.user, caller.groups)[:1]:
             model["digest"] = names.model_of(revision.digest)
             if revision.model is not None:
                 metadata = revision.model.metadata
@@ -184,7 +189,7 @@ class GatewayApp:
 
     async def openapi(self, request: Request) -> Response:
         """``GET /openapi.json``."""
-        return JSONResponse(openapi.document())
+        return Response(openapi.text(), media_type="application/json")
 
     async def healthz(self, request: Request) -> Response:
         """``GET /healthz``: the process answers."""
@@ -262,14 +267,28 @@ def create_app(config: GatewayConfig) -> Starlette:
 
 
 def guards(settings: GatewaySettings) -> list[Middleware]:
-    """Return the middleware that keeps out foreign web pages, and those without a key where keys are asked for."""
+    """Return the middleware that keeps out foreign web pages, and those without a credential where one is needed."""
     is_loopback = settings.host in LOOPBACK_NAMES
-    found = [Middleware(WebGuard, allowed=settings.allowed_origins, is_loopback=is_loopback)]
-    if settings.api_keys:
-        keys = KeyFile(Path(settings.api_keys), time.monotonic, lambda line: _to_stdout(f"{line}\n"))
-        log = AccessLog(_to_stdout, time.time)
-        found.append(Middleware(KeyGuard, keys=keys, log=log.denied))
+    log = AccessLog(_to_stdout, time.time).denied
+    found = [Middleware(WebGuard, allowed=settings.allowed_origins, is_loopback=is_loopback, log=log)]
+    if settings.asks_for_credentials:
+        found.append(Middleware(AuthGuard, authenticator=authenticator_of(settings), log=log))
     return found
+
+
+def authenticator_of(settings: GatewaySettings) -> Authenticator:
+    """Return by which credentials one may ask."""
+    keys = tokens = None
+    if settings.api_keys:
+        keys = KeyFile(Path(settings.api_keys), time.monotonic, _say)
+    if settings.jwt is not None:
+        fetch = fetch_from(settings.jwt.issuer)
+        tokens = TokenCheck(settings.jwt, IssuerKeys(fetch, time.monotonic, _say))
+    return Authenticator(keys, tokens)
+
+
+def _say(line: str) -> None:
+    _to_stdout(f"{line}\n")
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from daybreak_contracts import names, storage
 from daybreak_contracts.errors import UserError
+from daybreak_contracts.resources.access import AccessLimits, TokenIssuer
 from daybreak_contracts.resources.deployment import Gateway
 from daybreak_model.fim import FimOrder
 
@@ -35,9 +36,21 @@ class GatewaySettings(BaseModel):
     allowed_origins: tuple[str, ...] = ()
     """Web pages that may ask, as ``https://ide.example.org``."""
     api_keys: str = ""
-    """File of API keys (`http/api_keys.py`); empty: everybody may ask, and headers say who."""
+    """File of API keys (`auth/api_keys.py`); empty: there are none."""
+    jwt: TokenIssuer | None = None
+    """Whose tokens are taken. Without it and a file of keys everybody may ask, and headers say who it is."""
+    limits: AccessLimits = AccessLimits()
+    """How much a user, and a group, may ask of this gateway."""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    """PEM files (`http/tls.py`), both or none; empty: plain HTTP."""
     drain_s: int = Field(default=10, ge=0)
     """Bound of the time for requests in flight at the end."""
+
+    @property
+    def asks_for_credentials(self) -> bool:
+        """Whether one must have a key or a token."""
+        return bool(self.api_keys) or self.jwt is not None
 
 
 class GatewayConfig(GatewaySettings):

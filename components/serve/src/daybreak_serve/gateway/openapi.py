@@ -5,6 +5,8 @@ Owns the document's frame only. Other clients' dialects have their own documenta
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,6 +68,12 @@ PROBLEMS: Mapping[int, str] = {
     500: "the engine failed",
     503: "no engine; Retry-After says when",
 }
+
+
+@functools.cache
+def text() -> bytes:
+    """Return the document as JSON; it is the same for the life of a process."""
+    return json.dumps(document()).encode()
 
 
 def document() -> dict[str, Any]:

@@ -46,7 +46,9 @@ def complete(
     said = {name: value for name, value in body.items() if value is not None}
     base = url.rstrip("/").removesuffix("/v1")
     try:
-        with httpx.Client(timeout=timeout_s, trust_env=False) as client:
+        # SSL_CERT_FILE may name authorities of one's own
+        verify = httpx.create_ssl_context() if base.startswith("https:") else True
+        with httpx.Client(timeout=timeout_s, trust_env=False, verify=verify) as client:
             response = client.post(f"{base}/v1/completions", json=said, headers=_authorization(os.environ))
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
         raise UserError(f"{url}: not a URL, use http://host:port") from error

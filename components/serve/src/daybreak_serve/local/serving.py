@@ -17,12 +17,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from daybreak_contracts import names, storage
 from daybreak_contracts.errors import EXIT_OK, DaybreakError, TransientError, UserError
 from daybreak_contracts.progress import Progress
+from daybreak_contracts.resources.access import AccessLimits, TokenIssuer
 from daybreak_contracts.resources.deployment import Gateway
 from daybreak_model.fim import FimOrder
 from daybreak_serve.engine.heartbeat import why_hung
@@ -36,9 +37,10 @@ from daybreak_serve.engine.triton import (
     TritonServer,
     why,
 )
+from daybreak_serve.gateway.auth.api_keys import KeyFile
 from daybreak_serve.gateway.config import GatewayConfig
-from daybreak_serve.gateway.http.api_keys import KeyFile
 from daybreak_serve.gateway.http.connections import LINGER_S
+from daybreak_serve.gateway.http.tls import ServedCertificate
 from daybreak_serve.gateway.http.web import LOOPBACK_NAMES
 from daybreak_serve.local.client import Completed, complete
 from daybreak_serve.modelfolder import ModelFolder, open_model
@@ -48,6 +50,7 @@ __all__ = [
     "Completed",
     "LocalServer",
     "ServeSettings",
+    "by_gateway",
     "complete",
     "listen",
     "serve",
@@ -76,8 +79,12 @@ class ServeSettings:
     drain_s: int = 10
     allowed_origins: tuple[str, ...] = ()
     api_keys: str = ""
+    jwt: TokenIssuer | None = None
+    limits: AccessLimits = field(default_factory=AccessLimits)
+    tls: tuple[str, str] | None = None
+    """Files of a certificate and its key."""
     insecure: bool = False
-    """Whether others than this machine may ask without a key."""
+    """Whether others than this machine may ask without a credential."""
     engine: EngineSettings = field(default_factory=EngineSettings)
 
 
@@ -141,7 +148,7 @@ def _running(
         triton.start()
         stack.callback(gateway.stop)
         gateway.start()
-        url = url_of(listener)
+        url = url_of(listener, tls=settings.tls is not None)
         _wait_ready(url, triton, gateway, progress)
         watch = ProcessMonitor(triton, gateway)
         stack.callback(watch.stop)
@@ -174,14 +181,34 @@ def serve_forever(
 
 
 def check_reach(host: str, settings: ServeSettings) -> None:
-    """Refuse to open a gateway to others without a word; a file of keys that cannot be read is a UserError too."""
+    """Refuse to open a gateway to others without a word; files that cannot be read are UserErrors too."""
+    if settings.tls is not None:
+        certificate, key = settings.tls
+        ServedCertificate(Path(certificate), Path(key), print)
     if settings.api_keys:
         KeyFile(Path(settings.api_keys), time.monotonic, print)
-    elif host not in LOOPBACK_NAMES and not settings.insecure:
+    elif host not in LOOPBACK_NAMES and not settings.insecure and settings.jwt is None:
         raise UserError(
             f"--host {host} lets other machines ask this model without a key: add --api-keys FILE "
-            "(daybreak key NAME makes a line of it), or --insecure if that is meant"
+            "(daybreak key NAME makes a line of it), --deployment FILE with gateway.auth.jwt, or --insecure if "
+            "that is meant"
         )
+
+
+def by_gateway(settings: ServeSettings, gateway: Gateway) -> ServeSettings:
+    """Return the settings with what a ModelDeployment says of its gateway; of keys there is a file here, no Secret."""
+    auth = gateway.auth
+    if auth is not None and auth.api_keys_secret_ref is not None and not settings.api_keys:
+        raise UserError(
+            "gateway.auth.apiKeysSecretRef names a Secret, and there are none here: give its content by --api-keys FILE"
+        )
+    return replace(
+        settings,
+        jwt=auth.jwt if auth is not None else None,
+        limits=gateway.limits,
+        hold_ms=gateway.hold_ms,
+        max_new_tokens=gateway.max_new_tokens,
+    )
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -203,11 +230,12 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, *, tls: bool = False) -> str:
     """Return the URL of a listening socket; one that listens everywhere is named by loopback."""
+    scheme = "https" if tls else "http"
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _config_of(settings: ServeSettings, model: ModelFolder, triton: TritonServer, host: str) -> GatewayConfig:
@@ -228,6 +256,10 @@ def _config_of(settings: ServeSettings, model: ModelFolder, triton: TritonServer
         host=host,
         allowed_origins=settings.allowed_origins,
         api_keys=str(Path(settings.api_keys).absolute()) if settings.api_keys else "",
+        jwt=settings.jwt,
+        limits=settings.limits,
+        tls_certificate=str(Path(settings.tls[0]).absolute()) if settings.tls else "",
+        tls_key=str(Path(settings.tls[1]).absolute()) if settings.tls else "",
         event_log=settings.event_log,
     )
 
@@ -240,6 +272,7 @@ class _Gateway:
         self._log = folder / "gateway.log"
         self._listener = listener
         self._drain_s = config.drain_s
+        self._has_tls = bool(config.tls_certificate)
         storage.write_json(str(self._config_file), config.model_dump(mode="json"))
         self._child: Child | None = None
         self._answered_s = self._next_question_s = 0.0
@@ -263,7 +296,7 @@ class _Gateway:
         """Tell why it counts as hung, None if it does not. It is asked now and then, once it has answered first."""
         if now >= self._next_question_s:
             self._next_question_s = now + QUESTION_EVERY_S
-            if _answers(url_of(self._listener)):
+            if _answers(url_of(self._listener, tls=self._has_tls)):
                 self._answered_s = now
         return why_hung(now, self._answered_s, None) if self._answered_s else None
 
@@ -280,11 +313,12 @@ class _Gateway:
 
 
 def _answers(url: str) -> bool:
-    """Ask a gateway whether its loop turns."""
+    """Ask a gateway whether its loop turns: our own child at our own socket, so whatever name its certificate has."""
     import httpx
 
     try:
-        return httpx.get(f"{url}/healthz", timeout=QUESTION_S, trust_env=False).status_code == 200
+        answer = httpx.get(f"{url}/healthz", timeout=QUESTION_S, trust_env=False, verify=False)
+        return answer.status_code == 200
     except httpx.TransportError:
         return False
 
@@ -296,7 +330,7 @@ def _wait_ready(url: str, triton: TritonServer, gateway: _Gateway, progress: Pro
     triton.wait_ready(progress)
     deadline = time.monotonic() + READY_TIMEOUT_S
     reason = ""
-    with httpx.Client(base_url=url, timeout=5, trust_env=False) as client:
+    with httpx.Client(base_url=url, timeout=5, trust_env=False, verify=False) as client:
         while time.monotonic() < deadline:
             if gateway.child.exit_code is not None:
                 raise UserError(f"the gateway ended before it was ready:\n{why(gateway.child.log_tail())}")

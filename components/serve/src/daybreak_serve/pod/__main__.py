@@ -10,10 +10,14 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from daybreak_contracts import launch, names
 from daybreak_contracts.errors import EXIT_OK, DaybreakError, UserError
 from daybreak_contracts.kubernetes_access import listening_host
+from daybreak_contracts.resources.fields import Resource
+
+Part = TypeVar("Part", bound=Resource)
 
 
 def main(argv: Sequence[str] | None = None, termination_log: Path = launch.TERMINATION_LOG) -> int:
@@ -79,6 +83,9 @@ def add_gateway(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model-name", default="daybreak", help="what clients call the model")
     parser.add_argument("--max-held", type=int, default=256, help="requests that may wait for a place")
+    parser.add_argument("--api-keys", default="", help="file of API keys; it may change")
+    parser.add_argument("--jwt", default="", help="JSON: spec.gateway.auth.jwt of the ModelDeployment")
+    parser.add_argument("--limits", default="", help="JSON: spec.gateway.limits of the ModelDeployment")
     parser.add_argument("--event-log", default="", help="JSONL file of events; none is kept by default")
     parser.add_argument(
         "--linger-seconds", type=float, default=5.0, help="connections are still taken at the end"
@@ -122,6 +129,7 @@ def _engine(options: argparse.Namespace) -> None:
 
 def _gateway(options: argparse.Namespace) -> None:
     from daybreak_contracts.kubernetes_access import Access, access_of_pod, is_in_pod
+    from daybreak_contracts.resources.access import AccessLimits, TokenIssuer
     from daybreak_serve.gateway.config import GatewaySettings
     from daybreak_serve.pod.gateway import GatewayArgs, own_address, parse_deployment, run
 
@@ -136,6 +144,9 @@ def _gateway(options: argparse.Namespace) -> None:
         model_name=options.model_name,
         max_held=options.max_held,
         event_log=options.event_log,
+        api_keys=options.api_keys,
+        jwt=_part(options.jwt, TokenIssuer, "--jwt"),
+        limits=_part(options.limits, AccessLimits, "--limits") or AccessLimits(),
         host=options.host,
         port=options.port,
         drain_s=options.drain_seconds,
@@ -150,6 +161,14 @@ def _gateway(options: argparse.Namespace) -> None:
         address=own_address(),
     )
     run(args)
+
+
+def _part(text: str, kind: type[Part], option: str) -> Part | None:
+    """Return a part of a resource that an option holds as JSON; None for an empty one."""
+    try:
+        return kind.model_validate_json(text) if text else None
+    except ValueError as error:
+        raise UserError(f"{option}: {error}") from error
 
 
 def _sign(options: argparse.Namespace) -> None:

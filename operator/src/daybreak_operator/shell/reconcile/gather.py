@@ -62,6 +62,9 @@ def named_secrets(body: Object, settings: Settings) -> list[Named]:
         found.append(Named(namespace, wandb, "spec.tracking.wandb.secretRef"))
     if key:
         found.append(Named(namespace, key, "spec.signature.publicKeySecretRef"))
+    auth = (spec.get("gateway") or {}).get("auth") or {}
+    if keys := (auth.get("apiKeysSecretRef") or {}).get("name"):
+        found.append(Named(namespace, keys, "spec.gateway.auth.apiKeysSecretRef"))
     if settings.storage_secret:
         places = dict.fromkeys([namespace, *_pipelines_namespace(body, settings)])
         found += [Named(place, settings.storage_secret, "the operator's storage secret") for place in places]

@@ -52,15 +52,18 @@ class Peers:
             (mine if url is None else theirs.setdefault(url, [])).append(event)
         return mine, theirs
 
-    async def forward(self, url: str, events: Sequence[SuggestionEvent]) -> tuple[int, int]:
-        """Hand events to another gateway; return how many it took and how many it had already."""
+    async def forward(
+        self, url: str, events: Sequence[SuggestionEvent], credential: str = ""
+    ) -> tuple[int, int]:
+        """Hand events on in their sender's name; return how many the other gateway took and how many it had already."""
         if self._client is None:
             self._client = httpx.AsyncClient(trust_env=False, timeout=TIMEOUT_S)
         body = {"events": [event.model_dump(exclude_none=True) for event in events]}
+        headers = {FORWARDED_HEADER.decode(): "1"}
+        if credential:
+            headers["authorization"] = credential
         try:
-            answer = await self._client.post(
-                f"{url}/v1/events", json=body, headers={FORWARDED_HEADER.decode(): "1"}
-            )
+            answer = await self._client.post(f"{url}/v1/events", json=body, headers=headers)
             document = answer.json()
         except (httpx.HTTPError, ValueError) as error:
             raise no_engine("the gateway that answered this completion cannot be reached now") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from starlette.types import Receive, Scope, Send
@@ -16,6 +16,8 @@ from starlette.types import Receive, Scope, Send
 from daybreak_contracts import names
 from daybreak_model.fim import ComposedPrompt
 from daybreak_serve.engine.protocol import Chunk
+from daybreak_serve.gateway.auth.caller import caller_of
+from daybreak_serve.gateway.auth.limits import Consumptions, Moment
 from daybreak_serve.gateway.config import GatewaySettings
 from daybreak_serve.gateway.dialects.dialect import CompletionChoice, Dialect, RequestHeaders
 from daybreak_serve.gateway.dialects.routes import spoken
@@ -42,18 +44,13 @@ from daybreak_serve.gateway.http.asgi_io import (
 from daybreak_serve.gateway.http.cancellation import Cancellation, Supersession
 from daybreak_serve.gateway.http.manners import CompletionShaper
 from daybreak_serve.gateway.http.problems import ApiProblem
-from daybreak_serve.gateway.http.requests import CompletionRequest, groups_of, identified
+from daybreak_serve.gateway.http.requests import CompletionRequest, identified
 
 FILE_HEADER, PROMPT_HEADER = b"x-daybreak-file", b"x-daybreak-prompt"
 TEXTS_AT_ONCE = 2
 """Of one request, in engines at a time: sixteen prompts at once must not turn everybody else away."""
 TURNED_AWAY = (problems.BUSY, problems.NO_ENGINE)
 SSE = b"text/event-stream; charset=utf-8"
-
-
-USER_HEADER = b"x-daybreak-user"
-GROUPS_HEADER = b"x-daybreak-groups"
-"""Who asks, as the edge that logs people in says it; it must strip both from what comes from outside."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +68,11 @@ class Parts:
     wall_clock: Callable[[], float]
     new_id: Callable[[], str]
     access: AccessLog
+    consumptions: Consumptions
+
+    def moment(self) -> Moment:
+        """Return now by both clocks."""
+        return Moment(self.clock(), self.wall_clock())
 
 
 class Completions:
@@ -109,7 +111,7 @@ class Completions:
         settings = self._parts.settings
         limits = self._parts.fleet.limits(settings.model_name, settings.default_max_tokens)
         headers = RequestHeaders(header(scope, FILE_HEADER), header(scope, PROMPT_HEADER))
-        return identified(dialect.read(body, headers, limits), header(scope, USER_HEADER))
+        return identified(dialect.read(body, headers, limits), caller_of(scope).user)
 
     def _exchange(
         self,
@@ -132,7 +134,7 @@ class Completions:
             )
             for index, single in enumerate(request.singles())
         ]
-        groups = groups_of(header(scope, GROUPS_HEADER))
+        groups = caller_of(scope).groups
         owner = request.user or (scope.get("client") or ("",))[0]
         return Exchange(request, dialect, answer, groups, owner, flights, began_s)
 
@@ -183,8 +185,9 @@ class Completions:
         )
         supersession.register(request.user, request.file, cancellation)
         try:
-            await self._generate_all(exchange)
-            await self._finish(exchange)
+            with self._admitted(exchange):
+                await self._generate_all(exchange)
+                await self._finish(exchange)
             for flight in exchange.flights:
                 self._mirror(flight)
         except ApiProblem as problem:
@@ -200,6 +203,22 @@ class Completions:
             supersession.unregister(request.user, request.file, cancellation)
             for flight in exchange.flights:
                 self._remember(flight)
+
+    @contextlib.contextmanager
+    def _admitted(self, exchange: Exchange) -> Iterator[None]:
+        """Count a request while it runs, and its tokens; one that is beyond a limit is an `ApiProblem`.
+
+        One that is given up for a newer one makes room at once, not when its engine has heard of it.
+        """
+        consumptions, moment = self._parts.consumptions, self._parts.moment
+        admission = consumptions.enter(exchange.owner, exchange.groups, moment())
+        exchange.flights[0].cancellation.on_given_up = lambda: consumptions.leave(admission)
+        try:
+            yield
+        finally:
+            consumptions.leave(admission)
+            usage = exchange.usage
+            consumptions.spend(admission, usage.prompt_tokens + usage.completion_tokens, moment())
 
     async def _generate_all(self, exchange: Exchange) -> None:
         """Have all texts made, side by side; the first that fails gives the others up."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from daybreak_contracts import names
+from daybreak_serve.gateway.events.journal import user_hash
 from daybreak_serve.gateway.http.problems import ApiProblem
 
 
@@ -65,9 +66,11 @@ class AccessLog:
             }
         )
 
-    def denied(self, path: str, problem: ApiProblem) -> None:
-        """Note a request that was not let in."""
-        self._line({"path": path[:100], "status": problem.status, "outcome": problem.code or problem.type})
+    def denied(self, path: str, problem: ApiProblem, about: Mapping[str, str]) -> None:
+        """Note a request that was not let in: why, and who it seems to be, the user by the pseudonym."""
+        named = {**about, "user": user_hash(about["user"])} if "user" in about else about
+        why = {"outcome": problem.code or problem.type, "reason": problem.message}
+        self._line({"path": path[:100], "status": problem.status, **why, **named})
 
     def _line(self, document: dict[str, object]) -> None:
         self._write(json.dumps({"time": round(self._wall_clock(), 3), **document}) + "\n")

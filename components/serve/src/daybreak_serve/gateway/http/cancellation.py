@@ -22,6 +22,8 @@ class Cancellation:
         """Tokens that the engine made for it."""
         self.cancelled: CancelReason | None = None
         self._abort: Callable[[], object] | None = None
+        self.on_given_up: Callable[[], object] | None = None
+        """Called when it is given up, in whatever stage; it does not stop anything."""
 
     def on_cancel(self, abort: Callable[[], object]) -> None:
         """Set what stops the present stage. It makes the waiting coroutine see ``CancelledError``."""
@@ -33,6 +35,8 @@ class Cancellation:
         """Give the request up; the first reason counts."""
         if self.cancelled is None:
             self.cancelled = reason
+            if self.on_given_up is not None:
+                self.on_given_up()
             if self._abort is not None:
                 self._abort()
 

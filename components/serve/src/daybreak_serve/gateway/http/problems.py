@@ -33,7 +33,9 @@ class ApiProblem(Exception):  # noqa: N818 - it is an answer, not always an erro
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers of the answer: who may come again is told when."""
+        """Headers of the answer: who may come again is told when, who has no credential of which kind it must be."""
+        if self.status == 401:
+            return {"www-authenticate": "Bearer"}
         return {"retry-after": str(self.retry_after_s)} if self.status in (429, 503) else {}
 
     def document(self) -> dict[str, object]:

@@ -7,7 +7,7 @@ rebinding). Editors send no ``Origin``. Owns no log-in.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -62,8 +62,16 @@ def _shown(text: str) -> str:
 class WebGuard:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, allowed: Collection[str], *, is_loopback: bool) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        allowed: Collection[str],
+        *,
+        is_loopback: bool,
+        log: Callable[[str, ApiProblem, Mapping[str, str]], object],
+    ) -> None:
         self._app = app
+        self._log = log
         self._allowed = frozenset(allowed)
         self._is_loopback = is_loopback
 
@@ -75,6 +83,7 @@ class WebGuard:
         origin = header(scope, b"origin")
         problem = problem_of(origin, header(scope, b"host"), self._allowed, is_loopback=self._is_loopback)
         if problem is not None:
+            self._log(scope["path"], problem, {})
             await ResponseWriter(send).problem(problem, problem.body())
             return
         if scope["method"] == "OPTIONS":

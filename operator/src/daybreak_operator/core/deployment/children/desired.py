@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from daybreak_contracts import names
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec
 from daybreak_operator.core.deployment.children import engine as engines
-from daybreak_operator.core.deployment.children.gateway import gateway_children, gateway_route
+from daybreak_operator.core.deployment.children.gateway import gateway_children, gateway_policy, gateway_route
 from daybreak_operator.core.deployment.children.identity import OwnerIdentity, identity_of
 from daybreak_operator.core.deployment.observed.fleet import EngineFleet, place_of
 from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
@@ -69,7 +69,8 @@ def children_of(family: ChildrenInput) -> tuple[Object, ...]:
     annotations = family.observed.deployment["metadata"].get("annotations") or {}
     found = gateway_children(family.owner, family.spec.gateway, family.observed.settings)
     route = gateway_route(family.owner, annotations) if family.observed.has_gateway_api else None
-    found += [route] if route is not None else []
+    policy = gateway_policy(family.owner, family.observed.settings)
+    found += [child for child in (route, policy) if child is not None]
     found.append(engines.engine_policy(family.owner))
     runtime = runtime_of(family.spec, family.observed.settings)
     for digest, model in family.serving().items():
@@ -100,7 +101,7 @@ def _deployments(family: ChildrenInput, revision: engines.EngineRevision) -> Ite
 def leftovers(family: ChildrenInput) -> tuple[Ref, ...]:
     """Return the objects to delete, and pods whose node goes: that takes them out of the gateways' view at once."""
     found = [*_of_other_models(family), *_of_removed_pools(family), *_routes(family), *_on_lost_nodes(family)]
-    return tuple(child.ref for child in found)
+    return tuple(child.ref for child in [*found, *_policies(family)])
 
 
 def _of_other_models(family: ChildrenInput) -> Iterator[ObservedObject]:
@@ -143,6 +144,16 @@ def _routes(family: ChildrenInput) -> Iterator[ObservedObject]:
             and gateway_route(family.owner, annotations) is None
             and not child.is_leaving
         ):
+            yield child
+
+
+def _policies(family: ChildrenInput) -> Iterator[ObservedObject]:
+    """Yield the gateways' policy once the installation names no clients of theirs any more."""
+    if gateway_policy(family.owner, family.observed.settings) is not None:
+        return
+    for child in family.observed.children:
+        is_gateways = child.name == names.gateway_name(family.owner.name)
+        if child.kind == "NetworkPolicy" and is_gateways and not child.is_leaving:
             yield child
 
 

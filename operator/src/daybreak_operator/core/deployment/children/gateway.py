@@ -6,6 +6,7 @@ Owns their shape. The gateway itself is ``daybreak_serve``'s.
 from __future__ import annotations
 
 from daybreak_contracts import names
+from daybreak_contracts.resources.access import AccessLimits
 from daybreak_contracts.resources.deployment import Gateway
 from daybreak_operator.core.deployment.children import affinity
 from daybreak_operator.core.deployment.children.engine import (
@@ -21,6 +22,9 @@ from daybreak_operator.core.plan import Json, Object
 from daybreak_operator.core.pod_shape.defaults import shaped
 from daybreak_operator.settings import Settings, image_pull_secrets
 
+KEYS_FOLDER, KEYS_FILE = "/etc/daybreak/auth", "keys"
+NAMESPACE_NAME = "kubernetes.io/metadata.name"
+"""Label that every namespace has."""
 PORT = 80
 PORT_HTTP = names.PORT_GATEWAY
 PORT_METRICS = names.PORT_GATEWAY_METRICS
@@ -55,8 +59,8 @@ def gateway_deployment(owner: OwnerIdentity, gateway: Gateway, settings: Setting
         "topologySpreadConstraints": [
             affinity.spread(key, selector) for key in (settings.node_labels.zone, affinity.LABEL_NODE)
         ],
-        "containers": [gateway_container(owner, settings)],
-        "volumes": [{"name": "tmp", "emptyDir": {}}],
+        "containers": [gateway_container(owner, gateway, settings)],
+        "volumes": [{"name": "tmp", "emptyDir": {}}, *keys_volume(gateway)],
     }
     metadata = {"labels": labels, "annotations": dict(MAY_MOVE)}
     template = shaped({"metadata": metadata, "spec": pod}, settings.pod_defaults, gateway.pod_template)
@@ -70,17 +74,40 @@ def gateway_deployment(owner: OwnerIdentity, gateway: Gateway, settings: Setting
     return owner.child("apps/v1", "Deployment", names.gateway_name(owner.name), labels, spec=spec)
 
 
-def gateway_container(owner: OwnerIdentity, settings: Settings) -> dict[str, Json]:
+def keys_volume(gateway: Gateway) -> list[dict[str, Json]]:
+    """Return the API keys, if there are any: a whole folder is mounted, so that the kubelet follows the Secret."""
+    if gateway.auth is None or gateway.auth.api_keys_secret_ref is None:
+        return []
+    ref = gateway.auth.api_keys_secret_ref
+    items = [{"key": ref.key, "path": KEYS_FILE}]
+    return [{"name": "auth", "secret": {"secretName": ref.name, "items": items}}]
+
+
+def gateway_args(owner: OwnerIdentity, gateway: Gateway) -> list[str]:
+    """Return the gateway's command."""
+    args = ["daybreak_serve.pod", "gateway", "--deployment", f"{owner.namespace}/{owner.name}"]
+    if keys_volume(gateway):
+        args += ["--api-keys", f"{KEYS_FOLDER}/{KEYS_FILE}"]
+    if gateway.auth is not None and gateway.auth.jwt is not None:
+        args += ["--jwt", gateway.auth.jwt.model_dump_json(by_alias=True)]
+    if gateway.limits != AccessLimits():
+        args += ["--limits", gateway.limits.model_dump_json(by_alias=True, exclude_none=True)]
+    return args
+
+
+def gateway_container(owner: OwnerIdentity, gateway: Gateway, settings: Settings) -> dict[str, Json]:
     """Return the gateway's container."""
+    mounts: list[dict[str, Json]] = [{"name": "tmp", "mountPath": "/tmp"}]
+    mounts += [{"name": "auth", "mountPath": KEYS_FOLDER, "readOnly": True} for _ in keys_volume(gateway)]
     return {
         "name": GATEWAY,
         "image": settings.images.serve,
-        "args": ["daybreak_serve.pod", "gateway", "--deployment", f"{owner.namespace}/{owner.name}"],
+        "args": gateway_args(owner, gateway),
         "ports": [
             {"name": "http", "containerPort": PORT_HTTP},
             {"name": "metrics", "containerPort": PORT_METRICS},
         ],
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+        "volumeMounts": mounts,
         "startupProbe": probe("http", times=STARTUP_PROBES, path="/livez"),
         "readinessProbe": probe("http", times=2),
         "livenessProbe": probe("http", times=5, path="/livez"),
@@ -97,6 +124,28 @@ def gateway_service(owner: OwnerIdentity) -> Object:
     }
     name, labels = names.gateway_name(owner.name), owner.labels(names.ROLE_GATEWAY)
     return owner.child("v1", "Service", name, labels, spec=spec)
+
+
+def gateway_policy(owner: OwnerIdentity, settings: Settings) -> Object | None:
+    """Return the policy by which only pods of the named namespaces, and its other gateways, ask it; None without any.
+
+    Metrics stay open inside the cluster: nobody here knows where Prometheus is.
+    """
+    if not settings.gateway_clients:
+        return None
+    names_of = {"key": NAMESPACE_NAME, "operator": "In", "values": list(settings.gateway_clients)}
+    selector = {"matchLabels": owner.selector(names.ROLE_GATEWAY)}
+    clients: list[Json] = [{"namespaceSelector": {"matchExpressions": [names_of]}}, {"podSelector": selector}]
+    spec: dict[str, Json] = {
+        "podSelector": selector,
+        "policyTypes": ["Ingress"],
+        "ingress": [
+            {"from": clients, "ports": [{"protocol": "TCP", "port": PORT_HTTP}]},
+            {"from": [{"namespaceSelector": {}}], "ports": [{"protocol": "TCP", "port": PORT_METRICS}]},
+        ],
+    }
+    name, labels = names.gateway_name(owner.name), owner.labels(names.ROLE_GATEWAY)
+    return owner.child("networking.k8s.io/v1", "NetworkPolicy", name, labels, spec=spec)
 
 
 def gateway_role(owner: OwnerIdentity) -> Object:

@@ -137,3 +137,28 @@ def access(context: RunContext, results_names: Iterable[str], pods_namespace: st
         "subjects": [{"kind": "ServiceAccount", "name": account(context), "namespace": pods_namespace}],
     }
     return role, binding
+
+
+def trainers_policy(context: RunContext) -> Object:
+    """Return the policy by which trainers hear each other alone, and all of the cluster their progress.
+
+    Whoever reaches the port at which they gather (PyTorch's store and RPC) can run code in them: it asks for no secret.
+    """
+    own = labels(context, names.ROLE_ACCESS)
+    trainers = {"matchLabels": {names.LABEL_OWNER: context.name, names.LABEL_ROLE: names.ROLE_TRAINING}}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata(context, names.trainers_policy(context.name), own),
+        "spec": {
+            "podSelector": trainers,
+            "policyTypes": ["Ingress"],
+            "ingress": [
+                {"from": [{"podSelector": trainers}]},
+                {
+                    "from": [{"namespaceSelector": {}}],
+                    "ports": [{"protocol": "TCP", "port": names.PORT_TRAINER}],
+                },
+            ],
+        },
+    }

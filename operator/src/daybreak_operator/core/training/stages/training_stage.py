@@ -280,6 +280,7 @@ def _supporting_objects(context: RunContext, number: int) -> tuple[Object, ...]:
         owned.results(context, STAGE, number),
         role,
         binding,
+        owned.trainers_policy(context),
         gang.train_arguments(context, number),
         *launchers.of(context).standing(context),
     )

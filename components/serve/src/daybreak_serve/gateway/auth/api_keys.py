@@ -2,6 +2,7 @@
 
 A file with one key a line, ``NAME sha256:HEX [GROUP,GROUP]``; ``#`` begins a comment. It is read again when it changes,
 so keys come and go without a restart. The credential then says user and groups, whatever headers and body say.
+``NAME sha256:HEX @proxy`` is the key of a proxy that logs people in: whom it names by headers is believed.
 """
 
 from __future__ import annotations
@@ -14,18 +15,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 from daybreak_contracts.errors import UserError
-from daybreak_serve.gateway.http.asgi_io import ResponseWriter, header
-from daybreak_serve.gateway.http.problems import ApiProblem
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/health", "/v1/health"})
-"""Probes have no key."""
 LINE = re.compile(r"(\S+)\s+sha256:([0-9a-f]{64})(?:\s+(\S+))?")
 LOOK_S = 1.0
 """How often the file's time is looked at."""
-USER, GROUPS = b"x-daybreak-user", b"x-daybreak-groups"
+PROXY = "@proxy"
 
 
 @dataclass(frozen=True)
@@ -34,6 +29,8 @@ class KeyHolder:
 
     user: str
     groups: tuple[str, ...] = ()
+    is_proxy: bool = False
+    """Whether it asks for others, and says for whom."""
 
 
 def new_key() -> tuple[str, str]:
@@ -55,10 +52,14 @@ def parse_keys(text: str, name: str) -> dict[str, KeyHolder]:
         if not content:
             continue
         match = LINE.fullmatch(content)
-        if match is None:
-            raise UserError(f"{name}, line {number}: must be NAME sha256:64-HEX-DIGITS [GROUP,GROUP]")
-        user, digest, groups = match.groups()
-        found[digest] = KeyHolder(user, tuple(filter(None, (groups or "").split(","))))
+        user, digest, listed = match.groups() if match else ("", "", "")
+        groups = tuple(filter(None, (listed or "").split(",")))
+        if not digest or (PROXY in groups and len(groups) > 1):
+            raise UserError(
+                f"{name}, line {number}: must be NAME sha256:64-HEX-DIGITS [GROUP,GROUP or {PROXY}]"
+            )
+        is_proxy = groups == (PROXY,)
+        found[digest] = KeyHolder(user, () if is_proxy else groups, is_proxy)
     return found
 
 
@@ -69,6 +70,7 @@ class KeyFile:
         self._path, self._clock, self._warn = path, clock, warn
         self._seen: tuple[int, int, int] | None = None
         self._next_look = 0.0
+        self._told = ""
         self._keys: Mapping[str, KeyHolder] = {}
         try:
             self._read(path.stat())
@@ -82,44 +84,16 @@ class KeyFile:
             self._next_look = now + LOOK_S
             try:
                 self._read(self._path.stat())
+                self._told = ""
             except (OSError, UserError) as error:
-                self._warn(f"{self._path}: {error}; the keys read before still hold")
+                if str(error) != self._told:  # once, not with each request
+                    self._warn(f"{self._path}: {error}; the keys read before still hold")
+                self._told = str(error)
         return self._keys.get(digest_of(key))
 
     def _read(self, status: os.stat_result) -> None:
         seen = (status.st_mtime_ns, status.st_size, status.st_ino)
         if seen != self._seen:
-            self._seen = seen
-            self._keys = parse_keys(self._path.read_text(encoding="utf-8", errors="replace"), str(self._path))
-
-
-def denied(authorization: str | None) -> ApiProblem:
-    """Return the answer to a request without a key that holds."""
-    what = "the API key is not known" if authorization else "an API key is needed"
-    message = f"{what}: send Authorization: Bearer KEY"
-    return ApiProblem(401, message, "authentication_error", code="invalid_api_key")
-
-
-class KeyGuard:
-    """ASGI middleware: lets in who has a key, under the name that the key says."""
-
-    def __init__(self, app: ASGIApp, keys: KeyFile, log: Callable[[str, ApiProblem], object]) -> None:
-        self._app, self._keys, self._log = app, keys, log
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse, or pass on with user and groups of the key."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
-            await self._app(scope, receive, send)
-            return
-        authorization = header(scope, b"authorization")
-        holder = None
-        if authorization is not None and authorization[:7].lower() == "bearer ":
-            holder = self._keys.holder(authorization[7:].strip())
-        if holder is None:
-            problem = denied(authorization)
-            self._log(scope["path"], problem)
-            await ResponseWriter(send).problem(problem, problem.body())
-            return
-        headers = [pair for pair in scope["headers"] if pair[0] not in (USER, GROUPS, b"authorization")]
-        headers += [(USER, holder.user.encode()), (GROUPS, ",".join(holder.groups).encode())]
-        await self._app({**scope, "headers": headers}, receive, send)
+            text = self._path.read_text(encoding="utf-8", errors="replace")
+            self._seen = seen  # also of a file that is wrong: it is told once
+            self._keys = parse_keys(text, str(self._path))
