@@ -167,6 +167,7 @@ class TestSettings:
             storage_secret="storage",
             shared_claim="scratch",
             pull_secrets=("registry",),
+            gateway_clients=("ingress-nginx",),
             cluster_domain="example.internal",
             pod_defaults=PodDefaults.model_validate(full["pods"]),
             node_labels=NodeLabels.model_validate(full["nodeLabels"]),

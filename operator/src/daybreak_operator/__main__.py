@@ -32,7 +32,7 @@ HELP = """settings come from the environment, as the chart sets it (values.yaml 
   DAYBREAK_BACKEND, DAYBREAK_KUBEFLOW_URL, DAYBREAK_KUBEFLOW_NAMESPACE, DAYBREAK_KUBEFLOW_EXPERIMENT
   DAYBREAK_IMAGE_<COMPONENT>, DAYBREAK_PULL_SECRETS, DAYBREAK_SERVICE_ACCOUNT, DAYBREAK_STORAGE_SECRET
   DAYBREAK_SHARED_CLAIM, DAYBREAK_CLUSTER_DOMAIN, DAYBREAK_POD_DEFAULTS (JSON)
-  DAYBREAK_NODE_LABELS (JSON)
+  DAYBREAK_NODE_LABELS (JSON), DAYBREAK_GATEWAY_CLIENTS
 the API server is reached by the pod's service account, or by KUBECONFIG
 
 exit codes: 0 asked to stop, 2 wrong installation, 70 ended by its watchdog, 75 temporary infrastructure failure"""
