@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from pydantic import ValidationError
+
 from daybreak_contracts import launch, names
 from daybreak_contracts.errors import EXIT_OK, DaybreakError, UserError
 from daybreak_contracts.kubernetes_access import listening_host
@@ -167,8 +169,10 @@ def _part(text: str, kind: type[Part], option: str) -> Part | None:
     """Return a part of a resource that an option holds as JSON; None for an empty one."""
     try:
         return kind.model_validate_json(text) if text else None
-    except ValueError as error:
-        raise UserError(f"{option}: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"])) or "it"
+        raise UserError(f"{option}: {place}: {first['msg']}") from error
 
 
 def _sign(options: argparse.Namespace) -> None:
