@@ -143,14 +143,14 @@ class TestAnInstallation:
         assert [taint["key"] for taint in every.platform["tolerations"]] == ["dedicated", "mine"]
         assert every.platform["configMapAsVolume"][0]["mountPath"] == CERTIFICATES_FOLDER
         assert {"name": "HTTPS_PROXY", "value": "http://proxy"} in every.container["env"]
-        assert every.container["resources"] == {"resourceCpuRequest": "500m", "resourceMemoryRequest": "1Gi"}
+        assert every.container["resources"] == {"resourceCpuRequest": "250m", "resourceMemoryRequest": "1Gi"}
 
 
 class TestAPatch:
     @pytest.mark.parametrize(
         ("resources", "made"),
         [
-            pytest.param(None, {"requests": {"cpu": "500m", "memory": "1Gi"}}, id="nothing said"),
+            pytest.param(None, {"requests": {"cpu": "250m", "memory": "1Gi"}}, id="nothing said"),
             pytest.param(
                 {"limits": {"cpu": "100m"}},
                 {"limits": {"cpu": "100m"}, "requests": {"memory": "1Gi"}},

@@ -35,11 +35,11 @@ class TrustedCertificates(Shape):
 
 
 REQUESTS: Mapping[str, Mapping[str, str]] = {
-    "pipeline": {"cpu": "500m", "memory": "1Gi"},
-    "pytorch": {"cpu": "1", "memory": "2Gi"},
-    "fetch": {"cpu": "100m", "memory": "256Mi"},
-    "engine": {"cpu": "500m", "memory": "1Gi"},
-    "gateway": {"cpu": "100m", "memory": "128Mi"},
+    "pipeline": {"cpu": "250m", "memory": "1Gi"},
+    "pytorch": {"cpu": "500m", "memory": "1Gi"},
+    "fetch": {"cpu": "50m", "memory": "256Mi"},
+    "engine": {"cpu": "250m", "memory": "1Gi"},
+    "gateway": {"cpu": "50m", "memory": "128Mi"},
 }
 """By container: what each needs to start and to work on small models. No limits: memory follows from the model."""
 
