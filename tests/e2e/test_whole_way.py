@@ -23,7 +23,7 @@ SOAK_S = 5
 STEPS = ("documents", "xray", "tokenizer", "shards", "train", "export", "evaluate")
 
 
-def run_named(name: str, tokens: int) -> dict[str, Any]:
+def run_named(name: str, tokens: int, launcher: str) -> dict[str, Any]:
     """A run that takes minutes on two cores. Only training differs, so a second one finds its data done."""
     archives = [f"s3://code/{package}.tar.gz" for package in PACKAGES]
     custom = {"hiddenSize": 64, "layers": 2, "heads": 4, "keyValueHeads": 2, "intermediateSize": 128}
@@ -35,6 +35,7 @@ def run_named(name: str, tokens: int) -> dict[str, Any]:
         "training": {
             "objective": {"fillInTheMiddle": {}},
             "tokens": tokens,
+            "launcher": launcher,
             "contextLength": 256,
             "nodes": 2,
             "gpusPerNode": 0,
@@ -65,7 +66,7 @@ def digest_of(play: Play, run: str) -> str:
 
 
 def test_a_run_comes_to_its_end_though_a_training_pod_and_the_operator_are_killed(play: Play) -> None:
-    play.apply(run_named("tiny", 2_000_000))
+    play.apply(run_named("tiny", 2_000_000, "PyTorchJob"))
 
     def trains() -> TrainerSnapshot | None:
         finished(play, "tiny")()
@@ -115,8 +116,11 @@ def test_its_model_answers_everyone(play: Play) -> None:
 
 def test_a_second_run_finds_its_data_done_and_its_model_waits_for_the_switches(play: Play) -> None:
     play.patch("mdeploy", "completions", {"spec": {"rollout": {"everyone": False}}})
-    play.apply(run_named("tiny-again", 400_000))
+    play.apply(run_named("tiny-again", 400_000, "Job"))
     wait_for("the end of the second run", finished(play, "tiny-again"), WITHIN_S)
+    assert play.status("trun", "tiny-again")["launcher"] == "Job", (
+        "two pods that a Job of Kubernetes' own made"
+    )
     states = {step["name"]: step["state"] for step in play.status("trun", "tiny-again")["steps"]}
     assert {name: states[name] for name in ("documents", "tokenizer", "shards")} == {
         "documents": "Skipped",
