@@ -128,6 +128,7 @@ def test_named_lists_are_maps_and_others_are_atomic(crds: dict[str, Any], kind: 
         },
         "ModelDeployment": {
             ".spec.pools": ["name"],
+            ".spec.gateway.limits.groups": ["name"],
             ".status.zones": ["pool", "zone"],
             ".status.retired": ["digest"],
             ".status.conditions": ["type"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -50,7 +51,10 @@ def test_no_cheat_passes_and_none_leaves_anything(play: Play) -> None:
     verdicts = judge(play.task, play.cheats)
     assert [name for name, verdict in verdicts.items() if verdict.passed] == []
     assert len(verdicts) == len(play.cheats)
-    assert _left_behind() - before == set()
+    deadline = time.monotonic() + 20  # the kernel ends what is in a namespace when it comes to it
+    while (left := _left_behind() - before) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert left == set()
 
 
 def test_whole_programs_are_judged_by_their_output(play: Play) -> None:

@@ -17,7 +17,10 @@ from daybreak_evaluate.suites import problem_suite
 from daybreak_evaluate.suites.protocol import ignore_progress
 from tests.evaluate.suites.own_problems import Knows, context_of, suite_of
 
-pytestmark = pytest.mark.slow  # every answer starts pytest in a sandbox of its own
+pytestmark = [
+    pytest.mark.slow,  # every answer starts pytest in a sandbox of its own
+    pytest.mark.xdist_group("runtimes"),  # another's look at what is left behind would see ours
+]
 
 BODY = "    total = 0\n    for price in prices:\n        total += price\n    return total\n"
 SHOP = (

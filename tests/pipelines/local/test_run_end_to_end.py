@@ -100,7 +100,14 @@ def _content_digests(place: Path) -> dict[str, str]:
 def _kill_during(place: Path, step: str, number: signal.Signals) -> int:
     """Start a run, wait until a step is under way, end the launcher by a signal; return its exit code."""
     (place / "out" / ".work" / "progress.json").unlink(missing_ok=True)
-    child = subprocess.Popen(_command("run", "run.yaml"), cwd=place, stderr=subprocess.PIPE, text=True)
+    # as from a terminal, also where the tests themselves run in the background of a script, which ignores SIGINT
+    child = subprocess.Popen(
+        _command("run", "run.yaml"),
+        cwd=place,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it has one thread
+    )
     assert child.stderr is not None
     identity = processes.environment_for({}, launcher_pid=child.pid, results=place, progress=place)[
         "DAYBREAK_LAUNCHER"
