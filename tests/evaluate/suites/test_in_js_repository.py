@@ -10,6 +10,7 @@ from daybreak_contracts.errors import UserError
 from daybreak_contracts.progress import Progress
 from daybreak_evaluate.judge.values import FailureKind, SampleVerdict, SandboxLimits
 from daybreak_evaluate.runtimes import registry as runtimes
+from daybreak_evaluate.runtimes.in_repository import js_tests
 from daybreak_evaluate.runtimes.in_repository.js_functions import functions_in, is_body
 from daybreak_evaluate.runtimes.in_repository.write_tasks import write_tasks
 from daybreak_evaluate.runtimes.protocol import Attempt
@@ -135,7 +136,9 @@ RIGHT = {
 def verdicts(tasks: dict[str, Task]) -> dict[str, SampleVerdict]:
     answers = {**RIGHT, "wrong": WRONG, "no JavaScript": "  return (\n", **CHEATS}
     attempts = [Attempt(tasks["lastWord"], text) for text in answers.values()]
-    found = dict(runtimes.get("javascript-repository").judge(attempts, SandboxLimits(), 2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(js_tests, "TIMEOUT_S", 10.0)  # one waits for ever
+        found = dict(runtimes.get("javascript-repository").judge(attempts, SandboxLimits(), 2))
     return {name: found[index] for index, name in enumerate(answers)}
 
 
