@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from daybreak_contracts.definitions import crd
@@ -216,6 +216,7 @@ EXAMPLES = {path.name: yaml.safe_load(path.read_text()) for path in sorted(FOLDE
 
 
 @settings(max_examples=examples(500), deadline=None)
+@example(name="data-alone.yaml", changes=[(62, "set", "-x")])
 @given(name=st.sampled_from(sorted(EXAMPLES)), changes=st.lists(CHANGE, min_size=1, max_size=3))
 def test_both_agree_on_whatever_is_changed(api_server: Any, name: str, changes: list[Any]) -> None:
     manifest = EXAMPLES[name]
@@ -227,7 +228,9 @@ def test_both_agree_on_whatever_is_changed(api_server: Any, name: str, changes: 
     # two thousand spellings of languages are no list for a CRD: the operator says both of a run that names one.
     beyond = ("processes for a global batch", "must be a language by linguist's name")
     of_rules = [problem for problem in problems if not any(words in problem for words in beyond)]
-    assert bool(complaints) == bool(of_rules), (complaints, problems)
+    # A list that says so may break a rule of the CRD's as well: "-x" is no language and no word that may stand there.
+    agree = bool(problems) if complaints else not of_rules
+    assert agree, (complaints, problems)
 
 
 @pytest.mark.parametrize("kind", [TrainingRun, ModelDeployment])
