@@ -14,6 +14,8 @@ import pytest
 
 from tests.data.licences.test_repositories import ISC, MIT
 
+pytestmark = [pytest.mark.slow, pytest.mark.needs("jvm")]
+
 
 @pytest.fixture
 def sources(play: Any) -> list[dict[str, Any]]:
