@@ -60,7 +60,7 @@ def kind_of(words: Iterable[object]) -> str | None:
         if at and command[at - 1] == "-m" and word in MODULES:
             return MODULES[word]
         for script, started in SCRIPTS.items():
-            if word.endswith(f"/{script}"):
+            if os.path.normpath(word).endswith(f"/{script}"):  # PySpark says pyspark/./bin
                 return started
         kind = PROGRAMS.get(word.rpartition("/")[2])
         if kind is not None and (at == 0 or "/" in word) and _is_program(word):

@@ -93,6 +93,7 @@ def test_of_a_whole_run_a_fast_test_is_caught_too(suite: Path) -> None:
     [
         pytest.param([sys.executable, "-m", "torch.distributed.run", "x.py"], "torchrun", id="torchrun"),
         pytest.param(["/venv/pyspark/bin/spark-submit", "pyspark-shell"], "jvm", id="Spark's script"),
+        pytest.param(["/venv/pyspark/./bin/spark-submit", "pyspark-shell"], "jvm", id="as PySpark calls it"),
         pytest.param([sys.executable, "--language", "java"], None, id="a word that is no program"),
         pytest.param(["nowhere/java", "-version"], None, id="a program that is not there"),
     ],
