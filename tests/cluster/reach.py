@@ -45,27 +45,25 @@ def wait_for(what: str, found: Callable[[], Any], within_s: float = WAIT_S) -> A
     return answer
 
 
-PYTORCH_JOBS: dict[str, Any] = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "pytorchjobs.kubeflow.org"},
-    "spec": {
-        "group": "kubeflow.org",
-        "scope": "Namespaced",
-        "names": {"kind": "PyTorchJob", "plural": "pytorchjobs", "singular": "pytorchjob"},
-        "versions": [
-            {
-                "name": "v1",
-                "served": True,
-                "storage": True,
-                "subresources": {"status": {}},
-                "schema": {
-                    "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-                },
-            }
-        ],
-    },
-}
+def open_kind(group: str, version: str, kind: str, **subresources: Any) -> dict[str, Any]:
+    """Return the definition of a kind whose objects may hold anything: for one whose controller does not run."""
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    served = {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+    plural = f"{kind.lower()}s"
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
+            "versions": [{**served, **({"subresources": subresources} if subresources else {})}],
+        },
+    }
+
+
+PYTORCH_JOBS = open_kind("kubeflow.org", "v1", "PyTorchJob", status={})
 """The kind alone, where no training operator brings its own: what `training.launcher: Auto` takes first."""
 
 

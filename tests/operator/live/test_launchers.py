@@ -16,7 +16,7 @@ from daybreak_contracts import names, result_reporter
 from tests.bench.operator.gang import hand_over_data, run_of
 from tests.cluster import trainer as trainer_kinds
 from tests.cluster.nodes import NodeSpec
-from tests.cluster.reach import Reach, wait_for
+from tests.cluster.reach import Reach, open_kind, wait_for
 from tests.operator.live.hasty import TIMING, decisions
 from tests.operator.shell.replica import Replica
 from tests.operator.training.world import RESULTS
@@ -247,26 +247,7 @@ def test_a_train_job_and_its_runtime_are_taken_as_they_are(full_cluster: Reach, 
     assert stage.restarts() == (1, 1)
 
 
-WORKLOADS: dict[str, Any] = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "workloads.kueue.x-k8s.io"},
-    "spec": {
-        "group": "kueue.x-k8s.io",
-        "scope": "Namespaced",
-        "names": {"kind": "Workload", "plural": "workloads", "singular": "workload"},
-        "versions": [
-            {
-                "name": "v1beta2",
-                "served": True,
-                "storage": True,
-                "schema": {
-                    "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-                },
-            }
-        ],
-    },
-}
+WORKLOADS = open_kind("kueue.x-k8s.io", "v1beta2", "Workload")
 """Kueue's kind alone: its controller is played here, the API server that is asked is a real one."""
 
 

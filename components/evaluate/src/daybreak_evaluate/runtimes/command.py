@@ -72,7 +72,6 @@ class CommandRuntime:
 
     def __init__(self, definition: LanguageDefinition) -> None:
         self._definition = definition
-        self._tier: Tier | None = None
 
     @property
     def language(self) -> str:
@@ -94,10 +93,8 @@ class CommandRuntime:
         return definitions.probe(self._definition)
 
     def tier(self) -> Tier:
-        """How strongly candidates are held; known once something has been judged."""
-        if self._tier is None:
-            self._tier = reached_tier()
-        return self._tier
+        """Return what boxes reach here."""
+        return reached_tier()
 
     def judge(
         self, attempts: Iterable[Attempt], limits: SandboxLimits, workers: int
@@ -133,7 +130,6 @@ class CommandRuntime:
         if cache:
             moved.append((cache, "/cache"))
         with BoxPool(tools.readable(definition), num_slots, moved) as pool:
-            self._tier = pool.tier
             for place, outcomes in pool.run(jobs()):
                 index, order = orders.pop(place)
                 yield index, verdict_of(outcomes, order, definition)

@@ -6,6 +6,7 @@ alone.
 
 from __future__ import annotations
 
+import functools
 import json
 import socket
 import subprocess
@@ -157,7 +158,8 @@ class BoxPool:
             raise TransientError(GONE) from error
 
 
+@functools.cache
 def reached_tier() -> Tier:
-    """Return how commands are held on this machine, by starting a pool that runs nothing."""
+    """Return how commands are held on this machine, by starting a pool that runs nothing, once a process."""
     with BoxPool([], 1) as pool:
         return pool.tier

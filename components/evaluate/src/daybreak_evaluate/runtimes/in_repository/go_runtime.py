@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from daybreak_evaluate.judge.values import (
     PASSED,
-    TIMED_OUT,
     FailureKind,
     SampleVerdict,
     SandboxLimits,
@@ -21,10 +20,10 @@ from daybreak_evaluate.judge.values import (
 )
 from daybreak_evaluate.runtimes import definition
 from daybreak_evaluate.runtimes.boxes.pool import reached_tier
-from daybreak_evaluate.runtimes.boxes.values import Overrun, StepOutcome
+from daybreak_evaluate.runtimes.boxes.values import StepOutcome
 from daybreak_evaluate.runtimes.in_repository import GO_LANGUAGE
 from daybreak_evaluate.runtimes.in_repository.go_tests import GoOrder, GoRepository, go_program
-from daybreak_evaluate.runtimes.in_repository.runtime import by_snapshot
+from daybreak_evaluate.runtimes.in_repository.runtime import by_snapshot, overrun_verdict
 from daybreak_evaluate.runtimes.protocol import Attempt, Availability, Isolation
 
 NUM_STEPS = 3
@@ -62,18 +61,13 @@ class GoRepositoryRuntime:
     isolation = Isolation.IN_PROCESS
     stop_words = ("\n}", "\nfunc ", "\ntype ")
 
-    def __init__(self) -> None:
-        self._tier: Tier | None = None
-
     def probe(self) -> Availability:
         """Tell whether Go is here; what the repository needs besides is known by its tests."""
         return definition.probe(definition.definitions()["go"])
 
     def tier(self) -> Tier:
         """Return what boxes reach here."""
-        if self._tier is None:
-            self._tier = reached_tier()
-        return self._tier
+        return reached_tier()
 
     def judge(
         self, attempts: Iterable[Attempt], limits: SandboxLimits, workers: int
@@ -106,10 +100,8 @@ def verdict_of(outcomes: tuple[StepOutcome, ...]) -> SampleVerdict:
     said = "\n".join(
         line for line in f"{last.stderr}\n{last.stdout}".splitlines() if line and not line.startswith(SIDECAR)
     )[:4000]
-    if last.overrun is Overrun.TIME:
-        return SampleVerdict(False, TIMED_OUT, FailureKind.TIMEOUT)
     if last.overrun:
-        return failed(f"more {last.overrun} than allowed", FailureKind.MEMORY)
+        return overrun_verdict(last.overrun)
     if len(outcomes) < NUM_STEPS:
         return failed(said or "it does not compile", FailureKind.SYNTAX)
     if last.status == 0 and last.secret_seen:

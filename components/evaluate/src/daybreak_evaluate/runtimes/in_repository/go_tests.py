@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from daybreak_contracts.errors import UserError
 from daybreak_evaluate.runtimes.assembling.sources import driver
@@ -67,32 +67,21 @@ def go_program() -> str | None:
     return shutil.which("go")
 
 
-class GoRepository:
+class GoRepository(snapshot.LaidOut):
     """A snapshot laid out for the sandbox, by ``with``."""
 
     def __init__(self, packed: bytes, go: str) -> None:
-        self._packed = packed
+        super().__init__(packed)
         self._go = go
-        self._folder = tempfile.TemporaryDirectory()
         self._root = Path(_said([go, "env", "GOROOT"]).strip()).resolve()
         self._modules = Path(_said([go, "env", "GOMODCACHE"]).strip())
         self._caches = _caches(_said([go, "version"]))
 
-    def __enter__(self) -> GoRepository:
-        self.place.mkdir()
-        snapshot.unpack(self._packed, self.place)
-        Path(self._folder.name).chmod(0o755)
+    def __enter__(self) -> Self:
+        super().__enter__()
         if not (self._caches / "functions").is_file():
             self._build_finder()
         return self
-
-    def __exit__(self, *unused: object) -> None:
-        self._folder.cleanup()
-
-    @property
-    def place(self) -> Path:
-        """Where the files lie."""
-        return Path(self._folder.name) / "repository"
 
     def functions(self) -> dict[str, Any]:
         """Return functions with bodies, and the folders, as the finder says."""

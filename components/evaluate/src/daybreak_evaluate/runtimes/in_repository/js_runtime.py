@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 
 from daybreak_evaluate.judge.values import (
     PASSED,
-    TIMED_OUT,
     FailureKind,
     SampleVerdict,
     SandboxLimits,
@@ -20,11 +19,11 @@ from daybreak_evaluate.judge.values import (
 )
 from daybreak_evaluate.runtimes import definition
 from daybreak_evaluate.runtimes.boxes.pool import reached_tier
-from daybreak_evaluate.runtimes.boxes.values import Overrun, StepOutcome
+from daybreak_evaluate.runtimes.boxes.values import StepOutcome
 from daybreak_evaluate.runtimes.in_repository import JAVASCRIPT_LANGUAGE
 from daybreak_evaluate.runtimes.in_repository.js_functions import is_body
 from daybreak_evaluate.runtimes.in_repository.js_tests import JavaScriptOrder, JavaScriptRepository
-from daybreak_evaluate.runtimes.in_repository.runtime import by_snapshot
+from daybreak_evaluate.runtimes.in_repository.runtime import by_snapshot, overrun_verdict
 from daybreak_evaluate.runtimes.protocol import Attempt, Availability, Isolation
 
 NO_BODY = "the answer is not the body of the function and nothing else"
@@ -37,18 +36,13 @@ class JavaScriptRepositoryRuntime:
     isolation = Isolation.IN_PROCESS
     stop_words = ("\n}", "\nfunction ", "\nclass ", "\nexport ", "\nmodule.exports")
 
-    def __init__(self) -> None:
-        self._tier: Tier | None = None
-
     def probe(self) -> Availability:
         """Tell whether Node is here; what the repository needs besides is known by its tests."""
         return definition.probe(definition.definitions()["javascript"])
 
     def tier(self) -> Tier:
         """Return what boxes reach here."""
-        if self._tier is None:
-            self._tier = reached_tier()
-        return self._tier
+        return reached_tier()
 
     def judge(
         self, attempts: Iterable[Attempt], limits: SandboxLimits, workers: int
@@ -84,10 +78,8 @@ def order_of(attempt: Attempt) -> JavaScriptOrder | None:
 def verdict_of(outcome: StepOutcome) -> SampleVerdict:
     """Say what the outcome of an answer's run means."""
     said = outcome.stderr.strip()[-4000:]
-    if outcome.overrun is Overrun.TIME:
-        return SampleVerdict(False, TIMED_OUT, FailureKind.TIMEOUT)
     if outcome.overrun:
-        return failed(f"more {outcome.overrun} than allowed", FailureKind.MEMORY)
+        return overrun_verdict(outcome.overrun)
     if outcome.secret_seen:
         return SampleVerdict(True, PASSED, cpu_s=outcome.cpu_s)
     if "not passed: " in said:

@@ -8,10 +8,8 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from daybreak_evaluate.runtimes import definition
 from daybreak_evaluate.runtimes.assembling.sources import driver
@@ -41,26 +39,8 @@ class JavaScriptOrder:
     text: str = ""
 
 
-class JavaScriptRepository:
+class JavaScriptRepository(snapshot.LaidOut):
     """A snapshot laid out for the sandbox, by ``with``."""
-
-    def __init__(self, packed: bytes) -> None:
-        self._packed = packed
-        self._folder = tempfile.TemporaryDirectory()
-
-    def __enter__(self) -> JavaScriptRepository:
-        self.place.mkdir()
-        snapshot.unpack(self._packed, self.place)
-        Path(self._folder.name).chmod(0o755)
-        return self
-
-    def __exit__(self, *unused: object) -> None:
-        self._folder.cleanup()
-
-    @property
-    def place(self) -> Path:
-        """Where the files lie."""
-        return Path(self._folder.name) / "repository"
 
     def sources(self) -> tuple[list[str], list[str]]:
         """Return the test files for Node's runner, and the other files of JavaScript outside ``node_modules``."""

@@ -75,9 +75,6 @@ class RepositoryRuntime:
     isolation = Isolation.IN_PROCESS
     stop_words = STOP_WORDS
 
-    def __init__(self) -> None:
-        self._tier: Tier | None = None
-
     def probe(self) -> Availability:
         """Tell whether pytest is here; what the repository needs besides is known by its tests."""
         try:
@@ -89,9 +86,7 @@ class RepositoryRuntime:
 
     def tier(self) -> Tier:
         """Return what boxes reach here."""
-        if self._tier is None:
-            self._tier = reached_tier()
-        return self._tier
+        return reached_tier()
 
     def judge(
         self, attempts: Iterable[Attempt], limits: SandboxLimits, workers: int
@@ -172,12 +167,17 @@ def _readable() -> list[str]:
     return sorted(place for place in places if place not in ("/", "/usr"))
 
 
+def overrun_verdict(overrun: Overrun) -> SampleVerdict:
+    """Say which limit the tests passed."""
+    if overrun is Overrun.TIME:
+        return SampleVerdict(False, TIMED_OUT, FailureKind.TIMEOUT)
+    return failed(f"more {overrun} than allowed", FailureKind.MEMORY)
+
+
 def read_report(outcome: StepOutcome) -> RunnerReport:
     """Return what the last line says, if the secret stood before it."""
-    if outcome.overrun is Overrun.TIME:
-        return _unheard(SampleVerdict(False, TIMED_OUT, FailureKind.TIMEOUT))
     if outcome.overrun:
-        return _unheard(failed(f"more {outcome.overrun} than allowed", FailureKind.MEMORY))
+        return _unheard(overrun_verdict(outcome.overrun))
     if not outcome.secret_seen or outcome.status != 0:
         said = f"the process ended before its tests were over {outcome.stderr.strip()[-300:]}"
         return _unheard(failed(said.strip(), FailureKind.ENDED))

@@ -9,7 +9,9 @@ import gzip
 import io
 import os
 import tarfile
+import tempfile
 from pathlib import Path
+from typing import Self
 
 from daybreak_contracts.errors import UserError
 
@@ -19,6 +21,28 @@ MODULES = "node_modules"
 MAX_FILE_BYTES = 8 << 20
 MAX_BYTES = 48 << 20
 """The sandbox lays its copy into memory."""
+
+
+class LaidOut:
+    """A snapshot's files in a folder that sandboxes may read, by ``with``."""
+
+    def __init__(self, packed: bytes) -> None:
+        self._packed = packed
+        self._folder = tempfile.TemporaryDirectory()
+
+    def __enter__(self) -> Self:
+        self.place.mkdir()
+        unpack(self._packed, self.place)
+        Path(self._folder.name).chmod(0o755)
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self._folder.cleanup()
+
+    @property
+    def place(self) -> Path:
+        """Where the files lie."""
+        return Path(self._folder.name) / "repository"
 
 
 def files_of(folder: Path, *, with_modules: bool = False) -> list[str]:
