@@ -6,13 +6,14 @@ Owns what is said to Kubernetes: nodes that KWOK plays, taints, events, ends of 
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import itertools
 import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -111,9 +112,13 @@ class Cloud:
             running = [(item.offering, self.now - item.asked_at) for item in self._machines.values()]
             return cloud_model.cost([*self._used, *running])
 
-    def counts(self) -> dict[str, int]:
-        """Return how often each kind of thing was done, as ``{"Launch": 3, "Refuse": 1}``."""
-        return dict(collections.Counter(type(done.action).__name__ for done in self.done))
+    def counts(self, namespace: str | None = None) -> dict[str, int]:
+        """Return how often each kind of thing was done, as ``{"Launch": 3, "Refuse": 1}``; for one namespace's pods.
+
+        What was done to machines is always counted.
+        """
+        mine = [done.action for done in self.done if namespace is None or _concerns(done.action, namespace)]
+        return dict(collections.Counter(type(action).__name__ for action in mine))
 
     def close(self) -> None:
         """Stop, and remove all machines."""
@@ -207,14 +212,13 @@ class Cloud:
     def _remove(self, name: str, why: str) -> None:
         if why == "Idle" and name in self._up and not self._is_empty(name):
             return
-        machine = self._machines.pop(name)
+        if name in self._up:
+            if why == "Reclaimed":
+                self._end_pods(name)
+            self._delete_node(name)
+            self._up.discard(name)
+        machine = self._machines.pop(name)  # last: where the server refused something, the next look goes on
         self._used.append((machine.offering, self.now - machine.asked_at))
-        if name not in self._up:
-            return
-        if why == "Reclaimed":
-            self._end_pods(name)
-        self._delete_node(name)
-        self._up.discard(name)
 
     def _is_empty(self, node: str) -> bool:
         """Close a machine for pods; return whether none came before. Opened again where one did."""
@@ -254,18 +258,14 @@ class Cloud:
                 "containerStatuses": containers,
             }
             metadata = pod["metadata"]
-            self._core.patch_namespaced_pod_status(
-                metadata["name"], metadata["namespace"], {"status": status}
-            )
+            with _unless_gone():
+                self._core.patch_namespaced_pod_status(
+                    metadata["name"], metadata["namespace"], {"status": status}
+                )
 
     def _delete_node(self, name: str) -> None:
-        from kubernetes.client import ApiException
-
-        try:
+        with _unless_gone():
             self._core.delete_node(name)
-        except ApiException as refusal:
-            if refusal.status != 404:
-                raise
 
     def _event(self, kind: str, thing: str, severity: str, reason: str, message: str) -> None:
         namespace, _, name = thing.rpartition("/")
@@ -283,6 +283,22 @@ class Cloud:
             "count": 1,
         }
         self._core.create_namespaced_event(namespace or "default", event)
+
+
+def _concerns(action: Action, namespace: str) -> bool:
+    return not isinstance(action, Launch | Refuse) or action.pod.startswith(f"{namespace}/")
+
+
+@contextlib.contextmanager
+def _unless_gone() -> Iterator[None]:
+    """Let pass that something is not there any more."""
+    from kubernetes.client import ApiException
+
+    try:
+        yield
+    except ApiException as refusal:
+        if refusal.status != 404:
+            raise
 
 
 def id_of(pod: dict[str, Any]) -> str:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -18,6 +21,7 @@ from daybreak_evaluate.runtimes.boxes.values import Box, BoxLimits, BoxStep, Job
 
 pytestmark = [pytest.mark.needs("programs"), pytest.mark.xdist_group("runtimes")]
 
+Answer = TypeVar("Answer")
 BASH, CAT = "/usr/bin/bash", "/usr/bin/cat"
 LIMITS = BoxLimits(cpu_s=2, memory_bytes=256 << 20, address_bytes=1 << 30, processes=32)
 
@@ -78,24 +82,24 @@ def test_a_fork_bomb_takes_no_processes_from_its_neighbour() -> None:
 
 
 def test_nothing_outlives_a_warden_that_is_killed() -> None:
-    before = _processes()
     with BoxPool([BASH], 1) as pool:
         assert pool._process is not None
+        warden = pool._process.pid
         jobs = pool.run([script("while :; do :; done")] * 2)
         pool._submit(0, script("while :; do :; done"))
-        _wait_until(lambda: bool(_processes() - before))
+        inside = _wait_until(lambda: _boxed_below(warden))
         os.kill(pool._process.pid, signal.SIGKILL)
         with pytest.raises(TransientError, match="run again"):
             next(jobs)
-    _wait_until(lambda: not _processes() - before)
+    _wait_until(lambda: not any(_lives(process) for process in inside))
 
 
 def test_a_warden_that_stands_still_is_told_within_its_bound() -> None:
-    before = _processes()
     with BoxPool([BASH], 1, patience=lambda jobs: 1.0 if list(jobs) else 60.0) as pool:
         assert pool._process is not None
+        warden = pool._process.pid
         pool._submit(0, script("while :; do :; done"))
-        _wait_until(lambda: bool(_processes() - before))
+        inside = _wait_until(lambda: _boxed_below(warden))
         os.kill(pool._process.pid, signal.SIGSTOP)
         began = time.monotonic()
         big = "x" * (4 << 20)
@@ -103,7 +107,7 @@ def test_a_warden_that_stands_still_is_told_within_its_bound() -> None:
             list(pool.run([script(f"#{big}")] * 4))
         assert time.monotonic() - began < 20
     assert time.monotonic() - began < 20
-    _wait_until(lambda: not _processes() - before)
+    _wait_until(lambda: not any(_lives(process) for process in inside))
 
 
 def test_the_bound_is_longer_than_the_slowest_job_may_take() -> None:
@@ -125,26 +129,56 @@ def test_big_programs_and_big_outputs_pass_each_other() -> None:
     assert found[0][-1].stdout == 4 * big
 
 
-def _processes() -> set[str]:
-    """Return the processes that run in some pid namespace below ours, by the last line of their NSpid."""
+@dataclass(frozen=True)
+class _Process:
+    """A process by its id and the time it began, for ids come back."""
+
+    pid: int
+    parent: int
+    began: str
+
+
+def _process(pid: int) -> _Process | None:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return _Process(pid, int(fields[1]), fields[19])
+
+
+def _lives(process: _Process) -> bool:
+    found = _process(process.pid)
+    return found is not None and found.began == process.began
+
+
+def _boxed_below(warden: int) -> set[_Process]:
+    """Return the processes below one that run in a pid namespace of their own, by the last line of their NSpid."""
+    all_of_them = [_process(int(path.name)) for path in Path("/proc").glob("[0-9]*")]
+    known = {process.pid: process for process in all_of_them if process is not None}
     found = set()
-    for path in Path("/proc").glob("[0-9]*/status"):
-        try:
-            lines = path.read_text().splitlines()
-        except OSError:
-            continue
-        if any(line.startswith("NSpid:") and len(line.split()) > 2 for line in lines):
-            found.add(path.parent.name)
+    for process in known.values():
+        at: _Process | None = process
+        while at is not None and at.pid != warden:
+            at = known.get(at.parent)
+        if at is not None and _is_boxed(process.pid):
+            found.add(process)
     return found
 
 
-def _wait_until(condition: object) -> None:
-    assert callable(condition)
-    for _ in range(200):
-        if condition():
-            return
+def _is_boxed(pid: int) -> bool:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return False
+    return any(line.startswith("NSpid:") and len(line.split()) > 2 for line in lines)
+
+
+def _wait_until(condition: Callable[[], Answer]) -> Answer:
+    for _ in range(400):
+        if answer := condition():
+            return answer
         time.sleep(0.05)
-    raise AssertionError("it did not come to pass within ten seconds")
+    raise AssertionError("it did not come to pass within twenty seconds")
 
 
 def test_a_long_output_keeps_its_ends_and_a_secret_over_two_pieces() -> None:

@@ -40,6 +40,17 @@ def child_of_a_killed_process(folder: Path) -> int:
     return child
 
 
+def test_a_program_that_begins_after_the_death_ends_at_once(tmp_path: Path) -> None:
+    """It asked who its parent was, heard the id of the one that had taken it over, and lived for ever."""
+    tie = (
+        "import sys; from pathlib import Path; from daybreak_serve.engine.vllm.processes import tie_children"
+    )
+    subprocess.run([sys.executable, "-c", f"{tie}; tie_children(Path(sys.argv[1]))", tmp_path], check=True)
+    command = [tmp_path / "python", "-c", "print('lives')"]
+    late = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    assert (late.returncode, late.stdout) == (1, "")
+
+
 def test_a_spawned_process_ends_with_whoever_was_killed(tmp_path: Path) -> None:
     child = child_of_a_killed_process(tmp_path)
     deadline = time.monotonic() + 20

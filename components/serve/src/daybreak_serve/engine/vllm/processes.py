@@ -6,6 +6,7 @@ vLLM's own process goes on when Triton's stub is killed, and keeps its memory, a
 from __future__ import annotations
 
 import multiprocessing
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -14,14 +15,15 @@ from daybreak_serve import parent_death
 
 
 def tie_children(folder: Path) -> None:
-    """Let every process that is spawned from now on be ended by the kernel with the thread that spawned it.
+    """Let every process that this one spawns from now on be ended by the kernel with the thread that spawned it.
 
     `multiprocessing` starts one program by its path, so one is written into a folder: this Python, behind
-    `parent_death`.
+    `parent_death`. This process's id stands in the program: asked of its own parent, one that begins only after we
+    were killed would hear the id of whoever took it over, and live.
     """
     folder.mkdir(parents=True, exist_ok=True)
     python, before = shlex.quote(sys.executable), shlex.quote(str(Path(parent_death.__file__).resolve()))
     program = folder / "python"
-    program.write_text(f'#!/bin/sh\nexec {python} -I -S {before} $PPID {python} "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {python} -I -S {before} {os.getpid()} {python} "$@"\n')
     program.chmod(0o755)
     multiprocessing.set_executable(str(program))

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+import select
 import socket
+from collections.abc import Iterable
 from typing import Any
 
 import uvicorn
@@ -22,8 +24,10 @@ RESERVED_FILES = 128
 """Descriptors that connections leave to everything else: engines, logs, the API server."""
 LINGER_S = 1.0
 """At the end: how long requests are still taken, each answer closing its connection, before the door is shut."""
-SETTLE_S = 0.3
-"""After that: how long a request may take to arrive on a connection that was let in last."""
+SETTLE_S, LONGEST_SETTLE_S = 0.3, 3.0
+"""After that: how long is waited at least, and while connections that were let in last have sent no whole head."""
+MAX_ROUNDS = 1000
+"""How often those who wait at the door are let in before it is shut; a door that is never free is shut all the same."""
 CLOSE = (b"connection", b"close")
 TOO_LARGE_HEAD = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -45,6 +49,11 @@ class GuardedHttp(HttpToolsProtocol):
     def is_idle(self) -> bool:
         """Whether nobody waits for an answer here."""
         return self._head_bytes is not None
+
+    @property
+    def expects_head(self) -> bool:
+        """Whether a head has begun or, on a new connection, is due."""
+        return self._head_timer is not None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -116,10 +125,29 @@ class SettlingServer(uvicorn.Server):
         self.send_clients_away()
         if not self.force_exit:
             await asyncio.sleep(self.settle_after_s)
+            await self._let_in_who_waits(sockets or ())
             for door in (*self.servers, *(sockets or ())):
                 door.close()
-            await asyncio.sleep(SETTLE_S)
+            await self._settle()
         await super().shutdown(sockets)
+
+    async def _let_in_who_waits(self, sockets: Iterable[socket.socket]) -> None:
+        """Return in the moment in which nobody waits at the door: whom only the kernel has taken would be reset."""
+        doors = select.poll()
+        for door in (*(held for server in self.servers for held in server.sockets), *sockets):
+            doors.register(door.fileno(), select.POLLIN)
+        for _ in range(MAX_ROUNDS):
+            if not doors.poll(0):
+                return
+            await asyncio.sleep(0)
+
+    async def _settle(self) -> None:
+        """Wait until the connections that were let in have sent their requests, but not for ever."""
+        for _ in range(round(LONGEST_SETTLE_S / SETTLE_S)):
+            await asyncio.sleep(SETTLE_S)
+            held = self.server_state.connections
+            if not any(isinstance(one, GuardedHttp) and one.expects_head for one in held):
+                return
 
 
 def room_for_connections() -> int:
