@@ -35,8 +35,8 @@ test-fast: setup ## Tests that need no Java, no cluster, no torchrun and no Trit
 	HYPOTHESIS_PROFILE=quick $(PYTEST) --numprocesses=2 -m fast
 
 .PHONY: test
-test: setup ## All tests; DAYBREAK_PROFILE=ci plays the random orders in full
-	$(PYTEST)
+test: setup ## All tests; what fails is run once more, alone; DAYBREAK_PROFILE=ci plays the random orders in full
+	$(PYTEST) --failed-again=8
 
 .PHONY: coverage
 coverage: setup ## All tests, with the coverage of every room

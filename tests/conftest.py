@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.plugins.profiles",
     "tests.plugins.fast",
     "tests.plugins.groups",
+    "tests.plugins.again",
     "tests.cluster.fixtures",
     "tests.plugins.builds",
 ]

@@ -1,8 +1,8 @@
 """Which tests share a process of `make test`, and in which order the groups begin.
 
 A file's tests share one, as do files that have a session's fixture in common: a Spark, a set of engines and a cluster
-with controllers are started once that way. Long groups begin first, those that wait for a cluster between those that
-compute.
+with controllers are started once that way; and files whose tests are marked with the same ``xdist_group``. Long groups
+begin first, those that wait for a cluster between those that compute.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give every test its group, and order the groups if there are processes that share them."""
     group = {item.path: str(item.path) for item in items}
-    for name in sorted({name for item in items for name in _of_the_session(item)}):
-        sharing = {group[item.path] for item in items if name in _of_the_session(item)}
+    for name in sorted({name for item in items for name in _shared_by(item)}):
+        sharing = {group[item.path] for item in items if name in _shared_by(item)}
         group = {path: min(sharing) if here in sharing else here for path, here in group.items()}
     members = defaultdict(list)
     for item in items:
@@ -104,13 +104,14 @@ def ordered(members: dict[str, list[pytest.Item]]) -> list[str]:
     return [*(name for name in pairs if name is not None), *slow, *quick]
 
 
-def _of_the_session(item: pytest.Item) -> list[str]:
-    """Name the session's fixtures that a test has from its folders, and those of plugins that are shared."""
+def _shared_by(item: pytest.Item) -> list[str]:
+    """Name a test's marks of a group, the session's fixtures that it has from its folders, and plugins' shared ones."""
     information = getattr(item, "_fixtureinfo", None)
     definitions = (
         [] if information is None else [found[-1] for found in information.name2fixturedefs.values()]
     )
-    return [
+    marks = [f"xdist_group::{mark.args[0]}" for mark in item.iter_markers("xdist_group")]
+    return marks + [
         f"{definition.baseid}::{definition.argname}"
         for definition in definitions
         if definition.scope == "session" and (definition.baseid or definition.argname in SHARED)

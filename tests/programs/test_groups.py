@@ -38,6 +38,36 @@ import pytest
 def test_it():
     pass
 """
+MARKED = """
+import os, time
+from pathlib import Path
+import pytest
+
+@pytest.mark.xdist_group("alone")
+def test_it():
+    with Path(__file__).with_name("marked").open("a") as file:
+        file.write(f"{os.getpid()}\\n")
+    time.sleep(0.5)
+"""
+
+
+def spread_over_two(folder: Path) -> str:
+    """Run the tests of a folder in two processes; return what pytest said."""
+    plugins = [f"-ptests.plugins.{name}" for name in ("needs", "groups")]
+    spread = ["--numprocesses=2", "--dist=loadgroup", "--no-loadscope-reorder", "-v", "-pno:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *plugins, *spread, f"--rootdir={folder}", str(folder)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return done.stdout
+
+
+def test_files_of_one_marked_group_share_a_process(tmp_path: Path) -> None:
+    """The marks had no effect: xdist's own reading of them had gone with our scheduler."""
+    for name in "abc":
+        (tmp_path / f"test_{name}.py").write_text(MARKED)
+    said = spread_over_two(tmp_path)
+    assert "3 passed" in said, said
+    assert len(set((tmp_path / "marked").read_text().split())) == 1
 
 
 def test_a_shared_fixture_is_started_once_and_long_files_begin_first(tmp_path: Path) -> None:
@@ -47,12 +77,8 @@ def test_a_shared_fixture_is_started_once_and_long_files_begin_first(tmp_path: P
     for name in "abcd":
         (room / f"test_{name}.py").write_text(SHARING if name in "ad" else QUICK)
     (room / "test_e.py").write_text(LONG)
-    plugins = [f"-ptests.plugins.{name}" for name in ("needs", "groups")]
-    spread = ["--numprocesses=2", "--dist=loadgroup", "--no-loadscope-reorder", "-v", "-pno:cacheprovider"]
-    command = [sys.executable, "-m", "pytest", *plugins, *spread, f"--rootdir={tmp_path}", str(tmp_path)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert "5 passed" in done.stdout, done.stdout
+    said = spread_over_two(tmp_path)
+    assert "5 passed" in said, said
     assert len((room / "started").read_text().split()) == 1
-    begun = [done.stdout.index(f"test_{name}.py::") for name in "ebc"]
-    assert begun == sorted(begun), done.stdout
+    begun = [said.index(f"test_{name}.py::") for name in "ebc"]
+    assert begun == sorted(begun), said
