@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from daybreak_contracts import names
 from daybreak_operator.core.observed.pods import is_first
 from daybreak_train.pod.environment import PodPlacement, pod_from
 from tests.operator.training.world import World
@@ -158,7 +159,7 @@ class TestTrainJob:
         world.make_data()
         return world, world.the("TrainJob"), world.the("TrainingRuntime")
 
-    def test_names_a_runtime_of_the_runs_own(self) -> None:
+    def test_names_a_runtime_of_its_own(self) -> None:
         world, job, runtime = self.made()
         assert job["spec"]["runtimeRef"] == {
             "apiGroup": "trainer.kubeflow.org",
@@ -195,6 +196,44 @@ class TestTrainJob:
         labels = replicated["template"]["spec"]["template"]["metadata"]["labels"]
         assert labels["daybreak.dev/attempt"] == "2"
         assert world.the("TrainJob")["metadata"]["name"] == "first-light-train-2"
+
+    def test_has_a_runtime_that_no_other_attempt_had(self) -> None:
+        """Trainer's cache may still hold what stood under a name a moment ago."""
+        world, job, runtime = self.made()
+        world.pods_up()
+        world.look()
+        world.pod_fails(world.rank(1), 1)
+        world.settle(3)
+        assert world.the("TrainingRuntime")["metadata"]["name"] != runtime["metadata"]["name"]
+        assert world.the("TrainJob")["spec"]["runtimeRef"] != job["spec"]["runtimeRef"]
+
+    def test_waits_for_its_runtime_to_be_there(self) -> None:
+        world, _, _ = self.made()
+        runtime = world.made.index(("TrainingRuntime", "first-light-train-1"))
+        job = world.made.index(("TrainJob", "first-light-train-1"))
+        assert runtime < job
+        world.remove(("TrainJob", "first-light-train-1"))
+        world.remove(("TrainingRuntime", "first-light-train-1"))
+        world.look()
+        assert not world.training_jobs
+        world.look()
+        assert world.the("TrainJob")
+
+    @pytest.mark.parametrize(
+        ("run", "attempt", "nodes", "name"),
+        [
+            pytest.param("first-light", 1, 2, "first-light-train-1", id="as every job"),
+            pytest.param("r" * 40, 9, 10, "r" * 40 + "-train-9", id="as long as it may be"),
+            pytest.param("r" * 40, 10, 10, "r" * 32 + "-ee1c01-train-10", id="a tenth attempt"),
+            pytest.param("r" * 40, 1, 11, "r" * 32 + "-ee1c01-train-1", id="an eleventh node"),
+            pytest.param("r" * 31 + "-" + "r" * 8, 1, 11, "r" * 31 + "-8b018b-train-1", id="no two dashes"),
+        ],
+    )
+    def test_has_a_name_of_which_jobset_can_make_pods(
+        self, run: str, attempt: int, nodes: int, name: str
+    ) -> None:
+        assert names.train_job(run, attempt, nodes) == name
+        assert len(f"{name}-node-0-{nodes - 1}-abcde") <= 63
 
 
 REFUSED = (

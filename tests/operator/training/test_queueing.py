@@ -177,3 +177,108 @@ class TestAQueueThatIsIgnored:
         world.wait(500)
         world.look()
         assert "QueueIgnored" not in {item["type"] for item in world.status["conditions"]}
+
+
+class TestARunThatIsHeld:
+    """What is said of it, and what can be done about it."""
+
+    def held(self, launcher: str = "Job", labels: dict[str, str] = QUEUE) -> World:
+        world = queued_world(launcher, labels)
+        world.make_data()
+        hold(world, world.training_job, True)
+        world.look()
+        return world
+
+    @pytest.mark.parametrize("launcher", LAUNCHERS)
+    def test_tells_why_in_kueues_words(self, launcher: str) -> None:
+        world = self.held(launcher)
+        name = world.training_job["metadata"]["name"]
+        assert world.message("CapacityAvailable") == f"Queue gpus holds {launcher} {name}."
+        world.workload_says = {world.training_job["metadata"]["uid"]: "LocalQueue gpus doesn't exist"}
+        world.look()
+        assert world.condition("CapacityAvailable") == ("Unknown", "Queued")
+        said = f"Queue gpus holds {launcher} {name}: LocalQueue gpus doesn't exist"
+        assert world.message("CapacityAvailable") == said
+
+    def test_tells_what_to_look_for_where_kueue_says_nothing(self) -> None:
+        """A priority class that is not there, or a controller that is down: the webhook held the job all the same."""
+        world = self.held()
+        world.without_workload = frozenset({world.training_job["metadata"]["uid"]})
+        world.look()
+        assert "no Workload" not in world.message("CapacityAvailable"), "it had no time yet"
+        world.wait(31)
+        world.look()
+        assert "whether there is a WorkloadPriorityClass high" in world.message("CapacityAvailable")
+        assert world.condition("QueueIgnored") == ("False", "QueueHeeds")
+
+    def test_tells_of_a_queue_that_it_did_not_name(self) -> None:
+        """Kueue gives a job the queue `default` of its namespace, where there is one."""
+        world = queued_world("Job", {})
+        world.make_data()
+        world.training_job["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = "default"
+        hold(world, world.training_job, True)
+        world.settle(3)
+        assert world.message("CapacityAvailable").startswith("Queue default holds")
+        assert world.status["attempt"] == 1
+        assert world.status["restarts"] == 0
+
+    def test_tells_of_its_data_that_is_held(self) -> None:
+        world = queued_world()
+        world.look()
+        job = world.the("Job")
+        hold(world, job, True)
+        world.workload_says = {job["metadata"]["uid"]: "insufficient quota"}
+        world.look()
+        assert world.condition("Reconciling") == ("True", "Queued")
+        assert "Queue gpus holds" in world.message("Reconciling")
+
+    @pytest.mark.parametrize("launcher", LAUNCHERS)
+    @pytest.mark.parametrize(
+        "corrected", [{"kueue.x-k8s.io/queue-name": "cpus"}, {"kueue.x-k8s.io/priority-class": "low"}]
+    )
+    def test_begins_anew_in_the_queue_that_it_names_now(
+        self, launcher: str, corrected: dict[str, str]
+    ) -> None:
+        world = self.held(launcher)
+        world.run["metadata"]["labels"] |= corrected
+        world.settle(3)
+        assert world.status["attempt"] == 2
+        assert (world.status["restarts"], world.status.get("countedRestarts", 0)) == (1, 0)
+        assert corrected.items() <= world.training_job["metadata"]["labels"].items()
+
+    def test_stays_where_it_is_when_it_runs(self) -> None:
+        world = queued_world()
+        world.make_data()
+        world.pods_up()
+        world.run["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = "cpus"
+        world.settle(3)
+        assert world.status["attempt"] == 1
+
+    def test_begins_its_data_anew_in_the_queue_that_it_names_now(self) -> None:
+        world = queued_world()
+        world.look()
+        hold(world, world.the("Job"), True)
+        world.run["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] = "cpus"
+        world.settle(3)
+        world.wait(61)
+        world.settle(3)
+        assert world.the("Job")["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "cpus"
+
+    @pytest.mark.parametrize("launcher", LAUNCHERS)
+    def test_is_told_that_another_cluster_cannot_run_it(self, launcher: str) -> None:
+        world = queued_world(launcher)
+        world.make_data()
+        job = world.training_job
+        policy = job["spec"].setdefault("runPolicy", {}) if launcher == "PyTorchJob" else job["spec"]
+        policy["managedBy"] = "kueue.x-k8s.io/multikueue"
+        hold(world, job, True)
+        world.look()
+        assert world.condition("Stalled") == ("True", "SentElsewhere")
+        assert "name a queue of this cluster" in world.message("Stalled")
+
+    def test_may_be_managed_by_its_own_controller(self) -> None:
+        world = queued_world("TrainJob")
+        world.make_data()
+        world.training_job["spec"]["managedBy"] = "trainer.kubeflow.org/trainjob-controller"
+        world.look()
+        assert world.condition("Stalled")[0] == "False"

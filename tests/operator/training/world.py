@@ -85,6 +85,7 @@ class World:
         self.absent_kinds: tuple[str, ...] = ()
         self.with_workload: frozenset[str] = frozenset()
         self.without_workload: frozenset[str] = frozenset()
+        self.workload_says: dict[str, str] = {}
         self.missing: tuple[str, ...] = ()
         self.node_kinds: frozenset[NodeKind] = frozenset()
         self.refused: tuple[str, ...] = ()
@@ -126,6 +127,7 @@ class World:
             absent_kinds=self.absent_kinds,
             with_workload=self.with_workload,
             without_workload=self.without_workload,
+            workload_says=self.workload_says,
             missing=self.missing,
             node_kinds=self.node_kinds,
             refused=self.refused,
@@ -405,6 +407,8 @@ class World:
         if self.submitted:
             self.pipeline("Succeeded")
         self.look()
+        if self.of_kind("TrainingRuntime"):
+            self.look()  # the job comes a pass after its runtime
 
     def train(self) -> None:
         self.pods_up()

@@ -160,6 +160,19 @@ def stage_child(run: str, stage: str, attempt: int) -> str:
     return f"{run}-{stage}-{attempt}"
 
 
+def train_job(run: str, attempt: int, nodes: int) -> str:
+    """Return the name of an attempt's TrainJob: as short as its pods need, whose names are labels of 63.
+
+    JobSet makes ``NAME-node-0-INDEX`` of it, and refuses the whole set where five more characters have no room.
+    """
+    whole = stage_child(run, STAGE_TRAIN, attempt)
+    room = 63 - len(f"-node-0-{nodes - 1}-abcde")
+    if len(whole) <= room:
+        return whole
+    tail = f"-{hashlib.sha256(run.encode()).hexdigest()[:6]}-{STAGE_TRAIN}-{attempt}"
+    return run[: room - len(tail)].rstrip("-") + tail
+
+
 def arguments_name(run: str, stage: str, attempt: int) -> str:
     """Return the name of the ConfigMap that a stage's pods read their arguments from."""
     return f"{stage_child(run, stage, attempt)}-arguments"

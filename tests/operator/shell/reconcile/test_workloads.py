@@ -11,7 +11,7 @@ from daybreak_contracts.errors import TransientError
 from daybreak_operator.shell.kube.answers import NotFoundError, RefusedError
 from daybreak_operator.shell.kube.client import Kube
 from daybreak_operator.shell.kube.resources import ApiResource
-from daybreak_operator.shell.reconcile.workloads import FOUND_S, MISSING_S, Workloads
+from daybreak_operator.shell.reconcile.workloads import FOUND_S, HELD_S, MISSING_S, Workloads
 
 Answer = list[dict[str, Any]] | Exception
 GONE = NotFoundError(404, "NotFound", "the server could not find the requested resource")
@@ -81,3 +81,18 @@ def test_jobs_of_long_ago_are_forgotten() -> None:
     now[0] = 10 * FOUND_S
     known.ask([job(uid="new")])
     assert known.among([job(uid="old"), job(uid="new")], there=False) == frozenset({"new"})
+
+
+WAITS = {"status": {"conditions": [{"type": "QuotaReserved", "status": "False", "message": "no quota"}]}}
+
+
+def test_a_job_that_is_held_is_asked_about_as_often_as_its_run_is_looked_at() -> None:
+    now, held = [100.0], {**job(), "spec": {"suspend": True}}
+    known = Workloads(cast(Kube, AskedKube(v1beta2=[WAITS])), lambda: now[0])
+    known.ask([held])
+    assert known.words([held]) == {"one": "no quota"}
+    now[0] += HELD_S - 1
+    assert known.stale([held]) == []
+    now[0] += 1
+    assert known.stale([held]) == [held]
+    assert known.stale([job()]) == [], "one that was let in is known for an hour"

@@ -102,6 +102,8 @@ class ObservedJob(ObservedObject):
     conditions: tuple[ObservedCondition, ...]
     is_queued: bool
     """Whether a queue holds it back: its pods are gone by the queue's will, and come again by it."""
+    managed_by: str = ""
+    """Who looks after it, where it says so: another controller than its own, and maybe another cluster."""
 
     @property
     def has_ended(self) -> bool:

@@ -31,7 +31,8 @@ def parse_object(item: Raw) -> ObservedObject:
     if metadata.kind in JOBS:
         spec = _part(item, "spec")
         policy = _part(spec, "runPolicy") if metadata.kind == "PyTorchJob" else spec
-        return ObservedJob(metadata, _conditions(item), bool(policy.get("suspend")))
+        suspended, manager = bool(policy.get("suspend")), _text(policy, "managedBy")
+        return ObservedJob(metadata, _conditions(item), suspended, manager)
     if metadata.kind == "Deployment":
         return _deployment(metadata, item)
     if metadata.kind == "ConfigMap":

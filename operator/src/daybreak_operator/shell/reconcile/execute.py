@@ -26,7 +26,8 @@ from daybreak_operator.shell.kube.client import Kube
 from daybreak_operator.shell.kube.resources import resource_for
 from daybreak_operator.shell.reconcile import drift, events
 from daybreak_operator.shell.reconcile.work import Pipelines, ReconcileCache, Result, Work, status_is
-from daybreak_operator.shell.watches.store import child_id, lean
+from daybreak_operator.shell.watches.keys import lean
+from daybreak_operator.shell.watches.store import child_id
 
 LOG = logging.getLogger(__name__)
 Body = dict[str, Any]

@@ -6,15 +6,15 @@ started.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from daybreak_contracts import names, result_reporter
 from daybreak_contracts.errors import TransientError
 from daybreak_operator.core.deployment.observed import observation as deployment
-from daybreak_operator.core.observed.objects import ObservedConfigMap
+from daybreak_operator.core.observed.objects import ObservedConfigMap, ObservedWarning
 from daybreak_operator.core.observed.parse import parse_object, parse_warning
 from daybreak_operator.core.plan import Object
 from daybreak_operator.core.pod_shape.demands import NodeKind
@@ -155,7 +155,7 @@ class Gather:
         return training.RunObservation(
             run=run,
             children=tuple(map(parse_object, (*children, *cache.name_conflicts.values()))),
-            events=tuple(parse_warning(event) for job in jobs for event in self.store.told_of(job).values()),
+            events=tuple(warning for job in jobs for warning in self._warnings(job)),
             refused=cache.refused,
             pipelines=asked.pipelines,
             backend_error=asked.backend_error,
@@ -165,10 +165,21 @@ class Gather:
             absent_kinds=tuple(one.kind for one in (PYTORCH_JOBS, TRAIN_JOBS) if self.is_absent(one)),
             with_workload=self.workloads.among(jobs, there=True),
             without_workload=self.workloads.among(jobs, there=False),
+            workload_says=self.workloads.words(jobs),
             missing=self.secrets.missing(named_secrets(run, self.settings)),
             node_kinds=self.node_kinds(),
             settings=self.settings,
         )
+
+    def _warnings(self, job: Object) -> Iterator[ObservedWarning]:
+        """Yield what was said about a job, and about the Job that Kubeflow Trainer's JobSet makes for a TrainJob."""
+        for event in self.store.told_of(job).values():
+            yield parse_warning(event)
+        if job["kind"] == TRAIN_JOBS.kind:
+            metadata = job["metadata"]
+            inner = self.store.told.of_job(metadata["namespace"], f"{metadata['name']}-node-0")
+            for event in inner.values():
+                yield replace(parse_warning(event), about_uid=metadata["uid"])
 
     def deployment(self, body: Object, now: datetime) -> deployment.DeploymentObservation:
         """Return all that a decision about a ModelDeployment may know."""

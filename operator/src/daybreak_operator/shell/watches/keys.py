@@ -1,9 +1,11 @@
-"""What is reconciled, and how urgently: the words that cache, watches and queue share."""
+"""What is reconciled, how urgently, and what is kept of an object: the words of cache, watches and queue."""
 
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from daybreak_operator.core.plan import Object
 
 
 class ObjectKey(NamedTuple):
@@ -27,3 +29,14 @@ class Priority(enum.IntEnum):
     """Work that can wait: a reading came in, a failure is tried again, a new object gets its children."""
     REQUEUE = 4
     """Nothing happened but that time went by. Only these are paced."""
+
+
+def lean(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the object without what is long and says nothing to a decision."""
+    metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
+    return {**body, "metadata": metadata}
+
+
+def version_of(body: Object) -> int:
+    """Resource versions of one kind rise (KEP-5504 makes this a promise)."""
+    return int(body["metadata"]["resourceVersion"])

@@ -13,14 +13,13 @@ from typing import Any
 
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Object
-from daybreak_operator.shell.watches.keys import ObjectKey, Priority
+from daybreak_operator.shell.watches.keys import ObjectKey, Priority, lean, version_of
+from daybreak_operator.shell.watches.told import Told
 
 Body = dict[str, Any]
 ChildId = tuple[str, str, str, str]
 """API version, kind, namespace, name."""
 
-MAX_TOLD = 5000
-"""Objects about which events are kept, the newest."""
 DEFAULT_INTERVAL_S = 5.0
 """``scaling.intervalSeconds`` where it is not given, as the API has it."""
 MAX_READ = 64
@@ -60,12 +59,6 @@ def has_notice(node: Object) -> bool:
     return bool(taints & NOTICE_TAINTS or told & NOTICE_CONDITIONS)
 
 
-def lean(body: Body) -> Body:
-    """Return the object without what is long and says nothing to a decision."""
-    metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
-    return {**body, "metadata": metadata}
-
-
 def priority_of(body: Object) -> Priority:
     """Return how soon one of our own objects is to be seen when an event about it came."""
     metadata, status = body["metadata"], body.get("status")
@@ -87,11 +80,6 @@ def tells(body: Object) -> int:
     return hash(json.dumps(read, sort_keys=True, default=str))
 
 
-def _version(body: Object) -> int:
-    """Resource versions of one kind rise (KEP-5504 makes this a promise)."""
-    return int(body["metadata"]["resourceVersion"])
-
-
 @dataclass(frozen=True)
 class ListResult:
     """A list as the API gave it at one moment."""
@@ -105,7 +93,7 @@ class ListResult:
     def should_hold(self, body: Body) -> bool:
         """Return whether the list would hold the object if it were still there."""
         same = self.namespace in (None, body["metadata"].get("namespace"))
-        return same and (not self.version or _version(body) <= int(self.version))
+        return same and (not self.version or version_of(body) <= int(self.version))
 
 
 class Kept:
@@ -115,7 +103,7 @@ class Kept:
 
     def __init__(self, body: Body) -> None:
         self.uid: str = body["metadata"]["uid"]
-        self.version = _version(body)
+        self.version = version_of(body)
         small = lean(body)
         is_pod = body["kind"] == "Pod"
         self._body = small if is_pod else None
@@ -131,7 +119,7 @@ class Kept:
 
     def is_older(self, body: Body) -> bool:
         """Return whether the other one is news."""
-        return self.uid != body["metadata"]["uid"] or _version(body) > self.version
+        return self.uid != body["metadata"]["uid"] or version_of(body) > self.version
 
 
 class Own(Kept):
@@ -162,7 +150,7 @@ class Store:
         """Rises whenever `pods` or `every_s` may answer otherwise: who asks often need not look through all of them."""
         self._followers: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
         self._noticed: set[str] = set()
-        self._told: OrderedDict[str, dict[str, Body]] = OrderedDict()
+        self.told = Told()
         self._read: OrderedDict[Kept, Body] = OrderedDict()
 
     # Our own kinds --------------------------------------------------------------------------------------------
@@ -301,30 +289,19 @@ class Store:
     def put_event(self, body: Body) -> set[ObjectKey]:
         """Take in an event; the newest of each reason about an object is kept."""
         about = body.get("involvedObject") or {}
-        uid = str(about.get("uid", ""))
-        told = self._told.setdefault(uid, {})
-        self._told.move_to_end(uid)
-        known = told.get(body.get("reason", ""))
-        if known is not None and _version(body) <= _version(known):
+        if not self.told.put(body):
             return set()
-        told[body.get("reason", "")] = lean(body)
-        while len(self._told) > MAX_TOLD:
-            self._told.popitem(last=False)
         identity = (about.get("apiVersion", ""), about.get("kind", ""), about.get("namespace", ""))
         return self._owners(self._owner_of.get((*identity, about.get("name", ""))))
 
     def drop_event(self, body: Body) -> set[ObjectKey]:
         """An event ran out; what it said stays true until somebody says otherwise."""
-        uid = str((body.get("involvedObject") or {}).get("uid", ""))
-        told = self._told.get(uid, {})
-        kept = told.get(body.get("reason", ""))
-        if kept is not None and kept["metadata"]["uid"] == body["metadata"]["uid"]:
-            del told[body.get("reason", "")]
+        self.told.drop(body)
         return set()
 
     def told_of(self, child: Object) -> Mapping[str, Body]:
         """Return the newest event of each reason about a child."""
-        return self._told.get(child["metadata"]["uid"], {})
+        return self.told.of(child["metadata"]["uid"])
 
     # Nodes ----------------------------------------------------------------------------------------------------
 

@@ -43,10 +43,12 @@ def pod_labels(context: RunContext, number: int, place: PlacementTarget) -> dict
     return own | {key: value for key, value in where.items() if value is not None}
 
 
-def job_metadata(context: RunContext, number: int, place: PlacementTarget) -> dict[str, Json]:
+def job_metadata(
+    context: RunContext, number: int, place: PlacementTarget, name: str | None = None
+) -> dict[str, Json]:
     """Return the metadata of an attempt's job: its pods' labels, and what a queue reads."""
     own = pod_labels(context, number, place) | owned.labels_of_job(context)
-    return owned.metadata(context, job_name(context, number), own)
+    return owned.metadata(context, name or job_name(context, number), own)
 
 
 def pod_template(

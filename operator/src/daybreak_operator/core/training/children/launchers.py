@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from daybreak_operator.core.plan import Object
+from daybreak_operator.core.plan import Object, Ref
 from daybreak_operator.core.training.children.indexed_job import indexed_job, service
 from daybreak_operator.core.training.children.pytorch_job import pytorch_job
-from daybreak_operator.core.training.children.train_job import train_job
+from daybreak_operator.core.training.children.train_job import old_runtimes, train_job
 from daybreak_operator.core.training.context import RunContext
 from daybreak_operator.core.training.observed.launcher import Launcher
 from daybreak_operator.core.training.placement import PlacementTarget
@@ -23,14 +23,16 @@ class LauncherKind:
     """How one kind of job trains."""
 
     attempt: Callable[[RunContext, int, PlacementTarget], tuple[Object, ...]]
-    """What an attempt is made of, in the order in which it is applied; made once, the job last."""
+    """What an attempt is made of, in the order in which it is applied; made once, the job last, maybe a pass later."""
     standing: Callable[[RunContext], tuple[Object, ...]] = lambda context: ()
     """What all attempts need besides their jobs, and what is there as long as the run."""
+    outdated: Callable[[RunContext, int], tuple[Ref, ...]] = lambda context, number: ()
+    """What other attempts than this one left besides their jobs."""
 
 
 LAUNCHERS: Mapping[Launcher, LauncherKind] = {
     "PyTorchJob": LauncherKind(lambda context, number, place: (pytorch_job(context, number, place),)),
-    "TrainJob": LauncherKind(train_job),
+    "TrainJob": LauncherKind(train_job, outdated=old_runtimes),
     "Job": LauncherKind(
         lambda context, number, place: (indexed_job(context, number, place),),
         lambda context: (service(context),),

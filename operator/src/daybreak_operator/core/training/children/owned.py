@@ -19,7 +19,8 @@ RBAC = "rbac.authorization.k8s.io/v1"
 ARGUMENTS_FILE = "args.json"
 PARAMETERS_FILE = "parameters.json"
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-QUEUE_LABELS = (QUEUE_LABEL, "kueue.x-k8s.io/priority-class")
+PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
+QUEUE_LABELS = (QUEUE_LABEL, PRIORITY_LABEL)
 
 
 def labels(context: RunContext, role: str, stage: str = "", attempt: int = 0) -> dict[str, str]:

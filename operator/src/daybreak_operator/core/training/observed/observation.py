@@ -64,6 +64,8 @@ class RunObservation:
     """Uids of jobs that a Workload of Kueue refers to; asked only of runs that name a queue."""
     without_workload: frozenset[str] = frozenset()
     """Uids of jobs that surely none refers to."""
+    workload_says: Mapping[str, str] = field(default_factory=dict)
+    """By the uid of a job that a queue holds: why its Workload is not let in, in Kueue's words."""
     missing: tuple[str, ...] = ()
     """Sentences about what the spec names and is not there (Secrets): each with its remedy."""
     settings: Settings = field(default_factory=Settings)

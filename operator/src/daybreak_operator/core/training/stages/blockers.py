@@ -13,11 +13,14 @@ from daybreak_operator.core.observed.objects import ObservedJob
 from daybreak_operator.core.observed.pods import ObservedContainer, ObservedPod, WaitingState
 from daybreak_operator.core.plan import Finding, Object
 from daybreak_operator.core.rules import Rule
+from daybreak_operator.core.training.children.owned import QUEUE_LABEL
 from daybreak_operator.core.training.observed import objects
 from daybreak_operator.core.training.observed.launcher import Launcher, the_kind_is_absent
 from daybreak_operator.core.training.observed.observation import RunObservation
 
 MAX_MESSAGE = 4000
+MULTIKUEUE = "kueue.x-k8s.io/multikueue"
+"""What Kueue writes into ``managedBy`` of a job whose queue has a check of that controller."""
 OPERATORS_OWN_CONTAINER = "init-pytorch"
 """The training operator 1.9 puts it before each worker, without a security context; a podTemplate cannot reach it."""
 
@@ -124,6 +127,19 @@ def _remedy(message: str) -> str:
     return "allow it, or change podTemplate"
 
 
+def a_queue_sends_it_elsewhere(subject: BlockerInput) -> Finding | None:
+    """The queue is MultiKueue's: another cluster would run the job, which has nothing that its pods need."""
+    for job in subject.jobs:
+        if job.managed_by == MULTIKUEUE and not job.has_ended:
+            return Finding(
+                "SentElsewhere",
+                f"Kueue hands {job.kind} {job.name} to another cluster (MultiKueue), which has neither the run's "
+                "arguments nor the place for its results: name a queue of this cluster in the run's label "
+                f"{QUEUE_LABEL}",
+            )
+    return None
+
+
 def a_name_belongs_to_another(subject: BlockerInput) -> Finding | None:
     """An object of a child's name is there, but it is not this run's: it is left alone."""
     observed = subject.observed
@@ -154,6 +170,7 @@ RUNNING: tuple[Rule[BlockerInput], ...] = (
     something_named_is_missing,
     *PODS_CANNOT_START,
     a_quota_refuses_pods,
+    a_queue_sends_it_elsewhere,
 )
 """Of an attempt that was begun, in the order in which they are told."""
 

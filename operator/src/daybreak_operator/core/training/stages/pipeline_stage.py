@@ -12,13 +12,21 @@ from datetime import datetime
 
 from daybreak_contracts import arguments, names
 from daybreak_contracts.errors import EXIT_USER, TransientError, UserError
+from daybreak_operator.core.observed.objects import ObservedJob
 from daybreak_operator.core.observed.pods import ObservedPod, container_failures
 from daybreak_operator.core.plan import Finding, Json, Object, Ref, Submit
 from daybreak_operator.core.rules import first_finding
 from daybreak_operator.core.times import instant
 from daybreak_operator.core.training.children import executors, owned, pipeline_pods, pods
 from daybreak_operator.core.training.context import PIPELINES, STAGE_STEPS, RunContext, StageOutcome
-from daybreak_operator.core.training.stages import blockers, data_use, pipeline_runs, restarts, results
+from daybreak_operator.core.training.stages import (
+    blockers,
+    data_use,
+    pipeline_runs,
+    queueing,
+    restarts,
+    results,
+)
 from daybreak_operator.core.training.stages.blockers import BlockerInput
 from daybreak_operator.core.training.stages.restarts import FailureVerdict
 from daybreak_operator.core.training.stages.results import StageReport, StepError
@@ -49,6 +57,7 @@ def reconcile(context: RunContext, stage: str) -> StageOutcome:
         _reported_error(stage, report)
         or _ended_early(context, stage, number)
         or _waits_with_another_template(context, stage, number)
+        or _waits_in_another_queue(context, stage, number)
     )
     if verdict is not None:
         return restarts.after(context, stage, steps, verdict)
@@ -151,11 +160,17 @@ def _continue(context: RunContext, stage: str, number: int, report: StageReport)
         steps=context.steps,
         apply=apply,
         stalled=stalled,
-        waiting=waiting,
+        waiting=waiting or _held(context, jobs),
         share=report.share if report.step in going else 0.0,
         activity=report.activity if report.step in going else "",
         requeue_after_s=BACKEND_REQUEUE_S if on_kubeflow else REQUEUE_S,
     )
+
+
+def _held(context: RunContext, jobs: tuple[ObservedJob, ...]) -> Finding | None:
+    """A queue holds the stage's Job."""
+    held = [job for job in jobs if job.is_queued and not job.has_ended]
+    return Finding("Queued", queueing.why_held(context, held[0])) if held else None
 
 
 def _reported_error(stage: str, report: StageReport) -> FailureVerdict | None:
@@ -198,6 +213,11 @@ def _waits_with_another_template(context: RunContext, stage: str, number: int) -
         "PodTemplateChanged", f"stage {stage}: podTemplate was changed before its pods had started"
     )
     return FailureVerdict("RestartFree", said)
+
+
+def _waits_in_another_queue(context: RunContext, stage: str, number: int) -> FailureVerdict | None:
+    corrected = queueing.names_another(context, context.jobs(stage, number))
+    return FailureVerdict("RestartFree", corrected) if corrected is not None else None
 
 
 def _kubeflow_ended(context: RunContext, stage: str, number: int) -> FailureVerdict | None:

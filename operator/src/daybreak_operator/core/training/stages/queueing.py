@@ -1,10 +1,11 @@
-"""What a queue (Kueue) does to a run: for how long it held its jobs, and whether it heeds them at all.
+"""What a queue (Kueue) does to a run: for how long it held its jobs and why, and whether it heeds them at all.
 
-Owns both. That a job is held is seen by its ``suspend``, that a queue knows it by the Workload that refers to it.
+Owns all three. That a job is held is seen by its ``suspend``, that a queue knows it by the Workload that refers to it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -58,9 +59,7 @@ def heeded(context: RunContext) -> ConditionUpdate | None:
     if job.is_queued or job.uid in observed.with_workload:
         said = Finding("QueueHeeds", f"Queue {queue} looks after {job.kind} {job.name}.")
         return ConditionUpdate(QUEUE_IGNORED, "False", said)
-    created = job.metadata.created
-    waited = created is not None and (context.moment - created).total_seconds() >= PATIENCE_S
-    if job.uid not in observed.without_workload or not waited:
+    if job.uid not in observed.without_workload or not _had_time(context, job):
         return None
     remedy = (
         "Kueue 0.19 does not manage PyTorchJob unless its configuration names kubeflow.org/pytorchjob under "
@@ -78,6 +77,45 @@ def heeded(context: RunContext) -> ConditionUpdate | None:
             f"it runs outside every quota; {remedy}",
         ),
     )
+
+
+def why_held(context: RunContext, job: ObservedJob) -> str:
+    """Return a sentence about a job that is held: by which queue, and why in Kueue's words as far as it said any."""
+    queue = job.label(owned.QUEUE_LABEL)
+    who = f"Queue {queue}" if queue else "Its queue"
+    said = context.observed.workload_says.get(job.uid)
+    if said:
+        return f"{who} holds {job.kind} {job.name}: {said}"
+    if not queue or job.uid not in context.observed.without_workload or not _had_time(context, job):
+        return f"{who} holds {job.kind} {job.name}."
+    priority = job.label(owned.PRIORITY_LABEL)
+    there = f", and whether there is a WorkloadPriorityClass {priority}" if priority else ""
+    return (
+        f"{who} holds {job.kind} {job.name}, but Kueue has made no Workload for it: "
+        f"look whether its controller runs{there}"
+    )
+
+
+def names_another(context: RunContext, jobs: Iterable[ObservedJob]) -> Finding | None:
+    """A queue or priority was corrected in the run while the one before holds its job: it can begin anew with it."""
+    wanted = owned.queue_labels(context)
+    if owned.QUEUE_LABEL not in wanted:
+        return None  # Kueue gives a job the default queue of its namespace where its run names none
+    for job in jobs:
+        if job.is_queued and not job.is_leaving and not job.has_ended:
+            told = {label: job.label(label) for label in wanted}
+            if told != wanted:
+                words = ", ".join(
+                    f"{label} is {value} now" for label, value in wanted.items() if told[label] != value
+                )
+                return Finding("QueueChanged", f"{words}; {job.kind} {job.name} waited with another")
+    return None
+
+
+def _had_time(context: RunContext, job: ObservedJob) -> bool:
+    """Return whether Kueue should have made a job's Workload by now."""
+    created = job.metadata.created
+    return created is not None and (context.moment - created).total_seconds() >= PATIENCE_S
 
 
 def _jobs(context: RunContext) -> list[ObservedJob]:

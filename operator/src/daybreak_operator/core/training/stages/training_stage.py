@@ -20,7 +20,7 @@ from daybreak_operator.core.training import placement
 from daybreak_operator.core.training.children import gang, launchers, owned
 from daybreak_operator.core.training.context import RunContext, StageOutcome
 from daybreak_operator.core.training.placement import PlacementTarget
-from daybreak_operator.core.training.stages import blockers, failure, restarts, results
+from daybreak_operator.core.training.stages import blockers, failure, queueing, restarts, results
 from daybreak_operator.core.training.stages.blockers import BlockerInput
 from daybreak_operator.core.training.stages.failure import TrainingAttempt
 from daybreak_operator.core.training.stages.restarts import FailureVerdict
@@ -51,6 +51,9 @@ def reconcile(context: RunContext) -> StageOutcome:
     if _waits_with_another_template(attempt):
         said = Finding("PodTemplateChanged", "podTemplate was changed before all training pods were up")
         return _fail_attempt(context, steps, attempt, FailureVerdict("RestartFree", said))
+    corrected = queueing.names_another(context, (attempt.job,) if attempt.job is not None else ())
+    if corrected is not None and attempt.error is None:
+        return _fail_attempt(context, steps, attempt, FailureVerdict("RestartFree", corrected))
     if attempt.is_queued and attempt.error is None:
         return _continue(replace(context, steps=steps), attempt)
     verdict = failure.verdict(attempt)
@@ -66,6 +69,7 @@ def _begin(context: RunContext, number: int) -> StageOutcome:
     waiting = StageOutcome(steps=context.steps, requeue_after_s=REQUEUE_S)
     old = [job for job in context.jobs(STAGE) if job.attempt != number]
     remove = tuple(job.ref for job in old if not job.is_leaving)
+    remove += launchers.of(context).outdated(context, number)
     missing = first_finding(
         BlockerInput(context.observed, launcher=context.launcher), blockers.BEFORE_A_STAGE
     )
@@ -85,6 +89,7 @@ def _begin(context: RunContext, number: int) -> StageOutcome:
     return StageOutcome(
         steps=steps,
         apply=(*_supporting_objects(context, number), *launchers.of(context).attempt(context, number, place)),
+        delete=remove,
         capacity=_unknown("PodsPending", "The training pods were requested."),
         place=place,
         requeue_after_s=REQUEUE_S,
@@ -214,8 +219,8 @@ def _are_up(attempt: TrainingAttempt) -> bool:
 
 
 def _capacity(context: RunContext, attempt: TrainingAttempt) -> ConditionUpdate:
-    if attempt.is_queued:
-        return _unknown("Queued", "The training job is suspended by its queue.")
+    if attempt.job is not None and attempt.job.is_queued:
+        return _unknown("Queued", queueing.why_held(context, attempt.job))
     if attempt.was_up or _are_up(attempt):
         words = "All training pods were ready." if attempt.expected > 1 else "The training pod was ready."
         return ConditionUpdate(CAPACITY, "True", Finding("PodsReady", words))

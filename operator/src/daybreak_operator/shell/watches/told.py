@@ -1,0 +1,66 @@
+"""What events said of objects: the newest of each reason, about the objects of which was spoken last.
+
+Owns remembering and forgetting; whom an event concerns is the store's affair.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from daybreak_operator.shell.watches.keys import lean, version_of
+
+Body = dict[str, Any]
+MAX_TOLD = 5000
+"""Objects about which events are kept, the newest."""
+
+
+class Told:
+    """Events by the uid of what they are about, and by its name where we are not told of the object itself."""
+
+    def __init__(self) -> None:
+        self._by_uid: OrderedDict[str, dict[str, Body]] = OrderedDict()
+        self._uid_of_job: dict[tuple[str, str], str] = {}
+
+    def put(self, body: Body) -> bool:
+        """Take in an event; return whether it is news."""
+        about = body.get("involvedObject") or {}
+        uid, reason = str(about.get("uid", "")), body.get("reason", "")
+        told = self._by_uid.setdefault(uid, {})
+        self._by_uid.move_to_end(uid)
+        known = told.get(reason)
+        if known is not None and version_of(body) <= version_of(known):
+            return False
+        told[reason] = lean(body)
+        if about.get("kind") == "Job":
+            self._uid_of_job[_name_of(about)] = uid
+        while len(self._by_uid) > MAX_TOLD:
+            self._forget_oldest()
+        return True
+
+    def drop(self, body: Body) -> None:
+        """An event ran out."""
+        told = self._by_uid.get(str((body.get("involvedObject") or {}).get("uid", "")), {})
+        kept = told.get(body.get("reason", ""))
+        if kept is not None and kept["metadata"]["uid"] == body["metadata"]["uid"]:
+            del told[body.get("reason", "")]
+
+    def of(self, uid: str) -> Mapping[str, Body]:
+        """Return the newest event of each reason about an object."""
+        return self._by_uid.get(uid, {})
+
+    def of_job(self, namespace: str, name: str) -> Mapping[str, Body]:
+        """Return the same of a Job by its name: one that is no child of ours, but made for one by its controller."""
+        return self.of(self._uid_of_job.get((namespace, name), ""))
+
+    def _forget_oldest(self) -> None:
+        uid, told = self._by_uid.popitem(last=False)
+        for event in told.values():
+            name = _name_of(event["involvedObject"])
+            if self._uid_of_job.get(name) == uid:
+                del self._uid_of_job[name]
+
+
+def _name_of(about: Mapping[str, Any]) -> tuple[str, str]:
+    return str(about.get("namespace", "")), str(about.get("name", ""))
