@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 from daybreak_operator.core.plan import Object
 
+Body = dict[str, Any]
+"""An object as the API gave it."""
+
 
 class ObjectKey(NamedTuple):
     """One object that is reconciled."""
@@ -31,7 +34,7 @@ class Priority(enum.IntEnum):
     """Nothing happened but that time went by. Only these are paced."""
 
 
-def lean(body: dict[str, Any]) -> dict[str, Any]:
+def lean(body: Body) -> Body:
     """Return the object without what is long and says nothing to a decision."""
     metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
     return {**body, "metadata": metadata}

@@ -9,14 +9,12 @@ import json
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Object
-from daybreak_operator.shell.watches.keys import ObjectKey, Priority, lean, version_of
+from daybreak_operator.shell.watches.keys import Body, ObjectKey, Priority, lean, version_of
 from daybreak_operator.shell.watches.told import Told
 
-Body = dict[str, Any]
 ChildId = tuple[str, str, str, str]
 """API version, kind, namespace, name."""
 

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any
 
-from daybreak_operator.shell.watches.keys import lean, version_of
+from daybreak_operator.core.plan import Object
+from daybreak_operator.shell.watches.keys import Body, lean, version_of
 
-Body = dict[str, Any]
 MAX_TOLD = 5000
 """Objects about which events are kept, the newest."""
 
@@ -62,5 +61,5 @@ class Told:
                 del self._uid_of_job[name]
 
 
-def _name_of(about: Mapping[str, Any]) -> tuple[str, str]:
+def _name_of(about: Object) -> tuple[str, str]:
     return str(about.get("namespace", "")), str(about.get("name", ""))
