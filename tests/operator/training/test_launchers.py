@@ -258,6 +258,25 @@ def test_pods_that_pod_security_refuses_are_told_and_not_tried_elsewhere(contain
     assert world.status["restarts"] == 0, "another place would refuse them too"
 
 
+DENIED = 'Error creating: admission webhook "validate.example" denied the request: images must come from a registry'
+
+
+@pytest.mark.parametrize("launcher", ["PyTorchJob", "TrainJob", "Job"])
+def test_pods_that_a_webhook_refuses_are_told_until_they_are_there(launcher: str) -> None:
+    """An event stays for an hour; what it tells of may be over."""
+    world = world_of(launcher)
+    world.make_data()
+    about = {"uid": world.training_job["metadata"]["uid"]}
+    world.warnings = ({"involvedObject": about, "message": DENIED},)
+    world.look()
+    assert world.condition("Stalled") == ("True", "PodsRefused")
+    assert "images must come from a registry" in world.message("Stalled")
+    world.pods_up()
+    world.settle(2)
+    assert world.condition("Stalled") == ("False", "NotStalled")
+    assert world.condition("CapacityAvailable") == ("True", "PodsReady")
+
+
 @pytest.mark.parametrize(
     ("labels", "name", "first"),
     [

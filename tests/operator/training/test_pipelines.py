@@ -451,6 +451,8 @@ class TestObstacles:
         world = by_jobs()
         job = world.the("Job")
         said = 'pods "x" is forbidden: exceeded quota: gpus, requested: 8, used: 0, limited: 4'
+        for pod in world.of_kind("Pod"):
+            world.remove(("Pod", pod["metadata"]["name"]))
         world.warnings = ({"involvedObject": {"uid": job["metadata"]["uid"]}, "message": said},)
         world.look()
         assert world.condition("Stalled") == ("True", "QuotaExceeded")

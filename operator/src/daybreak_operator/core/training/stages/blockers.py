@@ -19,6 +19,9 @@ from daybreak_operator.core.training.observed.launcher import Launcher, the_kind
 from daybreak_operator.core.training.observed.observation import RunObservation
 
 MAX_MESSAGE = 4000
+DENIED = "denied the request"
+"""What the API server says of a webhook (a policy engine, JobSet's own) that refuses an object."""
+REFUSED = ("forbidden", DENIED)
 MULTIKUEUE = "kueue.x-k8s.io/multikueue"
 """What Kueue writes into ``managedBy`` of a job whose queue has a check of that controller."""
 OPERATORS_OWN_CONTAINER = "init-pytorch"
@@ -36,6 +39,8 @@ class BlockerInput:
     """Of the attempt that runs."""
     wanted: tuple[Object, ...] = ()
     """Children that shall be applied."""
+    num_pods: int = 1
+    """How many the attempt has when all are made."""
     launcher: Launcher | None = None
     """What would train; None where nothing is about to begin."""
 
@@ -100,11 +105,14 @@ def a_container_cannot_be_made(subject: BlockerInput) -> Finding | None:
 
 
 def a_quota_refuses_pods(subject: BlockerInput) -> Finding | None:
-    """A job's pods are not made, because a quota or a policy of the namespace refuses them."""
+    """A job's pods are not made, because a quota, a policy of the namespace or a webhook refuses them."""
+    made = [pod for pod in subject.pods if not pod.is_leaving and pod.phase not in ("Failed", "Succeeded")]
+    if len(made) >= subject.num_pods:
+        return None  # an event stays for an hour: what it tells of is over
     alive = {job.uid: job for job in subject.jobs if not job.has_ended}
     for event in subject.observed.events:
         job, message = alive.get(event.about_uid), event.message
-        if job is None or "forbidden" not in message:
+        if job is None or not any(word in message for word in REFUSED):
             continue
         quota = "exceeded quota" in message
         remedy = _remedy(message)
@@ -159,10 +167,10 @@ def a_name_belongs_to_another(subject: BlockerInput) -> Finding | None:
 
 
 def a_policy_refuses_pods(subject: BlockerInput) -> bool:
-    """Return whether pod security refuses a job's pods: another place would refuse them too."""
+    """Return whether pod security or a webhook refuses a job's pods: another place would refuse them too."""
     uids = {job.uid for job in subject.jobs if not job.has_ended}
     events = [event for event in subject.observed.events if event.about_uid in uids]
-    return any("violates PodSecurity" in event.message for event in events)
+    return any(word in event.message for event in events for word in ("violates PodSecurity", DENIED))
 
 
 PODS_CANNOT_START: tuple[Rule[BlockerInput], ...] = (an_image_cannot_be_pulled, a_container_cannot_be_made)

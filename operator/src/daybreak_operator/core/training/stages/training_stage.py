@@ -194,7 +194,8 @@ def _continue(context: RunContext, attempt: TrainingAttempt) -> StageOutcome:
     if attempt.job is None:
         apply = (*apply, *launchers.of(context).attempt(context, attempt.number, _place(context)))
     jobs = (attempt.job,) if attempt.job is not None else ()
-    stalled = first_finding(BlockerInput(context.observed, attempt.pods, jobs), blockers.RUNNING)
+    subject = BlockerInput(context.observed, attempt.pods, jobs, num_pods=attempt.expected)
+    stalled = first_finding(subject, blockers.RUNNING)
     snapshot = context.observed.progress
     known = snapshot is not None and snapshot.attempt in (0, attempt.number) and snapshot.total_steps > 0
     return StageOutcome(
