@@ -86,6 +86,10 @@ class World:
     """Whether a gateway does not hear of new routing."""
     unread: bool = False
     """Whether the operator cannot reach any gateway."""
+    num_telling: int = 2
+    """Gateways that tell what they count."""
+    waking: int = 0
+    """Requests that a gateway holds until there is an engine."""
     has_gateway_api: bool = False
     node_kinds: frozenset[NodeKind] = frozenset()
     annotations: dict[str, str] = field(default_factory=dict)
@@ -99,6 +103,7 @@ class World:
         self.writes = 0
         self._serial = 0
         self.inflight = 0
+        self.quiet_since: float | None = START.timestamp()
         self._counters: dict[str, ModelCounters] = {}
         self._earlier: tuple[Any, tuple[GatewaySnapshot, ...]] = (None, ())
 
@@ -111,6 +116,10 @@ class World:
     def switch(self, **switches: Any) -> None:
         """Edit the rollout."""
         self.change(rollout={**self.spec.get("rollout", {}), **switches})
+
+    def ask(self) -> None:
+        """Send a request that is answered at once, or given up."""
+        self.quiet_since = self.now.timestamp()
 
     def plan_of(self, replicas: int) -> str:
         """The zone that would get one more replica of so many."""
@@ -171,8 +180,11 @@ class World:
             models=dict(self._counters),
             routing_version=version,
             inflight=self.inflight,
+            waking=self.waking,
+            quiet_since=self.quiet_since,
         )
-        return reading, reading.model_copy(update={"instance": "gateway-1", "models": {}})
+        idle = {"instance": "gateway-1", "models": {}, "waking": 0, "quiet_since": START.timestamp()}
+        return (reading, reading.model_copy(update=idle))[: self.num_telling]
 
     def plan(self) -> Plan:
         return decide(self.observed(), self.now)

@@ -43,6 +43,7 @@ class StandIn:
         self._credit += self.rate * seconds
         for _ in range(int(self._credit)):
             self.counters.arrive()
+            self.counters.stir()
             self.counters.answer(self._digest, self.service_s, failed=False)
         self._credit %= 1.0
 
@@ -110,6 +111,12 @@ class Gateways:
     def fall_silent(self, is_silent: bool = True) -> None:
         """Answer the operator no more, or again."""
         self._is_silent = is_silent
+
+    def ask_once(self) -> None:
+        """Let one request come to one gateway, which nobody waits for any more when it is read."""
+        one = next(iter(self._made.values()))
+        one.counters.arrive()
+        one.counters.stir()
 
     def __len__(self) -> int:
         return len(self._made)

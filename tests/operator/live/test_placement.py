@@ -16,7 +16,7 @@ import pytest
 from tests.cluster.reach import Reach, wait_for
 from tests.operator.live.__main__ import KILLED
 from tests.operator.live.notebook import Place
-from tests.operator.live.scene import INTERVAL_S, SPOT_A, SPOT_B, SPOT_C, ZONES, Scene, scene
+from tests.operator.live.scene import INTERVAL_S, SPOT_A, SPOT_B, SPOT_C, ZONES, Scene, scaling, scene
 
 pytestmark = pytest.mark.slow
 
@@ -139,6 +139,29 @@ def test_kubectl_scale_is_respected(stage: Scene) -> None:
     stage.wait("four", lambda ready: is_on_spot(ready, 4) and needed(stage) == 4)
     stage.cluster.kubectl("scale", "modeldeployment", "completions", "-n", stage.namespace, "--replicas=1")
     stage.wait("one, and a spare", lambda ready: 1 <= sum(ready.values()) <= 2 and needed(stage) == 1)
+
+
+def test_it_sleeps_when_nobody_asks_and_one_request_wakes_it(stage: Scene) -> None:
+    wait_for("two gateways", lambda: len(stage.gateways) == 2)
+    begin(stage, 1)
+    stage.gateways.load(0.0)
+    began = time.monotonic()
+    stage.apply(replicas=None, scaling=scaling(scaleToZeroSeconds=10))
+    asleep = wait_for("sleep", lambda: stage.notebook.told("ScaledToZero", began))
+    wait_for("no replica", lambda: stage.asked() == 0 and not stage.ready())
+    said = {one["type"]: (one["status"], one["reason"]) for one in stage.status["conditions"]}
+    assert (said["Ready"], said["Reconciling"][0]) == (("True", "Asleep"), "False")
+    time.sleep(3 * INTERVAL_S)
+    assert stage.asked() == 0
+    asked = time.monotonic()
+    stage.gateways.ask_once()
+    woken = wait_for("its waking", lambda: stage.notebook.told("Woken", asked))
+    assert woken - asked <= max(INTERVAL_S, 5)
+    stage.wait("a replica", lambda ready: sum(ready.values()) >= 1)
+    wait_for("what it took", lambda: "coldStartSeconds" in stage.status)
+    assert not stage.notebook.told("ScaledToZero", asleep + 0.1), "not before it has answered for as long again"
+    wait_for("sleep again", lambda: stage.notebook.told("ScaledToZero", woken))
+    stage.apply(scaling=None)
 
 
 @pytest.fixture

@@ -61,6 +61,10 @@ class GatewaySnapshot(MetricsSnapshot):
     inflight: int = 0
     held: int = 0
     """Requests that wait for a free slot."""
+    waking: int = 0
+    """Requests that wait for a first engine: of a load they tell nothing yet."""
+    quiet_since: float | None = None
+    """Unix time at which a request last came or ended, or of the start; None where an older gateway wrote it."""
     queue_p95_ms: float = 0.0
     """Over the last 15 seconds."""
     recent_requests: int = 0

@@ -38,6 +38,10 @@ class Routing(BaseModel):
     """Share of the stable model's requests that the candidate also sees, without anyone seeing its answer."""
     hold_ms: int = Gateway().hold_ms
     max_new_tokens: int = Gateway().max_new_tokens
+    wake_seconds: Annotated[int, Field(ge=0)] = 0
+    """How long a request may wait for the stable model's first engine, which it wakes; 0: engines always run."""
+    cold_start_seconds: Annotated[int, Field(ge=0)] = 0
+    """What such an engine last took to come up; 0: not known."""
 
 
 def bucket_of(salt: str, user: str) -> int:

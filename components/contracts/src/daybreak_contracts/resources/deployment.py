@@ -88,7 +88,8 @@ class Pool(Resource):
     price_per_hour: Amount = "0"
     """Price of one replica; the cheapest capacity is used first."""
     min: Count = 0
-    """Replicas that always run."""
+    """Replicas that always run. Where all pools say 0, one stays all the same, unless `scaling.scaleToZeroSeconds` is
+    given."""
     max: Count = 1
     """Replicas at most."""
 
@@ -104,6 +105,9 @@ class Scaling(Resource):
     """How often the load is looked at."""
     scale_down_seconds: Seconds = 300
     """How long the load must stay low before replicas go."""
+    scale_to_zero_seconds: Annotated[int, Between(10, 31_536_000)] | None = None
+    """How long nobody may have asked before the last replica goes, too: the next request is held and wakes it. Absent:
+    one always runs. Without effect where `replicas` is given."""
     spare_spot_replicas: Count = 2
     """Replicas above the need, in case spot machines are taken away."""
     max_zone_share: Ratio = "0.50"
@@ -194,10 +198,23 @@ class Gateway(Resource):
     """How much one may ask."""
 
 
+def _fits_zero(spec: ModelDeploymentSpec) -> bool:
+    return spec.scaling.scale_to_zero_seconds is None or all(pool.min == 0 for pool in spec.pools)
+
+
 class ModelDeploymentSpec(Resource):
     """Which model, on what, how it is rolled out."""
 
-    rules = (rules.unique("pools", "name"),)
+    rules = (
+        rules.unique("pools", "name"),
+        Rule(
+            message="with scaling.scaleToZeroSeconds, min of every pool must be 0",
+            cel="!has(self.scaling.scaleToZeroSeconds) || self.pools.all(pool, pool.min == 0)",
+            holds=_fits_zero,
+            at="pools",
+            got=lambda spec: ", ".join(f"{pool.name} {pool.min}" for pool in spec.pools if pool.min),
+        ),
+    )
 
     model: DeployedModel
     """Which model."""

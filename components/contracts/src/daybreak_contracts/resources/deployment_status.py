@@ -163,6 +163,12 @@ class ModelDeploymentStatus(Resource):
     """Zones with a replica that answers, of all zones, as ``2/3``: for the printed table."""
     cost_per_hour: DecimalText | None = None
     """Price of what runs now."""
+    asleep_since: Text | None = None
+    """Since when no replica runs because nobody asks (RFC 3339); absent while awake."""
+    woken_at: Text | None = None
+    """When it was last woken (RFC 3339)."""
+    cold_start_seconds: Count | None = None
+    """What the oldest replica that answers took from its making to its first answer."""
     routing: RoutingStatus | None = None
     """The small document that gateways watch."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()

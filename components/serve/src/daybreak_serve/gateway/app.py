@@ -96,6 +96,7 @@ class GatewayApp:
         self._counters = GatewayCounters(socket.gethostname(), time.time)
         self._metrics.inflight.set_function(lambda: sum(self._inflight().values()))
         self._metrics.held.set_function(self._held)
+        self._metrics.waking.set_function(self._waking)
         self._created = int(time.time())
         self.is_ending = False
         """Set when the process ends soon: it is not ready any more, and goes on answering."""
@@ -127,10 +128,18 @@ class GatewayApp:
     def _held(self) -> int:
         return sum(revision.pool.held for revision in self._fleet.revisions.values())
 
+    def _waking(self) -> int:
+        return sum(revision.pool.waking for revision in self._fleet.revisions.values())
+
+    def send_away_waking(self) -> None:
+        """Turn away the requests that wait for an engine longer than this gateway lives."""
+        for revision in self._fleet.revisions.values():
+            revision.pool.send_away_waking()
+
     def snapshot(self) -> GatewaySnapshot:
         """Return what the operator decides by."""
         version = self._fleet.routing.version if self._fleet.routing else 0
-        return self._counters.snapshot(version, self._inflight(), self._held())
+        return self._counters.snapshot(version, self._inflight(), self._held(), self._waking())
 
     async def events(self, request: Request) -> Response:
         """``POST /v1/events``: all events of a body that are about one gateway's completions are taken, or none."""

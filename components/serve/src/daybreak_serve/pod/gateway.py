@@ -79,6 +79,8 @@ class LingeringServer(SettlingServer):
         loop.call_soon_threadsafe(lambda: loop.call_later(self._linger_s, self._end))
 
     def _end(self) -> None:
+        if self._pod.gateway is not None:
+            self._pod.gateway.send_away_waking()
         self.should_exit = True
 
 

@@ -1,6 +1,6 @@
 """The one entry point: from what was observed of a ModelDeployment to the plan for it.
 
-Owns the order of things: read, name the model, size, step the rollout, route, say. Every pass takes at most one step
+Owns the order of things: read, name the model, fall asleep or wake, size, step the rollout, route, say. Every pass takes at most one step
 of a rollout, and the same observation gives the same plan.
 
 Without a stable model the two switches mean what they always mean: nobody gets the first model while both are off,
@@ -30,7 +30,7 @@ from daybreak_operator.core.deployment.children.desired import (
 from daybreak_operator.core.deployment.observed import spec as specs
 from daybreak_operator.core.deployment.observed.fleet import EngineFleet, fleet_of
 from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
-from daybreak_operator.core.deployment.rollout import guardrails, revision, sizing, steps
+from daybreak_operator.core.deployment.rollout import guardrails, revision, sizing, sleep, steps
 from daybreak_operator.core.deployment.rollout.routing import route
 from daybreak_operator.core.deployment.rollout.target import TargetModel, target_of
 from daybreak_operator.core.deployment.state import RolloutState
@@ -97,6 +97,7 @@ def reconcile(
     if isinstance(target, TargetModel):
         target = replace(target, runtime=runtime)
     state = steps.begin(revision.with_runtimes(before, fleet.deployments, runtime), spec, target, at)
+    state = sleep.settle(state, spec, fleet, observed)
     state, sized = sizing.size(state, sizing.Load(spec, fleet, observed.snapshots, at, tuning))
     state = steps.advance(state, rollout_context(observed, spec, state, fleet, sized))
     state = without_finished(state, observed, at)
@@ -109,7 +110,9 @@ def reconcile(
         apply=(*children_of(family), *record.record_of(family.owner, state)),
         delete=leftovers(family),
         events=(*record.events_of(stored_state, before), *events_of(before, state, stored, status)),
-        requeue_after_s=requeue_after_s(before, state, spec, sized, at),
+        requeue_after_s=sizing.sooner(
+            requeue_after_s(before, state, spec, sized, at), sleep.requeue_after_s(state, spec, observed)
+        ),
         status_first=state.routing != before.routing or has_learnt(before, state),
     )
 

@@ -82,6 +82,12 @@ class RolloutState:
     routing: Routing | None = None
     routed: int = 0
     """The newest version of it that gateways may have seen, where the status does not tell."""
+    asleep_since: float | None = None
+    """Since when no replica shall run because nobody asks; None while awake."""
+    woken_at: float | None = None
+    """When it was last woken."""
+    cold_start_s: int | None = None
+    """What it last took until the first replica answered."""
     memory: PlacementMemory = field(default_factory=PlacementMemory)
     """Of the model that carries the load: the stable one, or the first one."""
     candidate_memory: PlacementMemory = field(default_factory=PlacementMemory)

@@ -114,6 +114,7 @@ STAGE = GaugeFamily("daybreak_rollout_stage", "1 for the stage it is in.", (*WHE
 WEIGHT = GaugeFamily("daybreak_rollout_weight", "Percent of users.", WHERE)
 COST = GaugeFamily("daybreak_cost_per_hour", "Price of what runs now.", WHERE)
 READY = GaugeFamily("daybreak_ready_replicas", "Ready replicas.", WHERE)
+ASLEEP = GaugeFamily("daybreak_asleep", "1 while no replica runs because nobody asks.", WHERE)
 ZONES = GaugeFamily("daybreak_zone_backing_off", "1 while the zone is not asked.", (*WHERE, "pool", "zone"))
 RESTARTS = GaugeFamily("daybreak_run_restarts", "Restarts of a stage.", WHERE)
 PROGRESS = GaugeFamily("daybreak_run_progress_percent", "How much is done.", WHERE)
@@ -131,6 +132,7 @@ FAMILIES = (
     WEIGHT,
     COST,
     READY,
+    ASLEEP,
     ZONES,
     RESTARTS,
     PROGRESS,
@@ -151,6 +153,7 @@ def gauges(body: Object) -> Iterator[tuple[GaugeFamily, tuple[str, ...], float]]
         yield WEIGHT, at, float(candidate.get("weight") or 0)
         yield COST, at, float(status.get("costPerHour") or 0)
         yield READY, at, float(status.get("readyReplicas") or 0)
+        yield ASLEEP, at, float("asleepSince" in status)
         for zone in status.get("zones") or ():
             yield ZONES, (*at, zone["pool"], zone["zone"]), float(zone.get("state") == "BackingOff")
     else:

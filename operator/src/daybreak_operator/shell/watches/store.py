@@ -130,6 +130,8 @@ class Own(Kept):
         self.priority = priority_of(body)
         scaling = (body.get("spec") or {}).get("scaling") or {}
         self.every_s = float(scaling.get("intervalSeconds") or DEFAULT_INTERVAL_S)
+        if scaling.get("scaleToZeroSeconds"):  # who waits for the first replica waits for the reading, too
+            self.every_s = min(self.every_s, DEFAULT_INTERVAL_S)
         self.followed = _followed(body)
         self.tells = tells(body)
 

@@ -49,7 +49,7 @@ from daybreak_serve.gateway.http.requests import CompletionRequest, identified
 FILE_HEADER, PROMPT_HEADER = b"x-daybreak-file", b"x-daybreak-prompt"
 TEXTS_AT_ONCE = 2
 """Of one request, in engines at a time: sixteen prompts at once must not turn everybody else away."""
-TURNED_AWAY = (problems.BUSY, problems.NO_ENGINE)
+TURNED_AWAY = (problems.BUSY, problems.NO_ENGINE, problems.WAKING)
 SSE = b"text/event-stream; charset=utf-8"
 
 
@@ -99,12 +99,14 @@ class Completions:
             await answer.problem(problem, dialect.problem(problem))
             parts.access.refused(parts.new_id(), dialect.name, problem, parts.clock() - began_s)
             return
+        parts.counters.stir()
         exchange = self._exchange(request, dialect, answer, scope, began_s)
         watcher = asyncio.create_task(cancel_on_disconnect(receive, exchange.cancellation))
         try:
             await self._answer(exchange)
         finally:
             watcher.cancel()
+            parts.counters.stir()
             self._count(exchange)
 
     def _read(self, dialect: Dialect, body: bytes, scope: Scope) -> CompletionRequest:
@@ -247,8 +249,12 @@ class Completions:
         parts = self._parts
         asked_s = parts.clock()
 
-        def on_acquired() -> None:
+        def on_acquired(has_woken: bool) -> None:
             waited_s = parts.clock() - asked_s
+            if has_woken:  # neither a busy engine nor a slow one: counted as such, it would ask for more of them
+                parts.metrics.wake_seconds.observe(waited_s)
+                flight.model_began_s = parts.clock()
+                return
             parts.metrics.queue_seconds.observe(waited_s)
             parts.counters.waited(waited_s)
 

@@ -6,6 +6,7 @@ the HTTP exchange nor what is counted.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from daybreak_serve.gateway.http.problems import ApiProblem
 from daybreak_serve.gateway.http.requests import CompletionRequest
 from daybreak_serve.gateway.pool.endpoint_pool import Endpoint
 from daybreak_serve.gateway.pool.streams import EngineDown, EngineRefused, EngineStream, infer_request
+from daybreak_serve.gateway.pool.waking import WakeHold
 
 MAX_TRIES = 3
 """Engines that one request may be sent to: two dying ones are bad luck, three are a reason to tell the client."""
@@ -41,8 +43,8 @@ class RequestContext:
     """Takes a chunk and tells whether the text is complete: the rest need not be made."""
     on_try: Callable[[ServedRevision, RevisionModel, ComposedPrompt], None]
     """Told before each try; what an earlier one brought is void then."""
-    on_acquired: Callable[[], None]
-    """Told when the waiting for a place has ended."""
+    on_acquired: Callable[[bool], None]
+    """Told when the waiting for a place has ended, and whether an engine had to come up for it."""
     on_engine_failure: Callable[[], None]
     """Told when an engine that was believed to be well brought no answer; another one may be tried."""
 
@@ -52,10 +54,12 @@ async def dispatch(fleet: ServingFleet, context: RequestContext) -> None:
 
     A request that waited for a model which is no longer routed begins anew by the routing that is in force now.
     """
+    came_s = asyncio.get_running_loop().time()
     while True:
         routing = fleet.routing
         try:
-            return await _dispatch_by(routing, fleet.choices(context.request.user, context.groups), context)
+            choices = fleet.choices(context.request.user, context.groups)
+            return await _dispatch_by(routing, choices, context, came_s)
         except ApiProblem as problem:
             if fleet.routing is routing or not _may_be_retried(problem, context):
                 raise
@@ -67,9 +71,9 @@ def _may_be_retried(problem: ApiProblem, context: RequestContext) -> bool:
 
 
 async def _dispatch_by(
-    routing: Routing | None, choices: list[ServedRevision], context: RequestContext
+    routing: Routing | None, choices: list[ServedRevision], context: RequestContext, came_s: float
 ) -> None:
-    """Ask the first revision that has an engine."""
+    """Ask the first revision that has an engine; only the stable model's is waited for where there is none."""
     if routing is None or not choices:
         raise problems.no_engine("no model serves yet")
     hold_s = routing.hold_ms / 1000
@@ -79,24 +83,38 @@ async def _dispatch_by(
         except ApiProblem as problem:
             if not _may_be_retried(problem, context):
                 raise
-    return await _dispatch_to_revision(choices[-1], context, hold_s)
+    wake = WakeHold(came_s + routing.wake_seconds, routing.cold_start_seconds)
+    return await _dispatch_to_revision(
+        choices[-1], context, hold_s, wake if routing.wake_seconds and _is_early(wake) else None
+    )
 
 
-async def _dispatch_to_revision(revision: ServedRevision, context: RequestContext, hold_s: float) -> None:
+def _is_early(wake: WakeHold) -> bool:
+    return wake.until_s > asyncio.get_running_loop().time()
+
+
+async def _dispatch_to_revision(
+    revision: ServedRevision, context: RequestContext, hold_s: float, wake: WakeHold | None = None
+) -> None:
     """Ask engines of one revision until one answers."""
     tried: list[Endpoint] = []
     while True:
         context.cancellation.stage = "queue"
-        endpoint = await revision.pool.acquire(context.cancellation, hold_s, tried, context.owner)
+        endpoint = await revision.pool.acquire(context.cancellation, hold_s, tried, context.owner, wake)
         try:
-            context.on_acquired()
+            context.on_acquired(wake is not None and wake.was_needed)
             return await _dispatch_to_endpoint(revision, endpoint, context)
         except ApiProblem as problem:
             tried.append(endpoint)
             is_over = (
                 context.response_has_started() or context.cancellation.cancelled or len(tried) == MAX_TRIES
             )
-            if problem.code != problems.ENGINE_DOWN or is_over or not revision.pool.usable(tried):
+            may_wake = wake is not None and _is_early(wake)
+            if (
+                problem.code != problems.ENGINE_DOWN
+                or is_over
+                or not (may_wake or revision.pool.usable(tried))
+            ):
                 raise
         finally:
             revision.pool.release(endpoint, context.owner)

@@ -45,7 +45,7 @@ class GatewayCounters:
     def __init__(self, instance: str, clock: Callable[[], float]) -> None:
         self._instance = instance
         self._clock = clock
-        self._started = clock()
+        self._started = self._quiet_since = clock()
         self._models: dict[str, CompletionCounters] = {}
         self._arrivals = 0
         self._by_second: dict[int, int] = {}
@@ -64,6 +64,10 @@ class GatewayCounters:
         self._by_second[second] = self._by_second.get(second, 0) + 1
         while len(self._by_second) > ARRIVAL_WINDOW_S + 2:
             del self._by_second[next(iter(self._by_second))]
+
+    def stir(self) -> None:
+        """Note that somebody uses the model: a request that can be answered came, or one ended."""
+        self._quiet_since = self._clock()
 
     def waited(self, seconds: float) -> None:
         """Note how long a request waited for its place."""
@@ -99,7 +103,9 @@ class GatewayCounters:
         elif event.event == "retained" and event.after_s == RETAINED_AFTER_S[0]:
             counters.retained_characters += characters_of(event, record)
 
-    def snapshot(self, routing_version: int, inflight: Mapping[str, int], held: int) -> GatewaySnapshot:
+    def snapshot(
+        self, routing_version: int, inflight: Mapping[str, int], held: int, waking: int = 0
+    ) -> GatewaySnapshot:
         """Return all of it."""
         now = self._clock()
         seconds = range(int(now) - ARRIVAL_WINDOW_S, int(now))
@@ -115,6 +121,8 @@ class GatewayCounters:
             rejected=self.rejected,
             inflight=sum(inflight.values()),
             held=held,
+            waking=waking,
+            quiet_since=self._quiet_since,
             queue_p95_ms=self._queue_p95_ms(now),
             recent_requests=len(self._recent),
             recent_seconds=sum(self._recent),

@@ -9,6 +9,8 @@ from daybreak_contracts import names
 BUCKETS_S = (0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Completion is judged between 10 ms and a second (docs/thresholds.md); what is slower must not look like a second."""
 
+WAKE_BUCKETS_S = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0)
+
 
 def label_of(digest: str) -> str:
     """Return what stands for a model in a label: as on its pods; empty where no model was asked."""
@@ -27,6 +29,10 @@ class GatewayMetrics:
         self.queue_seconds = self._histogram("gw_queue_seconds", "Waiting for a place in the engine")
         self.inflight = self._gauge("gw_inflight", "Requests in the engine")
         self.held = self._gauge("gw_held", "Requests that wait for a place")
+        self.waking = self._gauge("gw_waking", "Requests that wait for a model's first engine")
+        self.wake_seconds = self._histogram(
+            "gw_wake_seconds", "Waiting for a model's first engine", buckets=WAKE_BUCKETS_S
+        )
         self.rejected = self._counter("gw_rejected", "Requests not answered, by reason", ["reason"])
         self.cancelled = self._counter("gw_cancelled", "Requests given up, by stage", ["stage", "reason"])
         self.wasted_tokens = self._counter("gw_wasted_tokens", "Tokens made for requests that were given up")
@@ -44,8 +50,10 @@ class GatewayMetrics:
             "suggestions_retained_characters", "Accepted characters still there later", [*shown, "after_s"]
         )
 
-    def _histogram(self, name: str, text: str, labels: list[str] | None = None) -> Histogram:
-        return Histogram(name, text, labels or [], buckets=BUCKETS_S, registry=self._registry)
+    def _histogram(
+        self, name: str, text: str, labels: list[str] | None = None, buckets: tuple[float, ...] = BUCKETS_S
+    ) -> Histogram:
+        return Histogram(name, text, labels or [], buckets=buckets, registry=self._registry)
 
     def _counter(self, name: str, text: str, labels: list[str] | None = None) -> Counter:
         return Counter(name, text, labels or [], registry=self._registry)

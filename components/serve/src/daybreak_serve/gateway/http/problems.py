@@ -10,6 +10,7 @@ IS_GONE = ("Stub process", "has no available versions", "the engine stops", "is 
 BUSY = "engine_busy"
 ENGINE_DOWN = "engine_down"
 NO_ENGINE = "no_engine"
+WAKING = "waking"
 RETRY_AFTER_S = 1
 """Seconds, where nothing better is known."""
 RESTART_S = 5
@@ -66,6 +67,11 @@ def engine_down(reason: str) -> ApiProblem:
 def no_engine(reason: str) -> ApiProblem:
     """Return 503: there is no engine to ask."""
     return ApiProblem(503, reason, "service_unavailable", code=NO_ENGINE, retry_after_s=RESTART_S)
+
+
+def waking(reason: str, retry_after_s: int) -> ApiProblem:
+    """Return 503: the model slept, and its first engine is not up yet."""
+    return ApiProblem(503, reason, "service_unavailable", code=WAKING, retry_after_s=retry_after_s)
 
 
 def engine_failed(reason: str) -> ApiProblem:

@@ -2,7 +2,8 @@
 
 A place goes to the less busy of two engines drawn by chance (Mitzenmacher, "The Power of Two Choices", 2001), so
 gateways need not tell each other what they sent. Who waits gets a place in the order of who has fewest (max-min
-fairness), so that somebody with many connections does not starve those with one. Owns no transport and no routing.
+fairness), so that somebody with many connections does not starve those with one. Where the model may sleep, a request
+that finds no engine waits for the first one to come up (`waking`). Owns no transport and no routing.
 """
 
 from __future__ import annotations
@@ -17,13 +18,18 @@ from typing import Protocol
 
 from daybreak_serve.engine.protocol import GenerationOptions
 from daybreak_serve.gateway.http.cancellation import Cancellation
-from daybreak_serve.gateway.http.problems import RETRY_AFTER_S, busy, no_engine
+from daybreak_serve.gateway.http.problems import RETRY_AFTER_S, ApiProblem, busy, no_engine, waking
 from daybreak_serve.gateway.pool.readiness import Readiness
 from daybreak_serve.gateway.pool.streams import EngineStream
+from daybreak_serve.gateway.pool.waking import ColdStart, WakeHold
 
 NUM_RELEASES = 32
 """Places given back by whose pace the next is foretold."""
 MAX_RETRY_AFTER_S = 30
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _new_place() -> asyncio.Future[Endpoint]:
@@ -79,6 +85,13 @@ class _Waiting:
     place: asyncio.Future[Endpoint]
     tried: Collection[Endpoint]
     owner: str
+    hold: WakeHold | None = None
+    """How long it may wait where no engine can be asked; None: no longer than for a place."""
+
+    @property
+    def is_waking(self) -> bool:
+        """Whether it waits for an engine to come up."""
+        return self.hold is not None and self.hold.was_needed
 
 
 class EndpointPool:
@@ -95,6 +108,7 @@ class EndpointPool:
         """Places by who has them."""
         self._released_s: deque[float] = deque(maxlen=NUM_RELEASES)
         self._closing: set[asyncio.Task[None]] = set()
+        self._cold_start = ColdStart()
 
     @property
     def endpoints(self) -> list[Endpoint]:
@@ -109,8 +123,13 @@ class EndpointPool:
 
     @property
     def held(self) -> int:
-        """Requests that wait."""
-        return len(self._waiting)
+        """Requests that wait for a place."""
+        return len(self._waiting) - self.waking
+
+    @property
+    def waking(self) -> int:
+        """Requests that wait, or waited, for an engine to come up: how many places they need is not known yet."""
+        return sum(entry.is_waking for entry in self._waiting)
 
     def add(self, endpoint: Endpoint) -> None:
         """Add an engine; its capacity goes to waiting requests first."""
@@ -130,15 +149,22 @@ class EndpointPool:
         proven = [one for one in found if one.readiness.reason is None]
         return proven or [one for one in found if not one.readiness.is_wrong]
 
-    def _pick(self, tried: Collection[Endpoint]) -> Endpoint | None:
-        free = [one for one in self.usable(tried) if one.inflight < one.max_concurrency]
+    def _usable_to(self, entry: _Waiting) -> list[Endpoint]:
+        """Return the engines for a waiting request; one that failed it may have it once it proved to be well again."""
+        found = self.usable(entry.tried)
+        if found or not entry.is_waking:
+            return found
+        return [one for one in self._endpoints.values() if one.is_open and one.readiness.reason is None]
+
+    def _pick(self, usable: Sequence[Endpoint]) -> Endpoint | None:
+        free = [one for one in usable if one.inflight < one.max_concurrency]
         if len(free) > 2:
             free = self._chance.sample(free, 2)
         return min(free, key=lambda one: (one.load, self._chance.random()), default=None)
 
     def acquire_spare(self) -> Endpoint | None:
         """Take a place of a proven engine that is at most half busy while nobody waits, for work that can be left."""
-        endpoint = None if self._waiting else self._pick(())
+        endpoint = None if self._waiting else self._pick(self.usable())
         if endpoint is None or endpoint.load > 0.5 or endpoint.readiness.reason is not None:
             return None
         endpoint.inflight += 1
@@ -152,22 +178,41 @@ class EndpointPool:
         self._make_use(endpoint)
 
     async def acquire(
-        self, cancellation: Cancellation, hold_s: float, tried: Collection[Endpoint] = (), owner: str = ""
+        self,
+        cancellation: Cancellation,
+        hold_s: float,
+        tried: Collection[Endpoint] = (),
+        owner: str = "",
+        wake: WakeHold | None = None,
     ) -> Endpoint:
         """Take a place in an engine that was not tried yet, waiting up to ``hold_s``; `release` names the same owner.
 
-        Raises the `ApiProblem` to answer with: 429 where engines are busy, 503 where there is none.
+        Where there is no engine, ``wake`` says how much longer to wait for one. Raises the `ApiProblem` to answer
+        with: 429 where engines are busy, 503 where there is none.
         """
-        endpoint = None if self._waiting else self._pick(tried)
+        usable = self.usable(tried)
+        endpoint = None if self._waiting else self._pick(usable)
         if endpoint is not None:
             self._give(endpoint, owner)
             return endpoint
-        if tried and not self.usable(tried):
+        entry = _Waiting(_new_place(), tried, owner, wake)
+        if not usable and wake is not None:
+            self._wait_for_engine(wake)
+        elif tried and not usable:
             raise no_engine("no other engine can be asked")
         if len(self._waiting) >= self._max_held and not self._displace(owner):
-            held = f"{self.inflight} requests run and {self.held} wait, try again"
-            raise busy(held, self._retry_after_s())
-        return await self._wait(cancellation, hold_s, _Waiting(_new_place(), tried, owner))
+            raise self._turned_away(entry, f"{self.inflight} requests run and {len(self._waiting)} wait")
+        return await self._wait(cancellation, hold_s, entry)
+
+    def _wait_for_engine(self, hold: WakeHold) -> None:
+        hold.was_needed = True
+        self._cold_start.ask(_now_s())
+
+    def _turned_away(self, entry: _Waiting, why: str) -> ApiProblem:
+        """Return the answer to a request that may not wait, or not longer."""
+        if entry.hold is not None and entry.is_waking:
+            return self._cold_start.problem(_now_s(), entry.hold, why)
+        return busy(f"{why}, try again", self._retry_after_s())
 
     def _give(self, endpoint: Endpoint, owner: str) -> None:
         endpoint.inflight += 1
@@ -182,8 +227,8 @@ class EndpointPool:
         entry = next(entry for entry in reversed(self._waiting) if entry.owner == greedy)
         self._waiting.remove(entry)
         if not entry.place.done():
-            message = f"{most} requests of this user wait and others came, try again"
-            entry.place.set_exception(busy(message, self._retry_after_s()))
+            why = f"{most} requests of this user wait and others came"
+            entry.place.set_exception(self._turned_away(entry, why))
         return True
 
     def _retry_after_s(self) -> int:
@@ -197,20 +242,32 @@ class EndpointPool:
     async def _wait(self, cancellation: Cancellation, hold_s: float, entry: _Waiting) -> Endpoint:
         self._waiting.append(entry)
         cancellation.on_cancel(entry.place.cancel)
-        mine = False
+        mine, loop = False, asyncio.get_running_loop()
+        patience = None if entry.is_waking else loop.call_later(hold_s, self._stop_holding, entry, hold_s)
         try:
-            async with asyncio.timeout(hold_s):
+            async with asyncio.timeout_at(None if entry.hold is None else entry.hold.until_s):
                 endpoint = await entry.place
             mine = True
             return endpoint
         except TimeoutError as error:
-            if not self.usable(entry.tried):
-                raise no_engine("no engine serves this model now") from error
-            message = f"no place in the engine within {hold_s * 1000:.0f} ms, try again"
-            raise busy(message, self._retry_after_s()) from error
+            raise self._turned_away(entry, "no engine came up while this request could wait") from error
         finally:
+            if patience is not None:
+                patience.cancel()
             if not mine:
                 self._abandon(entry)
+
+    def _stop_holding(self, entry: _Waiting, hold_s: float) -> None:
+        """End the waiting for a place; where engines went meanwhile it becomes the waiting for one to come up."""
+        if entry.place.done():
+            return
+        if self._usable_to(entry):
+            message = f"no place in the engine within {hold_s * 1000:.0f} ms, try again"
+            entry.place.set_exception(busy(message, self._retry_after_s()))
+        elif entry.hold is None or entry.hold.until_s <= _now_s():
+            entry.place.set_exception(no_engine("no engine serves this model now"))
+        else:
+            self._wait_for_engine(entry.hold)
 
     def _abandon(self, entry: _Waiting) -> None:
         """Leave the queue; a place that was given in the moment in which the waiting ended goes on."""
@@ -226,7 +283,7 @@ class EndpointPool:
         self._owned[owner] -= 1
         if not self._owned[owner]:
             del self._owned[owner]
-        self._released_s.append(asyncio.get_running_loop().time())
+        self._released_s.append(_now_s())
         self._make_use(endpoint)
 
     def _make_use(self, endpoint: Endpoint) -> None:
@@ -236,9 +293,11 @@ class EndpointPool:
 
     def wake_waiting(self) -> None:
         """Hand free capacity to waiting requests: to who has fewest places, among equals to who came first."""
+        if self._cold_start.is_running and self.usable():
+            self._cold_start.end(_now_s())
         while True:
             for entry in sorted(self._waiting, key=lambda entry: self._owned[entry.owner]):
-                endpoint = None if entry.place.done() else self._pick(entry.tried)
+                endpoint = None if entry.place.done() else self._pick(self._usable_to(entry))
                 if endpoint is not None:
                     self._give(endpoint, entry.owner)
                     self._waiting.remove(entry)
@@ -255,6 +314,12 @@ class EndpointPool:
             place = self._waiting.pop(0).place
             if not place.done():
                 place.set_exception(no_engine("this model is no longer served"))
+
+    def send_away_waking(self) -> None:
+        """Turn away who waits for an engine to come up: this gateway ends sooner, another one can wait on."""
+        for entry in self._waiting:
+            if entry.is_waking and not entry.place.done():
+                entry.place.set_exception(waking("this gateway ends, ask again", RETRY_AFTER_S))
 
     def _let_go(self, endpoint: Endpoint) -> None:
         if endpoint.inflight == 0:

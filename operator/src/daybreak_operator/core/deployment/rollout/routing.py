@@ -11,6 +11,7 @@ from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec
 from daybreak_contracts.routing import Routing
 from daybreak_operator.core.deployment.observed.fleet import EngineFleet
+from daybreak_operator.core.deployment.rollout.sleep import HOLD_S, may_sleep
 from daybreak_operator.core.deployment.state import RolloutState
 
 SHADOW_PERCENT = 10
@@ -26,6 +27,7 @@ def route(
     Also above what a gateway has seen: a status that was lost must not make gateways deaf.
     """
     candidate = state.rolling
+    sleeps = may_sleep(spec) and state.stable is not None
     warm = candidate is not None and fleet.ready(candidate.digest) > 0
     document = Routing(
         version=0,
@@ -38,6 +40,8 @@ def route(
         shadow_percent=SHADOW_PERCENT if candidate is not None and candidate.stage == "Shadow" else 0,
         hold_ms=spec.gateway.hold_ms,
         max_new_tokens=spec.gateway.max_new_tokens,
+        wake_seconds=HOLD_S if sleeps else 0,
+        cold_start_seconds=state.cold_start_s or 0 if sleeps else 0,
     )
     stored = state.routing
     if stored is not None and stored.model_copy(update={"version": 0}) == document:

@@ -68,13 +68,14 @@ def size(state: RolloutState, load: Load) -> tuple[RolloutState, Sizing]:
     carrier = carrier_of(state)
     if carrier is None:
         return state, Sizing()
-    main = decide(load, carrier, state.memory, load.spec.pools, load.spec.replicas)
+    replicas = load.spec.replicas if state.asleep_since is None else 0
+    main = decide(load, carrier, state.memory, load.spec.pools, replicas)
     state = replace(state, memory=main.memory)
     sizing = Sizing(
         desired={carrier: main.desired},
         needed=main.needed,
         findings=main.findings,
-        requeue_after_s=wait_of(main, load, carrier, fixed=load.spec.replicas is not None),
+        requeue_after_s=wait_of(main, load, carrier, fixed=replicas is not None),
     )
     candidate = state.rolling
     if candidate is None:
@@ -110,7 +111,7 @@ def size_beside(
         desired={**sizing.desired, candidate.digest: decision.desired},
         candidate_findings=findings,
         enough=load.fleet.ready(candidate.digest) >= max(1, next_needs),
-        starved=wanted > room or is_starved(decision, candidate, load.fleet),
+        starved=wanted > room or (wanted > 0 and is_starved(decision, candidate, load.fleet)),
         requeue_after_s=sooner(sizing.requeue_after_s, wait_of(decision, load, candidate.digest, fixed=True)),
     )
 
@@ -221,7 +222,7 @@ def replicas_wanted(state: RolloutState, candidate: CandidateModel, needed: int,
     """Return the replicas that a candidate shall have now.
 
     What its users need, and from ``LEAD_S`` before the end of a soak what the next share needs. While anybody gets it
-    the number only rises: the ramp goes one way. None beside a model that was scaled to zero.
+    the number only rises: the ramp goes one way. None beside a model that sleeps or was scaled to zero.
     """
     if needed == 0:
         return 0

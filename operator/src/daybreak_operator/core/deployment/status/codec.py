@@ -32,10 +32,17 @@ def read(status: Status | None) -> RolloutState:
             RetiredModel(one["digest"], seconds_of(one.get("since"))) for one in status.get("retired") or ()
         ),
         rollout_digest=status.get("rolloutDigest") or "",
+        asleep_since=_moment(status.get("asleepSince")),
+        woken_at=_moment(status.get("wokenAt")),
+        cold_start_s=status.get("coldStartSeconds"),
         routing=_routing((status.get("routing") or {}).get("document")),
         memory=memory_of(status),
         candidate_memory=memory_of(status.get("candidateCapacity") or {}),
     )
+
+
+def _moment(stored: str | None) -> float | None:
+    return seconds_of(stored) if stored else None
 
 
 def _stable(stored: Status | None) -> StableModel | None:
@@ -101,6 +108,12 @@ def write(state: RolloutState) -> dict[str, Json]:
         part["stable"] = {**_identity(stable), "uri": stable.uri, "since": text_of(stable.since)}
     if state.candidate is not None:
         part["candidate"] = _candidate_part(state.candidate)
+    if state.asleep_since is not None:
+        part["asleepSince"] = text_of(state.asleep_since)
+    if state.woken_at is not None:
+        part["wokenAt"] = text_of(state.woken_at)
+    if state.cold_start_s is not None:
+        part["coldStartSeconds"] = state.cold_start_s
     if state.routing is not None:
         document = state.routing.model_dump(mode="json", by_alias=True)
         part["routing"] = {"version": state.routing.version, "document": document}

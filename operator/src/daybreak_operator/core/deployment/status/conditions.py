@@ -11,6 +11,7 @@ from daybreak_operator.core.deployment.rollout import blockers
 from daybreak_operator.core.deployment.rollout.target import NO_MODEL_EVER, AwaitedModel
 from daybreak_operator.core.deployment.status.no_nodes import no_node_has_the_label, nodes_do_not_come
 from daybreak_operator.core.deployment.status.refusals import refusal_of_pods, replacement_is_stuck
+from daybreak_operator.core.deployment.status.sleeping import candidate_waits, is_asleep, is_waking
 from daybreak_operator.core.deployment.status.view import View
 from daybreak_operator.core.observed.objects import ObservedDeployment, ObservedObject
 from daybreak_operator.core.observed.pods import ObservedPod
@@ -78,7 +79,7 @@ def no_model_serves_everyone_yet(view: View) -> Finding | None:
 
 def scaled_to_zero(view: View) -> Finding | None:
     """Somebody wants no replicas."""
-    if view.sizing.needed:
+    if view.sizing.needed or view.state.asleep_since is not None:
         return None
     return Finding("ScaledToZero", "spec.replicas is 0: no replica serves")
 
@@ -98,6 +99,12 @@ def no_gateway_answers(view: View) -> Finding | None:
     if ready_gateways(view.observed.children):
         return None
     return Finding("GatewayNotReady", "no gateway pod is ready")
+
+
+def nobody_holds_requests(view: View) -> Finding | None:
+    """It sleeps or wakes, and no gateway is there that would hold a request."""
+    sleeps = is_asleep(view) or is_waking(view)
+    return no_gateway_answers(view) if sleeps is not None else None
 
 
 def ready_gateways(children: tuple[ObservedObject, ...]) -> int:
@@ -251,7 +258,7 @@ def pods_are_not_replaced(view: View) -> Finding | None:
 def candidate_is_on_its_way(view: View) -> Finding | None:
     """A candidate loads, or goes to everyone."""
     candidate = view.state.rolling
-    if candidate is None or candidate.stage == "Paused":
+    if candidate is None or candidate.stage == "Paused" or view.state.asleep_since is not None:
         return None
     if candidate.stage in ("Pending", "Verified", "Starved"):
         return Finding("ModelLoading", f"model {candidate.words} is being loaded")
@@ -337,6 +344,9 @@ def its_run_failed(view: View) -> Finding | None:
 READY: StatusRules = (
     ("False", no_model_serves_everyone_yet),
     ("False", scaled_to_zero),
+    ("False", nobody_holds_requests),
+    ("True", is_asleep),
+    ("True", is_waking),
     ("False", no_replica_answers),
     ("False", no_gateway_answers),
 )
@@ -348,6 +358,7 @@ ROLLOUT: StatusRules = (
     ("False", gateways_stay_unread),
     ("Unknown", gateways_cannot_be_read),
     ("Unknown", waits_for_a_model),
+    ("True", candidate_waits),
 )
 CAPACITY: StatusRules = (
     ("Unknown", nothing_to_place),

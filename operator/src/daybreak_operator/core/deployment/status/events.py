@@ -15,7 +15,15 @@ def events_of(
     before: RolloutState, after: RolloutState, stored: Status, status: Status
 ) -> tuple[ObjectEvent, ...]:
     """Return the events of this pass."""
-    return (*_of_rollout(before, after), *_of_conditions(stored, status))
+    return (*_of_rollout(before, after), *_of_sleep(before, after), *_of_conditions(stored, status))
+
+
+def _of_sleep(before: RolloutState, after: RolloutState) -> Iterator[ObjectEvent]:
+    if before.asleep_since is None and after.asleep_since is not None:
+        said = "nobody asked for spec.scaling.scaleToZeroSeconds: no replica runs until the next request"
+        yield ObjectEvent("Normal", "ScaledToZero", said)
+    elif before.asleep_since is not None and after.asleep_since is None:
+        yield ObjectEvent("Normal", "Woken", "replicas are started again")
 
 
 def _of_rollout(before: RolloutState, after: RolloutState) -> Iterator[ObjectEvent]:
