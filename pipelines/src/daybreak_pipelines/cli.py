@@ -114,7 +114,8 @@ def _add_serve(commands: Any) -> None:
         "--deployment",
         type=Path,
         metavar="FILE",
-        help="a ModelDeployment whose spec.gateway holds here too: auth.jwt, limits, holdMs, maxNewTokens",
+        help="a ModelDeployment whose spec.gateway holds here too: auth.jwt, limits, allowedOrigins, holdMs, "
+        "maxNewTokens",
     )
     serve.add_argument(
         "--insecure", action="store_true", help="let other machines ask without a key (with --host)"
@@ -314,7 +315,10 @@ def _serve(options: argparse.Namespace) -> int:
         tls=tuple(options.tls) if options.tls else None,
     )
     if options.deployment is not None:
-        settings = by_gateway(settings, load_deployment(options.deployment).spec.gateway)
+        spec = load_deployment(options.deployment).spec
+        settings = by_gateway(settings, spec.gateway)
+        if spec.scaling.scale_to_zero_seconds is not None:
+            print("scaling.scaleToZeroSeconds does not hold here: the model stays loaded", file=sys.stderr)
     return serve_forever(find_model(options.run), host=options.host, port=options.port, settings=settings)
 
 

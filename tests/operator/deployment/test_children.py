@@ -157,13 +157,15 @@ class TestTheGateway:
         jwt = {"issuer": "https://login.example.org", "audience": "completions"}
         auth = {"apiKeysSecretRef": {"name": "people", "key": "keys.txt"}, "jwt": jwt}
         limits = {"user": {"concurrency": 4}, "groups": [{"name": "interns", "tokensPerDay": 1000}]}
-        world = World(spec=a_spec(gateway={"auth": auth, "limits": limits}))
+        pages = ["https://ide.example.org", "vscode-webview://1a2b"]
+        world = World(spec=a_spec(gateway={"auth": auth, "limits": limits, "allowedOrigins": pages}))
         pod: Any = planned(world)["Deployment", "completions-gateway"]["spec"]["template"]["spec"]
         (container,) = pod["containers"]
         args = container["args"][4:]
         assert args[:3] == ["--api-keys", "/etc/daybreak/auth/keys", "--jwt"]
         assert TokenIssuer.model_validate_json(args[3]) == TokenIssuer.model_validate(jwt)
         assert (args[4], json.loads(args[5])) == ("--limits", limits)
+        assert args[6:] == ["--allow-origin", pages[0], "--allow-origin", pages[1]]
         (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == "auth"]
         assert mount == {"name": "auth", "mountPath": "/etc/daybreak/auth", "readOnly": True}
         items = [{"key": "keys.txt", "path": "keys"}]

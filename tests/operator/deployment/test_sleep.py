@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,9 +12,7 @@ from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_operator.core.deployment.decide import decide
 from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
 from daybreak_operator.core.deployment.rollout.sleep import HOLD_S, WAKE_S, Activity, activity_of
-from daybreak_operator.core.observed.parse import parse_object
-from daybreak_operator.core.plan import Object
-from tests.operator.deployment.world import M1, M2, Traffic, World, a_spec, model, stamp
+from tests.operator.deployment.world import M1, M2, Traffic, World, a_spec, model
 
 QUIET_S = 120
 GOOD = Traffic(requests=20, shown=20, accepted=6)
@@ -64,16 +61,6 @@ def reading(name: str = "g-0", **parts: Any) -> GatewaySnapshot:
     return GatewaySnapshot(instance=name, **{**quiet, **parts})
 
 
-def gateway_pod(name: str, ready_for_s: float | None, **metadata: Any) -> Object:
-    labels = {names.LABEL_ROLE: names.ROLE_GATEWAY}
-    conditions = []
-    if ready_for_s is not None:
-        since = stamp(datetime.fromtimestamp(AT - ready_for_s, UTC))
-        conditions = [{"type": "Ready", "status": "True", "lastTransitionTime": since}]
-    about = {"name": name, "namespace": "team", "uid": name, "labels": labels, **metadata}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": about, "status": {"conditions": conditions}}
-
-
 IDLE = Activity(is_complete=True)
 WANTED = Activity(is_wanted=True)
 UNKNOWN = Activity()
@@ -99,26 +86,23 @@ UNKNOWN = Activity()
 def test_who_asks(readings: list[dict[str, Any]], activity: Activity) -> None:
     snapshots = tuple(reading(f"g-{number}", **parts) for number, parts in enumerate(readings))
     observed = DeploymentObservation(deployment={}, snapshots=snapshots)
-    assert activity_of(observed, 2, 600, AT) == activity
+    assert activity_of(observed, 2, 600) == activity
 
 
 @pytest.mark.parametrize(
-    ("pod", "is_hidden"),
+    ("silent", "is_hidden"),
     [
-        pytest.param(gateway_pod("g-0", 900), False, id="it-tells"),
-        pytest.param(gateway_pod("g-9", 900), True, id="ready-for-long-and-silent"),
-        pytest.param(gateway_pod("g-9", 20), False, id="ready-since-a-moment"),
-        pytest.param(gateway_pod("g-9", None), False, id="not-ready"),
-        pytest.param(gateway_pod("g-9", 900, deletionTimestamp="2026-01-01T00:00:00Z"), False, id="going"),
+        pytest.param({}, False, id="none-is-silent"),
+        pytest.param({"g-9": 20.0}, False, id="one-for-a-moment"),
+        pytest.param({"g-9": 60.0}, True, id="one-for-long"),
     ],
 )
 def test_a_gateway_that_tells_nothing_may_hold_requests_that_nobody_sees(
-    pod: Object, is_hidden: bool
+    silent: dict[str, float], is_hidden: bool
 ) -> None:
-    observed = DeploymentObservation(
-        deployment={}, children=(parse_object(pod),), snapshots=(reading("g-0"), reading("g-1"))
-    )
-    assert activity_of(observed, 2, 600, AT) == Activity(is_complete=True, is_hidden=is_hidden)
+    snapshots = (reading("g-0"), reading("g-1"))
+    observed = DeploymentObservation(deployment={}, snapshots=snapshots, silent=silent)
+    assert activity_of(observed, 2, 600) == Activity(is_complete=True, is_hidden=is_hidden)
 
 
 class TestFallingAsleep:
@@ -256,12 +240,14 @@ class TestWaking:
     @pytest.mark.parametrize(("silent_for_s", "wakes"), [(30, False), (90, True)])
     def test_comes_of_a_gateway_that_serves_and_cannot_be_read(self, silent_for_s: int, wakes: bool) -> None:
         world = asleep()
-        pod = gateway_pod("completions-gateway-7", 0)
-        since = world.now - timedelta(seconds=silent_for_s)
-        pod["status"]["conditions"][0]["lastTransitionTime"] = stamp(since)
-        observed = world.observed()
-        plan = decide(replace(observed, children=(*observed.children, parse_object(pod))), world.now)
+        silent = {"completions-gateway-7": float(silent_for_s)}
+        plan = decide(replace(world.observed(), silent=silent), world.now)
         assert ("asleepSince" not in plan.status) == wakes
+
+    def test_does_not_come_of_an_operator_that_has_not_read_anything_yet(self) -> None:
+        world = asleep()
+        plan = decide(replace(world.observed(), snapshots=()), world.now)
+        assert "asleepSince" in plan.status
 
     def test_is_looked_for_while_a_gateway_is_not_read(self) -> None:
         world = asleep()

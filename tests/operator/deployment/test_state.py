@@ -39,6 +39,9 @@ STATES = st.builds(
     rollout_digest=st.text(max_size=9),
     routing=st.none()
     | st.builds(Routing, version=st.integers(0, 9), salt=st.text(max_size=3), stable=DIGESTS),
+    asleep_since=st.none() | TIMES,
+    woken_at=st.none() | TIMES,
+    cold_start_s=st.none() | st.integers(0, 1800),
 )
 
 

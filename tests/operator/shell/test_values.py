@@ -124,6 +124,22 @@ def test_who_is_asked_for_metrics(child: dict[str, Any], urls: list[str]) -> Non
     assert [target.every_s for target in found if target.kind == "gateway"] in ([], [7.0])
 
 
+@pytest.mark.parametrize(
+    ("scaling", "every_s"),
+    [
+        ({"intervalSeconds": 60}, 60.0),
+        ({"intervalSeconds": 60, "scaleToZeroSeconds": 300}, 5.0),
+        ({"intervalSeconds": 2, "scaleToZeroSeconds": 300}, 2.0),
+    ],
+)
+def test_a_held_request_is_seen_within_seconds(scaling: dict[str, int], every_s: float) -> None:
+    store = Store()
+    metadata = {"name": "x", "namespace": "here", "uid": "u", "resourceVersion": "1"}
+    store.put({"apiVersion": "", "kind": KEY.kind, "metadata": metadata, "spec": {"scaling": scaling}})
+    store.put_child(pod("gateway"))
+    assert [target.every_s for target in targets(store)] == [every_s]
+
+
 UIDS = st.sampled_from(["u", "v"])
 CHANGES = st.one_of(
     st.tuples(st.just("own"), UIDS, st.integers(5, 7)),
@@ -228,6 +244,21 @@ class TestReadings:
         readings.take(target(), reading(1))
         now[0] = asked[-1] + 5.0
         assert readings.due([target()])
+
+    def test_it_is_known_for_how_long_a_pod_was_asked_in_vain(self) -> None:
+        readings, now = self.make()
+        readings.due([target()])
+        assert readings.silent(KEY) == {}
+        for now[0] in (1.0, 31.0):
+            readings.missed(target())
+        now[0] = 61.0
+        assert readings.silent(KEY) == {"p": 60.0}
+        assert readings.silent(ObjectKey("ModelDeployment", "here", "other")) == {}
+        readings.take(target(), reading(1))
+        assert readings.silent(KEY) == {}
+        readings.missed(target())
+        readings.due([])
+        assert readings.silent(KEY) == {}
 
     def test_the_newest_attempts_progress_counts(self) -> None:
         readings, _ = self.make()

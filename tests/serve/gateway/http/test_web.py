@@ -93,6 +93,7 @@ GATEWAY = Gateway.model_validate(
         "auth": {"jwt": {"issuer": "https://login.example.org", "audience": "completions"}},
         "limits": {"user": {"concurrency": 2}},
         "holdMs": 100,
+        "allowedOrigins": ["https://ide.example.org"],
     }
 )
 
@@ -105,6 +106,8 @@ def test_what_a_deployment_says_of_its_gateway_holds_on_one_machine_too() -> Non
         2,
         100,
     )
+    both = by_gateway(ServeSettings(allowed_origins=("https://a.example", "https://ide.example.org")), GATEWAY)
+    assert both.allowed_origins == ("https://a.example", "https://ide.example.org")
     keyed = Gateway.model_validate({"auth": {"apiKeysSecretRef": {"name": "people", "key": "keys"}}})
     with pytest.raises(UserError, match="--api-keys FILE"):
         by_gateway(ServeSettings(), keyed)

@@ -49,6 +49,25 @@ async def test_where_engines_are_only_busy_it_waits_no_longer_than_ever() -> Non
     assert (problem.status, problem.code, wake.was_needed) == (429, "engine_busy", False)
 
 
+async def test_who_waited_for_a_start_and_then_found_it_busy_is_told_so() -> None:
+    pool, wake = pool_of(), hold(0.3)
+    waiting = [ask(pool, wake), ask(pool, hold(0.3))]
+    await asyncio.sleep(0)
+    pool.add(engine())
+    problem = await problem_of(waiting[1])
+    assert (problem.status, problem.code) == (429, "engine_busy")
+    assert (await waiting[0]).name == "a"
+
+
+async def test_patience_for_a_place_may_be_longer_than_for_a_start() -> None:
+    pool = pool_of(engine())
+    place = await pool.acquire(Cancellation(), 1)
+    waiting = asyncio.create_task(pool.acquire(Cancellation(), 5, (), "", hold(0.05)))
+    await asyncio.sleep(0.2)
+    pool.release(place)
+    assert await waiting is place
+
+
 async def test_the_last_engine_may_go_while_a_request_waits_for_a_place_in_it() -> None:
     pool, wake, next_one = pool_of(engine("a")), hold(5), engine("b")
     await pool.acquire(Cancellation(), 1)

@@ -17,6 +17,7 @@ from daybreak_contracts.resources.fields import (
     Digest,
     Flag,
     Name,
+    Origin,
     Ratio,
     Resource,
     ResourceName,
@@ -196,6 +197,8 @@ class Gateway(Resource):
     """Who may ask; absent means that everybody who reaches the gateway may, and headers say who it is."""
     limits: AccessLimits = AccessLimits()
     """How much one may ask."""
+    allowed_origins: Annotated[tuple[Origin, ...], Field(max_length=32)] = ()
+    """Web pages that may ask, as `https://ide.example.org`; those of other sites are refused."""
 
 
 def _fits_zero(spec: ModelDeploymentSpec) -> bool:

@@ -87,6 +87,9 @@ URI_PATTERN = r"^[^-\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
 Uri = Annotated[str, StringConstraints(pattern=URI_PATTERN, min_length=1, max_length=1024)]
 ISSUER_PATTERN = r"^(https://[^/@?#\x00-\x20\x7f]+|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?)(/[^?#\x00-\x20\x7f]*)?$"
 """Whoever can change what comes from there can make tokens: encrypted, or on this machine."""
+ORIGIN_PATTERN = r"^[a-z][a-z0-9+.-]*://[^A-Z/?#@*\x00-\x20\x7f]+$"
+Origin = Annotated[str, StringConstraints(pattern=ORIGIN_PATTERN, max_length=256)]
+"""A web page's site as browsers name it: scheme, host and port, nothing behind them."""
 OptionalUri = Annotated[str, StringConstraints(max_length=1024)]
 # No \s in patterns: Go's engine means ASCII by it, Rust's (pydantic) all of Unicode.
 REFERENCE_PATTERN = r"^([^-\x00-\x20\x7f][^\x00-\x20\x7f]*)?$"

@@ -206,6 +206,7 @@ def by_gateway(settings: ServeSettings, gateway: Gateway) -> ServeSettings:
         settings,
         jwt=auth.jwt if auth is not None else None,
         limits=gateway.limits,
+        allowed_origins=tuple(dict.fromkeys((*settings.allowed_origins, *gateway.allowed_origins))),
         hold_ms=gateway.hold_ms,
         max_new_tokens=gateway.max_new_tokens,
     )

@@ -79,6 +79,8 @@ class Readings:
     clock: Callable[[], float]
     _asked: dict[str, float] = field(default_factory=dict)
     _misses: dict[str, int] = field(default_factory=dict)
+    _silent: dict[str, tuple[ScrapeTarget, float]] = field(default_factory=dict)
+    """Pods that did not answer the last time, and since when that is so."""
     _newest: dict[str, tuple[ScrapeTarget, float, MetricsSnapshot]] = field(default_factory=dict)
     _by_key: dict[ObjectKey, set[str]] = field(default_factory=dict)
     _earlier: dict[ObjectKey, tuple[Any, dict[str, GatewaySnapshot]]] = field(default_factory=dict)
@@ -101,6 +103,7 @@ class Readings:
         """Keep a reading; return whether it says anything new: nobody need look at an idle gateway's next one."""
         now, known = self.clock(), self._newest.get(target.uid)
         self._misses.pop(target.uid, None)
+        self._silent.pop(target.uid, None)
         self._newest[target.uid] = (target, now, snapshot)
         self._by_key.setdefault(target.key, set()).add(target.uid)
         return known is None or not _is_fresh(known[0], known[1], now) or not same(known[2], snapshot)
@@ -108,6 +111,7 @@ class Readings:
     def missed(self, target: ScrapeTarget) -> bool:
         """A pod did not answer; return whether what it said before is too old since."""
         self._misses[target.uid] = self._misses.get(target.uid, 0) + 1
+        self._silent.setdefault(target.uid, (target, self.clock()))
         known = self._newest.get(target.uid)
         if known is None or _is_fresh(known[0], known[1], self.clock()):
             return False
@@ -123,6 +127,11 @@ class Readings:
         """Return the fresh metrics of the deployment's gateways, by name."""
         found = [snapshot for snapshot in self._fresh(key) if isinstance(snapshot, GatewaySnapshot)]
         return tuple(sorted(found, key=lambda snapshot: snapshot.instance))
+
+    def silent(self, key: ObjectKey) -> dict[str, float]:
+        """Return the pods of an object that were asked in vain, and for how many seconds nothing came of it."""
+        now = self.clock()
+        return {target.pod: now - since for target, since in self._silent.values() if target.key == key}
 
     def earlier(self, key: ObjectKey, window: Any) -> tuple[GatewaySnapshot, ...]:
         """Return the readings at the start of the window: the first ones seen since it is this window.
@@ -158,6 +167,7 @@ class Readings:
     def _forget(self, uid: str) -> None:
         del self._asked[uid]
         self._misses.pop(uid, None)
+        self._silent.pop(uid, None)
         self._drop_reading(uid)
 
     def _drop_reading(self, uid: str) -> None:

@@ -192,6 +192,7 @@ class Gather:
             children=tuple(map(parse_object, children)),
             record=self._record(body),
             snapshots=self.readings.gateways(key),
+            silent=self.readings.silent(key),
             earlier=self.readings.earlier(key, window_of(body)),
             unschedulable={
                 pod["metadata"]["name"]: waited

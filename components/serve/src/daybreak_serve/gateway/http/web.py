@@ -37,7 +37,7 @@ def problem_of(
         return ApiProblem(403, message, "permission_error", code="foreign_host")
     if origin is None or origin in allowed or (host is not None and urlsplit(origin).netloc == host):
         return None
-    message = f"pages of {_shown(origin)} may not ask here; allow them with --allow-origin"
+    message = f"pages of {_shown(origin)} may not ask here; allow them with gateway.allowedOrigins or --allow-origin"
     return ApiProblem(403, message, "permission_error", code="foreign_origin")
 
 

@@ -210,7 +210,7 @@ class EndpointPool:
 
     def _turned_away(self, entry: _Waiting, why: str) -> ApiProblem:
         """Return the answer to a request that may not wait, or not longer."""
-        if entry.hold is not None and entry.is_waking:
+        if entry.hold is not None and entry.is_waking and not self._usable_to(entry):
             return self._cold_start.problem(_now_s(), entry.hold, why)
         return busy(f"{why}, try again", self._retry_after_s())
 
@@ -242,15 +242,19 @@ class EndpointPool:
     async def _wait(self, cancellation: Cancellation, hold_s: float, entry: _Waiting) -> Endpoint:
         self._waiting.append(entry)
         cancellation.on_cancel(entry.place.cancel)
-        mine, loop = False, asyncio.get_running_loop()
-        patience = None if entry.is_waking else loop.call_later(hold_s, self._stop_holding, entry, hold_s)
+        mine, patience = False, None
+        ends_s = None if entry.hold is None else entry.hold.until_s
+        if not entry.is_waking:
+            loop = asyncio.get_running_loop()
+            patience = loop.call_later(hold_s, self._stop_holding, entry, hold_s)
+            ends_s = None if ends_s is None else max(ends_s, loop.time() + hold_s + 1)
         try:
-            async with asyncio.timeout_at(None if entry.hold is None else entry.hold.until_s):
+            async with asyncio.timeout_at(ends_s):
                 endpoint = await entry.place
             mine = True
             return endpoint
         except TimeoutError as error:
-            raise self._turned_away(entry, "no engine came up while this request could wait") from error
+            raise self._turned_away(entry, "this request has waited as long as it may") from error
         finally:
             if patience is not None:
                 patience.cancel()

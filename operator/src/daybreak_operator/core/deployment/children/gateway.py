@@ -92,6 +92,8 @@ def gateway_args(owner: OwnerIdentity, gateway: Gateway) -> list[str]:
         args += ["--jwt", gateway.auth.jwt.model_dump_json(by_alias=True)]
     if gateway.limits != AccessLimits():
         args += ["--limits", gateway.limits.model_dump_json(by_alias=True, exclude_none=True)]
+    for origin in gateway.allowed_origins:
+        args += ["--allow-origin", origin]
     return args
 
 

@@ -26,6 +26,8 @@ class DeploymentObservation:
     """What was in production when a deployment of this name was last seen."""
     snapshots: tuple[GatewaySnapshot, ...] = ()
     """Fresh readings, one per gateway that answered."""
+    silent: Mapping[str, float] = field(default_factory=dict)
+    """Name of a gateway that was asked for its reading in vain, to the seconds since that is so."""
     earlier: tuple[GatewaySnapshot, ...] = ()
     """What the guardrails compare with: the readings since when the same users get the candidate, kept by the shell."""
     unschedulable: Mapping[str, float] = field(default_factory=dict)

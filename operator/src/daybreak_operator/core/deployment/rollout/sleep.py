@@ -6,17 +6,14 @@ what is awake awake, and wakes what sleeps. docs/decisions/0106-scale-to-zero.md
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from daybreak_contracts import names
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec, Rollout
 from daybreak_operator.core.capacity.placement.offerings import PLACED_S
 from daybreak_operator.core.deployment.observed.fleet import EngineFleet
 from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
 from daybreak_operator.core.deployment.state import RolloutState, StableModel
-from daybreak_operator.core.observed.pods import ObservedPod
 
 HOLD_S = 50
 """How long a gateway holds a request for the first replica: less than the 60 s after which proxies give a silent
@@ -26,7 +23,7 @@ WAKE_S = 900
 """How long a start goes on for which no machine was found yet, though nobody asks any more: cluster-autoscaler's
 max-node-provision-time. A start given up sooner never ends where clients are less patient than the cloud."""
 UNREAD_S = 60
-"""After this long, a gateway that is ready and tells nothing may hold requests that nobody sees."""
+"""After this long, a gateway that is asked in vain may hold requests that nobody sees."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +35,16 @@ class Activity:
     is_complete: bool = False
     """Each gateway that there shall be tells."""
     is_hidden: bool = False
-    """A gateway that serves has told nothing for long."""
+    """A gateway has been asked in vain for long."""
 
 
-def activity_of(observed: DeploymentObservation, gateways: int, quiet_s: int, at: float) -> Activity:
+def activity_of(observed: DeploymentObservation, gateways: int, quiet_s: int) -> Activity:
     """Return who asks; ``quiet_s`` is how long ago the last request must be to count as nobody's."""
     told = observed.snapshots
     return Activity(
         is_wanted=any(_is_wanted(reading, quiet_s) for reading in told),
         is_complete=len(told) >= gateways and all(_is_quiet(reading, quiet_s) for reading in told),
-        is_hidden=any(True for _ in unread(observed.children, told, at)),
+        is_hidden=any(seconds >= UNREAD_S for seconds in observed.silent.values()),
     )
 
 
@@ -60,18 +57,6 @@ def _is_wanted(reading: GatewaySnapshot, quiet_s: int) -> bool:
 def _is_quiet(reading: GatewaySnapshot, quiet_s: int) -> bool:
     """Return whether a gateway is known to have had no request for so long: one that just started knows less."""
     return reading.quiet_since is not None and reading.at - reading.quiet_since >= quiet_s
-
-
-def unread(children: Iterable[object], told: Sequence[GatewaySnapshot], at: float) -> Iterable[str]:
-    """Yield the names of gateway pods that have been ready for a while and of which there is no reading."""
-    known = {reading.instance for reading in told}
-    for pod in children:
-        if not isinstance(pod, ObservedPod) or pod.label(names.LABEL_ROLE) != names.ROLE_GATEWAY:
-            continue
-        ready = next((one for one in pod.conditions if one.type == "Ready" and one.status == "True"), None)
-        since = ready.changed.timestamp() if ready is not None and ready.changed is not None else at
-        if pod.name not in known and not pod.is_leaving and at - since >= UNREAD_S:
-            yield pod.name
 
 
 def may_sleep(spec: ModelDeploymentSpec) -> bool:
@@ -87,7 +72,7 @@ def settle(
     state = with_cold_start(state, fleet, observed)
     if quiet_s is None or not may_sleep(spec) or state.stable is None:
         return replace(state, asleep_since=None)
-    activity = activity_of(observed, spec.gateway.replicas, quiet_s, at)
+    activity = activity_of(observed, spec.gateway.replicas, quiet_s)
     if state.asleep_since is not None:
         wakes = activity.is_wanted or activity.is_hidden
         return replace(state, asleep_since=None, woken_at=at) if wakes else state
