@@ -1,4 +1,4 @@
-"""What holds of sleep whatever happens: who asks is never overheard, and nobody is woken or put to sleep for nothing."""
+"""What holds of sleep whatever happens: who asks is heard, and nothing is woken or put to sleep for nothing."""
 
 from __future__ import annotations
 

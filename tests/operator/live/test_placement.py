@@ -159,7 +159,9 @@ def test_it_sleeps_when_nobody_asks_and_one_request_wakes_it(stage: Scene) -> No
     assert woken - asked <= max(INTERVAL_S, 5)
     stage.wait("a replica", lambda ready: sum(ready.values()) >= 1)
     wait_for("what it took", lambda: "coldStartSeconds" in stage.status)
-    assert not stage.notebook.told("ScaledToZero", asleep + 0.1), "not before it has answered for as long again"
+    assert not stage.notebook.told("ScaledToZero", asleep + 0.1), (
+        "not before it has answered for as long again"
+    )
     wait_for("sleep again", lambda: stage.notebook.told("ScaledToZero", woken))
     stage.apply(scaling=None)
 

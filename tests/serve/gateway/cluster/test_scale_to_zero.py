@@ -22,8 +22,8 @@ from daybreak_contracts.kubernetes_access import Access
 from daybreak_serve.engine.triton import free_port
 from daybreak_serve.process import Child
 from tests.serve.api_server import DEPLOYMENTS, NAME, NAMESPACE, SLICES, TOKEN, ApiServer, deployment
-from tests.serve.gateways import OLD, Engine, running_gateway, until
 from tests.serve.gateway.cluster.test_cluster_gateway import Cluster
+from tests.serve.gateways import OLD, Engine, running_gateway, until
 
 SLEEPY = {"stable": OLD, "wakeSeconds": 20}
 
@@ -61,7 +61,7 @@ async def test_who_only_looks_finds_it_well_and_wakes_nothing(asleep: Cluster) -
         assert (await asleep.client.get(path)).status_code == 200, path
     (model,) = (await asleep.client.get("/v1/models")).json()["data"]
     assert (model["id"], model["digest"]) == ("daybreak", OLD)
-    assert (await asleep.client.post("/v1/completions", json={"max_tokens": 1})).status_code == 400
+    assert (await asleep.client.post("/v1/completions", json={"temperature": -1})).status_code == 400
     after = await asleep.snapshot()
     assert after.quiet_since == before.quiet_since == before.started
 
@@ -167,7 +167,9 @@ async def test_an_engine_that_dies_of_going_to_sleep_loses_no_request(
 ) -> None:
     """It is still listed, but nobody is there: who asks finds it down, and waits for another one."""
     gone = engines["old-a"].slice()
-    gone["ports"] = [{**port, "port": free_port()} if port["name"] == "grpc" else port for port in gone["ports"]]
+    gone["ports"] = [
+        {**port, "port": free_port()} if port["name"] == "grpc" else port for port in gone["ports"]
+    ]
     await api.put(SLICES, gone)
     asking = asyncio.create_task(asleep.answerer())
     await asyncio.sleep(0.5)

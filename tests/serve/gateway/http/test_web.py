@@ -106,7 +106,9 @@ def test_what_a_deployment_says_of_its_gateway_holds_on_one_machine_too() -> Non
         2,
         100,
     )
-    both = by_gateway(ServeSettings(allowed_origins=("https://a.example", "https://ide.example.org")), GATEWAY)
+    both = by_gateway(
+        ServeSettings(allowed_origins=("https://a.example", "https://ide.example.org")), GATEWAY
+    )
     assert both.allowed_origins == ("https://a.example", "https://ide.example.org")
     keyed = Gateway.model_validate({"auth": {"apiKeysSecretRef": {"name": "people", "key": "keys"}}})
     with pytest.raises(UserError, match="--api-keys FILE"):

@@ -1,4 +1,4 @@
-"""Waiting for the first engine of a model that sleeps: nobody waits in vain for what is there, nobody waits for ever."""
+"""Waiting for the first engine of a model that sleeps: nobody waits beside what is there, nobody waits for ever."""
 
 from __future__ import annotations
 

@@ -149,6 +149,7 @@ PATTERNS_IN_WORDS = {
     NAME_PATTERN: "lower-case letters, digits and dashes, beginning and ending with a letter or digit",
     RESOURCE_PATTERN: "a resource that nodes have, as nvidia.com/gpu or amd.com/gpu",
     URI_PATTERN: "a path or URI without control characters, not beginning with a dash or a space",
+    ORIGIN_PATTERN: "a web page's site such as `https://ide.example.org`: scheme, host and port in lower case, no path",
     ISSUER_PATTERN: "a URL that begins with https:// (http:// on this machine alone), without ? and #",
     REFERENCE_PATTERN: "a branch, tag or commit, without spaces, not beginning with a dash",
     LICENCE_PATTERN: "an identifier of the SPDX licence list, as MIT or Apache-2.0",

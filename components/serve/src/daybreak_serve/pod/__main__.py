@@ -88,7 +88,9 @@ def add_gateway(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--api-keys", default="", help="file of API keys; it may change")
     parser.add_argument("--jwt", default="", help="JSON: spec.gateway.auth.jwt of the ModelDeployment")
     parser.add_argument("--limits", default="", help="JSON: spec.gateway.limits of the ModelDeployment")
-    parser.add_argument("--allow-origin", action="append", default=[], help="a web page that may ask, repeatable")
+    parser.add_argument(
+        "--allow-origin", action="append", default=[], help="a web page that may ask, repeatable"
+    )
     parser.add_argument("--event-log", default="", help="JSONL file of events; none is kept by default")
     parser.add_argument(
         "--linger-seconds", type=float, default=5.0, help="connections are still taken at the end"

@@ -1,7 +1,7 @@
 """The one entry point: from what was observed of a ModelDeployment to the plan for it.
 
-Owns the order of things: read, name the model, fall asleep or wake, size, step the rollout, route, say. Every pass takes at most one step
-of a rollout, and the same observation gives the same plan.
+Owns the order of things: read, name the model, fall asleep or wake, size, step the rollout, route, say. Every pass
+takes at most one step of a rollout, and the same observation gives the same plan.
 
 Without a stable model the two switches mean what they always mean: nobody gets the first model while both are off,
 staff get it when ``staff`` is on, and it becomes the stable one as soon as it is warm when ``everyone`` is on; there

@@ -251,7 +251,9 @@ class Completions:
 
         def on_acquired(has_woken: bool) -> None:
             waited_s = parts.clock() - asked_s
-            if has_woken:  # neither a busy engine nor a slow one: counted as such, it would ask for more of them
+            if (
+                has_woken
+            ):  # neither a busy engine nor a slow one: counted as such, it would ask for more of them
                 parts.metrics.wake_seconds.observe(waited_s)
                 flight.model_began_s = parts.clock()
                 return

@@ -17,8 +17,8 @@ from daybreak_operator.core.deployment.state import RolloutState, StableModel
 
 HOLD_S = 50
 """How long a gateway holds a request for the first replica: less than the 60 s after which proxies give a silent
-request up (nginx's proxy_read_timeout, the idle timeout of AWS's load balancers), so that who waits in vain gets our 503
-that says when to come again, not their 504."""
+request up (nginx's proxy_read_timeout, the idle timeout of AWS's load balancers), so that who waits in vain gets our
+503 that says when to come again, not their 504."""
 WAKE_S = 900
 """How long a start goes on for which no machine was found yet, though nobody asks any more: cluster-autoscaler's
 max-node-provision-time. A start given up sooner never ends where clients are less patient than the cloud."""
@@ -116,17 +116,14 @@ def is_young(state: RolloutState, stable: StableModel, fleet: EngineFleet, quiet
     return state.woken_at is not None and fleet.at - state.woken_at < WAKE_S
 
 
-def with_cold_start(
-    state: RolloutState, fleet: EngineFleet, observed: DeploymentObservation
-) -> RolloutState:
+def with_cold_start(state: RolloutState, fleet: EngineFleet, observed: DeploymentObservation) -> RolloutState:
     """Return the state with what it took until the first replica answered, seen when it begins to."""
     stored = observed.deployment.get("status") or {}
-    if state.stable is None or stored.get("readyReplicas"):
+    carrier = state.stable or state.rolling
+    if carrier is None or stored.get("readyReplicas"):
         return state
     ready = [
-        (pod.ready_since, pod.observed)
-        for pod in fleet.alive(state.stable.digest)
-        if pod.ready_since is not None
+        (pod.ready_since, pod.observed) for pod in fleet.alive(carrier.digest) if pod.ready_since is not None
     ]
     since, pod = min(ready, key=lambda one: (one[0], one[1].name), default=(0.0, None))
     made = pod.metadata.created if pod is not None else None
