@@ -142,8 +142,8 @@ def test_kubectl_scale_is_respected(stage: Scene) -> None:
 
 
 def test_it_sleeps_when_nobody_asks_and_one_request_wakes_it(stage: Scene) -> None:
-    wait_for("two gateways", lambda: len(stage.gateways) == 2)
     begin(stage, 1)
+    wait_for("two gateways", lambda: len(stage.gateways) == 2)
     stage.gateways.load(0.0)
     began = time.monotonic()
     stage.apply(replicas=None, scaling=scaling(scaleToZeroSeconds=10))
