@@ -17,10 +17,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from daybreak_contracts.ports import free_ports
 from tests.cluster import binaries, commands
 from tests.cluster.binaries import Say
 from tests.cluster.commands import ADMIN, HOST, Layout
-from tests.cluster.processes import Household, StartError, free_ports
+from tests.cluster.processes import Household, StartError
 from tests.cluster.reach import Reach, wait_for, written
 
 START_WITHIN_S = 120.0

@@ -1,4 +1,4 @@
-"""Processes and ports of a cluster on this machine: free ports, children that die with us, a folder swept behind us.
+"""Processes of a cluster on this machine: children that die with us, a folder swept behind us.
 
 Owns no knowledge of Kubernetes.
 """
@@ -6,10 +6,8 @@ Owns no knowledge of Kubernetes.
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,34 +19,11 @@ from pathlib import Path
 from daybreak_serve.process import Child
 
 SWEEPER = Path(__file__).with_name("sweeper.py")
-LOWEST_PORT = 10_000
 POLL_S = 0.05
 
 
 class StartError(Exception):
     """A program ended or did not answer in time; the text ends with the last lines of its log."""
-
-
-def free_ports(count: int) -> list[int]:
-    """Return different ports of loopback that nobody listens on.
-
-    They lie below the range from which Linux gives ports to outgoing connections: a port that is ours must still
-    be free when a server is stopped and started again.
-    """
-    highest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    if highest <= LOWEST_PORT:
-        highest = 65_536
-    found: list[int] = []
-    for port in random.sample(range(LOWEST_PORT, highest), 500):
-        if len(found) == count:
-            return found
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        found.append(port)
-    raise StartError(f"no {count} free ports between {LOWEST_PORT} and {highest}")
 
 
 class Household:

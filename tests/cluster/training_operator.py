@@ -16,10 +16,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daybreak_contracts.ports import free_ports
 from tests.cluster import binaries
 from tests.cluster.binaries import NoClusterError
 from tests.cluster.commands import HOST, NOBODY
-from tests.cluster.processes import Household, free_ports
+from tests.cluster.processes import Household
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate, CertificateBuilder

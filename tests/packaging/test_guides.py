@@ -143,8 +143,9 @@ def walk(full_cluster: Reach, tmp_path: Path) -> Iterator[Walk]:
     full_cluster.kubectl("delete", "trainingruns,modeldeployments", "--all", "--timeout=60s")
     for namespace in ("default", "kubeflow"):
         full_cluster.kubectl("delete", "secret", "daybreak-storage", "-n", namespace, "--ignore-not-found")
-    full_cluster.kubectl("delete", "node", "daybreak-control-plane", "--ignore-not-found")
     full_cluster.kubectl("delete", "namespace", "storage", "--ignore-not-found", "--timeout=120s")
+    # last: pods of a node that is gone are collected after a minute only
+    full_cluster.kubectl("delete", "node", "daybreak-control-plane", "--ignore-not-found")
 
 
 @pytest.mark.needs("programs")

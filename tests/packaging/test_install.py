@@ -20,8 +20,8 @@ import pytest
 import yaml
 
 from daybreak_contracts import names
+from daybreak_contracts.ports import free_ports
 from tests.cluster.nodes import NodeSpec
-from tests.cluster.processes import free_ports
 from tests.cluster.reach import KubectlError, Reach, wait_for
 from tests.packaging import render
 from tests.packaging.render import CHART, MANIFESTS, NAMESPACE

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from daybreak_contracts import names
-from daybreak_serve.engine.triton import free_port
+from daybreak_contracts.ports import free_port
 from daybreak_serve.gateway.cluster.endpoint_slices import SERVICE_LABEL
 from daybreak_serve.pod.listening import listening
 

@@ -17,7 +17,7 @@ import uvicorn
 
 from daybreak_contracts.kubernetes_access import Access
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
-from daybreak_serve.engine.triton import free_port
+from daybreak_contracts.ports import free_port
 from daybreak_serve.gateway.cluster.endpoint_slices import ListedEndpoint, as_listed
 from daybreak_serve.gateway.config import GatewaySettings
 from daybreak_serve.model_metadata import ModelMetadata, metadata_of

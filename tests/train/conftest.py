@@ -10,8 +10,9 @@ import random
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,9 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from daybreak_contracts import artifacts, names
+from daybreak_contracts.ports import free_port
 from daybreak_contracts.resources.run import CustomModel, Model, Objective, Training
 from daybreak_contracts.steps import CalibrateArgs, ShardResult, StepArgs, TokenizerResult, TrainArgs
-from daybreak_train.pod import launch
 from tests.plugins.needs import starts
 
 CONTEXT = 64
@@ -255,9 +256,30 @@ class Started:
         """End it as a power cut would."""
         os.kill(self.pid, signal.SIGKILL)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is a zombie, or not even that."""
+        try:
+            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] in ("Z", "X")
+        except OSError:
+            return True
+
     def outcome(self) -> dict[str, Any]:
         """Return result or error, as the launcher reads it."""
         return json.loads(self.result.read_text())
+
+
+def until(condition: Callable[[], bool], members: Sequence[Started] = (), seconds: float = 300.0) -> None:
+    """Wait until something is true; of trainings that end before, the logs are told."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        ended = [member for member in members if member.has_ended]
+        if ended and not condition():
+            raise AssertionError(
+                "ended too early: " + "".join(each.log.read_text()[-4000:] for each in ended)
+            )
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.005)
 
 
 class Zygote:
@@ -279,7 +301,7 @@ class Zygote:
     ) -> Started:
         folder.mkdir(parents=True, exist_ok=True)
         rank = environ.get("RANK", "0")
-        file, result, log = folder / "args.json", folder / "result.json", folder / f"log-{rank}.txt"
+        file, result, log = folder / f"args-{rank}.json", folder / "result.json", folder / f"log-{rank}.txt"
         file.write_text(args.model_dump_json())
         step = "calibrate" if isinstance(args, CalibrateArgs) else names.STEP_TRAIN
         argv = [step, "--args-file", str(file), "--result", str(result)]
@@ -303,7 +325,7 @@ class Zygote:
         shard_from: int | None = None,
         **environ: str,
     ) -> list[Started]:
-        port = launch.free_port()
+        port = free_port()
         common = {"WORLD_SIZE": str(world_size), "LOCAL_WORLD_SIZE": str(world_size)}
         common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **environ}
         return [

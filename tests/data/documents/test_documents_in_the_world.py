@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.needs("jvm")]
 PACKAGES = {
     "name": "env",
     "installedPackages": {"packages": ["networkx", "jinja2", "sympy"]},
-    "maxBytes": 18_000_000,
+    "maxBytes": 11_000_000,
 }
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from daybreak_data.syntax import grammars
 from daybreak_data.syntax.check import CAP_BYTES, SyntaxResult, check_syntax
-from tests.plugins.profiles import examples
+from tests.plugins.profiles import all_orders, examples
 
 PYTHON_2 = "import sys\n\ndef tell(name):\n    print 'hello', name\n    print >>sys.stderr, `name`\n"
 GOOD = {
@@ -377,8 +377,10 @@ def test_nested_text_neither_crashes_nor_eats_the_process(language: str) -> None
 
     The kernel's own high-water mark is read: ``ru_maxrss`` is inherited from whoever started the process.
     """
+    # A piece is hostile to the grammars of several languages: without all orders each meets a fourth of them.
+    pieces = HOSTILE if all_orders() else HOSTILE[LANGUAGES.index(language) % 4 :: 4]
     child = subprocess.run(
-        [sys.executable, "-c", _CHILD.format(pieces=HOSTILE, language=language)],
+        [sys.executable, "-c", _CHILD.format(pieces=pieces, language=language)],
         capture_output=True,
         text=True,
         check=False,

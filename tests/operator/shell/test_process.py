@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from daybreak_contracts import names
-from tests.cluster.processes import free_ports
+from daybreak_contracts.ports import free_ports
 from tests.cluster.reach import Reach, wait_for
 from tests.packaging import rbac
 from tests.packaging.render import NAMESPACE

@@ -218,11 +218,6 @@ def test_a_tampered_shard_is_made_anew(place: Path) -> None:
             "language",
             id="no-document-left",
         ),
-        pytest.param(
-            {"tokenizer": {"train": {"vocabularySize": 1_000_000, "sampleBytes": 4_000_000}}},
-            "vocabulary",
-            id="a-vocabulary-larger-than-the-data-supports",
-        ),
     ],
 )
 def test_bad_input_is_named_and_nothing_is_published(
@@ -231,7 +226,21 @@ def test_bad_input_is_named_and_nothing_is_published(
     output = f"bad-{expected}"
     _write_manifest(place, output={"uri": output}, **changes)
     done = _daybreak(place, "run", "run.yaml")
+    _is_refused(done, expected)
+    assert not (place / output / "run.json").exists()
+
+
+def test_a_vocabulary_larger_than_the_data_supports_leaves_what_was_published(place: Path) -> None:
+    """Beside the finished run: its documents serve, and its record stays."""
+    _write_manifest(place, tokenizer={"train": {"vocabularySize": 1_000_000, "sampleBytes": 4_000_000}})
+    record = (place / "out" / "run.json").read_text()
+    done = _daybreak(place, "run", "run.yaml")
+    _is_refused(done, "vocabulary")
+    assert "Clean documents: nothing changed" in done.stderr
+    assert (place / "out" / "run.json").read_text() == record
+
+
+def _is_refused(done: subprocess.CompletedProcess[str], expected: str) -> None:
     assert done.returncode == 2, done.stderr
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (place / output / "run.json").exists()

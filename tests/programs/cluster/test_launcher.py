@@ -11,9 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from daybreak_contracts.ports import free_ports
 from tests.cluster import binaries, commands, launcher
 from tests.cluster.binaries import PROGRAMS, NoClusterError
-from tests.cluster.processes import Household, StartError, free_ports
+from tests.cluster.processes import Household, StartError
 from tests.cluster.reach import ROOT, KubectlError, Reach, wait_for
 
 OWN = pytest.mark.skipif(

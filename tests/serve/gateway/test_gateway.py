@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from daybreak_contracts.errors import UserError
-from daybreak_serve.engine.triton import free_port
+from daybreak_contracts.ports import free_port
 from daybreak_serve.gateway.config import read_config
 from tests.serve.conftest import group_of, start_gateway, wait_for
 

@@ -249,7 +249,7 @@ class TestCommand:
     def test_a_store_that_is_away_can_be_tried_again(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from daybreak_serve.engine.triton import free_port
+        from daybreak_contracts.ports import free_port
 
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")

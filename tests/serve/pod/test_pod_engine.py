@@ -22,8 +22,8 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from daybreak_contracts import artifacts
 from daybreak_contracts.kubernetes_access import Access
 from daybreak_contracts.launch import identity_of
+from daybreak_contracts.ports import free_port
 from daybreak_serve.engine.protocol import GenerationOptions
-from daybreak_serve.engine.triton import free_port
 from daybreak_serve.gateway.pool.streams import EngineClient, infer_request
 from daybreak_serve.model_metadata import ModelMetadata, check_tokenizer
 from daybreak_serve.modelfolder import ModelFolder

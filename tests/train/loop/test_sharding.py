@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from safetensors.torch import load_file
+
+from tests.train.conftest import until
 
 Ledger = Callable[[dict[str, Any]], list[dict[str, Any]]]
 STEPS = 20
@@ -95,13 +96,6 @@ OFTEN = {"every_seconds": 1}
 KILLABLE_S = 0.15
 
 
-def until(condition: Callable[[], bool], seconds: float = 240.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.01)
-
-
 def newest_step(out: Path) -> int:
     return max((int(path.name.removeprefix("step-")) for path in out.glob("checkpoints/*/step-*")), default=0)
 
@@ -114,7 +108,7 @@ def test_others_go_on_with_the_parts_when_one_of_two_is_killed(
     args = made.args(tmp_path, tokens=TOKENS, training={"checkpoint": OFTEN})
     for processes, from_parameters in ((2, 0), (3, 0), (2, None)):
         group = zygote.start_group(args, tmp_path, processes, KILLABLE_S, from_parameters)
-        until(lambda seen=seen: newest_step(out) > seen)
+        until(lambda seen=seen: newest_step(out) > seen, group)
         seen = newest_step(out)
         group[-1].kill()
         assert group[-1].wait() == -signal.SIGKILL
@@ -132,7 +126,7 @@ def test_asked_to_stop_all_leave_when_the_checkpoint_is_whole(zygote: Any, made:
     out = tmp_path / "out"
     args = made.args(tmp_path, tokens=10**9, training={"checkpoint": {"every_seconds": 3600}})
     group = zygote.start_group(args, tmp_path, 2, KILLABLE_S, 0)
-    until(lambda: any(file.stat().st_size for file in out.glob("checkpoints/*/ledger.jsonl")))
+    until(lambda: any(file.stat().st_size for file in out.glob("checkpoints/*/ledger.jsonl")), group)
     for member in group:
         os.kill(member.pid, signal.SIGTERM)
     assert [member.wait() for member in group] == [75, 75]

@@ -16,6 +16,7 @@ import pytest
 
 from daybreak_contracts import storage
 from daybreak_contracts.resources.run import Mlflow, Objective, Tracking, Wandb
+from tests.train.conftest import until
 
 Ledger = Callable[[dict[str, Any]], list[dict[str, Any]]]
 STEPS = 40
@@ -31,13 +32,6 @@ def steps_done(out: Path) -> int:
 
 def newest_checkpoint(out: Path) -> int:
     return max((int(path.name.removeprefix("step-")) for path in out.glob("checkpoints/*/step-*")), default=0)
-
-
-def until(condition: Callable[[], bool], seconds: float = 300.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.005)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +78,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_trace(
     seen = 0
     for _ in range(3):
         started = zygote.start(args, tmp_path, KILLABLE_S)
-        until(lambda seen=seen: newest_checkpoint(out) > seen)
+        until(lambda seen=seen: newest_checkpoint(out) > seen, [started])
         seen = newest_checkpoint(out)
         time.sleep(draw.uniform(0.0, 0.2))
         started.kill()
@@ -107,7 +101,7 @@ def test_sigterm_saves_and_says_try_again_and_a_torn_newest_falls_back(
     out = tmp_path / "out"
     args = made.args(tmp_path, tokens=TOKENS, training={"objective": middle, "checkpoint": OFTEN})
     started = zygote.start(args, tmp_path, KILLABLE_S)
-    until(lambda: newest_checkpoint(out) > 0)
+    until(lambda: newest_checkpoint(out) > 0, [started])
     os.kill(started.pid, signal.SIGTERM)
     assert started.wait() == 75
     error = started.outcome()["error"]
@@ -128,7 +122,7 @@ def test_three_processes_then_one_train_as_one_does(
     out = tmp_path / "out"
     args = made.args(tmp_path, tokens=TOKENS, training={"objective": middle, "checkpoint": OFTEN})
     group = zygote.start_group(args, tmp_path, 3, KILLABLE_S)  # 64 samples a step: 22, 21 and 21
-    until(lambda: newest_checkpoint(out) > 0)
+    until(lambda: newest_checkpoint(out) > 0, group)
     for member in group:
         member.kill()
     for member in group:
@@ -149,7 +143,7 @@ def test_ul2_killed_and_gone_on_by_two_processes_trains_as_one_does(
     whole = zygote.run(made.args(alone, tokens=TOKENS // 2, training=training), alone)
     args = made.args(shared, tokens=TOKENS // 2, training=training)
     started = zygote.start(args, shared, KILLABLE_S)
-    until(lambda: newest_checkpoint(shared / "out") > 0)
+    until(lambda: newest_checkpoint(shared / "out") > 0, [started])
     started.kill()
     started.wait()
     group = zygote.start_group(args, shared, 2)
@@ -196,7 +190,7 @@ def test_a_longer_run_goes_on_before_the_decay_of_a_shorter_and_equals_one_that_
     training = {"objective": middle, "checkpoint": OFTEN}
     longer = made.args(tmp_path, tokens=2 * TOKENS, training=training)
     started = zygote.start(longer, tmp_path, KILLABLE_S)
-    until(lambda: newest_checkpoint(out) > STEPS)
+    until(lambda: newest_checkpoint(out) > STEPS, [started])
     started.kill()
     started.wait()
     shutil.rmtree(trunk.parent)  # nothing of it is needed once the longer run has a checkpoint of its own
@@ -289,7 +283,10 @@ def test_a_training_into_a_bucket_goes_on_from_the_bucket(
     training = {"objective": middle, "checkpoint": OFTEN}
     args = made.args(tmp_path, tokens=TOKENS, training=training, output=bucket)
     started = zygote.start(args, tmp_path, KILLABLE_S, **environ)
-    until(lambda: any(name.endswith("manifest.json") for name in storage.list_files(f"{bucket}/checkpoints")))
+    until(
+        lambda: any(name.endswith("manifest.json") for name in storage.list_files(f"{bucket}/checkpoints")),
+        [started],
+    )
     started.kill()
     started.wait()
     elsewhere = made.args(

@@ -19,6 +19,7 @@ import pytest
 
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.metrics_snapshot import TrainerSnapshot
+from daybreak_contracts.ports import free_port
 from daybreak_contracts.result_reporter import ProgressPoster, reporter_from
 from daybreak_train.pod import __main__ as pod
 from daybreak_train.pod import launch, metrics_file, progress_server
@@ -269,8 +270,8 @@ class Nodes:
 
     def __init__(self, api: Api, folder: Path) -> None:
         self.folder = folder
-        self.progress = launch.free_port()
-        meet = {"PET_NNODES": "2", "PET_MASTER_ADDR": "127.0.0.1", "PET_MASTER_PORT": str(launch.free_port())}
+        self.progress = free_port()
+        meet = {"PET_NNODES": "2", "PET_MASTER_ADDR": "127.0.0.1", "PET_MASTER_PORT": str(free_port())}
         self.environment = {**os.environ, **api.environment, **meet, launch.PROCESSES_VARIABLE: "1"}
         self.pods: list[subprocess.Popen[bytes]] = []
 

@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from daybreak_contracts.ports import free_port
 from daybreak_contracts.resources.access import TokenIssuer
-from daybreak_serve.engine.triton import free_port
 from daybreak_serve.gateway.auth.api_keys import KeyFile, new_key
 from daybreak_serve.gateway.auth.caller import caller_of
 from daybreak_serve.gateway.auth.guard import Authenticator, AuthGuard

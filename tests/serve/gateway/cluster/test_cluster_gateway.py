@@ -25,8 +25,8 @@ import pytest
 
 from daybreak_contracts.kubernetes_access import Access
 from daybreak_contracts.names import gateway_name, revision_key, short
+from daybreak_contracts.ports import free_port
 from daybreak_contracts.routing import Routing, choose
-from daybreak_serve.engine.triton import free_port
 from daybreak_serve.local.serving import listen
 from daybreak_serve.modelfolder import ModelFolder
 from daybreak_serve.process import Child

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from daybreak_contracts.errors import UserError
-from daybreak_serve.engine.triton import free_port
+from daybreak_contracts.ports import free_port
 from daybreak_serve.gateway.http.tls import LOOK_S, ServedCertificate
 from daybreak_serve.local.serving import ServeSettings, check_reach
 from tests.serve.conftest import start_gateway

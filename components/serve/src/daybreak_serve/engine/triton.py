@@ -10,7 +10,6 @@ import contextlib
 import os
 import re
 import secrets
-import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from pathlib import Path
 from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.kubernetes_access import host_in_url
 from daybreak_contracts.launch import identity_of
+from daybreak_contracts.ports import free_port
 from daybreak_contracts.progress import Progress
 from daybreak_serve.engine.heartbeat import beaten_at, heartbeat_file, why_hung
 from daybreak_serve.engine.installation import TritonInstallation, assemble_backends, server_environment
@@ -62,13 +62,6 @@ def stale_regions(folder: Path) -> list[Path]:
 def in_libevent(host: str) -> str:
     """Return the host as Triton's HTTP servers (libevhtp) spell it."""
     return f"ipv6:{host}" if ":" in host else host
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @dataclass(frozen=True)

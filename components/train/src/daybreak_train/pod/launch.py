@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from typing import Any
 
 from daybreak_contracts import errors
 from daybreak_contracts import launch as contracts_launch
+from daybreak_contracts.ports import free_port
 from daybreak_contracts.steps import TrainArgs
 from daybreak_train.pod import environment
 
@@ -67,13 +67,6 @@ def command_for(
     group = ["-m", "daybreak_train.pod.rank_group", str(ends_of_ranks(result))]
     options = [f"--nproc-per-node={nproc}", f"--shutdown-timeout={SHUTDOWN_S}"]
     return [sys.executable, *group, *meet, *options, *step]
-
-
-def free_port() -> int:
-    """Return a loopback port that was free just now."""
-    with socket.socket() as probe:
-        probe.bind((environment.LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 def run(command: list[str], result: Path, environ: Mapping[str, str]) -> int:
