@@ -189,6 +189,17 @@ def test_the_second_writer_gets_what_stands(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
+def test_who_fails_because_another_was_done_first_takes_its_artifact(tmp_path: Path) -> None:
+    def robbed(folder: Path) -> dict[str, Any]:
+        make(tmp_path / "x", writer({"a": b"first"}, {"by": "first"}))
+        raise RuntimeError("2 of 9 documents are in the shards")  # the first one tidied up
+
+    manifest, cached = make(tmp_path / "x", robbed)
+    assert cached
+    assert manifest.result == {"by": "first"}
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
 def test_other_work_at_the_same_place_replaces_what_stood(tmp_path: Path) -> None:
     make(tmp_path / "x", writer({"a": b"1"}), "d1")
     manifest, cached = make(tmp_path / "x", writer({"b": b"2"}), "d2")

@@ -122,6 +122,27 @@ def test_folders_and_files_are_removed(folder: str) -> None:
     assert storage.list_files(folder) == []
 
 
+def test_an_artifact_that_is_read_is_never_gone_while_equal_work_ends_again(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def produce(content: bytes, between: Callable[[], object] = lambda: None) -> artifacts.Manifest:
+        def write(staging: Path) -> dict[str, Any]:
+            (staging / "a").write_bytes(content)
+            between()
+            return {}
+
+        uri, work = f"{folder}/x", str(tmp_path)
+        return artifacts.produce(uri, step="x", digest="d", inputs={}, work_dir=work, write=write)[0]
+
+    gone: list[str] = []
+    remove = storage.remove_file
+    monkeypatch.setattr(storage, "remove_file", lambda uri: (gone.append(uri), remove(uri)))
+    late = produce(b"second", between=lambda: (produce(b"first"), gone.clear()))
+    assert gone == []
+    assert storage.read_bytes(f"{folder}/x/a") == b"first"
+    assert late == artifacts.load(f"{folder}/x")
+
+
 def test_a_missing_object_is_the_users_to_mend(folder: str) -> None:
     with pytest.raises(UserError, match="none: not found"):
         storage.read_bytes(f"{folder}/none")

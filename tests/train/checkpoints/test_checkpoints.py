@@ -200,6 +200,28 @@ def test_two_trainings_of_one_run_are_kept_apart(tmp_path: Path) -> None:
         pass
 
 
+def test_in_a_bucket_the_training_that_began_last_has_the_checkpoints(bucket: str, tmp_path: Path) -> None:
+    first = CheckpointStore(bucket, RUN, str(tmp_path / "a"), keep=2, run_name="first")
+    second = CheckpointStore(bucket, RUN, str(tmp_path / "b"), keep=2, run_name="second")
+    with CheckpointWriter(first) as left_behind:
+        left_behind.save(snapshot(1))
+        left_behind.wait()
+        with CheckpointWriter(second) as writer:
+            left_behind.save(snapshot(2))
+            with pytest.raises(TransientError, match=r"a training that began later, of second, writes here"):
+                left_behind.wait()
+            writer.save(snapshot(3))
+    assert newest(bucket) == (3, [])
+    assert snapshots.steps_in(bucket) == [3, 1]
+
+
+def test_a_mark_that_was_removed_stops_nobody(bucket: str, tmp_path: Path) -> None:
+    with CheckpointWriter(CheckpointStore(bucket, RUN, str(tmp_path), keep=2)) as writer:
+        storage.remove_tree(bucket)
+        writer.save(snapshot(1))
+    assert newest(bucket) == (1, [])
+
+
 def test_an_unwritable_place_is_the_users_error_and_leaves_nothing(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")

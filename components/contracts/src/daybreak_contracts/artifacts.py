@@ -157,13 +157,16 @@ def commit(
 ) -> Manifest:
     """Publish a staged local folder as the artifact at ``uri``. Killed at any moment, it is all or nothing.
 
-    Returns the manifest that stands there. A second writer with the same digest is harmless: whoever renames
-    first wins, the other's work is dropped. In an object store the last manifest wins; files of two writers
-    that differ are found out by their digests.
+    Returns the manifest that stands there. A second writer with the same digest is harmless: whoever is first
+    wins, the other's work is dropped. Two that send to an object store at the same moment both put their bytes;
+    if those differ, their digests tell.
     """
     _open_to_readers(staging)
     manifest = Manifest(step=step, digest=digest, inputs=inputs, files=_entries(staging), result=result)
     if storage.is_remote(uri):
+        present = find(uri, digest)
+        if present is not None:
+            return present  # another run reads it by now: it must not be gone for a moment
         storage.remove_file(storage.join(uri, MANIFEST))  # a torn artifact must not look whole in between
         for entry in manifest.files:
             storage.copy_file(str(staging / entry.path), storage.join(uri, entry.path))
@@ -239,7 +242,8 @@ def produce(
     """Return the artifact and whether it was there already; otherwise ``write`` it into staging and commit.
 
     ``write`` gets an empty local folder and returns the step's result as JSON. A disk that fills up is a
-    TransientError, whoever meets it.
+    TransientError, whoever meets it. Whatever ``write`` fails of, an equal artifact that another run committed
+    meanwhile is taken instead: the other one tidies up what both worked with.
     """
     present = find(uri, digest)
     if present is not None:
@@ -249,6 +253,11 @@ def produce(
         with _full_disk_is_said(staging.parent):
             result = write(staging)
             return commit(uri, staging, step=step, digest=digest, inputs=inputs, result=result), False
+    except Exception:
+        present = find(uri, digest)
+        if present is None:
+            raise
+        return present, True
     finally:
         storage.remove_tree(str(staging))
 

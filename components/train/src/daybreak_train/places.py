@@ -19,6 +19,8 @@ WEIGHTS = "model.safetensors"
 TRUNK = "trunk.json"
 RECORD = "training.json"
 GUARD = "guard.json"
+WRITER = "writer.json"
+"""Whose the checkpoints of a run in object storage are: where no file can be locked."""
 _STEP = re.compile(r"step-(\d{12})")
 
 

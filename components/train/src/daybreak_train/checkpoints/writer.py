@@ -19,7 +19,7 @@ from torch import Tensor
 from daybreak_contracts import storage
 from daybreak_contracts.errors import TransientError
 from daybreak_contracts.storage_errors import NO_SPACE
-from daybreak_train.checkpoints import sharded, snapshots, space, trunk
+from daybreak_train.checkpoints import ownership, sharded, snapshots, space, trunk
 from daybreak_train.checkpoints.parts import WHOLE
 from daybreak_train.checkpoints.peers import PartHolders
 from daybreak_train.checkpoints.trunk import Trunk
@@ -33,6 +33,8 @@ class CheckpointStore:
     run: str
     work_dir: str
     keep: int
+    run_name: str = ""
+    """What the run is called, for a training that took its checkpoints from another one."""
 
 
 class CheckpointWriter:
@@ -45,6 +47,7 @@ class CheckpointWriter:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
         self._lock = _lock(store.folder) if self._leads else None
+        self._mark = ownership.take(store.folder, store.run_name) if self._leads else None
         self.part = WHOLE if peers is None else peers.part
         """What every snapshot must hold: this process's part."""
         self.committed_step = 0
@@ -83,6 +86,8 @@ class CheckpointWriter:
 
     def _write(self, snapshot: snapshots.Snapshot, good_until: int | None, kept: Trunk | None) -> None:
         store = self._store
+        if self._mark is not None:
+            self._mark.check()
         if kept is not None and self._leads:
             trunk.record(store.folder, kept)
         try:

@@ -238,7 +238,8 @@ def _optimizer(llama: Llama, weight_decay: float) -> torch.optim.Optimizer:
 
 def _writer(run: Run, peers: PartHolders | None) -> CheckpointWriter:
     keep = run.args.training.checkpoint.keep
-    return CheckpointWriter(CheckpointStore(run.checkpoints, run.digest, run.args.work_dir, keep), peers)
+    store = CheckpointStore(run.checkpoints, run.digest, run.args.work_dir, keep, run.args.run_name)
+    return CheckpointWriter(store, peers)
 
 
 def _tracked_parameters(run: Run) -> dict[str, Any]:
