@@ -41,8 +41,10 @@ def test_what_is_said_is_taken() -> None:
     [
         ({"DAYBREAK_BACKEND": "Argo"}, "DAYBREAK_BACKEND must be KubeflowPipelines or Job, got 'Argo'"),
         ({"DAYBREAK_BACKEND": "KubeflowPipelines"}, "DAYBREAK_KUBEFLOW_URL must be set"),
+        ({"DAYBREAK_CLUSTER_SCOPE": "false"}, "DAYBREAK_WATCH_NAMESPACES must name namespaces"),
+        ({"DAYBREAK_CLUSTER_SCOPE": "some"}, "DAYBREAK_CLUSTER_SCOPE must be true or false, got 'some'"),
     ],
-    ids=["a back end that is none", "Kubeflow without an address"],
+    ids=["a back end that is none", "Kubeflow without an address", "Roles of no namespace", "neither"],
 )
 def test_what_cannot_work_is_told(environment: dict[str, str], message: str) -> None:
     with pytest.raises(UserError, match=message):

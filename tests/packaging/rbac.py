@@ -54,13 +54,14 @@ def account_of(home: str) -> str:
     return f"{ACCOUNT}-{home}"
 
 
-def bound_elsewhere(home: str, team: str, pipelines: str) -> list[Object]:
+def bound_elsewhere(home: str, team: str, pipelines: str, *, cluster_scope: bool = True) -> list[Object]:
     """Return the roles and bindings of an operator that lives in one namespace and watches another.
 
     Kubeflow Pipelines, without profiles, runs its pods in the third. Names are made over, so that an installation that
     is there is left alone.
     """
     settings = [
+        f"operator.clusterScope={str(cluster_scope).lower()}",
         "operator.watchNamespaces={team}",
         "pipelines.kubeflow.url=http://ml-pipeline.pipelines:8888",
         "pipelines.kubeflow.namespace=pipelines",
@@ -76,10 +77,10 @@ def bound_elsewhere(home: str, team: str, pipelines: str) -> list[Object]:
 
 
 @contextmanager
-def elsewhere(cluster: Reach, folder: Path) -> Iterator[Elsewhere]:
+def elsewhere(cluster: Reach, folder: Path, *, cluster_scope: bool = True) -> Iterator[Elsewhere]:
     """Bind an operator's account as ``bound_elsewhere`` says, in namespaces of its own."""
     home, team, pipelines = cluster.namespace(), cluster.namespace(), cluster.namespace()
-    things = bound_elsewhere(home, team, pipelines)
+    things = bound_elsewhere(home, team, pipelines, cluster_scope=cluster_scope)
     for thing in things:
         cluster.apply(thing)
     account = account_of(home)

@@ -239,6 +239,7 @@ class TestSchema:
                     yield f"{at}.{name}"
 
         unchanged = {".serviceAccount.create", ".networkPolicy.enabled", ".pipelines.kubeflow.multiUser"}
+        unchanged |= {".operator.clusterScope"}
         assert set(same(defaults, full)) == unchanged
 
 
@@ -299,6 +300,24 @@ class TestChoices:
         things = render.chart((), ["serviceAccount.create=false"])
         accounts = {thing["metadata"]["name"] for thing in things if thing["kind"] == "ServiceAccount"}
         assert accounts == {"daybreak-operator", "daybreak-uninstall"}
+
+    @pytest.mark.parametrize(
+        "more", [(), ("pipelines.kubeflow.url=http://k", "pipelines.kubeflow.multiUser=true")]
+    )
+    def test_without_rights_of_the_cluster_nothing_is_of_the_cluster(self, more: tuple[str, ...]) -> None:
+        settings = ["operator.clusterScope=false", "operator.watchNamespaces={a,b}", *more]
+        things = render.chart((), settings)
+        assert not [thing for thing in things if thing["kind"] in CLUSTER_SCOPED]
+        roles = {(t["metadata"]["namespace"], t["metadata"]["name"]) for t in things if t["kind"] == "Role"}
+        bound = [t for t in things if t["kind"] == "RoleBinding" and t["roleRef"]["kind"] == "Role"]
+        assert {(t["metadata"]["namespace"], t["roleRef"]["name"]) for t in bound} == roles
+        assert {("a", "daybreak-operator-watched"), ("b", "daybreak-uninstall-watched")} <= roles
+        ours = {t["roleRef"]["name"] for t in things if t["kind"] == "RoleBinding"} - {"kubeflow-edit"}
+        assert ours == {name for _, name in roles}
+
+    def test_without_rights_of_the_cluster_namespaces_must_be_named(self) -> None:
+        with pytest.raises(render.RenderError, match=r"name the namespaces in operator\.watchNamespaces"):
+            render.chart((), ["operator.clusterScope=false"])
 
     def test_everything_optional_can_be_left_out(self) -> None:
         off = ["userRoles.aggregate=false", "networkPolicy.enabled=false", "uninstall.letGo=false"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,10 @@ from daybreak_operator.shell.kube.answers import RefusedError
 from daybreak_operator.shell.kube.client import Kube, connect
 from daybreak_operator.shell.kube.resources import CHILDREN, PODS, SECRETS, resource_of
 from daybreak_operator.shell.kubeflow.pods import namespaces_of_pods, pods_of_runs
-from tests.cluster.reach import KubectlError, Reach
+from tests.cluster.processes import free_ports
+from tests.cluster.reach import KubectlError, Reach, wait_for
 from tests.data.spark import test_kubernetes
+from tests.operator.shell.test_process import answer, conditions, environment, example, running
 from tests.packaging import rbac, render
 from tests.packaging.render import CHART, NAMESPACE, Object
 
@@ -207,6 +210,50 @@ class Elsewhere:
     kube: Kube
     settings: Settings
     pipelines: str
+
+
+class TestRolesAlone:
+    """``operator.clusterScope: false``: nothing is bound to the whole cluster, and the real operator works."""
+
+    def test_the_operator_works_and_asks_for_nothing_else(self, cluster: Reach, tmp_path: Path) -> None:
+        (port,) = free_ports(1)
+        log = tmp_path / "log"
+        with rbac.elsewhere(cluster, tmp_path, cluster_scope=False) as bound:
+            own = {
+                "DAYBREAK_PORT": str(port),
+                "DAYBREAK_CLUSTER_SCOPE": "false",
+                "DAYBREAK_NAMESPACE": bound.home,
+            }
+            given = environment(bound.kubeconfig, bound.team, **own)
+            run = example("team-cluster.yaml", bound.team)
+            deployment = example("completions.yaml", bound.team)
+            with running(given, log) as process:
+                for body in (run, deployment):
+                    cluster.apply(body)
+                wait_for("readiness", lambda: answer(port, "/readyz")[0] == 200)
+                for kind, body in (("trainingrun", run), ("modeldeployment", deployment)):
+                    name = body["metadata"]["name"]
+                    wait_for(f"{kind}", lambda k=kind, n=name: conditions(cluster, k, n, bound.team))
+                wait_for(
+                    "the data job", lambda: cluster.kubectl("get", "jobs", "-n", bound.team, "-o", "name")
+                )
+                cluster.kubectl("delete", "trainingrun", run["metadata"]["name"], "-n", bound.team)
+                metrics = answer(port, "/metrics")[1]
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(60) == 0, log.read_text()
+        requests = [line for line in metrics.splitlines() if line.startswith("daybreak_api_requests_total")]
+        assert requests
+        assert not [line for line in requests if 'code="403"' in line or 'resource="nodes"' in line]
+        text = log.read_text()
+        assert text.count("nodes are not seen (DAYBREAK_CLUSTER_SCOPE is false)") == 1
+        assert "forbidden" not in text
+
+    def test_whoever_forgot_to_say_so_is_told_how(self, cluster: Reach, tmp_path: Path) -> None:
+        with rbac.elsewhere(cluster, tmp_path, cluster_scope=False) as bound:
+            settings = Settings(namespace=bound.home, watch_namespaces=(bound.team,))
+            said = r"may not: list nodes, watch nodes; .* set operator.clusterScope to false"
+            with pytest.raises(UserError, match=said):
+                preflight.check(connect({}, str(bound.kubeconfig)), settings)
 
 
 class TestKubeflowInItsOwnNamespace:

@@ -80,6 +80,8 @@ class Settings(BaseSettings):
     """The operator's own namespace: its Lease lies there."""
     watch_namespaces: Names = ()
     """Empty: all."""
+    cluster_scope: bool = True
+    """Whether the operator may see what belongs to no namespace (nodes)."""
     pod_defaults: PodDefaults = Field(default_factory=PodDefaults)
     """As JSON: what all pods that are made for runs and deployments share."""
     node_labels: NodeLabels = Field(default_factory=NodeLabels)
@@ -122,7 +124,8 @@ def _wrong(error: ValidationError) -> str:
     where = f"{PREFIX}{str(variable).upper()}"
     if below:  # one of the values that are JSON
         return f"{where}: {'.'.join(map(str, below))}: {first['msg']}, got {first['input']!r}"
-    wanted = first.get("ctx", {}).get("expected", "text").replace("'", "")
+    plain = "true or false" if first["type"].startswith("bool") else "text"
+    wanted = first.get("ctx", {}).get("expected", plain).replace("'", "")
     return f"{where} must be {wanted}, got {first['input']!r}"
 
 
@@ -136,4 +139,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         raise UserError(_wrong(error)) from error
     if settings.backend == "KubeflowPipelines" and not settings.kubeflow_url:
         raise UserError("DAYBREAK_KUBEFLOW_URL must be set when DAYBREAK_BACKEND is KubeflowPipelines")
+    if not (settings.cluster_scope or settings.watch_namespaces):
+        raise UserError(
+            "DAYBREAK_WATCH_NAMESPACES must name namespaces when DAYBREAK_CLUSTER_SCOPE is false: "
+            "without rights in the whole cluster no others can be watched"
+        )
     return settings

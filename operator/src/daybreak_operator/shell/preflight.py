@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 
 from daybreak_contracts import names
 from daybreak_contracts.definitions import crd
@@ -50,8 +51,14 @@ def check(kube: Kube, settings: Settings) -> None:
         if not kube.may(verb, resource, subresource, namespace)
     ]
     if refused:
+        role = "ClusterRole" if settings.cluster_scope else "Role, in each namespace that it watches,"
         raise UserError(
-            f"the operator's account may not: {', '.join(refused)}; bind the operator's ClusterRole to it"
+            f"the operator's account may not: {', '.join(refused)}; bind the operator's {role} to it{_hint(refused)}"
+        )
+    if not settings.cluster_scope:
+        log.warning(
+            "nodes are not seen (DAYBREAK_CLUSTER_SCOPE is false): pods that wait are told in the scheduler's words, "
+            "and a reclaimed machine is noticed when its pods end"
         )
 
 
@@ -87,6 +94,13 @@ def _written(schema: Schema) -> Schema:
     return {"properties": {part: schema["properties"][part] for part in ("spec", "status")}}
 
 
+def _hint(refused: Sequence[str]) -> str:
+    """Return what helps where all that is refused is what belongs to no namespace."""
+    if not all(said.endswith(f" {NODES.plural}") for said in refused):
+        return ""
+    return ", or set operator.clusterScope to false, if it is to have Roles alone"
+
+
 def pods_elsewhere(settings: Settings) -> tuple[str, ...]:
     """Return the namespaces, besides those that are watched, that pods of our runs lie in: Kubeflow's own."""
     place, watched = settings.kubeflow_namespace, settings.watch_namespaces
@@ -100,6 +114,7 @@ def _needs(settings: Settings) -> list[tuple[str, ApiResource, str, str | None]]
     for place in places:
         needs += [(verb, resource, sub, place) for resource in PRIMARIES for verb, sub in own]
         needs += [(v, r, "", place) for r in CHILDREN if r not in OPTIONAL for v in CHILD_VERBS]
-    needs += [(verb, NODES, "", None) for verb in ("list", "watch")]
+    if settings.cluster_scope:
+        needs += [(verb, NODES, "", None) for verb in ("list", "watch")]
     needs += [(verb, PODS, "", place) for place in pods_elsewhere(settings) for verb in ("list", "watch")]
     return [*needs, *((verb, LEASES, "", settings.namespace) for verb in ("get", "create", "update"))]

@@ -194,7 +194,7 @@ class Operator:
         self.queue.add(key, Priority.LATER)
 
     def _make_watches(self) -> list[Reflector]:
-        made = [self._watch(NODES, None, Selector())]
+        made = [self._watch(NODES, None, Selector())] if self._with.settings.cluster_scope else []
         for namespace in self._with.settings.watch_namespaces or (None,):
             ours = Selector(labels=names.LABEL_OWNER_KIND)
             made += [self._watch(resource, namespace, ours) for resource in CHILDREN]
