@@ -17,6 +17,7 @@ from daybreak_contracts.resources.deployment_status import ModelDeploymentStatus
 from daybreak_contracts.routing import Routing
 from daybreak_operator.core.deployment.decide import decide
 from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
+from daybreak_operator.core.deployment.observed.peers import PeerDeployment
 from daybreak_operator.core.observed.objects import ObservedConfigMap
 from daybreak_operator.core.observed.parse import parse_object
 from daybreak_operator.core.observed.pods import ObservedPod
@@ -101,6 +102,9 @@ class World:
         self.events: list[tuple[str, str]] = []
         self.routings: list[Routing] = []
         self.writes = 0
+        self.namespace = "team"
+        self.alone = True
+        self.peers: tuple[PeerDeployment, ...] = ()
         self._serial = 0
         self.inflight = 0
         self.quiet_since: float | None = START.timestamp()
@@ -133,7 +137,7 @@ class World:
     def deployment(self) -> dict[str, Any]:
         metadata = {
             "name": "completions",
-            "namespace": "team",
+            "namespace": self.namespace,
             "uid": "u-1",
             "generation": self.generation,
             "annotations": dict(self.annotations),
@@ -152,6 +156,8 @@ class World:
             followed=self.followed,
             children=tuple(map(parse_object, self.children.values())),
             record=self.record(),
+            alone=self.alone,
+            peers=self.peers,
             snapshots=snapshots,
             earlier=self._earlier[1],
             reclaimed=tuple(sorted(self.reclaimed)),

@@ -15,11 +15,13 @@ from typing import Any
 from daybreak_contracts import names
 from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from daybreak_contracts.resources.run_status import TrainingRunStatus
+from daybreak_operator.core.observed.objects import ObservedConfigMap
 from daybreak_operator.core.observed.parse import parse_object, parse_warning
 from daybreak_operator.core.plan import ObjectEvent, Plan, Ref
 from daybreak_operator.core.pod_shape.demands import NodeKind
 from daybreak_operator.core.times import timestamp
 from daybreak_operator.core.training.decide import decide
+from daybreak_operator.core.training.observed.neighbours import Neighbour
 from daybreak_operator.core.training.observed.observation import PipelineRun, RunObservation
 from daybreak_operator.core.training.stages import pipeline_runs
 from daybreak_operator.settings import Settings
@@ -89,6 +91,7 @@ class World:
         self.missing: tuple[str, ...] = ()
         self.node_kinds: frozenset[NodeKind] = frozenset()
         self.refused: tuple[str, ...] = ()
+        self.neighbours: tuple[Neighbour, ...] = ()
         self.warnings: tuple[dict[str, Any], ...] = ()
         self.events: list[ObjectEvent] = []
         self.submitted: list[str] = []
@@ -131,9 +134,16 @@ class World:
             missing=self.missing,
             node_kinds=self.node_kinds,
             refused=self.refused,
+            record=self._record(),
+            neighbours=self.neighbours,
             events=tuple(map(parse_warning, self.warnings)),
             settings=self.settings,
         )
+
+    def _record(self) -> ObservedConfigMap | None:
+        found = self.children.get(("ConfigMap", names.finished_name("first-light")))
+        record = None if found is None else parse_object(found)
+        return record if isinstance(record, ObservedConfigMap) else None
 
     def actions(self, plan: Plan) -> list[Callable[[], None]]:
         """The plan as single API calls, in the order in which a shell makes them."""

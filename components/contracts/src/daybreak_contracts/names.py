@@ -223,6 +223,11 @@ def record_name(deployment: str) -> str:
     return f"{deployment}-production"
 
 
+def finished_name(run: str) -> str:
+    """Return the name of the ConfigMap that remembers how a run ended."""
+    return f"{run}-finished"
+
+
 def engine_policy(deployment: str) -> str:
     """Return the name of the NetworkPolicy that lets only the gateway reach the engines."""
     return f"{deployment}-engines"

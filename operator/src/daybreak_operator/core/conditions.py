@@ -17,6 +17,9 @@ TRAINING_HEALTHY = "TrainingHealthy"
 QUEUE_IGNORED = "QueueIgnored"
 """Whether a run's jobs run outside the queue that it names; said only of runs that name one."""
 
+OUTPUT_SHARED = "OutputShared"
+"""Whether another run that is not over has the same ``output.uri``; said as soon as one had."""
+
 
 @dataclass(frozen=True)
 class ConditionUpdate:

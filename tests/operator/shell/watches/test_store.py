@@ -48,6 +48,37 @@ def event(version: int = 1, reason: str = "FailedScaleUp") -> dict[str, Any]:
     return {"metadata": metadata, "involvedObject": about, "reason": reason, "message": str(version)}
 
 
+def with_output(name: str, version: int = 1, uri: str = "s3://b/x", *, over: bool = False) -> dict[str, Any]:
+    told = {"type": "Finished", "status": str(over), "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    body = run(version, f"uid-{name}", name)
+    return {**body, "spec": {"output": {"uri": uri}}, "status": {"conditions": [told]}}
+
+
+class TestOutputs:
+    def called(self, store: Store, name: str = "a") -> list[str]:
+        found = store.neighbours_of(ObjectKey(names.KIND_RUN, "here", name))
+        return sorted(one.called for one in found)
+
+    def test_runs_of_one_output_know_each_other_until_they_are_over_moved_or_gone(self) -> None:
+        store = Store()
+        for name in "abcd":
+            store.put(with_output(name))
+        assert self.called(store) == ["here/b", "here/c", "here/d"]
+        store.put(with_output("b", 2, over=True))
+        store.put(with_output("c", 2, "s3://b/y"))
+        assert self.called(store) == ["here/d"]
+        store.drop(with_output("d"))
+        assert self.called(store) == self.called(store, "b") == self.called(store, "none") == []
+        store.put(with_output("c", 3))
+        assert self.called(store) == ["here/c"]
+
+    def test_deployments_and_runs_without_an_output_have_none(self) -> None:
+        store = Store()
+        store.put(follower())
+        store.put(run())
+        assert self.called(store, "run") == self.called(store, "follower") == []
+
+
 class TestOwn:
     def test_what_is_new_wakes_it_and_what_is_not_wakes_nobody(self) -> None:
         store = Store()

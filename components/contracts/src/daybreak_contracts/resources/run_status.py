@@ -98,4 +98,5 @@ class TrainingRunStatus(Resource):
     """The published model; absent for a run that makes data alone."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()
     """Succeeded, Finished, DataReady, Trained, Evaluated, CapacityAvailable, Suspended, Reconciling, Stalled; and
-    TrainingHealthy once a training tells, QueueIgnored of a run that names a queue."""
+    TrainingHealthy once a training tells, QueueIgnored of a run that names a queue, OutputShared where another has its
+    output."""

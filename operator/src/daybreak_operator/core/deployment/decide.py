@@ -30,7 +30,7 @@ from daybreak_operator.core.deployment.children.desired import (
 from daybreak_operator.core.deployment.observed import spec as specs
 from daybreak_operator.core.deployment.observed.fleet import EngineFleet, fleet_of
 from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
-from daybreak_operator.core.deployment.rollout import guardrails, revision, sizing, sleep, steps
+from daybreak_operator.core.deployment.rollout import guardrails, revision, sizing, sleep, steps, turns
 from daybreak_operator.core.deployment.rollout.routing import route
 from daybreak_operator.core.deployment.rollout.target import TargetModel, target_of
 from daybreak_operator.core.deployment.state import RolloutState
@@ -94,16 +94,21 @@ def reconcile(
     fleet = fleet_of(observed.children, reclaimed=observed.reclaimed, stockouts=observed.stockouts, now=at)
     runtime = revision.runtime_of(spec, observed.settings)
     target = target_of(spec.model, observed.followed)
+    known = revision.with_runtimes(before, fleet.deployments, runtime)
     if isinstance(target, TargetModel):
         target = replace(target, runtime=runtime)
-    state = steps.begin(revision.with_runtimes(before, fleet.deployments, runtime), spec, target, at)
+    turn = turns.waits_for_its_turn(known, spec, target, observed, at)
+    if turn is not None and isinstance(target, TargetModel) and known.stable is not None:
+        target = replace(target, runtime=known.stable.runtime)
+    state = steps.begin(known, spec, target, at)
     state = sleep.settle(state, spec, fleet, observed)
     state, sized = sizing.size(state, sizing.Load(spec, fleet, observed.snapshots, at, tuning))
     state = steps.advance(state, rollout_context(observed, spec, state, fleet, sized))
     state = without_finished(state, observed, at)
     state = replace(state, routing=route(state, spec, fleet, observed.snapshots))
     family = ChildrenInput(observed, spec, state, fleet, sized, at)
-    view = View(observed, spec, state, fleet, sized, target)
+    view = View(observed, spec, state, fleet, sized, target, turn)
+    due_s = requeue_after_s(before, state, spec, sized, at)
     status = status_of(view, conditions_of(view), now)
     return Plan(
         status=status,
@@ -111,7 +116,8 @@ def reconcile(
         delete=leftovers(family),
         events=(*record.events_of(stored_state, before), *events_of(before, state, stored, status)),
         requeue_after_s=sizing.sooner(
-            requeue_after_s(before, state, spec, sized, at), sleep.requeue_after_s(state, spec, observed)
+            sizing.sooner(due_s, sleep.requeue_after_s(state, spec, observed)),
+            None if turn is None else turns.REQUEUE_S,
         ),
         status_first=state.routing != before.routing or has_learnt(before, state),
     )

@@ -123,6 +123,8 @@ class StageOutcome:
     health: ConditionUpdate | None = None
     queue: ConditionUpdate | None = None
     """Whether the queue that the run names heeds its job; None: not known, or it names none."""
+    shared: ConditionUpdate | None = None
+    """Who else works below the output; None: nobody does, nor did."""
     restarts: int = 0
     """Restarts to add, of any kind."""
     counted: int = 0

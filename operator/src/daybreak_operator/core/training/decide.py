@@ -27,6 +27,7 @@ from daybreak_operator.core.training.stages import (
     pipeline_stage,
     queueing,
     restarts,
+    shared_output,
     teardown,
     training_stage,
 )
@@ -36,6 +37,7 @@ from daybreak_operator.core.training.status import (
     codec,
     events,
     progress,
+    record,
     step_table,
 )
 from daybreak_operator.core.training.status import (
@@ -51,6 +53,15 @@ def decide(observed: RunObservation, now: datetime) -> Plan:
         return teardown.deleted(observed, now)
     if teardown.is_over(observed.run):
         return teardown.finished(observed, now)
+    ended = record.recovered(observed)
+    if ended is not None:
+        return Plan(status=ended, events=record.events_of(observed), status_first=True)
+    plan = _decide_active(observed, now)
+    return replace(plan, events=(*record.events_of(observed), *plan.events))
+
+
+def _decide_active(observed: RunObservation, now: datetime) -> Plan:
+    """Decide about a run that is neither over nor going."""
     status = codec.read(observed.run.get("status"))
     basis = snapshot.basis(observed, status)
     if isinstance(basis, Finding):
@@ -113,7 +124,9 @@ def _active(context: RunContext, basis: Basis, outcome: StageOutcome) -> Plan:
         wanted, starts = (), context.status.start_time is not None
     elif refused is not None:
         outcome = replace(outcome, stalled=outcome.stalled or refused)
-    outcome = replace(outcome, queue=queueing.heeded(context))
+    outcome = replace(
+        outcome, queue=queueing.heeded(context), shared=shared_output.told(context, outcome.waiting)
+    )
     measured = progress.measure(context, outcome)
     steps = _with_activity(outcome) if measured.is_new else outcome.steps
     status = _status(

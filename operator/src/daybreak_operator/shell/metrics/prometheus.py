@@ -18,9 +18,10 @@ from prometheus_client.registry import Collector
 from daybreak_contracts import names
 from daybreak_operator.core.conditions import TRAINING_HEALTHY
 from daybreak_operator.core.plan import Object
+from daybreak_operator.shell.watches.kept import Own
 from daybreak_operator.shell.watches.keys import ObjectKey
 from daybreak_operator.shell.watches.reflector import Reflector
-from daybreak_operator.shell.watches.store import Own, Store
+from daybreak_operator.shell.watches.store import Store
 
 SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 

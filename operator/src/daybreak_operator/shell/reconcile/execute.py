@@ -56,6 +56,12 @@ class Executor:
             _note(result, error)
         return result
 
+    def remove(self, ref: Ref) -> Result:
+        """Delete one object of a parent that is gone."""
+        result = Result()
+        self._delete((ref,), result)
+        return result
+
     def _run(self, work: Work, cache: ReconcileCache, result: Result) -> None:
         plan = work.plan
         if work.finalizers is not None and plan.finalizer:

@@ -29,7 +29,8 @@ from daybreak_operator.shell.reconcile import drift
 from daybreak_operator.shell.reconcile.silence import Silence
 from daybreak_operator.shell.reconcile.work import Pipelines, ReconcileCache
 from daybreak_operator.shell.reconcile.workloads import Workloads
-from daybreak_operator.shell.watches.store import Store, key_of
+from daybreak_operator.shell.watches.kept import key_of
+from daybreak_operator.shell.watches.store import Store
 
 SECRET_THERE_S = 300.0
 SECRET_MISSING_S = 15.0
@@ -155,6 +156,8 @@ class Gather:
         return training.RunObservation(
             run=run,
             children=tuple(map(parse_object, (*children, *cache.name_conflicts.values()))),
+            record=self._record(run, names.finished_name),
+            neighbours=self.store.neighbours_of(key),
             events=tuple(warning for job in jobs for warning in self._warnings(job)),
             refused=cache.refused,
             pipelines=asked.pipelines,
@@ -190,7 +193,9 @@ class Gather:
             deployment=body,
             followed=self.store.followed_by(body),
             children=tuple(map(parse_object, children)),
-            record=self._record(body),
+            record=self._record(body, names.record_name),
+            alone=self.store.is_alone(key),
+            peers=self.store.peers_of(key),
             snapshots=self.readings.gateways(key),
             silent=self.readings.silent(key),
             earlier=self.readings.earlier(key, window_of(body)),
@@ -207,8 +212,8 @@ class Gather:
             settings=self.settings,
         )
 
-    def _record(self, body: Object) -> ObservedConfigMap | None:
-        namespace, name = body["metadata"]["namespace"], names.record_name(body["metadata"]["name"])
+    def _record(self, body: Object, named: Callable[[str], str]) -> ObservedConfigMap | None:
+        namespace, name = body["metadata"]["namespace"], named(body["metadata"]["name"])
         found = self.store.child(("v1", "ConfigMap", namespace, name))
         if found is None or not drift.is_record(found):
             return None

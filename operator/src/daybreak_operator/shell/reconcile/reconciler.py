@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from daybreak_contracts import names
 from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
-from daybreak_operator.core.plan import Finding, Object, Plan
+from daybreak_operator.core.plan import Finding, Object, Plan, Ref
 from daybreak_operator.core.training.observed.observation import RunObservation
 from daybreak_operator.shell.metrics.prometheus import Metrics
 from daybreak_operator.shell.reconcile import drift
@@ -25,8 +25,9 @@ from daybreak_operator.shell.reconcile.execute import Executor
 from daybreak_operator.shell.reconcile.gather import ExternalState, Gather, ask_pipelines, named_secrets
 from daybreak_operator.shell.reconcile.queue import Done
 from daybreak_operator.shell.reconcile.work import Pipelines, ReconcileCache, Result, Work, remaining
+from daybreak_operator.shell.watches.kept import key_of
 from daybreak_operator.shell.watches.keys import ObjectKey
-from daybreak_operator.shell.watches.store import Store, key_of
+from daybreak_operator.shell.watches.store import Store
 
 LOG = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -95,9 +96,11 @@ class Reconciler:
     async def _pass(self, key: ObjectKey) -> Done:
         asked = await self._ask(key)
         body = self.store.get(key)
+        known, _ = self._caches.get(key, ("", None))
         if body is None:
-            self._forget(key)
-            return Done()
+            return await self._gone(key)
+        if known and known != body["metadata"]["uid"] and (gone := await self._gone(key)).failed:
+            return gone
         cache = self._cache(key, body)
         await self._recheck_conflicts(cache)
         plan = self._decide(body, asked, cache)
@@ -181,10 +184,31 @@ class Reconciler:
             known = self._caches[key] = (uid, ReconcileCache())
         return known[1]
 
+    async def _gone(self, key: ObjectKey) -> Done:
+        """Clean up after an object that was seen to go: with a run goes what is remembered of its end.
+
+        Not with one that was never seen: a backup may bring the record first, and the run after it.
+        """
+        uid, _ = self._caches.get(key, ("", None))
+        identity = ("v1", "ConfigMap", key.namespace, names.finished_name(key.name))
+        record = self.store.child(identity) if key.kind == names.KIND_RUN and uid else None
+        if record is not None and drift.is_record(record) and owner_uid(record) == uid:
+            result = await self.threads.call(self.executor.remove, Ref(*identity, record["metadata"]["uid"]))
+            self._take(result)
+            if result.errors:
+                return Done(failed=True, retry_after_s=result.retry_after_s)
+        self._forget(key)
+        return Done()
+
     def _forget(self, key: ObjectKey) -> None:
         self._caches.pop(key, None)
         self.gather.readings.drop(key)
         self.gather.silence.drop(key)
+
+
+def owner_uid(child: Object) -> str:
+    """Return whose child an object is, by its label."""
+    return str((child["metadata"].get("labels") or {}).get(names.LABEL_OWNER_UID, ""))
 
 
 def _named(key: ObjectKey) -> dict[str, Any]:

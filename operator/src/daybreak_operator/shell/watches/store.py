@@ -5,21 +5,21 @@ Owns the newest known version of every object and whom a change concerns; does n
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from daybreak_contracts import names
+from daybreak_operator.core.deployment.observed.peers import PeerDeployment
 from daybreak_operator.core.plan import Object
-from daybreak_operator.shell.watches.keys import Body, ObjectKey, Priority, lean, version_of
+from daybreak_operator.core.training.observed.neighbours import Neighbour
+from daybreak_operator.shell.watches.kept import DEFAULT_INTERVAL_S, Kept, Own, followed_of, key_of
+from daybreak_operator.shell.watches.keys import Body, ObjectKey, Priority, version_of
 from daybreak_operator.shell.watches.told import Told
 
 ChildId = tuple[str, str, str, str]
 """API version, kind, namespace, name."""
 
-DEFAULT_INTERVAL_S = 5.0
-"""``scaling.intervalSeconds`` where it is not given, as the API has it."""
 MAX_READ = 64
 """Objects that are kept as they were read from their text: a pass reads an object and its children more than once."""
 NOTICE_TAINTS = frozenset(
@@ -38,11 +38,6 @@ NOTICE_CONDITIONS = frozenset({"Reclaimed", "SpotInterruption", "VMEventSchedule
 """Condition types, true when the machine was given notice (AKS's node problem detector sets the latter two)."""
 
 
-def key_of(body: Object) -> ObjectKey:
-    """Return the key of one of our own kinds."""
-    return ObjectKey(body["kind"], body["metadata"]["namespace"], body["metadata"]["name"])
-
-
 def child_id(body: Object) -> ChildId:
     """Return what tells a child apart."""
     metadata = body["metadata"]
@@ -55,27 +50,6 @@ def has_notice(node: Object) -> bool:
     conditions = node.get("status", {}).get("conditions") or ()
     told = {condition["type"] for condition in conditions if condition["status"] == "True"}
     return bool(taints & NOTICE_TAINTS or told & NOTICE_CONDITIONS)
-
-
-def priority_of(body: Object) -> Priority:
-    """Return how soon one of our own objects is to be seen when an event about it came."""
-    metadata, status = body["metadata"], body.get("status")
-    if not status:
-        return Priority.NEW
-    is_answered = status.get("observedGeneration") == metadata.get("generation")
-    return Priority.EVENT if is_answered and "deletionTimestamp" not in metadata else Priority.CHANGED
-
-
-def tells(body: Object) -> int:
-    """Return a hash of what followers of an object read: what it asks for, its model and verdict; not its progress.
-
-    ``core.deployment.target.target_of`` is the reader.
-    """
-    status = body.get("status") or {}
-    conditions = [c for c in status.get("conditions") or () if isinstance(c, dict)]
-    verdicts = [c for c in conditions if c.get("type") in ("Finished", "Succeeded")]
-    read = [body["metadata"].get("generation"), status.get("model"), verdicts]
-    return hash(json.dumps(read, sort_keys=True, default=str))
 
 
 @dataclass(frozen=True)
@@ -94,48 +68,6 @@ class ListResult:
         return same and (not self.version or version_of(body) <= int(self.version))
 
 
-class Kept:
-    """An object in the cache: a pod as it is, all else as JSON text, an eighth of the memory."""
-
-    __slots__ = ("_body", "_text", "uid", "version")
-
-    def __init__(self, body: Body) -> None:
-        self.uid: str = body["metadata"]["uid"]
-        self.version = version_of(body)
-        small = lean(body)
-        is_pod = body["kind"] == "Pod"
-        self._body = small if is_pod else None
-        self._text = "" if is_pod else json.dumps(small, separators=(",", ":"))
-
-    @property
-    def body(self) -> Body:
-        """The object."""
-        if self._body is not None:
-            return self._body
-        body: Body = json.loads(self._text)
-        return body
-
-    def is_older(self, body: Body) -> bool:
-        """Return whether the other one is news."""
-        return self.uid != body["metadata"]["uid"] or version_of(body) > self.version
-
-
-class Own(Kept):
-    """One of our own objects, with what is asked of it at every event: its text need not be read for that."""
-
-    __slots__ = ("every_s", "followed", "priority", "tells")
-
-    def __init__(self, body: Body) -> None:
-        super().__init__(body)
-        self.priority = priority_of(body)
-        scaling = (body.get("spec") or {}).get("scaling") or {}
-        self.every_s = float(scaling.get("intervalSeconds") or DEFAULT_INTERVAL_S)
-        if scaling.get("scaleToZeroSeconds"):  # who waits for the first replica waits for the reading, too
-            self.every_s = min(self.every_s, DEFAULT_INTERVAL_S)
-        self.followed = _followed(body)
-        self.tells = tells(body)
-
-
 class Store:
     """The cache. Methods that take something in return the keys that it concerns; nothing new concerns nobody."""
 
@@ -149,6 +81,11 @@ class Store:
         self.generation = 0
         """Rises whenever `pods` or `every_s` may answer otherwise: who asks often need not look through all of them."""
         self._followers: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
+        self._outputs: defaultdict[str, set[ObjectKey]] = defaultdict(set)
+        """The runs of each output that are not over."""
+        self._deployments = 0
+        self._peers: set[ObjectKey] = set()
+        """Deployments that take up another runtime, or wait to."""
         self._noticed: set[str] = set()
         self.told = Told()
         self._read: OrderedDict[Kept, Body] = OrderedDict()
@@ -164,6 +101,9 @@ class Store:
         new = Own(body)
         self.generation += old is None or (old.uid, old.every_s) != (new.uid, new.every_s)
         self._follow(key, old, new)
+        self._place(key, old, new)
+        self._deployments += old is None and key.kind == names.KIND_DEPLOYMENT
+        (self._peers.discard if new.peer is None else self._peers.add)(key)
         self._own[key] = new
         self._key_of_uid[new.uid] = key
         is_told = old is None or (old.uid, old.tells) != (new.uid, new.tells)
@@ -177,6 +117,9 @@ class Store:
             return set()
         self.generation += 1
         self._follow(key, old, None)
+        self._place(key, old, None)
+        self._deployments -= key.kind == names.KIND_DEPLOYMENT
+        self._peers.discard(key)
         del self._own[key]
         self._key_of_uid.pop(old.uid, None)
         return {key, *self._followers.get(key, ())}
@@ -222,8 +165,23 @@ class Store:
 
     def followed_by(self, body: Object) -> Body | None:
         """Return the TrainingRun that a ModelDeployment follows, if it is there."""
-        run = _followed(body)
+        run = followed_of(body)
         return None if run is None else self.get(run)
+
+    def neighbours_of(self, key: ObjectKey) -> tuple[Neighbour, ...]:
+        """Return the other TrainingRuns that are not over and have a run's output."""
+        kept = self._own.get(key)
+        others = self._outputs.get(kept.output, ()) if kept is not None and kept.output else ()
+        return tuple(self._own[other].neighbour for other in others if other != key)
+
+    def is_alone(self, key: ObjectKey) -> bool:
+        """Return whether there is no other ModelDeployment."""
+        return self._deployments - (key in self._own) <= 0
+
+    def peers_of(self, key: ObjectKey) -> tuple[PeerDeployment, ...]:
+        """Return the other deployments that take up another runtime, or wait to."""
+        found = (self._own[other].peer for other in self._peers if other != key)
+        return tuple(peer for peer in found if peer is not None)
 
     # Children -------------------------------------------------------------------------------------------------
 
@@ -358,16 +316,18 @@ class Store:
         if not self._children[owner]:
             del self._children[owner]
 
+    def _place(self, key: ObjectKey, old: Own | None, new: Own | None) -> None:
+        before, after = "" if old is None else old.output, "" if new is None else new.output
+        if before and before != after:
+            self._outputs[before].discard(key)
+            if not self._outputs[before]:
+                del self._outputs[before]
+        if after:
+            self._outputs[after].add(key)
+
     def _follow(self, key: ObjectKey, old: Own | None, new: Own | None) -> None:
         before, after = None if old is None else old.followed, None if new is None else new.followed
         if before is not None and before != after:
             self._followers[before].discard(key)
         if after is not None:
             self._followers[after].add(key)
-
-
-def _followed(body: Object) -> ObjectKey | None:
-    if body["kind"] != names.KIND_DEPLOYMENT:
-        return None
-    run = body.get("spec", {}).get("model", {}).get("trainingRunRef", {}).get("name")
-    return None if run is None else ObjectKey(names.KIND_RUN, body["metadata"]["namespace"], run)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
+from daybreak_operator.core.deployment.observed.peers import PeerDeployment
 from daybreak_operator.core.observed.objects import ObservedConfigMap, ObservedObject
 from daybreak_operator.core.plan import Object
 from daybreak_operator.core.pod_shape.demands import NodeKind
@@ -24,6 +25,10 @@ class DeploymentObservation:
     """Deployments, Services, PodDisruptionBudgets, NetworkPolicies, Pods, HTTPRoutes with its labels and uid."""
     record: ObservedConfigMap | None = None
     """What was in production when a deployment of this name was last seen."""
+    alone: bool = True
+    """No other deployment is known."""
+    peers: tuple[PeerDeployment, ...] = ()
+    """Others that take up another runtime, or wait to."""
     snapshots: tuple[GatewaySnapshot, ...] = ()
     """Fresh readings, one per gateway that answered."""
     silent: Mapping[str, float] = field(default_factory=dict)

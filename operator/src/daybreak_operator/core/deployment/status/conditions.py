@@ -196,6 +196,11 @@ def waits_for_a_model(view: View) -> Finding | None:
     return view.target.finding
 
 
+def waits_for_its_turn(view: View) -> Finding | None:
+    """The installation has another image, and other deployments take it up first."""
+    return view.turn
+
+
 def follows_its_run(view: View) -> bool:
     """Return whether the model that serves came from where the spec points: that run may be gone by now."""
     candidate = view.state.candidate
@@ -358,6 +363,7 @@ ROLLOUT: StatusRules = (
     ("False", gateways_stay_unread),
     ("Unknown", gateways_cannot_be_read),
     ("Unknown", waits_for_a_model),
+    ("Unknown", waits_for_its_turn),
     ("True", candidate_waits),
 )
 CAPACITY: StatusRules = (

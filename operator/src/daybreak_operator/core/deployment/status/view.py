@@ -10,6 +10,7 @@ from daybreak_operator.core.deployment.observed.observation import DeploymentObs
 from daybreak_operator.core.deployment.rollout.sizing import Sizing
 from daybreak_operator.core.deployment.rollout.target import AwaitedModel, TargetModel
 from daybreak_operator.core.deployment.state import RolloutState
+from daybreak_operator.core.plan import Finding
 
 
 @dataclass(frozen=True)
@@ -22,3 +23,5 @@ class View:
     fleet: EngineFleet
     sizing: Sizing
     target: TargetModel | AwaitedModel
+    turn: Finding | None = None
+    """For whom it waits before it takes up the installation's image."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from daybreak_contracts.metrics_snapshot import TrainerSnapshot
-from daybreak_operator.core.observed.objects import ObservedObject, ObservedWarning
+from daybreak_operator.core.observed.objects import ObservedConfigMap, ObservedObject, ObservedWarning
 from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.plan import Object
 from daybreak_operator.core.pod_shape.demands import NodeKind
+from daybreak_operator.core.training.observed.neighbours import Neighbour
 from daybreak_operator.settings import Settings
 
 PipelineState = Literal["Absent", "Pending", "Running", "Succeeded", "Failed", "Canceling", "Lost"]
@@ -42,6 +43,10 @@ class RunObservation:
 
     Where the shell met an object of such a name that is not the run's, that one too: it is then left alone.
     """
+    record: ObservedConfigMap | None = None
+    """What is remembered of a run of this name that ended, whoever had it."""
+    neighbours: tuple[Neighbour, ...] = ()
+    """Other TrainingRuns that are not over and have the same output."""
     events: tuple[ObservedWarning, ...] = ()
     """Warning events (``v1`` Event) about its jobs: how a quota's refusal is told."""
     refused: tuple[str, ...] = ()

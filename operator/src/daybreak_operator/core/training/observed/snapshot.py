@@ -8,7 +8,6 @@ changes no run halfway.
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,23 +16,18 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from daybreak_contracts import names
-from daybreak_contracts.manifests.problems import path_text
 from daybreak_contracts.planning.plan import cannot_work
 from daybreak_contracts.resources import TrainingRun
-from daybreak_contracts.resources.fields import RULE_ERROR
-from daybreak_contracts.resources.run import FROZEN_ONCE_STARTED, LIVE_IN_TRAINING, TrainingRunSpec
+from daybreak_contracts.resources.run import TrainingRunSpec
 from daybreak_contracts.resources.run_status import TrainingRunStatus
 from daybreak_operator.core.observed.objects import ObservedConfigMap
 from daybreak_operator.core.plan import Finding, Object
-from daybreak_operator.core.training.observed import objects
+from daybreak_operator.core.training.observed import live_spec, objects
 from daybreak_operator.core.training.observed.launcher import Launcher, launcher_of
 from daybreak_operator.core.training.observed.observation import RunObservation
 from daybreak_operator.settings import Backend, Images, Settings
 
 SNAPSHOT_FILE = "run.json"
-MAX_MESSAGE = 8000
-REMEMBERED = 2048
-"""Specs whose reading is remembered; what is remembered depends on the text alone."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,7 @@ class Basis:
 def basis(observed: RunObservation, status: TrainingRunStatus) -> Basis | Finding:
     """Return what the run is decided by; a Finding when its spec is wrong or is not the one that it began with."""
     started_with = status.snapshot
-    live = _validated(observed.run)
+    live = live_spec.validated(observed.run)
     if isinstance(live, Finding):
         return live
     run, digest = live
@@ -77,56 +71,6 @@ def basis(observed: RunObservation, status: TrainingRunStatus) -> Basis | Findin
         f"the spec is not the one that the run began with, and ConfigMap {names.snapshot_name(run.metadata.name)} "
         "does not hold that one any more: put the spec back, or make a new TrainingRun",
     )
-
-
-def digest_of(spec: TrainingRunSpec) -> str:
-    """Return the digest of the parts of a spec that a started run is made from.
-
-    Fields that say what they say by default do not count: a release that adds a field keeps the digests of old runs.
-    """
-    frozen = spec.model_dump(
-        mode="json",
-        include=set(FROZEN_ONCE_STARTED),
-        exclude={"training": set(LIVE_IN_TRAINING)},
-        exclude_defaults=True,
-    )
-    if not frozen.get("training"):
-        frozen.pop("training", None)
-    return f"sha256:{hashlib.sha256(json.dumps(frozen, sort_keys=True).encode()).hexdigest()}"
-
-
-def problems(error: ValidationError) -> str:
-    """Return everything that a validation found, on one line."""
-    found = []
-    for detail in error.errors(include_url=False):
-        place = path_text(tuple(detail["loc"]))
-        said = detail["ctx"]["sentences"] if detail["type"] == RULE_ERROR else detail["msg"]
-        found.append(f"{place}: {said}" if place else str(said))
-    return "; ".join(dict.fromkeys(found))[:MAX_MESSAGE]
-
-
-def _validated(run: Object) -> tuple[TrainingRun, str] | Finding:
-    metadata = {key: objects.metadata(run).get(key) for key in ("name", "namespace")}
-    return _validated_text(
-        json.dumps(
-            {
-                "apiVersion": run.get("apiVersion"),
-                "kind": run.get("kind"),
-                "metadata": {key: value for key, value in metadata.items() if value is not None},
-                "spec": run.get("spec"),
-            }
-        )
-    )
-
-
-@functools.lru_cache(maxsize=REMEMBERED)
-def _validated_text(text: str) -> tuple[TrainingRun, str] | Finding:
-    """Return the run that a text holds, and its digest. Remembered: it is read at every pass and hardly changes."""
-    try:
-        run = TrainingRun.model_validate(json.loads(text))
-        return run, digest_of(run.spec)
-    except ValidationError as error:
-        return Finding("InvalidSpec", f"{problems(error)}: change the spec, or make a new TrainingRun")
 
 
 def backend_of(run: Object, settings: Settings) -> Backend:
@@ -167,7 +111,7 @@ def _read(item: ObservedConfigMap, fresh: Basis) -> Basis | None:
     return Basis(run, images, fresh.backend, fresh.launcher, digest)
 
 
-@functools.lru_cache(maxsize=REMEMBERED)
+@functools.lru_cache(maxsize=live_spec.REMEMBERED)
 def _read_text(text: str) -> tuple[TrainingRunSpec, Images, str] | None:
     try:
         document = json.loads(text)

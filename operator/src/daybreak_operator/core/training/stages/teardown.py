@@ -18,7 +18,7 @@ from daybreak_operator.core.times import instant
 from daybreak_operator.core.training.observed import objects
 from daybreak_operator.core.training.observed.observation import RunObservation
 from daybreak_operator.core.training.stages import pipeline_runs
-from daybreak_operator.core.training.status import codec
+from daybreak_operator.core.training.status import codec, record
 
 GRACE_S = 60.0
 """What jobs and pipelines have to end by themselves, so that pods stay for their logs, before they are stopped."""
@@ -56,6 +56,7 @@ def finished(observed: RunObservation, now: datetime) -> Plan:
     waits += [REQUEUE_S] if finalizer else []
     return Plan(
         status=status,
+        apply=record.record_of(observed.run),
         delete=remove,
         terminate=stop,
         requeue_after_s=max(1.0, min(waits)) if waits else None,

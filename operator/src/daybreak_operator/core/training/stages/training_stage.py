@@ -20,7 +20,14 @@ from daybreak_operator.core.training import placement
 from daybreak_operator.core.training.children import gang, launchers, owned
 from daybreak_operator.core.training.context import RunContext, StageOutcome
 from daybreak_operator.core.training.placement import PlacementTarget
-from daybreak_operator.core.training.stages import blockers, failure, queueing, restarts, results
+from daybreak_operator.core.training.stages import (
+    blockers,
+    failure,
+    queueing,
+    restarts,
+    results,
+    shared_output,
+)
 from daybreak_operator.core.training.stages.blockers import BlockerInput
 from daybreak_operator.core.training.stages.failure import TrainingAttempt
 from daybreak_operator.core.training.stages.restarts import FailureVerdict
@@ -56,7 +63,7 @@ def reconcile(context: RunContext) -> StageOutcome:
         return _fail_attempt(context, steps, attempt, FailureVerdict("RestartFree", corrected))
     if attempt.is_queued and attempt.error is None:
         return _continue(replace(context, steps=steps), attempt)
-    verdict = failure.verdict(attempt)
+    verdict = failure.verdict(attempt) or shared_output.both_train(context)
     if verdict is not None:
         return _fail_attempt(context, steps, attempt, verdict)
     if the_pods_are_late(attempt):
@@ -84,6 +91,9 @@ def _begin(context: RunContext, number: int) -> StageOutcome:
     if old or _old_pods(context, number):
         finding = Finding("AttemptEnds", "an earlier attempt has not ended yet")
         return replace(waiting, waiting=finding, delete=remove)
+    anothers = shared_output.its_training_is_anothers(context)
+    if anothers is not None:
+        return replace(waiting, waiting=anothers)
     steps = step_table.begun(context.steps, STAGE, context.moment)
     place = _place(context)
     return StageOutcome(

@@ -6,7 +6,7 @@ Owns their words. A terminal condition is said once and never again touched.
 from __future__ import annotations
 
 from daybreak_contracts import names
-from daybreak_operator.core.conditions import QUEUE_IGNORED, ConditionStatus, ConditionUpdate
+from daybreak_operator.core.conditions import OUTPUT_SHARED, QUEUE_IGNORED, ConditionStatus, ConditionUpdate
 from daybreak_operator.core.plan import Finding
 from daybreak_operator.core.training.context import RunContext, StageOutcome
 from daybreak_operator.core.training.status import step_table
@@ -35,6 +35,7 @@ def active(context: RunContext, outcome: StageOutcome) -> list[ConditionUpdate]:
         _stalled(outcome.stalled),
         *((outcome.health,) if outcome.health is not None else ()),
         *((outcome.queue,) if outcome.queue is not None else ()),
+        *((outcome.shared,) if outcome.shared is not None else ()),
     ]
 
 
@@ -49,7 +50,7 @@ def suspended(context: RunContext, steps: step_table.Steps) -> list[ConditionUpd
         ConditionUpdate("Suspended", "True", held),
         ConditionUpdate("Reconciling", "False", held),
         _stalled(None),
-        *_nothing_queued(context),
+        *_nothing_runs(context),
     ]
 
 
@@ -70,7 +71,7 @@ def ended(
         ConditionUpdate("Suspended", "False", Finding("NotSuspended", "The run is over.")),
         ConditionUpdate("Reconciling", "False", finding),
         _stalled(None),
-        *_nothing_queued(context),
+        *_nothing_runs(context),
     ]
 
 
@@ -101,11 +102,13 @@ def kept_capacity(context: RunContext, outcome: StageOutcome) -> ConditionUpdate
     return outcome.capacity or _kept_capacity(context)
 
 
-def _nothing_queued(context: RunContext) -> list[ConditionUpdate]:
-    """Return what is said of the queue while nothing of the run runs, where anything was said before."""
-    if all(stored.type != QUEUE_IGNORED for stored in context.status.conditions):
-        return []
-    return [ConditionUpdate(QUEUE_IGNORED, "False", Finding("NothingRuns", "No job of the run is there."))]
+def _nothing_runs(context: RunContext) -> list[ConditionUpdate]:
+    """Return what is said of queue and output while nothing of the run runs, where anything was said before."""
+    said = {stored.type for stored in context.status.conditions}
+    nothing = Finding("NothingRuns", "No job of the run is there.")
+    return [
+        ConditionUpdate(kind, "False", nothing) for kind in (QUEUE_IGNORED, OUTPUT_SHARED) if kind in said
+    ]
 
 
 def _going(outcome: StageOutcome) -> Finding:

@@ -60,13 +60,15 @@ def _conditions(old: Status, new: Status) -> Iterator[ObjectEvent]:
     if old.get("startTime") is None and new.get("startTime") is not None:
         yield ObjectEvent("Normal", "Started", "The run started; its inputs are frozen from now on.")
     yield from _health(old, new)
-    for kind in ("Suspended", "Stalled", conditions.QUEUE_IGNORED, "Finished"):
+    for kind in ("Suspended", "Stalled", conditions.QUEUE_IGNORED, conditions.OUTPUT_SHARED, "Finished"):
         held = conditions.find(_items(new, "conditions"), kind)
         if held is None or held["status"] != "True":
             if kind == "Suspended" and conditions.is_true(_items(old, "conditions"), kind):
                 yield ObjectEvent("Normal", "Resumed", "The run was resumed.")
             continue
         before = conditions.find(_items(old, "conditions"), kind)
+        if held["reason"] == "OthersWorkThere":
+            continue  # many runs of one output are nothing out of the way: the condition says it
         told = before is not None and (before["status"], before.get("reason")) == ("True", held["reason"])
         if not told:
             yield ObjectEvent(_type_of(kind, new), held["reason"], held["message"])
