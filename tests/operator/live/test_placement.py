@@ -133,14 +133,6 @@ def test_it_follows_the_load_up_at_once_and_down_slowly_and_never_down_blindly(s
     assert all(before - after <= 1 for before, after in itertools.pairwise(steps)), steps
 
 
-def test_kubectl_scale_is_respected(stage: Scene) -> None:
-    begin(stage, 2)
-    stage.cluster.kubectl("scale", "modeldeployment", "completions", "-n", stage.namespace, "--replicas=4")
-    stage.wait("four", lambda ready: is_on_spot(ready, 4) and needed(stage) == 4)
-    stage.cluster.kubectl("scale", "modeldeployment", "completions", "-n", stage.namespace, "--replicas=1")
-    stage.wait("one, and a spare", lambda ready: 1 <= sum(ready.values()) <= 2 and needed(stage) == 1)
-
-
 def test_it_sleeps_when_nobody_asks_and_one_request_wakes_it(stage: Scene) -> None:
     begin(stage, 1)
     wait_for("two gateways", lambda: len(stage.gateways) == 2)
@@ -164,6 +156,15 @@ def test_it_sleeps_when_nobody_asks_and_one_request_wakes_it(stage: Scene) -> No
     )
     wait_for("sleep again", lambda: stage.notebook.told("ScaledToZero", woken))
     stage.apply(scaling=None)
+
+
+def test_kubectl_scale_is_respected(stage: Scene) -> None:
+    """The last play but for those of a fixed number: what kubectl has scaled stays so until it lets go."""
+    begin(stage, 2)
+    stage.cluster.kubectl("scale", "modeldeployment", "completions", "-n", stage.namespace, "--replicas=4")
+    stage.wait("four", lambda ready: is_on_spot(ready, 4) and needed(stage) == 4)
+    stage.cluster.kubectl("scale", "modeldeployment", "completions", "-n", stage.namespace, "--replicas=1")
+    stage.wait("one, and a spare", lambda ready: 1 <= sum(ready.values()) <= 2 and needed(stage) == 1)
 
 
 @pytest.fixture
