@@ -199,7 +199,8 @@ class World:
             self._uids += 1
             wanted["metadata"] |= {"uid": f"child-{self._uids}", "creationTimestamp": timestamp(self.now)}
             self.children[key] = wanted
-            self.made.append(key)
+            if wanted["metadata"]["labels"].get(names.LABEL_ROLE) != names.ROLE_RECORD:
+                self.made.append(key)
             return
         for name, value in wanted.items():
             there[name] = {**there["metadata"], **value} if name == "metadata" else value
