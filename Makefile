@@ -72,6 +72,10 @@ corpus-check: setup ## The documents step over any folder of repositories (CORPU
 argocd: setup ## Build Argo CD's command line, once: the tests then ask it what it makes of our objects' health
 	$(UV) run --frozen python -m tests.cluster --program argocd
 
+.PHONY: launchers
+launchers: setup ## Build JobSet and Kubeflow Trainer, once: the tests then play TrainJobs on the real ones
+	$(UV) run --frozen python -m tests.cluster --program jobset trainer
+
 .PHONY: generate
 generate: setup ## Write the CRDs, the schema, the reference page, the compiled pipelines and manifests/base
 	$(UV) run --frozen python -m daybreak_pipelines.generate

@@ -19,11 +19,16 @@ from pathlib import Path
 
 from tests.cluster import launcher
 from tests.cluster.binaries import PROGRAMS, NoClusterError, programs
-from tests.cluster.launcher import API_SERVER, FULL, WITH_TRAINING_OPERATOR
+from tests.cluster.launcher import API_SERVER, FULL, WITH_TRAINER, WITH_TRAINING_OPERATOR
 from tests.cluster.nodes import NodeSpec
 from tests.cluster.processes import StartError
 
-MODES = {"apiserver": API_SERVER, "full": FULL, "training": WITH_TRAINING_OPERATOR}
+MODES = {
+    "apiserver": API_SERVER,
+    "full": FULL,
+    "training": WITH_TRAINING_OPERATOR,
+    "trainer": WITH_TRAINER,
+}
 
 
 def say(text: str) -> None:

@@ -86,8 +86,17 @@ PROGRAMS = {
             "github.com/prometheus/prometheus/cmd/promtool",
             "github.com/prometheus/prometheus",
         ),
-        # Only when somebody asks for it (`make argocd`): it takes as long as a Kubernetes.
+        # Those that follow only when somebody asks for them: each takes as long as a Kubernetes (`make argocd`).
         Program("argocd", "argocd", "github.com/argoproj/argo-cd/v3/cmd", "github.com/argoproj/argo-cd/v3"),
+        # `make launchers`: what makes training pods where there is Kubeflow Trainer 2.
+        Program("jobset", "trainer", "sigs.k8s.io/jobset", "sigs.k8s.io/jobset", ("config/components",)),
+        Program(
+            "trainer",
+            "trainer",
+            "github.com/kubeflow/trainer/v2/cmd/trainer-controller-manager",
+            "github.com/kubeflow/trainer/v2",
+            ("manifests/base",),
+        ),
     ]
 }
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cluster import binaries, launcher
 from tests.cluster.binaries import NoClusterError
-from tests.cluster.launcher import API_SERVER, FULL, WITH_TRAINING_OPERATOR, Parts
+from tests.cluster.launcher import API_SERVER, FULL, WITH_TRAINER, WITH_TRAINING_OPERATOR, Parts
 from tests.cluster.reach import Reach
 from tests.plugins.needs import starts
 
@@ -107,3 +107,13 @@ def full_cluster(_larger_cluster: Reach) -> Reach:
 def training_cluster(_larger_cluster: Reach) -> Reach:
     """With the training operator besides."""
     return _larger_cluster
+
+
+@pytest.fixture(scope="session")
+@starts("cluster")
+def trainer_cluster(pytestconfig: pytest.Config) -> Iterator[Reach]:
+    """One of its own, with JobSet and Kubeflow Trainer; nothing is built for it."""
+    lacking = binaries.missing(launcher.MANAGERS, os.environ)
+    if lacking:
+        pytest.skip(f"{', '.join(lacking)}: never built; `make launchers` builds them, once")
+    yield from _running(WITH_TRAINER, pytestconfig)

@@ -24,6 +24,8 @@ from tests.cluster.commands import ADMIN, HOST, Layout
 from tests.cluster.processes import Household, StartError
 from tests.cluster.reach import Reach, wait_for, written
 
+MANAGERS = ("jobset", "trainer")
+"""Built only when somebody asks for it (`make launchers`)."""
 START_WITHIN_S = 120.0
 RESTART_GRACE_S = 2.0
 """With many watches open it waits for a minute by itself."""
@@ -46,18 +48,22 @@ class Parts:
     """kube-controller-manager and kube-scheduler."""
     kwok: bool = False
     training_operator: bool = False
+    managers: tuple[str, ...] = ()
+    """JobSet's and Kubeflow Trainer's, in the order in which they start."""
 
     def programs(self) -> list[str]:
         """Names of the programs that these parts are made of."""
         names = ["etcd", "kube-apiserver"]
         names += ["kube-controller-manager", "kube-scheduler"] if self.controllers else []
         names += ["kwok"] if self.kwok else []
-        return [*names, "training-operator"] if self.training_operator else names
+        names += ["training-operator"] if self.training_operator else []
+        return [*names, *self.managers]
 
 
 API_SERVER = Parts()
 FULL = Parts(controllers=True, kwok=True)
 WITH_TRAINING_OPERATOR = Parts(controllers=True, kwok=True, training_operator=True)
+WITH_TRAINER = Parts(controllers=True, kwok=True, managers=MANAGERS)
 
 
 def wanted(parts: Parts, environment: Mapping[str, str]) -> list[str]:
@@ -124,6 +130,10 @@ class Cluster(Reach):
 
             address = host_address() if self.layout.host == HOST else self.layout.host
             install(self, self._household, self._programs["training-operator"], address)
+        if self.parts.managers:
+            from tests.cluster import managers
+
+            managers.install(self, self._household, self._programs, self.parts.managers)
 
     def _start(self, name: str, flags: list[str]) -> None:
         self._household.start(name, [str(self._programs[name]), *flags])

@@ -1,7 +1,8 @@
 """Kubeflow Trainer's two kinds as an API server is told of them: its schema of what we write, in our own words.
 
 Source: the types of kubeflow/trainer at 8c0f505 (v1alpha1; manifests/base/crds there). What stands below a pod template
-is left open here: that the API server takes the same pods is shown by the Indexed Job. No controller of Trainer's runs.
+is left open here: that the API server takes the same pods is shown by the Indexed Job. For where Trainer itself was
+never built (`managers.py`).
 """
 
 from __future__ import annotations

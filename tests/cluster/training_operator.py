@@ -12,7 +12,7 @@ import os
 import socket
 import urllib.error
 import urllib.request
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,9 @@ from tests.cluster import binaries
 from tests.cluster.binaries import NoClusterError
 from tests.cluster.commands import HOST, NOBODY
 from tests.cluster.processes import Household
+from tests.cluster.webhooks import certificates
 
 if TYPE_CHECKING:
-    from cryptography.x509 import Certificate, CertificateBuilder
-
     from tests.cluster.reach import Reach
 
 NAMESPACE = "kubeflow"
@@ -51,7 +50,7 @@ def install(cluster: Reach, household: Household, program: Path, address: str) -
     webhook_port, metrics_port, probe_port = free_ports(3)
     crds = binaries.assets_of("training-operator", os.environ) / "manifests/base/crds"
     cluster.install_crds(crds / "kubeflow.org_pytorchjobs.yaml")
-    files = certificates(f"{SERVICE}.{NAMESPACE}.svc", datetime.now(UTC))
+    files = certificates(AUTHORITY, f"{SERVICE}.{NAMESPACE}.svc", datetime.now(UTC))
     cluster.apply({"apiVersion": "v1", "kind": "List", "items": objects(address, webhook_port, files)})
     temporary = household.data / "training-operator"
     served = temporary / "k8s-webhook-server" / "serving-certs"
@@ -175,55 +174,3 @@ def pytorch_job(name: str, namespace: str, workers: int, gpus: int = 0) -> dict[
         "metadata": {"name": name, "namespace": namespace},
         "spec": {"pytorchReplicaSpecs": replicas},
     }
-
-
-def certificates(host: str, now: datetime) -> dict[str, bytes]:
-    """Return an authority and a server's certificate, as the operator keeps them in its secret.
-
-    It makes its own unless it finds some that it likes: good for another 90 days, RSA, the authority named by a
-    subject alternative name.
-    """
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    def pem(key: rsa.RSAPrivateKey) -> bytes:
-        form = (serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL)
-        return key.private_bytes(*form, serialization.NoEncryption())
-
-    def signed(builder: CertificateBuilder) -> Certificate:
-        dated = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=3650))
-        numbered = dated.serial_number(x509.random_serial_number()).issuer_name(authority_name)
-        return numbered.sign(authority_key, hashes.SHA256())
-
-    def named(name: str) -> x509.SubjectAlternativeName:
-        return x509.SubjectAlternativeName([x509.DNSName(name)])
-
-    authority_key, key = (rsa.generate_private_key(65537, 2048) for _ in range(2))
-    authority_name = _name(AUTHORITY)
-    authority = signed(
-        x509.CertificateBuilder()
-        .subject_name(authority_name)
-        .public_key(authority_key.public_key())
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(named(AUTHORITY), critical=False)
-    )
-    certificate = signed(
-        x509.CertificateBuilder()
-        .subject_name(_name(host))
-        .public_key(key.public_key())
-        .add_extension(named(host), critical=False)
-    )
-    encoding = serialization.Encoding.PEM
-    return {
-        "ca.crt": authority.public_bytes(encoding),
-        "ca.key": pem(authority_key),
-        "tls.crt": certificate.public_bytes(encoding),
-        "tls.key": pem(key),
-    }
-
-
-def _name(text: str) -> Any:
-    from cryptography import x509
-
-    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])

@@ -6,116 +6,22 @@ KWOK plays nodes and pods; the data's results and the training's are reported as
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
-from daybreak_contracts import names, result_reporter
-from tests.bench.operator.gang import hand_over_data, run_of
+from daybreak_contracts import names
 from tests.cluster import trainer as trainer_kinds
-from tests.cluster.nodes import NodeSpec
 from tests.cluster.reach import Reach, open_kind, wait_for
-from tests.operator.live.hasty import TIMING, decisions
-from tests.operator.shell.replica import Replica
-from tests.operator.training.world import RESULTS
+from tests.operator.live.stage import Stage, staged
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("programs")]
-INDEX = "batch.kubernetes.io/job-completion-index"
-
-
-class Stage:
-    """One run in a namespace of its own, and the operator that looks after it."""
-
-    def __init__(self, cluster: Reach, namespace: str) -> None:
-        self.cluster, self.namespace = cluster, namespace
-        self.name = f"tiny-{uuid.uuid4().hex[:6]}"
-
-    def begin(self, labels: dict[str, str] | None = None, **training: Any) -> None:
-        """Apply the run and report its data."""
-        run = run_of(self.name, self.namespace)
-        run["spec"]["training"] |= {"launcher": "Job", **training}
-        run["metadata"]["labels"] = labels or {}
-        self.cluster.apply(run)
-        hand_over_data(self.cluster, self.name, self.namespace)
-
-    @property
-    def status(self) -> dict[str, Any]:
-        found = self.cluster.get("trainingrun", self.name, self.namespace) or {}
-        return dict(found.get("status") or {})
-
-    def condition(self, kind: str) -> tuple[str, str]:
-        held = [item for item in self.status.get("conditions") or () if item["type"] == kind]
-        return (held[0]["status"], held[0]["reason"]) if held else ("", "")
-
-    def message(self, kind: str) -> str:
-        return next(item["message"] for item in self.status["conditions"] if item["type"] == kind)
-
-    def restrict(self) -> None:
-        """Let the namespace take only pods of restricted security."""
-        word = "pod-security.kubernetes.io/enforce=restricted"
-        self.cluster.kubectl("label", "namespace", self.namespace, word)
-
-    def is_said(self, kind: str, *wanted: str) -> None:
-        wait_for(f"{kind} {wanted}", lambda: self.condition(kind) == wanted)
-
-    def job(self, attempt: int) -> dict[str, Any] | None:
-        return self.cluster.get("job", names.stage_child(self.name, "train", attempt), self.namespace)
-
-    def pods(self, attempt: int) -> dict[str, dict[str, Any]]:
-        """The pods of an attempt by their index, as the Job controller has made them."""
-        chosen = f"{names.LABEL_STAGE}=train,{names.LABEL_ATTEMPT}={attempt}"
-        text = self.cluster.kubectl("get", "pods", "-n", self.namespace, "-l", chosen, "-o", "json")
-        return {pod["metadata"]["labels"][INDEX]: pod for pod in json.loads(text)["items"]}
-
-    def are_up(self, attempt: int) -> dict[str, str]:
-        """Wait until both pods of an attempt are up and the status says so; return their names by index."""
-
-        def found() -> dict[str, str]:
-            pods = self.pods(attempt)
-            running = [pod for pod in pods.values() if pod["status"].get("phase") == "Running"]
-            told = self.condition("CapacityAvailable") == ("True", "PodsReady")
-            return (
-                {index: pod["metadata"]["name"] for index, pod in pods.items()}
-                if len(running) == 2 and told and self.status.get("attempt") == attempt
-                else {}
-            )
-
-        return dict(wait_for(f"both pods of attempt {attempt}", found))
-
-    def disrupt(self, pod: str) -> None:
-        """Say of a pod what the API server says of one that is evicted; KWOK would take it away unseen."""
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        said = {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
-        patch = json.dumps({"status": {"conditions": [{**said, "lastTransitionTime": now}]}})
-        arguments = ("patch", "pod", pod, "-n", self.namespace, "--subresource=status", "--type=strategic")
-        self.cluster.kubectl(*arguments, "-p", patch)
-
-    def restarts(self) -> tuple[int, int]:
-        return self.status.get("restarts", 0), self.status.get("countedRestarts", 0)
-
-    def hand_over(self, attempt: int) -> None:
-        result = {"uri": "s3://o/train", "digest": "sha256:train", "cached": False, **RESULTS["train"]}
-        data = {result_reporter.key_of("train"): json.dumps({"result": result})}
-        place = names.stage_child(self.name, "train", attempt)
-        patch = json.dumps({"data": data})
-        self.cluster.kubectl("patch", "configmap", place, "-n", self.namespace, "--type=merge", "-p", patch)
 
 
 @pytest.fixture
 def stage(full_cluster: Reach) -> Iterator[Stage]:
-    namespace = full_cluster.namespace()
-    account = {"apiVersion": "v1", "kind": "ServiceAccount"}
-    full_cluster.apply({**account, "metadata": {"name": "daybreak-pipeline", "namespace": namespace}})
-    nodes = [NodeSpec(f"gpus-{namespace}-{number}", "live-a", gpus=8) for number in range(2)]
-    full_cluster.add_nodes(nodes)
-    made = Stage(full_cluster, namespace)
-    with Replica(str(full_cluster.kubeconfig), namespace, decisions(), "launchers", TIMING):
+    with staged(full_cluster) as made:
         yield made
-    full_cluster.kubectl("delete", "trainingruns,jobs,pods", "--all", "-n", namespace, "--wait=false")
-    full_cluster.kubectl("delete", "node", *(node.name for node in nodes))
 
 
 def test_a_gang_begins_anew_as_a_whole_and_comes_to_its_end(stage: Stage) -> None:
@@ -138,9 +44,7 @@ def test_a_gang_begins_anew_as_a_whole_and_comes_to_its_end(stage: Stage) -> Non
     pods = stage.are_up(3)
     assert stage.restarts() == (2, 1), "a pod that somebody deletes is a free restart"
 
-    stage.hand_over(3)
-    for name in pods.values():
-        stage.cluster.finish_pod(stage.namespace, name, 0)
+    stage.finish(3, pods)
     stage.is_said("Trained", "True", "Completed")
     job = wait_for("the job's end", lambda: (stage.job(3) or {}).get("status", {}).get("completionTime"))
     assert job
@@ -169,16 +73,10 @@ def test_the_users_fault_ends_the_run_and_leaves_its_logs(stage: Stage) -> None:
 def test_a_suspended_run_gives_its_machines_back_and_goes_on(stage: Stage) -> None:
     stage.begin()
     stage.are_up(1)
-    stage.cluster.kubectl(
-        *("patch", "trainingrun", stage.name, "-n", stage.namespace, "--type=merge"),
-        *("-p", json.dumps({"spec": {"suspend": True}})),
-    )
+    stage.suspend(True)
     stage.is_said("Suspended", "True", "Suspended")
     wait_for("no pods", lambda: not stage.pods(1))
-    stage.cluster.kubectl(
-        *("patch", "trainingrun", stage.name, "-n", stage.namespace, "--type=merge"),
-        *("-p", json.dumps({"spec": {"suspend": False}})),
-    )
+    stage.suspend(False)
     stage.are_up(2)
     assert stage.restarts() == (0, 0)
 
@@ -234,7 +132,8 @@ def trainer(full_cluster: Reach) -> Iterator[None]:
 
 @pytest.mark.usefixtures("trainer")
 def test_a_train_job_and_its_runtime_are_taken_as_they_are(full_cluster: Reach, stage: Stage) -> None:
-    stage.begin(launcher="TrainJob")
+    stage.launcher = "TrainJob"
+    stage.begin()
     name = names.stage_child(stage.name, "train", 1)
     job = wait_for("a TrainJob", lambda: full_cluster.get("trainjob", name, stage.namespace))
     runtime = full_cluster.get("trainingruntime", job["spec"]["runtimeRef"]["name"], stage.namespace) or {}
@@ -289,7 +188,8 @@ def test_a_gang_of_two_trains_under_restricted_pod_security(stage: Stage) -> Non
 @pytest.mark.usefixtures("training_cluster")
 def test_the_training_operators_own_container_is_refused_there_and_the_remedy_is_told(stage: Stage) -> None:
     stage.restrict()
-    stage.begin(launcher="PyTorchJob")
+    stage.launcher = "PyTorchJob"
+    stage.begin()
     stage.is_said("Stalled", "True", "PodsRefused")
     assert "init-pytorch" in stage.message("Stalled")
     assert "training.launcher to Job" in stage.message("Stalled")
