@@ -17,12 +17,12 @@ from pathlib import Path
 import yaml
 
 from daybreak_contracts import names
+from daybreak_contracts.ports import free_ports
 from daybreak_data.spark.java import find_java
 from tests.cluster import binaries, launcher
 from tests.cluster.binaries import NoClusterError, Say
 from tests.cluster.commands import ADMIN, Layout
 from tests.cluster.launcher import START_WITHIN_S, Cluster, Parts
-from tests.cluster.processes import free_ports
 from tests.cluster.reach import wait_for
 from tests.cluster.training_operator import INIT_IMAGE
 from tests.e2e import image, node

@@ -14,13 +14,13 @@ import yaml
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
+from daybreak_contracts.ports import free_ports
 from daybreak_operator.settings import Settings
 from daybreak_operator.shell import preflight, uninstall
 from daybreak_operator.shell.kube.answers import RefusedError
 from daybreak_operator.shell.kube.client import Kube, connect
 from daybreak_operator.shell.kube.resources import CHILDREN, PODS, SECRETS, resource_of
 from daybreak_operator.shell.kubeflow.pods import namespaces_of_pods, pods_of_runs
-from tests.cluster.processes import free_ports
 from tests.cluster.reach import KubectlError, Reach, wait_for
 from tests.data.spark import test_kubernetes
 from tests.operator.shell.test_process import answer, conditions, environment, example, running

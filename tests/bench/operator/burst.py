@@ -26,13 +26,13 @@ import yaml
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import TransientError
+from daybreak_contracts.ports import free_ports
 from daybreak_operator.shell.kube import client as clients
 from daybreak_operator.shell.kube.client import MERGE, Kube, Selector
 from daybreak_operator.shell.kube.resources import DEPLOYMENTS, RUNS, ApiResource
 from tests.bench.operator.beside import cluster_of
 from tests.bench.row import Row
 from tests.cluster import launcher
-from tests.cluster.processes import free_ports
 from tests.cluster.reach import wait_for
 
 EXAMPLES = Path("manifests/examples")
