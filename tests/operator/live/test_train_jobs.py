@@ -96,23 +96,6 @@ def test_a_suspended_run_gives_its_machines_back_and_goes_on(stage: Stage) -> No
     assert stage.restarts() == (0, 0)
 
 
-def test_a_name_as_long_as_it_may_be_trains_on_more_than_ten_nodes(stage: Stage) -> None:
-    """JobSet refuses a set whose pods would have names of more than 63 characters."""
-    stage.name = stage.name.ljust(40, "x")
-    stage.begin(nodes=11)
-    wait_for("eleven pods", lambda: len(stage.pods(1)) == 11)
-    stage.is_said("CapacityAvailable", "True", "PodsReady")
-
-
-def test_a_quota_that_refuses_the_pods_is_told(stage: Stage) -> None:
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "spec": {"hard": {"pods": "1"}}}
-    stage.cluster.apply({**quota, "metadata": {"name": "few", "namespace": stage.namespace}})
-    stage.begin()
-    stage.is_said("Stalled", "True", "QuotaExceeded")
-    stage.cluster.kubectl("delete", "resourcequota", "few", "-n", stage.namespace)
-    stage.are_up(1)
-
-
 def test_a_gang_of_two_trains_under_restricted_pod_security(stage: Stage) -> None:
     stage.restrict()
     stage.begin()
