@@ -113,8 +113,8 @@ def test_without_any_spot_on_demand_fills_in_and_gives_way_again(stage: Scene) -
 
 
 def test_it_follows_the_load_up_at_once_and_down_slowly_and_never_down_blindly(stage: Scene) -> None:
-    wait_for("two gateways", lambda: len(stage.gateways) == 2)
     begin(stage, 2)
+    wait_for("two gateways", lambda: len(stage.gateways) == 2)
     stage.apply(replicas=None)
     stage.gateways.load(14.0)  # 14 at work, 4 places in each: 5.4 replicas at 65 %
     wait_for("more replicas", lambda: needed(stage) >= 6)
