@@ -96,6 +96,15 @@ def test_a_suspended_run_gives_its_machines_back_and_goes_on(stage: Stage) -> No
     assert stage.restarts() == (0, 0)
 
 
+def test_a_quota_that_refuses_the_pods_is_told(stage: Stage) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "spec": {"hard": {"pods": "1"}}}
+    stage.cluster.apply({**quota, "metadata": {"name": "few", "namespace": stage.namespace}})
+    stage.begin()
+    stage.is_said("Stalled", "True", "QuotaExceeded")
+    stage.cluster.kubectl("delete", "resourcequota", "few", "-n", stage.namespace)
+    stage.are_up(1)
+
+
 def test_a_gang_of_two_trains_under_restricted_pod_security(stage: Stage) -> None:
     stage.restrict()
     stage.begin()
