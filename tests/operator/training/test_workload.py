@@ -1,4 +1,4 @@
-"""What is read of a Workload of Kueue 0.19 that is not let in; the shapes are those that its controller writes."""
+"""What is read of a Workload of Kueue 0.19 that is not let in; the shapes are read from its controller's code."""
 
 from __future__ import annotations
 
