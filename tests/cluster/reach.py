@@ -46,9 +46,10 @@ def wait_for(what: str, found: Callable[[], Any], within_s: float = WAIT_S) -> A
     return answer
 
 
-def open_kind(group: str, version: str, kind: str, **subresources: Any) -> dict[str, Any]:
-    """Return the definition of a kind whose objects may hold anything: for one whose controller does not run."""
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+def definition_of(
+    group: str, version: str, kind: str, schema: dict[str, Any], subresources: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the definition of a namespaced kind of one version."""
     served = {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
     plural = f"{kind.lower()}s"
     return {
@@ -62,6 +63,12 @@ def open_kind(group: str, version: str, kind: str, **subresources: Any) -> dict[
             "versions": [{**served, **({"subresources": subresources} if subresources else {})}],
         },
     }
+
+
+def open_kind(group: str, version: str, kind: str, **subresources: Any) -> dict[str, Any]:
+    """Return the definition of a kind whose objects may hold anything: for one whose controller does not run."""
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    return definition_of(group, version, kind, schema, subresources)
 
 
 PYTORCH_JOBS = open_kind("kubeflow.org", "v1", "PyTorchJob", status={})

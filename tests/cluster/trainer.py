@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.cluster.reach import definition_of
+
 GROUP = "trainer.kubeflow.org"
+VERSION = "v1alpha1"
 OPEN: dict[str, Any] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 IMMUTABLE = [{"rule": "self == oldSelf", "message": "field is immutable"}]
 NUMBER: dict[str, Any] = {"type": "integer", "format": "int32"}
@@ -88,28 +91,6 @@ def definitions() -> list[dict[str, Any]]:
     """Return both definitions."""
     status = {"status": OPEN}
     return [
-        _definition("TrainJob", {"spec": TRAIN_JOB, **status}, {"status": {}}),
-        _definition("TrainingRuntime", {"spec": RUNTIME}, {}),
+        definition_of(GROUP, VERSION, "TrainJob", _of({"spec": TRAIN_JOB, **status}), {"status": {}}),
+        definition_of(GROUP, VERSION, "TrainingRuntime", _of({"spec": RUNTIME}), {}),
     ]
-
-
-def _definition(kind: str, properties: dict[str, Any], subresources: dict[str, Any]) -> dict[str, Any]:
-    plural = f"{kind.lower()}s"
-    version = {
-        "name": "v1alpha1",
-        "served": True,
-        "storage": True,
-        "subresources": subresources,
-        "schema": {"openAPIV3Schema": _of(properties)},
-    }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{GROUP}"},
-        "spec": {
-            "group": GROUP,
-            "scope": "Namespaced",
-            "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
-            "versions": [version],
-        },
-    }

@@ -164,3 +164,40 @@ async def running_gateway(
         yield RunningGateway(settings.port, f"http://{host}:{args.metrics_port}", client, lines)
     server.should_exit = True
     await serving
+
+
+@dataclass(frozen=True)
+class GatewayProcess:
+    """A pod's gateway as a process of its own."""
+
+    child: Child
+    client: httpx.AsyncClient
+    metrics_url: str
+
+
+@contextlib.asynccontextmanager
+async def gateway_process(
+    api_url: str, deployment: str, folder: Path, timeout_s: float
+) -> AsyncIterator[GatewayProcess]:
+    """Start one and wait until it is ready; whoever uses it tells it to end, and it must end well."""
+    port, metrics_port = free_port(), free_port()
+    options = f"--deployment {deployment} --host 127.0.0.1 --port {port} --metrics-port {metrics_port}"
+    options += f" --api-server {api_url} --token-file {folder / 'token'} --linger-seconds 1"
+    command = [sys.executable, "-m", "daybreak_serve.pod", "gateway", *options.split()]
+    child = Child(command, os.environ, folder / "log")
+    url = f"http://127.0.0.1:{port}"
+    try:
+        async with httpx.AsyncClient(base_url=url, timeout=timeout_s, trust_env=False) as client:
+
+            async def is_ready() -> bool:
+                assert child.exit_code is None, child.log_tail()
+                with contextlib.suppress(httpx.TransportError):
+                    return (await client.get("/readyz")).status_code == 200
+                return False
+
+            await until(is_ready, 60)
+            yield GatewayProcess(child, client, f"http://127.0.0.1:{metrics_port}/metrics")
+        assert await asyncio.to_thread(child.wait, 20)
+        assert child.exit_code == 0, child.log_tail()
+    finally:
+        child.stop(1)

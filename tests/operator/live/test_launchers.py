@@ -13,6 +13,7 @@ import pytest
 from daybreak_contracts import names
 from tests.cluster import trainer as trainer_kinds
 from tests.cluster.reach import Reach, open_kind, wait_for
+from tests.operator.live.gang_plays import GangPlays
 from tests.operator.live.stage import Stage, staged
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("programs")]
@@ -61,24 +62,8 @@ def test_an_evicted_pod_is_a_free_restart_in_the_next_place(stage: Stage) -> Non
     assert (stage.job(2) or {})["metadata"]["labels"][names.LABEL_ZONE] == "live-b"
 
 
-def test_the_users_fault_ends_the_run_and_leaves_its_logs(stage: Stage) -> None:
-    stage.begin()
-    pods = stage.are_up(1)
-    stage.cluster.finish_pod(stage.namespace, pods["0"], 2)
-    stage.is_said("Succeeded", "False", "PodFailed")
-    assert stage.pods(1)["0"]["status"]["phase"] == "Failed", "its log stays for a while"
-    assert stage.restarts() == (0, 0)
-
-
-def test_a_suspended_run_gives_its_machines_back_and_goes_on(stage: Stage) -> None:
-    stage.begin()
-    stage.are_up(1)
-    stage.suspend(True)
-    stage.is_said("Suspended", "True", "Suspended")
-    wait_for("no pods", lambda: not stage.pods(1))
-    stage.suspend(False)
-    stage.are_up(2)
-    assert stage.restarts() == (0, 0)
+class TestGangOfAJob(GangPlays):
+    """By the Job controller."""
 
 
 def test_a_queue_takes_the_machines_back_and_gives_them_again(stage: Stage) -> None:

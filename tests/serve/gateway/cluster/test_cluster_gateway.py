@@ -6,7 +6,6 @@ Engines are processes that speak Triton's gRPC; the API server is `api_server`, 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import re
@@ -29,7 +28,6 @@ from daybreak_contracts.ports import free_port
 from daybreak_contracts.routing import Routing, choose
 from daybreak_serve.local.serving import listen
 from daybreak_serve.modelfolder import ModelFolder
-from daybreak_serve.process import Child
 from tests.serve.api_server import (
     DEPLOYMENTS,
     NAME,
@@ -40,7 +38,16 @@ from tests.serve.api_server import (
     deployment,
     slice_of,
 )
-from tests.serve.gateways import NEW, OLD, STAFF, Engine, RunningGateway, running_gateway, until
+from tests.serve.gateways import (
+    NEW,
+    OLD,
+    STAFF,
+    Engine,
+    RunningGateway,
+    gateway_process,
+    running_gateway,
+    until,
+)
 
 SLOW = {"temperature": 0.5}
 """50 ms before each token."""
@@ -686,24 +693,10 @@ async def test_the_pod_goes_on_for_a_while_after_sigterm_and_leaves(
     (tmp_path / "token").write_text(TOKEN)
     await api.put(SLICES, engines["old-a"].slice())
     await api.put(DEPLOYMENTS, deployment(stable=OLD))
-    port = free_port()
-    options = f"--deployment {NAMESPACE}/{NAME} --host 127.0.0.1 --port {port} --metrics-port {free_port()}"
-    options += f" --api-server {api.url} --token-file {tmp_path / 'token'} --linger-seconds 1"
-    command = [sys.executable, "-m", "daybreak_serve.pod", "gateway", *options.split()]
-    child = Child(command, os.environ, tmp_path / "log")
     try:
-        async with httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}", timeout=20, trust_env=False
-        ) as client:
-
-            async def is_ready() -> bool:
-                assert child.exit_code is None, child.log_tail()
-                with contextlib.suppress(httpx.TransportError):
-                    return (await client.get("/readyz")).status_code == 200
-                return False
-
-            await until(is_ready, 60)
-            os.kill(child.pid, signal.SIGTERM)
+        async with gateway_process(api.url, f"{NAMESPACE}/{NAME}", tmp_path, 20) as gateway:
+            client = gateway.client
+            os.kill(gateway.child.pid, signal.SIGTERM)
 
             async def is_told() -> bool:
                 return (await client.get("/readyz")).status_code == 503
@@ -712,8 +705,5 @@ async def test_the_pod_goes_on_for_a_while_after_sigterm_and_leaves(
             async with httpx.AsyncClient(base_url=client.base_url, trust_env=False) as late:
                 answer = await late.post("/v1/completions", json={"prompt": "x"})
             assert (answer.status_code, answer.headers["connection"]) == (200, "close")
-        assert await asyncio.to_thread(child.wait, 20)
-        assert child.exit_code == 0, child.log_tail()
     finally:
-        child.stop(1)
         await api.stop()

@@ -9,21 +9,18 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-import httpx
 import openai
 import pytest
 
 from daybreak_contracts.kubernetes_access import Access
 from daybreak_serve.engine.triton import free_port
-from daybreak_serve.process import Child
 from tests.serve.api_server import DEPLOYMENTS, NAME, NAMESPACE, SLICES, TOKEN, ApiServer, deployment
 from tests.serve.gateway.cluster.test_cluster_gateway import Cluster
-from tests.serve.gateways import OLD, Engine, running_gateway, until
+from tests.serve.gateways import OLD, Engine, gateway_process, running_gateway, until
 
 SLEEPY = {"stable": OLD, "wakeSeconds": 20}
 
@@ -180,32 +177,13 @@ async def test_an_engine_that_dies_of_going_to_sleep_loses_no_request(
 @pytest.mark.slow
 async def test_a_gateway_that_ends_sends_away_whom_it_holds(api: ApiServer, tmp_path: Path) -> None:
     await api.put(DEPLOYMENTS, deployment(**SLEEPY))
-    port, metrics_port = free_port(), free_port()
-    options = f"--deployment {NAMESPACE}/{NAME} --host 127.0.0.1 --port {port} --metrics-port {metrics_port}"
-    options += f" --api-server {api.url} --token-file {tmp_path / 'token'} --linger-seconds 1"
-    command = [sys.executable, "-m", "daybreak_serve.pod", "gateway", *options.split()]
-    child = Child(command, os.environ, tmp_path / "log")
-    url = f"http://127.0.0.1:{port}"
-    try:
-        async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
+    async with gateway_process(api.url, f"{NAMESPACE}/{NAME}", tmp_path, 30) as gateway:
+        asking = asyncio.create_task(gateway.client.post("/v1/completions", json={"prompt": "x"}))
 
-            async def is_ready() -> bool:
-                assert child.exit_code is None, child.log_tail()
-                with contextlib.suppress(httpx.TransportError):
-                    return (await client.get("/readyz")).status_code == 200
-                return False
+        async def is_held() -> bool:
+            return "gw_waking 1.0" in (await gateway.client.get(gateway.metrics_url)).text
 
-            await until(is_ready, 60)
-            asking = asyncio.create_task(client.post("/v1/completions", json={"prompt": "x"}))
-
-            async def is_held() -> bool:
-                return "gw_waking 1.0" in (await client.get(f"http://127.0.0.1:{metrics_port}/metrics")).text
-
-            await until(is_held)
-            os.kill(child.pid, signal.SIGTERM)
-            response = await asking
-            assert (response.status_code, response.headers["retry-after"]) == (503, "1")
-        assert await asyncio.to_thread(child.wait, 20)
-        assert child.exit_code == 0, child.log_tail()
-    finally:
-        child.stop(1)
+        await until(is_held)
+        os.kill(gateway.child.pid, signal.SIGTERM)
+        response = await asking
+        assert (response.status_code, response.headers["retry-after"]) == (503, "1")

@@ -17,6 +17,7 @@ from daybreak_operator.core.observed.objects import (
     ObservedWarning,
 )
 from daybreak_operator.core.observed.pods import ObservedContainer, ObservedPod, Termination, WaitingState
+from daybreak_operator.core.parts import items, part
 from daybreak_operator.core.times import instant
 
 Raw = Mapping[str, object]
@@ -29,8 +30,8 @@ def parse_object(item: Raw) -> ObservedObject:
     if metadata.kind == "Pod":
         return _pod(metadata, item)
     if metadata.kind in JOBS:
-        spec = _part(item, "spec")
-        policy = _part(spec, "runPolicy") if metadata.kind == "PyTorchJob" else spec
+        spec = part(item, "spec")
+        policy = part(spec, "runPolicy") if metadata.kind == "PyTorchJob" else spec
         suspended, manager = bool(policy.get("suspend")), _text(policy, "managedBy")
         return ObservedJob(metadata, _conditions(item), suspended, manager)
     if metadata.kind == "Deployment":
@@ -42,12 +43,12 @@ def parse_object(item: Raw) -> ObservedObject:
 
 def parse_warning(item: Raw) -> ObservedWarning:
     """Return a Warning event (``v1`` Event)."""
-    return ObservedWarning(_text(_part(item, "involvedObject"), "uid"), _text(item, "message"))
+    return ObservedWarning(_text(part(item, "involvedObject"), "uid"), _text(item, "message"))
 
 
 def metadata_of(item: Raw) -> ObjectMetadata:
     """Return an object's metadata."""
-    found = _part(item, "metadata")
+    found = part(item, "metadata")
     return ObjectMetadata(
         api_version=_text(item, "apiVersion"),
         kind=_text(item, "kind"),
@@ -57,18 +58,18 @@ def metadata_of(item: Raw) -> ObjectMetadata:
         labels=_texts(found.get("labels")),
         created=instant(found.get("creationTimestamp")),
         is_leaving=bool(found.get("deletionTimestamp")),
-        owner_uids=frozenset(_text(owner, "uid") for owner in _items(found, "ownerReferences")),
+        owner_uids=frozenset(_text(owner, "uid") for owner in items(found, "ownerReferences")),
     )
 
 
 def _pod(metadata: ObjectMetadata, item: Raw) -> ObservedPod:
-    status = _part(item, "status")
-    init = [_container(one, is_init=True) for one in _items(status, "initContainerStatuses")]
-    main = [_container(one, is_init=False) for one in _items(status, "containerStatuses")]
+    status = part(item, "status")
+    init = [_container(one, is_init=True) for one in items(status, "initContainerStatuses")]
+    main = [_container(one, is_init=False) for one in items(status, "containerStatuses")]
     return ObservedPod(
         metadata,
         phase=_text(status, "phase"),
-        node=_text(_part(item, "spec"), "nodeName"),
+        node=_text(part(item, "spec"), "nodeName"),
         reason=_text(status, "reason"),
         message=_text(status, "message"),
         conditions=_conditions(item),
@@ -77,9 +78,9 @@ def _pod(metadata: ObjectMetadata, item: Raw) -> ObservedPod:
 
 
 def _deployment(metadata: ObjectMetadata, item: Raw) -> ObservedDeployment:
-    asked = _part(item, "spec").get("replicas")
-    status = _part(item, "status")
-    containers = _items(_part(_part(_part(item, "spec"), "template"), "spec"), "containers")
+    asked = part(item, "spec").get("replicas")
+    status = part(item, "status")
+    containers = items(part(part(part(item, "spec"), "template"), "spec"), "containers")
     return ObservedDeployment(
         metadata,
         replicas=1 if asked is None else _whole(asked),
@@ -91,8 +92,8 @@ def _deployment(metadata: ObjectMetadata, item: Raw) -> ObservedDeployment:
 
 
 def _container(item: Raw, *, is_init: bool) -> ObservedContainer:
-    state = _part(item, "state")
-    waiting = _part(state, "waiting")
+    state = part(item, "state")
+    waiting = part(state, "waiting")
     return ObservedContainer(
         name=_text(item, "name"),
         image=_text(item, "image"),
@@ -100,8 +101,8 @@ def _container(item: Raw, *, is_init: bool) -> ObservedContainer:
         is_ready=bool(item.get("ready")),
         restarts=_whole(item.get("restartCount")),
         waiting=WaitingState(_text(waiting, "reason"), _text(waiting, "message")) if waiting else None,
-        ended=_termination(_part(state, "terminated")),
-        ended_before=_termination(_part(_part(item, "lastState"), "terminated")),
+        ended=_termination(part(state, "terminated")),
+        ended_before=_termination(part(part(item, "lastState"), "terminated")),
     )
 
 
@@ -126,18 +127,8 @@ def _conditions(item: Raw) -> tuple[ObservedCondition, ...]:
             message=_text(one, "message"),
             changed=instant(one.get("lastTransitionTime")),
         )
-        for one in _items(_part(item, "status"), "conditions")
+        for one in items(part(item, "status"), "conditions")
     )
-
-
-def _part(item: Raw, name: str) -> Raw:
-    found = item.get(name)
-    return found if isinstance(found, Mapping) else {}
-
-
-def _items(item: Raw, name: str) -> list[Raw]:
-    found = item.get(name)
-    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list | tuple) else []
 
 
 def _text(item: Raw, name: str) -> str:

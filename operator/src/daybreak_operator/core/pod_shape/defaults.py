@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from daybreak_operator.core.parts import part
 from daybreak_operator.core.plan import Json
 from daybreak_operator.core.pod_shape.patch import (
     CONTAINERS,
@@ -15,7 +16,6 @@ from daybreak_operator.core.pod_shape.patch import (
     Part,
     items,
     merge,
-    part,
     patched_pod,
 )
 from daybreak_operator.pod_defaults import ContainerResources, PodDefaults

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
+from daybreak_operator.core.parts import part
 from daybreak_operator.core.plan import Json
 
 Part = Mapping[str, object]
@@ -55,12 +56,6 @@ def patched_pod(pod: Part, *templates: Part) -> dict[str, Json]:
         merged["spec"] = {**spec, **kept}
     labels = part(pod, "metadata").get("labels")
     return merge(merged, {"metadata": {"labels": labels}}) if labels else merged
-
-
-def part(whole: Part, name: str) -> Part:
-    """Return a mapping that stands in another one; an empty one where there is none."""
-    found = whole.get(name)
-    return found if isinstance(found, Mapping) else {}
 
 
 def items(whole: Part, name: str) -> list[Part]:

@@ -5,11 +5,11 @@ Owns what is read of them; each version of one is read once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from daybreak_operator.core import status_codec
 from daybreak_operator.core.conditions import find
+from daybreak_operator.core.parts import Stored, part
 from daybreak_operator.core.plan import Object
 
 WAITS = "WaitsForItsTurn"
@@ -30,18 +30,18 @@ class PeerDeployment:
 
 def peer_of(deployment: Object) -> PeerDeployment | None:
     """Return a deployment as others see it; None of one that none waits for."""
-    metadata, status = _mapping(deployment.get("metadata")), _mapping(deployment.get("status"))
+    metadata, status = part(deployment, "metadata"), part(deployment, "status")
     if metadata.get("deletionTimestamp"):
         return None
     called = f"{metadata.get('namespace')}/{metadata.get('name')}"
-    if _upgrades(_mapping(deployment.get("spec")), status):
+    if _upgrades(part(deployment, "spec"), status):
         return PeerDeployment(called, upgrades=True)
     held = find(status_codec.conditions(status), "RolloutHealthy") or {}
     return PeerDeployment(called, upgrades=False) if held.get("reason") == WAITS else None
 
 
-def _upgrades(spec: Mapping[str, object], status: Mapping[str, object]) -> bool:
-    stable, candidate = _mapping(status.get("stable")), _mapping(status.get("candidate"))
+def _upgrades(spec: Stored, status: Stored) -> bool:
+    stable, candidate = part(status, "stable"), part(status, "candidate")
     if not stable.get("digest") or stable.get("digest") != candidate.get("digest"):
         return False
     if stable.get("revision") == candidate.get("revision"):
@@ -49,10 +49,4 @@ def _upgrades(spec: Mapping[str, object], status: Mapping[str, object]) -> bool:
     if status.get("asleepSince"):
         return False
     # Without the switch somebody else decides when it goes on.
-    return (
-        candidate.get("stage") not in STANDS_STILL and _mapping(spec.get("rollout")).get("everyone") is True
-    )
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}
+    return candidate.get("stage") not in STANDS_STILL and part(spec, "rollout").get("everyone") is True

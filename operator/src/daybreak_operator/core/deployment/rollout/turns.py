@@ -6,7 +6,6 @@ everywhere. Owns who waits, for whom, and until when; a change that a spec asks 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec
@@ -17,6 +16,7 @@ from daybreak_operator.core.deployment.observed.peers import WAITS, PeerDeployme
 from daybreak_operator.core.deployment.rollout.revision import is_model, revision_of
 from daybreak_operator.core.deployment.rollout.target import AwaitedModel, TargetModel
 from daybreak_operator.core.deployment.state import RolloutState
+from daybreak_operator.core.parts import part
 from daybreak_operator.core.plan import Finding
 from daybreak_operator.core.times import seconds_of
 
@@ -67,8 +67,7 @@ def _is_an_upgrade(state: RolloutState, spec: ModelDeploymentSpec, target: Targe
 
 
 def _has_settled(observed: DeploymentObservation, now: float) -> bool:
-    status = observed.deployment.get("status")
-    held = find(status_codec.conditions(status if isinstance(status, Mapping) else {}), "RolloutHealthy")
+    held = find(status_codec.conditions(part(observed.deployment, "status")), "RolloutHealthy")
     if held is None or held.get("reason") != WAITS:
         return False
     return now - seconds_of(held.get("lastTransitionTime")) >= SETTLE_S

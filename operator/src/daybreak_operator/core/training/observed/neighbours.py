@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from daybreak_contracts import names
 from daybreak_contracts.resources.run import TrainingRunSpec
 from daybreak_operator.core import conditions, status_codec
+from daybreak_operator.core.parts import items, part
 from daybreak_operator.core.plan import Finding, Object
 from daybreak_operator.core.training.observed import live_spec, objects
 
@@ -49,25 +50,24 @@ def place_of(run: Object) -> str:
 
     A path is a place inside a pod: in another namespace, or with other volumes, it is another place.
     """
-    spec = _mapping(run.get("spec"))
-    uri = _mapping(spec.get("output")).get("uri")
+    spec = part(run, "spec")
+    uri = part(spec, "output").get("uri")
     over = conditions.is_true(status_codec.conditions(run.get("status")), "Finished")
     if over or not isinstance(uri, str) or not uri:
         return ""
     path = uri.removeprefix("file://").rstrip("/")
     if "://" in path:
         return path
-    shape = _mapping(_mapping(_mapping(spec.get("training")).get("podTemplate")).get("spec"))
+    shape = part(part(part(spec, "training"), "podTemplate"), "spec")
     where = [objects.metadata(run).get("namespace"), path, shape.get("volumes")]
     return json.dumps(where, sort_keys=True, default=str)
 
 
 def neighbour_of(run: Object) -> Neighbour:
     """Return a run as others see it."""
-    metadata, status = objects.metadata(run), _mapping(run.get("status"))
+    metadata, status = objects.metadata(run), part(run, "status")
     live = live_spec.validated(run)
-    listed = status.get("steps")
-    steps = [_mapping(step) for step in listed] if isinstance(listed, list) else []
+    steps = items(status, "steps")
     made = {str(step.get("name")): str(step.get("digest") or "") for step in steps}
     return Neighbour(
         created=str(metadata.get("creationTimestamp") or ""),
@@ -95,7 +95,3 @@ def training_of(spec: TrainingRunSpec, digests: Mapping[str, str]) -> str:
 def oldest(found: Iterable[Neighbour]) -> Neighbour | None:
     """Return the one that was made first."""
     return min(found, default=None)
-
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}

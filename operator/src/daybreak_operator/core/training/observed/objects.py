@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from daybreak_operator.core.parts import part
 from daybreak_operator.core.plan import Object
 
 
@@ -31,5 +32,4 @@ def is_leaving(item: Object) -> bool:
 
 def mapping(item: Object, name: str) -> Mapping[str, object]:
     """Return a mapping in an object's metadata (labels, annotations); empty when it is absent."""
-    found = metadata(item).get(name)
-    return found if isinstance(found, Mapping) else {}
+    return part(metadata(item), name)

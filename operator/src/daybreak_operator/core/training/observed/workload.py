@@ -5,8 +5,9 @@ Owns the reading; asking for Workloads is the shell's. Shapes: `kueue.x-k8s.io/v
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
+from daybreak_operator.core.parts import Stored, items, part
 from daybreak_operator.core.plan import Object
 
 MAX_WORDS = 600
@@ -16,9 +17,8 @@ NOT_ADMITTED = (("Finished", "True"), ("QuotaReserved", "False"), ("Admitted", "
 
 def why_not_admitted(workload: Object) -> str:
     """Return Kueue's own words; empty where it lets the job in, or has said nothing yet."""
-    status = workload.get("status")
-    found = status if isinstance(status, Mapping) else {}
-    conditions = {str(one.get("type")): one for one in _items(found, "conditions")}
+    found = part(workload, "status")
+    conditions = {str(one.get("type")): one for one in items(found, "conditions")}
     for kind, wanted in NOT_ADMITTED:
         held = conditions.get(kind, {})
         if held.get("status") != wanted:
@@ -28,9 +28,9 @@ def why_not_admitted(workload: Object) -> str:
     return _checks(found)[:MAX_WORDS] if _is_true(conditions, "QuotaReserved", but_not="Admitted") else ""
 
 
-def _checks(status: Mapping[str, object]) -> str:
+def _checks(status: Stored) -> str:
     """Return the admission checks that have not passed."""
-    waiting = [one for one in _items(status, "admissionChecks") if one.get("state") != "Ready"]
+    waiting = [one for one in items(status, "admissionChecks") if one.get("state") != "Ready"]
     said = (
         f"admission check {one.get('name')} is {one.get('state')}: {one.get('message') or ''}"
         for one in waiting
@@ -38,15 +38,8 @@ def _checks(status: Mapping[str, object]) -> str:
     return "; ".join(text.rstrip(": ") for text in said)
 
 
-def _is_true(conditions: Mapping[str, Mapping[str, object]], kind: str, *, but_not: str) -> bool:
+def _is_true(conditions: Mapping[str, Stored], kind: str, *, but_not: str) -> bool:
     return (
         conditions.get(kind, {}).get("status") == "True"
         and conditions.get(but_not, {}).get("status") != "True"
     )
-
-
-def _items(item: Mapping[str, object], name: str) -> Iterator[Mapping[str, object]]:
-    found = item.get(name)
-    for one in found if isinstance(found, list | tuple) else ():
-        if isinstance(one, Mapping):
-            yield one
