@@ -73,8 +73,8 @@ argocd: setup ## Build Argo CD's command line, once: the tests then ask it what 
 	$(UV) run --frozen python -m tests.cluster --program argocd
 
 .PHONY: launchers
-launchers: setup ## Build JobSet and Kubeflow Trainer, once: the tests then play TrainJobs on the real ones
-	$(UV) run --frozen python -m tests.cluster --program jobset trainer
+launchers: setup ## Build JobSet, Kubeflow Trainer and Kueue, once: the tests then play training jobs on the real ones
+	$(UV) run --frozen python -m tests.cluster --program jobset trainer kueue
 
 .PHONY: generate
 generate: setup ## Write the CRDs, the schema, the reference page, the compiled pipelines and manifests/base

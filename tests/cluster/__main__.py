@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.cluster import launcher
 from tests.cluster.binaries import PROGRAMS, NoClusterError, programs
-from tests.cluster.launcher import API_SERVER, FULL, WITH_TRAINER, WITH_TRAINING_OPERATOR
+from tests.cluster.launcher import API_SERVER, FULL, WITH_QUEUES, WITH_TRAINER, WITH_TRAINING_OPERATOR
 from tests.cluster.nodes import NodeSpec
 from tests.cluster.processes import StartError
 
@@ -28,6 +28,7 @@ MODES = {
     "full": FULL,
     "training": WITH_TRAINING_OPERATOR,
     "trainer": WITH_TRAINER,
+    "queues": WITH_QUEUES,
 }
 
 

@@ -88,7 +88,7 @@ PROGRAMS = {
         ),
         # Those that follow only when somebody asks for them: each takes as long as a Kubernetes (`make argocd`).
         Program("argocd", "argocd", "github.com/argoproj/argo-cd/v3/cmd", "github.com/argoproj/argo-cd/v3"),
-        # `make launchers`: what makes training pods where there is Kubeflow Trainer 2.
+        # `make launchers`: what makes and admits training pods on clusters of today.
         Program("jobset", "trainer", "sigs.k8s.io/jobset", "sigs.k8s.io/jobset", ("config/components",)),
         Program(
             "trainer",
@@ -97,6 +97,7 @@ PROGRAMS = {
             "github.com/kubeflow/trainer/v2",
             ("manifests/base",),
         ),
+        Program("kueue", "kueue", "sigs.k8s.io/kueue/cmd/kueue", "sigs.k8s.io/kueue", ("config/components",)),
     ]
 }
 

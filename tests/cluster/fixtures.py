@@ -14,7 +14,7 @@ import pytest
 
 from tests.cluster import binaries, launcher
 from tests.cluster.binaries import NoClusterError
-from tests.cluster.launcher import API_SERVER, FULL, WITH_TRAINER, WITH_TRAINING_OPERATOR, Parts
+from tests.cluster.launcher import API_SERVER, FULL, WITH_QUEUES, WITH_TRAINER, WITH_TRAINING_OPERATOR, Parts
 from tests.cluster.reach import Reach
 from tests.plugins.needs import starts
 
@@ -109,11 +109,23 @@ def training_cluster(_larger_cluster: Reach) -> Reach:
     return _larger_cluster
 
 
+def _built_on_wish(parts: Parts, config: pytest.Config) -> Iterator[Reach]:
+    """One of its own; nothing is built for it."""
+    lacking = binaries.missing(parts.managers, os.environ)
+    if lacking:
+        pytest.skip(f"{', '.join(lacking)}: never built; `make launchers` builds them, once")
+    yield from _running(parts, config)
+
+
 @pytest.fixture(scope="session")
 @starts("cluster")
 def trainer_cluster(pytestconfig: pytest.Config) -> Iterator[Reach]:
-    """One of its own, with JobSet and Kubeflow Trainer; nothing is built for it."""
-    lacking = binaries.missing(launcher.MANAGERS, os.environ)
-    if lacking:
-        pytest.skip(f"{', '.join(lacking)}: never built; `make launchers` builds them, once")
-    yield from _running(WITH_TRAINER, pytestconfig)
+    """With JobSet and Kubeflow Trainer."""
+    yield from _built_on_wish(WITH_TRAINER, pytestconfig)
+
+
+@pytest.fixture(scope="session")
+@starts("cluster")
+def queue_cluster(pytestconfig: pytest.Config) -> Iterator[Reach]:
+    """With Kueue beside the training operator, JobSet and Kubeflow Trainer."""
+    yield from _built_on_wish(WITH_QUEUES, pytestconfig)

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from daybreak_contracts.ports import free_ports
 from tests.cluster import binaries, commands
@@ -24,7 +25,11 @@ from tests.cluster.commands import ADMIN, HOST, Layout
 from tests.cluster.processes import Household, StartError
 from tests.cluster.reach import Reach, wait_for, written
 
-MANAGERS = ("jobset", "trainer")
+if TYPE_CHECKING:
+    from tests.cluster.managers import Managers
+
+TRAINER = ("jobset", "trainer")
+QUEUES = (*TRAINER, "kueue")
 """Built only when somebody asks for it (`make launchers`)."""
 START_WITHIN_S = 120.0
 RESTART_GRACE_S = 2.0
@@ -49,7 +54,7 @@ class Parts:
     kwok: bool = False
     training_operator: bool = False
     managers: tuple[str, ...] = ()
-    """JobSet's and Kubeflow Trainer's, in the order in which they start."""
+    """JobSet's, Kubeflow Trainer's and Kueue's, in the order in which they start."""
 
     def programs(self) -> list[str]:
         """Names of the programs that these parts are made of."""
@@ -63,7 +68,8 @@ class Parts:
 API_SERVER = Parts()
 FULL = Parts(controllers=True, kwok=True)
 WITH_TRAINING_OPERATOR = Parts(controllers=True, kwok=True, training_operator=True)
-WITH_TRAINER = Parts(controllers=True, kwok=True, managers=MANAGERS)
+WITH_TRAINER = Parts(controllers=True, kwok=True, managers=TRAINER)
+WITH_QUEUES = Parts(controllers=True, kwok=True, training_operator=True, managers=QUEUES)
 
 
 def wanted(parts: Parts, environment: Mapping[str, str]) -> list[str]:
@@ -98,6 +104,7 @@ class Cluster(Reach):
         self._kwok_port = kwok_port
         self._tokens = _write_users(layout)
         self._household = Household(layout.data)
+        self._managers: Managers | None = None
         super().__init__(self.layout.kubeconfig(ADMIN), programs["kubectl"], parts.controllers)
         # What kubectl keeps of a server is found again by address, and the next cluster may have the same.
         self._environment["KUBECACHEDIR"] = str(layout.data / "kubectl")
@@ -131,9 +138,10 @@ class Cluster(Reach):
             address = host_address() if self.layout.host == HOST else self.layout.host
             install(self, self._household, self._programs["training-operator"], address)
         if self.parts.managers:
-            from tests.cluster import managers
+            from tests.cluster.managers import Managers
 
-            managers.install(self, self._household, self._programs, self.parts.managers)
+            self._managers = Managers(self, self._household, self._programs)
+            self._managers.install(self.parts.managers)
 
     def _start(self, name: str, flags: list[str]) -> None:
         self._household.start(name, [str(self._programs[name]), *flags])
@@ -162,6 +170,11 @@ class Cluster(Reach):
         """Let the API server answer nothing for a while: connections stay open, watches go silent."""
         with self._household.frozen("kube-apiserver"):
             yield
+
+    def queues_look_after(self, *frameworks: str) -> None:
+        """Start Kueue anew: with these kinds of jobs besides those that it looks after by default."""
+        assert self._managers is not None
+        self._managers.look_after(*frameworks)
 
     def close(self) -> None:
         """End every process and remove the data folder."""

@@ -189,6 +189,10 @@ class Reach:
         """Only a cluster of our own can be handled so."""
         raise NoClusterError("the API server of a cluster that was there before is not ours to freeze")
 
+    def queues_look_after(self, *_frameworks: str) -> None:
+        """Only a cluster of our own can be handled so."""
+        raise NoClusterError("the Kueue of a cluster that was there before is not ours to configure")
+
     def close(self) -> None:
         """Leave it as it is."""
 

@@ -13,15 +13,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from daybreak_contracts import names, result_reporter
+from daybreak_contracts import errors, names, result_reporter
+from daybreak_contracts.errors import TransientError
 from tests.bench.operator.gang import hand_over_data, run_of
 from tests.cluster.nodes import NodeSpec
 from tests.cluster.reach import Reach, wait_for
 from tests.operator.live.hasty import TIMING, decisions
 from tests.operator.shell.replica import Replica
-from tests.operator.training.world import RESULTS
+from tests.operator.training.world import RESULTS, STAGE_OF
 
 INDEX = "batch.kubernetes.io/job-completion-index"
+REPLICA, REPLICA_INDEX = "training.kubeflow.org/replica-type", "training.kubeflow.org/replica-index"
 
 
 class Stage:
@@ -31,13 +33,39 @@ class Stage:
         self.cluster, self.namespace, self.launcher = cluster, namespace, launcher
         self.name = f"tiny-{uuid.uuid4().hex[:6]}"
 
-    def begin(self, labels: dict[str, str] | None = None, **training: Any) -> None:
-        """Apply the run and report its data."""
+    def another(self) -> Stage:
+        """Another run beside it, looked after by the same operator."""
+        return Stage(self.cluster, self.namespace, self.launcher)
+
+    def apply(
+        self,
+        labels: dict[str, str] | None = None,
+        policy: dict[str, Any] | None = None,
+        **training: Any,
+    ) -> None:
+        """Apply the run."""
         run = run_of(self.name, self.namespace)
         run["spec"]["training"] |= {"launcher": self.launcher, **training}
+        run["spec"]["runPolicy"] = policy or {}
         run["metadata"]["labels"] = labels or {}
         self.cluster.apply(run)
+
+    def begin(
+        self,
+        labels: dict[str, str] | None = None,
+        policy: dict[str, Any] | None = None,
+        **training: Any,
+    ) -> None:
+        """Apply the run and report its data."""
+        self.apply(labels, policy, **training)
         hand_over_data(self.cluster, self.name, self.namespace)
+
+    def label(self, labels: dict[str, str]) -> None:
+        """Write labels into the run."""
+        patch = json.dumps({"metadata": {"labels": labels}})
+        self.cluster.kubectl(
+            "patch", "trainingrun", self.name, "-n", self.namespace, "--type=merge", "-p", patch
+        )
 
     @property
     def status(self) -> dict[str, Any]:
@@ -63,11 +91,17 @@ class Stage:
         name = names.stage_child(self.name, "train", attempt)
         return self.cluster.get(self.launcher.lower(), name, self.namespace)
 
-    def pods(self, attempt: int) -> dict[str, dict[str, Any]]:
+    def uid_of_job(self, attempt: int) -> str:
+        found = self.job(attempt)
+        return str(found["metadata"]["uid"]) if found is not None else ""
+
+    def pods(self, attempt: int, stage: str = "train") -> dict[str, dict[str, Any]]:
         """The pods of an attempt by their rank, as their controller has made them."""
-        chosen = f"{names.LABEL_OWNER}={self.name},{names.LABEL_STAGE}=train,{names.LABEL_ATTEMPT}={attempt}"
+        chosen = (
+            f"{names.LABEL_OWNER}={self.name},{names.LABEL_STAGE}={stage},{names.LABEL_ATTEMPT}={attempt}"
+        )
         text = self.cluster.kubectl("get", "pods", "-n", self.namespace, "-l", chosen, "-o", "json")
-        return {pod["metadata"]["labels"][INDEX]: pod for pod in json.loads(text)["items"]}
+        return {_rank(pod): pod for pod in json.loads(text)["items"]}
 
     def are_up(self, attempt: int) -> dict[str, str]:
         """Wait until both pods of an attempt are up and the status says so; return their names by index."""
@@ -109,11 +143,37 @@ class Stage:
         return self.status.get("restarts", 0), self.status.get("countedRestarts", 0)
 
     def hand_over(self, attempt: int) -> None:
-        result = {"uri": "s3://o/train", "digest": "sha256:train", "cached": False, **RESULTS["train"]}
-        data = {result_reporter.key_of("train"): json.dumps({"result": result})}
-        place = names.stage_child(self.name, "train", attempt)
-        patch = json.dumps({"data": data})
+        """Report the training's result."""
+        self._report("train", attempt, {"train": _result("train")})
+
+    def hand_over_model(self) -> None:
+        """Report the results of the steps after training."""
+        place = names.stage_child(self.name, names.STAGE_MODEL, 1)
+        wait_for("their place", lambda: self.cluster.get("configmap", place, self.namespace))
+        steps = [step for step, stage in STAGE_OF.items() if stage == names.STAGE_MODEL]
+        self._report(names.STAGE_MODEL, 1, {step: _result(step) for step in steps})
+
+    def says_that_it_was_told_to_stop(self, attempt: int) -> None:
+        """Report what a trainer reports when its pod is taken from it."""
+        error = errors.document_of(TransientError("asked to stop by SIGTERM after step 7"))
+        self._report("train", attempt, {"train": {"error": error}})
+
+    def _report(self, stage: str, attempt: int, said: dict[str, Any]) -> None:
+        data = {result_reporter.key_of(step): json.dumps(document) for step, document in said.items()}
+        place, patch = names.stage_child(self.name, stage, attempt), json.dumps({"data": data})
         self.cluster.kubectl("patch", "configmap", place, "-n", self.namespace, "--type=merge", "-p", patch)
+
+
+def _result(step: str) -> dict[str, Any]:
+    return {"result": {"uri": f"s3://o/{step}", "digest": f"sha256:{step}", "cached": False, **RESULTS[step]}}
+
+
+def _rank(pod: dict[str, Any]) -> str:
+    """Return a pod's number; the training operator counts its workers alone."""
+    labels = pod["metadata"]["labels"]
+    if INDEX in labels or REPLICA not in labels:
+        return str(labels.get(INDEX, "0"))
+    return "0" if labels[REPLICA] == "master" else str(int(labels[REPLICA_INDEX]) + 1)
 
 
 @contextlib.contextmanager

@@ -282,3 +282,77 @@ class TestARunThatIsHeld:
         world.training_job["spec"]["managedBy"] = "trainer.kubeflow.org/trainjob-controller"
         world.look()
         assert world.condition("Stalled")[0] == "False"
+
+
+class TestARunThatIsPreempted:
+    """A queue takes the machines of a run that trains, and gives them back when it can."""
+
+    def trains(self, launcher: str = "Job") -> World:
+        world = queued_world(launcher)
+        world.make_data()
+        world.pods_up()
+        world.look()
+        assert world.condition("CapacityAvailable") == ("True", "PodsReady")
+        world.wait(60)
+        return world
+
+    @pytest.mark.parametrize("launcher", LAUNCHERS)
+    @pytest.mark.parametrize("code", [75, None])
+    def test_counts_no_restart_whatever_its_trainer_says_of_it(self, launcher: str, code: int | None) -> None:
+        """It saves its state and says that it was told to stop; the operator may see that when the pods are gone."""
+        world = self.trains(launcher)
+        if code is not None:
+            world.hand_error("train", code, "asked to stop by SIGTERM after step 7")
+        hold(world, world.training_job, True)
+        world.settle(3)
+        assert world.status.get("countedRestarts", 0) == 0
+        assert world.status["attempt"] == (1 if code is None else 2), "its place for results holds an error"
+
+    @pytest.mark.parametrize("launcher", LAUNCHERS)
+    def test_counts_none_either_where_it_is_let_in_before_anybody_looked(self, launcher: str) -> None:
+        world = self.trains(launcher)
+        world.hand_error("train", 75, "asked to stop by SIGTERM after step 7")
+        hold(world, world.training_job, True)
+        world.wait(5)
+        hold(world, world.training_job, False)
+        world.settle(3)
+        assert (world.status["restarts"], world.status.get("countedRestarts", 0)) == (1, 0)
+
+    @pytest.mark.parametrize(("code", "ended"), [(2, True), (1, False)])
+    def test_still_fails_of_its_own_fault(self, code: int, ended: bool) -> None:
+        world = self.trains()
+        world.hand_error("train", code)
+        hold(world, world.training_job, True)
+        world.settle(3)
+        assert (world.condition("Finished")[0] == "True") is ended
+        assert world.status.get("countedRestarts", 0) == (0 if ended else 1)
+
+
+class TestDataThatIsPreempted:
+    """Its pod ends with 75, and may stay for a while beside a sidecar."""
+
+    def stopped(self) -> World:
+        world = queued_world()
+        world.look()
+        world.pods_up()
+        world.look()
+        (pod,) = world.of_kind("Pod")
+        ended = {"exitCode": 75, "finishedAt": timestamp(world.now), "reason": "Error"}
+        pod["metadata"]["deletionTimestamp"] = timestamp(world.now)
+        pod["status"]["containerStatuses"] = [{"name": "pipeline", "state": {"terminated": ended}}]
+        world.the("Job")["spec"]["suspend"] = True
+        return world
+
+    def test_waits_for_its_turn(self) -> None:
+        world = self.stopped()
+        world.wait(25)
+        world.settle(3)
+        assert world.status.get("restarts", 0) == 0
+        assert world.condition("Reconciling") == ("True", "Queued")
+
+    def test_goes_on_beside_what_is_left_of_its_first_pod(self) -> None:
+        world = self.stopped()
+        world.the("Job")["spec"]["suspend"] = False
+        world.wait(25)
+        world.settle(3)
+        assert world.status.get("restarts", 0) == 0

@@ -224,7 +224,7 @@ def exit_code(attempt: TrainingAttempt) -> int | None:
 
 
 def _was_taken_away(attempt: TrainingAttempt) -> bool:
-    """A pod was told to stop, or the job is gone: not one of the ways in which training itself fails.
+    """A pod was told to stop, by a queue too, or the job is gone: not one of the ways in which training itself fails.
 
     A trainer that is told to stop saves its state and leaves with 75.
     """
@@ -233,11 +233,20 @@ def _was_taken_away(attempt: TrainingAttempt) -> bool:
     told = [pod for pod in attempt.pods if pod.is_leaving]
     codes = {failure.exit_code for failure in attempt.failures}
     explained = attempt.error is None or exit_code_of(attempt.error) == EXIT_TRANSIENT
-    if told:
+    if told or _a_queue_took_it_back(attempt):
         return explained and codes <= {EXIT_TRANSIENT, 143}
     silent = not codes and attempt.error is None
     lost = a_pod_is_missing(attempt) or a_pod_was_replaced(attempt) or the_job_is_gone(attempt)
     return silent and lost is not None
+
+
+def _a_queue_took_it_back(attempt: TrainingAttempt) -> bool:
+    """A queue stopped the job: it holds it now, or it has let it in again since all pods were up."""
+    job, up = attempt.job, _up_since(attempt.context)
+    if job is None or job.is_queued or up is None:
+        return job is not None and job.is_queued
+    held = next((one for one in job.conditions if (one.type, one.status) == ("Suspended", "False")), None)
+    return held is not None and held.changed is not None and held.changed.timestamp() > up
 
 
 def _up_since(context: RunContext) -> float | None:

@@ -246,6 +246,8 @@ def _kubeflow_ended(context: RunContext, stage: str, number: int) -> FailureVerd
 
 def _job_ended(context: RunContext, stage: str, number: int) -> FailureVerdict | None:
     jobs = context.jobs(stage, number)
+    if jobs and jobs[-1].is_queued and not jobs[-1].has_ended:
+        return None  # a queue took its pod back, and will give it another
     ended = (jobs[-1].ended or _work_ended(context, stage, number)) if jobs else None
     if ended is None or (context.moment - ended).total_seconds() < RESULT_GRACE_S:
         return None
@@ -262,8 +264,12 @@ def _job_ended(context: RunContext, stage: str, number: int) -> FailureVerdict |
 
 
 def _work_ended(context: RunContext, stage: str, number: int) -> datetime | None:
-    """Return when the container that works ended: a sidecar that runs on keeps its pod, and so its Job, alive."""
-    times = [pod.ended_at(pods.PIPELINE_CONTAINER) for pod in context.pods(stage, number)]
+    """Return when the container that works ended: a sidecar that runs on keeps its pod, and so its Job, alive.
+
+    A pod that is leaving says nothing of the one that follows it.
+    """
+    own = [pod for pod in context.pods(stage, number) if not pod.is_leaving]
+    times = [pod.ended_at(pods.PIPELINE_CONTAINER) for pod in own]
     return max((time for time in times if time is not None), default=None)
 
 
