@@ -102,6 +102,7 @@ class TestPyTorchJob:
         assert made["ports"] == [{"name": "progress", "containerPort": 8080, "protocol": "TCP"}]
         assert made["resources"]["limits"] == {"nvidia.com/gpu": "1"}
         assert {"name": "DAYBREAK_RESULTS_CONFIGMAP", "value": "ml/first-light-train-1"} in made["env"]
+        assert {"name": "DAYBREAK_RUN_UID", "value": world.run["metadata"]["uid"]} in made["env"]
         assert {"name": "shared-memory", "mountPath": "/dev/shm"} in made["volumeMounts"]
         text = world.children[("ConfigMap", "first-light-train-1-arguments")]["data"]["args.json"]
         args = TrainArgs.model_validate_json(text)

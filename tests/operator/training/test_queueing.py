@@ -284,6 +284,38 @@ class TestARunThatIsHeld:
         assert world.condition("Stalled")[0] == "False"
 
 
+class TestTimeForPods:
+    """`podsReadyTimeoutSeconds` begins when a job is let in, not when it was made."""
+
+    @pytest.mark.parametrize("launcher", LAUNCHERS)
+    @pytest.mark.parametrize("told", [True, False])
+    def test_does_not_run_out_in_the_queue(self, launcher: str, told: bool) -> None:
+        """Its controller says a moment after Kueue that the job is not suspended any more, or that it ever was."""
+        world = queued_world(launcher, runPolicy={"podsReadyTimeoutSeconds": 60})
+        world.make_data()
+        job = world.training_job
+        hold(world, job, True)
+        if not told:
+            del job["status"]
+        world.look()
+        world.wait(500)
+        world.look()
+        (job["spec"]["runPolicy"] if launcher == "PyTorchJob" else job["spec"])["suspend"] = False
+        world.look()
+        assert world.status.get("restarts", 0) == 0
+        if told:
+            world.wait(70)
+            world.look()
+            assert world.status.get("restarts", 0) == 0, "its controller has not begun with it"
+        hold(world, job, False)
+        world.wait(59)
+        world.look()
+        assert world.status.get("restarts", 0) == 0
+        world.wait(1)
+        world.look()
+        assert world.status["restarts"] == 1
+
+
 class TestARunThatIsPreempted:
     """A queue takes the machines of a run that trains, and gives them back when it can."""
 

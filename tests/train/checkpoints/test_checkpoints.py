@@ -13,7 +13,9 @@ import torch
 
 from daybreak_contracts import storage
 from daybreak_contracts.errors import ArtifactError, TransientError, UserError
+from daybreak_train import places
 from daybreak_train.checkpoints import snapshots
+from daybreak_train.checkpoints.ownership import Owner
 from daybreak_train.checkpoints.snapshots import Snapshot
 from daybreak_train.checkpoints.writer import CheckpointStore, CheckpointWriter
 
@@ -201,18 +203,22 @@ def test_two_trainings_of_one_run_are_kept_apart(tmp_path: Path) -> None:
 
 
 def test_in_a_bucket_the_training_that_began_last_has_the_checkpoints(bucket: str, tmp_path: Path) -> None:
-    first = CheckpointStore(bucket, RUN, str(tmp_path / "a"), keep=2, run_name="first")
-    second = CheckpointStore(bucket, RUN, str(tmp_path / "b"), keep=2, run_name="second")
+    """Two attempts of one run: the pod of the first lies on a machine that nobody reaches."""
+    first = CheckpointStore(bucket, RUN, str(tmp_path / "a"), keep=2, owner=Owner("mine", "1"))
+    second = CheckpointStore(bucket, RUN, str(tmp_path / "b"), keep=2, owner=Owner("mine", "1"))
     with CheckpointWriter(first) as left_behind:
         left_behind.save(snapshot(1))
         left_behind.wait()
         with CheckpointWriter(second) as writer:
             left_behind.save(snapshot(2))
-            with pytest.raises(TransientError, match=r"a training that began later, of second, writes here"):
+            with pytest.raises(
+                TransientError, match=r"a training that began later, of mine \(uid 1\), writes here"
+            ):
                 left_behind.wait()
             writer.save(snapshot(3))
     assert newest(bucket) == (3, [])
     assert snapshots.steps_in(bucket) == [3, 1]
+    assert not storage.exists(storage.join(bucket, places.WRITER)), "nobody has to wait for it"
 
 
 def test_a_mark_that_was_removed_stops_nobody(bucket: str, tmp_path: Path) -> None:

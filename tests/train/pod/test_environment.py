@@ -23,6 +23,9 @@ TORCHRUN = {
     [
         pytest.param({}, ProcessPlacement(), id="nothing-set-is-one-lone-process"),
         pytest.param(
+            {"DAYBREAK_RUN_UID": "1-2"}, ProcessPlacement(run_uid="1-2"), id="one-lone-process-of-a-cluster"
+        ),
+        pytest.param(
             TORCHRUN, ProcessPlacement(5, 8, 1, 4, "run-master-0", 23456, 2), id="torchrun-sets-everything"
         ),
         pytest.param(

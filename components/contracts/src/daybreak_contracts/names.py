@@ -80,6 +80,8 @@ WORK_DIR = "/tmp/daybreak"
 # What a data step's pod knows of itself, for Spark's executors (downward API, and the installation's choices).
 ENV_POD_NAME = "DAYBREAK_POD_NAME"
 ENV_POD_NAMESPACE = "DAYBREAK_POD_NAMESPACE"
+ENV_RUN_UID = "DAYBREAK_RUN_UID"
+"""Of the TrainingRun whose pod this is: the same for all its attempts, and for no other run of any cluster."""
 ENV_POD_IP = "DAYBREAK_POD_IP"
 ENV_POD_ACCOUNT = "DAYBREAK_POD_ACCOUNT"
 """Service account of the executors' pods; the namespace's default unless set."""

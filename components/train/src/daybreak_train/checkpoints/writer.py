@@ -6,20 +6,22 @@ What a checkpoint is, ``checkpoints`` says.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO, Self
 
 from torch import Tensor
 
 from daybreak_contracts import storage
-from daybreak_contracts.errors import TransientError
+from daybreak_contracts.errors import DaybreakError, TransientError
 from daybreak_contracts.storage_errors import NO_SPACE
 from daybreak_train.checkpoints import ownership, sharded, snapshots, space, trunk
+from daybreak_train.checkpoints.ownership import Owner
 from daybreak_train.checkpoints.parts import WHOLE
 from daybreak_train.checkpoints.peers import PartHolders
 from daybreak_train.checkpoints.trunk import Trunk
@@ -33,8 +35,8 @@ class CheckpointStore:
     run: str
     work_dir: str
     keep: int
-    run_name: str = ""
-    """What the run is called, for a training that took its checkpoints from another one."""
+    owner: Owner = field(default_factory=Owner)
+    """Whose training it is, for another one that wants the same checkpoints."""
 
 
 class CheckpointWriter:
@@ -47,7 +49,8 @@ class CheckpointWriter:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
         self._pending: Future[None] | None = None
         self._lock = _lock(store.folder) if self._leads else None
-        self._mark = ownership.take(store.folder, store.run_name) if self._leads else None
+        mark = ownership.take(store.folder, store.owner) if self._leads else None
+        self._mark = mark.beating() if mark is not None else None
         self.part = WHOLE if peers is None else peers.part
         """What every snapshot must hold: this process's part."""
         self.committed_step = 0
@@ -60,6 +63,9 @@ class CheckpointWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         self._thread.shutdown(wait=True)
+        if self._mark is not None:
+            with contextlib.suppress(DaybreakError):  # whoever wants the folder then waits a little
+                self._mark.release()
         if self._lock is not None:
             self._lock.close()
         if kind is None:

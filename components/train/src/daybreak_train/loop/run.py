@@ -6,6 +6,7 @@ Owns reading and cross-checking of the inputs. Trains nothing.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from daybreak_contracts.steps import TrainArgs
 from daybreak_model.llama.sizes import dimensions_of, num_parameters
 from daybreak_model.repository_context import ALONE
 from daybreak_train import places
+from daybreak_train.checkpoints.ownership import Owner
 from daybreak_train.loop.data_loading import SampleShape, Shards
 from daybreak_train.model import ModelConfig
 from daybreak_train.objectives.protocol import SampleObjective
@@ -64,6 +66,12 @@ class Run:
     def checkpoints(self) -> str:
         """Where this run's checkpoints lie."""
         return places.of_run(self.args.output, self.digest)
+
+    @property
+    def owner(self) -> Owner:
+        """Whose training it is: the TrainingRun's, else that of this machine's work folder."""
+        of_cluster = self.placement.run_uid
+        return Owner(self.args.run_name, of_cluster or f"{socket.gethostname()}:{self.args.work_dir}")
 
     @property
     def device(self) -> torch.device:

@@ -238,7 +238,7 @@ def _optimizer(llama: Llama, weight_decay: float) -> torch.optim.Optimizer:
 
 def _writer(run: Run, peers: PartHolders | None) -> CheckpointWriter:
     keep = run.args.training.checkpoint.keep
-    store = CheckpointStore(run.checkpoints, run.digest, run.args.work_dir, keep, run.args.run_name)
+    store = CheckpointStore(run.checkpoints, run.digest, run.args.work_dir, keep, run.owner)
     return CheckpointWriter(store, peers)
 
 

@@ -28,6 +28,8 @@ class ProcessPlacement:
     master_port: int = DEFAULT_PORT
     restarts: int = 0
     """How often torchrun has restarted this group of processes."""
+    run_uid: str = ""
+    """Of the TrainingRun; empty outside a cluster."""
 
     @property
     def num_nodes(self) -> int:
@@ -62,7 +64,7 @@ def placement_from(environ: Mapping[str, str]) -> ProcessPlacement:
     Contradictions and half-set environments are UserErrors that name the variable.
     """
     if "RANK" not in environ and "WORLD_SIZE" not in environ:
-        return ProcessPlacement()
+        return ProcessPlacement(run_uid=environ.get(names.ENV_RUN_UID, ""))
     missing = [name for name in ("RANK", "WORLD_SIZE") if name not in environ]
     if missing:
         raise UserError(
@@ -78,6 +80,7 @@ def placement_from(environ: Mapping[str, str]) -> ProcessPlacement:
         master_addr=environ.get("MASTER_ADDR", LOOPBACK),
         master_port=_port(environ, "MASTER_PORT"),
         restarts=_integer(environ, "TORCHELASTIC_RESTART_COUNT", 0),
+        run_uid=environ.get(names.ENV_RUN_UID, ""),
     )
     _check(placement, environ)
     return placement

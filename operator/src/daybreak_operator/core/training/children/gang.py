@@ -91,7 +91,8 @@ def _wish(
             *("--args-file", f"{pods.SETTINGS_FOLDER}/{owned.ARGUMENTS_FILE}"),
         ),
         arguments=names.arguments_name(context.name, names.STAGE_TRAIN, number),
-        env=[*pods.tracking_env(context), *env],
+        # No argument: a trainer's image of an earlier version refuses arguments that it does not know.
+        env=[*pods.tracking_env(context), {"name": names.ENV_RUN_UID, "value": context.uid}, *env],
         # Data loaders and NCCL share memory; a container's own /dev/shm has 64 MB.
         volumes=[{"name": "shared-memory", "emptyDir": {"medium": "Memory"}}],
         mounts=[{"name": "shared-memory", "mountPath": "/dev/shm"}],

@@ -11,7 +11,7 @@ from datetime import datetime
 from daybreak_contracts import names
 from daybreak_contracts.resources.run_status import MetricStatus
 from daybreak_operator.core.conditions import TRAINING_HEALTHY, ConditionUpdate
-from daybreak_operator.core.observed.objects import ObservedJob
+from daybreak_operator.core.observed.objects import ObservedJob, held_true
 from daybreak_operator.core.plan import Finding, Object, Ref
 from daybreak_operator.core.pod_shape import demands
 from daybreak_operator.core.rules import first_finding
@@ -156,6 +156,8 @@ def _waits_with_another_template(attempt: TrainingAttempt) -> bool:
 
 def the_pods_are_late(attempt: TrainingAttempt) -> bool:
     """Not all pods were up within ``podsReadyTimeoutSeconds``; neither an image nor a policy holds them."""
+    if attempt.context.status.queued_since is not None:
+        return False  # it was let in just now, and its controller need not have noticed
     began = waits_since(attempt.job)
     if attempt.was_up or began is None or _are_up(attempt):
         return False
@@ -170,8 +172,8 @@ def the_pods_are_late(attempt: TrainingAttempt) -> bool:
 
 
 def waits_since(job: ObservedJob | None) -> datetime | None:
-    """Return since when a job's pods are wanted; None while a queue holds it back."""
-    if job is None or job.is_queued:
+    """Return since when a job's pods are wanted; None while a queue holds it back, or its controller still does."""
+    if job is None or job.is_queued or held_true(job.conditions, "Suspended") is not None:
         return None
     times = [job.metadata.created]
     times += [held.changed for held in job.conditions if (held.type, held.status) == ("Suspended", "False")]
