@@ -128,7 +128,7 @@ class Stage:
     def finish(self, attempt: int, pods: dict[str, str]) -> None:
         """Hand the result over and end the pods."""
         self.hand_over(attempt)
-        for name in pods.values():
+        for _, name in sorted(pods.items(), reverse=True):  # the first one's end ends a PyTorchJob
             self.cluster.finish_pod(self.namespace, name, 0)
 
     def disrupt(self, pod: str) -> None:

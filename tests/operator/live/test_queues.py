@@ -165,6 +165,19 @@ def test_a_queue_that_does_not_exist_is_told_until_it_does(stage: Stage, queues:
     assert stage.restarts() == (0, 0)
 
 
+def test_a_queue_whose_nodes_are_elsewhere_has_the_run_try_its_next_place(
+    stage: Stage, queues: Queues
+) -> None:
+    queues.give(2)
+    queues.open()
+    placement = {"zones": ["live-b", "live-a"]}
+    stage.begin({QUEUE: "gpus"}, {"podsReadyTimeoutSeconds": DEADLINE_S}, placement=placement)
+    wait_for("Kueue's own words", lambda: "node affinity" in stage.message("CapacityAvailable"))
+    stage.are_up(2)
+    assert stage.status["zone"] == "live-a"
+    assert stage.restarts() == (1, 0)
+
+
 def test_a_queue_can_be_corrected_while_the_run_waits(stage: Stage, queues: Queues) -> None:
     queues.give(2)
     queues.open("gpus")

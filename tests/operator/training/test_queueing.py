@@ -316,6 +316,60 @@ class TestTimeForPods:
         assert world.status["restarts"] == 1
 
 
+class TestAQueueWhoseNodesAreElsewhere:
+    SAYS = "couldn't assign flavors to pod set main: flavor b doesn't match node affinity"
+
+    def held(self, launcher: str, words: str, **training: Any) -> World:
+        world = World(
+            {
+                "training": {"nodes": 2, "launcher": launcher, **training},
+                "runPolicy": {"podsReadyTimeoutSeconds": 60},
+            },
+            labels=dict(QUEUE),
+        )
+        world.make_data()
+        hold(world, world.training_job, True)
+        world.workload_says = {world.training_job["metadata"]["uid"]: words}
+        world.look()
+        world.wait(59)
+        world.settle(2)
+        assert world.status["attempt"] == 1
+        world.wait(1)
+        world.settle(2)
+        return world
+
+    @pytest.mark.parametrize("launcher", LAUNCHERS)
+    def test_has_the_run_try_its_next_place(self, launcher: str) -> None:
+        world = self.held(launcher, self.SAYS, placement={"zones": ["a", "b"]})
+        assert (world.status["attempt"], world.status["zone"]) == (2, "b")
+        assert (world.status["restarts"], world.status.get("countedRestarts", 0)) == (1, 0)
+        said = next(event for event in world.events if "zone a" in event.message)
+        assert self.SAYS in said.message
+        assert "next is zone b" in said.message
+
+    @pytest.mark.parametrize(
+        ("words", "training"),
+        [
+            pytest.param(SAYS, {}, id="it has no other place"),
+            pytest.param(SAYS, {"placement": {"zones": ["a"]}}, id="it names one"),
+            pytest.param(
+                "insufficient unused quota for nvidia.com/gpu in flavor a, 1 more needed",
+                {"placement": {"zones": ["a", "b"]}},
+                id="it will have its turn there",
+            ),
+            pytest.param("", {"placement": {"zones": ["a", "b"]}}, id="nothing was said"),
+        ],
+    )
+    def test_keeps_its_turn_where_another_place_is_no_better(
+        self, words: str, training: dict[str, Any]
+    ) -> None:
+        world = self.held("Job", words, **training)
+        world.wait(100_000)
+        world.settle(2)
+        assert world.status["attempt"] == 1
+        assert world.condition("CapacityAvailable") == ("Unknown", "Queued")
+
+
 class TestARunThatIsPreempted:
     """A queue takes the machines of a run that trains, and gives them back when it can."""
 

@@ -70,6 +70,18 @@ def test_a_job_is_asked_about_again_when_its_time_is_over(found: list[Any], seco
     assert known.stale([job()]) == [job()]
 
 
+@pytest.mark.parametrize(("held", "seconds"), [(True, HELD_S), (False, MISSING_S)])
+def test_a_job_that_is_held_is_asked_about_sooner(held: bool, seconds: float) -> None:
+    """Kueue makes its Workload a moment after its webhook held the job: what it says is wanted soon."""
+    now, wanted = [100.0], {**job(), "spec": {"suspend": held}}
+    known = Workloads(cast(Kube, AskedKube(v1beta2=[])), lambda: now[0])
+    known.ask([wanted])
+    now[0] += seconds - 1
+    assert known.stale([wanted]) == []
+    now[0] += 1
+    assert known.stale([wanted]) == [wanted]
+
+
 def test_a_job_that_names_no_queue_is_not_asked_about() -> None:
     assert Workloads(cast(Kube, AskedKube()), lambda: 0.0).stale([job({}), job({"other": "x"})]) == []
 

@@ -68,7 +68,8 @@ class Workloads:
             metadata = job["metadata"]
             there, why = self._refers(metadata["namespace"], metadata["uid"])
             self._forget_old()
-            until = self.clock() + (FOUND_S if there else MISSING_S)
+            missing = HELD_S if is_held(job) else MISSING_S
+            until = self.clock() + (FOUND_S if there else missing)
             self._known[metadata["uid"]] = WorkloadAnswer(there, why, until)
 
     def among(self, jobs: Iterable[Object], *, there: bool) -> frozenset[str]:

@@ -37,6 +37,8 @@ RESULT_GRACE_S = 20.0
 OLD_ATTEMPT_GRACE_S = 60.0
 """What an attempt that reported an error has to end by itself, with its logs, before the next one stops it."""
 REQUEUE_S = 30.0
+HELD_REQUEUE_S = 15.0
+"""While a queue holds the Job: what it says of it is asked."""
 BACKEND_REQUEUE_S = 10.0
 """Kubeflow tells nothing by itself: it is asked."""
 
@@ -156,14 +158,15 @@ def _continue(context: RunContext, stage: str, number: int, report: StageReport)
     apply = furniture[:3] if on_kubeflow else furniture
     if not on_kubeflow and not jobs:
         apply = (*apply, _job(context, stage, number))
+    held = _held(context, jobs)
     return StageOutcome(
         steps=context.steps,
         apply=apply,
         stalled=stalled,
-        waiting=waiting or _held(context, jobs),
+        waiting=waiting or held,
         share=report.share if report.step in going else 0.0,
         activity=report.activity if report.step in going else "",
-        requeue_after_s=BACKEND_REQUEUE_S if on_kubeflow else REQUEUE_S,
+        requeue_after_s=BACKEND_REQUEUE_S if on_kubeflow else HELD_REQUEUE_S if held else REQUEUE_S,
     )
 
 

@@ -13,12 +13,16 @@ from daybreak_operator.core.conditions import QUEUE_IGNORED, ConditionUpdate
 from daybreak_operator.core.observed.objects import ObservedJob
 from daybreak_operator.core.plan import Finding
 from daybreak_operator.core.times import instant, timestamp
+from daybreak_operator.core.training import placement
 from daybreak_operator.core.training.children import owned
 from daybreak_operator.core.training.context import RunContext
 from daybreak_operator.core.training.status import step_table
 
 PATIENCE_S = 30.0
 """Kueue makes its Workload right after the job; a busy one may take a while."""
+
+OTHER_NODES = "doesn't match node affinity"
+"""What Kueue says (0.19, flavorassigner) of a flavor whose nodes are not those that the pods ask for."""
 
 INTEGRATIONS = {"Job": "batch/job", "TrainJob": "trainer.kubeflow.org/trainjob"}
 """What Kueue's configuration calls them; it manages both unless told otherwise."""
@@ -110,6 +114,19 @@ def names_another(context: RunContext, jobs: Iterable[ObservedJob]) -> Finding |
                 )
                 return Finding("QueueChanged", f"{words}; {job.kind} {job.name} waited with another")
     return None
+
+
+def has_nothing_for_its_place(context: RunContext, job: ObservedJob | None) -> bool:
+    """Return whether a queue has held a job for as long as pods may take, and its flavors lie elsewhere, or others do.
+
+    Kueue keeps a job waiting for ever for nodes that none of its queue's flavors has.
+    """
+    wanted, since = context.run.spec.training.placement, instant(context.status.queued_since)
+    if job is None or since is None or len(placement.places(wanted)) < 2:
+        return False
+    limit = context.run.spec.run_policy.pods_ready_timeout_seconds
+    words = context.observed.workload_says.get(job.uid, "")
+    return OTHER_NODES in words and (context.moment - since).total_seconds() >= limit
 
 
 def _had_time(context: RunContext, job: ObservedJob) -> bool:

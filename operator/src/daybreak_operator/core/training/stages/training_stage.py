@@ -62,12 +62,14 @@ def reconcile(context: RunContext) -> StageOutcome:
     if corrected is not None and attempt.error is None:
         return _fail_attempt(context, steps, attempt, FailureVerdict("RestartFree", corrected))
     if attempt.is_queued and attempt.error is None:
+        if queueing.has_nothing_for_its_place(context, attempt.job):
+            return _try_next_placement(context, steps, attempt)
         return _continue(replace(context, steps=steps), attempt)
     verdict = failure.verdict(attempt) or shared_output.both_train(context)
     if verdict is not None:
         return _fail_attempt(context, steps, attempt, verdict)
     if the_pods_are_late(attempt):
-        return _try_next_placement(context, steps)
+        return _try_next_placement(context, steps, attempt)
     return _continue(replace(context, steps=steps), attempt)
 
 
@@ -181,15 +183,17 @@ def waits_since(job: ObservedJob | None) -> datetime | None:
     return max(known) if known else None
 
 
-def _try_next_placement(context: RunContext, steps: step_table.Steps) -> StageOutcome:
+def _try_next_placement(
+    context: RunContext, steps: step_table.Steps, attempt: TrainingAttempt
+) -> StageOutcome:
     """Give a place up that did not bring all pods up in time: a free restart in the next one."""
     wanted = context.run.spec.training.placement
     place, limit = _place(context), context.run.spec.run_policy.pods_ready_timeout_seconds
     following = placement.place_after(wanted, place)
-    finding = Finding(
-        "NoCapacity",
-        f"not all training pods were ready within {limit} s in {_words(place)}; next is {_words(following)}",
-    )
+    said = f"not all training pods were ready within {limit} s in {_words(place)}"
+    if attempt.job is not None and attempt.is_queued:
+        said = f"{queueing.why_held(context, attempt.job)} So for {limit} s in {_words(place)}"
+    finding = Finding("NoCapacity", f"{said}; next is {_words(following)}")
     outcome = restarts.after(context, STAGE, steps, FailureVerdict("RestartFree", finding))
     jobs = [job for job in context.jobs(STAGE) if not job.is_leaving]
     return replace(
