@@ -159,7 +159,8 @@ class Managers:
         assets = binaries.assets_of(manager.program, os.environ)
         folder = self._household.data / manager.program
         # Where controllers look for a certificate unless they are told otherwise.
-        place = Place(*free_ports(2), folder / "k8s-webhook-server" / "serving-certs")
+        webhook_port, probe_port = free_ports(2)
+        place = Place(webhook_port, probe_port, folder / "k8s-webhook-server" / "serving-certs")
         place.served.mkdir(parents=True)
         files = certificates(f"{manager.program}-ca", manager.host, datetime.now(UTC))
         for name, content in files.items():
