@@ -110,13 +110,18 @@ _FAMILY_OF = {
 _DECORATION = " \t\r*#/!-=+~|%;<>"
 
 
-def comment_lines(head: str, language: str | None) -> list[tuple[int, str]]:
-    """(number of the line from 0, its comment text without decoration) of each line with a comment."""
+def comment_lines(head: str, language: str | None, *, of_template: bool = False) -> list[tuple[int, str]]:
+    """(number of the line from 0, its comment text without decoration) of each line with a comment.
+
+    ``of_template``: only what a template language comments, not the comments of what the template makes.
+    """
     lines: list[tuple[int, str]] = []
     for match in _shape(_FAMILY_OF.get(language or "", "any")).finditer(head):
         if match.lastgroup is None:
             continue
         name = _body_name(match)
+        if of_template and name != "template":
+            continue
         body = match.group(name)
         number = head.count("\n", 0, match.start(name))
         for offset, line in enumerate(body.split("\n")):
@@ -124,6 +129,20 @@ def comment_lines(head: str, language: str | None) -> list[tuple[int, str]]:
             if stripped:
                 lines.append((number + offset, stripped))
     return lines
+
+
+def read_together(comments: list[tuple[int, str]], head: str) -> list[str]:
+    """The comments of a head as they are read: one text for each that code parts from the next."""
+    lines = head.split("\n")
+    together: list[list[str]] = []
+    last = -1
+    for number, line in comments:
+        if together and not any(between.strip(_DECORATION) for between in lines[last + 1 : number]):
+            together[-1].append(line)
+        else:
+            together.append([line])
+        last = max(last, number)
+    return [" \n".join(block) for block in together]
 
 
 def _has(match: re.Match[str], name: str) -> bool:

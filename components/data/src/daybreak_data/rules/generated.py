@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from daybreak_data.rules.comments import comment_lines
+from daybreak_data.rules.comments import comment_lines, read_together
 from daybreak_data.rules.patterns import Matcher, matcher, rule_file
 from daybreak_data.rules.site_builders import find_built_html, find_built_markdown
 
@@ -50,6 +50,11 @@ _OF_A_PART = re.compile(
     r"|\btoc\b|\btable of contents\b|\bAFX_|\b(?:below|above|between)\s+(?:this|the|these)\b",
     re.IGNORECASE,
 )
+# Not ``.in``: autoheader and automake generate config.h.in and Makefile.in.
+_TEMPLATE_NAME = re.compile(
+    r"\.(?:tmpl|gotmpl|tpl|template|mustache|j2|jinja2?|erb|ejs|hbs|handlebars|stg?|ftl|vm|mako|njk|liquid|eex|twig|tt|pump)$",
+    re.IGNORECASE,
+)
 _SAYING_IT_IS = re.compile(r"\b(?:are|is|be|being|been|was|were|gets?) $", re.IGNORECASE)
 _OF_THIS_FILE = re.compile(r"\b(?:this|these|it|files?|code|contents?|script|header|module)\b", re.IGNORECASE)
 _GOES_ON = re.compile(
@@ -71,7 +76,7 @@ class _ContentRule:
 def find_generated(path: str, text: str, language: str | None) -> str | None:
     """The name of the first rule that matches, or None: path, then content, then phrases in comments."""
     name = path.replace("\\", "/")
-    return _by_path(name) or _by_content(name, text) or _by_phrase(text, language)
+    return _by_path(name) or _by_content(name, text) or _by_phrase(name, text, language)
 
 
 def _by_path(path: str) -> str | None:
@@ -97,15 +102,16 @@ def _by_content(path: str, text: str) -> str | None:
     return None
 
 
-def _by_phrase(text: str, language: str | None) -> str | None:
+def _by_phrase(path: str, text: str, language: str | None) -> str | None:
     head = "\n".join(text[:HEAD_CHARS].split("\n", HEAD_LINES)[:HEAD_LINES])
     if "generated" not in head.lower():
         return None
-    comments = comment_lines(head, language)
-    said = " \n".join(line for _, line in comments)
-    for name, pattern in _phrases("phrases"):
-        if any(_is_of_the_whole(said, match) for match in pattern.finditer(said)):
-            return name
+    # What a template says in the comments of its output is about the output.
+    comments = comment_lines(head, language, of_template=_TEMPLATE_NAME.search(path) is not None)
+    for said in read_together(comments, head):
+        for name, pattern in _phrases("phrases"):
+            if any(_is_of_the_whole(said, match) for match in pattern.finditer(said)):
+                return name
     for number, line in comments:
         if number < WEAK_LINES and _announces(line):
             return "starcoder2-phrase"
