@@ -141,6 +141,27 @@ PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA75sdf7s6df5s7d6f5s7d6f5s
             id="a block",
         ),
         pytest.param(PEM[:60], PEM[:60], id="a block that is cut off"),
+        pytest.param(
+            'k = "' + PEM.replace("\n", "\\r\\n") + '-----END RSA PRIVATE KEY-----"',
+            PEM.replace("\n", "\\r\\n") + "-----END RSA PRIVATE KEY-----",
+            id="a block in one line with escaped ends of lines",
+        ),
+        pytest.param(
+            'newKey = "q9Lf0ZxK3sW8vB2nT6yR1mC5jH7dP4gA0eU+iO/kX8w="',
+            "q9Lf0ZxK3sW8vB2nT6yR1mC5jH7dP4gA0eU+iO/kX8w=",
+            id="256 bits in base64",
+        ),
+        pytest.param(
+            "secret: 'KZQXE33NMU2GSZLTORUW4ZZAMRXW4ZJB'",
+            "KZQXE33NMU2GSZLTORUW4ZZAMRXW4ZJB",
+            id="for an authenticator",
+        ),
+        pytest.param(
+            'consumerKey = "8Xv0Qz2LpR5sT9wYbNcM4dKfH"', "8Xv0Qz2LpR5sT9wYbNcM4dKfH", id="of OAuth 1"
+        ),
+        pytest.param(
+            "log in with s.Zq7Lw2Xb9Rt4Vn8Kc3Mp6Hd1", "s.Zq7Lw2Xb9Rt4Vn8Kc3Mp6Hd1", id="an old token of Vault"
+        ),
         pytest.param("redis://:p4ssW0rdX9@cache", "p4ssW0rdX9", id="the password of a URL"),
         pytest.param("password = 'hunter2!'", "hunter2!", id="a chosen password"),
         pytest.param('api_key: str = "a8F3kd92mfQ0zL8s1Xb7"', "a8F3kd92mfQ0zL8s1Xb7", id="a random key"),
@@ -208,6 +229,27 @@ def test_keys(text: str, value: str) -> None:
         pytest.param('client_secret = "RSA-OAEP-256+A128GCM"', id="an algorithm of JWE"),
         pytest.param("token = '3f2b8c1e-9d47-4a6b-8f10-2c5e7d9a1b34'", id="a UUID"),
         pytest.param("secret_sha1 = 'da39a3ee5e6b4b0d3255bfef95601890afd80709'", id="a hash, by its name"),
+        pytest.param(
+            "equal(hmac('password'), '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08')",
+            id="a keyed hash",
+        ),
+        pytest.param(
+            "TokenAddress = '0x7fC2a5b9D31e84F0a6c7B8d9E1f20a3B4c5D6e7F'", id="an address on Ethereum"
+        ),
+        pytest.param(
+            "privateKey: '0x7fC2a5b9D31e84F0a6c7B8d9E1f20a3B4c5D6e7F'", id="an address in the place of a key"
+        ),
+        pytest.param("secret: 'ZXhhbXBsZS1hcHAtc2VjcmV0'", id="a stand-in in base64"),
+        pytest.param("password = 'this_is_n0t_the_One_to_use'", id="a sentence"),
+        pytest.param(
+            "https://hooks.slack.com/services/T123456789/B123456789/1a2b3c4d5e6f7g8h9i0j1k2l",
+            id="a counted webhook",
+        ),
+        pytest.param("http://user%20name:pass%2B@localhost", id="a word with an escape behind"),
+        pytest.param(
+            'peerPublicKey = "q9Lf0ZxK3sW8vB2nT6yR1mC5jH7dP4gA0eU+iO/kX8w="', id="a key for everybody"
+        ),
+        pytest.param("s.isVeryLongAttributeName2x and s.computedStyleOfElement0", id="attributes"),
         pytest.param("password = os.environ['DATABASE_PASSWORD2']", id="an expression"),
     ],
 )

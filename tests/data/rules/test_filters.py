@@ -44,6 +44,7 @@ def reason(text: str, language: str | None, path: str = "a", profile: Profile = 
         pytest.param(
             "xy " * 33_334, "markdown", "long-line", id="over 100,000 characters not even of Markdown"
         ),
+        pytest.param("xy " * 400 + "\n", "asciidoc", None, id="nor of other prose"),
         pytest.param("xy " * 400 + "\n", "text", None, id="a long line of plain text is kept"),
         pytest.param(("x y " * 25 + "\n") * 5, "go", None, id="a mean of 100 characters is kept"),
         pytest.param(("x y " * 25 + "z\n") * 5, "go", "long-mean-line", id="a mean of 101 is not"),

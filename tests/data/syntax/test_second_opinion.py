@@ -46,6 +46,10 @@ FINE = [
     ("modifiers of zsh", "shell", "a.zsh", "f=/a/b\necho ${f:h:t} ${(@f)f}\nfor x in a; do echo $x; done\n"),
     ("csh", "shell", ".login", "if ($?a) then\n  set b = (c d)\nendif\n"),
     ("rc of Plan 9", "shell", "bin/man", "#!/bin/rc\nswitch($1){\ncase a\n\techo b\ncase *\n\texit c\n}\n"),
+    ("quotes inside of $''", "shell", "a.sh", "a=($'it\\'s' b)\nif c; then\n  d\nfi\nX(=)\n"),
+    ("patterns of Swift", "swift", "a.swift", "let a = /x{2}\"[(]/\nlet b = #/ \" { /#\nlet c = 1 / 2; X(=)\n"),
+    ("an inline table of lines", "toml", "a.toml", "a = {\n  b = 1, # why\n  c = [\n    2,\n  ],\n}\n"),
+    ("times and escapes of TOML 1.1", "toml", "a.toml", 'a = 07:32\nb = "\\e[0m \\x41"\nc = \'\\e\'\n'),
     ("several roots", "xml", "a.xml", "<a/>\n<b>c</b>\n"),
     ("XML by #ifdef", "xml", "a.xaml", "<a>\n#ifdef B\n<b c='1'>\n#else\n<b>\n#endif\n</b></a>\n"),
     ("declarations alone", "xml", "a.mod", '<!-- a --><!ENTITY b "c">\n'),
@@ -66,6 +70,8 @@ TORN = [
     ("a new function indented wrongly", "python", "a.py", "def a[T](x):\n    b\n      c\n"),
     ("an f-string that is cut", "python", "a.py", "a = f'{b['c']}\n"),
     ("comments in JSON that is cut", "json", "a.json", '{\n  // why\n  "a": [1,\n'),
+    ("an inline table that is cut", "toml", "a.toml", "a = {\n  b = 1,\n"),
+    ("two commas in one", "toml", "a.toml", "a = { b = 1,, }\n"),
     ("a fragment that is cut", "xml", "a.xml", "<a/>\n<b>c\n"),
     ("macros that are cut", "cpp", "a.cpp", 'SUPPRESS("-Wx")\nTEST_CASE("adds") { CHECK(1 + 1 == 2);\n'),
     ("a macro that is whole", "c", "a.c", "#define A(b) { b; }\nvoid f(void) { A(c) X(=)\n"),
@@ -105,6 +111,7 @@ WHOLE = [
     ("css", ".a\\{ { background: url(data:a;b,{) } /* { */"),
     ("scss", "// it's {\n.a { b: url(http://c) }"),
     ("php", "<p>it's (</p><?php $a = <<<X\n  { ' \n  X; # it's {\n$b = '('; ?> }"),
+    ("swift", "a.replacing(/[\"(]+/, with: b / c / d)"),
     ("swift", 'let a = #"{"#; /* /* { */ */ let b = "\\(c)"'),
 ]  # fmt: skip
 

@@ -26,6 +26,24 @@ CZECH = "# Příliš žluťoučký kůň úpěl ďábelské ódy a všechno řek
     ("data", "expected"),
     [
         pytest.param(b"", Undecodable("empty"), id="an empty file is called empty"),
+        pytest.param(
+            b"// at most 73.14\xb5s, 128 LSB/\xb0C, 25 \xb0C, \xb15 V, 3 mm\xb2\n",
+            Decoded(
+                "// at most 73.14\u00b5s, 128 LSB/\u00b0C, 25 \u00b0C, \u00b15 V, 3 mm\u00b2\n", "cp1252"
+            ),
+            id="signs of units say what they are",
+        ),
+        pytest.param(
+            b"/* \xa9 2004 A. Person */\n",
+            Decoded("/* \u00a9 2004 A. Person */\n", "cp1252"),
+            id="so does the sign before a year",
+        ),
+        pytest.param(b"x \xb5\xb0 y\n", Undecodable("unknown-encoding"), id="two of them alone do not"),
+        pytest.param(
+            b"pages 10\xe2\x80?16\n",
+            Decoded("pages 10\ufffd?16\n", "utf-8-replaced"),
+            id="a dash whose last byte became a question mark",
+        ),
         pytest.param(codecs.BOM_UTF8, Undecodable("empty"), id="a byte order mark alone is called empty"),
         pytest.param(
             b"x" * (LIMIT_BYTES + 1), Undecodable("too-large"), id="a file over the limit is not read"

@@ -13,6 +13,7 @@ from daybreak_data.personal_data.finding import Span
 from daybreak_data.personal_data.patterns import matches
 from daybreak_data.personal_data.randomness import (
     is_code,
+    is_encoded_placeholder,
     is_hex,
     is_placeholder,
     is_uuid,
@@ -27,7 +28,7 @@ _WINDOW = 160
 
 _NAMES = (
     r"(?:password|passwd|passwort|pwd|passphrase|secret|token|api[_\-]?key|apikey|access[_\-]?key|auth[_\-]?key"
-    r"|private[_\-]?key|client[_\-]?key|signing[_\-]?key|encryption[_\-]?key|master[_\-]?key|account[_\-]?key"
+    r"|private[_\-]?key|client[_\-]?key|signing[_\-]?key|encrypt(?:ion)?[_\-]?key|fernet[_\-]?key|consumer[_\-]?key|master[_\-]?key|account[_\-]?key"
     r"|service[_\-]?key|license[_\-]?key|credential|webhook[_\-]?key|jwt[_\-]?key|salt)"
 )
 # A type annotation between the name and its value: `: str =`, `: Optional[str] =`, ` string =`.
@@ -73,9 +74,10 @@ podfile.lock mix.lock pubspec.lock
 """
 _LOCK_FILES = frozenset(_LOCK_FILE_NAMES.split())
 _HASH_WORDS = re.compile(
-    rb"(?i)sha[-_]?[0-9]|md5|hash|digest|checksum|integrity|commit|etag|fingerprint|crc|blob"
+    rb"(?i)sha[-_]?[0-9]|md5|hash|digest|checksum|integrity|hmac|commit|etag|fingerprint|crc|blob"
 )
 _HASH_LENGTHS = frozenset({32, 40, 64, 96, 128})
+_ETHEREUM_ADDRESS = re.compile(r"0x[0-9A-Fa-f]{40}")
 # Only what people choose and type themselves may be short.
 _CHOSEN = re.compile(rb"(?i)secret|credential")
 _PASSWORD = re.compile(rb"(?i)passw|pwd|passphrase")
@@ -84,7 +86,8 @@ _HARMLESS_NAME = re.compile(
     rb"(?i)(?:AWS::|public|csrf|xsrf|authenticity|(?:href|src|id|class|for|style)[ \t]*=[ \t]*[\"']?$"
     rb"|token(?:izer|ize|type|_?id|_?name|_?url|_?uri|_?endpoint|_?path|_?file|_?class|_?kind|s_?per)"
     rb"|(?:key|secret|password|token|credential)s?[_\-.]?(?:name|path|file|url|uri|type|field|id|ref|arn|class|label"
-    rb"|prefix|hint|error|message|regex|pattern|format|policy|hash|length|header|param|env|var|prompt|title|text)"
+    rb"|prefix|hint|error|message|regex|pattern|format|policy|hash|length|header|param|env|var|prompt|title|text"
+    rb"|address)"
     rb"|next[_\-]?(?:page)?[_\-]?token|page[_\-]?token|continuation|sync[_\-]?token|sas[_\-]?token[_\-]?type)"
 )
 
@@ -113,7 +116,9 @@ def find_assigned_secrets(data: bytes, path: str) -> Iterator[Span]:
 
 def _is_secret(data: bytes, start: int, end: int) -> bool:
     value = data[start:end].decode("ascii")
-    if is_placeholder(value) or is_uuid(value) or is_code(value):
+    if is_placeholder(value) or is_uuid(value) or is_code(value) or is_encoded_placeholder(value):
+        return False
+    if _ETHEREUM_ADDRESS.fullmatch(value):
         return False
     before = data[max(0, start - _WINDOW) : start].rsplit(b"\n", 1)[-1]
     if _HARMLESS_NAME.search(before):

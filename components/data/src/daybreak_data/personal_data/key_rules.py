@@ -26,7 +26,7 @@ _START = r"(?:^|[^A-Za-z0-9_])"
 _WORD = r"[A-Za-z0-9_\-]"
 
 # Between pieces of a key that is spread over the lines of a string literal or a comment: one end of line at most.
-_EDGE = r"[ \t\"'`+,;\\#*|>]{0,80}"
+_EDGE = r"(?:[ \t\"'`+,;\\#*|>]|\\[rn]){0,80}"
 _GAP = rf"{_EDGE}(?:\r?\n{_EDGE})?"
 _PEM_LABEL = r"[A-Z0-9 ]{0,30}PRIVATE KEY(?: BLOCK)?-----"
 _PEM_HEADERS = (
@@ -229,6 +229,14 @@ KEY_RULES: tuple[KeyRule, ...] = (
     _prefixed("grafana-token", "glsa_", "[A-Za-z0-9]{32}_[0-9a-f]{8}", "Grafana docs"),
     _prefixed("grafana-cloud-token", "glc_", "[A-Za-z0-9+/]{32,400}={0,2}", "Grafana docs"),
     _prefixed("vault-token", r"hv[sbr]\.", rf"{_WORD}{{24,300}}", "HashiCorp Vault docs"),
+    _prefixed("old-vault-token", r"[sb]\.", "[A-Za-z0-9]{24}", "HashiCorp Vault docs, before 1.10", 3.5),
+    KeyRule(
+        "symmetric-key",
+        r"(?i)key[\"'`]?[ \t]{0,4}(?:=>|:=|[:=(,])[ \t]{0,4}[\"'`]",
+        r"(?i:[a-z]key)[\"'`]?[ \t]{0,4}(?:=>|:=|[:=(,])[ \t]{0,4}[\"'`]([A-Za-z0-9+/]{43}=|[A-Za-z0-9_\-]{43}=)",
+        4.0,
+        "256 bits in base64, as OpenSSL, Fernet and others print a key",
+    ),
     KeyRule(
         "terraform-token",
         r"\.atlasv1\.",

@@ -14,7 +14,13 @@ from collections.abc import Iterator
 from daybreak_data.personal_data.finding import Span
 from daybreak_data.personal_data.key_rules import KeyRule
 from daybreak_data.personal_data.patterns import matches
-from daybreak_data.personal_data.randomness import entropy, is_placeholder, is_uuid, word_share
+from daybreak_data.personal_data.randomness import (
+    entropy,
+    is_placeholder,
+    is_uuid,
+    looks_generated,
+    word_share,
+)
 
 # Stand-ins of manuals. Narrow on purpose: a real token may hold any three letters by chance.
 _EXAMPLE = re.compile(
@@ -22,7 +28,11 @@ _EXAMPLE = re.compile(
 )
 # An access key id is sixteen capitals and digits: made up by hand, it may well count through the alphabet.
 _EXAMPLE_OF_AN_ID = re.compile(r"EXAMPLE|SAMPLE|(.)\1{5}")
-_LOWER_WORDS = re.compile(r"[a-z]+(?:(?:[_\-.;+@]|%[0-9A-Fa-f]{2})[a-z]+)*")
+_LOWER_WORDS = re.compile(r"[a-z]+(?:(?:[_\-.;+@]|%[0-9A-Fa-f]{2})[a-z]+)*(?:%[0-9A-Fa-f]{2})*")
+_COUNTED = re.compile(r"123456789/|1[a-z]2[a-z]3[a-z]4|abc(?:def)?123456")
+"""A webhook's stand-in: teams and words that somebody counted up."""
+_PUBLIC_NAME = re.compile(rb"(?i)pub|peer|verif|finger|thumb|hash|sha[0-9]|pin\w*$")
+_NAME_BEFORE = 48
 # What a parser of addresses is tested with: escaped controls, and options behind the password.
 _TEST_OF_A_PARSER = re.compile(r"%[01][0-9A-Fa-f]|;[A-Za-z]+=")
 _TYPED = frozenset(("url-password", "netrc-password", "curl-user", "mysql-password", "sshpass-password"))
@@ -34,8 +44,14 @@ def find_formed_keys(data: bytes, rule: KeyRule) -> Iterator[Span]:
     for match in matches(rule.pattern, data):
         start, end = match.span(1 if match.re.groups else 0)
         value = data[start:end].decode("latin-1")
+        if rule.name == "symmetric-key" and _PUBLIC_NAME.search(_name_before(data, match.start(1))):
+            continue
         if rule.name == "private-key" or _is_key(value, rule, data[end : end + 1]):
             yield Span("key", start, end, rule.name)
+
+
+def _name_before(data: bytes, start: int) -> bytes:
+    return data[max(0, start - _NAME_BEFORE) : start].rsplit(b"\n", 1)[-1]
 
 
 def _is_key(value: str, rule: KeyRule, after: bytes) -> bool:
@@ -48,6 +64,10 @@ def _is_key(value: str, rule: KeyRule, after: bytes) -> bool:
         return _is_password(value)
     if rule.name == "npmrc-credential":
         return not is_placeholder(value) and not is_uuid(value)
+    if rule.name == "slack-webhook":
+        return _COUNTED.search(value) is None
+    if rule.name == "old-vault-token":  # the form of an attribute, too
+        return looks_generated(value[2:])
     if rule.name == "json-web-token":
         return is_json(value.split(".", 1)[0])
     if rule.name == "authorization-header":

@@ -5,6 +5,7 @@ Pure measures on one candidate. Owns no pattern of where candidates stand.
 
 from __future__ import annotations
 
+import base64
 import math
 import re
 from collections import Counter
@@ -18,6 +19,10 @@ _PLACEHOLDER = re.compile(
     r"|\$\{|\{\{|%\(|\$\(|\{[a-z_]*\}|%[sd]|env[.(\[]|process\."
 )
 _UUID = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+# What authenticators of RFC 6238 share; two digits, for capitals alone are a name.
+_BASE32 = re.compile(r"(?=(?:[A-Z]*[2-7]){2})[A-Z2-7]{16,64}")
+_SENTENCE = re.compile(r"(?:[A-Za-z0-9]+[_\-]){4,}[A-Za-z0-9]+")
 _HEX = re.compile(r"(?:0x)?(?:[0-9a-f]+|[0-9A-F]+)")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _VOWEL = re.compile(r"[aeiouyAEIOUY]")
@@ -43,6 +48,17 @@ def entropy(value: str) -> float:
 def is_placeholder(value: str) -> bool:
     """Tell whether a value says itself that it stands for another one."""
     return _PLACEHOLDER.search(value) is not None or len(set(value)) < 5
+
+
+def is_encoded_placeholder(value: str) -> bool:
+    """Tell whether a value is base64 of a stand-in, as manifests of Kubernetes have them."""
+    if len(value) % 4 or not _BASE64.fullmatch(value):
+        return False
+    decoded = base64.b64decode(value)
+    if not decoded.isascii():
+        return False
+    text = decoded.decode("ascii").strip()
+    return text.isprintable() and is_placeholder(text)
 
 
 def is_uuid(value: str) -> bool:
@@ -83,6 +99,8 @@ def looks_generated(value: str) -> bool:
     Random base62 of length n changes between letters and digits about 0.27 n times and hexadecimal 0.47 n
     times (p and q of the two classes, 2 p q a step); names in code with digits in them change once or twice.
     """
+    if _BASE32.fullmatch(value) and len(value) % 8 == 0 and entropy(value) > 3.3:
+        return True
     if len(value) < 16 or word_share(value) > 0.45:
         return False
     hexadecimal = is_hex(value)
@@ -102,7 +120,7 @@ def is_word_with_number(value: str) -> bool:
 
 def looks_chosen(value: str) -> bool:
     """Tell whether a short string looks like a password that a person chose: mixed classes, no name."""
-    if not 8 <= len(value) <= 40 or " " in value:
+    if not 8 <= len(value) <= 40 or " " in value or _SENTENCE.fullmatch(value):
         return False
     classes = [
         any(c.islower() for c in value),

@@ -13,8 +13,23 @@ from functools import cache
 from daybreak_contracts.resources.run import LanguageFilters
 from daybreak_data.rules.languages import family_of
 
+_PROSE = (
+    "asciidoc",
+    "mdx",
+    "mediawiki",
+    "org",
+    "pod",
+    "pod-6",
+    "rdoc",
+    "restructuredtext",
+    "rmarkdown",
+    "textile",
+    "typst",
+    "wikitext",
+)
+"""Prose like Markdown, which StarCoder2 excuses: a paragraph may be a line. Its list names the large languages only."""
 LONG_LINED = frozenset(
-    ("html", "json", "markdown", "roff", "roff-manpage", "smt", "tex", "text", "xml", "xslt", "svg")
+    (*_PROSE, "html", "json", "markdown", "roff", "roff-manpage", "smt", "tex", "text", "xml", "xslt", "svg")
 )
 DATA_FORMATS = frozenset(("text", "json", "yaml", "web-ontology-language", "graphviz-(dot)"))
 SIZED_FORMATS = frozenset(("json", "yaml"))

@@ -47,10 +47,10 @@ _FAMILIES = {
     + r"|(?P<mark>'{3,}+).*?(?P=mark)"
     + _DOUBLE + r"|'(?:\\[^'\n]+|\\'|[^'\\\n])'" + r"|`[^`\n]*`" + _ENDS,
     "swift": _LINE
-    + r"|(?<!\#)(?P<mark>\#++)\".*?\"(?P=mark)"
+    + r"|(?<!\#)(?P<mark>\#++)\".*?\"(?P=mark)|(?<!\#)(?P<slashes>\#++)/.*?/(?P=slashes)"
     + _TRIPLE
     + _DOUBLE
-    + r"|`[^`\n]*`"
+    + r"|`[^`\n]*`|(?<=[(,=:\[ ])/(?![ /*\t\n])(?:\\.|[^/\\\n]){0,200}?(?<![ \t])/(?=[\s),.\]]|$)"
     + r")|(?P<unended>/\*|(?<!\#)\#++\"|\"\"\")|(?P<open>[(\[{])|(?P<close>[)\]}])",
     "dart": _LINE + _TRIPLE + r"|'''(?:\\.|[^\\])*?'''" + _DOUBLE + _SINGLE + _ENDS,
     "rust": _LINE
@@ -167,7 +167,7 @@ def _events(text: str, family: str) -> Iterator[_Event]:
     """Of each open brace: whether it is the ``${`` of a template."""
     while (found := code.search(text, place)) is not None:
         kind, token, place = found.lastgroup or "skip", found.group(), found.end()
-        if kind in {"skip", "mark"}:
+        if kind in {"skip", "mark", "slashes"}:
             continue
         end = _end_of_nested(text, place) if nested and token == "/*" else None
         if end is not None:

@@ -12,7 +12,7 @@ import symtable
 import tomllib
 import warnings
 
-from daybreak_data.syntax import grammars, newer_python
+from daybreak_data.syntax import grammars, newer_python, newer_toml
 from daybreak_data.syntax.result import SyntaxResult, error, skipped
 
 DEEPEST_FLOW = 500
@@ -127,9 +127,21 @@ def _one_json(text: str) -> SyntaxResult:
 
 
 def check_toml(text: str, _path: str) -> SyntaxResult:
-    """TOML 1.0."""
+    """TOML 1.0; what only 1.1 allows is ok with the tag ``newer``."""
     if max((line.count(".") for line in text.splitlines()), default=0) > MOST_DOTS:
         return skipped("tomllib", f"a line with more than {MOST_DOTS} dots")
+    found = _read_toml(text)
+    if found.verdict != "error":
+        return found
+    again = _read_toml(newer_toml.older_toml(text))
+    return (
+        found
+        if again.verdict == "error"
+        else SyntaxResult(again.verdict, "tomllib", again.detail, ("newer",))
+    )
+
+
+def _read_toml(text: str) -> SyntaxResult:
     try:
         tomllib.loads(text)
     except tomllib.TOMLDecodeError as fault:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 LANGUAGES = ("html", "shell")
 _SHELL = re.compile(
-    r"\\.|(?:(?<=[\s;&|()])|^)\#[^\n]*|\$?'[^']*'|\"(?:\\.|[^\"\\])*\""
+    r"\\.|(?:(?<=[\s;&|()])|^)\#[^\n]*|\$'(?:\\.|[^'\\])*'|'[^']*'|\"(?:\\.|[^\"\\])*\""
     r"|(?<![<\d(])<<-?[ \t]*(?P<quote>\\?[\"']?)(?P<mark>[A-Za-z_]\w*)[\"']?"
     r"|(?P<unended>[\"'])|(?P<word>(?:(?<=[\s;&|(`{!])|^)(?:then|elif|fi|do|done|case|esac)(?=[\s;&|)`}]|$))"
     r"|(?P<brace>[{}])",

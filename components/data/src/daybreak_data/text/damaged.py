@@ -24,6 +24,8 @@ _SEQUENCE = re.compile(
 )
 _SURROGATES = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
 _CUT = re.compile(rb"(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})\Z")
+# Dashes and quotation marks are E2 80 xx; a converter that has no character for the last byte writes "?".
+_LOST_QUOTE = re.compile(rb"\xe2\x80(?=\?)")
 _HIGH = re.compile(rb"[\x80-\xff]")
 
 _EBCDIC = ("cp037", "cp1140", "cp500", "cp273")
@@ -42,6 +44,10 @@ def mostly_utf8(data: bytes) -> str | None:
     if _CUT.search(rest) and valid and len(_HIGH.findall(_CUT.sub(b"", rest))) * 2 < valid:
         return data.decode("utf-8", "replace")
     bad = len(_HIGH.findall(rest))
+    if (
+        bad == len(_LOST_QUOTE.findall(rest)) * 2
+    ):  # all that is bad is what a lossy converter left of quotation marks
+        return data.decode("utf-8", "replace")
     if valid == 0 or bad * 2 > valid + 1:
         return None
     return data.decode("utf-8", "replace")
