@@ -14,7 +14,7 @@ import threading
 import warnings
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -25,7 +25,7 @@ from daybreak_operator.core import conditions
 from daybreak_operator.core.conditions import ConditionUpdate
 from daybreak_operator.core.plan import Finding, Object, ObjectEvent, Plan
 from daybreak_operator.core.training.stages import blockers
-from daybreak_operator.settings import Settings
+from daybreak_operator.settings import Images, Settings
 from daybreak_operator.shell.kube import client as kube
 from daybreak_operator.shell.lease.leadership import LeaseTimes
 from daybreak_operator.shell.reconcile.reconciler import Decisions
@@ -101,6 +101,7 @@ class Replica:
     decisions: Decisions = SIMPLE
     me: str = "one"
     timing: Timing = QUICK
+    images: Images = field(default_factory=Images)
 
     def __enter__(self) -> Replica:
         client = kube.connect({}, self.kubeconfig)
@@ -108,7 +109,9 @@ class Replica:
         self.operator = Operator(
             OperatorConfig(
                 kube=client,
-                settings=Settings(namespace=self.namespace, watch_namespaces=(self.namespace,)),
+                settings=Settings(
+                    namespace=self.namespace, watch_namespaces=(self.namespace,), images=self.images
+                ),
                 decisions=self.decisions,
                 me=self.me,
                 port=0,

@@ -58,6 +58,8 @@ class CandidateStatus(Resource):
     """Since when the same users get it; before anyone does, when the stage began (RFC 3339)."""
     verdict: Annotated[str, Field(max_length=4096)] = ""
     """What the guardrails say; of a refused model, why."""
+    in_place: bool = False
+    """Whether it takes over the machines of the stable model one after the other, because there are none to spare."""
 
 
 class RetiredStatus(Resource):

@@ -30,7 +30,15 @@ from daybreak_operator.core.deployment.children.desired import (
 from daybreak_operator.core.deployment.observed import spec as specs
 from daybreak_operator.core.deployment.observed.fleet import EngineFleet, fleet_of
 from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
-from daybreak_operator.core.deployment.rollout import guardrails, revision, sizing, sleep, steps, turns
+from daybreak_operator.core.deployment.rollout import (
+    guardrails,
+    in_place,
+    revision,
+    sizing,
+    sleep,
+    steps,
+    turns,
+)
 from daybreak_operator.core.deployment.rollout.routing import route
 from daybreak_operator.core.deployment.rollout.target import TargetModel, target_of
 from daybreak_operator.core.deployment.state import RolloutState
@@ -102,6 +110,7 @@ def reconcile(
         target = replace(target, runtime=known.stable.runtime)
     state = steps.begin(known, spec, target, at)
     state = sleep.settle(state, spec, fleet, observed)
+    state = in_place.settle(state, spec, fleet)
     state, sized = sizing.size(state, sizing.Load(spec, fleet, observed.snapshots, at, tuning))
     state = steps.advance(state, rollout_context(observed, spec, state, fleet, sized))
     state = without_finished(state, observed, at)
@@ -138,6 +147,7 @@ def rollout_context(
         verdict=verdict_of(observed, spec, state, fleet.at),
         enough=sized.enough,
         starved=sized.starved,
+        next_share=sized.next_share,
     )
 
 
@@ -172,6 +182,8 @@ def requeue_after_s(
     if candidate is not None:
         end = candidate.since + spec.rollout.soak_seconds
         waits += [moment - now for moment in (end - sizing.LEAD_S, end) if moment > now]
+        if candidate.stage == "Starved" and not candidate.in_place:
+            waits += [left for left in (candidate.since + in_place.PATIENCE_S - now,) if left > 0]
         if candidate.weight or after.staff_served or candidate.stage == "Shadow":
             waits.append(spec.scaling.interval_seconds)
     if (before.candidate, before.stable) != (after.candidate, after.stable):

@@ -48,6 +48,8 @@ class CandidateModel:
     weight: int = 0
     verdict: str = ""
     runtime: EngineRuntime | None = None
+    in_place: bool = False
+    """Whether it takes the stable model's machines over, one after the other: there are none to spare."""
 
     @property
     def words(self) -> str:

@@ -24,6 +24,7 @@ from daybreak_operator.core.capacity.values import (
     PlacementMemory,
 )
 from daybreak_operator.core.deployment.observed.fleet import EngineFleet
+from daybreak_operator.core.deployment.rollout import in_place
 from daybreak_operator.core.deployment.rollout.steps import next_weight
 from daybreak_operator.core.deployment.rollout.target import bare
 from daybreak_operator.core.deployment.state import CandidateModel, RolloutState
@@ -48,6 +49,8 @@ class Sizing:
     enough: bool = False
     """Whether the candidate has what its next share of users needs."""
     starved: bool = False
+    next_share: int | None = None
+    """Of users, in percent, where that is not the ramp's."""
     requeue_after_s: float | None = None
 
 
@@ -69,6 +72,9 @@ def size(state: RolloutState, load: Load) -> tuple[RolloutState, Sizing]:
     if carrier is None:
         return state, Sizing()
     replicas = load.spec.replicas if state.asleep_since is None else 0
+    together = in_place.replicas_in_place(state, load.spec)
+    if together is not None and state.rolling is not None:
+        replicas = in_place.stays(together, state.rolling.weight)
     main = decide(load, carrier, state.memory, load.spec.pools, replicas)
     state = replace(state, memory=main.memory)
     sizing = Sizing(
@@ -99,18 +105,25 @@ def size_beside(
     """Return the sizes with the candidate's, in the room that the stable model leaves in the pools."""
     pools = room_beside(load.spec.pools, main.desired)
     room = sum(pool.max for pool in pools)
-    wanted = replicas_wanted(state, candidate, main.needed, load)
+    together = in_place.replicas_in_place(state, load.spec)
+    needed = main.needed if together is None else together
+    wanted = replicas_wanted(state, candidate, needed, load) if together is None else together - main.needed
     memory = with_back_off_of(state.candidate_memory, main.memory)
     decision = decide(load, candidate.digest, memory, pools, min(wanted, room), beside=True)
     findings = decision.findings
     if wanted > room:
         findings = (pools_are_full(wanted, room), *findings)
-    next_needs = replicas_for(next_weight(candidate, load.spec.rollout), main.needed)
+    ready = load.fleet.ready(candidate.digest)
+    share = next_weight(candidate, load.spec.rollout)
+    if together is not None:
+        share = in_place.next_share(candidate, load.spec, together, ready)
+    next_needs = replicas_for(share, needed) - (in_place.slack(needed) if together is not None else 0)
     return replace(state, candidate_memory=decision.memory), replace(
         sizing,
         desired={**sizing.desired, candidate.digest: decision.desired},
         candidate_findings=findings,
-        enough=load.fleet.ready(candidate.digest) >= max(1, next_needs),
+        enough=ready >= max(1, next_needs),
+        next_share=share,
         starved=wanted > room or (wanted > 0 and is_starved(decision, candidate, load.fleet)),
         requeue_after_s=sooner(sizing.requeue_after_s, wait_of(decision, load, candidate.digest, fixed=True)),
     )

@@ -38,6 +38,8 @@ class RolloutContext:
     """Whether what the next share of users needs is there and warm."""
     starved: bool
     """Whether capacity for it cannot even be asked for now."""
+    next_share: int | None = None
+    """The next share of users in percent; None is that of the ramp."""
 
 
 def begin(
@@ -133,7 +135,9 @@ def promote(state: RolloutState, now: float) -> RolloutState:
     return replace(
         state,
         stable=StableModel(candidate.digest, candidate.uri, now, candidate.runtime),
-        candidate=replace(candidate, stage="Everyone", weight=100, since=now, verdict="serves everyone"),
+        candidate=replace(
+            candidate, stage="Everyone", weight=100, since=now, verdict="serves everyone", in_place=False
+        ),
         memory=memory,
         candidate_memory=PlacementMemory(),
     )
@@ -234,7 +238,8 @@ def shift(state: RolloutState, candidate: CandidateModel, context: RolloutContex
     warm = context.fleet.ready(candidate.digest) > 0
     staff = warm and context.rollout.staff
     due = warm and is_due(state, candidate, context)
-    weight = next_weight(candidate, context.rollout) if due and context.enough else candidate.weight
+    share = context.next_share or next_weight(candidate, context.rollout)
+    weight = share if due and context.enough else candidate.weight
     if not warm or not context.rollout.everyone:
         weight = 0
     stage = stage_now(candidate, context, weight=weight, staff=staff, due=due)

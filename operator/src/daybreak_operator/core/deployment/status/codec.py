@@ -89,6 +89,7 @@ def _candidate(stored: Status | None) -> CandidateModel | None:
         weight=stored.get("weight") or 0,
         verdict=stored.get("verdict") or "",
         runtime=_runtime(stored),
+        in_place=stored.get("inPlace") is True,
     )
 
 
@@ -129,4 +130,5 @@ def _candidate_part(candidate: CandidateModel) -> dict[str, Json]:
         "weight": candidate.weight,
         "since": text_of(candidate.since),
         "verdict": candidate.verdict,
+        **({"inPlace": True} if candidate.in_place else {}),
     }

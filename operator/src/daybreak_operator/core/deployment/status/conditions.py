@@ -123,7 +123,8 @@ def rolling(view: View) -> Finding:
     if candidate is None:
         return Finding("NoRollout", "no model is being rolled out")
     share = f" at {candidate.weight} %" if candidate.weight else ""
-    return Finding("Progressing", f"model {candidate.words} is in stage {candidate.stage}{share}")
+    where = ", on machines that the stable model gives up one by one" if candidate.in_place else ""
+    return Finding("Progressing", f"model {candidate.words} is in stage {candidate.stage}{share}{where}")
 
 
 def was_rolled_back(view: View) -> Finding | None:
