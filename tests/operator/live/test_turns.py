@@ -1,4 +1,4 @@
-"""Another image of the installation: deployments take it up one after the other, on a real API server.
+"""Another image of the installation, on a real API server: who takes it up when, and on which machines.
 
 The operator ends and begins anew with another image, as `helm upgrade` has it; KWOK plays nodes and pods, each machine
 has one card more than what serves.
@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import pytest
 
+from daybreak_operator.core.deployment.rollout import in_place
 from daybreak_operator.settings import Images
 from tests.cluster.nodes import NodeSpec
 from tests.cluster.reach import Reach, wait_for
 from tests.operator.live.hasty import TIMING, decisions
-from tests.operator.live.notebook import Notebook
-from tests.operator.live.scene import ACCELERATOR, A, deployment
+from tests.operator.live.notebook import Notebook, answers
+from tests.operator.live.scene import ACCELERATOR, A, deployment, is_engine
 from tests.operator.shell.replica import Replica
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("programs")]
@@ -39,12 +41,12 @@ class Fleet:
         ):
             yield
 
-    def apply(self) -> None:
-        for name in NAMED:
+    def apply(self, *named: str, pool: dict[str, Any] = POOL, replicas: int = 1) -> None:
+        for name in named:
             wanted = deployment(
                 self.namespace,
-                pools=[POOL],
-                replicas=1,
+                pools=[pool],
+                replicas=replicas,
                 rollout={"everyone": True, "ramp": [100], "soakSeconds": 2},
             )
             wanted["metadata"]["name"] = name
@@ -59,9 +61,21 @@ class Fleet:
             found.append({**found[-1], one.name: (images[0], images[1])})
         return found
 
-    def are_on(self, image: str) -> bool:
+    def are_on(self, image: str, *named: str) -> bool:
         newest = self.history()[-1]
-        return all(newest.get(name) == (image, image) for name in NAMED)
+        return all(newest.get(name) == (image, image) for name in named)
+
+    def engines(self) -> list[tuple[int, int]]:
+        """How many engines there were, and how many of them answered, after each change of one."""
+        there: dict[str, bool] = {}
+        counts: list[tuple[int, int]] = []
+        for one in self.notebook.of("Pod"):
+            if is_engine(one.body):
+                there[one.name] = answers(one.body)
+                if one.how == "DELETED" or one.body["metadata"].get("deletionTimestamp"):
+                    del there[one.name]
+                counts.append((len(there), sum(there.values())))
+        return counts
 
 
 @pytest.fixture
@@ -81,13 +95,28 @@ def fleet(full_cluster: Reach) -> Iterator[Fleet]:
 
 def test_deployments_take_an_image_up_one_after_the_other(fleet: Fleet) -> None:
     with fleet.operator(OLD):
-        fleet.apply()
-        wait_for("both serve", lambda: fleet.are_on(OLD))
+        fleet.apply(*NAMED)
+        wait_for("both serve", lambda: fleet.are_on(OLD, *NAMED))
     before = len(fleet.history())
     with fleet.operator(NEW):
-        wait_for("both are on the new image", lambda: fleet.are_on(NEW), 300)
+        wait_for("both are on the new image", lambda: fleet.are_on(NEW, *NAMED), 300)
     since = fleet.history()[before:]
     at_it = [[name for name in NAMED if now[name] == (OLD, NEW)] for now in since]
     assert max(map(len, at_it)) == 1, "each needs a card more while it does"
     assert [name for now in at_it for name in now] == sorted(name for now in at_it for name in now)
     assert all(now[name][0] for now in since for name in NAMED), "each has a stable model at all times"
+
+
+def test_an_image_is_taken_up_where_no_machine_is_to_spare(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each pool has as many cards as serve: the candidate takes them over one by one."""
+    monkeypatch.setattr(in_place, "PATIENCE_S", 5)
+    with fleet.operator(OLD):
+        fleet.apply("alpha", replicas=2)
+        wait_for("it serves", lambda: fleet.are_on(OLD, "alpha") and fleet.engines()[-1] == (2, 2))
+    before = len(fleet.engines())
+    with fleet.operator(NEW):
+        wait_for("it is on the new image", lambda: fleet.are_on(NEW, "alpha"), 300)
+        wait_for("with both replicas", lambda: fleet.engines()[-1] == (2, 2))
+    assert min(ready for _, ready in fleet.engines()[before:]) >= 1
