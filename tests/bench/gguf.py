@@ -74,10 +74,10 @@ def _exported(folder: Path) -> str:
 
 def _continued(folder: Path, prompt: str) -> tuple[str, int]:
     """Return our engine's greedy text, as far as the text's end, and the tokens of the prompt."""
-    from daybreak_serve.engine.llama import Cache, LlamaModel
+    from daybreak_serve.engine.decoder import Cache, DecoderModel
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    model, end = LlamaModel(folder, num_threads=1), tokenizer.token_to_id(names.END_OF_TEXT)
+    model, end = DecoderModel(folder, num_threads=1), tokenizer.token_to_id(names.END_OF_TEXT)
     ids = tokenizer.encode(prompt, add_special_tokens=False).ids
     cache, _ = model.start(ids)
     assert isinstance(cache, Cache)

@@ -93,9 +93,9 @@ def _write_model(folder: Path) -> None:
 
 
 def _ours(folder: Path, prompts: list[list[int]]) -> dict[str, Any]:
-    from daybreak_serve.engine.llama import Cache, LlamaModel
+    from daybreak_serve.engine.decoder import Cache, DecoderModel
 
-    model = LlamaModel(folder, num_threads=1)
+    model = DecoderModel(folder, num_threads=1)
     found: dict[str, Any] = {"prompt_s": [], "new_s": [], "cpu_s": [], "tokens": []}
     for prompt in [prompts[0], *prompts]:  # the first turn warms up
         cpu, began = time.process_time(), time.perf_counter()

@@ -53,12 +53,12 @@ def measure() -> list[Row]:
     import transformers
     from transformers import LlamaForCausalLM
 
-    from daybreak_serve.engine.llama import LlamaModel
+    from daybreak_serve.engine.decoder import DecoderModel
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _write_model(folder)
-        ours = LlamaModel(folder, num_threads=1)
+        ours = DecoderModel(folder, num_threads=1)
         theirs = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     random = np.random.default_rng(0)
 

@@ -6,7 +6,8 @@ import pytest
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
-from daybreak_model.llama.config import llama_config, shape_of
+from daybreak_model.decoder.shape import RotaryScaling, shape_of
+from daybreak_model.llama.config import llama_config
 from daybreak_model.llama.sizes import SIZES
 
 IDS = {names.END_OF_TEXT: 0, names.FIM_PAD: 4}
@@ -44,10 +45,24 @@ def test_the_rotary_base_is_read_where_transformers_5_writes_it() -> None:
     )
 
 
-def test_scaled_rotary_tables_are_refused_in_both_spellings() -> None:
-    with pytest.raises(UserError, match="rope_parameters"):
-        shape_of(written_by_transformers_5(rope_type="llama3", rope_theta=5e5, factor=8.0))
-    with pytest.raises(UserError, match="rope_scaling"):
-        shape_of(
-            {**llama_config(SIZES["1m"], 4096, 512, IDS), "rope_scaling": {"type": "linear", "factor": 2.0}}
-        )
+def test_scaled_rotary_tables_are_read_in_both_spellings() -> None:
+    llama3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    found = shape_of(
+        written_by_transformers_5(rope_type="llama3", original_max_position_embeddings=64, **llama3)
+    )
+    assert found.rotary == RotaryScaling(8.0, 1.0, 4.0, 64.0)
+    config = {**llama_config(SIZES["1m"], 4096, 512, IDS), "rope_scaling": {"type": "linear", "factor": 2.0}}
+    assert shape_of(config).rotary == RotaryScaling(2.0)
+
+
+@pytest.mark.parametrize(
+    "rotary",
+    [
+        pytest.param({"rope_type": "yarn", "factor": 4.0}, id="not computed"),
+        pytest.param({"rope_type": "linear"}, id="no factor"),
+        pytest.param({"rope_type": "llama3", "factor": 8.0}, id="half of what it needs"),
+    ],
+)
+def test_other_rotary_tables_are_refused_by_name(rotary: dict[str, object]) -> None:
+    with pytest.raises(UserError, match="rope_parameters.*TritonVLLM"):
+        shape_of(written_by_transformers_5(**rotary))

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daybreak_serve.engine.chunks import is_group_ready
-from daybreak_serve.engine.llama import common_start
+from daybreak_serve.engine.decoder import common_start
 from daybreak_serve.engine.protocol import Chunk, GenerationOptions, decode_chunk, encode_chunk
 from daybreak_serve.engine.scheduler import Engine
 

@@ -24,7 +24,8 @@ PICKLE_SUFFIXES = frozenset(
 )
 """Formats that run code when they are loaded, or may (`.npy` with objects)."""
 
-WEIGHTS = "model.safetensors"
+WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
+"""One file, or several with a list of what lies in which."""
 GOLDEN = "golden.json"
 REQUIRED = ("config.json", WEIGHTS, "tokenizer.json")
 

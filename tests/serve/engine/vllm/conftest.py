@@ -13,7 +13,7 @@ import pytest
 from daybreak_contracts.errors import UserError
 from daybreak_model.vocabulary import token_bytes
 from daybreak_serve.engine.installation import find_installation
-from daybreak_serve.engine.llama import LlamaModel
+from daybreak_serve.engine.decoder import DecoderModel
 from daybreak_serve.modelfolder import ModelFolder, open_model
 from tests.serve.conftest import export
 
@@ -49,7 +49,7 @@ def vllm_model(vllm_model_uri: str, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def own_greedy(vllm_model: ModelFolder) -> Greedy:
     """What our own engine, TritonPython's, answers: tokens and text of a greedy completion."""
-    model = LlamaModel(vllm_model.path, num_threads=1, kept_caches=1)
+    model = DecoderModel(vllm_model.path, num_threads=1, kept_caches=1)
     table = token_bytes((vllm_model.path / "tokenizer.json").read_text(), special_as_text=False)
 
     def greedy(prompt_ids: list[int], max_tokens: int) -> tuple[list[int], str]:

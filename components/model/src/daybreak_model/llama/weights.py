@@ -1,13 +1,11 @@
-"""Weights under our names and under transformers': fused for computing, apart in a model folder.
+"""Weights of a trained model under transformers' names, as a model folder has them. Needs torch. Writes no file.
 
-Queries, keys and values are one matrix, gate and up another: on a CPU two large products beat five small ones.
-Needs torch. Reads and writes no file.
+They are read by `daybreak_model.decoder.layers`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -36,31 +34,3 @@ def to_transformers(own: Mapping[str, Tensor], dims: Dimensions) -> dict[str, Te
         }
         out.update({f"{there}{name}.weight": value for name, value in parts.items()})
     return {name: value.detach().clone().contiguous() for name, value in out.items()}
-
-
-@dataclass(frozen=True)
-class LayerWeights:
-    """Weights of one layer, fused."""
-
-    attention_norm: Tensor
-    qkv: Tensor
-    out: Tensor
-    feed_forward_norm: Tensor
-    gate_up: Tensor
-    down: Tensor
-
-
-def layer_of(weights: Mapping[str, Tensor], index: int) -> LayerWeights:
-    """Return one layer of weights under transformers' names."""
-
-    def named(name: str) -> Tensor:
-        return weights[f"model.layers.{index}.{name}.weight"]
-
-    return LayerWeights(
-        attention_norm=named("input_layernorm"),
-        qkv=torch.cat([named(f"self_attn.{name}_proj") for name in "qkv"]),
-        out=named("self_attn.o_proj"),
-        feed_forward_norm=named("post_attention_layernorm"),
-        gate_up=torch.cat([named("mlp.gate_proj"), named("mlp.up_proj")]),
-        down=named("mlp.down_proj"),
-    )

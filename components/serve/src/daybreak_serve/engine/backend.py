@@ -33,9 +33,9 @@ class TritonPythonModel:
         self._thread.start()
 
     def _load(self, folder: Path, parameters: dict[str, str]) -> EngineModel:
-        from daybreak_serve.engine.llama import LlamaModel
+        from daybreak_serve.engine.decoder import DecoderModel
 
-        model = LlamaModel(
+        model = DecoderModel(
             folder,
             num_threads=int(parameters["num_threads"]),
             kept_caches=int(parameters["kept_caches"]),

@@ -18,11 +18,12 @@ SMALL = 128 * 1024
 
 
 class PackedMatrix:
-    """``x @ weight.T`` for rows ``x``."""
+    """``x @ weight.T + bias`` for rows ``x``."""
 
-    def __init__(self, weight: Tensor) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), LIKELY_ROWS)
         self._small = weight.contiguous() if weight.numel() < SMALL else None
+        self._bias = None if bias is None else bias.contiguous()
         self._product = torch.ops.mkldnn._linear_pointwise.default
 
     def __call__(self, x: Tensor, *, apart: bool) -> Tensor:
@@ -31,6 +32,10 @@ class PackedMatrix:
         With ``apart`` a small matrix takes rows one after the other, which is the fastest for few: other bits than
         without, again the same for any number.
         """
+        found = self._multiplied(x, apart=apart)
+        return found if self._bias is None else found + self._bias
+
+    def _multiplied(self, x: Tensor, *, apart: bool) -> Tensor:
         if not apart or self._small is None:
             product: Tensor = self._product(x, self._packed, None, "none", [], "")
             return product

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from daybreak_contracts.errors import UserError
-from daybreak_model.llama.config import shape_of
-from daybreak_serve.engine.llama import LlamaModel
+from daybreak_model.decoder.shape import shape_of
+from daybreak_serve.engine.decoder import DecoderModel
 from daybreak_serve.modelfolder import ModelFolder
 
 CONFIG = {
@@ -57,7 +57,7 @@ def folder(
 def test_the_logits_are_those_of_transformers(folder: Path, piece: int) -> None:
     ids = [(7 * index) % 97 for index in range(60)]
     expected = logits_of_transformers(folder, ids)
-    model = LlamaModel(folder, num_threads=1)
+    model = DecoderModel(folder, num_threads=1)
     cache, fed = model.start(ids)
     assert fed == 0
     for begin in range(0, 60, piece):
@@ -70,7 +70,7 @@ def test_the_logits_are_those_of_transformers(folder: Path, piece: int) -> None:
 def test_whoever_is_computed_beside_it_a_request_has_the_same_logits_to_the_bit(
     folder: Path, sharing: int
 ) -> None:
-    model, random = LlamaModel(folder, num_threads=1), np.random.default_rng(sharing)
+    model, random = DecoderModel(folder, num_threads=1), np.random.default_rng(sharing)
     prompts = [random.integers(5, 97, size).tolist() for size in random.integers(1, 60, sharing)]
     answers = random.integers(5, 97, (20, sharing)).tolist()
 
@@ -87,7 +87,7 @@ def test_whoever_is_computed_beside_it_a_request_has_the_same_logits_to_the_bit(
 
 
 def test_a_kept_cache_gives_what_a_new_one_gives(model: ModelFolder) -> None:
-    llama = LlamaModel(model.path, num_threads=1)
+    llama = DecoderModel(model.path, num_threads=1)
     first, second = list(range(120, 160)), [*range(120, 150), *range(200, 210)]
     cache, _ = llama.start(first)
     llama.advance(cache, first)
@@ -99,7 +99,7 @@ def test_a_kept_cache_gives_what_a_new_one_gives(model: ModelFolder) -> None:
 
 
 def test_a_prompt_asked_again_feeds_its_last_token_only(model: ModelFolder) -> None:
-    llama = LlamaModel(model.path, num_threads=1)
+    llama = DecoderModel(model.path, num_threads=1)
     ids = list(range(120, 160))
     for expected in (0, 39):
         cache, fed = llama.start(ids)
@@ -109,7 +109,7 @@ def test_a_prompt_asked_again_feeds_its_last_token_only(model: ModelFolder) -> N
 
 
 def test_caches_are_kept_up_to_a_number_and_broken_ones_not_at_all(model: ModelFolder) -> None:
-    llama = LlamaModel(model.path, num_threads=1, kept_caches=1)
+    llama = DecoderModel(model.path, num_threads=1, kept_caches=1)
     for start in (120, 200):
         ids = list(range(start, start + 30))
         cache, _ = llama.start(ids)
@@ -125,12 +125,14 @@ def test_caches_are_kept_up_to_a_number_and_broken_ones_not_at_all(model: ModelF
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        pytest.param({"rope_scaling": {"type": "linear"}}, "rope_scaling", id="scaled positions"),
-        pytest.param({"attention_bias": True}, "attention_bias", id="biases"),
-        pytest.param({"hidden_act": "gelu"}, "hidden_act", id="another activation"),
+        pytest.param({"rope_scaling": {"type": "dynamic"}}, "rope_scaling", id="positions scaled as it runs"),
+        pytest.param({"hidden_act": "relu"}, "hidden_act", id="another activation"),
+        pytest.param({"architectures": ["Qwen3MoeForCausalLM"]}, "Qwen3Moe.*TritonVLLM", id="another family"),
+        pytest.param({"quantization_config": {"quant_method": "gptq"}}, "gptq", id="quantized"),
+        pytest.param({"partial_rotary_factor": 0.25}, "partial_rotary", id="a part is turned"),
     ],
 )
-def test_what_is_not_a_plain_llama_is_refused(change: dict[str, Any], reason: str) -> None:
+def test_what_is_not_computed_is_refused(change: dict[str, Any], reason: str) -> None:
     assert shape_of(CONFIG).key_value_heads == 4
     with pytest.raises(UserError, match=reason):
         shape_of({**CONFIG, **change})
