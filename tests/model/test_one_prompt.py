@@ -18,6 +18,7 @@ from daybreak_model.fim import MIN_PROMPT, PromptEncoder
 from daybreak_model.vocabulary import TextEncoder, special_ids
 from daybreak_serve.gateway.http.requests import RequestLimits, parse
 from daybreak_serve.gateway.pool.prompts import PromptComposer
+from daybreak_serve.model_metadata import metadata_of
 from daybreak_serve.modelfolder import open_model
 from daybreak_train.objectives.fill_in_the_middle import FillInTheMiddleObjective, Sentinels, restore
 from daybreak_train.objectives.token_codec import TokenCodec
@@ -42,7 +43,7 @@ def evaluated(model_folder: Path) -> LoadedModel:
 def composer_of(folder: Path) -> PromptComposer:
     model = open_model(str(folder), folder)
     text = (model.path / "tokenizer.json").read_text(encoding="utf-8")
-    return PromptComposer(text, model.context_length, model.fim, model.layout)
+    return PromptComposer(text, metadata_of(model, content_digest="", max_concurrency=1))
 
 
 @pytest.fixture(scope="module")

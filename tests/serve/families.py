@@ -6,6 +6,7 @@ tokenizers. Weights are bfloat16 in several files with an index.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from tests.serve.conftest import CONTEXT_LENGTH, TEXTS
 PLAIN = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 3, "initializer_range": 0.3}
 HEADS = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": CONTEXT_LENGTH}
 SHAPE = {**PLAIN, **HEADS}
+LETTERS = ("õ", "ö", "ü")
+"""What DeepSeek-Coder has as added tokens."""
 QWEN_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -95,7 +98,14 @@ BASE_FAMILIES = {
         architecture="Llama",
         marks=("<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"),
         special=("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"),
-        as_text=("<｜fim▁hole｜>", "<｜fim▁begin｜>", "<｜fim▁end｜>", "<|User|>", "<|Assistant|>", "<|EOT|>"),
+        as_text=(
+            "<｜fim▁hole｜>",
+            "<｜fim▁begin｜>",
+            "<｜fim▁end｜>",
+            "<|User|>",
+            "<|Assistant|>",
+            "<|EOT|>",
+        ),
         ends=("<｜end▁of▁sentence｜>",),
         begin="<｜begin▁of▁sentence｜>",
         config={"rope_scaling": {"type": "linear", "factor": 4.0}, "rope_theta": 100_000.0},
@@ -175,8 +185,8 @@ def write_base_tokenizer(folder: Path, family: BaseFamily) -> Any:
         show_progress=False,
     )
     tokenizer.train_from_iterator(TEXTS, trainer)
-    if family.begin == "<｜begin▁of▁sentence｜>":  # DeepSeek-Coder has letters as added tokens, with ids before the marks
-        tokenizer.add_tokens([AddedToken(letter, normalized=True) for letter in "õöü"])
+    if family.begin == "<｜begin▁of▁sentence｜>":  # letters as added tokens, before the marks
+        tokenizer.add_tokens([AddedToken(letter, normalized=True) for letter in LETTERS])
     tokenizer.add_special_tokens(added)
     tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in family.as_text])
     if family.begin:
@@ -223,8 +233,19 @@ class Reference:
         return found
 
     def text(self, ids: Sequence[int]) -> str:
-        """Return what a reader sees of tokens."""
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+        """Return what a reader sees of tokens.
+
+        The library reads an added letter as a byte, so that what "ö" is encoded to does not come back: here it does.
+        """
+        added = self.tokenizer.added_tokens_decoder
+        letters = {index: str(token) for index, token in added.items() if str(token) in LETTERS}
+        pieces = [list(group) for _, group in itertools.groupby(ids, key=letters.get)]
+        return "".join(
+            "".join(letters[index] for index in piece)
+            if piece[0] in letters
+            else str(self.tokenizer.decode(piece, skip_special_tokens=True))
+            for piece in pieces
+        )
 
 
 def changed(folder: Path, name: str, change: Callable[[dict[str, Any]], object]) -> None:

@@ -81,7 +81,9 @@ def _add_run(commands: Any) -> None:
 def _add_serve(commands: Any) -> None:
     serve = commands.add_parser("serve", help="serve a run's model with Triton and the gateway")
     serve.add_argument(
-        "run", metavar="RUN", help="a run's output folder, name or manifest, or a model folder"
+        "run",
+        metavar="RUN",
+        help="a run's output folder, name or manifest, or a model folder, also a base model's of a hub",
     )
     serve.add_argument(
         "--runtime",

@@ -64,5 +64,5 @@ def test_scaled_rotary_tables_are_read_in_both_spellings() -> None:
     ],
 )
 def test_other_rotary_tables_are_refused_by_name(rotary: dict[str, object]) -> None:
-    with pytest.raises(UserError, match="rope_parameters.*TritonVLLM"):
+    with pytest.raises(UserError, match=r"rope_parameters.*TritonVLLM"):
         shape_of(written_by_transformers_5(**rotary))

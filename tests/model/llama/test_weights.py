@@ -28,4 +28,7 @@ def test_a_layer_comes_back_as_it_was_trained() -> None:
             "up": "feed_forward.gate_up",
             "down": "feed_forward.down",
         }.items():
-            assert torch.equal(getattr(layer, field).weight, own[f"layers.{index}.{name}.weight"]), (index, field)
+            assert torch.equal(getattr(layer, field).weight, own[f"layers.{index}.{name}.weight"]), (
+                index,
+                field,
+            )

@@ -33,7 +33,9 @@ def test_the_logits_are_those_of_transformers(folder: Path) -> None:
         for begin in range(0, LENGTH, piece):
             logits = model.advance(cache, ids[begin : begin + piece])
             end = min(begin + piece, LENGTH)
-            np.testing.assert_allclose(logits, expected[end - 1], rtol=1e-3, atol=2e-3, err_msg=f"{piece}, {end}")
+            np.testing.assert_allclose(
+                logits, expected[end - 1], rtol=1e-3, atol=2e-3, err_msg=f"{piece}, {end}"
+            )
 
 
 def test_together_they_are_the_same_to_the_bit(folder: Path) -> None:

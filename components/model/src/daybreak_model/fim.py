@@ -48,14 +48,32 @@ class ComposedPrompt:
     """Other files of the repository that stand in front."""
 
 
+@dataclass(frozen=True)
+class Openings:
+    """What a model of another family wants at the front of a prompt."""
+
+    begin: tuple[int, ...] = ()
+    """Before every prompt; ours have nothing."""
+    empty: int | None = None
+    """Instead of a prompt without a token; None: the end-of-text token."""
+
+
+PLAIN = Openings()
+
+
 class PromptEncoder:
     """Composes prompts for one model: text in, token ids out."""
 
-    def __init__(self, tokenizer_json: str, fim: FimOrder, layout: Layout = ALONE) -> None:
+    def __init__(
+        self, tokenizer_json: str, fim: FimOrder, layout: Layout = ALONE, openings: Openings = PLAIN
+    ) -> None:
         """Take the text of a ``tokenizer.json``; one without the tokens that are needed is a UserError."""
+        self._openings = openings
         self.marks = FileMarks.of(tokenizer_json) if layout == "Repository" else None
         self._encoder = TextEncoder(tokenizer_json)
-        self._special = fim_ids(tokenizer_json, fim)
+        self._special = dict(fim_ids(tokenizer_json, fim))
+        if openings.empty is not None:
+            self._special[names.END_OF_TEXT] = openings.empty
         self._fim = fim
 
     def compose(
@@ -65,6 +83,12 @@ class PromptEncoder:
 
         A model that was trained so gets the path and other files of the repository in front; another one does not.
         """
+        begin = self._openings.begin
+        found = self._composed(prefix, suffix, budget - len(begin), around)
+        is_empty = found.token_ids == (self._special.get(names.END_OF_TEXT),) and not prefix
+        return replace(found, token_ids=begin if is_empty and begin else (*begin, *found.token_ids))
+
+    def _composed(self, prefix: str, suffix: str | None, budget: int, around: Surroundings) -> ComposedPrompt:
         has_suffix = suffix is not None and self._fim != "None"
         behind, num_behind = self._encoder.encode_start(suffix or "", budget) if has_suffix else (None, 0)
         before, num_before = self._encoder.encode_end(prefix, budget)

@@ -13,6 +13,7 @@ from typing import Any
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
+from daybreak_model import marks
 
 SPLIT_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
@@ -46,10 +47,7 @@ def token_bytes(tokenizer_json: str, *, special_as_text: bool) -> tuple[bytes, .
     vocabulary that is not byte-level is a UserError.
     """
     document = json.loads(tokenizer_json)
-    if (document.get("decoder") or {}).get("type") != "ByteLevel":
-        raise UserError(
-            "tokenizer.json: decoder must be ByteLevel, train the tokenizer by the tokenizer step"
-        )
+    refuse_other_vocabularies(document)
     added = {entry["id"]: entry for entry in document.get("added_tokens", ())}
     vocabulary: Mapping[str, int] = document["model"]["vocab"]
     table = [b""] * (max([*vocabulary.values(), *added]) + 1)
@@ -61,6 +59,18 @@ def token_bytes(tokenizer_json: str, *, special_as_text: bool) -> tuple[bytes, .
     return tuple(table)
 
 
+def refuse_other_vocabularies(tokenizer: Mapping[str, Any]) -> None:
+    """Refuse a tokenizer that is not byte-level BPE: what its tokens spell hangs on what stands before them."""
+    decoder, kind = tokenizer.get("decoder") or {}, (tokenizer.get("model") or {}).get("type")
+    parts = decoder.get("decoders") if decoder.get("type") == "Sequence" else [decoder]
+    if [part.get("type") for part in parts or ()] != ["ByteLevel"] or kind not in ("BPE", None):
+        raise UserError(
+            f"tokenizer.json: decoder must be ByteLevel and the model BPE, got {decoder.get('type')} and {kind}: "
+            "SentencePiece vocabularies (Llama 2, CodeLlama, Codestral, Gemma) are not served, take a model with a "
+            "byte-level one, or train the tokenizer by the tokenizer step"
+        )
+
+
 def _bytes_of(token: str) -> bytes:
     """Return the bytes of a token; one with a foreign character is its own text, as for the library's decoder."""
     alphabet = byte_of_character()
@@ -70,9 +80,16 @@ def _bytes_of(token: str) -> bytes:
 
 
 def without_special_tokens(tokenizer_json: str) -> str:
-    """Return the same tokenizer without special tokens: their spelling is ordinary text to it."""
+    """Return the same tokenizer without special tokens and marks: their spelling is ordinary text to it.
+
+    Added tokens that are text, as letters or blanks, stay; an id of the vocabulary keeps theirs where others go.
+    """
     document = json.loads(tokenizer_json)
-    document["added_tokens"] = []  # the only entries that an encoder looks for in raw text
+    added = document.get("added_tokens", ())  # the only entries that an encoder looks for in raw text
+    plain = [entry for entry in added if marks.is_plain(entry["content"], special=bool(entry.get("special")))]
+    document["added_tokens"] = plain
+    for entry in plain:
+        document["model"]["vocab"].setdefault(entry["content"], entry["id"])
     document["post_processor"] = None  # would add a begin-of-text token
     document["truncation"] = document["padding"] = None
     return json.dumps(document, ensure_ascii=False)
@@ -117,10 +134,8 @@ class TextEncoder:
 
 
 def special_ids(tokenizer_json: str) -> dict[str, int]:
-    """Return the ids of the project's special tokens that a ``tokenizer.json`` has, by today's names."""
-    entries = json.loads(tokenizer_json).get("added_tokens", ())
-    added = {respelled(entry["content"]): int(entry["id"]) for entry in entries}
-    return {name: added[name] for name in names.SPECIAL_TOKENS if name in added}
+    """Return the ids of a tokenizer's special tokens by our names, whatever its family calls them."""
+    return marks.roles_of(marks.added_ids(json.loads(tokenizer_json).get("added_tokens", ())))
 
 
 def respelled(token: str) -> str:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from daybreak_contracts import artifacts
-from daybreak_model.fim import FimOrder
+from daybreak_model.fim import FimOrder, Openings
 from daybreak_model.repository_context import ALONE, Layout
 from daybreak_serve.modelfolder import ModelFolder
 
@@ -31,11 +31,20 @@ class ModelMetadata(BaseModel):
     fim: FimOrder
     layout: Layout = ALONE
     """Engines of earlier releases do not say it: theirs stand alone."""
+    begin_ids: tuple[int, ...] = ()
+    """What stands before every prompt; models of ours have nothing there."""
+    empty_prompt_id: int | None = None
+    """What an empty prompt becomes; None: the end-of-text token."""
     max_concurrency: int = Field(ge=1)
     """Requests that this engine works at at once."""
     golden_prompt_ids: tuple[int, ...] = ()
     golden_token_ids: tuple[int, ...] = ()
     tokenizer_sha256: str
+
+    @property
+    def openings(self) -> Openings:
+        """What the model wants at the front of a prompt."""
+        return Openings(self.begin_ids, self.empty_prompt_id)
 
     def is_of(self, digest: str) -> bool:
         """Tell whether this is the model that a digest names."""
@@ -52,6 +61,8 @@ def metadata_of(model: ModelFolder, *, content_digest: str, max_concurrency: int
         vocabulary_size=model.vocabulary_size,
         fim=model.fim,
         layout=model.layout,
+        begin_ids=model.openings.begin,
+        empty_prompt_id=model.openings.empty,
         max_concurrency=max_concurrency,
         golden_prompt_ids=golden.prompt_ids if golden else (),
         golden_token_ids=golden.token_ids if golden else (),

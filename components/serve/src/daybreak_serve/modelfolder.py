@@ -8,26 +8,31 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from daybreak_contracts import artifacts, storage
 from daybreak_contracts.errors import UserError
-from daybreak_model.fim import FimOrder, order_of
-from daybreak_model.llama.config import ARCHITECTURES, OBJECTIVE_KEY
+from daybreak_model import marks
+from daybreak_model.fim import PLAIN, FimOrder, Openings, order_of
+from daybreak_model.llama.config import OBJECTIVE_KEY
 from daybreak_model.repository_context import ALONE, Layout, layout_of
-from daybreak_model.vocabulary import special_ids
-
-PICKLE_SUFFIXES = frozenset(
-    {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".msgpack", ".npy"}
+from daybreak_model.vocabulary import refuse_other_vocabularies
+from daybreak_serve import hubfolder
+from daybreak_serve.hubfolder import (
+    CONFIG,
+    GENERATION,
+    HUB_STEP,
+    PICKLE_SUFFIXES,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    WEIGHTS,
+    WEIGHTS_INDEX,
 )
-"""Formats that run code when they are loaded, or may (`.npy` with objects)."""
 
-WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
-"""One file, or several with a list of what lies in which."""
 GOLDEN = "golden.json"
-REQUIRED = ("config.json", WEIGHTS, "tokenizer.json")
+REQUIRED = (CONFIG, TOKENIZER)
 
 
 @dataclass(frozen=True)
@@ -55,13 +60,21 @@ class ModelFolder:
     """The order of a fill-in-the-middle prompt; None: the model never learned one."""
     layout: Layout = ALONE
     """Whether the model learned with other files of a repository in front."""
+    openings: Openings = PLAIN
+    is_base: bool = False
+    """Whether it came as a hub has it, and no run of ours made it."""
+    config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Its ``config.json``."""
 
 
 def open_model(uri: str, cache_dir: Path) -> ModelFolder:
     """Return the verified model at a URI; a remote one is copied below ``cache_dir`` first.
 
-    Torn, changed, pickled or incomplete models are UserErrors.
+    Torn, changed, pickled or incomplete models are UserErrors. A folder as a hub has it needs no manifest: what of it
+    is served is measured now.
     """
+    if hubfolder.is_hub_folder(uri):
+        return _open_hub(uri, cache_dir)
     manifest = artifacts.load(uri)
     refuse_pickles(uri, [entry.path for entry in manifest.files])
     if storage.is_remote(uri):
@@ -70,6 +83,26 @@ def open_model(uri: str, cache_dir: Path) -> ModelFolder:
         path = storage.local_path(uri).absolute()
         artifacts.verify(str(path), manifest)
     return _described(uri, path, manifest)
+
+
+def _open_hub(uri: str, cache_dir: Path) -> ModelFolder:
+    files = hubfolder.served_files(uri)
+    if not storage.is_remote(uri):
+        path = storage.local_path(uri).absolute()
+        return _described(uri, path, hubfolder.measured(path, files))
+    staging = cache_dir / "models" / f".staging-{uuid.uuid4().hex}"
+    try:
+        for name in files:
+            storage.copy_file(storage.join(uri, name), str(staging / name))
+        manifest = hubfolder.measured(staging, files)
+        storage.write_json(str(staging / artifacts.MANIFEST), manifest.model_dump(mode="json"))
+        target = cache_dir / "models" / manifest.digest[:16]
+        if artifacts.find(str(target), manifest.digest) is None:
+            shutil.rmtree(target, ignore_errors=True)
+            staging.rename(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return _described(uri, target, manifest)
 
 
 def open_fetched(path: Path) -> tuple[ModelFolder, artifacts.Manifest]:
@@ -90,9 +123,14 @@ def open_fetched(path: Path) -> tuple[ModelFolder, artifacts.Manifest]:
 def _described(uri: str, path: Path, manifest: artifacts.Manifest) -> ModelFolder:
     files = tuple(entry.path for entry in manifest.files)
     missing = [name for name in REQUIRED if name not in files]
+    if not {WEIGHTS, WEIGHTS_INDEX} & set(files):
+        missing.append(WEIGHTS)
     if missing:
-        raise UserError(f"{uri}: {', '.join(missing)} missing, serve the artifact of the export step")
-    return _read(path, manifest.digest, files)
+        raise UserError(
+            f"{uri}: {', '.join(missing)} missing, serve the artifact of the export step, "
+            "or the whole folder of a base model"
+        )
+    return _read(path, manifest, files)
 
 
 def refuse_pickles(uri: str, files: list[str]) -> None:
@@ -119,28 +157,44 @@ def _fetch(uri: str, manifest: artifacts.Manifest, cache_dir: Path) -> Path:
     return target
 
 
-def _read(path: Path, digest: str, files: tuple[str, ...]) -> ModelFolder:
-    config = storage.read_json(str(path / "config.json"))
+def _read(path: Path, manifest: artifacts.Manifest, files: tuple[str, ...]) -> ModelFolder:
+    config = storage.read_json(str(path / CONFIG))
     architectures = config.get("architectures") or []
-    if architectures != ARCHITECTURES:
-        raise UserError(f"{path}/config.json: architectures must be {ARCHITECTURES}, got {architectures}")
-    generation = {}
-    if "generation_config.json" in files:
-        generation = storage.read_json(str(path / "generation_config.json"))
-    ends = end_ids(config, generation)
+    if len(architectures) != 1 or not str(architectures[0]).endswith("ForCausalLM"):
+        raise UserError(
+            f"{path}/{CONFIG}: architectures must be one that writes text, as LlamaForCausalLM, got {architectures}"
+        )
+    tokenizer = storage.read_json(str(path / TOKENIZER))
+    refuse_other_vocabularies(tokenizer)
+    added = marks.added_ids(tokenizer.get("added_tokens", ()))
+    generation = hubfolder.read_optional(path, GENERATION, files)
+    ends, openings = end_ids(config, generation), PLAIN
+    if manifest.step == HUB_STEP:
+        ends |= marks.final_ids(added)
+        openings = _openings(
+            path, files, tokenizer, generation.get("bos_token_id", config.get("bos_token_id"))
+        )
     return ModelFolder(
         path=path,
-        digest=digest,
+        digest=manifest.digest,
         files=files,
         context_length=int(config["max_position_embeddings"]),
         vocabulary_size=int(config["vocab_size"]),
         end_ids=ends,
         golden=read_golden(path, ends),
-        fim=order_of(
-            config.get(OBJECTIVE_KEY), special_ids((path / "tokenizer.json").read_text(encoding="utf-8"))
-        ),
+        fim=order_of(config.get(OBJECTIVE_KEY), marks.roles_of(added)),
         layout=layout_of(config),
+        openings=openings,
+        is_base=manifest.step == HUB_STEP,
+        config=config,
     )
+
+
+def _openings(path: Path, files: tuple[str, ...], tokenizer: Mapping[str, Any], bos: object) -> Openings:
+    """Return what a foreign model wants at the front; an empty prompt is its first token, as in transformers."""
+    begin = hubfolder.begin_ids(tokenizer, hubfolder.read_optional(path, TOKENIZER_CONFIG, files))
+    first = begin[-1] if begin else bos
+    return Openings(begin, first if isinstance(first, int) else 0)
 
 
 def end_ids(config: Mapping[str, Any], generation: Mapping[str, Any]) -> frozenset[int]:

@@ -70,9 +70,17 @@ def read(output: str) -> RunRecord:
 
 def find_model(run: str) -> str:
     """Return the model folder that a person means: a model folder, a run's output, its name, or its manifest."""
-    if storage.exists(storage.join(run, "config.json")):
+    if is_model_folder(run):
         return run
     return _model_of(find_output(run))
+
+
+def is_model_folder(uri: str) -> bool:
+    """Tell whether a folder holds a model, ours or a hub's; one that cannot be served is told so by who opens it."""
+    names = ("config.json", "adapter_config.json")
+    if any(storage.exists(storage.join(uri, name)) for name in names):
+        return True
+    return not storage.is_remote(uri) and any(storage.local_path(uri).glob("*.gguf"))
 
 
 def find_output(run: str) -> str:

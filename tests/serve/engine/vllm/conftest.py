@@ -12,8 +12,8 @@ import pytest
 
 from daybreak_contracts.errors import UserError
 from daybreak_model.vocabulary import token_bytes
-from daybreak_serve.engine.installation import find_installation
 from daybreak_serve.engine.decoder import DecoderModel
+from daybreak_serve.engine.installation import find_installation
 from daybreak_serve.modelfolder import ModelFolder, open_model
 from tests.serve.conftest import export
 

@@ -1,6 +1,7 @@
 """The weights of one layer of a decoder under transformers' names, fused, and the table of its rotary positions.
 
-Queries, keys and values are one matrix, gate and up another: on a CPU two large products beat five small ones. Needs torch. Reads and writes no file.
+Queries, keys and values are one matrix, gate and up another: on a CPU two large products beat five small ones. Needs
+torch. Reads and writes no file.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ class DecoderLayer:
 
 def affine(weights: WeightSource, name: str) -> Affine:
     """Return a matrix or norm by its name."""
-    bias = f"{name}.bias"
-    return Affine(weights[f"{name}.weight"], weights[bias] if bias in weights else None)
+    has_bias = f"{name}.bias" in weights
+    return Affine(weights[f"{name}.weight"], weights[f"{name}.bias"] if has_bias else None)
 
 
 def layer_of(weights: WeightSource, index: int, *, is_gated: bool) -> DecoderLayer:
@@ -87,7 +88,7 @@ def _stacked(parts: Sequence[Affine]) -> Affine:
 
 
 def rotary_turns(shape: DecoderShape) -> Tensor:
-    """Return the turn of every position as complex numbers, (context, head size / 2), in the precision of transformers."""
+    """Return the turn of every position, complex (context, head size / 2), computed as transformers does."""
     half = torch.arange(0, shape.head_size, 2, dtype=torch.int64).float() / shape.head_size
     frequencies = 1.0 / (shape.rope_theta**half)
     if shape.rotary is not None:

@@ -160,7 +160,9 @@ def _windows(config: Mapping[str, Any], traits: ArchitectureTraits) -> tuple[int
 
 def _rotary(config: Mapping[str, Any]) -> tuple[float, RotaryScaling | None]:
     """Return the base of the rotary frequencies and how they are scaled, wherever the config's time wrote it."""
-    rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}  # the former since transformers 5
+    rotary = (
+        config.get("rope_parameters") or config.get("rope_scaling") or {}
+    )  # the former since transformers 5
     kind = rotary.get("rope_type") or rotary.get("type") or "default"
     base = float(rotary.get("rope_theta") or config.get("rope_theta") or 10_000.0)
     if kind == "default":

@@ -20,8 +20,7 @@ def llama_config(
     token_ids: Mapping[str, int],
     dtype: str = "float32",
 ) -> dict[str, Any]:
-    """Return the ``config.json`` of a model of these dimensions, its weights stored as ``dtype``.
-    """
+    """Return the ``config.json`` of a model of these dimensions, its weights stored as ``dtype``."""
     return {
         "architectures": ARCHITECTURES,
         "model_type": "llama",

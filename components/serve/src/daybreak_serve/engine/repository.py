@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from daybreak_contracts import storage
 from daybreak_contracts.errors import UserError
+from daybreak_model.decoder.shape import shape_of
 from daybreak_serve.engine.installation import Kind
 from daybreak_serve.engine.protocol import CHUNK, MODEL_NAME, OPTIONS, PROMPT_IDS
 from daybreak_serve.engine.vllm.arguments import model_parameters
+from daybreak_serve.hubfolder import weight_names
 from daybreak_serve.modelfolder import ModelFolder
 
 MODEL_FOLDER = "model"
@@ -58,6 +59,7 @@ def build_repository(model: ModelFolder, target: Path, settings: EngineSettings 
     allows it, else symbolic ones: a copy of the weights would double them.
     """
     settings = settings or EngineSettings()
+    refuse_unknown(model, settings.kind)
     staging = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     version = staging / MODEL_NAME / "1"
     try:
@@ -71,6 +73,23 @@ def build_repository(model: ModelFolder, target: Path, settings: EngineSettings 
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return target
+
+
+def refuse_unknown(model: ModelFolder, kind: Kind) -> None:
+    """Refuse a model that our own engine does not compute; what vLLM can run it knows itself, when it loads it."""
+    if kind != "TritonPython":
+        return
+    shape = shape_of(model.config)
+    present, last = weight_names(model.path, model.files), shape.layers - 1
+    wanted = ["model.embed_tokens.weight", f"model.layers.{last}.self_attn.q_proj.weight"]
+    if not shape.is_tied:
+        wanted.append("lm_head.weight")
+    missing = [name for name in wanted if name not in present]
+    if missing:
+        raise UserError(
+            f"{model.path}: no weights of the name {missing[0]}, which {model.config['architectures'][0]} has: "
+            "copy the model again, or save it by transformers"
+        )
 
 
 def texts(model: ModelFolder, settings: EngineSettings) -> dict[str, str]:
@@ -116,13 +135,14 @@ def parameters(model: ModelFolder, settings: EngineSettings) -> dict[str, str]:
         return {**found, "kept_caches": str(settings.kept_caches)}
     return {
         **found,
-        **model_parameters(storage.read_json(str(model.path / "config.json")), settings.max_running),
+        **model_parameters(model.config, settings.max_running),
     }
 
 
 def _link(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
+    source = source.resolve()  # a hub's cache has links
     try:
         os.link(source, target)
     except OSError:  # another disk, a read-only one, or one without hard links
-        target.symlink_to(source.resolve())
+        target.symlink_to(source)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
-from daybreak_serve.modelfolder import WEIGHTS, WEIGHTS_INDEX
+from daybreak_serve.hubfolder import WEIGHTS, WEIGHTS_INDEX
 
 
 class FolderWeights:
@@ -28,7 +29,7 @@ class FolderWeights:
             names = sorted(set(document["weight_map"].values()))
         self._readers: dict[str, Callable[[str], Tensor]] = {}
         for name in names:
-            file = safe_open(folder / name, framework="pt")
+            file: Any = safe_open(folder / name, framework="pt")
             self._readers |= dict.fromkeys(file.keys(), file.get_tensor)
 
     def __contains__(self, name: object) -> bool:

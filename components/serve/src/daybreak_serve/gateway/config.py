@@ -11,6 +11,7 @@ from daybreak_contracts.errors import UserError
 from daybreak_contracts.resources.access import AccessLimits, TokenIssuer
 from daybreak_contracts.resources.deployment import Gateway
 from daybreak_model.fim import FimOrder
+from daybreak_model.repository_context import ALONE, Layout
 
 
 class GatewaySettings(BaseModel):
@@ -68,6 +69,11 @@ class GatewayConfig(GatewaySettings):
     """What the engine must answer to it; empty: any one token proves that it is alive."""
     fim: FimOrder = "PSM"
     """Order of a fill-in-the-middle prompt; None: the model never learned it, suffixes are ignored."""
+    layout: Layout = ALONE
+    begin_ids: tuple[int, ...] = ()
+    """What stands before every prompt."""
+    empty_prompt_id: int | None = None
+    """What an empty prompt becomes; None: the end-of-text token."""
     max_new_tokens: int = Field(default=256, ge=1)
     """Largest ``max_tokens`` a client may ask for."""
     max_inflight: int = Field(default=8, ge=1)

@@ -28,7 +28,7 @@ from daybreak_contracts.resources.deployment import Gateway
 from daybreak_model.fim import FimOrder
 from daybreak_serve.engine.heartbeat import why_hung
 from daybreak_serve.engine.installation import find_installation
-from daybreak_serve.engine.repository import EngineSettings, build_repository
+from daybreak_serve.engine.repository import EngineSettings, build_repository, refuse_unknown
 from daybreak_serve.engine.triton import (
     QUESTION_EVERY_S,
     QUESTION_S,
@@ -120,6 +120,7 @@ def serve(
     find_installation(settings.engine.kind)
     progress.report("verifying the model")
     model = open_model(model_uri, work_dir)
+    refuse_unknown(model, settings.engine.kind)
     with listen(host, port) as listener:
         work_dir.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix="serve-", dir=work_dir)).absolute()
@@ -170,7 +171,7 @@ def serve_forever(
     before = [signal.signal(number, signal.default_int_handler) for number in ending]
     try:
         with serve(model_uri, work_dir=work_dir, host=host, port=port, settings=settings) as server:
-            print(f"serving {server.model.digest[:16]} at {server.url}/v1, Ctrl-C ends it", flush=True)
+            print(_told_of(server), flush=True)
             threading.Event().wait()
     except KeyboardInterrupt:
         print("ended", flush=True)
@@ -178,6 +179,18 @@ def serve_forever(
         for number, handler in zip(ending, before, strict=True):
             signal.signal(number, handler)
     return EXIT_OK
+
+
+def _told_of(server: LocalServer) -> str:
+    """Return what is served and where; of a base model also the digest that a ModelDeployment asks for."""
+    model, lines = server.model, []
+    if model.is_base:
+        lines.append(f"a base model, in a ModelDeployment model.digest: sha256:{model.digest}")
+        if model.fim == "None":
+            lines.append(
+                "its tokenizer has no fill-in-the-middle tokens: what stands behind the cursor is ignored"
+            )
+    return "\n".join([*lines, f"serving {model.digest[:16]} at {server.url}/v1, Ctrl-C ends it"])
 
 
 def check_reach(host: str, settings: ServeSettings) -> None:
@@ -250,6 +263,9 @@ def _config_of(settings: ServeSettings, model: ModelFolder, triton: TritonServer
         golden_prompt_ids=model.golden.prompt_ids if model.golden else (),
         golden_token_ids=model.golden.token_ids if model.golden else (),
         fim=settings.fim or model.fim,
+        layout=model.layout,
+        begin_ids=model.openings.begin,
+        empty_prompt_id=model.openings.empty,
         max_new_tokens=settings.max_new_tokens,
         max_inflight=settings.engine.max_running,
         hold_ms=settings.hold_ms,

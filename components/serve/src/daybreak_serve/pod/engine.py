@@ -169,7 +169,10 @@ async def _start(triton: TritonServer, model: ModelFolder, progress: Progress) -
     progress.report("asking the golden completion")
     engine = EngineClient(triton.address, timeout_s=GOLDEN_TIMEOUT_S)
     tokenizer = (model.path / "tokenizer.json").read_text(encoding="utf-8")
-    readiness = Readiness(engine, model.golden, [special_ids(tokenizer).get(names.END_OF_TEXT, 0)])
+    first = model.openings.empty
+    if first is None:
+        first = special_ids(tokenizer).get(names.END_OF_TEXT, 0)
+    readiness = Readiness(engine, model.golden, [first])
     try:
         async with asyncio.timeout(GOLDEN_TIMEOUT_S):
             while readiness.reason is not None:

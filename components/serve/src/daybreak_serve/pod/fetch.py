@@ -6,11 +6,12 @@ neither what a manifest means (contracts) nor what a model must hold (`modelfold
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from daybreak_contracts import artifacts, staging, storage
 from daybreak_contracts.artifacts import FileEntry, Manifest
 from daybreak_contracts.errors import ArtifactError, UserError
 from daybreak_contracts.progress import Progress
+from daybreak_serve import hubfolder
 from daybreak_serve.modelfolder import refuse_pickles
 from daybreak_serve.pod import signature
 
@@ -46,22 +48,74 @@ def fetch(args: FetchArgs, progress: Progress) -> Manifest:
     A manifest of another digest, a wrong or missing signature, a pickle, a file that differs: UserErrors, and
     nothing is left at ``into``.
     """
+    if hubfolder.is_hub_folder(args.uri):
+        return _fetch_base(args, progress)
     manifest, data = _manifest_of(args)
     refuse_pickles(args.uri, [entry.path for entry in manifest.files])
     target = args.into.absolute()
     if _is_there(target, data, manifest):
         progress.report("there already", 1, 1)
         return manifest
+    with _staged(target) as folder:
+        _copy(args.uri, manifest.files, folder, progress)
+        storage.write_bytes(str(folder / artifacts.MANIFEST), data)
+    return manifest
+
+
+def _fetch_base(args: FetchArgs, progress: Progress) -> Manifest:
+    """Bring a base model's folder, which has no manifest: its bytes must have the digest that was asked for."""
+    if args.public_key is not None:
+        raise UserError(
+            f"{args.uri}: a folder without our manifest cannot be signed, take the public key out: "
+            "the digest that was asked for names its bytes"
+        )
+    target = args.into.absolute()
+    present = _present_base(target, args.digest)
+    if present is not None:
+        progress.report("there already", 1, 1)
+        return present
+    files = [_sized(args.uri, name) for name in hubfolder.served_files(args.uri)]
+    with _staged(target) as folder:
+        manifest = hubfolder.manifest_of(_copy(args.uri, files, folder, progress))
+        if not matches(args.digest, manifest):
+            raise UserError(
+                f"{args.uri}: is the model {manifest.digest}, but {args.digest} was asked for; "
+                "`daybreak serve` of the same folder says its digest"
+            )
+        storage.write_json(str(folder / artifacts.MANIFEST), manifest.model_dump(mode="json"))
+    return manifest
+
+
+def _present_base(target: Path, digest: str) -> Manifest | None:
+    """Return the manifest of a base model that lies there whole already."""
+    if not (target / artifacts.MANIFEST).is_file():
+        return None
+    try:
+        manifest = artifacts.load(str(target))
+        artifacts.verify(str(target), manifest)
+    except ArtifactError:
+        return None
+    return manifest if matches(digest, manifest) else None
+
+
+def _sized(uri: str, name: str) -> FileEntry:
+    location = storage.join(uri, name)
+    fs, path = storage.filesystem(location)
+    with storage.translated(location):
+        return FileEntry(path=name, size=int(fs.size(path)), sha256="")
+
+
+@contextlib.contextmanager
+def _staged(target: Path) -> Iterator[Path]:
+    """Give a fresh folder beside the target that takes its place at the end; of a failure nothing is left."""
     with storage.translated(str(target)):
         folder = staging.make(target.parent)
     try:
-        _copy(args.uri, manifest, folder, progress)
-        storage.write_bytes(str(folder / artifacts.MANIFEST), data)
+        yield folder
         storage.remove_tree(str(target))
         _rename(folder, target)
     finally:
         storage.remove_tree(str(folder))
-    return manifest
 
 
 def _manifest_of(args: FetchArgs) -> tuple[Manifest, bytes]:
@@ -98,10 +152,11 @@ def _is_there(target: Path, data: bytes, manifest: Manifest) -> bool:
     return True
 
 
-def _copy(uri: str, manifest: Manifest, folder: Path, progress: Progress) -> None:
-    total, done = sum(entry.size for entry in manifest.files), 0
+def _copy(uri: str, files: Sequence[FileEntry], folder: Path, progress: Progress) -> list[FileEntry]:
+    """Copy files and return them with their digests; one of another digest than is listed is refused."""
+    total, done, found = sum(entry.size for entry in files), 0, []
     with ThreadPoolExecutor(NUM_READERS, thread_name_prefix="fetch") as readers:
-        for entry in manifest.files:
+        for entry in files:
             target = folder / entry.path
             target.parent.mkdir(parents=True, exist_ok=True)
             digest = hashlib.sha256()
@@ -113,8 +168,10 @@ def _copy(uri: str, manifest: Manifest, folder: Path, progress: Progress) -> Non
                     progress.report(f"fetching {entry.path}", done, total)
                 file.flush()
                 os.fsync(file.fileno())
-            if digest.hexdigest() != entry.sha256:
+            if entry.sha256 not in ("", digest.hexdigest()):
                 raise _changed(storage.join(uri, entry.path))
+            found.append(entry.model_copy(update={"sha256": digest.hexdigest()}))
+    return found
 
 
 def blocks(

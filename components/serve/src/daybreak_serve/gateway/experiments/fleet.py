@@ -40,8 +40,10 @@ class RevisionModel:
 
 def model_of(metadata: ModelMetadata, tokenizer: str) -> RevisionModel:
     """Return the model of model metadata and the text of its tokenizer.json."""
-    composer = PromptComposer(tokenizer, metadata.context_length, metadata.fim, metadata.layout)
-    return RevisionModel(metadata, composer, (special_ids(tokenizer).get(names.END_OF_TEXT, 0),))
+    fallback = metadata.empty_prompt_id
+    if fallback is None:
+        fallback = special_ids(tokenizer).get(names.END_OF_TEXT, 0)
+    return RevisionModel(metadata, PromptComposer(tokenizer, metadata), (fallback,))
 
 
 @dataclass

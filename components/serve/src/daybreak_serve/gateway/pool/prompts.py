@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from daybreak_model.fim import ComposedPrompt, FimOrder, PromptEncoder
-from daybreak_model.repository_context import ALONE, Layout
+from daybreak_model.fim import ComposedPrompt, PromptEncoder
 from daybreak_serve.gateway.http.requests import CompletionRequest
+from daybreak_serve.model_metadata import ModelMetadata
 
 INLINE_CHARACTERS = 20_000
 """Some 2 ms of encoding; longer texts go to a thread, so that they hold nobody else up. Only what has a place in the
@@ -16,9 +16,9 @@ context is encoded of them (`TextEncoder.encode_end`)."""
 class PromptComposer:
     """Composes prompts for one model."""
 
-    def __init__(self, tokenizer: str, context_length: int, fim: FimOrder, layout: Layout = ALONE) -> None:
-        self._encoder = PromptEncoder(tokenizer, fim, layout)
-        self._context_length = context_length
+    def __init__(self, tokenizer: str, metadata: ModelMetadata) -> None:
+        self._encoder = PromptEncoder(tokenizer, metadata.fim, metadata.layout, metadata.openings)
+        self._context_length = metadata.context_length
 
     async def compose(self, request: CompletionRequest) -> ComposedPrompt:
         """Return the prompt of a request, cut to what the context leaves beside ``max_tokens``."""
