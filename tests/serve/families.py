@@ -43,6 +43,8 @@ class BaseFamily:
     """Added tokens that are not flagged as special, behind the others."""
     begin: str = ""
     """What the tokenizer puts before a text."""
+    chat: str = ""
+    """Its chat template."""
     generation: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -63,6 +65,11 @@ BASE_FAMILIES = {
         ),
         ends=("<|im_end|>", "<|endoftext|>"),
         config={"tie_word_embeddings": True, "rms_norm_eps": 1e-6, "rope_theta": 1_000_000.0},
+        chat=(
+            "{% for message in messages %}"
+            "{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
+            "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+        ),
         generation={"repetition_penalty": 1.1, "temperature": 0.7, "top_p": 0.8, "do_sample": True},
     ),
     "Qwen2 with windows": BaseFamily(
@@ -194,7 +201,9 @@ def write_base_tokenizer(folder: Path, family: BaseFamily) -> Any:
             single=f"{family.begin} $A", special_tokens=[(family.begin, tokenizer.token_to_id(family.begin))]
         )
     ends = {"eos_token": family.ends[0], "bos_token": family.begin or None}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **ends).save_pretrained(folder)
+    saved = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **ends)
+    saved.chat_template = family.chat or None
+    saved.save_pretrained(folder)
     return tokenizer
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import openai
@@ -96,6 +97,34 @@ def test_who_leaves_stops_the_engine(served: ServedBase) -> None:
         while "gw_inflight 0.0" not in client.get("/metrics").text:
             assert time.monotonic() < deadline
             time.sleep(0.02)
+
+
+CONVERSATION = [
+    {"role": "system", "content": "You write code."},
+    {"role": "user", "content": "def add(a, b):"},
+]
+
+
+def test_a_conversation_is_answered_as_transformers_would(served: ServedBase) -> None:
+    asked: dict[str, Any] = {"model": "daybreak", "messages": CONVERSATION, "max_completion_tokens": TOKENS}
+    if not served.family.chat:
+        with pytest.raises(openai.BadRequestError, match="no chat template"):
+            served.client.chat.completions.create(**asked)
+        return
+    text = served.reference.tokenizer.apply_chat_template(
+        CONVERSATION, tokenize=False, add_generation_prompt=True
+    )
+    answer = served.client.chat.completions.create(**asked)
+    assert answer.choices[0].message.role == "assistant"
+    assert answer.choices[0].message.content == served.expected(text)
+    assert answer.usage.prompt_tokens == len(served.reference.tokenizer(text)["input_ids"])
+    with served.client.chat.completions.stream(**asked, stream_options={"include_usage": True}) as stream:
+        found = stream.get_final_completion()
+    assert found.choices[0].message == answer.choices[0].message.model_copy(update={"parsed": None})
+    assert (found.usage, found.choices[0].finish_reason) == (answer.usage, answer.choices[0].finish_reason)
+    stop = answer.choices[0].message.content[5:8]
+    two = served.client.chat.completions.create(**asked, n=2, stop=stop)
+    assert [one.message.content for one in two.choices] == [served.expected(text).partition(stop)[0]] * 2
 
 
 @pytest.mark.needs("triton")

@@ -70,7 +70,7 @@ class PromptEncoder:
         """Take the text of a ``tokenizer.json``; one without the tokens that are needed is a UserError."""
         self._openings = openings
         self.marks = FileMarks.of(tokenizer_json) if layout == "Repository" else None
-        self._encoder = TextEncoder(tokenizer_json)
+        self.text = TextEncoder(tokenizer_json)
         self._special = dict(fim_ids(tokenizer_json, fim))
         if openings.empty is not None:
             self._special[names.END_OF_TEXT] = openings.empty
@@ -90,8 +90,8 @@ class PromptEncoder:
 
     def _composed(self, prefix: str, suffix: str | None, budget: int, around: Surroundings) -> ComposedPrompt:
         has_suffix = suffix is not None and self._fim != "None"
-        behind, num_behind = self._encoder.encode_start(suffix or "", budget) if has_suffix else (None, 0)
-        before, num_before = self._encoder.encode_end(prefix, budget)
+        behind, num_behind = self.text.encode_start(suffix or "", budget) if has_suffix else (None, 0)
+        before, num_before = self.text.encode_end(prefix, budget)
         num_unread = num_before + num_behind
         if self.marks is None or around == NO_SURROUNDINGS:
             found = compose(before, behind, budget, self._fim, self._special)
@@ -99,13 +99,13 @@ class PromptEncoder:
         num_own = len(before) + len(behind or ()) + NUM_MARKS
         room = min(room_in_front(budget, num_own), budget - MIN_PROMPT)
         front, num_left = in_front(
-            self._encoder.encode,
+            self.text.encode,
             self.marks,
             around.files,
             around.path,
             repository=around.repository,
             room=room,
-            longest_token=self._encoder.longest_token,
+            longest_token=self.text.longest_token,
         )
         own = compose(before, behind, budget - len(front), self._fim, self._special)
         is_nothing = not before and behind is None and bool(front)

@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+
 from daybreak_contracts import artifacts, storage
 from daybreak_contracts.artifacts import FileEntry, Manifest
 from daybreak_contracts.errors import UserError
@@ -32,6 +34,21 @@ PICKLE_SUFFIXES = frozenset(
 )
 """Formats that run code when they are loaded, or may (`.npy` with objects)."""
 SAVE_TOKENIZER = 'AutoTokenizer.from_pretrained("...").save_pretrained("...") of transformers writes it'
+
+
+NAMED_TOKENS = ("bos_token", "eos_token", "pad_token", "unk_token")
+"""What a chat template may name."""
+MAX_TEMPLATE = 256 << 10
+"""Characters; published ones have at most some ten thousand."""
+
+
+class ChatTemplate(BaseModel):
+    """How a model's conversations are written: a Jinja template, and the tokens that it names."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    template: str
+    tokens: dict[str, str] = {}
 
 
 def is_hub_folder(uri: str) -> bool:
@@ -144,6 +161,32 @@ def begin_ids(tokenizer: Mapping[str, Any], settings: Mapping[str, Any]) -> tupl
         index = token_id(tokenizer, settings.get("bos_token"))
         return () if index is None else (index,)
     return ()
+
+
+def chat_template(folder: Path, files: Collection[str], settings: Mapping[str, Any]) -> ChatTemplate | None:
+    """Return a model's chat template, None where it has none: a file of its own wins, as in transformers.
+
+    A template may be large, not huge; of several by name the default one counts.
+    """
+    found: Any = settings.get("chat_template")
+    if isinstance(found, list):
+        named = {entry.get("name"): entry.get("template") for entry in found if isinstance(entry, dict)}
+        found = named.get("default")
+    if TEMPLATE in files:
+        found = storage.read_bytes(str(folder / TEMPLATE)).decode(errors="replace")
+    if not isinstance(found, str) or not found:
+        return None
+    if len(found) > MAX_TEMPLATE:
+        raise UserError(
+            f"{folder}: its chat template has {len(found)} characters, at most {MAX_TEMPLATE} are taken"
+        )
+    tokens = {name: _spelling(settings.get(name)) for name in NAMED_TOKENS}
+    return ChatTemplate(template=found, tokens={name: token for name, token in tokens.items() if token})
+
+
+def _spelling(token: Any) -> str:
+    content = token.get("content") if isinstance(token, dict) else token
+    return content if isinstance(content, str) else ""
 
 
 def token_id(tokenizer: Mapping[str, Any], token: Any) -> int | None:

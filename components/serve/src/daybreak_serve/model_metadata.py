@@ -14,6 +14,7 @@ from pydantic.alias_generators import to_camel
 from daybreak_contracts import artifacts
 from daybreak_model.fim import FimOrder, Openings
 from daybreak_model.repository_context import ALONE, Layout
+from daybreak_serve.hubfolder import ChatTemplate
 from daybreak_serve.modelfolder import ModelFolder
 
 
@@ -35,6 +36,8 @@ class ModelMetadata(BaseModel):
     """What stands before every prompt; models of ours have nothing there."""
     empty_prompt_id: int | None = None
     """What an empty prompt becomes; None: the end-of-text token."""
+    chat: ChatTemplate | None = None
+    """How conversations are written; None: the model takes none."""
     max_concurrency: int = Field(ge=1)
     """Requests that this engine works at at once."""
     golden_prompt_ids: tuple[int, ...] = ()
@@ -63,6 +66,7 @@ def metadata_of(model: ModelFolder, *, content_digest: str, max_concurrency: int
         layout=model.layout,
         begin_ids=model.openings.begin,
         empty_prompt_id=model.openings.empty,
+        chat=model.chat,
         max_concurrency=max_concurrency,
         golden_prompt_ids=golden.prompt_ids if golden else (),
         golden_token_ids=golden.token_ids if golden else (),

@@ -29,6 +29,7 @@ from daybreak_serve.hubfolder import (
     TOKENIZER_CONFIG,
     WEIGHTS,
     WEIGHTS_INDEX,
+    ChatTemplate,
 )
 
 GOLDEN = "golden.json"
@@ -61,6 +62,8 @@ class ModelFolder:
     layout: Layout = ALONE
     """Whether the model learned with other files of a repository in front."""
     openings: Openings = PLAIN
+    chat: ChatTemplate | None = None
+    """None: it takes no conversations."""
     is_base: bool = False
     """Whether it came as a hub has it, and no run of ours made it."""
     config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -168,12 +171,11 @@ def _read(path: Path, manifest: artifacts.Manifest, files: tuple[str, ...]) -> M
     refuse_other_vocabularies(tokenizer)
     added = marks.added_ids(tokenizer.get("added_tokens", ()))
     generation = hubfolder.read_optional(path, GENERATION, files)
+    settings = hubfolder.read_optional(path, TOKENIZER_CONFIG, files)
     ends, openings = end_ids(config, generation), PLAIN
     if manifest.step == HUB_STEP:
         ends |= marks.final_ids(added)
-        openings = _openings(
-            path, files, tokenizer, generation.get("bos_token_id", config.get("bos_token_id"))
-        )
+        openings = _openings(settings, tokenizer, generation.get("bos_token_id", config.get("bos_token_id")))
     return ModelFolder(
         path=path,
         digest=manifest.digest,
@@ -185,14 +187,15 @@ def _read(path: Path, manifest: artifacts.Manifest, files: tuple[str, ...]) -> M
         fim=order_of(config.get(OBJECTIVE_KEY), marks.roles_of(added)),
         layout=layout_of(config),
         openings=openings,
+        chat=hubfolder.chat_template(path, files, settings),
         is_base=manifest.step == HUB_STEP,
         config=config,
     )
 
 
-def _openings(path: Path, files: tuple[str, ...], tokenizer: Mapping[str, Any], bos: object) -> Openings:
+def _openings(settings: Mapping[str, Any], tokenizer: Mapping[str, Any], bos: object) -> Openings:
     """Return what a foreign model wants at the front; an empty prompt is its first token, as in transformers."""
-    begin = hubfolder.begin_ids(tokenizer, hubfolder.read_optional(path, TOKENIZER_CONFIG, files))
+    begin = hubfolder.begin_ids(tokenizer, settings)
     first = begin[-1] if begin else bos
     return Openings(begin, first if isinstance(first, int) else 0)
 

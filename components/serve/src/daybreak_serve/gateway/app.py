@@ -237,6 +237,7 @@ def local_fleet(config: GatewayConfig) -> tuple[ServingFleet, ReadinessState]:
         layout=config.layout,
         begin_ids=config.begin_ids,
         empty_prompt_id=config.empty_prompt_id,
+        chat=config.chat,
         max_concurrency=config.max_inflight,
         golden_prompt_ids=config.golden_prompt_ids,
         golden_token_ids=config.golden_token_ids,

@@ -12,6 +12,7 @@ from daybreak_contracts.resources.access import AccessLimits, TokenIssuer
 from daybreak_contracts.resources.deployment import Gateway
 from daybreak_model.fim import FimOrder
 from daybreak_model.repository_context import ALONE, Layout
+from daybreak_serve.hubfolder import ChatTemplate
 
 
 class GatewaySettings(BaseModel):
@@ -74,6 +75,8 @@ class GatewayConfig(GatewaySettings):
     """What stands before every prompt."""
     empty_prompt_id: int | None = None
     """What an empty prompt becomes; None: the end-of-text token."""
+    chat: ChatTemplate | None = None
+    """How conversations are written; None: the model takes none."""
     max_new_tokens: int = Field(default=256, ge=1)
     """Largest ``max_tokens`` a client may ask for."""
     max_inflight: int = Field(default=8, ge=1)

@@ -10,7 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from daybreak_serve.gateway.dialects.routes import OPENAI, ROUTES
+from daybreak_serve.gateway.dialects.chat import CHAT_RULES, ChatBody
+from daybreak_serve.gateway.dialects.routes import CHAT, OPENAI, ROUTES
 from daybreak_serve.gateway.events.journal import EventBatch, SuggestionEvent
 from daybreak_serve.gateway.http.requests import RULES, CompletionBody
 
@@ -56,6 +57,43 @@ COMPLETION: Mapping[str, Any] = {
         "usage": {"type": "object"},
     },
 }
+CHAT_COMPLETION: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["id", "object", "created", "model", "choices"],
+    "properties": {
+        **COMPLETION["properties"],
+        "object": {"const": "chat.completion"},
+        "choices": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["message", "index", "finish_reason"],
+                "properties": {
+                    "index": {"type": "integer"},
+                    "message": {
+                        "type": "object",
+                        "required": ["role", "content"],
+                        "properties": {"role": {"const": "assistant"}, "content": {"type": "string"}},
+                    },
+                    "finish_reason": {"enum": ["stop", "length", "cancelled", None]},
+                },
+            },
+        },
+    },
+}
+IN_CHATS = (
+    "model",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "seed",
+    "stop",
+    "stream",
+    "stream_options",
+    "user",
+    "n",
+)
+"""Fields that conversations share with completions."""
 PROBLEMS: Mapping[int, str] = {
     400: "a field is wrong; it is named",
     401: "no API key that holds",
@@ -78,17 +116,25 @@ def text() -> bytes:
 
 def document() -> dict[str, Any]:
     """Return the document (OpenAPI 3.1)."""
-    schemas = {"Problem": dict(PROBLEM), "Completion": dict(COMPLETION)}
-    for model in (CompletionBody, SuggestionEvent, EventBatch):
+    schemas = {
+        "Problem": dict(PROBLEM),
+        "Completion": dict(COMPLETION),
+        "ChatCompletion": dict(CHAT_COMPLETION),
+    }
+    for model in (CompletionBody, ChatBody, SuggestionEvent, EventBatch):
         schema = model.model_json_schema(ref_template=REFERENCE)
         schemas |= schema.pop("$defs", {})
         schemas[model.__name__] = schema
     schemas["CompletionBody"] = _described(schemas["CompletionBody"])
+    schemas["ChatBody"] = _conversation(schemas["ChatBody"], schemas["CompletionBody"])
     event = {"oneOf": [_ref("SuggestionEvent"), _ref("EventBatch")]}
     completions = _post("Complete code", _ref("CompletionBody"), _ref("Completion"))
-    completions["responses"]["200"]["content"]["text/event-stream"] = {}
+    chats = _post("Answer a conversation", _ref("ChatBody"), _ref("ChatCompletion"))
+    for one in (completions, chats):
+        one["responses"]["200"]["content"]["text/event-stream"] = {}
     paths: dict[str, Any] = {
         "/v1/completions": {"post": completions},
+        "/v1/chat/completions": {"post": chats},
         "/v1/events": {"post": _post("Tell what became of a completion", event, {"type": "object"})},
         "/v1/models": {"get": _get("The one model")},
         "/v1/models/{name}": {
@@ -115,7 +161,9 @@ def document() -> dict[str, Any]:
 
 
 def _others() -> str:
-    paths = ", ".join(f"{path} ({dialect.name})" for path, dialect in ROUTES.items() if dialect is not OPENAI)
+    paths = ", ".join(
+        f"{path} ({dialect.name})" for path, dialect in ROUTES.items() if dialect not in (OPENAI, CHAT)
+    )
     return f"Completions in the words of other servers: {paths}. See docs/editors.md."
 
 
@@ -133,6 +181,13 @@ def _described(schema: dict[str, Any]) -> dict[str, Any]:
             ],
         }
     return {**schema, "properties": properties}
+
+
+def _conversation(schema: dict[str, Any], completion: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a conversation with each field's rule, and the fields that it shares with completions."""
+    own = {name: {**field, "description": CHAT_RULES[name]} for name, field in schema["properties"].items()}
+    shared = {name: completion["properties"][name] for name in IN_CHATS}
+    return {**schema, "properties": {**own, **shared}}
 
 
 def _choices(field: Mapping[str, Any]) -> list[Any]:

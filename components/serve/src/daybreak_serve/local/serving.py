@@ -266,6 +266,7 @@ def _config_of(settings: ServeSettings, model: ModelFolder, triton: TritonServer
         layout=model.layout,
         begin_ids=model.openings.begin,
         empty_prompt_id=model.openings.empty,
+        chat=model.chat,
         max_new_tokens=settings.max_new_tokens,
         max_inflight=settings.engine.max_running,
         hold_ms=settings.hold_ms,

@@ -26,6 +26,8 @@ class CompletionChoice:
     index: int
     text: str
     finish_reason: str | None
+    is_first: bool = False
+    """The first piece of its text in a stream."""
 
 
 class Dialect(Protocol):

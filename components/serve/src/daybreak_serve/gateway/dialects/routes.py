@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from daybreak_serve.gateway.dialects.chat import ChatCompletions
 from daybreak_serve.gateway.dialects.dialect import Dialect
 from daybreak_serve.gateway.dialects.llamacpp import LlamaCpp
 from daybreak_serve.gateway.dialects.mistral import MistralFim
@@ -13,10 +14,11 @@ from daybreak_serve.gateway.dialects.textgen import TextGeneration
 from daybreak_serve.gateway.http.requests import parse_object
 
 OPENAI, TABBY = OpenAiCompletions(), TabbyCompletions()
-MISTRAL = MistralFim()
+CHAT, MISTRAL = ChatCompletions(), MistralFim()
 ROUTES: Mapping[str, Dialect] = {
     "/v1/completions": OPENAI,
     "/v1/engines/{engine}/completions": OPENAI,
+    "/v1/chat/completions": CHAT,
     "/v1/fim/completions": MISTRAL,
     "/infill": LlamaCpp(infill=True),
     "/completion": LlamaCpp(infill=False),

@@ -321,8 +321,8 @@ class Completions:
         if not exchange.answer.is_started:
             headers = {"cache-control": "no-cache", **headers_of(exchange)}
             await exchange.answer.start(200, SSE, headers)
+        choice = CompletionChoice(flight.index, text, reason, is_first=not flight.is_streamed)
         flight.is_streamed = True
-        choice = CompletionChoice(flight.index, text, reason)
         with_usage = exchange.request.include_usage
         await exchange.answer.write(
             exchange.dialect.piece(flight.identity, choice, with_usage=with_usage), more=True

@@ -114,6 +114,8 @@ class ServingFleet:
         """Let all engines go."""
         for revision in self.revisions.values():
             await revision.pool.close()
+            if revision.model is not None:
+                await revision.model.composer.close()
 
 
 def named(routing: Routing) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from daybreak_serve.gateway.events.counters import GatewayCounters
 from daybreak_serve.gateway.experiments.fleet import ServedRevision, ServingFleet
 from daybreak_serve.gateway.http import problems
+from daybreak_serve.gateway.http.problems import ApiProblem
 from daybreak_serve.gateway.http.requests import CompletionRequest
 from daybreak_serve.gateway.pool.endpoint_pool import Endpoint
 from daybreak_serve.gateway.pool.streams import EngineDown, EngineRefused
@@ -55,6 +56,8 @@ class Shadow:
             prompt = await revision.model.composer.compose(request)
             await endpoint.engine.complete(prompt.token_ids, request.options)
             failed = False
+        except ApiProblem:
+            pass  # a conversation that this model takes no part in: its users would get that answer
         except EngineDown as error:
             counts = _is_news(endpoint, f"a mirrored request found it down: {error}")
         except EngineRefused as error:

@@ -42,6 +42,14 @@ class RequestLimits:
 
 
 @dataclass(frozen=True)
+class ChatMessage:
+    """One message of a conversation."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
 class CompletionRequest:
     """A request that can be answered."""
 
@@ -62,6 +70,8 @@ class CompletionRequest:
     """What stands before the text: the prompt as it was sent, if that was asked for."""
     is_text: bool = False
     """The prompt is text, whatever marks it begins with."""
+    messages: tuple[ChatMessage, ...] = ()
+    """A conversation instead of a prompt."""
     max_tokens_cut: bool = False
     """More tokens were asked for than there can be."""
     warnings: tuple[str, ...] = ()
@@ -238,7 +248,7 @@ def read(
     try:
         found = CompletionBody.model_validate(document)
     except ValidationError as error:
-        raise _problem_of(error) from error
+        raise problem_of(error, RULES) from error
     if found.stream_options is not None and not found.stream:
         raise invalid("stream_options needs stream: true", "stream_options")
     num_choices = found.n or 1
@@ -357,13 +367,13 @@ def _header_name(value: str | None, name: str) -> str | None:
     return value or None
 
 
-def _problem_of(found: ValidationError) -> ApiProblem:
+def problem_of(found: ValidationError, rules: Mapping[str, str]) -> ApiProblem:
     """Return the answer to the first field that is wrong."""
     error = found.errors(include_url=False)[0]
     place = ".".join(str(part) for part in error["loc"] if isinstance(part, str))
     if error["type"] in ("string_unicode", "value_error"):
         return invalid(f"{place} {HALF_A_CHARACTER}", place)
-    return invalid(f"{place} must be {RULES[place]}, got {_shown(error['input'])}", place)
+    return invalid(f"{place} must be {rules[place]}, got {_shown(error['input'])}", place)
 
 
 def _shown(value: Any) -> str:

@@ -1,0 +1,120 @@
+"""From a conversation to token ids: rendered by the model's template, its marks by their ids, all else as text.
+
+What somebody writes in a message never becomes a mark, though it spell one: it is hidden from the split at marks, and
+comes back as the characters that it is. Owns the context's bound for conversations.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from daybreak_model import marks
+from daybreak_model.fim import ComposedPrompt
+from daybreak_model.vocabulary import TextEncoder
+from daybreak_serve.gateway.chat.renderer import TemplateFailed, TemplateRenderer
+from daybreak_serve.gateway.http.problems import ApiProblem, invalid
+from daybreak_serve.gateway.http.requests import ChatMessage
+from daybreak_serve.hubfolder import ChatTemplate
+
+CHARACTERS_A_TOKEN = 16
+"""No text has more on average; a longer one cannot have a place and is not encoded."""
+HIDDEN = re.compile("\ue000([0-9]+)\ue001")
+NO_TEMPLATE = (
+    "the model has no chat template: ask it at /v1/completions, or serve one whose tokenizer_config.json has "
+    "chat_template (models for instructions have)"
+)
+
+
+class ChatComposer:
+    """Composes conversations for one model."""
+
+    def __init__(self, tokenizer: str, chat: ChatTemplate | None, context_length: int) -> None:
+        self._renderer = TemplateRenderer(chat.template, chat.tokens) if chat else None
+        self._split = MarkSplit(json.loads(tokenizer).get("added_tokens", ()))
+        self._context_length = context_length
+
+    async def compose(
+        self, encoder: TextEncoder, messages: Sequence[ChatMessage], max_tokens: int
+    ) -> ComposedPrompt:
+        """Return the prompt of a conversation; an `ApiProblem` says why there is none."""
+        if self._renderer is None:
+            raise invalid(NO_TEMPLATE, "messages")
+        try:
+            text = await self._renderer.render(
+                [
+                    {"role": message.role, "content": self._split.hidden(message.content)}
+                    for message in messages
+                ]
+            )
+        except TemplateFailed as failed:
+            raise invalid(
+                f"the model's chat template takes no such messages: {failed}", "messages"
+            ) from failed
+        if len(text) > CHARACTERS_A_TOKEN * self._context_length:
+            raise self._too_long(f"{len(text)} characters", max_tokens)
+        ids = await asyncio.to_thread(self._split.encoded, text, encoder.encode)
+        if len(ids) > self._context_length - max_tokens:
+            raise self._too_long(f"{len(ids)} tokens", max_tokens)
+        if not ids:
+            raise invalid("the model's chat template makes nothing of these messages", "messages")
+        return ComposedPrompt(tuple(ids), 0)
+
+    async def close(self) -> None:
+        """End what renders."""
+        if self._renderer is not None:
+            await self._renderer.close()
+
+    def _too_long(self, size: str, max_tokens: int) -> ApiProblem:
+        return ApiProblem(
+            400,
+            f"the conversation has {size}; with max_tokens {max_tokens} it must fit a context of "
+            f"{self._context_length} tokens: leave out earlier messages",
+            param="messages",
+            code="context_length_exceeded",
+        )
+
+
+class MarkSplit:
+    """A rendered conversation at the marks that the template wrote."""
+
+    def __init__(self, added_tokens: Sequence[Mapping[str, Any]]) -> None:
+        found = [
+            entry
+            for entry in added_tokens
+            if not marks.is_plain(entry["content"], special=bool(entry.get("special")))
+        ]
+        self._entries = {str(entry["content"]): entry for entry in found}
+        self._spelled = sorted(self._entries, key=len, reverse=True)
+        pattern = "|".join(map(re.escape, self._spelled))
+        self._marks = re.compile(f"({pattern})" if pattern else r"(?!)")
+        self._numbers = {content: number for number, content in enumerate(self._spelled)}
+
+    def hidden(self, text: str) -> str:
+        """Return a text with each mark that it spells as a number that no template knows."""
+        return self._marks.sub(lambda match: f"\ue000{self._numbers[match[0]]}\ue001", text)
+
+    def encoded(self, text: str, encode: Callable[[str], list[int]]) -> list[int]:
+        """Return the ids of a rendered text, what was hidden in it as text again."""
+        ids: list[int] = []
+        end = 0
+        swallows = False
+        for match in self._marks.finditer(text):
+            entry = self._entries[match[0]]
+            before = text[end : match.start()]
+            before = before.rstrip() if entry.get("lstrip") else before
+            ids += self._as_text(before.lstrip() if swallows else before, encode)
+            ids.append(int(entry["id"]))
+            end, swallows = match.end(), bool(entry.get("rstrip"))
+        rest = text[end:]
+        return ids + self._as_text(rest.lstrip() if swallows else rest, encode)
+
+    def _as_text(self, piece: str, encode: Callable[[str], list[int]]) -> list[int]:
+        return encode(HIDDEN.sub(self._shown, piece)) if piece else []
+
+    def _shown(self, match: re.Match[str]) -> str:
+        number = int(match[1][:9])
+        return self._spelled[number] if number < len(self._spelled) else match[0]

@@ -1,0 +1,89 @@
+"""A chat template's own process as the gateway sees it: started with the first conversation, again when it died.
+
+Owns the bound on waiting for it. What is rendered is `template`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from daybreak_serve.gateway.chat.template import MAX_CHARACTERS, RENDER_S
+
+START_S = 20.0
+"""Python's start on a busy machine."""
+WAIT_S = RENDER_S + 3.0
+"""The process ends itself before; this is for one that was stopped."""
+COMMAND = (sys.executable, "-I", "-m", "daybreak_serve.gateway.chat.template")
+
+
+class TemplateFailed(Exception):  # noqa: N818 - it says what happened
+    """Why a template made no prompt of a conversation."""
+
+
+class TemplateRenderer:
+    """Renders by one template, one conversation after the other."""
+
+    def __init__(self, template: str, tokens: Mapping[str, str]) -> None:
+        self._first = json.dumps({"template": template, "tokens": dict(tokens)})
+        self._process: Process | None = None
+        self._turn = asyncio.Lock()
+
+    async def render(self, messages: Sequence[Mapping[str, Any]]) -> str:
+        """Return the text of a conversation; `TemplateFailed` says why there is none."""
+        async with self._turn:
+            try:
+                process = await self._started()
+                found = await self._ask(process, json.dumps(list(messages)), WAIT_S)
+            except BaseException:  # also who gave up: the answer would come to the next one
+                await self._end()
+                raise
+        if "text" not in found:
+            raise TemplateFailed(found["reason"])
+        return str(found["text"])
+
+    async def close(self) -> None:
+        """End the process."""
+        async with self._turn:
+            await self._end()
+
+    async def _started(self) -> Process:
+        if self._process is not None and self._process.returncode is None:
+            return self._process
+        environment = {"PATH": os.environ.get("PATH", ""), "PYTHONIOENCODING": "utf-8"}
+        self._process = await asyncio.create_subprocess_exec(
+            *COMMAND, stdin=PIPE, stdout=PIPE, env=environment, limit=8 * MAX_CHARACTERS
+        )
+        found = await self._ask(self._process, self._first, START_S)
+        if "reason" in found:
+            raise TemplateFailed(found["reason"])
+        return self._process
+
+    async def _ask(self, process: Process, line: str, wait_s: float) -> dict[str, Any]:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(ConnectionError):
+            process.stdin.write(line.encode() + b"\n")
+            await process.stdin.drain()
+        try:
+            answer = await asyncio.wait_for(process.stdout.readline(), wait_s)
+        except TimeoutError:
+            answer = b""
+        if not answer:
+            raise TemplateFailed(f"it did not end within {RENDER_S:.0f} s, or took too much memory")
+        found: dict[str, Any] = json.loads(answer)
+        return found
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

@@ -1,0 +1,152 @@
+"""OpenAI's ``/v1/chat/completions``: a conversation in, the model's next message out. Pure.
+
+How the conversation becomes a prompt is the model's own template's (`gateway.chat`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
+from daybreak_serve.gateway.dialects.openai import DONE
+from daybreak_serve.gateway.http.answers import CompletionIdentity, Usage, as_json, event
+from daybreak_serve.gateway.http.problems import ApiProblem
+from daybreak_serve.gateway.http.requests import (
+    ChatMessage,
+    CompletionRequest,
+    RequestLimits,
+    Text,
+    parse_object,
+    problem_of,
+    read,
+)
+
+MAX_MESSAGES = 256
+MAX_ROLE = 64
+COMPLETIONS_ALONE = (
+    "prompt",
+    "suffix",
+    "echo",
+    "context",
+    "path",
+    "repository",
+    "completion",
+)
+"""Fields of ``/v1/completions`` that mean nothing in a conversation."""
+
+
+def _flattened(value: Any) -> Any:
+    """Return the text of content that is sent in parts; what is no text stays and is refused."""
+    if isinstance(value, list) and value and all(_is_text(part) for part in value):
+        return "\n".join(part["text"] for part in value)
+    return value
+
+
+def _is_text(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+class ChatMessageBody(BaseModel):
+    """One message, as it is sent. What a message may hold besides (names, calls of tools) is not read."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    role: Annotated[Text, Field(min_length=1, max_length=MAX_ROLE)]
+    content: Annotated[Text | None, BeforeValidator(_flattened)] = None
+
+
+class ChatBody(BaseModel):
+    """What a conversation's body has of its own; all else is as in ``/v1/completions``."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    messages: Annotated[
+        tuple[ChatMessageBody, ...], Field(min_length=1, max_length=MAX_MESSAGES), BeforeValidator(_as_tuple)
+    ]
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+
+
+CHAT_RULES: Mapping[str, str] = {
+    "messages": f"a list of 1 to {MAX_MESSAGES} objects with role and content",
+    "messages.role": f"a string of 1 to {MAX_ROLE} characters",
+    "messages.content": "a string, or a list of {type: text, text} parts: this model reads no images",
+    "max_completion_tokens": "an integer of at least 1",
+}
+
+
+class ChatCompletions:
+    """Conversations."""
+
+    name = "chat"
+
+    def read(self, body: bytes, headers: RequestHeaders, limits: RequestLimits) -> CompletionRequest:
+        """Read a body. Without ``max_completion_tokens`` or ``max_tokens`` the answer may be as long as any."""
+        document = parse_object(body)
+        try:
+            found = ChatBody.model_validate(document)
+        except ValidationError as error:
+            raise problem_of(error, CHAT_RULES) from error
+        ignored = [name for name in COMPLETIONS_ALONE if document.get(name) is not None]
+        own = {*ChatBody.model_fields, *COMPLETIONS_ALONE}
+        rest = {name: value for name, value in document.items() if name not in own}
+        if found.max_completion_tokens is not None:
+            rest["max_tokens"] = found.max_completion_tokens
+        elif rest.get("max_tokens") is None:
+            rest["max_tokens"] = limits.max_tokens
+        request = read(rest, headers.file, limits, "text")
+        warnings = (f"ignored: {', '.join(ignored)}",) if ignored else ()
+        messages = tuple(ChatMessage(message.role, message.content or "") for message in found.messages)
+        return replace(request, messages=messages, warnings=(*request.warnings, *warnings))
+
+    def whole(self, identity: CompletionIdentity, choices: Sequence[CompletionChoice], usage: Usage) -> bytes:
+        """Return a ``chat.completion``."""
+        found = [
+            {
+                "index": choice.index,
+                "message": {"role": "assistant", "content": choice.text, "refusal": None},
+                "logprobs": None,
+                "finish_reason": choice.finish_reason,
+            }
+            for choice in choices
+        ]
+        return as_json(_object(identity, "chat.completion", found) | {"usage": usage.document()})
+
+    def piece(self, identity: CompletionIdentity, choice: CompletionChoice, *, with_usage: bool) -> bytes:
+        """Return one event; the first of a text says whose it is."""
+        delta = {"role": "assistant"} if choice.is_first else {}
+        found = {
+            "index": choice.index,
+            "delta": delta | ({"content": choice.text} if choice.text or choice.is_first else {}),
+            "logprobs": None,
+            "finish_reason": choice.finish_reason,
+        }
+        document = _object(identity, "chat.completion.chunk", [found])
+        return event(document | {"usage": None} if with_usage else document)
+
+    def end(self, identity: CompletionIdentity, usage: Usage, *, with_usage: bool) -> bytes:
+        """Return the event with the usage, without choices as OpenAI sends it, and the end."""
+        last = _object(identity, "chat.completion.chunk", []) | {"usage": usage.document()}
+        return (event(last) if with_usage else b"") + DONE
+
+    def problem(self, problem: ApiProblem) -> bytes:
+        """Return OpenAI's error object."""
+        return problem.body()
+
+
+def _object(identity: CompletionIdentity, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "id": identity.completion_id,
+        "object": kind,
+        "created": identity.created,
+        "model": identity.model,
+        "choices": choices,
+    }
+    return document | ({"system_fingerprint": identity.fingerprint} if identity.fingerprint else {})
