@@ -17,11 +17,10 @@ from daybreak_contracts import artifacts, storage
 from daybreak_contracts.artifacts import FileEntry, Manifest
 from daybreak_contracts.errors import UserError
 from daybreak_model import marks
+from daybreak_model.decoder.shape import WEIGHTS, WEIGHTS_INDEX
 
 HUB_STEP = "hub"
 """The manifest's step of such a folder: nothing of ours made it."""
-WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
-"""One file, or several with a list of what lies in which."""
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 GENERATION, TOKENIZER_CONFIG, TEMPLATE = (
     "generation_config.json",

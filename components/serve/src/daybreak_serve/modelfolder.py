@@ -15,6 +15,7 @@ from typing import Any
 from daybreak_contracts import artifacts, storage
 from daybreak_contracts.errors import UserError
 from daybreak_model import marks
+from daybreak_model.decoder.shape import WEIGHTS, WEIGHTS_INDEX
 from daybreak_model.fim import PLAIN, FimOrder, Openings, order_of
 from daybreak_model.llama.config import OBJECTIVE_KEY
 from daybreak_model.repository_context import ALONE, Layout, layout_of
@@ -27,8 +28,6 @@ from daybreak_serve.hubfolder import (
     PICKLE_SUFFIXES,
     TOKENIZER,
     TOKENIZER_CONFIG,
-    WEIGHTS,
-    WEIGHTS_INDEX,
     ChatTemplate,
 )
 
@@ -68,6 +67,19 @@ class ModelFolder:
     """Whether it came as a hub has it, and no run of ours made it."""
     config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """Its ``config.json``."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What its user should know: of a base model the digest that a ModelDeployment asks for."""
+        if not self.is_base:
+            return ()
+        found = (f"a base model, in a ModelDeployment model.digest: sha256:{self.digest}",)
+        if self.fim != "None":
+            return found
+        return (
+            *found,
+            "its tokenizer has no fill-in-the-middle tokens: what stands behind the cursor is ignored",
+        )
 
 
 def open_model(uri: str, cache_dir: Path) -> ModelFolder:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from daybreak_contracts.errors import UserError
 
+WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
+"""Beside ``config.json``: one file, or several with a list of what lies in which."""
 NormKind = Literal["rms", "layer"]
 Activation = Literal["silu", "gelu", "gelu_pytorch_tanh"]
 ACTIVATIONS: Mapping[str, Activation] = {

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from daybreak_serve.hubfolder import WEIGHTS, WEIGHTS_INDEX
+from daybreak_model.decoder.shape import WEIGHTS, WEIGHTS_INDEX
 
 
 class FolderWeights:

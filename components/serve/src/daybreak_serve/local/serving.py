@@ -171,7 +171,9 @@ def serve_forever(
     before = [signal.signal(number, signal.default_int_handler) for number in ending]
     try:
         with serve(model_uri, work_dir=work_dir, host=host, port=port, settings=settings) as server:
-            print(_told_of(server), flush=True)
+            for line in server.model.remarks:
+                print(line)
+            print(f"serving {server.model.digest[:16]} at {server.url}/v1, Ctrl-C ends it", flush=True)
             threading.Event().wait()
     except KeyboardInterrupt:
         print("ended", flush=True)
@@ -179,18 +181,6 @@ def serve_forever(
         for number, handler in zip(ending, before, strict=True):
             signal.signal(number, handler)
     return EXIT_OK
-
-
-def _told_of(server: LocalServer) -> str:
-    """Return what is served and where; of a base model also the digest that a ModelDeployment asks for."""
-    model, lines = server.model, []
-    if model.is_base:
-        lines.append(f"a base model, in a ModelDeployment model.digest: sha256:{model.digest}")
-        if model.fim == "None":
-            lines.append(
-                "its tokenizer has no fill-in-the-middle tokens: what stands behind the cursor is ignored"
-            )
-    return "\n".join([*lines, f"serving {model.digest[:16]} at {server.url}/v1, Ctrl-C ends it"])
 
 
 def check_reach(host: str, settings: ServeSettings) -> None:
