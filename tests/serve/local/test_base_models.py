@@ -118,10 +118,16 @@ def test_a_conversation_is_answered_as_transformers_would(served: ServedBase) ->
     assert answer.choices[0].message.role == "assistant"
     assert answer.choices[0].message.content == served.expected(text)
     assert answer.usage.prompt_tokens == len(served.reference.tokenizer(text)["input_ids"])
-    with served.client.chat.completions.stream(**asked, stream_options={"include_usage": True}) as stream:
-        found = stream.get_final_completion()
-    assert found.choices[0].message == answer.choices[0].message.model_copy(update={"parsed": None})
-    assert (found.usage, found.choices[0].finish_reason) == (answer.usage, answer.choices[0].finish_reason)
+    pieces = list(
+        served.client.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True})
+    )
+    deltas = [piece.choices[0].delta for piece in pieces if piece.choices]
+    assert [delta.role for delta in deltas] == ["assistant", *[None] * (len(deltas) - 1)]
+    assert "".join(delta.content or "" for delta in deltas) == answer.choices[0].message.content
+    assert (pieces[-1].usage, pieces[-2].choices[0].finish_reason) == (
+        answer.usage,
+        answer.choices[0].finish_reason,
+    )
     stop = answer.choices[0].message.content[5:8]
     two = served.client.chat.completions.create(**asked, n=2, stop=stop)
     assert [one.message.content for one in two.choices] == [served.expected(text).partition(stop)[0]] * 2
