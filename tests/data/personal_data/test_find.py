@@ -250,6 +250,12 @@ def test_keys(text: str, value: str) -> None:
             'peerPublicKey = "q9Lf0ZxK3sW8vB2nT6yR1mC5jH7dP4gA0eU+iO/kX8w="', id="a key for everybody"
         ),
         pytest.param("s.isVeryLongAttributeName2x and s.computedStyleOfElement0", id="attributes"),
+        pytest.param(
+            "'kdf': {'n': 8, 'salt': '31aa4c50f62b54b4e4bf0a1f6ff38ef8bcc3902ab309533037e96ff60ecfd4a6'}",
+            id="a salt beside a hash",
+        ),
+        pytest.param("<MasterKeyChanged>2012-04-05T17:09:34Z</MasterKeyChanged>", id="a date"),
+        pytest.param('secret.replace("period=30", "period=90000")', id="a name and a value"),
         pytest.param("password = os.environ['DATABASE_PASSWORD2']", id="an expression"),
     ],
 )
@@ -261,6 +267,14 @@ def test_values_without_quotes_count_in_settings_only() -> None:
     line = "API_KEY=a8F3kd92mfQ0zL8s1Xb7"
     assert found(line, ".env") == [("key", "a8F3kd92mfQ0zL8s1Xb7")]
     assert found(line, "notes.rst") == []
+
+
+def test_numbers_of_a_lock_file_are_versions_but_in_urls() -> None:
+    text = "    language_server-protocol (3.17.0.5)\n  remote: http://85.214.132.117/gems\n"
+    assert [(f.kind, f.value) for f in find_personal_data(text, "a/Gemfile.lock")] == [
+        ("ipAddress", "85.214.132.117")
+    ]
+    assert not find_personal_data("server-protocol (~> 3.17.0.5)\n", "a.gemspec")
 
 
 def test_lock_files_are_full_of_hashes_but_may_hold_emails() -> None:

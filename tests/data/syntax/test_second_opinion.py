@@ -37,6 +37,13 @@ FINE = [
     ("a half macro of many lines", "c", "a.c", "#define END \\\n  c(); \\\n }\nvoid f(void) { X(=) END\n"),
     ("marks of a comment in a directive", "c", "a.c", "#define ANY \"*/*\"\nint f(void) { X(=) } /* a */\nint a;\n"),
     ("a line comment in a directive", "c", "a.c", "#define A 1 // see b/*.c\nint f(void) { X(=) } /* a */\n"),
+    ("a macro of another file that opens", "cpp", "a.cpp", "LOCAL_STRUCT( Item )\n  int a;\n};\nvoid f() {}\nX(=)\n"),
+    (
+        "names that are defined or not",
+        "cpp",
+        "a.cpp",
+        "void f() {\n#ifdef A\n if (b) {\n#endif\n c(\n#ifndef A\n d)\n#else\n e); }\n#endif\n}\nX(=)\n",
+    ),
     ("C++/CLI", "cpp", "a.cpp", "ref class Item { String ^ name_; property int N { int get(); } };\n"),
     ("a module", "cpp", "a.cppm", "export module a;\nexport import b;\nexport int f() { return 1; }\n"),
     ("comments in a launch.json", "json", ".vscode/launch.json", '{\n  // why\n  "a": [1,],\n}\n'),
@@ -52,6 +59,7 @@ FINE = [
     ("times and escapes of TOML 1.1", "toml", "a.toml", 'a = 07:32\nb = "\\e[0m \\x41"\nc = \'\\e\'\n'),
     ("several roots", "xml", "a.xml", "<a/>\n<b>c</b>\n"),
     ("XML by #ifdef", "xml", "a.xaml", "<a>\n#ifdef B\n<b c='1'>\n#else\n<b>\n#endif\n</b></a>\n"),
+    ("a page that forgets an end", "html", "a.html", "<html><body><div><ul><li>a<b\n</li></body></html>\n"),
     ("declarations alone", "xml", "a.mod", '<!-- a --><!ENTITY b "c">\n'),
 ]  # fmt: skip
 
@@ -74,6 +82,8 @@ TORN = [
     ("two commas in one", "toml", "a.toml", "a = { b = 1,, }\n"),
     ("a fragment that is cut", "xml", "a.xml", "<a/>\n<b>c\n"),
     ("macros that are cut", "cpp", "a.cpp", 'SUPPRESS("-Wx")\nTEST_CASE("adds") { CHECK(1 + 1 == 2);\n'),
+    ("a macro before a block of its own", "cpp", "a.cpp", "TEST_CASE(adds)\n{\n X(=)\n}\n}\n"),
+    ("a macro alone, but more ends", "cpp", "a.cpp", "LOCAL_STRUCT( Item )\n  int a;\n};\n}\nX(=)\n"),
     ("a macro that is whole", "c", "a.c", "#define A(b) { b; }\nvoid f(void) { A(c) X(=)\n"),
     ("unpacking that is cut", "python", "a.py", "a = [*b for b in c\n"),
     ("two halves", "go", "a.go", "package a\n\nfunc f() {\n\ta()\n\treturn b }\n\treturn c\n}\n"),

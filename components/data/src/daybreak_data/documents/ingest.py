@@ -27,7 +27,14 @@ from daybreak_data.documents.exclusion import ExclusionRules, rules_for
 from daybreak_data.documents.sampling import Selection, select
 from daybreak_data.duplicates import signatures
 from daybreak_data.licences import CODE_VERSION as LICENCES_VERSION
-from daybreak_data.licences import Evidence, evidence_of, gives_evidence, spdx_header, spdx_of
+from daybreak_data.licences import (
+    Evidence,
+    evidence_of,
+    gives_evidence,
+    notice_header,
+    spdx_header,
+    spdx_of,
+)
 from daybreak_data.rules import document_rules, no_code
 from daybreak_data.sources import Contents, FileRef, Listing, Refused, SourceEntry, UnreadableError, read
 from daybreak_data.sources.entries import CONTAINERS, MAX_FILE_BYTES
@@ -284,9 +291,7 @@ class PieceWriter:
         described = {
             "document_id": schemas.document_id_of(encoded),
             "language": assessed.language,
-            "licence": spdx_of(item.licence)
-            if item.licence
-            else spdx_header(assessed.text, assessed.language or ""),
+            "licence": _own_licence(item, assessed),
             "encoding": assessed.encoding,
             "size_bytes": len(encoded),
             "text": assessed.text,
@@ -295,6 +300,14 @@ class PieceWriter:
         if self._signatures is not None:
             self._signatures.add(row["path_id"], assessed.language or "", assessed.text, len(encoded))
         self.report.keep(item.size, len(encoded))
+
+
+def _own_licence(item: SourceEntry, assessed: document_rules.Assessed) -> str:
+    """Return what the source says of a file, or the file of itself: by a tag, else by a notice; empty for nothing."""
+    if item.licence:
+        return spdx_of(item.licence)
+    language = assessed.language or ""
+    return spdx_header(assessed.text, language) or notice_header(assessed.text, language)
 
 
 def _too_large(item: SourceEntry) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from daybreak_data.licences.evidence import Evidence, evidence_of, gives_evidence
 from daybreak_data.licences.expression import UNKNOWN, is_permitted, spdx_of
 from daybreak_data.licences.headers import spdx_header
+from daybreak_data.licences.notices import notice_header
 from daybreak_data.licences.repositories import RepositoryLicences
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 
 __all__ = [
     "CODE_VERSION",
@@ -21,6 +22,7 @@ __all__ = [
     "evidence_of",
     "gives_evidence",
     "is_permitted",
+    "notice_header",
     "spdx_header",
     "spdx_of",
 ]

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
 from daybreak_data.personal_data.finding import Span
+from daybreak_data.personal_data.lock_files import is_lock_file
 from daybreak_data.personal_data.patterns import matches
 
 HEAD_V4 = r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"
@@ -45,6 +46,7 @@ _VERSION_WORDS = re.compile(
     rb"|sect?|chapter|figure|fig|table|clause|appendix|rfc|iso|patch|update|requires?|\w*identifiers?|arcs?)(?:\b|_|\.)"
 )
 _COMPARISON = re.compile(rb"(?:[<>=~!]=|~>|\^|>|<)\s*$")
+_BOUND = re.compile(rb"(?:~>|>=|<=|~=)\s*$")  # nobody compares addresses so
 _PRODUCT = re.compile(rb"[A-Za-z0-9)]/$")  # Chrome/91.0.4472.124, download/1.20.3.4
 _ADDRESS_IN_PATH = re.compile(rb"(?i)(?:ip|ips|hosts?|whois|addr\w*|nodes?|cidr|sub)/$")
 _DOTTED_BEFORE = re.compile(rb"(?:[0-9]{1,3}\.){3}[0-9]{1,3}\s?-$")
@@ -65,12 +67,13 @@ MOST_OF_A_VERSION, MOST_IN_A_VERSION = 40, 20
 random in 500 has; it counts only where something else says that it is one."""
 
 
-def find_ipv4(data: bytes) -> Iterator[Span]:
-    """Yield the IPv4 addresses of ``data`` that may name somebody's machine."""
+def find_ipv4(data: bytes, path: str) -> Iterator[Span]:
+    """Yield the IPv4 addresses of ``data`` that may name somebody's machine; in a lock file those of URLs."""
+    is_locked = is_lock_file(path)
     for match in matches(_PATTERN_V4, data):
         start, end = match.span()
         value = data[start:end].decode("ascii")
-        if not _is_named_machine(value):
+        if not _is_named_machine(value) or (is_locked and data[start - 2 : start] != b"//"):
             continue
         if data.startswith(b".in-addr.arpa", end) and not _is_named_machine(".".join(value.split(".")[::-1])):
             continue
@@ -160,7 +163,7 @@ def _is_escape(before: bytes) -> bool:
 def _is_version(data: bytes, start: int, end: int) -> bool:
     before = data[max(0, start - _WINDOW) : start].rsplit(b"\n", 1)[-1]
     value = data[start:end]
-    if _REVISION.search(before):
+    if _REVISION.search(before) or _BOUND.search(before):
         return True
     version = _last_end(_VERSION_WORDS, before)
     is_called_one = version >= 0 or _COMPARISON.search(before) is not None

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from daybreak_data.personal_data.finding import Span
+from daybreak_data.personal_data.lock_files import is_lock_file
 from daybreak_data.personal_data.patterns import matches
 from daybreak_data.personal_data.randomness import (
     is_code,
@@ -67,16 +68,15 @@ _BARE_SUFFIXES = frozenset(
     }
     | {".tf", ".tfvars", ".txt", ".envrc"}
 )
-_LOCK_FILE_NAMES = """
-package-lock.json npm-shrinkwrap.json yarn.lock pnpm-lock.yaml bun.lock poetry.lock uv.lock pdm.lock
-pipfile.lock cargo.lock go.sum composer.lock gemfile.lock flake.lock packages.lock.json .secrets.baseline
-podfile.lock mix.lock pubspec.lock
-"""
-_LOCK_FILES = frozenset(_LOCK_FILE_NAMES.split())
 _HASH_WORDS = re.compile(
     rb"(?i)sha[-_]?[0-9]|md5|hash|digest|checksum|integrity|hmac|commit|etag|fingerprint|crc|blob"
 )
 _HASH_LENGTHS = frozenset({32, 40, 64, 96, 128})
+# Beside a hash or the parameters of one; salts of an installation have a longer name (AUTH_SALT).
+_SALT_ALONE = re.compile(
+    rb"(?i)(?<![A-Za-z0-9_\-])salt[\"'`\])]{0,2}\s{0,8}(?:=>|:=|[:=(,])\s{0,8}[a-z]{0,2}[\"'`]?$"
+)
+_DATE = re.compile(r"(?:19|20)[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-9:.]+(?:Z|[+-][0-9:]+)?")
 _ETHEREUM_ADDRESS = re.compile(r"0x[0-9A-Fa-f]{40}")
 # Only what people choose and type themselves may be short.
 _CHOSEN = re.compile(rb"(?i)secret|credential")
@@ -90,12 +90,6 @@ _HARMLESS_NAME = re.compile(
     rb"|address)"
     rb"|next[_\-]?(?:page)?[_\-]?token|page[_\-]?token|continuation|sync[_\-]?token|sas[_\-]?token[_\-]?type)"
 )
-
-
-def is_lock_file(path: str) -> bool:
-    """Tell whether a file pins dependencies, which means it is full of hashes."""
-    name = PurePosixPath(path).name.lower()
-    return name in _LOCK_FILES or name.endswith(".lock")
 
 
 def find_assigned_secrets(data: bytes, path: str) -> Iterator[Span]:
@@ -118,10 +112,10 @@ def _is_secret(data: bytes, start: int, end: int) -> bool:
     value = data[start:end].decode("ascii")
     if is_placeholder(value) or is_uuid(value) or is_code(value) or is_encoded_placeholder(value):
         return False
-    if _ETHEREUM_ADDRESS.fullmatch(value):
+    if _ETHEREUM_ADDRESS.fullmatch(value) or _DATE.fullmatch(value):
         return False
     before = data[max(0, start - _WINDOW) : start].rsplit(b"\n", 1)[-1]
-    if _HARMLESS_NAME.search(before):
+    if _HARMLESS_NAME.search(before) or _SALT_ALONE.search(before):
         return False
     if is_hex(value) and len(value) in _HASH_LENGTHS and _HASH_WORDS.search(before):
         return False

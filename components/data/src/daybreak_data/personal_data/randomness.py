@@ -28,7 +28,9 @@ _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _VOWEL = re.compile(r"[aeiouyAEIOUY]")
 _CONSONANTS = re.compile(r"(?i)[bcdfghjklmnpqrstvwxz]{5,}")
 _SYMBOLS = re.compile(r"[!@#$%^&*?~+=]")
-_CODE = re.compile(r"^[\w.]+\(|\)$|^[.\\]|^[A-Za-z]:\\|::|->|^--?[a-z]|\\[dwsb]|^\^|\$$|\(\?|\[[a-zA-Z]")
+_CODE = re.compile(
+    r"^[\w.]+\(|\)$|^[.\\]|^[A-Za-z]:\\|::|->|^--?[a-z]|\\[dwsb]|^\^|\$$|\(\?|\[[a-zA-Z]|^[A-Za-z_]{2,}=[A-Za-z0-9_]+$"
+)
 _WORD_WITH_NUMBER = re.compile(r"[A-Za-z]{4,16}[0-9]{2,6}[!@#$%^&*?.]{0,2}")
 _TRANSITION = re.compile(r"[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])")
 # Names of ciphers, hashes and signatures, put together of their parts: they stand where a key is asked for.

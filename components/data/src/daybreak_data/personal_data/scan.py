@@ -14,7 +14,7 @@ from daybreak_data.personal_data.key_rules import KEY_RULES
 from daybreak_data.personal_data.keys import find_formed_keys
 from daybreak_data.personal_data.patterns import Gates
 
-CODE_VERSION = 4  # part of the digest of every step that redacts
+CODE_VERSION = 5  # part of the digest of every step that redacts
 
 MAX_ROUNDS = 4  # two are enough for all but texts made to defeat this
 
@@ -26,7 +26,7 @@ def _finders() -> tuple[Gates, tuple[Finder, ...]]:
     heads: list[str] = [emails.HEAD, addresses.HEAD_V4, addresses.HEAD_V6, assignments.HEAD]
     finders: list[Finder] = [
         lambda data, path: emails.find_emails(data),
-        lambda data, path: addresses.find_ipv4(data),
+        addresses.find_ipv4,
         lambda data, path: addresses.find_ipv6(data),
         assignments.find_assigned_secrets,
     ]

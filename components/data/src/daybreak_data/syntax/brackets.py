@@ -31,7 +31,8 @@ _FAMILIES = {
     + r"|\b(?:0[xXbB])?[0-9][\w.]{0,64}(?:'[0-9a-fA-F]+)+"
     + _DOUBLE
     + _SINGLE
-    + r")|(?P<directive>^[ \t]*(?:\#|%:|\?\?=)"
+    + r")|(?P<macro>^[ \t]*[A-Z][A-Z0-9_]{3,64}[ \t]*\([^(){};\"'/\n]*\)[ \t]*\r?\n)(?![ \t\r\n]*[{;])"
+    + r"|(?P<directive>^[ \t]*(?:\#|%:|\?\?=)"
     + r"(?:\\\r?\n|\"(?:\\.|[^\"\\\n])*\"|//(?:\\\r?\n|[^\n])*|/\*.{0,2000}?\*/|[^\n])*)"
     + r"|(?P<unended>/\*|\bR\"[^()\\\s]{0,16}\()|(?P<open>[(\[{])|(?P<close>[)\]}])",
     "csharp": _LINE
@@ -129,7 +130,7 @@ def balance(text: str, language: str) -> Balance:
     family = _FAMILY_OF[language]
     events = list(_events(text, family))
     best: Balance | None = None
-    for chooses in (_first_branch, _last_branch, _every_branch):
+    for chooses in (_first_branch, _last_branch, _every_branch, _all_defined, _none_defined):
         found = _count(text, events, chooses)
         if found.is_whole:
             return found
@@ -158,7 +159,7 @@ def _rest(found: Balance) -> int:
 
 
 _Event = tuple[str, str, int]
-"""Kind (open, close, directive, unended), text, offset."""
+"""Kind (open, close, directive, macro, unended), text, offset."""
 
 
 def _events(text: str, family: str) -> Iterator[_Event]:
@@ -239,6 +240,18 @@ def _every_branch(word: str, condition: str, was_read: bool) -> bool:
     return True
 
 
+def _all_defined(word: str, condition: str, was_read: bool) -> bool:
+    """Every name is defined: the same answer wherever a condition asks for it."""
+    said = condition.strip()
+    return not was_read and word not in {"ifndef", "elifndef"} and not said.startswith("!") and said != "0"
+
+
+def _none_defined(word: str, condition: str, was_read: bool) -> bool:
+    """No name is."""
+    said = condition.strip()
+    return not was_read and (word in {"ifndef", "elifndef", "else"} or said.startswith("!") or said == "1")
+
+
 class _Counter:
     """Brackets and conditional lines, read one after the other."""
 
@@ -250,6 +263,8 @@ class _Counter:
         self._unended: int | None = None
         self._unclosed: list[int] = []
         self._unopened: list[int] = []
+        self._macros: list[int] = []
+        """Of each line that is a macro alone: how many brackets were open. It may open one: STRUCT( Name ) int a; };"""
 
     def take(self, kind: str, token: str, offset: int) -> None:
         """Read one event."""
@@ -260,6 +275,8 @@ class _Counter:
         elif all(read for read, _, _ in self._branches):
             if kind == "unended":
                 self._unended = offset
+            elif kind == "macro":
+                self._macros.append(len(self._open))
             elif kind == "open":
                 self._open.append((_CLOSER_OF[token], offset))
             else:
@@ -280,7 +297,10 @@ class _Counter:
 
     def _close(self, token: str, offset: int) -> None:
         if not any(closer == token for closer, _ in self._open[-FURTHEST_CLOSED:]):
-            self._unopened.append(offset)
+            if token == "}" and self._macros and self._macros[-1] <= len(self._open):
+                self._macros.pop()
+            else:
+                self._unopened.append(offset)
             return
         while self._open[-1][0] != token:
             self._unclosed.append(self._open.pop()[1])

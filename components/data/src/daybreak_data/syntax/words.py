@@ -30,6 +30,7 @@ _OTHER_SHELL = re.compile(  # csh and rc, which linguist counts to the shell, cl
 _UNREAD = re.compile(r"<!--|<(script|style)\b[^<>]*>", re.IGNORECASE)
 _ENDS = {"script": re.compile("</script", re.IGNORECASE), "style": re.compile("</style", re.IGNORECASE)}
 _COMMENT_END = re.compile("-->")
+_PAGE_END = re.compile(r"</(?:html|body)\s*>\s*\Z", re.IGNORECASE)
 _TAGS = re.compile(r"<(/?)(html|head|body|table|div|ul|ol|form|section)\b", re.IGNORECASE)
 
 
@@ -83,6 +84,8 @@ def _of_markup(text: str) -> str:
     rest = "".join([*plain, text[place:]])
     if rest.rfind("<") > rest.rfind(">"):
         return "ends inside a tag"
+    if _PAGE_END.search(rest):  # a page that reaches its end was not cut: browsers close what it forgot
+        return ""
     counts: dict[str, int] = {}
     for tag in _TAGS.finditer(rest):
         name = tag.group(2).lower()
