@@ -256,6 +256,7 @@ def test_keys(text: str, value: str) -> None:
         ),
         pytest.param("<MasterKeyChanged>2012-04-05T17:09:34Z</MasterKeyChanged>", id="a date"),
         pytest.param('secret.replace("period=30", "period=90000")', id="a name and a value"),
+        pytest.param("public key token = 'a8F3kd92mfQ0zL8s1Xb7'", id="what is public"),
         pytest.param("password = os.environ['DATABASE_PASSWORD2']", id="an expression"),
     ],
 )

@@ -32,7 +32,7 @@ _LOWER_WORDS = re.compile(r"[a-z]+(?:(?:[_\-.;+@]|%[0-9A-Fa-f]{2})[a-z]+)*(?:%[0
 _COUNTED = re.compile(r"123456789/|1[a-z]2[a-z]3[a-z]4|abc(?:def)?123456")
 """A webhook's stand-in: teams and words that somebody counted up."""
 _PUBLIC_NAME = re.compile(rb"(?i)pub|peer|verif|finger|thumb|hash|sha[0-9]|pin\w*$")
-_NAME_BEFORE = 48
+_NAMES, _NAME_BEFORE = re.compile(rb"[A-Za-z_][A-Za-z0-9_.\-]*"), 48
 # What a parser of addresses is tested with: escaped controls, and options behind the password.
 _TEST_OF_A_PARSER = re.compile(r"%[01][0-9A-Fa-f]|;[A-Za-z]+=")
 _TYPED = frozenset(("url-password", "netrc-password", "curl-user", "mysql-password", "sshpass-password"))
@@ -51,7 +51,9 @@ def find_formed_keys(data: bytes, rule: KeyRule) -> Iterator[Span]:
 
 
 def _name_before(data: bytes, start: int) -> bytes:
-    return data[max(0, start - _NAME_BEFORE) : start].rsplit(b"\n", 1)[-1]
+    """The name that a value is given to."""
+    names = _NAMES.findall(data[max(0, start - _NAME_BEFORE) : start].rsplit(b"\n", 1)[-1])
+    return b"".join(names[-1:])
 
 
 def _is_key(value: str, rule: KeyRule, after: bytes) -> bool:
