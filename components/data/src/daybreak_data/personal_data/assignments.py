@@ -83,7 +83,8 @@ _CHOSEN = re.compile(rb"(?i)secret|credential")
 _PASSWORD = re.compile(rb"(?i)passw|pwd|passphrase")
 # Names whose values are public by design, or name a place instead of holding a secret.
 _HARMLESS_NAME = re.compile(
-    rb"(?i)(?:AWS::|public(?:[ \t]+key|(?![ \t]))|csrf|xsrf|authenticity|(?:href|src|id|class|for|style)[ \t]*=[ \t]*[\"']?$"
+    rb"(?i)(?:AWS::|public(?:[ \t]+key|(?![ \t]))|csrf|xsrf|authenticity"
+    rb"|(?:href|src|id|class|for|style)[ \t]*=[ \t]*[\"']?$"
     rb"|token(?:izer|ize|type|_?id|_?name|_?url|_?uri|_?endpoint|_?path|_?file|_?class|_?kind|s_?per)"
     rb"|(?:key|secret|password|token|credential)s?[_\-.]?(?:name|path|file|url|uri|type|field|id|ref|arn|class|label"
     rb"|prefix|hint|error|message|regex|pattern|format|policy|hash|length|header|param|env|var|prompt|title|text"
