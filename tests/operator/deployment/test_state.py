@@ -13,13 +13,20 @@ from daybreak_operator.core.capacity.values import Learned, PlacementMemory
 from daybreak_operator.core.deployment.decide import decide
 from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
 from daybreak_operator.core.deployment.rollout.steps import promote
-from daybreak_operator.core.deployment.state import CandidateModel, RetiredModel, RolloutState, StableModel
+from daybreak_operator.core.deployment.state import (
+    CandidateModel,
+    ColdStartStages,
+    RetiredModel,
+    RolloutState,
+    StableModel,
+)
 from daybreak_operator.core.deployment.status.codec import read, write
 from daybreak_operator.core.times import seconds_of
 from tests.operator.deployment.world import M1, M2, M3, START, World, model, serving_world
 
 DIGESTS = st.sampled_from([M1, M2, M3])
 TIMES = st.integers(0, 4_000_000_000).map(float)
+STAGE = st.none() | st.integers(0, 1800)
 STATES = st.builds(
     RolloutState,
     stable=st.none() | st.builds(StableModel, DIGESTS, st.text(max_size=9), TIMES),
@@ -42,6 +49,7 @@ STATES = st.builds(
     asleep_since=st.none() | TIMES,
     woken_at=st.none() | TIMES,
     cold_start_s=st.none() | st.integers(0, 1800),
+    cold_start=st.none() | st.builds(ColdStartStages, STAGE, STAGE, STAGE, STAGE),
 )
 
 

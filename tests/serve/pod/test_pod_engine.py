@@ -130,6 +130,13 @@ def test_it_shows_its_model(pod: EnginePod, model: ModelFolder) -> None:
     assert pod.status("/livez") == 200
 
 
+def test_it_tells_what_its_start_took(pod: EnginePod) -> None:
+    text = httpx.get(f"{pod.http}/metrics", trust_env=False).text
+    for stage in ("load", "warm"):
+        assert f'daybreak_engine_start_seconds{{stage="{stage}"}}' in text
+    assert "started: load" in pod.child.log_tail()
+
+
 async def test_it_answers_what_the_card_says_is_its_golden_completion(pod: EnginePod) -> None:
     metadata = ModelMetadata.model_validate_json(httpx.get(f"{pod.http}/model", trust_env=False).content)
     client = EngineClient(pod.grpc, timeout_s=30)

@@ -132,6 +132,19 @@ class RoutingStatus(Resource):
     """Which model answers whom."""
 
 
+class ColdStartStatus(Resource):
+    """What a replica's start took, by stages, in seconds."""
+
+    machine_seconds: Count | None = None
+    """Until it had a node."""
+    image_seconds: Count | None = None
+    """From then until its first container ran: image and volumes."""
+    fetch_seconds: Count | None = None
+    """Bringing and checking the model."""
+    load_seconds: Count | None = None
+    """From then until it answered: the engine, the weights, the golden completion."""
+
+
 class ModelDeploymentStatus(Resource):
     """Written by the operator only."""
 
@@ -171,6 +184,8 @@ class ModelDeploymentStatus(Resource):
     """When it was last woken (RFC 3339)."""
     cold_start_seconds: Count | None = None
     """What the oldest replica that answers took from its making to its first answer."""
+    cold_start: ColdStartStatus | None = None
+    """The same by its stages."""
     routing: RoutingStatus | None = None
     """The small document that gateways watch."""
     conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -109,10 +110,13 @@ def add_sign(parser: argparse.ArgumentParser) -> None:
 
 def _fetch(options: argparse.Namespace) -> None:
     from daybreak_serve.pod.fetch import FetchArgs, fetch
+    from daybreak_serve.pod.starting import leave_note
 
-    args = FetchArgs(options.uri, options.digest, options.into, options.public_key)
+    args, began_s = FetchArgs(options.uri, options.digest, options.into, options.public_key), time.monotonic()
     manifest = fetch(args, launch.progress_of("fetch", os.environ))
-    print(f"fetched {manifest.digest} into {options.into}", flush=True)
+    took_s, num_bytes = time.monotonic() - began_s, sum(entry.size for entry in manifest.files)
+    leave_note(options.into.absolute(), took_s, num_bytes)
+    print(f"fetched {manifest.digest} into {options.into}, {num_bytes} bytes in {took_s:.1f} s", flush=True)
 
 
 def _engine(options: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -41,6 +42,7 @@ from daybreak_serve.gateway.pool.streams import EngineClient
 from daybreak_serve.model_metadata import ModelMetadata, metadata_of
 from daybreak_serve.modelfolder import ModelFolder, open_fetched
 from daybreak_serve.pod.listening import listening
+from daybreak_serve.pod.starting import LOAD, WARM, StartStages
 
 POLL_S = 0.1
 GRPC_PORT, METRICS_PORT, HTTP_PORT = names.PORT_ENGINE, names.PORT_ENGINE_METRICS, names.PORT_ENGINE_HTTP
@@ -68,7 +70,8 @@ class EngineArgs:
 class Probes:
     """What the pod's HTTP port says."""
 
-    def __init__(self, metadata: ModelMetadata, tokenizer: bytes) -> None:
+    def __init__(self, metadata: ModelMetadata, tokenizer: bytes, stages: StartStages) -> None:
+        self.stages = stages
         self._metadata = metadata.model_dump_json(by_alias=True)
         self._tokenizer = tokenizer
         self.reason: str | None = "the model is being loaded"
@@ -82,6 +85,7 @@ class Probes:
                 Route("/livez", self.livez),
                 Route("/model", self.model),
                 Route("/tokenizer", self.tokenizer),
+                Route("/metrics", self.metrics),
             ]
         )
 
@@ -103,6 +107,10 @@ class Probes:
         """``GET /tokenizer``: the model's tokenizer.json, byte for byte."""
         return Response(self._tokenizer, media_type="application/json")
 
+    async def metrics(self, request: Request) -> Response:
+        """``GET /metrics``: what the stages of this start took; Triton's own are at its port."""
+        return Response(self.stages.text(), media_type=CONTENT_TYPE_LATEST)
+
 
 def run(args: EngineArgs, progress: Progress) -> None:
     """Serve until SIGTERM. A model that does not load or answers otherwise is a UserError, a death a TransientError."""
@@ -110,7 +118,9 @@ def run(args: EngineArgs, progress: Progress) -> None:
     metadata = metadata_of(
         model, content_digest=manifest.content_digest, max_concurrency=args.settings.max_running
     )
-    probes = Probes(metadata, storage.read_bytes(str(model.path / "tokenizer.json")))
+    stages = StartStages(time.monotonic)
+    stages.read_note(args.model.absolute())
+    probes = Probes(metadata, storage.read_bytes(str(model.path / "tokenizer.json")), stages)
     with tempfile.TemporaryDirectory(prefix="engine-") as folder:
         triton = _server(model, Path(folder), args)
         asyncio.run(_serve(args, model, triton, probes, progress))
@@ -134,10 +144,11 @@ async def _serve(
     async with listening(probes.app(), args.host, args.http_port):
         triton.start()  # by this thread: what a thread starts dies with it (parent_death.py)
         try:
-            if not await _first(_start(triton, model, progress), ending):
+            if not await _first(_start(triton, model, progress, probes.stages), ending):
                 return
             probes.reason = None
             progress.report("ready", 1, 1)
+            print(f"started: {probes.stages.line()}", flush=True)
             if await _first(_watch(triton), ending):
                 raise _death(triton)
             probes.reason = "the pod ends"
@@ -163,9 +174,16 @@ async def _first(work: Awaitable[None], ending: asyncio.Event) -> bool:
             await asyncio.wait([task, end])
 
 
-async def _start(triton: TritonServer, model: ModelFolder, progress: Progress) -> None:
+async def _start(triton: TritonServer, model: ModelFolder, progress: Progress, stages: StartStages) -> None:
     """Wait until Triton listens and has answered the golden completion."""
-    await asyncio.to_thread(triton.wait_ready, progress, LOADING_TIMEOUT_S)
+    with stages.stage(LOAD):
+        await asyncio.to_thread(triton.wait_ready, progress, LOADING_TIMEOUT_S)
+    with stages.stage(WARM):
+        await _warm(triton, model, progress)
+
+
+async def _warm(triton: TritonServer, model: ModelFolder, progress: Progress) -> None:
+    """Have the golden completion answered."""
     progress.report("asking the golden completion")
     engine = EngineClient(triton.address, timeout_s=GOLDEN_TIMEOUT_S)
     tokenizer = (model.path / "tokenizer.json").read_text(encoding="utf-8")

@@ -73,6 +73,19 @@ class RetiredModel:
 
 
 @dataclass(frozen=True)
+class ColdStartStages:
+    """Seconds of a replica's start; None: its pod's status does not tell."""
+
+    machine_s: int | None = None
+    """Until it had a node."""
+    image_s: int | None = None
+    """From then until its first container ran."""
+    fetch_s: int | None = None
+    load_s: int | None = None
+    """From the model's fetch until it answered."""
+
+
+@dataclass(frozen=True)
 class RolloutState:
     """All that is remembered."""
 
@@ -90,6 +103,8 @@ class RolloutState:
     """When it was last woken."""
     cold_start_s: int | None = None
     """What it last took until the first replica answered."""
+    cold_start: ColdStartStages | None = None
+    """The same by its stages."""
     memory: PlacementMemory = field(default_factory=PlacementMemory)
     """Of the model that carries the load: the stable one, or the first one."""
     candidate_memory: PlacementMemory = field(default_factory=PlacementMemory)

@@ -115,6 +115,7 @@ def _termination(item: Raw) -> Termination | None:
         reason=_text(item, "reason"),
         message=_text(item, "message"),
         finished=_text(item, "finishedAt"),
+        started=_text(item, "startedAt"),
     )
 
 

@@ -37,6 +37,8 @@ class Termination:
     message: str = ""
     finished: str = ""
     """RFC 3339; empty when it is not said."""
+    started: str = ""
+    """As that."""
 
     @property
     def last_line(self) -> str:

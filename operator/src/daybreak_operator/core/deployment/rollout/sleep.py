@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec, Rollout
-from daybreak_operator.core.capacity.placement.offerings import PLACED_S
 from daybreak_operator.core.deployment.observed.fleet import EngineFleet
 from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
+from daybreak_operator.core.deployment.rollout.cold_start import with_cold_start
 from daybreak_operator.core.deployment.state import RolloutState, StableModel
 
 HOLD_S = 50
@@ -114,20 +114,3 @@ def is_young(state: RolloutState, stable: StableModel, fleet: EngineFleet, quiet
     if any(pod.placed for pod in pods):
         return True
     return state.woken_at is not None and fleet.at - state.woken_at < WAKE_S
-
-
-def with_cold_start(state: RolloutState, fleet: EngineFleet, observed: DeploymentObservation) -> RolloutState:
-    """Return the state with what it took until the first replica answered, seen when it begins to."""
-    stored = observed.deployment.get("status") or {}
-    carrier = state.stable or state.rolling
-    if carrier is None or stored.get("readyReplicas"):
-        return state
-    ready = [
-        (pod.ready_since, pod.observed) for pod in fleet.alive(carrier.digest) if pod.ready_since is not None
-    ]
-    since, pod = min(ready, key=lambda one: (one[0], one[1].name), default=(0.0, None))
-    made = pod.metadata.created if pod is not None else None
-    if pod is None or made is None or any(container.restarts for container in pod.containers):
-        return state  # it answered before, or nobody knows since when it was waited for
-    took_s = int(since - made.timestamp())
-    return replace(state, cold_start_s=took_s) if 0 < took_s <= PLACED_S else state

@@ -12,6 +12,7 @@ from daybreak_contracts.routing import Routing
 from daybreak_operator.core.capacity.codec import memory_of
 from daybreak_operator.core.deployment.state import (
     CandidateModel,
+    ColdStartStages,
     EngineRuntime,
     RetiredModel,
     RolloutState,
@@ -35,10 +36,30 @@ def read(status: Status | None) -> RolloutState:
         asleep_since=_moment(status.get("asleepSince")),
         woken_at=_moment(status.get("wokenAt")),
         cold_start_s=status.get("coldStartSeconds"),
+        cold_start=_cold_start(status.get("coldStart")),
         routing=_routing((status.get("routing") or {}).get("document")),
         memory=memory_of(status),
         candidate_memory=memory_of(status.get("candidateCapacity") or {}),
     )
+
+
+STAGES = {
+    "machineSeconds": "machine_s",
+    "imageSeconds": "image_s",
+    "fetchSeconds": "fetch_s",
+    "loadSeconds": "load_s",
+}
+
+
+def _cold_start(stored: Status | None) -> ColdStartStages | None:
+    if stored is None:
+        return None
+    return ColdStartStages(**{name: stored.get(key) for key, name in STAGES.items()})
+
+
+def _cold_start_part(stages: ColdStartStages) -> dict[str, Json]:
+    found = {key: getattr(stages, name) for key, name in STAGES.items()}
+    return {key: seconds for key, seconds in found.items() if seconds is not None}
 
 
 def _moment(stored: str | None) -> float | None:
@@ -115,6 +136,8 @@ def write(state: RolloutState) -> dict[str, Json]:
         part["wokenAt"] = text_of(state.woken_at)
     if state.cold_start_s is not None:
         part["coldStartSeconds"] = state.cold_start_s
+    if state.cold_start is not None:
+        part["coldStart"] = _cold_start_part(state.cold_start)
     if state.routing is not None:
         document = state.routing.model_dump(mode="json", by_alias=True)
         part["routing"] = {"version": state.routing.version, "document": document}
