@@ -51,8 +51,9 @@ class StartStages:
         """Take what the fetch left; a model that was laid here by hand has none."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             note = json.loads(note_of(model).read_text(encoding="utf-8"))
-            self._seconds.labels(FETCH).set(float(note["seconds"]))
-            self._bytes.set(float(note["bytes"]))
+            seconds, num_bytes = float(note["seconds"]), float(note["bytes"])
+            self._seconds.labels(FETCH).set(seconds)
+            self._bytes.set(num_bytes)
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
