@@ -16,13 +16,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daybreak_contracts.errors import ArtifactError, TransientError, UserError
 from daybreak_contracts.progress import Progress
-from daybreak_data.spark import kubernetes
+from daybreak_data.spark import classes, kubernetes
 from daybreak_data.spark.java import require_java
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ MEMORY_BOUNDS_BYTES = (1 * GIB, 4 * GIB)
 ARROW_RECORDS_PER_BATCH = 1000
 ARROW_BYTES_PER_BATCH = 32 << 20  # a thousand documents may have 10 MB each
 POLL_S = 0.5
+END_S, RECORDED_END_S = 20, 600
+"""How long Java may take to end; with classes to write it computes for some 15 s before."""
 SIGNS_OF_A_FULL_DISK = (
     "No space left on device",
     "[Errno 28]",
@@ -76,17 +78,18 @@ def driver_memory_mb(machine_bytes: int) -> int:
     return int(min(max(machine_bytes * MEMORY_SHARE, low), high)) >> 20
 
 
-def settings(name: str, cores: int, scratch: Path, memory_mb: int) -> dict[str, str]:
-    """Return the session's configuration; ``cores`` is 1 or more."""
+def settings(
+    name: str, cores: int, scratch: Path, memory_mb: int, *, class_options: Sequence[str] = ()
+) -> dict[str, str]:
+    """Return the session's configuration; ``cores`` is 1 or more, ``class_options`` are of ``spark.classes``."""
     # Only the first compiler tier: a session lives for minutes, and this halves its start (27 s to 14 s of CPU).
-    java_options = " ".join(
-        (
-            f"-Djava.io.tmpdir={scratch}",
-            f"-Duser.home={scratch}",  # a pod's user may have no name and no home
-            f"-Dlog4j2.configurationFile={scratch / 'log4j2.properties'}",
-            "-XX:+UseParallelGC",
-            "-XX:TieredStopAtLevel=1",
-        )
+    java_options = (
+        f"-Djava.io.tmpdir={scratch}",
+        f"-Duser.home={scratch}",  # a pod's user may have no name and no home
+        f"-Dlog4j2.configurationFile={scratch / 'log4j2.properties'}",
+        "-XX:+UseParallelGC",
+        "-XX:TieredStopAtLevel=1",
+        *class_options,
     )
     return {
         "spark.app.name": name,
@@ -95,7 +98,7 @@ def settings(name: str, cores: int, scratch: Path, memory_mb: int) -> dict[str, 
         "spark.driver.maxResultSize": "0",  # bounded by the heap; no result of ours grows with the text
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
-        "spark.driver.extraJavaOptions": java_options,
+        "spark.driver.extraJavaOptions": " ".join(map(_quoted, java_options)),
         "spark.jars.ivy": str(scratch / "ivy"),
         "spark.local.dir": str(scratch),
         "spark.log.level": "ERROR",
@@ -113,11 +116,20 @@ def settings(name: str, cores: int, scratch: Path, memory_mb: int) -> dict[str, 
     }
 
 
+def _quoted(option: str) -> str:
+    """Return an option as Spark's launcher reads it whole: a folder's name may hold a space."""
+    escaped = option.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 @contextlib.contextmanager
-def open_session(name: str, cores: int, work_dir: str, executors: int = 0) -> Iterator[SparkSession]:
+def open_session(
+    name: str, cores: int, work_dir: str, executors: int = 0, *, record: Path | None = None
+) -> Iterator[SparkSession]:
     """Yield a session on ``cores`` local threads (0: all); a session that is open already is used again.
 
-    With ``executors`` in a pod the work is done by so many pods besides (``spark.kubernetes``).
+    With ``executors`` in a pod the work is done by so many pods besides (``spark.kubernetes``). With ``record`` Java
+    writes the classes that it loaded to this file when the session ends (``spark.classes``).
 
     No Java 17 is a UserError. What the JVM says goes to ``spark.log`` in its scratch folder.
     """
@@ -133,18 +145,25 @@ def open_session(name: str, cores: int, work_dir: str, executors: int = 0) -> It
     with tempfile.TemporaryDirectory(prefix="spark-", dir=work_dir, ignore_cleanup_errors=True) as folder:
         scratch = Path(folder).absolute()
         (scratch / "log4j2.properties").write_text(QUIET_LOG4J)
-        conf = settings(name, num_cores(cores), scratch, driver_memory_mb(memory_of_machine()))
+        class_options = (
+            classes.shared(classes.archive_of(java, Path(sys.prefix)))
+            if record is None
+            else classes.recorded(record)
+        )
+        memory_mb = driver_memory_mb(memory_of_machine())
+        conf = settings(name, num_cores(cores), scratch, memory_mb, class_options=class_options)
         wanted = kubernetes.executors_from(os.environ, executors)
         if wanted is not None:
             template = scratch / "executor.json"
             template.write_text(json.dumps(kubernetes.pod_template(wanted, str(Path(work_dir).absolute()))))
             conf |= kubernetes.settings(wanted, template)
-        with _started(conf, str(java.home), scratch) as session:
+        end_s = END_S if record is None else RECORDED_END_S
+        with _started(conf, str(java.home), scratch, end_s) as session:
             yield session
 
 
 @contextlib.contextmanager
-def _started(conf: Mapping[str, str], java_home: str, scratch: Path) -> Iterator[SparkSession]:
+def _started(conf: Mapping[str, str], java_home: str, scratch: Path, end_s: float) -> Iterator[SparkSession]:
     from pyspark import SparkConf, SparkContext
     from pyspark.errors import PySparkRuntimeError
     from pyspark.java_gateway import launch_gateway
@@ -172,7 +191,7 @@ def _started(conf: Mapping[str, str], java_home: str, scratch: Path) -> Iterator
                 finally:
                     session.stop()
         finally:
-            _close(gateway)
+            _close(gateway, end_s)
             SparkContext._gateway = None  # PySpark keeps the first gateway for ever otherwise
             SparkContext._jvm = None
             SparkContext._active_spark_context = None
@@ -200,14 +219,14 @@ def _own_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _close(gateway: Any) -> None:
+def _close(gateway: Any, end_s: float) -> None:
     from py4j.protocol import Py4JError  # type: ignore[import-untyped]
 
     with contextlib.suppress(Py4JError, OSError):
         gateway.shutdown()
     gateway.proc.stdin.close()  # the JVM ends when this pipe does
     try:
-        gateway.proc.wait(timeout=20)
+        gateway.proc.wait(timeout=end_s)
     except subprocess.TimeoutExpired:
         gateway.proc.kill()
 
