@@ -26,8 +26,9 @@ MAX_TOKENS = 240
 @pytest.fixture(scope="module")
 @starts("triton")
 def server(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
-    """Triton with the real engine and its metrics."""
-    folder = tmp_path_factory.mktemp("llama")
+    """Triton with the real engine and its metrics, in a folder whose name a shell would take to pieces."""
+    folder = tmp_path_factory.mktemp("llama") / """my 'first' "model" & $(exit 3); #"""
+    folder.mkdir()
     build_repository(model, folder / "repository")
     server = new_server(folder, metrics=True)
     server.start()

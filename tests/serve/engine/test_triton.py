@@ -15,6 +15,7 @@ from daybreak_contracts.errors import UserError
 from daybreak_contracts.launch import identity_of
 from daybreak_contracts.progress import Progress
 from daybreak_serve.engine import triton
+from daybreak_serve.engine.plain_paths import PlainPaths
 from daybreak_serve.engine.repository import build_repository
 from daybreak_serve.local.serving import listen
 from daybreak_serve.modelfolder import ModelFolder
@@ -49,6 +50,20 @@ def test_a_model_that_does_not_load_is_told_with_the_end_of_the_log(
         server.wait_ready(Progress("serve"))
     assert server.child.exit_code is not None
     assert list(Path("/dev/shm").glob(f"daybreak_{os.getpid()}_*_{triton.TritonServer._serial}_*")) == []
+
+
+@pytest.mark.needs("triton")
+def test_a_backend_that_ends_while_triton_waits_for_it_is_told(
+    model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PlainPaths, "of", lambda self, path: path)
+    folder = tmp_path / "a model"
+    folder.mkdir()
+    build_repository(model, folder / "repository")
+    server = new_server(folder)
+    server.start()
+    with pytest.raises(UserError, match=r"(?s)backend ended before.*/a: No such file or directory"):
+        server.wait_ready(Progress("serve"), 60)
 
 
 @pytest.mark.needs("triton")

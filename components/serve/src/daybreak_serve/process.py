@@ -76,6 +76,16 @@ class Child:
                     found.append(identity_of(int(entry.name)))
         return [identity for identity in found if identity is not None]
 
+    def dead_children(self) -> frozenset[int]:
+        """Return the processes that it started itself, that ended, and of whose end it has taken no note."""
+        found = set()
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+                if state == "Z" and int(parent) == self.pid:
+                    found.add(int(stat.parent.name))
+        return frozenset(found)
+
     def kill(self) -> None:
         """End it and every process of its group at once."""
         with contextlib.suppress(ProcessLookupError):

@@ -22,6 +22,7 @@ from daybreak_contracts.ports import free_port
 from daybreak_contracts.progress import Progress
 from daybreak_serve.engine.heartbeat import beaten_at, heartbeat_file, why_hung
 from daybreak_serve.engine.installation import TritonInstallation, assemble_backends, server_environment
+from daybreak_serve.engine.plain_paths import PlainPaths
 from daybreak_serve.process import Child
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -31,7 +32,7 @@ PING_FLAGS = (
     "--grpc-keepalive-permit-without-calls=true",
 )
 """Gateways ask whether the machine is still there; by default such a client is sent away after a while."""
-POLL_S = 0.05
+POLL_S, LOOK_EVERY_S = 0.05, 1.0
 QUESTION_EVERY_S, QUESTION_S = 2.0, 1.5
 EXIT_TIMEOUT_S = 5
 LOOPBACK = "127.0.0.1"
@@ -104,6 +105,7 @@ class TritonServer:
         self._files = files
         self._environment = server_environment(installation, base_environment)
         self._shared_memory = shared_memory
+        self._paths = PlainPaths()
         self._prefix = ""
         self._child: Child | None = None
         self._stubs: list[str] = []
@@ -124,14 +126,15 @@ class TritonServer:
     def command(self) -> list[str]:
         """Return the server's command line. Responses are pooled to a bound: the default keeps them all."""
         server = self._installation.tritonserver / "bin/tritonserver"
+        backends = assemble_backends(self._installation, self._files.backends)
         reach, metrics = self.reach, ["--allow-metrics=false"]
         if reach.metrics_port is not None:
             metrics = [f"--metrics-port={reach.metrics_port}", f"--metrics-address={in_libevent(reach.host)}"]
             metrics += ["--allow-gpu-metrics=false", "--allow-cpu-metrics=false"]
         return [
             str(server),
-            f"--model-repository={self._files.repository}",
-            f"--backend-directory={assemble_backends(self._installation, self._files.backends)}",
+            f"--model-repository={self._paths.of(self._files.repository)}",
+            f"--backend-directory={self._paths.of(backends)}",
             f"--backend-config=python,shm-region-prefix-name={self._prefix}",
             "--model-control-mode=none",
             "--disable-auto-complete-config",
@@ -161,7 +164,8 @@ class TritonServer:
 
         Believes its log rather than its port: another process may have taken that in the meantime.
         """
-        began = time.monotonic()
+        began = next_look_s = time.monotonic()
+        dead: frozenset[int] = frozenset()
         while (waited := time.monotonic() - began) < timeout_s:
             if self.child.exit_code is not None:
                 self.stop()
@@ -172,6 +176,15 @@ class TritonServer:
             if LISTENS in self.child.log_tail():
                 self._hide_shared_memory()
                 return
+            if time.monotonic() >= next_look_s:
+                next_look_s = time.monotonic() + LOOK_EVERY_S
+                dead, dead_before = self.child.dead_children(), dead
+                if dead & dead_before:  # Triton has not missed it in a second, and does not later
+                    self.stop()
+                    raise UserError(
+                        "Triton's backend ended before the model was loaded, the end of its log "
+                        f"{self._files.log}:\n{why(self.child.log_tail())}"
+                    )
             progress.report("loading the model into Triton", waited, 0)
             self.child.wait(POLL_S)
         self.stop()
@@ -226,6 +239,7 @@ class TritonServer:
             self._child.kill()
         for path in self._shared_memory.glob(f"{self._prefix}*"):
             path.unlink(missing_ok=True)
+        self._paths.close()
 
 
 def _lives(address: str) -> bool:
