@@ -32,7 +32,7 @@ PYTEST = $(UV) run --frozen pytest --numprocesses=3 --dist=loadgroup --no-loadsc
 
 .PHONY: test-fast
 test-fast: setup ## Tests that need no Java, no cluster, no torchrun and no Triton: five minutes on two cores
-	HYPOTHESIS_PROFILE=quick $(PYTEST) --numprocesses=2 -m fast
+	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-quick} $(PYTEST) --numprocesses=2 -m fast
 
 .PHONY: test
 test: setup ## All tests; what fails is run once more, alone; DAYBREAK_PROFILE=ci plays the random orders in full

@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.needs("jvm")]
 PACKAGES = {
     "name": "env",
     "installedPackages": {"packages": ["networkx", "jinja2", "sympy"]},
-    "maxBytes": 11_000_000,
+    "maxBytes": 9_500_000,
 }
 
 
@@ -145,11 +145,12 @@ def test_a_java_process_that_dies_is_said_and_worth_another_try(play: Any) -> No
 
 
 def test_an_interrupted_step_says_so_and_leaves_nothing_running(play: Any) -> None:
-    args = play.arguments(*play_sources(play))
+    play.write_world(play.root / "code")
+    args = play.arguments(play.directory("code"))
     with subprocess.Popen(
         play.command(args), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
-        wait_for(lambda: list((play.root / "out" / "ingest").glob(".staging-*/documents/*")), process, "work")
+        wait_for(lambda: list((play.root / "out" / "ingest").glob(".staging-*/drops")), process, "work")
         (java, *_) = java_children(process.pid)
         process.send_signal(signal.SIGINT)
         process.wait(timeout=240)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 import sysconfig
@@ -140,12 +141,15 @@ def test_texts_beyond_one_chunk_are_whole() -> None:
     assert signatures_of(pa.array(texts))[1].to_pylist() == [bands_of(text) for text in texts]
 
 
+@functools.lru_cache(1024)
+def five_grams(text: str) -> frozenset[tuple[str, ...]]:
+    words = TOKEN.findall(text)
+    return frozenset(tuple(words[i : i + 5]) for i in range(len(words) - 4))
+
+
 def jaccard(left: str, right: str) -> float:
-    sets = []
-    for text in (left, right):
-        words = TOKEN.findall(text)
-        sets.append({tuple(words[i : i + 5]) for i in range(len(words) - 4)})
-    return len(sets[0] & sets[1]) / len(sets[0] | sets[1])
+    common = len(five_grams(left) & five_grams(right))
+    return common / (len(five_grams(left)) + len(five_grams(right)) - common)
 
 
 def mutated(text: str, share: float, rng: random.Random) -> str:

@@ -40,7 +40,8 @@ PACKAGES = (
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("whole")
+    # Any folder will do: shells, Java and Triton read other words in this one's name than we wrote.
+    folder = tmp_path_factory.mktemp("whole") / "my 'first' model & $(exit)"
     stdlib = Path(sysconfig.get_path("stdlib"))
     for package in PACKAGES:
         ignore = shutil.ignore_patterns("__pycache__", "*.pyc")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import shlex
 import signal
 import sys
 import time
@@ -173,7 +174,8 @@ def _conclude(runner: Runner, completions: list[report.Completion]) -> int:
         raise UserError(f"GateFailed: trained, but not published: {'; '.join(evaluated.failed_gates)}")
     for item in completions[:1]:
         print(f"{item.prompt}\x1b[1m{item.text}\x1b[0m{item.suffix}" if sys.stdout.isatty() else item.text)
-    print(f"model:  {exported.uri}\nreport: {location}\nserve:  daybreak serve {runner.run.spec.output.uri}")
+    output = shlex.quote(runner.run.spec.output.uri)
+    print(f"model:  {exported.uri}\nreport: {location}\nserve:  daybreak serve {output}")
     return 0
 
 

@@ -6,6 +6,7 @@ Owns finding, reading and what is measured of them. A record is a JSON object wi
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -84,7 +85,7 @@ def _records(location: str) -> list[Record]:
         ):
             raise UserError(
                 f"{location}, line {number}: has no verdict (task_id, passed); judge the samples first: "
-                f"daybreak evaluate --samples {location}"
+                f"daybreak evaluate --samples {shlex.quote(location)}"
             )
         records.append(record)
     if not records:
