@@ -111,6 +111,9 @@ class GivenEnvironment(EnvSettingsSource):
         return {name.lower(): value for name, value in self._given.items()}
 
 
+DEFAULTS = Settings()
+
+
 def image_pull_secrets(settings: Settings) -> dict[str, list[dict[str, str]]]:
     """Return the field of a pod's spec that lets its node fetch images; none where no credentials are needed."""
     if not settings.pull_secrets:

@@ -10,7 +10,7 @@ from daybreak_operator.core.deployment.observed.peers import PeerDeployment
 from daybreak_operator.core.observed.objects import ObservedConfigMap, ObservedObject
 from daybreak_operator.core.plan import Object
 from daybreak_operator.core.pod_shape.demands import NodeKind
-from daybreak_operator.settings import Settings
+from daybreak_operator.settings import DEFAULTS, Settings
 
 
 @dataclass(frozen=True)
@@ -48,4 +48,4 @@ class DeploymentObservation:
     has_gateway_api: bool = False
     node_kinds: frozenset[NodeKind] = frozenset()
     """Labels of the nodes that are there, as far as placement demands any."""
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings = DEFAULTS

@@ -12,7 +12,7 @@ from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.plan import Object
 from daybreak_operator.core.pod_shape.demands import NodeKind
 from daybreak_operator.core.training.observed.neighbours import Neighbour
-from daybreak_operator.settings import Settings
+from daybreak_operator.settings import DEFAULTS, Settings
 
 PipelineState = Literal["Absent", "Pending", "Running", "Succeeded", "Failed", "Canceling", "Lost"]
 
@@ -73,4 +73,4 @@ class RunObservation:
     """By the uid of a job that a queue holds: why its Workload is not let in, in Kueue's words."""
     missing: tuple[str, ...] = ()
     """Sentences about what the spec names and is not there (Secrets): each with its remedy."""
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings = DEFAULTS
