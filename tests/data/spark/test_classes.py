@@ -95,6 +95,7 @@ def test_a_session_shares_what_set_up_made(spark: SparkSession) -> None:
     assert str(archive) in Path(f"/proc/{gateway.proc.pid}/maps").read_text()
 
 
+@pytest.mark.needs("jvm")
 def test_a_torn_archive_and_a_folder_with_a_space_stop_no_session(tmp_path: Path) -> None:
     program = """
 import os, sys

@@ -37,22 +37,27 @@ PACKAGES = (
 )
 """Of the standard library: some 2.5 MB of Python, ten repositories."""
 
+CODE, ENVIRONMENT = "python3 code", "my environment"
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    # Any folder will do: shells, Java and Triton read other words in this one's name than we wrote.
+    # Any folder will do: shells, Java, kfp and Triton read other words in these names than we wrote.
     folder = tmp_path_factory.mktemp("whole") / "my 'first' model & $(exit)"
+    folder.mkdir()
+    (folder / ENVIRONMENT).symlink_to(sys.prefix)
+    (folder / ".venv-triton").symlink_to(Path(sys.prefix).with_name(".venv-triton"))
     stdlib = Path(sysconfig.get_path("stdlib"))
     for package in PACKAGES:
         ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
-        shutil.copytree(stdlib / package, folder / "code" / package, ignore=ignore)
+        shutil.copytree(stdlib / package, folder / CODE / package, ignore=ignore)
     yield folder
 
 
 def _write_manifest(place: Path, **changes: object) -> Path:
     spec: dict[str, object] = {
         "output": {"uri": "out"},
-        "data": {"sources": [{"name": "library", "directory": {"path": "code"}}], "languages": ["python"]},
+        "data": {"sources": [{"name": "library", "directory": {"path": CODE}}], "languages": ["python"]},
         "tokenizer": {"train": {"vocabularySize": 1024, "sampleBytes": 4_000_000}},
         "model": {
             "custom": {"hiddenSize": 64, "layers": 2, "heads": 4, "keyValueHeads": 2, "intermediateSize": 128}
@@ -78,13 +83,13 @@ def _write_manifest(place: Path, **changes: object) -> Path:
     return path
 
 
-def _command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "daybreak_pipelines", *arguments]
+def _command(place: Path, *arguments: str) -> list[str]:
+    return [str(place / ENVIRONMENT / "bin" / "python"), "-m", "daybreak_pipelines", *arguments]
 
 
 def _daybreak(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        _command(*arguments), cwd=place, capture_output=True, text=True, timeout=500, check=False
+        _command(place, *arguments), cwd=place, capture_output=True, text=True, timeout=500, check=False
     )
 
 
@@ -103,7 +108,7 @@ def _kill_during(place: Path, step: str, number: signal.Signals) -> int:
     (place / "out" / ".work" / "progress.json").unlink(missing_ok=True)
     # as from a terminal, also where the tests themselves run in the background of a script, which ignores SIGINT
     child = subprocess.Popen(
-        _command("run", "run.yaml"),
+        _command(place, "run", "run.yaml"),
         cwd=place,
         stderr=subprocess.PIPE,
         text=True,
@@ -212,7 +217,7 @@ def test_a_tampered_shard_is_made_anew(place: Path) -> None:
         pytest.param(
             {
                 "data": {
-                    "sources": [{"name": "library", "directory": {"path": "code"}}],
+                    "sources": [{"name": "library", "directory": {"path": CODE}}],
                     "languages": ["rust"],
                 }
             },

@@ -19,6 +19,7 @@ def main(argv: list[str]) -> int:
     """Run the pipeline; 0 when every task succeeded, 1 when one failed."""
     name, parameters, root = argv
     launch.watch_launcher(os.environ)
+    _be_python3()
     from kfp import local
 
     from daybreak_pipelines.kubeflow.definitions import PIPELINES
@@ -32,6 +33,18 @@ def main(argv: list[str]) -> int:
         print(f"{name}: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _be_python3() -> None:
+    """Let steps find this Python as ``python3`` on PATH, which is what their commands say.
+
+    kfp would write its path over each "python3" of a command: in a shell's words, where a space divides it, and in
+    the arguments, where a folder may have that name.
+    """
+    folder = Path(sys.executable).parent
+    if (folder / "python3").exists():
+        os.environ["PATH"] = os.pathsep.join((str(folder), os.environ.get("PATH", os.defpath)))
+        sys.executable = "python3"
 
 
 if __name__ == "__main__":
