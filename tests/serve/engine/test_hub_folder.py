@@ -13,6 +13,7 @@ import pytest
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.progress import Progress
 from daybreak_model.fim import PromptEncoder
+from daybreak_model.repository_context import ContextFile, Surroundings
 from daybreak_serve.engine.installation import Kind
 from daybreak_serve.engine.repository import EngineSettings, build_repository, refuse_unknown
 from daybreak_serve.modelfolder import ModelFolder, open_fetched, open_model
@@ -53,6 +54,38 @@ def test_prompts_are_those_of_transformers(folders: dict[str, Path], name: str, 
         composed = f"{prefix}{TEXTS[0]}{suffix}{TEXTS[3]}{middle}"
         found = encoder.compose(TEXTS[0], TEXTS[3], 200)
         assert list(found.token_ids) == reference.tokenizer(composed)["input_ids"]
+
+
+LAID_OUT = {
+    "Qwen2.5-Coder": (
+        "<|repo_name|>o/r\n<|file_sep|>a.py\nx = 1\n<|file_sep|>b.py\ny = 2\n<|file_sep|>c.py\n"
+        "<|fim_prefix|>def f(<|fim_suffix|>):\n<|fim_middle|>"
+    ),
+    "StarCoder2": (
+        "<repo_name>o/r<file_sep>a.py\nx = 1\n<file_sep>b.py\ny = 2<file_sep>"
+        "<fim_prefix>c.py\ndef f(<fim_suffix>):\n<fim_middle>"
+    ),
+}
+"""As their reports have it."""
+
+
+@pytest.mark.parametrize("name", LAID_OUT)
+def test_a_repository_is_laid_out_in_the_familys_own_way(
+    folders: dict[str, Path], name: str, tmp_path: Path
+) -> None:
+    model, tokenizer = open_model(str(folders[name]), tmp_path), Reference.of(folders[name]).tokenizer
+    around = Surroundings((ContextFile("a.py", "x = 1\n"), ContextFile("b.py", "y = 2")), "c.py", "o/r")
+    found = encoder_of(model).compose("def f(", "):\n", 200, around)
+    assert tokenizer.decode(found.token_ids) == LAID_OUT[name]
+    assert found.num_files == 2
+    alone = encoder_of(model).compose("def f(", None, 200, around)
+    assert tokenizer.decode(alone.token_ids).endswith("c.py\ndef f(")
+    assert model.layout == "Repository"
+
+
+def test_a_family_without_such_a_layout_leaves_files_out(folders: dict[str, Path], tmp_path: Path) -> None:
+    for name in ("DeepSeek-Coder", "Granite Code", "Qwen2 with windows"):
+        assert open_model(str(folders[name]), tmp_path).layout == "File"
 
 
 @pytest.mark.parametrize("name", BASE_FAMILIES)

@@ -19,6 +19,7 @@ from daybreak_model.repository_context import (
     Layout,
     Surroundings,
     in_front,
+    path_line,
     room_in_front,
 )
 from daybreak_model.vocabulary import TextEncoder, special_ids
@@ -89,6 +90,8 @@ class PromptEncoder:
         return replace(found, token_ids=begin if is_empty and begin else (*begin, *found.token_ids))
 
     def _composed(self, prefix: str, suffix: str | None, budget: int, around: Surroundings) -> ComposedPrompt:
+        if self.marks is not None and self.marks.is_path_in_prefix and (around.path or around.files):
+            prefix = path_line(around.path or "") + prefix
         has_suffix = suffix is not None and self._fim != "None"
         behind, num_behind = self.text.encode_start(suffix or "", budget) if has_suffix else (None, 0)
         before, num_before = self.text.encode_end(prefix, budget)

@@ -28,6 +28,11 @@ OTHER_SPELLINGS: Mapping[str, tuple[str, ...]] = {
     names.REPOSITORY_NAME: ("<repo_name>",),
     names.FILE_SEPARATOR: ("<file_sep>",),
 }
+QWEN_FILES = ("<|repo_name|>", "<|file_sep|>", "<|fim_prefix|>")
+STARCODER2_FILES = ("<repo_name>", "<file_sep>", "<fim_prefix>")
+"""The tokenizers of the families whose base models were trained on whole repositories (Qwen2.5-Coder's technical
+report, section 3.2; StarCoder2, arXiv 2402.19173, section 5.1). Ours has the first family's marks of files and the
+second one's of gaps."""
 ENDS_OF_TURN = ("<|im_end|>", "<|im_start|>", "<|eot_id|>", "<|EOT|>", "<|User|>")
 """Of chats: no text goes on behind one."""
 NEXT_FILES = ("<filename>", "<reponame>")
@@ -45,6 +50,11 @@ def roles_of(added: Mapping[str, int]) -> dict[str, int]:
         if role not in found and present:
             found[role] = present[0]
     return found
+
+
+def is_of(family: Collection[str], added: Collection[str]) -> bool:
+    """Tell whether a tokenizer's added tokens hold all of a family's."""
+    return all(mark in added for mark in family)
 
 
 def final_ids(added: Mapping[str, int]) -> frozenset[int]:

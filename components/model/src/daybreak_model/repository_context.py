@@ -8,12 +8,14 @@ layout's order and words; which files come first is for who asks.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
+from daybreak_model import marks
 from daybreak_model.vocabulary import special_ids, token_bytes
 
 Layout = Literal["File", "Repository"]
@@ -59,6 +61,10 @@ class FileMarks:
     separator: int
     line_ends: frozenset[int]
     """Tokens that end with a line end: the first one behind a separator ends the path."""
+    tail: str = ""
+    """What stands behind the repository's name and each text; Qwen2.5-Coder has a line end there."""
+    is_path_in_prefix: bool = False
+    """StarCoder2 has the path of the file with the gap behind the mark of the prefix, not before it."""
 
     @classmethod
     def of(cls, tokenizer_json: str) -> FileMarks:
@@ -69,7 +75,14 @@ class FileMarks:
             raise UserError(f"the tokenizer has no token {missing[0]}: data.layout Repository needs it")
         table = token_bytes(tokenizer_json, special_as_text=False)
         ends = frozenset(index for index, data in enumerate(table) if data.endswith(b"\n"))
-        return cls(found[names.REPOSITORY_NAME], found[names.FILE_SEPARATOR], ends)
+        added = marks.added_ids(json.loads(tokenizer_json).get("added_tokens", ()))
+        return cls(
+            found[names.REPOSITORY_NAME],
+            found[names.FILE_SEPARATOR],
+            ends,
+            tail="\n" if marks.is_of(marks.QWEN_FILES, added) else "",
+            is_path_in_prefix=marks.is_of(marks.STARCODER2_FILES, added),
+        )
 
     def opening(self, name: Sequence[int]) -> list[int]:
         """Return what begins a repository of this encoded name."""
@@ -78,6 +91,14 @@ class FileMarks:
     def file_opening(self, path: Sequence[int]) -> list[int]:
         """Return what stands before a file's text; ``path`` is an encoded ``path_line``."""
         return [self.separator, *path]
+
+    def with_tail(self, text: str) -> str:
+        """Return a name or text with what stands behind it."""
+        return text if text.endswith(self.tail) else text + self.tail
+
+    def own_opening(self, path: str, encode: Callable[[str], Sequence[int]]) -> list[int]:
+        """Return what stands before the file that is written in; its path may be for the prefix."""
+        return self.file_opening(() if self.is_path_in_prefix else encode(path_line(path)))
 
     def opening_length(self, ids: Sequence[int]) -> int:
         """Return how many of the tokens of a piece, cut before separators, stand before its text."""
@@ -117,19 +138,19 @@ def in_front(
     The last files are nearest and are kept first, each of them whole; the path of the current file goes before all.
     No token has more than ``longest_token`` bytes.
     """
-    own = marks.file_opening(encode(path_line(path or ""))) if path or files else []
+    own = marks.own_opening(path or "", encode) if path or files else []
     if len(own) > room:
         return [], len(files)
     left, kept = room - len(own), []
     for file in reversed(files):
         if len(file.text) > left * longest_token:  # it cannot fit: not worth seconds of encoding
             break
-        ids = [*marks.file_opening(encode(path_line(file.path))), *encode(file.text)]
+        ids = [*marks.file_opening(encode(path_line(file.path))), *encode(marks.with_tail(file.text))]
         if len(ids) > left:
             break
         left -= len(ids)
         kept.append(ids)
-    opening = marks.opening(encode(one_line(repository))) if repository else []
+    opening = marks.opening(encode(marks.with_tail(one_line(repository)))) if repository else []
     ids = opening if len(opening) <= left else []
     return [*ids, *(token for file in reversed(kept) for token in file), *own], len(files) - len(kept)
 

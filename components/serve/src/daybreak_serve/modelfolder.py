@@ -184,9 +184,11 @@ def _read(path: Path, manifest: artifacts.Manifest, files: tuple[str, ...]) -> M
     added = marks.added_ids(tokenizer.get("added_tokens", ()))
     generation = hubfolder.read_optional(path, GENERATION, files)
     settings = hubfolder.read_optional(path, TOKENIZER_CONFIG, files)
-    ends, openings = end_ids(config, generation), PLAIN
+    ends, openings, layout = end_ids(config, generation), PLAIN, layout_of(config)
     if manifest.step == HUB_STEP:
         ends |= marks.final_ids(added)
+        if marks.is_of(marks.QWEN_FILES, added) or marks.is_of(marks.STARCODER2_FILES, added):
+            layout = "Repository"
         openings = _openings(settings, tokenizer, generation.get("bos_token_id", config.get("bos_token_id")))
     return ModelFolder(
         path=path,
@@ -197,7 +199,7 @@ def _read(path: Path, manifest: artifacts.Manifest, files: tuple[str, ...]) -> M
         end_ids=ends,
         golden=read_golden(path, ends),
         fim=order_of(config.get(OBJECTIVE_KEY), marks.roles_of(added)),
-        layout=layout_of(config),
+        layout=layout,
         openings=openings,
         chat=hubfolder.chat_template(path, files, settings),
         is_base=manifest.step == HUB_STEP,
