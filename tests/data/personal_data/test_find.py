@@ -123,6 +123,7 @@ def test_addresses(text: str, value: str) -> None:
         pytest.param("auto x = 2000::abc; y = 2001::a0();", id="names in a scope"),
         pytest.param("300.1.2.3 1.2.3 01.2.3.4", id="no addresses at all"),
         pytest.param("12:30:45 20:4a:bc:de:f0:12 2001:12", id="times and hardware addresses"),
+        pytest.param("as in OpenID Connect Core 3.1.2.1)", id="a section of a standard"),
     ],
 )
 def test_no_addresses(text: str) -> None:
@@ -256,6 +257,9 @@ def test_keys(text: str, value: str) -> None:
         ),
         pytest.param("<MasterKeyChanged>2012-04-05T17:09:34Z</MasterKeyChanged>", id="a date"),
         pytest.param('secret.replace("period=30", "period=90000")', id="a name and a value"),
+        pytest.param(
+            "access_token: 'eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9'", id="the head of a web token alone"
+        ),
         pytest.param("public key token = 'a8F3kd92mfQ0zL8s1Xb7'", id="what is public"),
         pytest.param("password = os.environ['DATABASE_PASSWORD2']", id="an expression"),
     ],

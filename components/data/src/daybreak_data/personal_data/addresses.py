@@ -43,7 +43,7 @@ _NETWORK_WORDS = re.compile(
 )
 _VERSION_WORDS = re.compile(
     rb"(?i)version|(?:\b|_)(?:ver|release[sd]?|rev|revision|build|firmware|driver|upgraded?|since|changelog|oid|section"
-    rb"|sect?|chapter|figure|fig|table|clause|appendix|rfc|iso|patch|update|requires?|\w*identifiers?|arcs?)(?:\b|_|\.)"
+    rb"|sect?|core|spec|specification|standard|chapter|figure|fig|table|clause|appendix|rfc|iso|patch|update|requires?|\w*identifiers?|arcs?)(?:\b|_|\.)"
 )
 _COMPARISON = re.compile(rb"(?:[<>=~!]=|~>|\^|>|<)\s*$")
 _BOUND = re.compile(rb"(?:~>|>=|<=|~=)\s*$")  # nobody compares addresses so

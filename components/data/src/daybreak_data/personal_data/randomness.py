@@ -20,6 +20,7 @@ _PLACEHOLDER = re.compile(
 )
 _UUID = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_JOSE_HEADER = re.compile(r"\{\"(?:alg|typ)\":\"\w+\",\"(?:alg|typ)\":\"\w+\"\}")
 # What authenticators of RFC 6238 share; two digits, for capitals alone are a name.
 _BASE32 = re.compile(r"(?=(?:[A-Z]*[2-7]){2})[A-Z2-7]{16,64}")
 _SENTENCE = re.compile(r"(?:[A-Za-z0-9]+[_\-]){4,}[A-Za-z0-9]+")
@@ -53,14 +54,14 @@ def is_placeholder(value: str) -> bool:
 
 
 def is_encoded_placeholder(value: str) -> bool:
-    """Tell whether a value is base64 of a stand-in, as manifests of Kubernetes have them."""
+    """Tell whether a value is base64 of a stand-in, as in manifests of Kubernetes, or the head of a token alone."""
     if len(value) % 4 or not _BASE64.fullmatch(value):
         return False
     decoded = base64.b64decode(value)
     if not decoded.isascii():
         return False
     text = decoded.decode("ascii").strip()
-    return text.isprintable() and is_placeholder(text)
+    return text.isprintable() and (is_placeholder(text) or _JOSE_HEADER.fullmatch(text) is not None)
 
 
 def is_uuid(value: str) -> bool:
