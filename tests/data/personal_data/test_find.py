@@ -124,6 +124,9 @@ def test_addresses(text: str, value: str) -> None:
         pytest.param("300.1.2.3 1.2.3 01.2.3.4", id="no addresses at all"),
         pytest.param("12:30:45 20:4a:bc:de:f0:12 2001:12", id="times and hardware addresses"),
         pytest.param("as in OpenID Connect Core 3.1.2.1)", id="a section of a standard"),
+        pytest.param(
+            "d='M3.1 4.2c1.5 0 2.7.12 2.7.8.52 1.75.79.64 0 1.21'", id="a drawing, after four numbers in one"
+        ),
     ],
 )
 def test_no_addresses(text: str) -> None:

@@ -60,7 +60,10 @@ _PORT = re.compile(rb":[0-9]{2,5}\b")
 # RCS, CVS and Subversion write the number of a revision: $Id: x.c,v 1.2.3.4 $.
 _REVISION = re.compile(rb"\$[A-Za-z]+: [^$\n]*$|,v ?$")
 # Numbers of a drawing stand beside others: 1.82 2.37c.8.52 1.75.79 2.87.79.64 0.
-_NUMBER_BEFORE = re.compile(rb"(?<![0-9.])-?[0-9]*\.[0-9]+(?:\.[0-9]+)?[ ,\-]$|[A-Za-z]-?[0-9]*\.[0-9]+ ?$")
+_NUMBER_BEFORE = re.compile(
+    rb"(?<![0-9.])-?[0-9]*\.[0-9]+(?:\.[0-9]+)?[ ,\-](?:-?[0-9]{0,3}(?:\.[0-9]{1,3}){3}[ ,\-]){0,2}$"
+    rb"|[A-Za-z]-?[0-9]*\.[0-9]+ ?$"
+)
 _NUMBER_AFTER = re.compile(rb"[ ,]?-?\.?[0-9]|[ ,]?-\.?[0-9]")
 MOST_OF_A_VERSION, MOST_IN_A_VERSION = 40, 20
 """A version or a section has small numbers: all up to 40, or the first and two more up to 20. One address drawn at

@@ -229,7 +229,13 @@ KEY_RULES: tuple[KeyRule, ...] = (
     _prefixed("grafana-token", "glsa_", "[A-Za-z0-9]{32}_[0-9a-f]{8}", "Grafana docs"),
     _prefixed("grafana-cloud-token", "glc_", "[A-Za-z0-9+/]{32,400}={0,2}", "Grafana docs"),
     _prefixed("vault-token", r"hv[sbr]\.", rf"{_WORD}{{24,300}}", "HashiCorp Vault docs"),
-    _prefixed("old-vault-token", r"[sb]\.", "[A-Za-z0-9]{24}", "HashiCorp Vault docs, before 1.10", 3.5),
+    KeyRule(
+        "old-vault-token",
+        r"[sb]\.[A-Za-z0-9]{24}",  # the whole of it: every program has an s. somewhere
+        rf"{_START}([sb]\.[A-Za-z0-9]{{24}})",
+        3.5,
+        "HashiCorp Vault docs, before 1.10",
+    ),
     KeyRule(
         "symmetric-key",
         r"(?i)key[\"'`]?[ \t]{0,4}(?:=>|:=|[:=(,])[ \t]{0,4}[\"'`]",
