@@ -166,6 +166,10 @@ def with_config(**values: object) -> Callable[[Path], object]:
     return lambda folder: changed(folder, "config.json", lambda config: config.update(values))
 
 
+def without(key: str) -> Callable[[Path], object]:
+    return lambda folder: changed(folder, "config.json", lambda config: config.pop(key))
+
+
 def as_sentencepiece(folder: Path) -> None:
     changed(
         folder, "tokenizer.json", lambda found: found.update(decoder={"type": "Sequence", "decoders": []})

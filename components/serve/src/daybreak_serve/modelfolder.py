@@ -32,6 +32,8 @@ from daybreak_serve.hubfolder import (
 )
 
 GOLDEN = "golden.json"
+CONTEXT_KEYS = ("max_position_embeddings", "n_positions")
+"""What families call the length of their context."""
 REQUIRED = (CONFIG, TOKENIZER)
 
 
@@ -194,8 +196,8 @@ def _read(path: Path, manifest: artifacts.Manifest, files: tuple[str, ...]) -> M
         path=path,
         digest=manifest.digest,
         files=files,
-        context_length=int(config["max_position_embeddings"]),
-        vocabulary_size=int(config["vocab_size"]),
+        context_length=_number(path, config, *CONTEXT_KEYS),
+        vocabulary_size=_number(path, config, "vocab_size"),
         end_ids=ends,
         golden=read_golden(path, ends),
         fim=order_of(config.get(OBJECTIVE_KEY), marks.roles_of(added)),
@@ -205,6 +207,18 @@ def _read(path: Path, manifest: artifacts.Manifest, files: tuple[str, ...]) -> M
         is_base=manifest.step == HUB_STEP,
         config=config,
     )
+
+
+def _number(path: Path, config: Mapping[str, Any], *keys: str) -> int:
+    """Return a whole number of a model's config by the first of its names that is there."""
+    found = next((config[key] for key in keys if config.get(key) is not None), None)
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        names = " or ".join(keys)
+        raise UserError(
+            f"{path}/{CONFIG}: {names} must be a whole number above 0, got {found!r}: "
+            f"a model of {config['architectures'][0]} without it is not served"
+        )
+    return found
 
 
 def _openings(settings: Mapping[str, Any], tokenizer: Mapping[str, Any], bos: object) -> Openings:

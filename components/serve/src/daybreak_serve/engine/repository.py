@@ -6,10 +6,11 @@ a repository is code, so it takes nothing that was not verified. Starts no serve
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,9 +78,11 @@ def build_repository(model: ModelFolder, target: Path, settings: EngineSettings 
 
 def refuse_unknown(model: ModelFolder, kind: Kind) -> None:
     """Refuse a model that our own engine does not compute; what vLLM can run it knows itself, when it loads it."""
-    if kind != "TritonPython":
-        return
-    shape = shape_of(model.config)
+    with _missing_is_said(model):
+        if kind != "TritonPython":
+            model_parameters(model.config, 1)
+            return
+        shape = shape_of(model.config)
     present, last = weight_names(model.path, model.files), shape.layers - 1
     wanted = ["model.embed_tokens.weight", f"model.layers.{last}.self_attn.q_proj.weight"]
     if not shape.is_tied:
@@ -90,6 +93,17 @@ def refuse_unknown(model: ModelFolder, kind: Kind) -> None:
             f"{model.path}: no weights of the name {missing[0]}, which {model.config['architectures'][0]} has: "
             "copy the model again, or save it by transformers"
         )
+
+
+@contextlib.contextmanager
+def _missing_is_said(model: ModelFolder) -> Iterator[None]:
+    try:
+        yield
+    except KeyError as error:
+        raise UserError(
+            f"{model.path}/config.json: {error.args[0]} missing, without which a "
+            f"{model.config['architectures'][0]} is not served: copy the model again"
+        ) from error
 
 
 def texts(model: ModelFolder, settings: EngineSettings) -> dict[str, str]:
