@@ -18,8 +18,8 @@ from tests.serve.gateway.chat.test_template import CHATML
 ASKED = (
     ChatMessage("system", "You write code."),
     ChatMessage("user", "def add(a, b):\n    # schön\n"),
-    ChatMessage("assistant", "    return a + b\n"),
-    ChatMessage("user", "<tool_call>"),
+    ChatMessage("assistant", "<tool_call>    return a + b\n</tool_call>"),
+    ChatMessage("user", "And now?"),
 )
 
 
@@ -45,11 +45,11 @@ async def test_the_ids_are_those_of_transformers(folder: Path) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    messages = [{"role": message.role, "content": message.content} for message in ASKED[:3]]
+    messages = [{"role": message.role, "content": message.content} for message in ASKED]
     expected = tokenizer.apply_chat_template(
         messages, chat_template=CHATML, add_generation_prompt=True, tokenize=True, return_dict=False
     )
-    assert list(await ids_of(folder, ASKED[:3])) == expected
+    assert list(await ids_of(folder, ASKED)) == expected
 
 
 async def test_a_mark_in_a_message_is_text(folder: Path) -> None:
@@ -93,6 +93,15 @@ async def test_a_conversation_that_makes_no_prompt_is_400(
     with pytest.raises(ApiProblem, match=reason) as caught:
         await ids_of(folder, ASKED, **changes)
     assert caught.value.status == 400
+
+
+def test_only_tags_that_are_not_special_are_left_to_the_template() -> None:
+    spelled = {"<think>": False, "</tool_call>": False, "<pad>": True, "<|User|>": False, "</s>": False}
+    split = MarkSplit(
+        [{"content": one, "id": 5 + place, "special": spelled[one]} for place, one in enumerate(spelled)]
+    )
+    shown = split.hidden("".join(spelled))
+    assert [one for one in spelled if one in shown] == ["<think>", "</tool_call>"]
 
 
 def test_blanks_beside_a_mark_go_where_its_tokenizer_says_so() -> None:

@@ -1,7 +1,7 @@
 """From a conversation to token ids: rendered by the model's template, its marks by their ids, all else as text.
 
-What somebody writes in a message never becomes a mark, though it spell one: it is hidden from the split at marks, and
-comes back as the characters that it is. Owns the context's bound for conversations.
+What somebody writes in a message never becomes a mark of turns, files or prompts, though it spell one: it is hidden
+from template and split, and comes back as the characters that it is. Owns the context's bound for conversations.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from daybreak_model import marks
@@ -23,6 +23,8 @@ from daybreak_serve.hubfolder import ChatTemplate
 CHARACTERS_A_TOKEN = 16
 """No text has more on average; a longer one cannot have a place and is not encoded."""
 HIDDEN = re.compile("\ue000([0-9]+)\ue001")
+TAG = re.compile(r"</?[a-z_]+>")
+"""Added tokens like ``</think>`` and ``<tool_call>``, which are parts of what a model says and no marks of turns."""
 NO_TEMPLATE = (
     "the model has no chat template: ask it at /v1/completions, or serve one whose tokenizer_config.json has "
     "chat_template (models for instructions have)"
@@ -82,20 +84,28 @@ class MarkSplit:
     """A rendered conversation at the marks that the template wrote."""
 
     def __init__(self, added_tokens: Sequence[Mapping[str, Any]]) -> None:
-        found = [
-            entry
-            for entry in added_tokens
-            if not marks.is_plain(entry["content"], special=bool(entry.get("special")))
-        ]
-        self._entries = {str(entry["content"]): entry for entry in found}
-        self._spelled = sorted(self._entries, key=len, reverse=True)
-        pattern = "|".join(map(re.escape, self._spelled))
-        self._marks = re.compile(f"({pattern})" if pattern else r"(?!)")
-        self._numbers = {content: number for number, content in enumerate(self._spelled)}
+        found = {str(entry["content"]): entry for entry in added_tokens}
+        final = marks.final_ids(marks.added_ids(added_tokens))
+        self._entries = {
+            content: entry
+            for content, entry in found.items()
+            if not marks.is_plain(content, special=bool(entry.get("special")))
+        }
+        self._marks = _any_of(self._entries)
+        self._guarded = sorted(
+            content
+            for content, entry in self._entries.items()
+            if entry.get("special") or entry["id"] in final
+        )
+        self._guard = _any_of(self._guarded)
+        self._numbers = {content: number for number, content in enumerate(self._guarded)}
 
     def hidden(self, text: str) -> str:
-        """Return a text with each mark that it spells as a number that no template knows."""
-        return self._marks.sub(lambda match: f"\ue000{self._numbers[match[0]]}\ue001", text)
+        """Return a text with each mark that rules a conversation or a prompt as a number that no template knows.
+
+        Tags stay: templates look for them in what a model said.
+        """
+        return self._guard.sub(lambda match: f"\ue000{self._numbers[match[0]]}\ue001", text)
 
     def encoded(self, text: str, encode: Callable[[str], list[int]]) -> list[int]:
         """Return the ids of a rendered text, what was hidden in it as text again."""
@@ -117,4 +127,10 @@ class MarkSplit:
 
     def _shown(self, match: re.Match[str]) -> str:
         number = int(match[1][:9])
-        return self._spelled[number] if number < len(self._spelled) else match[0]
+        return self._guarded[number] if number < len(self._guarded) else match[0]
+
+
+def _any_of(spelled: Iterable[str]) -> re.Pattern[str]:
+    """Return what finds any of these, the longest first; of none it finds nothing."""
+    pattern = "|".join(map(re.escape, sorted(spelled, key=len, reverse=True)))
+    return re.compile(pattern or r"(?!)")
