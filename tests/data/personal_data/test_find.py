@@ -263,6 +263,7 @@ def test_keys(text: str, value: str) -> None:
         pytest.param(
             "access_token: 'eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9'", id="the head of a web token alone"
         ),
+        pytest.param('passwordEncoder = "org.acme.Encoder2Impl"', id="a class"),
         pytest.param("public key token = 'a8F3kd92mfQ0zL8s1Xb7'", id="what is public"),
         pytest.param("password = os.environ['DATABASE_PASSWORD2']", id="an expression"),
     ],

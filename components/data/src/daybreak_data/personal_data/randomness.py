@@ -31,6 +31,7 @@ _CONSONANTS = re.compile(r"(?i)[bcdfghjklmnpqrstvwxz]{5,}")
 _SYMBOLS = re.compile(r"[!@#$%^&*?~+=]")
 _CODE = re.compile(
     r"^[\w.]+\(|\)$|^[.\\]|^[A-Za-z]:\\|::|->|^--?[a-z]|\\[dwsb]|^\^|\$$|\(\?|\[[a-zA-Z]|^[A-Za-z_]{2,}=[A-Za-z0-9_]+$"
+    r"|^[a-z][a-z0-9]*(?:\.[A-Za-z]\w*){2,}$"
 )
 _WORD_WITH_NUMBER = re.compile(r"[A-Za-z]{4,16}[0-9]{2,6}[!@#$%^&*?.]{0,2}")
 _TRANSITION = re.compile(r"[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])")

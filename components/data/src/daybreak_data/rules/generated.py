@@ -27,6 +27,8 @@ MINIFIED_MEAN = 110
 COFFEE_SCORE = 3
 """linguist/generated.rb, compiled_coffeescript?."""
 
+_WORDS = ("generated", "made by gnu bison", "changes made in this file", "created by: ")
+"""No phrase is without one of these."""
 _MAP_REFERENCE = re.compile(r"^/[*/][#@] source(?:Mapping)?URL|sourceURL=", re.MULTILINE)
 _MAP_NAME = re.compile(r"(?:\.css|\.js)\.map$", re.IGNORECASE)
 _COFFEE_TEMPORARY = re.compile(r"_fn|_i|_len|_ref|_results")
@@ -121,7 +123,7 @@ def _by_content(path: str, text: str) -> str | None:
 
 def _by_phrase(path: str, text: str, language: str | None) -> str | None:
     head = "\n".join(text[:HEAD_CHARS].split("\n", HEAD_LINES)[:HEAD_LINES])
-    if "generated" not in head.lower():
+    if not any(word in head.lower() for word in _WORDS):
         return None
     # What a template says in the comments of its output is about the output.
     is_template = _TEMPLATE_NAME.search(path) is not None or _JINJA.search(head) is not None
