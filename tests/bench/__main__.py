@@ -42,6 +42,7 @@ ROOMS = {
     "runtimes": ("Languages", "runtimes"),
     "serve": ("Gateway", "serve.gateway"),
     "cpu_engine": ("Engine for processors", "serve.cpu_engine"),
+    "base_model": ("A base model on a processor", "serve.base_model"),
     "streams": ("Streams on a processor", "serve.streams"),
     "rollout": ("Rollout at the gateway", "serve.rollout"),
     "rollback": ("Rollback after a breach", "operator.rollback"),
