@@ -30,7 +30,7 @@ _OTHER_SHELL = re.compile(  # csh and rc, which linguist counts to the shell, cl
 _UNREAD = re.compile(r"<!--|<(script|style)\b[^<>]*>", re.IGNORECASE)
 _ENDS = {"script": re.compile("</script", re.IGNORECASE), "style": re.compile("</style", re.IGNORECASE)}
 _COMMENT_END = re.compile("-->")
-_PAGE_END = re.compile(r"</(?:html|body)\s*>\s*\Z", re.IGNORECASE)
+_PAGE_END = re.compile(r"</html\s*>\s*\Z", re.IGNORECASE)
 _TAGS = re.compile(r"<(/?)(html|head|body|table|div|ul|ol|form|section)\b", re.IGNORECASE)
 
 
