@@ -34,9 +34,10 @@ PYTEST = $(UV) run --frozen pytest --numprocesses=3 --dist=loadgroup --no-loadsc
 test-fast: setup ## Tests that need no Java, no cluster, no torchrun and no Triton: five minutes on two cores
 	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-quick} $(PYTEST) --numprocesses=2 -m fast
 
+CHOSEN ?=
 .PHONY: test
-test: setup ## All tests; what fails is run once more, alone; DAYBREAK_PROFILE=ci plays the random orders in full
-	$(PYTEST) --failed-again=8
+test: setup ## All tests, or CHOSEN="-m 'not fast'"; what fails is run once more, alone; DAYBREAK_PROFILE=ci plays the random orders in full
+	$(PYTEST) --failed-again=8 $(CHOSEN)
 
 .PHONY: coverage
 coverage: setup ## All tests, with the coverage of every room

@@ -75,7 +75,8 @@ def played(suite: Path, *options: str, go: str | None) -> str:
         "PATH": f"{path}:/usr/bin:/bin",
         "XDG_CACHE_HOME": str(suite.parent / "cache"),
     }
-    environment.pop("PYTEST_XDIST_WORKER", None)
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_ADDOPTS"):
+        environment.pop(name, None)
     plugins = [
         f"-ptests.{name}"
         for name in ("plugins.needs", "plugins.groups", "cluster.fixtures", "plugins.builds")

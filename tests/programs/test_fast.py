@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -68,7 +69,10 @@ def outcome(suite: Path, *options: str) -> tuple[str, set[str]]:
     """Run the suite; return what was written and the tests that did not pass."""
     plugins = ["-p", "tests.plugins.needs", "-p", "tests.plugins.fast", "-p", "no:cacheprovider"]
     command = [sys.executable, "-m", "pytest", *plugins, "-q", "-rf", f"--rootdir={suite.parent}", *options]
-    done = subprocess.run([*command, str(suite)], cwd=ROOT, capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    done = subprocess.run(
+        [*command, str(suite)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
     failed = {
         line.split("::")[1].split()[0] for line in done.stdout.splitlines() if line.startswith("FAILED")
     }

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,24 @@ def test_a_turn_that_does_not_come_says_what_is_held_and_ends_with_its_holder(tm
         holder.kill()
         with shared_memory.turn(tmp_path, within_s=20):
             pass
+
+
+def test_a_block_that_another_rank_is_about_to_make_is_waited_for() -> None:
+    from daybreak_train.loop import data_loading
+
+    assert data_loading.streaming.shared.memory.BuiltinSharedMemory is shared_memory.whole_block
+    name = f"daybreak_test_{os.getpid()}"
+    path = Path("/dev/shm") / name
+    path.touch()
+    try:
+        with pytest.raises(ValueError, match="empty file"):
+            shared_memory.whole_block(name, within_s=0.05)
+        maker = threading.Timer(0.2, os.truncate, (path, 12))
+        maker.start()
+        block = shared_memory.whole_block(name)
+        assert block.size == 12
+        block.close()
+        resource_tracker.unregister(f"/{name}", "shared_memory")  # nobody is left to remove it
+        maker.join()
+    finally:
+        path.unlink(missing_ok=True)

@@ -32,6 +32,7 @@ from daybreak_train.objectives.protocol import IGNORED, SampleObjective, labels_
 from daybreak_train.pod.environment import ProcessPlacement
 
 streaming = import_streaming()
+streaming.shared.memory.BuiltinSharedMemory = shared_memory.whole_block
 
 COLUMN = "tokens"
 BATCHES_FETCHED_AHEAD = 8

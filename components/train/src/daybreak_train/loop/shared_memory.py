@@ -1,7 +1,8 @@
 """Shared memory of StreamingDataset: what killed runs left behind goes, and runs beside each other take turns.
 
 Owns the rule for what may go: blocks of Streaming's own names that no living process maps. Streaming's own sweep
-removes every block, also those of a run that is still at work. Owns the turn to take a name; makes no block itself.
+removes every block, also those of a run that is still at work. Owns the turn to take a name, and that a rank waits for
+a block that another is about to give its size.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
 from daybreak_contracts.errors import TransientError
@@ -23,6 +25,27 @@ GRACE_S = 60.0
 """A younger block may belong to a process that is about to map it."""
 TURN_WITHIN_S = 120.0
 """A turn lasts milliseconds; with thousands of blocks left behind, or all processes of a node to wait for, seconds."""
+
+WHOLE_WITHIN_S = 20.0
+"""Between a block's first appearance and its size lie two calls of the system."""
+
+
+def whole_block(
+    name: str | None, create: bool = False, size: int = 0, within_s: float = WHOLE_WITHIN_S
+) -> SharedMemory:
+    """Return a block as ``SharedMemory`` does, but wait until who makes it has given it its size.
+
+    For Streaming, whose ranks open each other's blocks by name: one that looked between the two calls that make a
+    block died of it ("cannot mmap an empty file"), and its training with it.
+    """
+    until = time.monotonic() + within_s
+    while True:
+        try:
+            return SharedMemory(name, create, size)
+        except ValueError:
+            if create or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 def stale_prefixes(blocks: Iterable[tuple[str, float]], mapped: Iterable[str], now: float) -> set[str]:
