@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from daybreak_contracts import storage
+from daybreak_contracts import names, storage
 from daybreak_contracts.resources.run import Mlflow, Objective, Tracking, Wandb
 from tests.train.conftest import until
 
@@ -280,6 +280,7 @@ def test_a_training_into_a_bucket_goes_on_from_the_bucket(
     zygote: Any, made: Any, middle: Objective, whole: dict[str, Any], bucket: str, tmp_path: Path
 ) -> None:
     environ = {name: os.environ[name] for name in os.environ if name.startswith("AWS_")}
+    environ[names.ENV_RUN_UID] = "one-run"  # as in pods: another run's would be waited for
     training = {"objective": middle, "checkpoint": OFTEN}
     args = made.args(tmp_path, tokens=TOKENS, training=training, output=bucket)
     started = zygote.start(args, tmp_path, KILLABLE_S, **environ)
