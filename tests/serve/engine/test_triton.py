@@ -14,8 +14,7 @@ import pytest
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.launch import identity_of
 from daybreak_contracts.progress import Progress
-from daybreak_serve.engine import triton
-from daybreak_serve.engine.plain_paths import PlainPaths
+from daybreak_serve.engine import installation, triton
 from daybreak_serve.engine.repository import build_repository
 from daybreak_serve.local.serving import listen
 from daybreak_serve.modelfolder import ModelFolder
@@ -56,13 +55,14 @@ def test_a_model_that_does_not_load_is_told_with_the_end_of_the_log(
 def test_a_backend_that_ends_while_triton_waits_for_it_is_told(
     model: ModelFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(PlainPaths, "of", lambda self, path: path)
-    folder = tmp_path / "a model"
-    folder.mkdir()
-    build_repository(model, folder / "repository")
-    server = new_server(folder)
+    program = tmp_path / "triton_python_backend_stub"
+    program.write_text("#!/bin/sh\necho no library of Python >&2\nexit 127\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(installation, "stub", lambda _: program)
+    build_repository(model, tmp_path / "repository")
+    server = new_server(tmp_path)
     server.start()
-    with pytest.raises(UserError, match=r"(?s)backend ended before.*/a: No such file or directory"):
+    with pytest.raises(UserError, match=r"(?s)backend ended before.*no library of Python"):
         server.wait_ready(Progress("serve"), 60)
 
 
