@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from daybreak_contracts import errors
-from daybreak_contracts.progress import Progress
-from daybreak_contracts.steps import DocumentsArgs, XrayArgs
 from daybreak_data.spark import classes
 from daybreak_data.spark.java import require_java
 
@@ -58,7 +56,9 @@ def _only_one(folder: Path) -> Iterator[None]:
 
 
 def _run_steps(folder: Path, recorded: Path) -> None:
-    # Imported here: where the archive is there set-up pays for neither.
+    # Imported here: where the archive is there set-up pays for none of them.
+    from daybreak_contracts.progress import Progress
+    from daybreak_contracts.steps import DocumentsArgs, XrayArgs
     from daybreak_data.documents.step import run_documents
     from daybreak_data.spark.session import open_session
     from daybreak_data.xray.step import run_xray
@@ -90,12 +90,12 @@ def _program(number: int) -> str:
 
 
 def main() -> int:
-    """Make it, or say in one line why there is none: exit 2 for what a person can mend, 1 else."""
+    """Make it, or say in one line why there is none, with the exit code of the error."""
     try:
         make(classes.archive_of(require_java(os.environ), Path(sys.prefix)))
     except errors.DaybreakError as error:
         print(f"setup: Spark's classes were not recorded: {error}", file=sys.stderr)
-        return errors.EXIT_USER
+        return error.exit_code
     return errors.EXIT_OK
 
 

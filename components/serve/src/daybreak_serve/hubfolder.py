@@ -190,9 +190,8 @@ def _spelling(token: Any) -> str:
 
 def token_id(tokenizer: Mapping[str, Any], token: Any) -> int | None:
     """Return the id of a token as ``tokenizer_config.json`` names it: a string, or an object with its content."""
-    content = token.get("content") if isinstance(token, dict) else token
     ids = {**tokenizer["model"]["vocab"], **marks.added_ids(tokenizer.get("added_tokens", ()))}
-    return ids.get(content)
+    return ids.get(_spelling(token))
 
 
 def read_optional(folder: Path, name: str, files: Collection[str]) -> dict[str, Any]:
