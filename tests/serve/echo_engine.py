@@ -1,8 +1,9 @@
 """An engine pod without Triton: the same gRPC messages and the same metadata, answered by an echo at once.
 
 ``python echo_engine.py LABEL METADATA.json TOKENIZER.json TROUBLE GRPC_PORT HTTP_PORT``: every token's text is the
-label, so that a test sees who answered. ``temperature`` x 100 ms pass before each token, as with the echo model in
-Triton. While the file TROUBLE is there, every second request is answered with an error.
+label, so that a test sees who answered; the label ``counting`` says the number of the prompt's tokens, then counts in
+words, and ends at a stop string. ``temperature`` x 100 ms pass before each token, as with the echo model in Triton.
+While the file TROUBLE is there, every second request is answered with an error.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from daybreak_serve.engine import protocol
 from daybreak_serve.engine.protocol import Chunk
 from daybreak_serve.gateway.pool.streams import FINAL
+
+COUNTING = "counting"
+NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 class Echo(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
@@ -48,7 +52,11 @@ class Echo(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
                 if options.temperature:
                     await asyncio.sleep(options.temperature / 10)
                 reason = "length" if number + 1 == options.max_tokens else None
-                yield self._message(Chunk(f"{self._label} ", (number,), reason))
+                text = self._label if self._label != COUNTING else _counted(request, number)
+                if text in options.stop:
+                    yield self._message(Chunk("", (number,), "stop"))
+                    break
+                yield self._message(Chunk(f"{text} ", (number,), reason))
 
     def _is_troubled(self) -> bool:
         if not self._trouble.exists():
@@ -62,6 +70,11 @@ class Echo(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
         message.infer_response.raw_output_contents.append(len(data).to_bytes(4, "little") + data)
         message.infer_response.parameters[FINAL].bool_param = chunk.finish_reason is not None
         return message
+
+
+def _counted(request: Any, number: int) -> str:
+    """Return how many tokens the prompt has (four bytes each), then a word."""
+    return NUMBERS[(number - 1) % len(NUMBERS)] if number else str(len(request.raw_input_contents[0]) // 4)
 
 
 async def main(label: str, metadata: str, tokenizer: str, trouble: str, *ports: str) -> None:

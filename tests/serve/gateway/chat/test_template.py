@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from daybreak_serve.gateway.chat.renderer import TemplateFailed, TemplateRenderer
+from daybreak_serve.gateway.chat.renderer import COMMAND, TemplateFailed, TemplateRenderer
 from daybreak_serve.gateway.chat.template import RENDER_S
 
 CHATML = (
@@ -124,3 +124,22 @@ async def test_one_that_was_killed_is_started_again(new_renderer: list[TemplateR
     renderer._process.kill()
     await renderer._process.wait()
     assert await renderer.render(ASKED) == first
+
+
+@pytest.mark.parametrize("signal_name", ["SEGV", "ABRT"])
+async def test_one_that_crashed_while_it_started_is_started_again(
+    signal_name: str, new_renderer: list[TemplateRenderer], tmp_path: Path
+) -> None:
+    """A fork of a process with gRPC's threads may die before it is another program."""
+    once = f'test -e {tmp_path}/died || {{ touch {tmp_path}/died; kill -{signal_name} $$; }}; exec "$@"'
+    renderer = TemplateRenderer(CHATML, {}, ("/bin/sh", "-c", once, "sh", *COMMAND))
+    new_renderer.append(renderer)
+    assert "<|im_start|>" in await renderer.render(ASKED)
+    assert (tmp_path / "died").exists()
+
+
+async def test_one_that_always_crashes_is_a_reason(new_renderer: list[TemplateRenderer]) -> None:
+    renderer = TemplateRenderer(CHATML, {}, ("/bin/sh", "-c", "kill -SEGV $$"))
+    new_renderer.append(renderer)
+    with pytest.raises(TemplateFailed, match="died 4 times"):
+        await renderer.render(ASKED)
