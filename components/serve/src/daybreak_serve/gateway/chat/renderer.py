@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,10 @@ START_S = 20.0
 WAIT_S = RENDER_S + 3.0
 """The process ends itself before; this is for one that was stopped."""
 COMMAND = (sys.executable, "-I", "-m", "daybreak_serve.gateway.chat.template")
+STARTS = 4
+"""Tries to start it: one in sixty dies of gRPC's handlers between fork and exec, in a gateway that has its threads."""
+
+NO_ANSWER = f"it did not end within {RENDER_S:.0f} s, or took too much memory"
 
 
 class TemplateFailed(Exception):  # noqa: N818 - it says what happened
@@ -30,7 +35,8 @@ class TemplateFailed(Exception):  # noqa: N818 - it says what happened
 class TemplateRenderer:
     """Renders by one template, one conversation after the other."""
 
-    def __init__(self, template: str, tokens: Mapping[str, str]) -> None:
+    def __init__(self, template: str, tokens: Mapping[str, str], command: Sequence[str] = COMMAND) -> None:
+        self._command = command
         self._first = json.dumps({"template": template, "tokens": dict(tokens)})
         self._process: Process | None = None
         self._turn = asyncio.Lock()
@@ -56,28 +62,41 @@ class TemplateRenderer:
     async def _started(self) -> Process:
         if self._process is not None and self._process.returncode is None:
             return self._process
+        for _ in range(STARTS):
+            self._process = process = await self._spawned()
+            found = await self._asked(process, self._first, START_S)
+            if found is None and await _crashed(process):
+                continue
+            if found is None:
+                raise TemplateFailed(NO_ANSWER)
+            if "reason" in found:
+                raise TemplateFailed(found["reason"])
+            return process
+        raise TemplateFailed(f"its process died {STARTS} times while it started")
+
+    async def _spawned(self) -> Process:
         environment = {"PATH": os.environ.get("PATH", ""), "PYTHONIOENCODING": "utf-8"}
-        self._process = await asyncio.create_subprocess_exec(
-            *COMMAND, stdin=PIPE, stdout=PIPE, env=environment, limit=8 * MAX_CHARACTERS
+        return await asyncio.create_subprocess_exec(
+            *self._command, stdin=PIPE, stdout=PIPE, env=environment, limit=8 * MAX_CHARACTERS
         )
-        found = await self._ask(self._process, self._first, START_S)
-        if "reason" in found:
-            raise TemplateFailed(found["reason"])
-        return self._process
 
     async def _ask(self, process: Process, line: str, wait_s: float) -> dict[str, Any]:
+        found = await self._asked(process, line, wait_s)
+        if found is None:
+            raise TemplateFailed(NO_ANSWER)
+        return found
+
+    async def _asked(self, process: Process, line: str, wait_s: float) -> dict[str, Any] | None:
         assert process.stdin is not None
         assert process.stdout is not None
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, RuntimeError):  # uvloop's word for a pipe that is closed
             process.stdin.write(line.encode() + b"\n")
             await process.stdin.drain()
         try:
             answer = await asyncio.wait_for(process.stdout.readline(), wait_s)
         except TimeoutError:
             answer = b""
-        if not answer:
-            raise TemplateFailed(f"it did not end within {RENDER_S:.0f} s, or took too much memory")
-        found: dict[str, Any] = json.loads(answer)
+        found: dict[str, Any] | None = json.loads(answer) if answer else None
         return found
 
     async def _end(self) -> None:
@@ -87,3 +106,10 @@ class TemplateRenderer:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
         await process.wait()
+
+
+async def _crashed(process: Process) -> bool:
+    """Tell whether a process that says nothing died of itself, not of its alarm nor of waiting."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), 1.0)
+    return process.returncode in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGILL)
