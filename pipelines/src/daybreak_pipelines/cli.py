@@ -16,7 +16,7 @@ from typing import Any
 from daybreak_contracts.errors import EXIT_OK, EXIT_USER, DaybreakError, UserError
 from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE, PORT_LOCAL, RUNTIMES
 from daybreak_contracts.planning.sizes import SIZES
-from daybreak_pipelines import doctor
+from daybreak_pipelines import doctor, option_values
 from daybreak_pipelines.forget import options as forget_options
 from daybreak_pipelines.scores import options as evaluate_options
 from daybreak_pipelines.scores import tasks
@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     complete = commands.add_parser("complete", help="request a completion from a served model")
     complete.add_argument("prompt", help="the code before the cursor; - reads it from standard input")
     complete.add_argument("--suffix", help="the code after the cursor")
-    complete.add_argument("--max-tokens", type=_positive, default=64)
+    complete.add_argument("--max-tokens", type=option_values.positive, default=64)
     complete.add_argument("--url", default=f"http://127.0.0.1:{PORT_LOCAL}")
     complete.set_defaults(call=_complete)
     return top
@@ -74,7 +74,9 @@ def _add_run(commands: Any) -> None:
     ):
         run = commands.add_parser(name, help=said)
         run.add_argument("manifest", type=Path)
-        run.add_argument("--cores", type=_positive, default=0, help="processes to use (default: all)")
+        run.add_argument(
+            "--cores", type=option_values.positive, default=0, help="processes to use (default: all)"
+        )
         run.set_defaults(call=call)
 
 
@@ -92,7 +94,7 @@ def _add_serve(commands: Any) -> None:
         help="our own engine for processors, or vLLM (make setup-vllm)",
     )
     serve.add_argument("--host", default="127.0.0.1")
-    serve.add_argument("--port", type=int, default=PORT_LOCAL)
+    serve.add_argument("--port", type=option_values.port, default=PORT_LOCAL)
     serve.add_argument(
         "--api-keys",
         default="",
@@ -101,6 +103,7 @@ def _add_serve(commands: Any) -> None:
     )
     serve.add_argument(
         "--allow-origin",
+        type=option_values.origin,
         action="append",
         default=[],
         metavar="ORIGIN",
@@ -163,8 +166,12 @@ def _add_replay(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     replay.add_argument(
         "run", metavar="RUN", help="a run's output folder, name or manifest, or its training's folder"
     )
-    replay.add_argument("--step", type=_positive, required=True, metavar="N", help="the step, from 1")
-    replay.add_argument("--rank", type=int, metavar="R", help="only this process's share of the batch")
+    replay.add_argument(
+        "--step", type=option_values.positive, required=True, metavar="N", help="the step, from 1"
+    )
+    replay.add_argument(
+        "--rank", type=option_values.not_negative, metavar="R", help="only this process's share of the batch"
+    )
     replay.add_argument("--json", action="store_true", help="everything, with the text, as one JSON object")
     replay.add_argument(
         "--recompute", action="store_true", help="train to the step again and compare with the ledger"
@@ -185,11 +192,18 @@ def _add_plan(commands: Any) -> None:
     )
     plan.add_argument("manifest", type=Path)
     plan.add_argument("--gpu", metavar="NAME", help="kind of GPU, as H100 (default: the manifest's CPUs)")
-    plan.add_argument("--gpus", type=_positive, metavar="N", help="GPUs in all (default: as in the manifest)")
-    plan.add_argument("--price", type=_price, metavar="P", help="price of one GPU for one hour")
-    plan.add_argument("--deadline", type=_duration, metavar="T", help="how many nodes end within T, as 24h")
     plan.add_argument(
-        "--tokens", type=_positive, metavar="N", help="unique training tokens of the data, if not here"
+        "--gpus", type=option_values.positive, metavar="N", help="GPUs in all (default: as in the manifest)"
+    )
+    plan.add_argument("--price", type=option_values.price, metavar="P", help="price of one GPU for one hour")
+    plan.add_argument(
+        "--deadline", type=option_values.duration, metavar="T", help="how many nodes end within T, as 24h"
+    )
+    plan.add_argument(
+        "--tokens",
+        type=option_values.positive,
+        metavar="N",
+        help="unique training tokens of the data, if not here",
     )
     plan.add_argument(
         "--measure", action="store_true", help="train 20 steps on this machine to know its speed and memory"
@@ -207,7 +221,10 @@ def _add_scale(commands: Any) -> None:
     )
     scale.add_argument("--size", choices=sorted(SIZES), help="the size to predict (default: the next two)")
     scale.add_argument(
-        "--tokens", type=_positive, metavar="N", help="its training tokens (default: 20 per parameter)"
+        "--tokens",
+        type=option_values.positive,
+        metavar="N",
+        help="its training tokens (default: 20 per parameter)",
     )
     scale.add_argument(
         "--page", type=Path, default=Path("scaling.html"), metavar="FILE", help="default: scaling.html"
@@ -371,26 +388,3 @@ def _complete(options: argparse.Namespace) -> int:
     answer = complete(options.url, prompt=prompt, suffix=options.suffix, max_tokens=options.max_tokens)
     print(answer.text)
     return EXIT_OK
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return value
-
-
-def _price(text: str) -> float:
-    value = float(text)
-    if not value > 0:
-        raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
-    return value
-
-
-def _duration(text: str) -> float:
-    from daybreak_pipelines.training_plan.command import duration
-
-    try:
-        return duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error

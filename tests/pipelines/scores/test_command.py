@@ -63,11 +63,12 @@ def test_what_cannot_be_compared_is_said(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--k", "0"], "must be at least 1"),
+        (["--k", "0"], "must be numbers from 1"),
         (["--k", "x"], "must be numbers"),
-        (["--memory", "2GB"], "must be a size"),
+        (["--memory", "2 gigabytes"], "must be a size"),
         (["--memory", "0"], "must be a size"),
-        (["--timeout", "0"], "must be above 0"),
+        (["--timeout", "0"], "must be a duration"),
+        (["--workers", "-2"], "must be a whole number"),
         (["--compare", "a", "b"], "not allowed with"),
     ],
 )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import Any
 
 from daybreak_contracts.errors import UserError
+from daybreak_pipelines import option_values
 
-UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 DEFAULT_SUITE = "HumanEval"
 ONLY_FOR = {
     "samples": ("sanitize", "k", "timeout", "memory"),
@@ -42,7 +41,7 @@ def add(commands: Any) -> None:
     evaluate.add_argument("--json", action="store_true", help="one JSON object")
     evaluate.add_argument(
         "--workers",
-        type=int,
+        type=option_values.not_negative,
         default=0,
         metavar="N",
         help="samples at a time (default: as the machine carries)",
@@ -58,14 +57,20 @@ def _add_samples(group: Any) -> None:
     group.add_argument(
         "--sanitize", action="store_true", help="take code out of fences, prose and end marks first"
     )
-    group.add_argument("--k", type=_numbers, metavar="N,N", help="pass@k (default: 1,10,100)")
-    group.add_argument("--timeout", type=_seconds, metavar="S", help="seconds a sample (default: 3)")
-    group.add_argument("--memory", type=_bytes, metavar="SIZE", help="of a sample, as 2GiB (default: 1GiB)")
+    group.add_argument("--k", type=option_values.numbers, metavar="N,N", help="pass@k (default: 1,10,100)")
+    group.add_argument(
+        "--timeout", type=option_values.time_limit, metavar="S", help="seconds a sample (default: 3)"
+    )
+    group.add_argument(
+        "--memory", type=option_values.memory, metavar="SIZE", help="of a sample, as 2GiB (default: 1GiB)"
+    )
 
 
 def _add_subject(group: Any) -> None:
-    group.add_argument("--samples-per-task", type=_positive, metavar="N", help="default: 1")
-    group.add_argument("--max-tasks", type=_positive, metavar="N", help="only N of each suite, by seed")
+    group.add_argument("--samples-per-task", type=option_values.positive, metavar="N", help="default: 1")
+    group.add_argument(
+        "--max-tasks", type=option_values.positive, metavar="N", help="only N of each suite, by seed"
+    )
     group.add_argument(
         "--model", metavar="NAME", help="of a server (default: its first); key: OPENAI_API_KEY"
     )
@@ -92,34 +97,3 @@ def _ways() -> dict[str, str]:
 
 def _is_manifest(name: str) -> bool:
     return name.endswith((".yaml", ".yml"))
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return value
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    try:
-        numbers = tuple(sorted({int(part) for part in text.split(",")}))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"must be numbers, as 1,10, got {text}") from error
-    if numbers[0] < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return numbers
-
-
-def _bytes(text: str) -> int:
-    found = re.fullmatch(r"([0-9]+)(KiB|MiB|GiB|)", text)
-    if found is None or int(found[1]) < 1:
-        raise argparse.ArgumentTypeError(f"must be a size, as 512MiB or 2GiB, got {text}")
-    return int(found[1]) * UNITS[found[2]]
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 3600:
-        raise argparse.ArgumentTypeError(f"must be above 0 and at most 3600, got {text}")
-    return value

@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from daybreak_contracts.errors import EXIT_OK, UserError
+from daybreak_contracts.errors import EXIT_OK
 from daybreak_contracts.progress import Progress
+from daybreak_pipelines import option_values
 
 DEFAULT_LIMIT = 100
 
@@ -20,7 +21,11 @@ def add(commands: Any) -> None:
     )
     tasks.add_argument("--output", type=Path, required=True, metavar="FILE.jsonl", help="the file to write")
     tasks.add_argument(
-        "--limit", type=int, default=DEFAULT_LIMIT, metavar="N", help="functions at most (default: 100)"
+        "--limit",
+        type=option_values.positive,
+        default=DEFAULT_LIMIT,
+        metavar="N",
+        help="functions at most (default: 100)",
     )
     tasks.set_defaults(call=_tasks)
 
@@ -28,7 +33,5 @@ def add(commands: Any) -> None:
 def _tasks(options: argparse.Namespace) -> int:
     from daybreak_evaluate.runtimes.in_repository.write_tasks import write_tasks
 
-    if options.limit < 1:
-        raise UserError(f"--limit must be at least 1, got {options.limit}")
     print(write_tasks(options.repository, options.output, options.limit, Progress("tasks")))
     return EXIT_OK

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ from daybreak_pipelines.training_plan.measurement import measured
 
 GPUS_PER_NODE = 8
 """Of a node that nobody described."""
-_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 @dataclass(frozen=True)
@@ -126,15 +124,3 @@ def deadline_in_words(
         return f"{limit}: no number of nodes of {hardware.gpus_per_node} GPUs is enough"
     nodes = f"{enough.nodes} node{'s' if enough.nodes > 1 else ''}"
     return f"{limit}: {nodes} of {enough.gpus_per_node} GPUs ({enough.num_gpus} GPUs) end in time nine times in ten"
-
-
-def duration(text: str) -> float:
-    """Return the seconds of ``90m``, ``24h``, ``3d``.
-
-    >>> duration("24h"), duration("90")
-    (86400.0, 90.0)
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
-    if found is None or float(found[1]) <= 0:
-        raise ValueError(f"must be a duration like 90m, 24h or 3d, got {text}")
-    return float(found[1]) * _UNITS[found[2] or "s"]

@@ -294,6 +294,7 @@ def _does_not_fit(held: memory.MemoryNeed, hardware: Hardware, shards: int) -> s
     holds = GPUS[hardware.gpu].memory_bytes
     shared = f", shared by {shards} GPUs" if shards > 1 else ""
     return (
-        f"one process needs {held.total / 1e9:,.0f} GB{shared}, {hardware.gpu} has {holds / 1e9:,.0f} GB: "
+        f"one process needs {held.total / 1e9:,.1f} GB{shared}, of the {holds / 1e9:,.0f} GB of a {hardware.gpu} "
+        f"{MEMORY_SHARE * holds / 1e9:,.1f} GB are to be had: "
         "take more GPUs, larger ones, a smaller model or a shorter context"
     )
