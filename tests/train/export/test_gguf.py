@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
 from daybreak_data.tokenizer.step import padded, train
-from daybreak_model.llama.config import llama_config
+from daybreak_model.llama.config import OBJECTIVE_KEY, llama_config
 from daybreak_model.llama.sizes import Dimensions
 from daybreak_model.llama.weights import to_transformers
 from daybreak_model.vocabulary import special_ids
@@ -33,6 +33,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     tokenizer_json = padded(str(train(iter(some_code()), 480).to_str()))
     (tmp_path / "tokenizer.json").write_text(tokenizer_json)
     config = llama_config(DIMS, 512, 64, special_ids(tokenizer_json), request.param)
+    config[OBJECTIVE_KEY] = "fillInTheMiddle"
     (tmp_path / "config.json").write_text(json.dumps(config))
     model = Llama(ModelConfig(DIMS, 512, 64))
     initialise(model, 1)
@@ -127,6 +128,16 @@ def test_a_user_asks_for_it_by_one_command(folder: Path, capsys: pytest.CaptureF
     assert str(target) in capsys.readouterr().out
     assert read(target)[0]["general.architecture"] == "llama"
     assert [path.name for path in target.parent.iterdir()] == ["model.gguf"]
+
+
+def test_a_base_model_is_left_to_its_own_converter(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`daybreak serve` takes another family's folder, so someone will export one: its biases have no place here."""
+    (folder / "config.json").write_text(json.dumps({"model_type": "qwen2", "torch_dtype": "bfloat16"}))
+    assert main(["export", str(folder), "--gguf", str(folder / "m.gguf")]) == 2
+    assert (
+        "a model of qwen2 that was not trained here, convert it with llama.cpp's" in capsys.readouterr().err
+    )
+    assert not list(folder.glob("*m.gguf*"))
 
 
 def test_what_is_no_model_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from daybreak_contracts import names, storage
 from daybreak_contracts.errors import UserError
+from daybreak_model.llama.config import OBJECTIVE_KEY
 from daybreak_model.vocabulary import SPLIT_PATTERN, special_ids
 from daybreak_train import places
 
@@ -68,6 +69,11 @@ def write(folder: Path, target: Path) -> None:
     from safetensors.torch import load_file
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if OBJECTIVE_KEY not in config:
+        raise UserError(
+            f"{folder}: a model of {config.get('model_type', 'another family')} that was not trained here, "
+            "convert it with llama.cpp's convert_hf_to_gguf.py, which knows it"
+        )
     header = {
         **model_header(config),
         **tokenizer_header((folder / "tokenizer.json").read_text(encoding="utf-8")),
