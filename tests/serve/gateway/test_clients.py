@@ -48,6 +48,10 @@ def delta(document: Any) -> str:
     return "".join(choice["delta"]["content"] for choice in document["choices"])
 
 
+def generated(document: Any) -> str:
+    return str(document["response"])
+
+
 COMPOSED = f"<fim_prefix>{PREFIX}<fim_suffix>{SUFFIX}<fim_middle>"
 CLIENTS = {
     "Zed, open_ai_compatible_api": Recorded(
@@ -131,9 +135,77 @@ CLIENTS = {
     "Tabby's agent": Recorded(
         "/v1/completions",
         {"language": "python", "segments": {"prefix": PREFIX, "suffix": SUFFIX, "filepath": "a.py",
+         "git_url": "https://example.org/a.git", "clipboard": "x = 1",
+         "relevant_snippets_from_changed_files": [{"filepath": "c.py", "body": "y", "score": 0.9}],
          "declarations": [{"filepath": "b.py", "body": "x: int"}]}, "user": "u", "temperature": None,
          "mode": "standard"},
         choice_text,
+    ),
+    "Zed of 2026, four stops a family": Recorded(
+        "/v1/completions",
+        {"model": "deepseek-coder", "prompt": f"<｜fim▁begin｜>{PREFIX}<｜fim▁hole｜>{SUFFIX}<｜fim▁end｜>",
+         "max_tokens": 256, "stop": ["<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"]},
+        choice_text,
+    ),
+    "Zed, ollama": Recorded(
+        "/api/generate",
+        {"model": "qwen2.5-coder:3b-base", "prompt": f"<|fim_prefix|>{PREFIX}<|fim_suffix|>{SUFFIX}<|fim_middle|>",
+         "raw": True, "stream": False, "options": {"num_predict": 8, "temperature": 0.01, "stop": ZED_STOPS}},
+        generated,
+    ),
+    "Continue, ollama": Recorded(
+        "/api/generate",
+        {"model": "qwen2.5-coder:1.5b", "prompt": PREFIX, "suffix": SUFFIX, "raw": True, "stream": True,
+         "keep_alive": 1800, "options": {"temperature": 0.01, "num_predict": 4096, "num_ctx": 4096, "top_k": 40,
+                                         "stop": CONTINUE_STOPS, "num_thread": 4, "num_gpu": 0}},
+        generated,
+        generated,
+    ),
+    "twinny, ollama and openai-compatible": Recorded(
+        "/api/generate",
+        {"model": "codellama:7b-code", "prompt": f"<PRE> {PREFIX} <SUF> {SUFFIX} <MID>", "stream": True,
+         "keep_alive": "5m", "options": {"temperature": 0.01, "num_predict": 512}},
+        generated,
+        generated,
+    ),
+    "llm-ls, ollama backend": Recorded(
+        "/api/generate",
+        {"model": "m", "prompt": COMPOSED, "stream": False,
+         "options": {"num_predict": 60, "temperature": 0.01, "top_p": 0.95}},
+        generated,
+    ),
+    "CodeGPT for JetBrains, OpenAI": Recorded(
+        "/v1/completions",
+        {"model": "gpt-3.5-turbo-instruct", "prompt": PREFIX, "suffix": SUFFIX, "stream": True, "max_tokens": 128,
+         "temperature": 0.0, "presence_penalty": 0.0, "frequency_penalty": 0.0, "stop": ["\n\n"]},
+        choice_text,
+        event_text,
+    ),
+    "CodeGPT for JetBrains, llama.cpp": Recorded(
+        "/completion",
+        {"prompt": COMPOSED, "n_predict": 128, "stream": True, "temperature": 0.0, "top_k": 40, "top_p": 0.9,
+         "min_p": 0.05, "repeat_penalty": 1.1, "stop": ["<|endoftext|>"]},
+        lambda document: str(document["content"]),
+        lambda document: str(document["content"]),
+    ),
+    "cursortab, prompt and suffix": Recorded(
+        "/v1/completions",
+        {"model": "", "prompt": PREFIX, "suffix": SUFFIX, "temperature": 0.0, "max_tokens": 512, "top_k": 50, "n": 1,
+         "echo": False, "stream": True},
+        choice_text,
+        event_text,
+    ),
+    "lsp-ai, completions": Recorded(
+        "/v1/completions",
+        {"model": "m", "max_tokens": 64, "n": 1, "top_p": 0.95, "presence_penalty": 0.0, "frequency_penalty": 0.0,
+         "temperature": 0.01, "echo": False, "prompt": COMPOSED},
+        choice_text,
+    ),
+    "lsp-ai, mistral_fim": Recorded(
+        "/v1/fim/completions",
+        {"prompt": PREFIX, "suffix": SUFFIX, "model": "codestral-latest", "max_tokens": 64, "top_p": 0.95,
+         "temperature": 0.01, "min_tokens": None, "random_seed": None, "stop": []},
+        lambda document: str(document["choices"][0]["message"]["content"]),
     ),
     "Copilot with another proxy": Recorded(
         "/v1/engines/copilot-codex/completions",
@@ -188,7 +260,8 @@ async def test_what_a_client_sends_is_answered_where_it_looks(client: httpx.Asyn
         return
     async with client.stream("POST", sent.path, json={**sent.body, "stream": True}) as streamed:
         lines = [line.removeprefix("data: ") async for line in streamed.aiter_lines() if line]
-    assert streamed.headers["content-type"].startswith("text/event-stream")
+    kind = "application/x-ndjson" if sent.path.startswith("/api/") else "text/event-stream"
+    assert streamed.headers["content-type"].startswith(kind)
     events = [json.loads(line) for line in lines if line != "[DONE]"]
     assert "".join(sent.streamed(event) for event in events) == text
 
@@ -210,6 +283,70 @@ async def test_several_prompts_and_choices_have_their_places(client: httpx.Async
         for choice in event["choices"]:
             texts[choice["index"]] = texts.get(choice["index"], "") + choice["text"]
     assert [texts[index] for index in range(6)] == [choice["text"] for choice in choices]
+
+
+async def test_a_repository_that_cursortab_composes_is_taken_apart(client: httpx.AsyncClient) -> None:
+    files = "<file_sep>b.py\nx = 1\n<file_sep>context/treesitter\nSibling: def b():\n<file_sep>a.py\n"
+    body = {"model": "m", "prompt": f"<repo_name>shop\n{files}{COMPOSED}", "max_tokens": 64, "n": 1, "echo": False,
+            "stop": ["<fim_prefix>", "<fim_suffix>", "<fim_middle>", "<file_sep>"]}  # fmt: skip
+    response = await client.post("/v1/completions", json=body)
+    assert response.status_code == 200, response.text
+    assert 1 in marks(choice_text(response.json()))
+    assert response.headers["x-daybreak-context"] == "ignored"  # it was read as other files, not as code
+
+
+async def test_continue_streams_from_tgi_by_a_path_of_its_own(client: httpx.AsyncClient) -> None:
+    parameters = {"max_new_tokens": 8, "best_of": 1, "temperature": 0.01, "top_p": 1, "top_k": 40,
+                  "presence_penalty": 0, "frequency_penalty": 0, "stop": CONTINUE_STOPS[:4]}  # fmt: skip
+    body = {"inputs": COMPOSED, "parameters": parameters}
+    whole = (await client.post("/generate", json=body)).json()["generated_text"]
+    async with client.stream("POST", "/generate_stream", json=body) as response:
+        lines = [line async for line in response.aiter_lines() if line]
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert "".join(json.loads(line[5:])["token"]["text"] for line in lines) == whole
+
+
+async def test_what_clients_ask_of_a_model_first_is_told(client: httpx.AsyncClient) -> None:
+    """Continue with vLLM, Ollama and TGI, Zed and twinny with Ollama, Tabby's clients."""
+
+    async def told(path: str) -> Any:
+        response = await client.get(path)
+        assert response.status_code == 200, path
+        return response.json()
+
+    (model,) = (await told("/v1/models"))["data"]
+    assert (model["max_model_len"], model["fim"]) == (256, "PSM")
+    assert await told("/models") == await told("/v1/models")
+    assert [one["name"] for one in (await told("/api/tags"))["models"]] == ["daybreak"]
+    shown = (await client.post("/api/show", json={"name": "qwen2.5-coder:1.5b"})).json()
+    assert shown["parameters"] == "num_ctx 256"
+    assert ".Suffix" in shown["template"]
+    assert "version" in await told("/api/version")
+    assert (await told("/info"))["max_input_length"] == 256
+    assert (await told("/v1beta/server_setting")) == {"disable_client_side_telemetry": True}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"prompt": 5}, "prompt"),
+        ({"prompt": "a", "options": {"num_predict": 1.5}}, "options.num_predict"),
+        ({"prompt": "a", "options": [1]}, "options"),
+        ({"prompt": "a", "format": "json"}, "format"),
+        ({"prompt": "a", "images": ["aGk="]}, "images"),
+    ],
+)
+async def test_ollamas_errors_are_a_text(client: httpx.AsyncClient, body: Any, field: str) -> None:
+    response = await client.post("/api/generate", json=body)
+    assert response.status_code == 400
+    assert field in response.json()["error"]
+
+
+async def test_a_stream_of_ollama_ends_by_a_line_that_says_so(client: httpx.AsyncClient) -> None:
+    body = {"prompt": "x", "options": {"num_predict": 3}}  # streams unless it says otherwise
+    lines = [json.loads(line) for line in (await client.post("/api/generate", json=body)).text.splitlines()]
+    assert [line["done"] for line in lines] == [False] * (len(lines) - 1) + [True]
+    assert (lines[-1]["eval_count"], lines[-1]["done_reason"], lines[-1]["model"]) == (3, "stop", "daybreak")
 
 
 async def test_a_warm_up_of_llama_vim_is_answered(client: httpx.AsyncClient) -> None:

@@ -52,10 +52,25 @@ def test_the_newer_word_for_max_tokens_wins_and_without_one_the_answer_is_as_lon
     assert (cut.options.max_tokens, cut.max_tokens_cut) == (256, True)
 
 
+def test_llama_cpps_word_for_max_tokens_is_read_too() -> None:
+    assert read(n_predict=9).options.max_tokens == 9
+    assert read(n_predict=0).options.max_tokens == 1  # llama.vim warms a cache while one types an instruction
+    assert read(n_predict=-1).options.max_tokens == read(max_tokens=-1).options.max_tokens == 256
+    assert read(n_predict=9, max_tokens=None).options.max_tokens == 9
+
+
+def test_tools_that_may_be_called_are_no_reason_to_refuse() -> None:
+    """Zed, Continue, Roo Code and llama.vscode send theirs with every message."""
+    for choice in ({}, {"tool_choice": "auto"}, {"tool_choice": "none"}, {"tool_choice": None}):
+        assert read(tools=[{"type": "function"}], parallel_tool_calls=False, **choice).messages
+    assert not any("tool" in said for said in read(tools=[]).warnings)
+
+
 def test_what_means_nothing_here_is_left_out_with_a_word() -> None:
     found = read(suffix="x", echo=True, tools=[{"type": "function"}], response_format={"type": "text"})
     said = "; ".join(found.warnings)
-    assert all(name in said for name in ("suffix", "echo", "tools", "response_format"))
+    assert all(name in said for name in ("suffix", "echo", "no tool is called"))
+    assert "response_format" not in said
     assert (found.suffix, found.echo) == (None, None)
 
 
@@ -76,6 +91,16 @@ def test_what_means_nothing_here_is_left_out_with_a_word() -> None:
         pytest.param(
             {"messages": [{"role": "user", "content": "\ud800"}]}, "surrogate", id="half a character"
         ),
+        pytest.param(
+            {"tools": [{}], "tool_choice": "required"}, "tool_choice must be none or auto", id="a call"
+        ),
+        pytest.param(
+            {"tool_choice": {"type": "function", "function": {"name": "f"}}},
+            "tool_choice",
+            id="a call by name",
+        ),
+        pytest.param({"function_call": {"name": "f"}}, "function_call must be", id="a call of old"),
+        pytest.param({"response_format": {"type": "json_object"}}, "response_format must be text", id="JSON"),
         pytest.param({"max_completion_tokens": 0}, "max_completion_tokens must be", id="no tokens"),
         pytest.param({"temperature": 9}, "temperature must be", id="a field of completions"),
     ],

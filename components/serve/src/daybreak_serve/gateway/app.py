@@ -20,7 +20,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from daybreak_contracts import names
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_contracts.routing import Routing
 from daybreak_serve.gateway import openapi
@@ -51,6 +50,7 @@ from daybreak_serve.gateway.http.asgi_io import ClientDisconnected, header, read
 from daybreak_serve.gateway.http.cancellation import Supersession
 from daybreak_serve.gateway.http.problems import RETRY_AFTER_S, ApiProblem
 from daybreak_serve.gateway.http.web import LOOPBACK_NAMES, WebGuard
+from daybreak_serve.gateway.listings import Listings
 from daybreak_serve.model_metadata import ModelMetadata
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -97,7 +97,7 @@ class GatewayApp:
         self._metrics.inflight.set_function(lambda: sum(self._inflight().values()))
         self._metrics.held.set_function(self._held)
         self._metrics.waking.set_function(self._waking)
-        self._created = int(time.time())
+        self.listings = Listings(fleet, settings.model_name)
         self.is_ending = False
         """Set when the process ends soon: it is not ready any more, and goes on answering."""
         self._parts = Parts(
@@ -173,28 +173,6 @@ class GatewayApp:
         if "ccepted" in event.event:
             metrics.accepted_characters.labels(*labels).inc(characters_of(event, record))
         return True
-
-    async def models(self, request: Request) -> Response:
-        """``GET /v1/models``: the one model, with what an editor wants to know of the caller's revision of it."""
-        model: dict[str, object] = {
-            "id": self._settings.model_name,
-            "object": "model",
-            "created": self._created,
-            "owned_by": "daybreak",
-        }
-        caller = caller_of(request.scope)
-        for revision in self._fleet.choices(caller.user, caller.groups)[:1]:
-            model["digest"] = names.model_of(revision.digest)
-            if revision.model is not None:
-                metadata = revision.model.metadata
-                model |= {"context_length": metadata.context_length, "fim": metadata.fim}
-        name = request.path_params.get("name")
-        if name is None:
-            return JSONResponse({"object": "list", "data": [model]})
-        if name != model["id"]:
-            message = f"the model {name!r} does not exist, this gateway serves {model['id']!r}"
-            raise ApiProblem(404, message, param="model", code="model_not_found")
-        return JSONResponse(model)
 
     async def openapi(self, request: Request) -> Response:
         """``GET /openapi.json``."""
@@ -321,8 +299,7 @@ def add_routes(app: Starlette, gateway: GatewayApp) -> None:
             *gateway.completion_routes(),
             Route("/v1/events", gateway.events, methods=["POST"]),
             Route("/openapi.json", gateway.openapi),
-            Route("/v1/models", gateway.models),
-            Route("/v1/models/{name}", gateway.models),
+            *gateway.listings.routes(),
             Route("/v1/health", gateway.health, methods=["GET", "POST"]),
             Route("/health", gateway.health),
             Route("/healthz", gateway.healthz),

@@ -12,9 +12,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
+from daybreak_serve.gateway.dialects.llamacpp import tokens_of
 from daybreak_serve.gateway.dialects.openai import DONE
-from daybreak_serve.gateway.http.answers import CompletionIdentity, Usage, as_json, event
-from daybreak_serve.gateway.http.problems import ApiProblem
+from daybreak_serve.gateway.http.answers import EVENTS, CompletionIdentity, Usage, as_json, event
+from daybreak_serve.gateway.http.problems import ApiProblem, invalid
 from daybreak_serve.gateway.http.requests import (
     ChatMessage,
     CompletionRequest,
@@ -37,6 +38,9 @@ COMPLETIONS_ALONE = (
     "completion",
 )
 """Fields of ``/v1/completions`` that mean nothing in a conversation."""
+TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
+NO_TOOLS = "no tool is called here: tools and tool_choice are for a server that reads calls out of answers"
+FORMATS = (None, {"type": "text"})
 
 
 def _flattened(value: Any) -> Any:
@@ -86,6 +90,7 @@ class ChatCompletions:
     """Conversations."""
 
     name = "chat"
+    stream_type = EVENTS
 
     def read(self, body: bytes, headers: RequestHeaders, limits: RequestLimits) -> CompletionRequest:
         """Read a body. Without ``max_completion_tokens`` or ``max_tokens`` the answer may be as long as any."""
@@ -94,15 +99,24 @@ class ChatCompletions:
             found = ChatBody.model_validate(document)
         except ValidationError as error:
             raise problem_of(error, CHAT_RULES) from error
+        refuse_what_an_answer_would_break(document)
         ignored = [name for name in COMPLETIONS_ALONE if document.get(name) is not None]
-        own = {*ChatBody.model_fields, *COMPLETIONS_ALONE}
+        own = {
+            *ChatBody.model_fields,
+            *COMPLETIONS_ALONE,
+            *TOOLS,
+            "response_format",
+            "n_predict",
+            "max_tokens",
+        }
         rest = {name: value for name, value in document.items() if name not in own}
-        if found.max_completion_tokens is not None:
-            rest["max_tokens"] = found.max_completion_tokens
-        elif rest.get("max_tokens") is None:
-            rest["max_tokens"] = limits.max_tokens
+        rest["max_tokens"] = found.max_completion_tokens or tokens_of(document).get(
+            "max_tokens", limits.max_tokens
+        )
         request = read(rest, headers.file, limits, "text")
-        warnings = (f"ignored: {', '.join(ignored)}",) if ignored else ()
+        warnings = [f"ignored: {', '.join(ignored)}"] if ignored else []
+        if document.get("tools") or document.get("functions"):
+            warnings.append(NO_TOOLS)
         messages = tuple(ChatMessage(message.role, message.content or "") for message in found.messages)
         return replace(request, messages=messages, warnings=(*request.warnings, *warnings))
 
@@ -139,6 +153,21 @@ class ChatCompletions:
     def problem(self, problem: ApiProblem) -> bytes:
         """Return OpenAI's error object."""
         return problem.body()
+
+
+def refuse_what_an_answer_would_break(document: Mapping[str, Any]) -> None:
+    """Refuse what a text cannot keep: a call that must be, an answer of a certain form.
+
+    Tools that a model may call are another thing: one that calls none keeps to the protocol.
+    """
+    for name in ("tool_choice", "function_call"):
+        if document.get(name) not in (None, "none", "auto"):
+            raise invalid(f"{name} must be none or auto: {NO_TOOLS}", name)
+    if document.get("response_format") not in FORMATS:
+        raise invalid(
+            "response_format must be text: answers are not held to JSON here, ask for it in the messages",
+            "response_format",
+        )
 
 
 def _object(identity: CompletionIdentity, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:

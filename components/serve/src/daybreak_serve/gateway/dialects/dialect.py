@@ -35,6 +35,8 @@ class Dialect(Protocol):
 
     name: str
     """Label of its requests in log and metrics."""
+    stream_type: bytes
+    """Of its streams; that of a whole answer is JSON."""
 
     def read(self, body: bytes, headers: RequestHeaders, limits: RequestLimits) -> CompletionRequest:
         """Return the request of a body, or raise an `ApiProblem` that names the client's own fields."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
-from daybreak_serve.gateway.http.answers import CompletionIdentity, Usage, as_json, event
+from daybreak_serve.gateway.http.answers import EVENTS, CompletionIdentity, Usage, as_json, event
 from daybreak_serve.gateway.http.problems import ApiProblem, invalid
 from daybreak_serve.gateway.http.requests import CompletionRequest, RequestLimits, parse_object, read
 
@@ -75,6 +75,8 @@ PROBLEM_TYPES: Mapping[int, str] = {
 class LlamaCpp:
     """One of the two routes."""
 
+    stream_type = EVENTS
+
     def __init__(self, *, infill: bool) -> None:
         self._infill = infill
         self.name = "llama.cpp infill" if infill else "llama.cpp"
@@ -84,7 +86,7 @@ class LlamaCpp:
         document = parse_object(body)
         found = {name: document[name] for name in KEPT if name in document}
         found |= {name: value for name, value in document.items() if name not in (*KEPT, *LEFT_OUT)}
-        found |= _tokens_of(document) | _seed_of(document)
+        found |= tokens_of(document) | _seed_of(document)
         found["stop"] = document.get("stop") or None
         try:
             if self._infill:
@@ -112,9 +114,10 @@ class LlamaCpp:
         return as_json({"error": {"code": problem.status, "message": problem.message, "type": kind}})
 
 
-def _tokens_of(document: Mapping[str, Any]) -> dict[str, Any]:
+def tokens_of(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``max_tokens``: -1 means no bound there, and 0, a request that only warms a cache, asks for one token."""
-    number = document.get("n_predict", document.get("max_tokens"))
+    number = document.get("n_predict")
+    number = document.get("max_tokens") if number is None else number
     if number is None or number in (-1, -2):
         return {}
     return {"max_tokens": 1 if number == 0 and number is not False else number}

@@ -10,7 +10,7 @@ from typing import Any
 
 from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
 from daybreak_serve.gateway.dialects.openai import DONE
-from daybreak_serve.gateway.http.answers import CompletionIdentity, Usage, as_json, event
+from daybreak_serve.gateway.http.answers import EVENTS, CompletionIdentity, Usage, as_json, event
 from daybreak_serve.gateway.http.problems import ApiProblem
 from daybreak_serve.gateway.http.requests import CompletionRequest, RequestLimits, parse_object, read
 
@@ -19,6 +19,7 @@ class MistralFim:
     """Fill-in-the-middle as Mistral's API has it."""
 
     name = "mistral"
+    stream_type = EVENTS
 
     def read(self, body: bytes, headers: RequestHeaders, limits: RequestLimits) -> CompletionRequest:
         """Read a body; ``random_seed`` is its word for ``seed``."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
 from daybreak_serve.gateway.dialects.textgen import with_parameters
-from daybreak_serve.gateway.http.answers import CompletionIdentity, Usage, as_json, event
+from daybreak_serve.gateway.http.answers import EVENTS, CompletionIdentity, Usage, as_json, event
 from daybreak_serve.gateway.http.problems import ApiProblem
 from daybreak_serve.gateway.http.requests import CompletionRequest, RequestLimits, parse_object, read
 
@@ -21,6 +21,7 @@ class OpenAiCompletions:
     """The dialect that all others are measured by."""
 
     name = "openai"
+    stream_type = EVENTS
 
     def read(self, body: bytes, headers: RequestHeaders, limits: RequestLimits) -> CompletionRequest:
         """Read a body."""

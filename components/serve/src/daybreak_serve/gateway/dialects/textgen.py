@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
-from daybreak_serve.gateway.http.answers import CompletionIdentity, Usage, as_json, event
+from daybreak_serve.gateway.http.answers import EVENTS, CompletionIdentity, Usage, as_json, event
 from daybreak_serve.gateway.http.problems import ApiProblem, invalid
 from daybreak_serve.gateway.http.requests import CompletionRequest, RequestLimits, parse_object, read
 
@@ -41,10 +41,13 @@ def with_parameters(document: dict[str, Any]) -> dict[str, Any]:
 
 
 class TextGeneration:
-    """``/generate``, or with ``listed`` the answer in a list."""
+    """``/generate``, with ``listed`` the answer in a list, with ``streams`` always a stream (``/generate_stream``)."""
 
-    def __init__(self, *, listed: bool) -> None:
+    stream_type = EVENTS
+
+    def __init__(self, *, listed: bool = False, streams: bool = False) -> None:
         self._listed = listed
+        self._streams = streams
         self.name = "text-generation-inference"
 
     def read(self, body: bytes, headers: RequestHeaders, limits: RequestLimits) -> CompletionRequest:
@@ -56,7 +59,9 @@ class TextGeneration:
         parameters = document.get("parameters") or {}
         if not isinstance(parameters, dict):
             raise invalid("parameters must be an object", "parameters")
-        full = {"echo": True} if parameters.get("return_full_text") else {}
+        full: dict[str, Any] = {"echo": True} if parameters.get("return_full_text") else {}
+        if self._streams:
+            full["stream"] = True
         document.pop("options", None)
         return read(
             {**with_parameters(document), "prompt": inputs, **full}, headers.file, limits, headers.prompt

@@ -32,7 +32,7 @@ from daybreak_serve.gateway.events.metrics import GatewayMetrics, label_of
 from daybreak_serve.gateway.experiments.fleet import RevisionModel, ServedRevision, ServingFleet
 from daybreak_serve.gateway.experiments.shadow import Shadow
 from daybreak_serve.gateway.http import problems
-from daybreak_serve.gateway.http.answers import CompletionIdentity
+from daybreak_serve.gateway.http.answers import CompletionIdentity, framed
 from daybreak_serve.gateway.http.asgi_io import (
     ClientDisconnected,
     ResponseWriter,
@@ -50,7 +50,6 @@ FILE_HEADER, PROMPT_HEADER = b"x-daybreak-file", b"x-daybreak-prompt"
 TEXTS_AT_ONCE = 2
 """Of one request, in engines at a time: sixteen prompts at once must not turn everybody else away."""
 TURNED_AWAY = (problems.BUSY, problems.NO_ENGINE, problems.WAKING)
-SSE = b"text/event-stream; charset=utf-8"
 
 
 @dataclass(frozen=True)
@@ -320,7 +319,7 @@ class Completions:
     async def _stream_piece(self, exchange: Exchange, flight: Flight, text: str, reason: str | None) -> None:
         if not exchange.answer.is_started:
             headers = {"cache-control": "no-cache", **headers_of(exchange)}
-            await exchange.answer.start(200, SSE, headers)
+            await exchange.answer.start(200, exchange.dialect.stream_type, headers)
         choice = CompletionChoice(flight.index, text, reason, is_first=not flight.is_streamed)
         flight.is_streamed = True
         with_usage = exchange.request.include_usage
@@ -360,7 +359,7 @@ class Completions:
             self._parts.counters.rejected += 1
         body = exchange.dialect.problem(problem)
         if exchange.answer.is_started:
-            await exchange.answer.write(b"data: " + body + b"\n\n", more=False)
+            await exchange.answer.write(framed(body, exchange.dialect.stream_type), more=False)
         else:
             await exchange.answer.problem(problem, body)
 

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 LINE_SEPARATORS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 """Line ends to some readers of streams (Python's splitlines, Java's Scanner), and no others: JSON may escape them."""
 
+EVENTS = b"text/event-stream; charset=utf-8"
+LINES = b"application/x-ndjson"
+"""What a stream is made of: server-sent events, or lines of JSON."""
+
 
 @dataclass(frozen=True)
 class CompletionIdentity:
@@ -44,4 +48,9 @@ def as_json(document: object) -> bytes:
 
 def event(document: object) -> bytes:
     """Return one server-sent event."""
-    return b"data: " + as_json(document) + b"\n\n"
+    return framed(as_json(document), EVENTS)
+
+
+def framed(body: bytes, stream_type: bytes) -> bytes:
+    """Return JSON as one part of a stream."""
+    return body + b"\n" if stream_type == LINES else b"data: " + body + b"\n\n"

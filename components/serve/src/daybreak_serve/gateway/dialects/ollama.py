@@ -1,0 +1,134 @@
+"""Ollama's ``/api/generate`` and ``/api/chat``: options in an object, answers as lines of JSON. Pure.
+
+Zed, Continue, twinny, CodeGPT, llm-ls, gptel and others speak it to what they take for a machine's own server. Its
+streams are on unless a request says otherwise; a line that says ``done: true`` is the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from daybreak_serve.gateway.dialects.chat import ChatCompletions
+from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
+from daybreak_serve.gateway.http.answers import LINES, CompletionIdentity, Usage, as_json
+from daybreak_serve.gateway.http.problems import ApiProblem, invalid
+from daybreak_serve.gateway.http.requests import CompletionRequest, RequestLimits, parse_object, read
+
+OPTIONS = ("temperature", "top_p", "seed", "stop", "num_predict")
+"""Of its ``options``, what has an effect here; the others are sampling of that engine, and its memory."""
+KEPT = ("model", "prompt", "messages", "suffix", "stream", "tools", "user")
+LEFT_OUT = frozenset(
+    {"options", "keep_alive", "raw", "context", "think", "system", "template", "format", "images"}
+)
+UNBOUND = (-1, -2)
+"""``num_predict`` for as many as there can be, and for as many as the context holds."""
+
+
+class OllamaGenerate:
+    """Texts."""
+
+    name = "ollama"
+    stream_type = LINES
+
+    def read(self, body: bytes, headers: RequestHeaders, limits: RequestLimits) -> CompletionRequest:
+        """Read a body. An empty prompt, which loads a model there, asks for one token."""
+        document = in_our_words(parse_object(body))
+        try:
+            return read(document, headers.file, limits, headers.prompt)
+        except ApiProblem as problem:
+            raise in_its_words(problem) from problem
+
+    def whole(self, identity: CompletionIdentity, choices: Sequence[CompletionChoice], usage: Usage) -> bytes:
+        """Return the answer's object."""
+        choice = choices[0]
+        return as_json(self.line(identity, choice.text) | _last(choice.finish_reason, usage))
+
+    def piece(self, identity: CompletionIdentity, choice: CompletionChoice, *, with_usage: bool) -> bytes:
+        """Return one line."""
+        return as_json(self.line(identity, choice.text) | {"done": False}) + b"\n"
+
+    def end(self, identity: CompletionIdentity, usage: Usage, *, with_usage: bool) -> bytes:
+        """Return the last line."""
+        return as_json(self.line(identity, "") | _last("stop", usage)) + b"\n"
+
+    def problem(self, problem: ApiProblem) -> bytes:
+        """Return its error object."""
+        return as_json({"error": problem.message})
+
+    def line(self, identity: CompletionIdentity, text: str) -> dict[str, Any]:
+        """Return what every line has."""
+        return _head(identity) | {"response": text}
+
+
+class OllamaChat(OllamaGenerate):
+    """Conversations."""
+
+    name = "ollama chat"
+
+    def read(self, body: bytes, headers: RequestHeaders, limits: RequestLimits) -> CompletionRequest:
+        """Read a body."""
+        try:
+            return ChatCompletions().read(as_json(in_our_words(parse_object(body))), headers, limits)
+        except ApiProblem as problem:
+            raise in_its_words(problem) from problem
+
+    def line(self, identity: CompletionIdentity, text: str) -> dict[str, Any]:
+        """Return what every line has."""
+        return _head(identity) | {"message": {"role": "assistant", "content": text}}
+
+
+def in_our_words(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a body in OpenAI's words.
+
+    >>> in_our_words({"prompt": "a", "raw": True, "options": {"num_predict": -1, "seed": -1}})
+    {'prompt': 'a', 'stream': True}
+    """
+    if document.get("format"):
+        raise invalid(
+            "format must be left out: answers are not held to JSON here, ask for it in the prompt", "format"
+        )
+    if document.get("images"):
+        raise invalid("images must be left out: this model reads none", "images")
+    options = document.get("options")
+    if options is not None and not isinstance(options, dict):
+        raise invalid("options must be an object", "options")
+    found = {name: document[name] for name in KEPT if document.get(name) is not None}
+    found |= {name: value for name, value in document.items() if name not in (*KEPT, *LEFT_OUT)}
+    found |= {name: options[name] for name in OPTIONS if options and options.get(name) is not None}
+    number = found.pop("num_predict", None)
+    if number is not None and number not in UNBOUND:
+        found["max_tokens"] = 1 if number == 0 and number is not False else number
+    if found.get("seed") == -1:
+        del found["seed"]
+    if found.get("top_p") == 0:
+        del found["top_p"]
+    if not found.get("stop"):
+        found.pop("stop", None)
+    if document.get("suffix") == "" and document.get("raw"):
+        found.pop("suffix", None)
+    found.setdefault("stream", True)
+    return found
+
+
+def in_its_words(problem: ApiProblem) -> ApiProblem:
+    """Return a problem in the client's own words."""
+    if problem.param != "max_tokens":
+        return problem
+    message = problem.message.replace("max_tokens", "options.num_predict", 1)
+    return ApiProblem(problem.status, message, problem.type, "options.num_predict", problem.code)
+
+
+def _head(identity: CompletionIdentity) -> dict[str, Any]:
+    at = datetime.fromtimestamp(identity.created, UTC)
+    return {"model": identity.model, "created_at": f"{at:%Y-%m-%dT%H:%M:%S}Z"}
+
+
+def _last(reason: str | None, usage: Usage) -> dict[str, Any]:
+    return {
+        "done": True,
+        "done_reason": "length" if reason == "length" else "stop",
+        "prompt_eval_count": usage.prompt_tokens,
+        "eval_count": usage.completion_tokens,
+    }
