@@ -85,6 +85,17 @@ BASE_FAMILIES = {
             "max_window_layers": 1,
         },
     ),
+    "Qwen2.5 stretched by YaRN": BaseFamily(
+        architecture="Qwen2",
+        marks=("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
+        special=("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
+        as_text=("<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>", "<|fim_pad|>"),
+        ends=("<|endoftext|>",),
+        config={
+            "rope_theta": 1_000_000.0,
+            "rope_scaling": {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64},
+        },
+    ),
     "StarCoder2": BaseFamily(
         architecture="Starcoder2",
         marks=("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),

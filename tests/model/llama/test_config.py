@@ -58,7 +58,9 @@ def test_scaled_rotary_tables_are_read_in_both_spellings() -> None:
 @pytest.mark.parametrize(
     "rotary",
     [
-        pytest.param({"rope_type": "yarn", "factor": 4.0}, id="not computed"),
+        pytest.param({"rope_type": "longrope", "factor": 4.0}, id="not computed"),
+        pytest.param({"rope_type": "dynamic", "factor": 4.0}, id="changes with the length"),
+        pytest.param({"rope_type": "yarn"}, id="YaRN without a factor"),
         pytest.param({"rope_type": "linear"}, id="no factor"),
         pytest.param({"rope_type": "llama3", "factor": 8.0}, id="half of what it needs"),
     ],
@@ -66,3 +68,29 @@ def test_scaled_rotary_tables_are_read_in_both_spellings() -> None:
 def test_other_rotary_tables_are_refused_by_name(rotary: dict[str, object]) -> None:
     with pytest.raises(UserError, match=r"rope_parameters.*TritonVLLM"):
         shape_of(written_by_transformers_5(**rotary))
+
+
+YARN = [
+    pytest.param({}, id="bare"),
+    pytest.param({"beta_fast": 8.0, "beta_slow": 2.0}, id="other bounds"),
+    pytest.param({"attention_factor": 0.7}, id="a magnitude of its own"),
+    pytest.param({"mscale": 0.9, "mscale_all_dim": 0.4}, id="DeepSeek's magnitudes"),
+    pytest.param({"truncate": False}, id="bounds between dimensions"),
+    pytest.param({"factor": 1.0}, id="no stretch"),
+]
+
+
+@pytest.mark.parametrize("more", YARN)
+def test_yarns_table_is_that_of_transformers(more: dict[str, object]) -> None:
+    import torch
+    from transformers import LlamaConfig
+    from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+    from daybreak_model.decoder.layers import rotary_turns
+
+    rotary = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 128, **more}
+    config = written_by_transformers_5(rope_theta=10_000.0, **rotary)
+    frequencies, magnitude = ROPE_INIT_FUNCTIONS["yarn"](LlamaConfig(**config), "cpu")
+    angles = torch.outer(torch.arange(512).float(), frequencies)
+    expected = torch.polar(torch.full_like(angles, magnitude), angles)
+    torch.testing.assert_close(rotary_turns(shape_of(config)), expected, rtol=1e-5, atol=1e-5)

@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from daybreak_model.decoder.shape import DecoderShape, RotaryScaling
+from daybreak_model.decoder.shape import DecoderShape, RotaryScaling, YarnScaling
 
 
 class WeightSource(Protocol):
@@ -91,10 +91,30 @@ def rotary_turns(shape: DecoderShape) -> Tensor:
     """Return the turn of every position, complex (context, head size / 2), computed as transformers does."""
     half = torch.arange(0, shape.head_size, 2, dtype=torch.int64).float() / shape.head_size
     frequencies = 1.0 / (shape.rope_theta**half)
-    if shape.rotary is not None:
+    magnitude = 1.0
+    if isinstance(shape.rotary, YarnScaling):
+        frequencies, magnitude = _stretched(frequencies, shape, shape.rotary), shape.rotary.magnitude
+    elif shape.rotary is not None:
         frequencies = _scaled(frequencies, shape.rotary)
     angles = torch.outer(torch.arange(shape.context_length).float(), frequencies)
-    return torch.complex(angles.cos(), angles.sin())
+    return torch.complex(angles.cos() * magnitude, angles.sin() * magnitude)
+
+
+def _stretched(frequencies: Tensor, shape: DecoderShape, scaling: YarnScaling) -> Tensor:
+    """Return YaRN's frequencies: by the factor from the dimension that turns slowly, as they are to the one that
+    turns fast, a straight line between them."""
+
+    def dimension(turns: float) -> float:
+        length = scaling.original_context / (turns * 2 * math.pi)
+        return shape.head_size * math.log(length) / (2 * math.log(shape.rope_theta))
+
+    low, high = dimension(scaling.fast), dimension(scaling.slow)
+    if scaling.is_whole:
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, shape.head_size - 1)
+    steps = (torch.arange(len(frequencies)).float() - low) / ((high - low) or 0.001)
+    share = steps.clamp(0, 1)
+    return share * frequencies / scaling.factor + (1 - share) * frequencies
 
 
 def _scaled(frequencies: Tensor, scaling: RotaryScaling) -> Tensor:

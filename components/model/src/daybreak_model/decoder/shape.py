@@ -6,6 +6,7 @@ computes them all. Owns which configs are taken and the sentence for each other 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -68,8 +69,25 @@ class RotaryScaling:
     original_context: float = 0.0
 
 
+@dataclass(frozen=True)
+class YarnScaling:
+    """How YaRN (Peng et al. 2023) stretches a context: slow waves by the factor, fast ones not, all a little louder."""
+
+    factor: float
+    original_context: float
+    fast: float = 32.0
+    """Turns in the original context from which on a wave stays as it is."""
+    slow: float = 1.0
+    """Turns below which the factor holds in full."""
+    magnitude: float = 1.0
+    """Of queries and keys."""
+    is_whole: bool = True
+    """Whether the bounds between fast and slow are whole numbers of a dimension."""
+
+
 ROTARY_KEYS: Mapping[str, tuple[str, ...]] = {
     "linear": ("factor",),
+    "yarn": ("factor", "original_max_position_embeddings"),
     "llama3": ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"),
 }
 
@@ -93,7 +111,7 @@ class DecoderShape:
     """By layer, how many tokens a token sees, itself counted; None: all before it."""
     rope_theta: float
     """Base of the rotary frequencies (Su et al. 2021)."""
-    rotary: RotaryScaling | None
+    rotary: RotaryScaling | YarnScaling | None
 
 
 def shape_of(config: Mapping[str, Any]) -> DecoderShape:
@@ -160,7 +178,7 @@ def _windows(config: Mapping[str, Any], traits: ArchitectureTraits) -> tuple[int
     return tuple(int(window) if kind == "sliding_attention" else None for kind in kinds)
 
 
-def _rotary(config: Mapping[str, Any]) -> tuple[float, RotaryScaling | None]:
+def _rotary(config: Mapping[str, Any]) -> tuple[float, RotaryScaling | YarnScaling | None]:
     """Return the base of the rotary frequencies and how they are scaled, wherever the config's time wrote it."""
     rotary = (
         config.get("rope_parameters") or config.get("rope_scaling") or {}
@@ -170,10 +188,34 @@ def _rotary(config: Mapping[str, Any]) -> tuple[float, RotaryScaling | None]:
     if kind == "default":
         return base, None
     key = "rope_parameters" if config.get("rope_parameters") else "rope_scaling"
+    if kind == "yarn" and "original_max_position_embeddings" not in rotary:  # as transformers reads it
+        rotary = {**rotary, "original_max_position_embeddings": config.get("max_position_embeddings")}
     keys = ROTARY_KEYS.get(kind)
     if keys is None or any(not isinstance(rotary.get(name), int | float) for name in keys):
         raise _refused(key, dict(rotary))
+    if kind == "yarn":
+        return base, _yarn(rotary)
     return base, RotaryScaling(*(float(rotary[name]) for name in keys))
+
+
+def _yarn(rotary: Mapping[str, Any]) -> YarnScaling:
+    factor = float(rotary["factor"])
+    magnitude = rotary.get("attention_factor")
+    if magnitude is None:
+        one, other = rotary.get("mscale"), rotary.get("mscale_all_dim")
+        magnitude = _louder(factor, one) / _louder(factor, other) if one and other else _louder(factor, 1.0)
+    return YarnScaling(
+        factor=factor,
+        original_context=float(rotary["original_max_position_embeddings"]),
+        fast=float(rotary.get("beta_fast") or 32.0),
+        slow=float(rotary.get("beta_slow") or 1.0),
+        magnitude=float(magnitude),
+        is_whole=bool(rotary.get("truncate", True)),
+    )
+
+
+def _louder(factor: float, share: float) -> float:
+    return 0.1 * share * math.log(factor) + 1.0 if factor > 1 else 1.0
 
 
 def _refused(key: str, value: Any) -> UserError:
