@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
+from daybreak_model import marks
 from daybreak_model.fim import ComposedPrompt, compose, fim_ids, order_of, split_budget
 
 SPECIAL = {names.END_OF_TEXT: 0, names.FIM_PREFIX: 1, names.FIM_MIDDLE: 2, names.FIM_SUFFIX: 3}
@@ -97,3 +98,29 @@ def test_a_model_is_asked_as_it_was_trained(
     objective: str | None, special: dict[str, int], expected: str
 ) -> None:
     assert order_of(objective, special) == expected
+
+
+@pytest.mark.parametrize(
+    ("special", "expected"),
+    [
+        pytest.param(SPECIAL, (3, 20, 21, 1, 10, 11, 2), id="a mark behind the prefix"),
+        pytest.param(
+            {0: 0, names.FIM_PREFIX: 1, names.FIM_SUFFIX: 3}, (3, 20, 21, 1, 10, 11), id="none behind it"
+        ),
+    ],
+)
+def test_suffix_first(special: dict[str, int], expected: tuple[int, ...]) -> None:
+    assert compose([10, 11], [20, 21], 100, "SPM", special) == ComposedPrompt(expected, 0)
+    cut = compose(list(range(10, 60)), list(range(60, 99)), 20, "SPM", special)
+    assert len(cut.token_ids) <= 20
+    assert cut.num_dropped == 50 + 39 - 17
+
+
+def test_a_family_is_asked_suffix_first_only_when_it_has_no_other_marks() -> None:
+    seed = ("<[fim-prefix]>", "<[fim-suffix]>", "<[fim-middle]>")
+    assert marks.suffix_first(seed) == seed
+    assert marks.suffix_first(["[SUFFIX]", "[PREFIX]", "[MIDDLE]"]) == ("[PREFIX]", "[SUFFIX]")
+    assert marks.suffix_first(["[SUFFIX]", *seed[:2]]) == ()
+    assert marks.suffix_first([*seed, *marks.FIM_ROLES]) == ()
+    assert order_of(None, SPECIAL, is_suffix_first=True) == "SPM"
+    assert order_of("nextToken", SPECIAL, is_suffix_first=True) == "None"

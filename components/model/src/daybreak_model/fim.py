@@ -22,12 +22,14 @@ from daybreak_model.repository_context import (
     path_line,
     room_in_front,
 )
+from daybreak_model.sentencepiece import opened
 from daybreak_model.vocabulary import TextEncoder, special_ids
 
-FimOrder = Literal["None", "PSM"]
-"""Order of a fill-in-the-middle prompt: prefix, suffix, middle; None: the model never learned one.
+FimOrder = Literal["None", "PSM", "SPM"]
+"""Order of a fill-in-the-middle prompt: prefix, suffix, middle, or the suffix first (Codestral, Seed-Coder); None: the
+model never learned one.
 
-Models are trained on suffix-prefix-middle too (``spmShare``), because that makes them better at both; they are asked
+Ours are trained on suffix-prefix-middle too (``spmShare``), because that makes them better at both; they are asked
 in one order only, see docs/decisions/0031-one-prompt-order.md.
 """
 MIN_PROMPT = 8
@@ -94,7 +96,7 @@ class PromptEncoder:
             prefix = path_line(around.path or "") + prefix
         has_suffix = suffix is not None and self._fim != "None"
         behind, num_behind = self.text.encode_start(suffix or "", budget) if has_suffix else (None, 0)
-        before, num_before = self.text.encode_end(prefix, budget)
+        before, num_before = self.text.encode_end(opened(prefix, self.text.opening), budget)
         num_unread = num_before + num_behind
         if self.marks is None or around == NO_SURROUNDINGS:
             found = compose(before, behind, budget, self._fim, self._special)
@@ -116,10 +118,12 @@ class PromptEncoder:
         return ComposedPrompt(token_ids, own.num_dropped + num_unread, len(around.files) - num_left)
 
 
-def order_of(objective: str | None, special: Mapping[str, int]) -> FimOrder:
+def order_of(objective: str | None, special: Mapping[str, int], *, is_suffix_first: bool = False) -> FimOrder:
     """Return the order to ask a model in. A model that does not say how it was trained is believed to fill in
     if its tokenizer has the tokens; UL2's denoisers are not fill-in-the-middle.
     """
+    if is_suffix_first and objective is None:
+        return "SPM"
     has_tokens = all(name in special for name in (names.FIM_PREFIX, names.FIM_SUFFIX, names.FIM_MIDDLE))
     return "PSM" if has_tokens and objective in (None, "fillInTheMiddle") else "None"
 
@@ -127,7 +131,8 @@ def order_of(objective: str | None, special: Mapping[str, int]) -> FimOrder:
 def fim_ids(tokenizer_json: str, fim: FimOrder) -> Mapping[str, int]:
     """Return the ids of the special tokens; missing ones of a fill-in-the-middle prompt are a UserError."""
     found = special_ids(tokenizer_json)
-    missing = [name for name in (names.FIM_PREFIX, names.FIM_SUFFIX, names.FIM_MIDDLE) if name not in found]
+    needed = (names.FIM_PREFIX, names.FIM_SUFFIX, *([names.FIM_MIDDLE] if fim == "PSM" else []))
+    missing = [name for name in needed if name not in found]
     if fim != "None" and missing:
         raise UserError(f"the tokenizer has no token {missing[0]}, serve with fill-in-the-middle None")
     return found
@@ -154,8 +159,12 @@ def compose(
         return ComposedPrompt(left.token_ids, left.num_dropped + len(suffix))
     num_prefix, num_suffix = split_budget(len(prefix), len(suffix), budget - NUM_MARKS)
     before, behind = prefix[len(prefix) - num_prefix :], suffix[:num_suffix]
-    begin, end, middle = (special[name] for name in (names.FIM_PREFIX, names.FIM_SUFFIX, names.FIM_MIDDLE))
-    ids = (begin, *before, end, *behind, middle)
+    begin, end = special[names.FIM_PREFIX], special[names.FIM_SUFFIX]
+    if fim == "SPM":  # Codestral has no mark behind the prefix
+        last = [special[names.FIM_MIDDLE]] if names.FIM_MIDDLE in special else []
+        ids = (end, *behind, begin, *before, *last)
+    else:
+        ids = (begin, *before, end, *behind, special[names.FIM_MIDDLE])
     return ComposedPrompt(ids, len(prefix) - num_prefix + len(suffix) - num_suffix)
 
 

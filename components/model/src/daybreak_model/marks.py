@@ -20,8 +20,15 @@ FIM_SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("<fim-prefix>", "<fim-suffix>", "<fim-middle>"),
     ("<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"),
     ("<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>"),
+    ("▁<PRE>", "▁<SUF>", "▁<MID>"),
 )
-"""Prefix, suffix, middle; all of these families are asked in this order."""
+"""Prefix, suffix, middle; all of these families are asked in this order. The last one is CodeLlama's."""
+SUFFIX_FIRST: tuple[tuple[str, ...], ...] = (
+    ("<[fim-prefix]>", "<[fim-suffix]>", "<[fim-middle]>"),
+    ("[PREFIX]", "[SUFFIX]"),
+)
+"""Seed-Coder's, and Codestral's, which has none for the middle: asked suffix, prefix, middle. JetBrains' Mellum is, too,
+but spells its marks as StarCoder does."""
 OTHER_SPELLINGS: Mapping[str, tuple[str, ...]] = {
     names.END_OF_TEXT: ("<｜end▁of▁sentence｜>", "<|end_of_text|>", "</s>"),
     names.FIM_PAD: ("<|fim_pad|>", "<fim-pad>"),
@@ -33,7 +40,7 @@ STARCODER2_FILES = ("<repo_name>", "<file_sep>", "<fim_prefix>")
 """The tokenizers of the families whose base models were trained on whole repositories (Qwen2.5-Coder's technical
 report, section 3.2; StarCoder2, arXiv 2402.19173, section 5.1). Ours has the first family's marks of files and the
 second one's of gaps."""
-ENDS_OF_TURN = ("<|im_end|>", "<|im_start|>", "<|eot_id|>", "<|EOT|>", "<|User|>")
+ENDS_OF_TURN = ("▁<EOT>", "<|im_end|>", "<|im_start|>", "<|eot_id|>", "<|EOT|>", "<|User|>")
 """Of chats: no text goes on behind one."""
 NEXT_FILES = ("<filename>", "<reponame>")
 """StarCoder's and Granite's marks before a file."""
@@ -44,12 +51,20 @@ def roles_of(added: Mapping[str, int]) -> dict[str, int]:
     found = {name: added[name] for name in names.SPECIAL_TOKENS if name in added}
     if not all(role in found for role in FIM_ROLES):
         whole = (spelled for spelled in FIM_SPELLINGS if all(mark in added for mark in spelled))
-        found |= dict(zip(FIM_ROLES, (added[mark] for mark in next(whole, ())), strict=False))
+        spelled = next(whole, suffix_first(added))
+        found |= dict(zip(FIM_ROLES, (added[mark] for mark in spelled), strict=False))
     for role, spellings in OTHER_SPELLINGS.items():
         present = [added[spelling] for spelling in spellings if spelling in added]
         if role not in found and present:
             found[role] = present[0]
     return found
+
+
+def suffix_first(added: Collection[str]) -> tuple[str, ...]:
+    """Return the marks of a suffix-first family, none where a tokenizer has none or another family's."""
+    if any(is_of(spelled, added) for spelled in FIM_SPELLINGS):
+        return ()
+    return next((spelled for spelled in SUFFIX_FIRST if is_of(spelled, added)), ())
 
 
 def is_of(family: Collection[str], added: Collection[str]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
-from daybreak_model import marks
+from daybreak_model import marks, sentencepiece
 
 SPLIT_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
@@ -50,9 +50,10 @@ def token_bytes(tokenizer_json: str, *, special_as_text: bool) -> tuple[bytes, .
     refuse_other_vocabularies(document)
     added = {entry["id"]: entry for entry in document.get("added_tokens", ())}
     vocabulary: Mapping[str, int] = document["model"]["vocab"]
+    bytes_of = sentencepiece.piece_bytes if sentencepiece.is_sentencepiece(document) else _bytes_of
     table = [b""] * (max([*vocabulary.values(), *added]) + 1)
     for token, index in vocabulary.items():
-        table[index] = _bytes_of(token)
+        table[index] = bytes_of(token)
     for index, entry in added.items():
         is_silent = entry.get("special") and not special_as_text
         table[index] = b"" if is_silent else str(entry["content"]).encode()
@@ -60,14 +61,18 @@ def token_bytes(tokenizer_json: str, *, special_as_text: bool) -> tuple[bytes, .
 
 
 def refuse_other_vocabularies(tokenizer: Mapping[str, Any]) -> None:
-    """Refuse a tokenizer that is not byte-level BPE: what its tokens spell hangs on what stands before them."""
+    """Refuse a tokenizer that is neither byte-level BPE nor SentencePiece's with byte fallback: what its tokens spell
+    hangs on what stands before them, or some texts have no tokens.
+    """
+    if sentencepiece.is_sentencepiece(tokenizer):
+        return
     decoder, kind = tokenizer.get("decoder") or {}, (tokenizer.get("model") or {}).get("type")
     parts = decoder.get("decoders") if decoder.get("type") == "Sequence" else [decoder]
     if [part.get("type") for part in parts or ()] != ["ByteLevel"] or kind not in ("BPE", None):
         raise UserError(
             f"tokenizer.json: decoder must be ByteLevel and the model BPE, got {decoder.get('type')} and {kind}: "
-            "SentencePiece vocabularies (Llama 2, CodeLlama, Codestral, Gemma) are not served, take a model with a "
-            "byte-level one, or train the tokenizer by the tokenizer step"
+            "of SentencePiece vocabularies those like Llama 2's are served (BPE with byte fallback), take a model with "
+            "such a one or a byte-level one, or train the tokenizer by the tokenizer step"
         )
 
 
@@ -80,7 +85,8 @@ def _bytes_of(token: str) -> bytes:
 
 
 def without_special_tokens(tokenizer_json: str) -> str:
-    """Return the same tokenizer without special tokens and marks: their spelling is ordinary text to it.
+    """Return the same tokenizer without special tokens and marks: their spelling is ordinary text to it. A blank that
+    it puts before a text is gone too (`TextEncoder.opening`).
 
     Added tokens that are text, as letters or blanks, stay; an id of the vocabulary keeps theirs where others go.
     """
@@ -90,6 +96,7 @@ def without_special_tokens(tokenizer_json: str) -> str:
     document["added_tokens"] = plain
     for entry in plain:
         document["model"]["vocab"].setdefault(entry["content"], entry["id"])
+    sentencepiece.without_opening(document)
     document["post_processor"] = None  # would add a begin-of-text token
     document["truncation"] = document["padding"] = None
     return json.dumps(document, ensure_ascii=False)
@@ -103,6 +110,8 @@ class TextEncoder:
         from tokenizers import Tokenizer
 
         self._tokenizer: Any = Tokenizer.from_str(without_special_tokens(tokenizer_json))
+        self.opening = sentencepiece.opening_of(json.loads(tokenizer_json))
+        """What a text gets at the front of a prompt, and only there."""
         self.longest_token = max(len(entry.encode()) for entry in self._tokenizer.get_vocab())
         """Bytes that no token exceeds: a text of n characters has at least n / longest_token tokens."""
 

@@ -19,6 +19,7 @@ from daybreak_model.decoder.shape import WEIGHTS, WEIGHTS_INDEX
 from daybreak_model.fim import PLAIN, FimOrder, Openings, order_of
 from daybreak_model.llama.config import OBJECTIVE_KEY
 from daybreak_model.repository_context import ALONE, Layout, layout_of
+from daybreak_model.sentencepiece import is_sentencepiece
 from daybreak_model.vocabulary import refuse_other_vocabularies
 from daybreak_serve import hubfolder
 from daybreak_serve.hubfolder import (
@@ -200,10 +201,12 @@ def _read(path: Path, manifest: artifacts.Manifest, files: tuple[str, ...]) -> M
         vocabulary_size=_number(path, config, "vocab_size"),
         end_ids=ends,
         golden=read_golden(path, ends),
-        fim=order_of(config.get(OBJECTIVE_KEY), marks.roles_of(added)),
+        fim=order_of(
+            config.get(OBJECTIVE_KEY), marks.roles_of(added), is_suffix_first=bool(marks.suffix_first(added))
+        ),
         layout=layout,
         openings=openings,
-        chat=hubfolder.chat_template(path, files, settings),
+        chat=None if is_sentencepiece(tokenizer) else hubfolder.chat_template(path, files, settings),
         is_base=manifest.step == HUB_STEP,
         config=config,
     )

@@ -23,6 +23,8 @@ def test_a_composed_prompt_is_read_back(family: MarkFamily, prefix: str, suffix:
 @pytest.mark.parametrize(
     ("prompt", "expected"),
     [
+        pytest.param("<[fim-suffix]>b<[fim-prefix]>a<[fim-middle]>", ComposedText("a", "b"), id="Seed-Coder"),
+        pytest.param("<fim_suffix>b<fim_prefix>a<fim_middle>", ComposedText("a", "b"), id="Mellum"),
         pytest.param("[SUFFIX]b\n[PREFIX]a", ComposedText("a", "b\n"), id="Codestral"),
         pytest.param("<fim_prefix><fim_suffix>b<fim_middle>a", ComposedText("a", "b"), id="suffix first"),
         pytest.param(
@@ -48,6 +50,7 @@ def test_a_composed_prompt_is_read_back(family: MarkFamily, prefix: str, suffix:
         pytest.param("<fim_prefix>a<fim_middle>", None, id="no mark for the suffix"),
         pytest.param("<fim_prefix>a<fim_suffix>b", None, id="no mark for the middle"),
         pytest.param("<fim_prefix>", None, id="one mark"),
+        pytest.param("<fim_suffix>b<fim_prefix>a", None, id="half of Mellum's"),
         pytest.param("[SUFFIX] is a word", None, id="half of Codestral's"),
         pytest.param("<file_sep>util.py\nx = 1\n", None, id="a file alone"),
         pytest.param("", None, id="nothing"),

@@ -39,8 +39,9 @@ FAMILIES = (
     # GLM, Stable Code and others
     MarkFamily("<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>"),
 )
-CODESTRAL_SUFFIX, CODESTRAL_PREFIX = "[SUFFIX]", "[PREFIX]"
-"""Codestral: suffix first, no mark behind the prefix."""
+SUFFIX_FIRST = (("[SUFFIX]", "[PREFIX]", ""), ("<[fim-suffix]>", "<[fim-prefix]>", "<[fim-middle]>"),
+                ("<fim_suffix>", "<fim_prefix>", "<fim_middle>"))  # fmt: skip
+"""Codestral, without a mark behind the prefix; Seed-Coder; Mellum."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,11 @@ def decompose(prompt: str) -> ComposedText | None:
     >>> decompose("<PRE> a = <SUF>\\n <MID>")
     ComposedText(prefix='a =', suffix='\\n', path=None, repository=None, files=())
     """
-    if prompt.startswith(CODESTRAL_SUFFIX):
-        suffix, mark, prefix = prompt.removeprefix(CODESTRAL_SUFFIX).partition(CODESTRAL_PREFIX)
-        return ComposedText(prefix, suffix) if mark else None
+    for first, second, last in SUFFIX_FIRST:
+        if prompt.startswith(first):
+            suffix, mark, prefix = prompt.removeprefix(first).partition(second)
+            is_whole = bool(mark) and prefix.endswith(last)
+            return ComposedText(prefix.removesuffix(last), suffix) if is_whole else None
     for family in FAMILIES:
         found = _of_family(prompt, family)
         if found is not None:
