@@ -44,6 +44,7 @@ ROOMS = {
     "cpu_engine": ("Engine for processors", "serve.cpu_engine"),
     "base_model": ("A base model on a processor", "serve.base_model"),
     "streams": ("Streams on a processor", "serve.streams"),
+    "saturation": ("Saturation of one machine", "serve.saturation"),
     "faults": ("Faults and shares at the gateway", "serve.faults"),
     "rollout": ("Rollout at the gateway", "serve.rollout"),
     "rollback": ("Rollback after a breach", "operator.rollback"),

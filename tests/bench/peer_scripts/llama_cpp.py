@@ -60,27 +60,32 @@ def served(file: Path) -> xllamacpp.Server:
     return xllamacpp.Server(parameters)
 
 
-folder, given = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
-with tempfile.TemporaryDirectory() as name:
-    file = Path(name) / "model.gguf"
-    write(folder, file, sys.argv[3] == "f16")
-    server = served(file)
-    found = {"prompt_s": [], "new_s": [], "cpu_s": [], "tokens": []}
-    for prompt in given["prompts"]:
-        began = time.process_time()
-        answer = server.handle_completions(
-            {
-                "prompt": prompt,
-                "n_predict": given["new"],
-                "temperature": 0,
-                "ignore_eos": True,
-                "cache_prompt": False,
-            }
-        )
-        found["cpu_s"].append(time.process_time() - began)
-        answer = json.loads(answer) if isinstance(answer, str) else answer
-        found["prompt_s"].append(answer["timings"]["prompt_ms"] / 1e3)
-        found["new_s"].append(answer["timings"]["predicted_ms"] / 1e3)
-        text = answer["choices"][0]["text"]
-        found["tokens"].append([int(token) for token in re.findall(r"t(\d+)", text)])
-print(json.dumps(found))
+def main() -> None:
+    folder, given = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / "model.gguf"
+        write(folder, file, sys.argv[3] == "f16")
+        server = served(file)
+        found = {"prompt_s": [], "new_s": [], "cpu_s": [], "tokens": []}
+        for prompt in given["prompts"]:
+            began = time.process_time()
+            answer = server.handle_completions(
+                {
+                    "prompt": prompt,
+                    "n_predict": given["new"],
+                    "temperature": 0,
+                    "ignore_eos": True,
+                    "cache_prompt": False,
+                }
+            )
+            found["cpu_s"].append(time.process_time() - began)
+            answer = json.loads(answer) if isinstance(answer, str) else answer
+            found["prompt_s"].append(answer["timings"]["prompt_ms"] / 1e3)
+            found["new_s"].append(answer["timings"]["predicted_ms"] / 1e3)
+            text = answer["choices"][0]["text"]
+            found["tokens"].append([int(token) for token in re.findall(r"t(\d+)", text)])
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -27,7 +27,7 @@ def measure() -> list[Row]:
     """Return prompt and generation speed and the processor's time of a request, for both widths of the peer."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _write_model(folder)
+        write_model(folder)
         random = np.random.default_rng(0)
         prompts = random.integers(1, VOCABULARY, (TURNS, PROMPT)).tolist()
         given = folder / "given.json"
@@ -64,7 +64,7 @@ def _row(
     return Row(what, ours, unit, "", f"{PEER}, {width}", peer, note)
 
 
-def _write_model(folder: Path) -> None:
+def write_model(folder: Path) -> None:
     """8.5 million parameters: 8 layers, 256 wide; weights far enough apart that no rounding turns a choice."""
     import torch
     from safetensors.torch import load_file, save_file
