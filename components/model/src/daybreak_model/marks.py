@@ -27,8 +27,8 @@ SUFFIX_FIRST: tuple[tuple[str, ...], ...] = (
     ("<[fim-prefix]>", "<[fim-suffix]>", "<[fim-middle]>"),
     ("[PREFIX]", "[SUFFIX]"),
 )
-"""Seed-Coder's, and Codestral's, which has none for the middle: asked suffix, prefix, middle. JetBrains' Mellum is, too,
-but spells its marks as StarCoder does."""
+"""Seed-Coder's, and Codestral's, which has none for the middle: asked suffix, prefix, middle. So is JetBrains' Mellum,
+but it spells its marks as StarCoder does."""
 OTHER_SPELLINGS: Mapping[str, tuple[str, ...]] = {
     names.END_OF_TEXT: ("<｜end▁of▁sentence｜>", "<|end_of_text|>", "</s>"),
     names.FIM_PAD: ("<|fim_pad|>", "<fim-pad>"),
