@@ -213,11 +213,15 @@ def test_a_longer_run_goes_on_before_the_decay_of_a_shorter_and_equals_one_that_
     assert weights[0] == weights[1]
 
 
-def test_a_dead_tracking_server_is_one_warning(zygote: Any, made: Any, tmp_path: Path) -> None:
+def test_a_dead_tracking_server_is_a_warning_and_what_it_lacks(
+    zygote: Any, made: Any, tmp_path: Path
+) -> None:
     tracking = Tracking(mlflow=Mlflow(uri="http://127.0.0.1:9"), wandb=Wandb())
     result = zygote.run(made.args(tmp_path, tokens=4096, tracking=tracking), tmp_path)
     assert result["steps"] == 1
-    assert (tmp_path / "log-0.txt").read_text().count("training goes on without it") == 1
+    said = (tmp_path / "log-0.txt").read_text()
+    assert said.count("MLflow: training goes on without it, and keeps what it is to be told") == 1
+    assert said.count("MLflow: does not have ") == 1
 
 
 def test_metrics_go_to_the_local_store_by_default(whole: dict[str, Any]) -> None:

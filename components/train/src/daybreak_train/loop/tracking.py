@@ -14,7 +14,7 @@ import queue
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from daybreak_contracts import storage
 from daybreak_contracts.resources.run import Tracking
 from daybreak_train import places
 from daybreak_train.loop.tracked_points import LOSS
+from daybreak_train.loop.tracking_delivery import FIRST_WAIT_S, Delivery
 
 log = logging.getLogger(__name__)
 FLUSH_S = 10.0
@@ -62,8 +63,8 @@ class RunIdentity:
 class TrackingSink(Protocol):
     """One place that metrics go to."""
 
-    def log(self, metrics: Metrics, step: int) -> None:
-        """Send metrics of one step."""
+    def log(self, metrics: Metrics, step: int, at_s: float) -> None:
+        """Send metrics of one step, which was made at ``at_s`` (Unix time)."""
 
     def note(self, name: str, text: str) -> None:
         """Add a remark to the run."""
@@ -107,16 +108,18 @@ class MlflowSink:
             self._run_id, params=[Param(name, str(value)) for name, value in parameters.items()]
         )
 
-    def log(self, metrics: Metrics, step: int) -> None:
-        """Send metrics of one step; one that was sent before a stop or a rewind is not sent again."""
+    def log(self, metrics: Metrics, step: int, at_s: float) -> None:
+        """Send metrics of one step; one that was sent before a stop or a rewind is not sent again.
+
+        With the time at which it was made: sent twice because an answer was lost, it is there once.
+        """
         from mlflow.entities import Metric
 
         if step < self._next_step:
             return
         self._next_step = step
-        now = int(time.time() * 1000)
         self._client.log_batch(
-            self._run_id, [Metric(name, value, now, step) for name, value in metrics.items()]
+            self._run_id, [Metric(name, value, int(at_s * 1000), step) for name, value in metrics.items()]
         )
 
     def note(self, name: str, text: str) -> None:
@@ -163,7 +166,7 @@ class WandbSink:
             else:
                 self._run.summary[key] = value
 
-    def log(self, metrics: Metrics, step: int) -> None:
+    def log(self, metrics: Metrics, step: int, at_s: float) -> None:
         """Send metrics of one step; one that was sent before a stop or a rewind is not sent again."""
         if step < self._next_step:
             return
@@ -211,64 +214,62 @@ def mlflow_folder(identity: RunIdentity) -> Path:
 
 
 class Tracker:
-    """Hands metrics to the sinks in a thread; one that fails is dropped with one warning."""
+    """Hands metrics to the sinks in a thread; one that is away is told later what it missed."""
 
     def __init__(self, tracking: Tracking, identity: RunIdentity, parameters: Mapping[str, Any]) -> None:
-        self._tracking = tracking
-        self._identity = identity
-        self._parameters = parameters
         self._queue: queue.SimpleQueue[Callable[[TrackingSink], None] | bool] = queue.SimpleQueue()
+        self._deliveries = _deliveries(tracking, identity, parameters)
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
         self._thread.start()
 
     def log(self, metrics: Metrics, step: int) -> None:
         """Take metrics of one step; returns at once."""
-        taken = dict(metrics)
-        self._queue.put(lambda sink: sink.log(taken, step))
+        taken, now = dict(metrics), time.time()
+        self._queue.put(lambda sink: sink.log(taken, step, now))
 
     def note(self, name: str, text: str) -> None:
         """Take a remark; returns at once."""
         self._queue.put(lambda sink: sink.note(name, text))
 
     def close(self, finished: bool) -> None:
-        """End the run in the sinks, waiting at most ``FLUSH_S``."""
+        """End the run in the sinks, waiting at most ``FLUSH_S``, and say what they do not have."""
         self._queue.put(finished)
         self._thread.join(FLUSH_S)
+        for delivery in self._deliveries:
+            if delivery.unrecorded:
+                log.warning("%s: does not have %d entries of this run", delivery.name, delivery.unrecorded)
 
     def _work(self) -> None:
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
-        sinks = self._open()
-        while not isinstance(item := self._queue.get(), bool):
-            sinks = [sink for sink in sinks if _taken(sink, item)]
-        for sink in sinks:
-            with _tolerated(type(sink).__name__):
-                sink.close(item)
-
-    def _open(self) -> list[TrackingSink]:
-        sinks: list[TrackingSink] = []
-        with _tolerated("MLflow"):
-            sinks.append(MlflowSink(self._tracking.mlflow.uri, self._identity, self._parameters))
-        if self._tracking.wandb.project:
-            with _tolerated("Weights & Biases"):
-                sinks.append(WandbSink(self._tracking.wandb.project, self._identity, self._parameters))
-        return sinks
-
-
-def _taken(sink: TrackingSink, item: Callable[[TrackingSink], None]) -> bool:
-    """Tell whether the sink took it."""
-    failures: list[Exception] = []
-    with _tolerated(type(sink).__name__, failures):
-        item(sink)
-    return not failures
+        for delivery in self._deliveries:
+            delivery.flush()
+        while True:
+            try:
+                item = self._queue.get(timeout=FIRST_WAIT_S)
+            except queue.Empty:
+                for delivery in self._deliveries:
+                    delivery.flush()
+                continue
+            for delivery in self._deliveries:
+                if isinstance(item, bool):
+                    delivery.end(_closing(item))
+                else:
+                    delivery.take(item)
+            if isinstance(item, bool):
+                return
 
 
-@contextlib.contextmanager
-def _tolerated(name: str, failures: list[Exception] | None = None) -> Iterator[None]:
-    """Turn whatever a tracking library throws at us into one warning: its errors share no base class."""
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - a metric that is not recorded must never end a training
-        log.warning("%s: training goes on without it (%s: %s)", name, type(error).__name__, error)
-        if failures is not None:
-            failures.append(error)
+def _closing(finished: bool) -> Callable[[TrackingSink], None]:
+    return lambda sink: sink.close(finished)
+
+
+def _deliveries(
+    tracking: Tracking, identity: RunIdentity, parameters: Mapping[str, Any]
+) -> list[Delivery[TrackingSink]]:
+    openers: dict[str, Callable[[], TrackingSink]] = {
+        "MLflow": lambda: MlflowSink(tracking.mlflow.uri, identity, parameters)
+    }
+    if tracking.wandb.project:
+        openers["Weights & Biases"] = lambda: WandbSink(tracking.wandb.project, identity, parameters)
+    return [Delivery(name, opened, time.monotonic) for name, opened in openers.items()]
