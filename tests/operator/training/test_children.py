@@ -10,9 +10,11 @@ import pytest
 from daybreak_contracts import names
 from daybreak_contracts.resources.run import Placement
 from daybreak_contracts.steps import TrainArgs
+from daybreak_data.spark import kubernetes as spark
 from daybreak_data.spark.kubernetes import executors_from
 from daybreak_operator.core.pod_shape.patch import merge, patched_pod
 from daybreak_operator.core.training.placement import PlacementTarget, place_after, place_of, places
+from daybreak_operator.pod_defaults import ContainerResources, PodDefaults, TrustedCertificates
 from daybreak_operator.settings import Settings
 from daybreak_pipelines.kubeflow import packages
 from tests.operator.training.world import SPEC, UID, World
@@ -215,6 +217,51 @@ class TestExecutors:
         assert volume in pod_spec(world, "Job")["volumes"]
         assert {"name": "scratch", "mountPath": names.WORK_DIR} in made["volumeMounts"]
 
+    def test_are_shaped_by_the_installation_and_the_run(self) -> None:
+        """As any pod of the run: what a quota, a taint, a private CA or a policy of the namespace wants."""
+        defaults = PodDefaults(
+            labels={"team": "ml"},
+            env=({"name": "HTTPS_PROXY", "value": "http://proxy:3128"},),
+            tolerations=({"key": "batch", "operator": "Exists"},),
+            priority_class_name="batch",
+            certificates=TrustedCertificates(config_map="our-ca"),
+            resources={
+                "spark-kubernetes-executor": ContainerResources(requests={"ephemeral-storage": "5Gi"})
+            },
+        )
+        taint = {"key": "gpu", "operator": "Exists"}
+        template = {"metadata": {"annotations": {"a.example/b": "c"}}, "spec": {"tolerations": [taint]}}
+        spec = {"data": dict(self.DATA), "training": {"podTemplate": template}}
+        world = World(spec, Settings(shared_claim="scratch", pod_defaults=defaults))
+        world.look()
+        told = {item["name"]: item.get("value", "known at start") for item in container(world, "Job")["env"]}
+        found = executors_from({"KUBERNETES_SERVICE_HOST": "10.0.0.1", **told}, 3)
+        assert found is not None
+        pod = spark.pod_template(found, "/work")
+        (made,) = pod["spec"]["containers"]
+        assert pod["metadata"]["labels"] == {"team": "ml", names.LABEL_ROLE: names.ROLE_EXECUTOR}
+        assert pod["metadata"]["annotations"]["a.example/b"] == "c"
+        assert pod["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] == "true"
+        assert [item["key"] for item in pod["spec"]["tolerations"]] == ["batch", "gpu"]
+        assert pod["spec"]["priorityClassName"] == "batch"
+        assert {item["name"] for item in made["env"]} >= {"HOME", "HTTPS_PROXY", "SSL_CERT_FILE"}
+        assert [item["name"] for item in pod["spec"]["volumes"]] == ["work", "trusted-certificates"]
+        assert [item["name"] for item in made["volumeMounts"]] == ["work", "trusted-certificates"]
+        assert made["resources"] == {"requests": {"ephemeral-storage": "5Gi"}}
+        assert made["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+    def test_wait_in_the_queue_of_the_run(self) -> None:
+        queue = {"kueue.x-k8s.io/queue-name": "batch"}
+        world = World({"data": dict(self.DATA)}, Settings(shared_claim="scratch"), labels=queue)
+        world.look()
+        told = {item["name"]: item.get("value", "known at start") for item in container(world, "Job")["env"]}
+        found = executors_from({"KUBERNETES_SERVICE_HOST": "10.0.0.1", **told}, 3)
+        assert found is not None
+        metadata = spark.pod_template(found, "/work")["metadata"]
+        assert metadata["labels"] | queue == metadata["labels"]
+        assert metadata["labels"]["kueue.x-k8s.io/managed"] == "true"
+        assert "kueue.x-k8s.io/pod-suspending-parent" in metadata["annotations"]
+
     def test_are_nobodys_business_elsewhere(self) -> None:
         world = training({"data": dict(self.DATA)}, Settings(shared_claim="scratch"))
         assert "DAYBREAK_SHARED_CLAIM" not in str(world.the("PyTorchJob"))
@@ -259,7 +306,7 @@ class TestAccess:
         assert world.the("RoleBinding")["roleRef"]["name"] == world.the("Role")["metadata"]["name"]
 
     def test_trainers_are_reached_by_each_other_and_for_their_progress(self) -> None:
-        spec = training().the("NetworkPolicy")["spec"]
+        spec = training().children[("NetworkPolicy", "first-light-trainers")]["spec"]
         mine = {"matchLabels": {names.LABEL_OWNER: "first-light", names.LABEL_ROLE: names.ROLE_TRAINING}}
         assert spec["podSelector"] == mine
         among, progress = spec["ingress"]
@@ -267,6 +314,17 @@ class TestAccess:
         assert progress["ports"] == [{"protocol": "TCP", "port": 8080}]
         pod = training().the("PyTorchJob")["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["metadata"]
         assert mine["matchLabels"].items() <= pod["labels"].items()
+
+    def test_pods_of_pipelines_are_reached_by_each_other_alone(self) -> None:
+        world = World()
+        world.look()
+        spec = world.children[("NetworkPolicy", "first-light-pipelines")]["spec"]
+        (rule,) = spec["ingress"]
+        assert "ports" not in rule, "Spark chooses its ports itself"
+        assert rule["from"] == [{"podSelector": spec["podSelector"]}]
+        labels = world.the("Job")["spec"]["template"]["metadata"]["labels"]
+        assert spec["podSelector"]["matchLabels"].items() <= labels.items()
+        assert labels[names.LABEL_ROLE] in spec["podSelector"]["matchExpressions"][0]["values"]
 
     def test_results_stay_the_pods_own(self) -> None:
         world = training()

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from daybreak_contracts import names
 from daybreak_operator.core.times import timestamp
+from daybreak_operator.settings import Settings
 from tests.operator.training.world import World
 
 QUEUE = {"kueue.x-k8s.io/queue-name": "gpus", "kueue.x-k8s.io/priority-class": "high"}
@@ -442,3 +444,80 @@ class TestDataThatIsPreempted:
         world.wait(25)
         world.settle(3)
         assert world.status.get("restarts", 0) == 0
+
+
+class TestPodOfKubeflows:
+    """Kueue holds pods that others make by a scheduling gate: there is no job to suspend."""
+
+    def held(self, labels: dict[str, str]) -> World:
+        world = World(
+            {"runPolicy": {"activeDeadlineSeconds": 3600}},
+            Settings(backend="KubeflowPipelines", kubeflow_url="http://ml-pipeline"),
+            labels=dict(labels),
+        )
+        world.settle(2)
+        put_pipeline_pod(world, "documents", {**labels})
+        gate(world, "documents")
+        world.look()
+        return world
+
+    def test_takes_the_queue_of_the_run(self) -> None:
+        world = World(
+            settings=Settings(backend="KubeflowPipelines", kubeflow_url="http://ml-pipeline"),
+            labels=dict(QUEUE),
+        )
+        (request,) = world.look().submit
+        told = [pods.platform["podMetadata"]["labels"] for pods in request.pods]  # type: ignore[index,call-overload]
+        assert all(QUEUE.items() <= labels.items() for labels in told)
+
+    @pytest.mark.parametrize(
+        ("labels", "words"),
+        [
+            (QUEUE, "Queue gpus holds pod documents."),
+            ({}, "A scheduling gate, which no queue of the run set, holds pod documents."),
+        ],
+    )
+    def test_that_is_held_is_told(self, labels: dict[str, str], words: str) -> None:
+        world = self.held(labels)
+        assert world.condition("Reconciling") == ("True", "Queued")
+        assert world.message("Reconciling") == words
+        assert world.condition("Stalled")[0] == "False"
+
+    def test_that_is_held_costs_no_time(self) -> None:
+        world = self.held(QUEUE)
+        world.wait(90_000)
+        world.look()
+        assert world.condition("Finished")[0] == "False"
+        world.pod("documents")["status"] = {"phase": "Running"}
+        world.look()
+        assert world.status["queuedSeconds"] == 90_000
+        world.wait(3601)
+        world.look()
+        assert world.condition("Succeeded") == ("False", "DeadlineExceeded")
+
+    def test_that_is_held_beside_one_that_works_is_told_and_counts(self) -> None:
+        """Spark's driver works while a queue holds its executors."""
+        world = self.held(QUEUE)
+        put_pipeline_pod(world, "driver", QUEUE)
+        world.pod("driver")["status"] = {"phase": "Running"}
+        world.look()
+        assert world.condition("Reconciling") == ("True", "Queued")
+        assert "queuedSince" not in world.status
+
+
+def put_pipeline_pod(world: World, name: str, labels: dict[str, str]) -> None:
+    results = world.children[("ConfigMap", "first-light-data-1")]["metadata"]["labels"]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "ml", "uid": f"pod-{name}"},
+    }
+    metadata = {"labels": {**results, **labels, names.LABEL_ROLE: names.ROLE_PIPELINE}}
+    created = {"creationTimestamp": timestamp(world.now)}
+    world.children[("Pod", name)] = {**pod, "metadata": {**pod["metadata"], **metadata, **created}}  # type: ignore[dict-item]
+
+
+def gate(world: World, name: str) -> None:
+    """Do what the scheduler does to a pod with gates."""
+    told = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}
+    world.pod(name)["status"] = {"phase": "Pending", "conditions": [told]}

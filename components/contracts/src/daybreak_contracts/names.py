@@ -71,6 +71,8 @@ ROLE_SNAPSHOT = "snapshot"
 ROLE_PIPELINE = "pipeline"
 ROLE_TRAINING = "training"
 ROLE_EXECUTOR = "executor"
+CONTAINER_EXECUTOR = "spark-kubernetes-executor"
+"""Spark's own default name of an executor's container."""
 ROLE_ENGINE = "engine"
 ROLE_GATEWAY = "gateway"
 ROLE_ACCESS = "access"
@@ -90,6 +92,8 @@ ENV_EXECUTOR_CORES = "DAYBREAK_EXECUTOR_CORES"
 ENV_EXECUTOR_MEMORY_MB = "DAYBREAK_EXECUTOR_MEMORY_MB"
 ENV_EXECUTOR_LABELS = "DAYBREAK_EXECUTOR_LABELS"
 """``name=value,name=value``: what the operator finds a run's executors by."""
+ENV_EXECUTOR_POD = "DAYBREAK_EXECUTOR_POD"
+"""JSON of a pod (``metadata``, ``spec``): what an installation and a run add to that of an executor."""
 ENV_PULL_SECRETS = "DAYBREAK_PULL_SECRETS"
 """Secrets with registry credentials, with commas between them, in each namespace of pods; empty: none."""
 ENV_SHARED_CLAIM = "DAYBREAK_SHARED_CLAIM"
@@ -114,6 +118,10 @@ PORT_OPERATOR = 8080
 PORT_LOCAL = 8080
 """``daybreak serve``."""
 
+LABEL_QUEUE = "kueue.x-k8s.io/queue-name"
+LABEL_QUEUE_PRIORITY = "kueue.x-k8s.io/priority-class"
+QUEUE_LABELS = (LABEL_QUEUE, LABEL_QUEUE_PRIORITY)
+"""Kueue's, on a TrainingRun or a ModelDeployment: copied to what makes its pods."""
 LABEL_KUBEFLOW_RUN = "pipeline/runid"
 """Kubeflow's own label on the pods of a run."""
 NO_SECRET = "daybreak-no-secret"
@@ -203,6 +211,11 @@ def training_service(run: str) -> str:
 def trainers_policy(run: str) -> str:
     """Return the name of the NetworkPolicy that lets only trainers of the same run reach each other."""
     return f"{run}-trainers"
+
+
+def pipelines_policy(run: str) -> str:
+    """Return the name of the NetworkPolicy that lets only pods of a run's own pipelines reach each other."""
+    return f"{run}-pipelines"
 
 
 def engine_name(deployment: str, digest: str, pool: str, zone: str) -> str:

@@ -6,8 +6,9 @@ component's image; tasks write beside each other below ``work_dir``, which must 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,7 @@ from daybreak_contracts import names
 from daybreak_contracts.errors import UserError
 from daybreak_contracts.kubernetes_access import account_folder, host_in_url, is_in_pod, server_of
 
-CONTAINER = "spark-kubernetes-executor"
-"""Spark's own default name of an executor's container."""
+CONTAINER = names.CONTAINER_EXECUTOR
 VOLUME = "work"
 DEFAULT_CORES = 2
 DEFAULT_MEMORY_MB = 4096
@@ -45,6 +45,8 @@ class SparkExecutors:
     labels: tuple[tuple[str, str], ...] = ()
     pull_secrets: tuple[str, ...] = ()
     """Secrets with registry credentials."""
+    pod: Mapping[str, Any] = field(default_factory=dict)
+    """What an installation and a run add to an executor's pod (``metadata``, ``spec``)."""
 
 
 def executors_from(environ: Mapping[str, str], count: int) -> SparkExecutors | None:
@@ -74,6 +76,7 @@ def executors_from(environ: Mapping[str, str], count: int) -> SparkExecutors | N
         memory_mb=_positive(environ, names.ENV_EXECUTOR_MEMORY_MB, DEFAULT_MEMORY_MB),
         labels=_labels(environ.get(names.ENV_EXECUTOR_LABELS, "")),
         pull_secrets=tuple(filter(None, environ.get(names.ENV_PULL_SECRETS, "").split(","))),
+        pod=_pod(environ.get(names.ENV_EXECUTOR_POD) or "{}"),
     )
 
 
@@ -110,20 +113,26 @@ def settings(executors: SparkExecutors, template: Path) -> dict[str, str]:
 
 
 def pod_template(executors: SparkExecutors, work_dir: str) -> dict[str, Any]:
-    """Return the executors' pod: this component as its command, the shared volume, restricted as any of our pods."""
-    container = {
+    """Return the executors' pod: this component as its command, the shared volume, restricted as any of our pods.
+
+    What an installation and a run say of it lies over that, their lists behind ours.
+    """
+    container: dict[str, Any] = {
         "name": CONTAINER,
         "command": ["python", "-m", "daybreak_data"],  # Spark adds the argument "executor"
         "env": [{"name": "HOME", "value": "/tmp"}],
         "volumeMounts": [{"name": VOLUME, "mountPath": work_dir}],
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
-    return {
+    said = dict(executors.pod.get("spec") or {})
+    containers = {more.get("name", ""): more for more in said.pop("containers", ())}
+    container = _joined(container, containers.pop(CONTAINER, {}))
+    pod = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"labels": {names.LABEL_ROLE: names.ROLE_EXECUTOR}},
         "spec": {
-            "containers": [container],
+            "containers": [container, *containers.values()],
             "enableServiceLinks": False,
             "imagePullSecrets": [{"name": name} for name in executors.pull_secrets],
             "restartPolicy": "Never",
@@ -131,6 +140,25 @@ def pod_template(executors: SparkExecutors, work_dir: str) -> dict[str, Any]:
             "volumes": [{"name": VOLUME, "persistentVolumeClaim": {"claimName": executors.claim}}],
         },
     }
+    more = {"metadata": executors.pod.get("metadata") or {}, "spec": said}
+    return {**pod, **{part: _joined(pod[part], more[part]) for part in more}}
+
+
+def _joined(base: Any, more: Any) -> Any:
+    """Return both: mappings merged, lists one behind the other, of other values the second."""
+    if isinstance(base, Mapping) and isinstance(more, Mapping):
+        return {**base, **more, **{name: _joined(base[name], more[name]) for name in base if name in more}}
+    return [*base, *more] if isinstance(base, list) and isinstance(more, list) else more
+
+
+def _pod(text: str) -> Mapping[str, Any]:
+    try:
+        said = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{names.ENV_EXECUTOR_POD} must be the JSON of a pod: {error}") from error
+    if not isinstance(said, dict):
+        raise UserError(f"{names.ENV_EXECUTOR_POD} must be the JSON of a pod, got {text[:40]!r}")
+    return said
 
 
 def executor_command(environ: Mapping[str, str], java: Path, jars: Path) -> list[str]:

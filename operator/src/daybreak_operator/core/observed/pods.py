@@ -11,6 +11,8 @@ from daybreak_operator.core.times import instant
 
 DISRUPTED = "DisruptionTarget"
 """Condition of a pod that the cluster takes from its node: preemption, eviction, a node that went."""
+GATED = "SchedulingGated"
+"""Reason of ``PodScheduled`` while a pod has scheduling gates."""
 IMAGE_REASONS = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
 CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError"})
 
@@ -120,11 +122,18 @@ class ObservedPod(ObservedObject):
 
     @property
     def why_unscheduled(self) -> str:
-        """Return what the scheduler says when no node takes it; empty when it is scheduled."""
+        """Return what the scheduler says when no node takes it; empty when it is scheduled, or not to be yet."""
         for one in self.conditions:
-            if one.type == "PodScheduled" and one.status == "False":
+            if one.type == "PodScheduled" and one.status == "False" and one.reason != GATED:
                 return one.message or one.reason or "it is not scheduled"
         return ""
+
+    @property
+    def is_gated(self) -> bool:
+        """Return whether something keeps it from the scheduler: Kueue, until its queue has room."""
+        return any(
+            (one.type, one.status, one.reason) == ("PodScheduled", "False", GATED) for one in self.conditions
+        )
 
     def ended_at(self, container: str) -> datetime | None:
         """Return when one of its containers ended; a sidecar may run on beside it."""

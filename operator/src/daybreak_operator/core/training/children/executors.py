@@ -5,11 +5,13 @@ Owns the environment that ``daybreak_data.spark.kubernetes`` reads; the rights t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Json
-from daybreak_operator.core.training.children import owned
+from daybreak_operator.core.pod_shape.defaults import shaped
+from daybreak_operator.core.training.children import owned, pods
 from daybreak_operator.core.training.context import RunContext
 
 
@@ -43,6 +45,7 @@ def settings_of(context: RunContext, stage: str, attempt: int) -> dict[str, str]
         names.ENV_POD_ACCOUNT: owned.account(context),
         names.ENV_EXECUTOR_IMAGE: context.images.data,
         names.ENV_EXECUTOR_LABELS: ",".join(f"{name}={value}" for name, value in labels.items()),
+        names.ENV_EXECUTOR_POD: json.dumps(_pod(context), sort_keys=True),
         names.ENV_SHARED_CLAIM: settings.shared_claim,
         names.ENV_PULL_SECRETS: ",".join(settings.pull_secrets),
     }
@@ -54,6 +57,20 @@ def scratch(context: RunContext, stage: str) -> Mapping[str, Json]:
     if not claim or not _wanted(context, stage):
         return {"emptyDir": {}}
     return {"persistentVolumeClaim": {"claimName": claim}}
+
+
+def _pod(context: RunContext) -> dict[str, Json]:
+    """Return what the installation's defaults and the run's ``podTemplate`` make of an executor's pod.
+
+    Spark adds what it asks of processor and memory by itself, in the place of what is said here.
+    """
+    container = {"name": names.CONTAINER_EXECUTOR, "image": context.images.data}
+    labels, annotations = owned.queue_marks_of_an_executor(context)
+    pod: dict[str, Json] = {
+        "metadata": {"labels": labels, "annotations": {**pods.KEPT_ON_THEIR_NODES, **annotations}},
+        "spec": {"containers": [container]},
+    }
+    return shaped(pod, context.observed.settings.pod_defaults, context.run.spec.training.pod_template)
 
 
 def _wanted(context: RunContext, stage: str) -> bool:

@@ -18,9 +18,9 @@ from daybreak_operator.core.training.observed import objects
 RBAC = "rbac.authorization.k8s.io/v1"
 ARGUMENTS_FILE = "args.json"
 PARAMETERS_FILE = "parameters.json"
-QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
-PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
-QUEUE_LABELS = (QUEUE_LABEL, PRIORITY_LABEL)
+QUEUE_LABEL = names.LABEL_QUEUE
+PRIORITY_LABEL = names.LABEL_QUEUE_PRIORITY
+QUEUE_LABELS = names.QUEUE_LABELS
 
 
 def labels(context: RunContext, role: str, stage: str = "", attempt: int = 0) -> dict[str, str]:
@@ -57,6 +57,18 @@ def queue_labels(context: RunContext) -> dict[str, str]:
     """Return Kueue's labels of the run, to be copied to its jobs: a queue admits jobs, not runs."""
     own = objects.mapping(context.observed.run, "labels")
     return {label: str(own[label]) for label in QUEUE_LABELS if own.get(label)}
+
+
+def queue_marks_of_an_executor(context: RunContext) -> tuple[dict[str, str], dict[str, str]]:
+    """Return labels and annotations by which Kueue counts a pod that another pod made; none where no queue is named.
+
+    As Kueue's own page on Spark has it (0.19, Spark by plain pods).
+    """
+    queue = queue_labels(context)
+    if QUEUE_LABEL not in queue:
+        return {}, {}
+    labels_of = {**queue, "kueue.x-k8s.io/managed": "true"}
+    return labels_of, {"kueue.x-k8s.io/pod-suspending-parent": "spark-driver"}
 
 
 def metadata(context: RunContext, name: str, own_labels: Mapping[str, str]) -> dict[str, Json]:
@@ -138,6 +150,26 @@ def access(context: RunContext, results_names: Iterable[str], pods_namespace: st
         "subjects": [{"kind": "ServiceAccount", "name": account(context), "namespace": pods_namespace}],
     }
     return role, binding
+
+
+def pipelines_policy(context: RunContext) -> Object:
+    """Return the policy by which pods of the run's pipelines hear each other alone.
+
+    Spark's driver and executors choose their ports themselves; nobody else has anything to ask of either.
+    """
+    own = labels(context, names.ROLE_ACCESS)
+    roles = {"key": names.LABEL_ROLE, "operator": "In", "values": [names.ROLE_PIPELINE, names.ROLE_EXECUTOR]}
+    members = {"matchLabels": {names.LABEL_OWNER: context.name}, "matchExpressions": [roles]}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata(context, names.pipelines_policy(context.name), own),
+        "spec": {
+            "podSelector": members,
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [{"podSelector": members}]}],
+        },
+    }
 
 
 def trainers_policy(context: RunContext) -> Object:

@@ -137,7 +137,7 @@ def _submit(context: RunContext, stage: str, number: int) -> StageOutcome:
     )
     return StageOutcome(
         steps=context.steps,
-        apply=_supporting_objects(context, stage, number)[:3],
+        apply=_supporting_objects(context, stage, number),
         submit=(submit,),
         requeue_after_s=BACKEND_REQUEUE_S,
     )
@@ -147,7 +147,7 @@ def _continue(context: RunContext, stage: str, number: int, report: StageReport)
     """Keep what a running attempt needs as it shall be; tell how far it is."""
     own_pods = (*context.pods(stage, number), *_drivers(context, stage, number))
     jobs = context.jobs(stage, number)
-    furniture = _supporting_objects(context, stage, number)
+    apply = _supporting_objects(context, stage, number)
     on_kubeflow = context.backend == "KubeflowPipelines"
     waiting = None
     if on_kubeflow and context.observed.backend_error is not None:
@@ -155,10 +155,9 @@ def _continue(context: RunContext, stage: str, number: int, report: StageReport)
         waiting = Finding("BackendUnavailable", said)
     stalled = first_finding(BlockerInput(context.observed, own_pods, jobs), blockers.RUNNING)
     going = [step.name for step in step_table.of_stage(context.steps, stage) if step.state == "Running"]
-    apply = furniture[:3] if on_kubeflow else furniture
     if not on_kubeflow and not jobs:
         apply = (*apply, _job(context, stage, number))
-    held = _held(context, jobs)
+    held = _held(context, jobs) or queueing.why_gated(own_pods)
     return StageOutcome(
         steps=context.steps,
         apply=apply,
@@ -316,15 +315,23 @@ def _parameters(context: RunContext, stage: str, number: int) -> dict[str, Json]
 
 
 def _supporting_objects(context: RunContext, stage: str, number: int) -> tuple[Object, ...]:
-    """Return what an attempt needs besides its job: results, the right to write them, parameters."""
+    """Return what an attempt needs besides its job: results, the right to write them, who hears whom, parameters.
+
+    Kubeflow is told the parameters; where its pods lie in another namespace, that one's policies are not the run's.
+    """
     results_name = names.stage_child(context.name, stage, number)
     role, binding = owned.access(context, [results_name], context.pipelines_namespace)
+    made: tuple[Object, ...] = (owned.results(context, stage, number), role, binding)
+    if context.pipelines_namespace == context.namespace:
+        made = (*made, owned.pipelines_policy(context))
+    if context.backend == "KubeflowPipelines":
+        return made
     own = owned.labels(context, names.ROLE_ARGUMENTS, stage, number)
     text = json.dumps(_parameters(context, stage, number), sort_keys=True)
     parameters = owned.config_map(
         context, names.arguments_name(context.name, stage, number), own, {owned.PARAMETERS_FILE: text}
     )
-    return (owned.results(context, stage, number), role, binding, parameters)
+    return (*made, parameters)
 
 
 def _job(context: RunContext, stage: str, number: int) -> Object:

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from daybreak_operator.core.conditions import QUEUE_IGNORED, ConditionUpdate
 from daybreak_operator.core.observed.objects import ObservedJob
+from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.plan import Finding
 from daybreak_operator.core.times import instant, timestamp
 from daybreak_operator.core.training import placement
@@ -23,6 +24,9 @@ PATIENCE_S = 30.0
 
 OTHER_NODES = "doesn't match node affinity"
 """What Kueue says (0.19, flavorassigner) of a flavor whose nodes are not those that the pods ask for."""
+
+HELD = (("Suspended", "True"), ("PodScheduled", "False"))
+"""What conditions say of a job that is held, and of a pod."""
 
 INTEGRATIONS = {"Job": "batch/job", "TrainJob": "trainer.kubeflow.org/trainjob"}
 """What Kueue's configuration calls them; it manages both unless told otherwise."""
@@ -45,7 +49,7 @@ def time_in_queue(context: RunContext) -> QueueTime:
     """Return how long the run was held, as it is to be stored after this pass."""
     stored = QueueTime(context.status.queued_seconds or 0, context.status.queued_since)
     jobs = _jobs(context)
-    held = next((job for job in jobs if job.is_queued), None)
+    held = next((job for job in jobs if job.is_queued), None) or _all_gated(context)
     if held is not None:
         return stored if stored.since is not None else QueueTime(stored.seconds, _held_since(context, held))
     if stored.since is None:
@@ -100,6 +104,17 @@ def why_held(context: RunContext, job: ObservedJob) -> str:
     )
 
 
+def why_gated(pods: Iterable[ObservedPod]) -> Finding | None:
+    """Return that a gate keeps a pod from the scheduler: Kueue's, where Kubeflow or Spark made the pod."""
+    gated = [pod for pod in pods if pod.is_gated and not pod.is_leaving]
+    if not gated:
+        return None
+    queue = gated[0].label(owned.QUEUE_LABEL)
+    who = f"Queue {queue} holds" if queue else "A scheduling gate, which no queue of the run set, holds"
+    more = f" and {len(gated) - 1} others" if len(gated) > 1 else ""
+    return Finding("Queued", f"{who} pod {gated[0].name}{more}.")
+
+
 def names_another(context: RunContext, jobs: Iterable[ObservedJob]) -> Finding | None:
     """A queue or priority was corrected in the run while the one before holds its job: it can begin anew with it."""
     wanted = owned.queue_labels(context)
@@ -142,11 +157,25 @@ def _jobs(context: RunContext) -> list[ObservedJob]:
     return [job for job in jobs if not job.has_ended and not job.is_leaving]
 
 
-def _held_since(context: RunContext, job: ObservedJob) -> str:
-    """Return since when a job is held: as its controller says, but not before the run, nor later than now."""
-    told = [held.changed for held in job.conditions if (held.type, held.status) == ("Suspended", "True")]
+def _all_gated(context: RunContext) -> ObservedPod | None:
+    """Return the first pod of the stage that goes on, where gates hold all of them: none works."""
+    stage = step_table.current_stage(context.steps)
+    number = step_table.attempt(context.steps, stage) if stage is not None else 0
+    alive = (
+        [pod for pod in context.pods(stage, number) if pod.phase in ("Pending", "Running", "")]
+        if stage
+        else []
+    )
+    return alive[0] if alive and all(pod.is_gated for pod in alive) else None
+
+
+def _held_since(context: RunContext, held_one: ObservedJob | ObservedPod) -> str:
+    """Return since when a job or pod is held: as its controller says, but not before the run, nor later than now."""
+    told = [held.changed for held in held_one.conditions if (held.type, held.status) in HELD]
     began = instant(context.status.start_time)
-    since = next((moment for moment in told if moment is not None), job.metadata.created) or context.moment
+    since = (
+        next((moment for moment in told if moment is not None), held_one.metadata.created) or context.moment
+    )
     if began is not None:
         since = max(since, began)
     return timestamp(min(since, context.moment))
