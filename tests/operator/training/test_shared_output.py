@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from daybreak_contracts import names
+from daybreak_operator.core.times import timestamp
 from daybreak_operator.core.training.observed.neighbours import neighbour_of, place_of
 from tests.operator.training.world import World
 
@@ -166,3 +169,40 @@ def test_when_two_outputs_are_one_place(one: Any, other: Any, same: bool) -> Non
 )
 def test_what_has_no_place(run: Any) -> None:
     assert place_of(run) == ""
+
+
+class TestRunAppliedAnew:
+    """A large model's pod saves for minutes after its run was deleted; the next run of that name waits for it."""
+
+    def pod(self, world: World, phase: str = "Running", given_s: float | None = 900) -> dict[str, Any]:
+        labels = {names.LABEL_ROLE: names.ROLE_TRAINING, names.LABEL_OWNER: "first-light"}
+        metadata: dict[str, Any] = {"name": "first-light-train-1-0", "namespace": "ml", "labels": labels}
+        if given_s is not None:
+            metadata["deletionTimestamp"] = timestamp(world.now + timedelta(seconds=given_s))
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": {"phase": phase}}
+
+    def test_trains_when_the_pods_of_the_one_before_have_ended(self) -> None:
+        world = World()
+        world.predecessors = (self.pod(world),)
+        world.make_data()
+        world.wait(800)
+        world.look()
+        assert not world.training_jobs
+        assert world.condition("Reconciling") == ("True", "AttemptEnds")
+        assert "first-light-train-1-0 of an earlier run of this name" in world.message("Reconciling")
+        world.predecessors = (self.pod(world, "Succeeded"),)
+        world.look()
+        assert world.training_job
+
+    @pytest.mark.parametrize(("given_s", "waits_s"), [(900.0, 900 + 120), (None, 120)])
+    def test_waits_no_longer_than_they_may_take(self, given_s: float | None, waits_s: float) -> None:
+        """On a node that nobody reaches they stay; without a deletion somebody orphaned them."""
+        world = World()
+        world.predecessors = (self.pod(world, given_s=given_s),)
+        world.make_data()
+        world.wait(waits_s - 1)
+        world.look()
+        assert not world.training_jobs
+        world.wait(2)
+        world.look()
+        assert world.training_job

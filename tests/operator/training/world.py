@@ -17,6 +17,7 @@ from daybreak_contracts.metrics_snapshot import TrainerSnapshot
 from daybreak_contracts.resources.run_status import TrainingRunStatus
 from daybreak_operator.core.observed.objects import ObservedConfigMap
 from daybreak_operator.core.observed.parse import parse_object, parse_warning
+from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.plan import ObjectEvent, Plan, Ref
 from daybreak_operator.core.pod_shape.demands import NodeKind
 from daybreak_operator.core.times import timestamp
@@ -91,6 +92,7 @@ class World:
         self.missing: tuple[str, ...] = ()
         self.node_kinds: frozenset[NodeKind] = frozenset()
         self.refused: tuple[str, ...] = ()
+        self.predecessors: tuple[dict[str, Any], ...] = ()
         self.neighbours: tuple[Neighbour, ...] = ()
         self.warnings: tuple[dict[str, Any], ...] = ()
         self.events: list[ObjectEvent] = []
@@ -135,6 +137,9 @@ class World:
             node_kinds=self.node_kinds,
             refused=self.refused,
             record=self._record(),
+            predecessors=tuple(
+                pod for pod in map(parse_object, self.predecessors) if isinstance(pod, ObservedPod)
+            ),
             neighbours=self.neighbours,
             events=tuple(map(parse_warning, self.warnings)),
             settings=self.settings,

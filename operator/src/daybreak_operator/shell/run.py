@@ -59,6 +59,7 @@ EVENT_FILTERS = (
     "involvedObject.kind=Job,type=Warning",
     "involvedObject.kind=PyTorchJob,type=Warning",
     "involvedObject.kind=TrainJob,type=Warning",
+    "involvedObject.kind=JobSet,type=Warning",
     *(f"involvedObject.kind=Pod,reason={reason}" for reason in STOCKOUT_REASONS),
 )
 """Events that say why pods don't come: refused by a quota, or no machine found."""

@@ -54,6 +54,38 @@ def with_output(name: str, version: int = 1, uri: str = "s3://b/x", *, over: boo
     return {**body, "spec": {"output": {"uri": uri}}, "status": {"conditions": [told]}}
 
 
+class TestNamesakes:
+    """Pods of a run that was deleted outlive it by their time to save."""
+
+    def put(
+        self, store: Store, owner: str, name: str, called: str = "run", version: int = 1
+    ) -> dict[str, Any]:
+        body = pod(version, f"uid-{name}", owner)
+        body["metadata"]["name"] = name
+        body["metadata"]["labels"] |= {names.LABEL_OWNER_KIND: names.KIND_RUN, names.LABEL_OWNER: called}
+        store.put_child(body)
+        return body
+
+    def found(self, store: Store, uid: str) -> list[str]:
+        return [body["metadata"]["name"] for body in store.pods_of_namesakes(RUN, uid)]
+
+    def test_that_are_gone_are_known_by_their_pods_until_these_are_gone(self) -> None:
+        store = Store()
+        store.put(run(1, "old"))
+        first, second = self.put(store, "old", "b"), self.put(store, "old", "a")
+        self.put(store, "other", "c", called="other")
+        assert self.found(store, "old") == []
+        store.drop(run(2, "old"))
+        store.put(run(3, "new"))
+        self.put(store, "new", "own")
+        assert self.found(store, "new") == ["a", "b"]
+        store.drop_child(first)
+        assert self.found(store, "new") == ["a"]
+        store.drop_child(second)
+        assert self.found(store, "new") == []
+        assert self.found(store, "none") == ["own"]
+
+
 class TestOutputs:
     def called(self, store: Store, name: str = "a") -> list[str]:
         found = store.neighbours_of(ObjectKey(names.KIND_RUN, "here", name))

@@ -30,6 +30,8 @@ class ObjectMetadata:
     created: datetime | None
     is_leaving: bool
     """Whether it is being deleted."""
+    gone_by: datetime | None
+    """When it will be gone, where it is being deleted: a pod's time to end is counted in."""
     owner_uids: frozenset[str]
 
 

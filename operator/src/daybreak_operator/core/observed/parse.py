@@ -58,6 +58,7 @@ def metadata_of(item: Raw) -> ObjectMetadata:
         labels=_texts(found.get("labels")),
         created=instant(found.get("creationTimestamp")),
         is_leaving=bool(found.get("deletionTimestamp")),
+        gone_by=instant(found.get("deletionTimestamp")),
         owner_uids=frozenset(_text(owner, "uid") for owner in items(found, "ownerReferences")),
     )
 

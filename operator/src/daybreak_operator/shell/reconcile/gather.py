@@ -16,6 +16,7 @@ from daybreak_contracts.errors import TransientError
 from daybreak_operator.core.deployment.observed import observation as deployment
 from daybreak_operator.core.observed.objects import ObservedConfigMap, ObservedWarning
 from daybreak_operator.core.observed.parse import parse_object, parse_warning
+from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.plan import Object
 from daybreak_operator.core.pod_shape.demands import NodeKind
 from daybreak_operator.core.training.observed import observation as training
@@ -30,6 +31,7 @@ from daybreak_operator.shell.reconcile.silence import Silence
 from daybreak_operator.shell.reconcile.work import Pipelines, ReconcileCache
 from daybreak_operator.shell.reconcile.workloads import Workloads
 from daybreak_operator.shell.watches.kept import key_of
+from daybreak_operator.shell.watches.keys import ObjectKey
 from daybreak_operator.shell.watches.store import Store
 
 SECRET_THERE_S = 300.0
@@ -157,6 +159,7 @@ class Gather:
             run=run,
             children=tuple(map(parse_object, (*children, *cache.name_conflicts.values()))),
             record=self._record(run, names.finished_name),
+            predecessors=tuple(self._predecessors(key, run["metadata"]["uid"])),
             neighbours=self.store.neighbours_of(key),
             events=tuple(warning for job in jobs for warning in self._warnings(job)),
             refused=cache.refused,
@@ -174,15 +177,22 @@ class Gather:
             settings=self.settings,
         )
 
+    def _predecessors(self, key: ObjectKey, uid: str) -> Iterator[ObservedPod]:
+        for child in self.store.pods_of_namesakes(key, uid):
+            pod = parse_object(child)
+            if isinstance(pod, ObservedPod) and pod.label(names.LABEL_ROLE) == names.ROLE_TRAINING:
+                yield pod
+
     def _warnings(self, job: Object) -> Iterator[ObservedWarning]:
-        """Yield what was said about a job, and about the Job that Kubeflow Trainer's JobSet makes for a TrainJob."""
+        """Yield what was said about a job, and about the JobSet and its Job that are made for a TrainJob."""
         for event in self.store.told_of(job).values():
             yield parse_warning(event)
         if job["kind"] == TRAIN_JOBS.kind:
             metadata = job["metadata"]
-            inner = self.store.told.of_job(metadata["namespace"], f"{metadata['name']}-node-0")
-            for event in inner.values():
-                yield replace(parse_warning(event), about_uid=metadata["uid"])
+            place, name = metadata["namespace"], metadata["name"]
+            for kind, inner in (("JobSet", name), ("Job", f"{name}-node-0")):
+                for event in self.store.told.of_name(kind, place, inner).values():
+                    yield replace(parse_warning(event), about_uid=metadata["uid"])
 
     def deployment(self, body: Object, now: datetime) -> deployment.DeploymentObservation:
         """Return all that a decision about a ModelDeployment may know."""

@@ -44,6 +44,14 @@ def child_id(body: Object) -> ChildId:
     return body["apiVersion"], body["kind"], metadata.get("namespace", ""), metadata["name"]
 
 
+def _called(child: Object) -> ObjectKey:
+    """Return what a child's owner is called."""
+    metadata = child["metadata"]
+    labels = metadata.get("labels") or {}
+    owner = labels.get(names.LABEL_OWNER_KIND, ""), labels.get(names.LABEL_OWNER, "")
+    return ObjectKey(owner[0], metadata.get("namespace", ""), owner[1])
+
+
 def has_notice(node: Object) -> bool:
     """Return whether a node was told that it is going to be taken away."""
     taints = {taint["key"] for taint in node.get("spec", {}).get("taints") or ()}
@@ -78,6 +86,10 @@ class Store:
         self._owner_of: dict[ChildId, str] = {}
         self._pods: dict[ChildId, None] = {}
         """In the order of their coming; a set would do."""
+        self._namesakes: defaultdict[ObjectKey, set[str]] = defaultdict(set)
+        """By what an object is called: the uids that children name as its own, those of deleted ones too."""
+        self._called: dict[str, ObjectKey] = {}
+        """The reverse."""
         self.generation = 0
         """Rises whenever `pods` or `every_s` may answer otherwise: who asks often need not look through all of them."""
         self._followers: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
@@ -200,6 +212,8 @@ class Store:
             self._pods[identity] = None
             self.generation += 1
         self._children[owner][identity] = Kept(body)
+        self._called[owner] = called = _called(body)
+        self._namesakes[called].add(owner)
         return self._owners(before, owner)
 
     def drop_child(self, body: Body) -> set[ObjectKey]:
@@ -241,6 +255,12 @@ class Store:
             key = self._key_of_uid.get(owner)
             if key is not None:
                 yield key, self._children[owner][identity].body
+
+    def pods_of_namesakes(self, key: ObjectKey, uid: str) -> list[Body]:
+        """Return the pods of objects that were called so before this one."""
+        others = self._namesakes.get(key, set()) - {uid}
+        known = [kept for other in others for kept in self._children.get(other, {}).items()]
+        return [self._body(kept) for identity, kept in sorted(known) if identity[1] == "Pod"] if known else []
 
     # Events about children -------------------------------------------------------------------------------------
 
@@ -315,6 +335,10 @@ class Store:
         del self._children[owner][identity]
         if not self._children[owner]:
             del self._children[owner]
+            called = self._called.pop(owner)
+            self._namesakes[called].discard(owner)
+            if not self._namesakes[called]:
+                del self._namesakes[called]
 
     def _place(self, key: ObjectKey, old: Own | None, new: Own | None) -> None:
         before, after = "" if old is None else old.output, "" if new is None else new.output

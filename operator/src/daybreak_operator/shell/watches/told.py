@@ -13,6 +13,8 @@ from daybreak_operator.shell.watches.keys import Body, lean, version_of
 
 MAX_TOLD = 5000
 """Objects about which events are kept, the newest."""
+KINDS_BY_NAME = ("Job", "JobSet")
+"""What Kubeflow Trainer and JobSet make for a TrainJob, without our labels."""
 
 
 class Told:
@@ -20,7 +22,7 @@ class Told:
 
     def __init__(self) -> None:
         self._by_uid: OrderedDict[str, dict[str, Body]] = OrderedDict()
-        self._uid_of_job: dict[tuple[str, str], str] = {}
+        self._uid_of_name: dict[tuple[str, str, str], str] = {}
 
     def put(self, body: Body) -> bool:
         """Take in an event; return whether it is news."""
@@ -32,8 +34,8 @@ class Told:
         if known is not None and version_of(body) <= version_of(known):
             return False
         told[reason] = lean(body)
-        if about.get("kind") == "Job":
-            self._uid_of_job[_name_of(about)] = uid
+        if about.get("kind") in KINDS_BY_NAME:
+            self._uid_of_name[_name_of(about)] = uid
         while len(self._by_uid) > MAX_TOLD:
             self._forget_oldest()
         return True
@@ -49,17 +51,17 @@ class Told:
         """Return the newest event of each reason about an object."""
         return self._by_uid.get(uid, {})
 
-    def of_job(self, namespace: str, name: str) -> Mapping[str, Body]:
-        """Return the same of a Job by its name: one that is no child of ours, but made for one by its controller."""
-        return self.of(self._uid_of_job.get((namespace, name), ""))
+    def of_name(self, kind: str, namespace: str, name: str) -> Mapping[str, Body]:
+        """Return the same of an object by its name: no child of ours, but made for one by that one's controller."""
+        return self.of(self._uid_of_name.get((kind, namespace, name), ""))
 
     def _forget_oldest(self) -> None:
         uid, told = self._by_uid.popitem(last=False)
         for event in told.values():
             name = _name_of(event["involvedObject"])
-            if self._uid_of_job.get(name) == uid:
-                del self._uid_of_job[name]
+            if self._uid_of_name.get(name) == uid:
+                del self._uid_of_name[name]
 
 
-def _name_of(about: Object) -> tuple[str, str]:
-    return str(about.get("namespace", "")), str(about.get("name", ""))
+def _name_of(about: Object) -> tuple[str, str, str]:
+    return str(about.get("kind", "")), str(about.get("namespace", "")), str(about.get("name", ""))

@@ -45,6 +45,8 @@ class RunObservation:
     """
     record: ObservedConfigMap | None = None
     """What is remembered of a run of this name that ended, whoever had it."""
+    predecessors: tuple[ObservedPod, ...] = ()
+    """Training pods of runs of this name that are gone: they may be saving still."""
     neighbours: tuple[Neighbour, ...] = ()
     """Other TrainingRuns that are not over and have the same output."""
     events: tuple[ObservedWarning, ...] = ()

@@ -39,6 +39,8 @@ REQUEUE_S = 15.0
 OLD_PODS_S = 120.0
 """Pods on a node that no longer answers stay Terminating for ever: no longer than this they are waited for, and a
 worker that does not end after the result is given no more either."""
+ALIVE = ("Pending", "Running", "")
+"""Phases of a pod that has not ended."""
 CAPACITY = "CapacityAvailable"
 MAX_MESSAGE = 4096
 
@@ -93,6 +95,9 @@ def _begin(context: RunContext, number: int) -> StageOutcome:
     if old or _old_pods(context, number):
         finding = Finding("AttemptEnds", "an earlier attempt has not ended yet")
         return replace(waiting, waiting=finding, delete=remove)
+    predecessor = _a_predecessor_ends(context)
+    if predecessor is not None:
+        return replace(waiting, waiting=predecessor, delete=remove)
     anothers = shared_output.its_training_is_anothers(context)
     if anothers is not None:
         return replace(waiting, waiting=anothers)
@@ -121,8 +126,21 @@ def _old_pods(context: RunContext, number: int) -> bool:
     due = instant(step_table.of_stage(context.steps, STAGE)[0].start_time)
     if due is not None and (context.moment - due).total_seconds() >= OLD_PODS_S:
         return False
-    alive = ("Pending", "Running", "")
-    return any(pod.attempt != number and pod.phase in alive for pod in context.pods(STAGE))
+    return any(pod.attempt != number and pod.phase in ALIVE for pod in context.pods(STAGE))
+
+
+def _a_predecessor_ends(context: RunContext) -> Finding | None:
+    """A run of this name was deleted and its pods save still: this one's trainer would meet their mark and give up.
+
+    Not longer than they were given to end, and a while: on a node that nobody reaches they stay for ever.
+    """
+    begins = instant(step_table.of_stage(context.steps, STAGE)[0].start_time) or context.moment
+    for pod in context.observed.predecessors:
+        due = pod.metadata.gone_by or begins
+        if pod.phase in ALIVE and (context.moment - due).total_seconds() < OLD_PODS_S:
+            said = f"pod {pod.name} of an earlier run of this name has not ended yet"
+            return Finding("AttemptEnds", said)
+    return None
 
 
 def _attempt(context: RunContext, number: int, report: results.StageReport) -> TrainingAttempt:
