@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -190,3 +190,44 @@ def test_a_stable_model_whose_bytes_changed_serves_on_and_says_so() -> None:
     world.look()
     assert world.stable == M1
     assert world.condition("Stalled") == ("True", "ModelRefused")
+
+
+class TestQueuedEngines:
+    """A deployment that names a queue of Kueue: each serving pod waits for room behind a scheduling gate."""
+
+    LABELS: ClassVar[dict[str, str]] = {
+        "kueue.x-k8s.io/queue-name": "serving",
+        "kueue.x-k8s.io/priority-class": "users",
+    }
+
+    def gated(self) -> World:
+        world = serving_world(labels=self.LABELS, machines={"a": 1, "b": 1})
+        world.change(replicas=3)
+        world.run(30)
+        told = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}
+        for pod in world.pods():
+            if "nodeName" not in pod["spec"]:
+                pod["status"] = {"phase": "Pending", "conditions": [told]}
+        return world
+
+    def test_take_the_labels_of_their_deployment_and_gateways_do_not(self) -> None:
+        world = serving_world(labels=self.LABELS)
+        for (kind, _), child in world.children.items():
+            labels = child["metadata"]["labels"]
+            is_engines = kind == "Deployment" and labels[names.LABEL_ROLE] == names.ROLE_ENGINE
+            assert (self.LABELS.items() <= labels.items()) == is_engines or kind == "Pod"
+
+    def test_are_told_and_no_place_is_blamed(self) -> None:
+        world = self.gated()
+        world.run(7200)
+        assert world.condition("CapacityAvailable") == ("False", "Queued")
+        assert "queue serving holds 1 serving pods" in world.message("CapacityAvailable")
+        assert world.condition("Ready") == ("True", "Serving")
+        assert all(zone["state"] == "Open" for zone in world.status["zones"])
+        assert len(world.pods()) == 3
+
+    def test_that_were_let_in_are_told_no_more(self) -> None:
+        world = self.gated()
+        world.machines = {"a": 2, "b": 2}
+        world.run(120)
+        assert world.condition("CapacityAvailable") == ("True", "Enough")

@@ -94,6 +94,7 @@ class World:
     has_gateway_api: bool = False
     node_kinds: frozenset[NodeKind] = frozenset()
     annotations: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.status: dict[str, Any] = {}
@@ -141,6 +142,7 @@ class World:
             "uid": "u-1",
             "generation": self.generation,
             "annotations": dict(self.annotations),
+            "labels": dict(self.labels),
         }
         body = {"apiVersion": names.API_VERSION, "kind": names.KIND_DEPLOYMENT, "metadata": metadata}
         return {**body, "spec": self.spec, "status": self.status}

@@ -75,6 +75,19 @@ def test_it_is_told_and_begins_when_a_machine_was_waited_for() -> None:
     assert (world.ready(M1), world.ready(M2)) == (1, 1)
 
 
+def test_a_rollout_that_shall_be_in_place_asks_for_no_other_machine() -> None:
+    """As ``maxSurge: 0`` of a Deployment: who knows that there is none to spare need not wait for it."""
+    world = scarce(2)
+    world.switch(everyone=True, inPlace=True)
+    began = world.now
+    world.run_until(M2, weight=1)
+    assert (world.now - began).total_seconds() < 300
+    assert (world.ready(M1), world.ready(M2)) == (1, 1)
+    assert len(world.pods()) == 2
+    watch(world, 2, 4 * 3600)
+    assert world.stable == M2
+
+
 def test_pools_that_are_full_are_no_end_either() -> None:
     pools = [{"name": "l4", "accelerator": "x", "zones": ["a"], "max": 2}]
     world = serving_world(spec=a_spec(pools=pools))

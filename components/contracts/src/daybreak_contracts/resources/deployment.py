@@ -149,6 +149,9 @@ class Rollout(Resource):
     """Shares of users, in percent, one after the other."""
     soak_seconds: Annotated[int, Between(0, 31_536_000)] = 1800
     """How long each share is watched."""
+    in_place: Flag = False
+    """True takes over the stable model's machines one after the other, as `maxSurge: 0` of a Deployment, and asks for
+    none beside them; false does so after ten minutes without a machine. With `replicas` of two and more."""
     guardrails: Guardrails = Guardrails()
     """Bounds for the candidate."""
     on_breach: Literal["Rollback", "Hold"] = "Rollback"
@@ -201,6 +204,10 @@ class Gateway(Resource):
     """Web pages that may ask, as `https://ide.example.org`; those of other sites are refused."""
 
 
+def _leaves_one(spec: ModelDeploymentSpec) -> bool:
+    return not spec.rollout.in_place or (spec.replicas is not None and spec.replicas != 1)
+
+
 def _fits_zero(spec: ModelDeploymentSpec) -> bool:
     return spec.scaling.scale_to_zero_seconds is None or all(pool.min == 0 for pool in spec.pools)
 
@@ -210,6 +217,12 @@ class ModelDeploymentSpec(Resource):
 
     rules = (
         rules.unique("pools", "name"),
+        Rule(
+            message="rollout.inPlace needs replicas of 2 or more: a single one would leave nobody to answer",
+            cel="!self.rollout.inPlace || (has(self.replicas) && self.replicas != 1)",
+            holds=_leaves_one,
+            at="rollout",
+        ),
         Rule(
             message="with scaling.scaleToZeroSeconds, min of every pool must be 0",
             cel="!has(self.scaling.scaleToZeroSeconds) || self.pools.all(pool, pool.min == 0)",

@@ -70,6 +70,7 @@ def engine_deployment(revision: EngineRevision, pool: Pool, zone: str, replicas:
     }
     template = shaped(pod, revision.settings.pod_defaults, revision.spec.pod_template)
     name = names.engine_name(revision.owner.name, revision.digest, pool.name, zone)
+    queued = {**labels, **revision.owner.queue}
     spec: dict[str, Json] = {
         "replicas": replicas,
         "revisionHistoryLimit": 2,
@@ -78,7 +79,7 @@ def engine_deployment(revision: EngineRevision, pool: Pool, zone: str, replicas:
         "selector": {"matchLabels": selector},
         "template": template,
     }
-    return revision.owner.child("apps/v1", "Deployment", name, labels, annotations=annotations, spec=spec)
+    return revision.owner.child("apps/v1", "Deployment", name, queued, annotations=annotations, spec=spec)
 
 
 def pod_spec(revision: EngineRevision, pool: Pool, zone: str, selector: Mapping[str, str]) -> dict[str, Json]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from daybreak_contracts import names
 from daybreak_operator.core.plan import Json, Object
@@ -16,6 +16,8 @@ class OwnerIdentity:
     name: str
     namespace: str
     uid: str
+    queue: Mapping[str, str] = field(default_factory=dict)
+    """Kueue's labels of it, to be copied to the Deployments of its engines: their pods then wait for the queue."""
 
     def labels(self, role: str, **more: str) -> dict[str, str]:
         """Return the labels of a child; ``more`` names revision, pool, zone, market."""
@@ -59,4 +61,8 @@ class OwnerIdentity:
 def identity_of(deployment: Object) -> OwnerIdentity:
     """Return the identity of a stored ModelDeployment."""
     metadata = deployment["metadata"]
-    return OwnerIdentity(metadata["name"], metadata.get("namespace", "default"), metadata.get("uid", ""))
+    given = metadata.get("labels") or {}
+    queue = {label: str(given[label]) for label in names.QUEUE_LABELS if given.get(label)}
+    return OwnerIdentity(
+        metadata["name"], metadata.get("namespace", "default"), metadata.get("uid", ""), queue
+    )

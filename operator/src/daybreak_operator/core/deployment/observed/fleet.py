@@ -30,7 +30,8 @@ class EnginePod:
     ready_since: float | None
     """None while it does not answer."""
     waiting_since: float
-    """When it was made; of one that answered before, when it stopped."""
+    """When it was made; of one that answered before, when it stopped; of one that a queue holds, now: no place is to
+    blame for it."""
     placed: bool
     refused: bool
     """Whether there is no machine for it in its zone now."""
@@ -129,7 +130,7 @@ def fleet_of(
     """Return the fleet; the names are those of pods whose node goes, and of pods that no machine is found for."""
     gone, refused = frozenset(reclaimed), frozenset(stockouts)
     engines = [child for child in children if child.label(names.LABEL_ROLE) == names.ROLE_ENGINE]
-    pods = (_pod(child, gone, refused) for child in engines if isinstance(child, ObservedPod))
+    pods = (_pod(child, gone, refused, now) for child in engines if isinstance(child, ObservedPod))
     deployments = (child for child in engines if isinstance(child, ObservedDeployment))
     return EngineFleet(
         pods=tuple(sorted(pods, key=lambda pod: pod.name)),
@@ -138,18 +139,19 @@ def fleet_of(
     )
 
 
-def _pod(observed: ObservedPod, gone: frozenset[str], refused: frozenset[str]) -> EnginePod:
+def _pod(observed: ObservedPod, gone: frozenset[str], refused: frozenset[str], now: float) -> EnginePod:
     ready = next((one for one in observed.conditions if one.type == "Ready"), None)
     answers = ready is not None and ready.status == "True"
     changed = ready.changed.timestamp() if ready is not None and ready.changed is not None else 0.0
     created = observed.metadata.created
+    gated = observed.is_gated and not answers
     over = observed.phase in ("Failed", "Succeeded") or observed.is_leaving
     return EnginePod(
         name=observed.name,
         revision=observed.label(names.LABEL_REVISION),
         place=place_of(observed),
         ready_since=changed if answers else None,
-        waiting_since=max(changed, created.timestamp() if created is not None else 0.0),
+        waiting_since=now if gated else max(changed, created.timestamp() if created is not None else 0.0),
         placed=bool(observed.node),
         refused=observed.name in refused,
         leaving=over or observed.name in gone,

@@ -25,7 +25,12 @@ def settle(state: RolloutState, spec: ModelDeploymentSpec, fleet: EngineFleet) -
         return state
     wanted = spec.replicas or 0
     waited = candidate.stage == "Starved" and fleet.at - candidate.since >= PATIENCE_S
-    if not waited or wanted < 2 or not spec.rollout.everyone or fleet.ready(stable.digest) < wanted:
+    if (
+        not (waited or spec.rollout.in_place)
+        or wanted < 2
+        or not spec.rollout.everyone
+        or fleet.ready(stable.digest) < wanted
+    ):
         return state
     return replace(state, candidate=replace(candidate, in_place=True))
 

@@ -9,7 +9,11 @@ from daybreak_contracts import names
 from daybreak_operator.core.conditions import ConditionStatus, ConditionUpdate
 from daybreak_operator.core.deployment.rollout import blockers
 from daybreak_operator.core.deployment.rollout.target import NO_MODEL_EVER, AwaitedModel
-from daybreak_operator.core.deployment.status.no_nodes import no_node_has_the_label, nodes_do_not_come
+from daybreak_operator.core.deployment.status.no_nodes import (
+    a_queue_holds_replicas,
+    no_node_has_the_label,
+    nodes_do_not_come,
+)
 from daybreak_operator.core.deployment.status.refusals import refusal_of_pods, replacement_is_stuck
 from daybreak_operator.core.deployment.status.sleeping import candidate_waits, is_asleep, is_waking
 from daybreak_operator.core.deployment.status.view import View
@@ -370,6 +374,7 @@ ROLLOUT: StatusRules = (
 CAPACITY: StatusRules = (
     ("Unknown", nothing_to_place),
     ("False", replicas_are_refused),
+    ("False", a_queue_holds_replicas),
     ("False", no_node_has_the_label),
     ("False", no_zone_has_capacity),
     ("Unknown", capacity_is_short),

@@ -1,7 +1,8 @@
-"""Pods that wait for nodes of a kind that there is none of: a label that nothing carries, a name spelt otherwise."""
+"""Pods that wait for nodes of a kind that there is none of (a label that nothing carries), or for a queue."""
 
 from __future__ import annotations
 
+from daybreak_contracts import names
 from daybreak_operator.core.deployment.rollout.demand import without_nodes
 from daybreak_operator.core.deployment.rollout.sizing import carrier_of
 from daybreak_operator.core.deployment.status.view import View
@@ -30,3 +31,16 @@ def nodes_do_not_come(view: View) -> Finding | None:
     if short_since is None or view.fleet.at - short_since < PATIENCE_S:
         return None
     return no_node_has_the_label(view)
+
+
+def a_queue_holds_replicas(view: View) -> Finding | None:
+    """Fewer answer than are needed, and a queue keeps pods from the scheduler: it has no room."""
+    stable = view.state.stable
+    gated = [pod.observed for pod in view.fleet.alive() if pod.observed.is_gated]
+    if not gated or (stable is not None and view.fleet.ready(stable.digest) >= view.sizing.needed):
+        return None
+    queue = gated[0].label(names.LABEL_QUEUE) or "of Kueue or another gate"
+    said = (
+        f"queue {queue} holds {len(gated)} serving pods, first {gated[0].name}: raise its quota, or give the "
+    )
+    return Finding("Queued", f"{said}deployment a priority class that preempts others (docs/queues.md)")
