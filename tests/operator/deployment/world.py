@@ -18,7 +18,7 @@ from daybreak_contracts.routing import Routing
 from daybreak_operator.core.deployment.decide import decide
 from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
 from daybreak_operator.core.deployment.observed.peers import PeerDeployment
-from daybreak_operator.core.observed.objects import ObservedConfigMap
+from daybreak_operator.core.observed.objects import ObservedConfigMap, ObservedWarning
 from daybreak_operator.core.observed.parse import parse_object
 from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.plan import Plan
@@ -81,6 +81,7 @@ class World:
     missing: tuple[str, ...] = ()
     taken: tuple[str, ...] = ()
     stockouts: tuple[str, ...] = ()
+    volumes: tuple[ObservedWarning, ...] = ()
     reclaimed: set[str] = field(default_factory=set)
     settings: Settings = field(default_factory=Settings)
     behind: bool = False
@@ -166,6 +167,7 @@ class World:
             missing=self.missing,
             taken=self.taken,
             stockouts=self.stockouts,
+            volumes=self.volumes,
             has_gateway_api=self.has_gateway_api,
             node_kinds=self.node_kinds,
             settings=self.settings,

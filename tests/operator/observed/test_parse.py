@@ -20,6 +20,7 @@ from daybreak_operator.core.observed.objects import (
 )
 from daybreak_operator.core.observed.parse import parse_object, parse_warning
 from daybreak_operator.core.observed.pods import (
+    MORE_MEMORY,
     ObservedPod,
     Termination,
     WaitingState,
@@ -139,8 +140,9 @@ class TestPods:
             {"name": name, "state": state} for name, state in zip("abc", (late, early, well), strict=True)
         ]
         pod = a_pod(containerStatuses=states)
+        killed = f"OOMKilled: it took more memory than its limit or its node has; {MORE_MEMORY}"
         assert [failure.sentence for failure in container_failures([pod])] == [
-            "pod first exited with code 137: OOMKilled",
+            f"pod first exited with code 137: {killed}",
             "pod first exited with code 1: lost rank 0",
         ]
         assert pod.finished == "2026-01-01T12:00:09Z"

@@ -244,7 +244,10 @@ REFUSED = (
 
 @pytest.mark.parametrize(
     ("container", "remedy"),
-    [("init-pytorch", "training.launcher to Job"), ("helper", "allow it, or change podTemplate")],
+    [
+        ("init-pytorch", "training.launcher to Job"),
+        ("helper", "take it out of podTemplate, or let the namespace allow it"),
+    ],
 )
 def test_pods_that_pod_security_refuses_are_told_and_not_tried_elsewhere(container: str, remedy: str) -> None:
     world = world_of("PyTorchJob", runPolicy={"podsReadyTimeoutSeconds": 600})

@@ -6,7 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from daybreak_operator.core.observed.objects import ObservedCondition, ObservedObject, held_true
+from daybreak_operator.core.observed.objects import (
+    ObservedCondition,
+    ObservedObject,
+    ObservedWarning,
+    held_true,
+)
 from daybreak_operator.core.times import instant
 
 DISRUPTED = "DisruptionTarget"
@@ -14,6 +19,15 @@ DISRUPTED = "DisruptionTarget"
 GATED = "SchedulingGated"
 """Reason of ``PodScheduled`` while a pod has scheduling gates."""
 IMAGE_REASONS = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
+KUBELETS_REMEDIES = (
+    ("EmptyDir", "give the volume more room in podTemplate (volumes, sizeLimit), or a claim in its place"),
+    (
+        "ephemeral",
+        "ask for more ephemeral-storage in podTemplate (resources), or mount a claim for what is written",
+    ),
+    ("memory", "ask for more memory in podTemplate (resources)"),
+)
+"""By what the kubelet says (Kubernetes 1.34, pkg/kubelet/eviction) of a pod that it evicts."""
 CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError"})
 
 REPLICA_TYPE = "training.kubeflow.org/replica-type"
@@ -129,6 +143,17 @@ class ObservedPod(ObservedObject):
         return ""
 
     @property
+    def why_ended(self) -> str:
+        """Return why the kubelet ended it, or never began it: evicted for a full disk, no device left; else empty.
+
+        Its containers then only say 137, or nothing.
+        """
+        if self.phase != "Failed" or not self.reason:
+            return ""
+        remedy = next((words for found, words in KUBELETS_REMEDIES if found in self.message), "")
+        return f"{self.reason}: {self.message[:MAX_MESSAGE]}{f'; {remedy}' if remedy else ''}"
+
+    @property
     def is_gated(self) -> bool:
         """Return whether something keeps it from the scheduler: Kueue, until its queue has room."""
         return any(
@@ -165,12 +190,16 @@ class ContainerFailure:
 
 
 MAX_MESSAGE = 600
+OUT_OF_MEMORY = "OOMKilled"
+MORE_MEMORY = "raise its memory in podTemplate (resources), or make the work smaller"
 
 
 def container_failures(pods: Iterable[ObservedPod]) -> list[ContainerFailure]:
     """Return the containers that failed, the first one first."""
     found = [
-        ContainerFailure(pod.name, one.ended.exit_code, one.ended.finished, _explained(one.ended))
+        ContainerFailure(
+            pod.name, one.ended.exit_code, one.ended.finished, pod.why_ended or explained(one.ended)
+        )
         for pod in pods
         for one in pod.containers
         if one.ended is not None and one.ended.exit_code
@@ -178,6 +207,32 @@ def container_failures(pods: Iterable[ObservedPod]) -> list[ContainerFailure]:
     return sorted(found, key=lambda failure: (failure.finished, failure.pod))
 
 
-def _explained(ended: Termination) -> str:
-    """Return the last line of a termination message, or its reason (OOMKilled and the like)."""
+def explained(ended: Termination) -> str:
+    """Return why a container ended: want of memory first, else the last line that it left, else its reason.
+
+    The kernel's word stands before the log's: a log ends where its program was killed, in the middle of good news.
+    """
+    if ended.reason == OUT_OF_MEMORY:
+        said = f" (its last words: {ended.last_line[:MAX_MESSAGE]})" if ended.last_line else ""
+        return f"{OUT_OF_MEMORY}: it took more memory than its limit or its node has; {MORE_MEMORY}{said}"
     return ended.last_line[:MAX_MESSAGE] or (ended.reason if ended.reason != "Error" else "")
+
+
+VOLUME_S = 60.0
+"""A volume that is attached, or a ConfigMap that a kubelet does not know yet, may fail a few times before it comes."""
+
+
+def volume_that_does_not_come(
+    pods: Iterable[ObservedPod], warnings: Iterable[ObservedWarning], now: datetime
+) -> str | None:
+    """Return a sentence about the first pod that has waited for a volume for a while; None where none does."""
+    said = {warning.about_uid: warning.message for warning in warnings}
+    for pod in sorted(pods, key=lambda one: one.name):
+        made = pod.metadata.created
+        waits = pod.phase == "Pending" and not pod.is_leaving and pod.uid in said
+        if waits and made is not None and (now - made).total_seconds() >= VOLUME_S:
+            return (
+                f"pod {pod.name} waits for a volume: {said[pod.uid][:MAX_MESSAGE]}; make what it names in this "
+                "namespace, or correct podTemplate or the chart's pods"
+            )
+    return None

@@ -51,9 +51,10 @@ REFUSALS_BY_500 = (
     "field not declared in schema",
     "denied the request",
     "cannot unmarshal",
+    "failed calling webhook",
 )
-"""What a 500 says that is no outage: an apply whose fields do not fit the kind, and a webhook's own word. The same
-request gets the same answer for ever."""
+"""What a 500 says that is no outage of the API server: an apply whose fields do not fit the kind, a webhook's own word,
+and a webhook that does not answer. The same request gets the same answer until somebody mends that."""
 _KINDS: dict[int, type[ApiError]] = {404: NotFoundError, 409: ConflictError, 410: GoneError}
 
 

@@ -38,6 +38,8 @@ SECRET_THERE_S = 300.0
 SECRET_MISSING_S = 15.0
 STOCKOUT_REASONS = ("FailedScaleUp", "NotTriggerScaleUp")
 """What cluster autoscalers say of a pod that they find no machine for: GKE's, and the common one's."""
+MOUNT_REASONS = ("FailedMount", "FailedAttachVolume")
+"""What kubelet and attach controller say of a pod whose volume does not come: its status says only that it waits."""
 JOBS = ("Job", "PyTorchJob", "TrainJob")
 
 
@@ -161,7 +163,10 @@ class Gather:
             record=self._record(run, names.finished_name),
             predecessors=tuple(self._predecessors(key, run["metadata"]["uid"])),
             neighbours=self.store.neighbours_of(key),
-            events=tuple(warning for job in jobs for warning in self._warnings(job)),
+            events=(
+                *(warning for job in jobs for warning in self._warnings(job)),
+                *(warning for child in children for warning in self._of_volumes(child)),
+            ),
             refused=cache.refused,
             pipelines=asked.pipelines,
             backend_error=asked.backend_error,
@@ -182,6 +187,12 @@ class Gather:
             pod = parse_object(child)
             if isinstance(pod, ObservedPod) and pod.label(names.LABEL_ROLE) == names.ROLE_TRAINING:
                 yield pod
+
+    def _of_volumes(self, child: Object) -> Iterator[ObservedWarning]:
+        """Yield what was said of the volumes of a pod that has not begun."""
+        if child["kind"] == "Pod" and (child.get("status") or {}).get("phase") == "Pending":
+            told = self.store.told_of(child)
+            yield from (parse_warning(told[reason]) for reason in MOUNT_REASONS if reason in told)
 
     def _warnings(self, job: Object) -> Iterator[ObservedWarning]:
         """Yield what was said about a job, and about the JobSet and its Job that are made for a TrainJob."""
@@ -214,6 +225,7 @@ class Gather:
                 for pod in pods
                 if (waited := unschedulable_s(pod, now)) is not None
             },
+            volumes=tuple(warning for pod in pods for warning in self._of_volumes(pod)),
             reclaimed=tuple(pod["metadata"]["name"] for pod in pods if self._is_reclaimed(pod)),
             stockouts=tuple(pod["metadata"]["name"] for pod in pods if self._has_no_machine(pod)),
             missing=self.secrets.missing(named_secrets(body, self.settings)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_operator.core.deployment.observed.peers import PeerDeployment
-from daybreak_operator.core.observed.objects import ObservedConfigMap, ObservedObject
+from daybreak_operator.core.observed.objects import ObservedConfigMap, ObservedObject, ObservedWarning
 from daybreak_operator.core.plan import Object
 from daybreak_operator.core.pod_shape.demands import NodeKind
 from daybreak_operator.settings import DEFAULTS, Settings
@@ -37,6 +37,8 @@ class DeploymentObservation:
     """What the guardrails compare with: the readings since when the same users get the candidate, kept by the shell."""
     unschedulable: Mapping[str, float] = field(default_factory=dict)
     """Name of a pod that no node takes, to the seconds since that is so."""
+    volumes: tuple[ObservedWarning, ...] = ()
+    """What was said of volumes of pods that have not begun (events)."""
     reclaimed: tuple[str, ...] = ()
     """Names of pods whose node was given notice."""
     stockouts: tuple[str, ...] = ()

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from daybreak_contracts.errors import EXIT_USER
 from daybreak_operator.core.deployment.observed.fleet import ENGINE, FETCH
-from daybreak_operator.core.observed.pods import ObservedContainer, ObservedPod, Termination
+from daybreak_operator.core.observed.pods import ObservedContainer, ObservedPod, Termination, explained
 from daybreak_operator.core.plan import Finding
 
 CRASHES = 5
@@ -38,9 +38,27 @@ def crash_of(pods: Iterable[ObservedPod]) -> str | None:
             continue
         ended = next(iter(container.ends), None)
         code = ended.exit_code if ended is not None else None
-        said = message_of(ended) if ended is not None else ""
+        said = explained(ended)[:MAX_CHARACTERS] if ended is not None else ""
         said = said or f"it left with {'an unknown code' if code is None else code} and said nothing"
         return f"the engine ended {CRASHES} times and never answered: {said}"
+    return None
+
+
+def fetch_fails(pods: Iterable[ObservedPod]) -> Finding | None:
+    """Storage gives a model to no replica: wrong keys, no such bucket, no way there. It tries again for ever."""
+    for _, container in _containers(sorted(pods, key=lambda pod: pod.name)):
+        if container.name != FETCH or container.restarts < CRASHES or not container.ends:
+            continue
+        ended = container.ends[0]
+        if ended.exit_code in (0, EXIT_USER):
+            continue
+        said = explained(ended)[:MAX_CHARACTERS] or f"it left with {ended.exit_code} and said nothing"
+        remedy = (
+            "look whether storage is up, its Secret and account are right and pods reach it (docs/network.md)"
+        )
+        return Finding(
+            "ModelNotFetched", f"the model could not be fetched {container.restarts} times: {said}; {remedy}"
+        )
     return None
 
 

@@ -9,8 +9,9 @@ from daybreak_contracts import names
 from daybreak_operator.core.conditions import ConditionStatus, ConditionUpdate
 from daybreak_operator.core.deployment.rollout import blockers
 from daybreak_operator.core.deployment.rollout.target import NO_MODEL_EVER, AwaitedModel
-from daybreak_operator.core.deployment.status.no_nodes import (
+from daybreak_operator.core.deployment.status.pods_wait import (
     a_queue_holds_replicas,
+    containers_cannot_start,
     no_node_has_the_label,
     nodes_do_not_come,
 )
@@ -18,7 +19,6 @@ from daybreak_operator.core.deployment.status.refusals import refusal_of_pods, r
 from daybreak_operator.core.deployment.status.sleeping import candidate_waits, is_asleep, is_waking
 from daybreak_operator.core.deployment.status.view import View
 from daybreak_operator.core.observed.objects import ObservedDeployment, ObservedObject
-from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.plan import Finding
 from daybreak_operator.core.rules import Rule
 
@@ -313,12 +313,6 @@ def something_is_missing(view: View) -> Finding | None:
     """The spec or the installation names something that is not there."""
     missing = "; ".join(view.observed.missing)
     return Finding("Missing", missing) if missing else None
-
-
-def containers_cannot_start(view: View) -> Finding | None:
-    """An image that cannot be pulled, a container that cannot be made."""
-    pods = [child for child in view.observed.children if isinstance(child, ObservedPod)]
-    return blockers.containers_cannot_start(pod for pod in pods if not pod.is_leaving)
 
 
 def first_model_was_refused(view: View) -> Finding | None:

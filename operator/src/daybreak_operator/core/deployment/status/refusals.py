@@ -6,26 +6,7 @@ from collections.abc import Iterable
 
 from daybreak_operator.core.observed.objects import ObservedDeployment, held_true
 from daybreak_operator.core.plan import Finding
-
-REMEDIES = (
-    ("must specify", "name it in podTemplate (resources), in the chart's pods.resources, or by a LimitRange"),
-    ("exceeded quota", "raise the quota, or ask for fewer replicas or less in podTemplate (resources)"),
-    (
-        "usage per",
-        "ask for that in podTemplate (resources) or in the chart's pods.resources, or change the LimitRange",
-    ),
-    (
-        "must be less than or equal to",
-        "ask for less in podTemplate (resources) or in the chart's pods.resources, or raise the LimitRange",
-    ),
-    ("violates PodSecurity", "take it out of podTemplate, or let the namespace allow it"),
-    (
-        "no PriorityClass",
-        "create that class, or correct priorityClassName in podTemplate or the chart's pods",
-    ),
-    ("RuntimeClass", "create that class, or correct runtimeClassName in podTemplate or the chart's pods"),
-)
-"""What the API server's admission says, and the remedy: quotas, LimitRanges, pod security, absent classes."""
+from daybreak_operator.core.pod_shape.remedies import remedy_of
 
 
 def refusal_of_pods(deployments: Iterable[ObservedDeployment], what: str) -> Finding | None:
@@ -50,12 +31,3 @@ def replacement_is_stuck(deployments: Iterable[ObservedDeployment]) -> Finding |
             )
             return Finding("PodsNotReplaced", said)
     return None
-
-
-def remedy_of(refusal: str) -> str:
-    """Return what a person can do about pods that the API server does not take."""
-    if "serviceaccount" in refusal and "not found" in refusal:
-        return "create that service account in this namespace, or correct the chart's serviceAccount.name"
-    return next(
-        (remedy for words, remedy in REMEDIES if words in refusal), "allow them, or change what they ask for"
-    )

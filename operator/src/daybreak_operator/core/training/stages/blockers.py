@@ -7,11 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from daybreak_contracts import names
 from daybreak_operator.core.observed.objects import ObservedJob
-from daybreak_operator.core.observed.pods import ObservedContainer, ObservedPod, WaitingState
+from daybreak_operator.core.observed.pods import (
+    ObservedContainer,
+    ObservedPod,
+    WaitingState,
+    volume_that_does_not_come,
+)
 from daybreak_operator.core.plan import Finding, Object
+from daybreak_operator.core.pod_shape.remedies import WEBHOOK_DOWN, remedy_of
 from daybreak_operator.core.rules import Rule
 from daybreak_operator.core.training.children.owned import QUEUE_LABEL
 from daybreak_operator.core.training.observed import objects
@@ -21,7 +28,7 @@ from daybreak_operator.core.training.observed.observation import RunObservation
 MAX_MESSAGE = 4000
 DENIED = "denied the request"
 """What the API server says of a webhook (a policy engine, JobSet's own) that refuses an object."""
-REFUSED = ("forbidden", DENIED)
+REFUSED = ("forbidden", DENIED, WEBHOOK_DOWN)
 MULTIKUEUE = "kueue.x-k8s.io/multikueue"
 """What Kueue writes into ``managedBy`` of a job whose queue has a check of that controller."""
 OPERATORS_OWN_CONTAINER = "init-pytorch"
@@ -41,6 +48,8 @@ class BlockerInput:
     """Children that shall be applied."""
     num_pods: int = 1
     """How many the attempt has when all are made."""
+    moment: datetime | None = None
+    """When this pass is taken, where it matters for how long something was so."""
     launcher: Launcher | None = None
     """What would train; None where nothing is about to begin."""
 
@@ -104,6 +113,14 @@ def a_container_cannot_be_made(subject: BlockerInput) -> Finding | None:
     return None
 
 
+def a_volume_does_not_come(subject: BlockerInput) -> Finding | None:
+    """A pod has its node and waits for a Secret, ConfigMap or claim that it mounts."""
+    if subject.moment is None:
+        return None
+    said = volume_that_does_not_come(subject.pods, subject.observed.events, subject.moment)
+    return Finding("VolumeDoesNotCome", said) if said is not None else None
+
+
 def a_quota_refuses_pods(subject: BlockerInput) -> Finding | None:
     """A job's pods are not made, because a quota, a policy of the namespace or a webhook refuses them."""
     made = [pod for pod in subject.pods if not pod.is_leaving and pod.phase not in ("Failed", "Succeeded")]
@@ -132,7 +149,7 @@ def _remedy(message: str) -> str:
             "that container is the training operator's own: give its template a securityContext "
             "(docs/operations.md, What makes the training pods), or set training.launcher to Job in a new run"
         )
-    return "allow it, or change podTemplate"
+    return remedy_of(message)
 
 
 def a_queue_sends_it_elsewhere(subject: BlockerInput) -> Finding | None:
@@ -167,13 +184,18 @@ def a_name_belongs_to_another(subject: BlockerInput) -> Finding | None:
 
 
 def a_policy_refuses_pods(subject: BlockerInput) -> bool:
-    """Return whether pod security or a webhook refuses a job's pods: another place would refuse them too."""
+    """Return whether pod security, a webhook or an absent account or class refuses pods: another place would too."""
     uids = {job.uid for job in subject.jobs if not job.has_ended}
     events = [event for event in subject.observed.events if event.about_uid in uids]
-    return any(word in event.message for event in events for word in ("violates PodSecurity", DENIED))
+    words = ("violates PodSecurity", DENIED, WEBHOOK_DOWN, "not found", "no PriorityClass")
+    return any(word in event.message for event in events for word in words)
 
 
-PODS_CANNOT_START: tuple[Rule[BlockerInput], ...] = (an_image_cannot_be_pulled, a_container_cannot_be_made)
+PODS_CANNOT_START: tuple[Rule[BlockerInput], ...] = (
+    an_image_cannot_be_pulled,
+    a_container_cannot_be_made,
+    a_volume_does_not_come,
+)
 RUNNING: tuple[Rule[BlockerInput], ...] = (
     something_named_is_missing,
     *PODS_CANNOT_START,

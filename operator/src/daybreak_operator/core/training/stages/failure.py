@@ -82,8 +82,8 @@ def a_pod_was_disrupted(attempt: TrainingAttempt) -> Finding | None:
     if not taken:
         return None
     held = held_true(taken[0].conditions, DISRUPTED)
-    said = (held.message or held.reason if held is not None else "") or "no details given"
-    return Finding("Disrupted", f"pod {taken[0].name} was disrupted ({said[:300]})")
+    said = taken[0].why_ended or (held.message or held.reason if held is not None else "")
+    return Finding("Disrupted", f"pod {taken[0].name} was disrupted ({said[:800] or 'no details given'})")
 
 
 def training_said_why(attempt: TrainingAttempt) -> Finding | None:
@@ -104,7 +104,7 @@ def a_pod_failed(attempt: TrainingAttempt) -> Finding | None:
     failed = [pod for pod in attempt.pods if pod.phase == "Failed"]
     if not failed:
         return None
-    said = (failed[0].message or failed[0].reason or "no details given")[:300]
+    said = failed[0].why_ended or (failed[0].message or "no details given")[:300]
     return Finding("PodFailed", f"pod {failed[0].name} failed ({said})")
 
 

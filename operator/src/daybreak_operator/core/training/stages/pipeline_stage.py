@@ -36,6 +36,8 @@ RESULT_GRACE_S = 20.0
 """A pod reports its result before it ends, but the two reach our watches by different ways."""
 OLD_ATTEMPT_GRACE_S = 60.0
 """What an attempt that reported an error has to end by itself, with its logs, before the next one stops it."""
+NO_NODE, NO_NODE_S = "NoNodeTakesPod", 600.0
+"""Longer than autoscalers take for the first node of a kind."""
 REQUEUE_S = 30.0
 HELD_REQUEUE_S = 15.0
 """While a queue holds the Job: what it says of it is asked."""
@@ -153,20 +155,40 @@ def _continue(context: RunContext, stage: str, number: int, report: StageReport)
     if on_kubeflow and context.observed.backend_error is not None:
         said = f"Kubeflow Pipelines is unreachable: {context.observed.backend_error}"
         waiting = Finding("BackendUnavailable", said)
-    stalled = first_finding(BlockerInput(context.observed, own_pods, jobs), blockers.RUNNING)
+    stalled = first_finding(
+        BlockerInput(context.observed, own_pods, jobs, moment=context.moment), blockers.RUNNING
+    )
     going = [step.name for step in step_table.of_stage(context.steps, stage) if step.state == "Running"]
     if not on_kubeflow and not jobs:
         apply = (*apply, _job(context, stage, number))
     held = _held(context, jobs) or queueing.why_gated(own_pods)
+    homeless = _no_node_takes(context, own_pods)
     return StageOutcome(
         steps=context.steps,
         apply=apply,
-        stalled=stalled,
-        waiting=waiting or held,
+        stalled=stalled or (homeless if homeless is not None and homeless.reason == NO_NODE else None),
+        waiting=waiting or held or homeless,
         share=report.share if report.step in going else 0.0,
         activity=report.activity if report.step in going else "",
         requeue_after_s=BACKEND_REQUEUE_S if on_kubeflow else HELD_REQUEUE_S if held else REQUEUE_S,
     )
+
+
+def _no_node_takes(context: RunContext, own_pods: tuple[ObservedPod, ...]) -> Finding | None:
+    """A pod finds no node: at first an autoscaler may bring one, later a person is to look."""
+    for pod in own_pods:
+        if not pod.why_unscheduled or pod.is_leaving:
+            continue
+        made = pod.metadata.created or context.moment
+        late = (context.moment - made).total_seconds() >= NO_NODE_S
+        remedy = (
+            "; ask for less or tolerate it in podTemplate, make the claim that it names, or add a node"
+            if late
+            else ""
+        )
+        words = f"pod {pod.name} waits for a node: {pod.why_unscheduled[:1000]}{remedy}"
+        return Finding(NO_NODE if late else "WaitsForNode", words)
+    return None
 
 
 def _held(context: RunContext, jobs: tuple[ObservedJob, ...]) -> Finding | None:

@@ -182,7 +182,7 @@ def the_pods_are_late(attempt: TrainingAttempt) -> bool:
     if attempt.was_up or began is None or _are_up(attempt):
         return False
     jobs = (attempt.job,) if attempt.job is not None else ()
-    subject = BlockerInput(attempt.context.observed, attempt.pods, jobs)
+    subject = BlockerInput(attempt.context.observed, attempt.pods, jobs, moment=attempt.context.moment)
     if first_finding(subject, blockers.PODS_CANNOT_START) is not None or blockers.a_policy_refuses_pods(
         subject
     ):
@@ -228,7 +228,9 @@ def _continue(context: RunContext, attempt: TrainingAttempt) -> StageOutcome:
     if attempt.job is None:
         apply = (*apply, *launchers.of(context).attempt(context, attempt.number, _place(context)))
     jobs = (attempt.job,) if attempt.job is not None else ()
-    subject = BlockerInput(context.observed, attempt.pods, jobs, num_pods=attempt.expected)
+    subject = BlockerInput(
+        context.observed, attempt.pods, jobs, num_pods=attempt.expected, moment=context.moment
+    )
     stalled = first_finding(subject, blockers.RUNNING)
     snapshot = context.observed.progress
     known = snapshot is not None and snapshot.attempt in (0, attempt.number) and snapshot.total_steps > 0

@@ -1,11 +1,15 @@
-"""Pods that wait for nodes of a kind that there is none of (a label that nothing carries), or for a queue."""
+"""Why pods do not come up: no node of their kind, a queue, an image, a volume, a model that storage does not give."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from daybreak_contracts import names
+from daybreak_operator.core.deployment.rollout import blockers
 from daybreak_operator.core.deployment.rollout.demand import without_nodes
 from daybreak_operator.core.deployment.rollout.sizing import carrier_of
 from daybreak_operator.core.deployment.status.view import View
+from daybreak_operator.core.observed.pods import ObservedPod, volume_that_does_not_come
 from daybreak_operator.core.plan import Finding
 
 PATIENCE_S = 600
@@ -44,3 +48,13 @@ def a_queue_holds_replicas(view: View) -> Finding | None:
         f"queue {queue} holds {len(gated)} serving pods, first {gated[0].name}: raise its quota, or give the "
     )
     return Finding("Queued", f"{said}deployment a priority class that preempts others (docs/queues.md)")
+
+
+def containers_cannot_start(view: View) -> Finding | None:
+    """An image that cannot be pulled, a container that cannot be made."""
+    pods = [child for child in view.observed.children if isinstance(child, ObservedPod)]
+    alive = [pod for pod in pods if not pod.is_leaving]
+    now = datetime.fromtimestamp(view.fleet.at, UTC)
+    volume = volume_that_does_not_come(alive, view.observed.volumes, now)
+    waits = Finding("VolumeDoesNotCome", volume) if volume is not None else None
+    return blockers.containers_cannot_start(alive) or waits or blockers.fetch_fails(alive)
