@@ -342,6 +342,11 @@ async def test_ollamas_errors_are_a_text(client: httpx.AsyncClient, body: Any, f
     assert field in response.json()["error"]
 
 
+async def test_an_empty_prompt_that_loads_a_model_costs_one_token(client: httpx.AsyncClient) -> None:
+    body = {"model": "m", "prompt": "", "stream": False, "keep_alive": "10m"}
+    assert (await client.post("/api/generate", json=body)).json()["eval_count"] == 1
+
+
 async def test_a_stream_of_ollama_ends_by_a_line_that_says_so(client: httpx.AsyncClient) -> None:
     body = {"prompt": "x", "options": {"num_predict": 3}}  # streams unless it says otherwise
     lines = [json.loads(line) for line in (await client.post("/api/generate", json=body)).text.splitlines()]

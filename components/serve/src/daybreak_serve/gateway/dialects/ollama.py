@@ -100,6 +100,8 @@ def in_our_words(document: Mapping[str, Any]) -> dict[str, Any]:
     number = found.pop("num_predict", None)
     if number is not None and number not in UNBOUND:
         found["max_tokens"] = 1 if number == 0 and number is not False else number
+    if not document.get("prompt", True) and not document.get("suffix"):
+        found["max_tokens"] = 1
     if found.get("seed") == -1:
         del found["seed"]
     if found.get("top_p") == 0:
