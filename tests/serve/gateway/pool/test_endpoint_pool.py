@@ -327,3 +327,21 @@ async def test_who_is_turned_away_is_told_when_to_come_again() -> None:
     assert len(problems) == 3
     assert all(1 <= problem.retry_after_s <= 2 for problem in problems)
     pool.release(place)
+
+
+async def test_among_equals_the_one_who_had_no_place_for_longest_is_next() -> None:
+    """A user with many in line was always the first of them, and got twice what the polite ones got."""
+    pool, served = pool_of(engine(size=1), max_held=20), []
+    running = await pool.acquire(Cancellation(), 5, owner="greedy")
+
+    async def visit(owner: str) -> None:
+        endpoint = await pool.acquire(Cancellation(), 5, owner=owner)
+        served.append(owner)
+        await asyncio.sleep(0)
+        pool.release(endpoint, owner)
+
+    visits = [asyncio.create_task(visit(owner)) for owner in ["greedy"] * 4 + ["ada", "grace"] * 2]
+    await asyncio.sleep(0)
+    pool.release(running, "greedy")
+    await asyncio.gather(*visits)
+    assert served == ["ada", "grace", "greedy", "ada", "grace", "greedy", "greedy", "greedy"]

@@ -1,9 +1,10 @@
 """The endpoint pool of one revision: its engines, their capacity, and the short queue before them.
 
 A place goes to the less busy of two engines drawn by chance (Mitzenmacher, "The Power of Two Choices", 2001), so
-gateways need not tell each other what they sent. Who waits gets a place in the order of who has fewest (max-min
-fairness), so that somebody with many connections does not starve those with one. Where the model may sleep, a request
-that finds no engine waits for the first one to come up (`waking`). Owns no transport and no routing.
+gateways need not tell each other what they sent. Who waits gets a place in the order of who has fewest, then of who
+was given none for longest (max-min fairness), so that somebody with many connections does not starve those with one.
+Where the model may sleep, a request that finds no engine waits for the first one to come up (`waking`). Owns no
+transport and no routing.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from daybreak_serve.gateway.pool.readiness import Readiness
 from daybreak_serve.gateway.pool.streams import EngineStream
 from daybreak_serve.gateway.pool.waking import ColdStart, WakeHold
 
+MAX_TURNS = 4096
+"""Users whose turn is remembered; who is forgotten counts as new."""
 NUM_RELEASES = 32
 """Places given back by whose pace the next is foretold."""
 MAX_RETRY_AFTER_S = 30
@@ -106,6 +109,8 @@ class EndpointPool:
         """In the order of their coming."""
         self._owned: Counter[str] = Counter()
         """Places by who has them."""
+        self._turns: dict[str, int] = {}
+        """When who was last given one, the earliest first: else who waits with many were always the first in line."""
         self._released_s: deque[float] = deque(maxlen=NUM_RELEASES)
         self._closing: set[asyncio.Task[None]] = set()
         self._cold_start = ColdStart()
@@ -217,6 +222,11 @@ class EndpointPool:
     def _give(self, endpoint: Endpoint, owner: str) -> None:
         endpoint.inflight += 1
         self._owned[owner] += 1
+        last = next(reversed(self._turns.values()), 0)
+        self._turns.pop(owner, None)
+        self._turns[owner] = last + 1
+        if len(self._turns) > MAX_TURNS:
+            del self._turns[next(iter(self._turns))]
 
     def _displace(self, owner: str) -> bool:
         """Turn the latest of somebody away who waits with at least two more than this one; tell whether there was."""
@@ -296,11 +306,11 @@ class EndpointPool:
         self.wake_waiting()
 
     def wake_waiting(self) -> None:
-        """Hand free capacity to waiting requests: to who has fewest places, among equals to who came first."""
+        """Hand free capacity to who waits: first who has fewest places, of equals who was given none for longest."""
         if self._cold_start.is_running and self.usable():
             self._cold_start.end(_now_s())
         while True:
-            for entry in sorted(self._waiting, key=lambda entry: self._owned[entry.owner]):
+            for entry in sorted(self._waiting, key=self._rank):
                 endpoint = None if entry.place.done() else self._pick(self._usable_to(entry))
                 if endpoint is not None:
                     self._give(endpoint, entry.owner)
@@ -309,6 +319,9 @@ class EndpointPool:
                     break
             else:
                 return
+
+    def _rank(self, entry: _Waiting) -> tuple[int, int]:
+        return self._owned[entry.owner], self._turns.get(entry.owner, 0)
 
     def retire(self) -> None:
         """Remove all engines and turn away who waits: the revision is no longer served."""
