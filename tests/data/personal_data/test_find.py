@@ -99,6 +99,7 @@ def test_addresses(text: str, value: str) -> None:
         pytest.param("10.1.2.3 172.16.9.9 192.168.0.7 127.0.0.1 169.254.1.1 100.64.3.2", id="private"),
         pytest.param("192.0.2.1 198.51.100.9 203.0.113.5 2001:db8::1 3fff::1", id="documentation"),
         pytest.param("8.8.8.8 1.1.1.1 2606:4700:4700::1111", id="public resolvers"),
+        pytest.param("http://192.0.0.192/latest/", id="of a protocol of IETF's"),
         pytest.param("fe80::1 fd00::1 ::1 ff02::fb", id="IPv6 that is not global"),
         pytest.param("version = 1.20.30.40", id="a version"),
         pytest.param("Chrome/91.0.4472.124", id="a product"),
@@ -168,6 +169,31 @@ PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA75sdf7s6df5s7d6f5s7d6f5s
         ),
         pytest.param("redis://:p4ssW0rdX9@cache", "p4ssW0rdX9", id="the password of a URL"),
         pytest.param("password = 'hunter2!'", "hunter2!", id="a chosen password"),
+        pytest.param(
+            "PrivateKey: q9Lf0ZxK3sW8vB2nT6yR1mC5jH7dP4gA0eU+iO/kX8w=",
+            "q9Lf0ZxK3sW8vB2nT6yR1mC5jH7dP4gA0eU+iO/kX8w=",
+            id="of WireGuard, in any file",
+        ),
+        pytest.param(
+            "peer_preshared_key = q9Lf0ZxK3sW8vB2nT6yR1mC5jH7dP4gQBar/iO2kX8w=",
+            "q9Lf0ZxK3sW8vB2nT6yR1mC5jH7dP4gQBar/iO2kX8w=",
+            id="of two peers, with a short word in it by chance",
+        ),
+        pytest.param(
+            "client_secret='3f2b8c1e-9d47-4a6b-8f10-2c5e7d9a1b34'",
+            "3f2b8c1e-9d47-4a6b-8f10-2c5e7d9a1b34",
+            id="a UUID that is called a secret",
+        ),
+        pytest.param(
+            '<machineKey decryptionKey="8F41C7B2A9E05D36F7B184C02E9A6D53F18B07C4" />',
+            "8F41C7B2A9E05D36F7B184C02E9A6D53F18B07C4",
+            id="of ASP.NET",
+        ),
+        pytest.param(
+            "APP_KEY=base64:q9Lf0ZxK3sW8vB2nT6yR1mC5jH7dP4gA0eU+iO/kX8w=",
+            "base64:q9Lf0ZxK3sW8vB2nT6yR1mC5jH7dP4gA0eU+iO/kX8w=",
+            id="of Laravel",
+        ),
         pytest.param('api_key: str = "a8F3kd92mfQ0zL8s1Xb7"', "a8F3kd92mfQ0zL8s1Xb7", id="a random key"),
         pytest.param(
             "api_key = x.KEY || 'a8F3kd92mfQ0zL8s1Xb7'", "a8F3kd92mfQ0zL8s1Xb7", id="in place of a variable"
@@ -264,6 +290,17 @@ def test_keys(text: str, value: str) -> None:
             "access_token: 'eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9'", id="the head of a web token alone"
         ),
         pytest.param('passwordEncoder = "org.acme.Encoder2Impl"', id="a class"),
+        pytest.param('$options["password"] = "$value[0]:$value[1]";', id="values that are put in"),
+        pytest.param("clientSecret = 'RANDOMCHARS-----lGyjPcRtvP'", id="a stand-in for random letters"),
+        pytest.param("secret = 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ'", id="digits in a row, in base32"),
+        pytest.param(
+            'secret = "c2VjcmV0dGhpcnR5dHdvYnl0ZXMrYWJjZGVmZ2hpams"', id="a stand-in in base64 without its end"
+        ),
+        pytest.param(
+            'token = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9." +', id="the head of a web token and its dot"
+        ),
+        pytest.param('idTokenSignature = "Rh0zQGhWAm-2hn5JTWB3Lzuk9Ahpzs7As7ks"', id="a signature"),
+        pytest.param("-H 'Authorization: Basic bG9naW46c2VjcmV0X3Bhc3N3b3Jk'", id="a stand-in in a header"),
         pytest.param("public key token = 'a8F3kd92mfQ0zL8s1Xb7'", id="what is public"),
         pytest.param("password = os.environ['DATABASE_PASSWORD2']", id="an expression"),
     ],

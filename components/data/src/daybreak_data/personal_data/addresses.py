@@ -34,6 +34,7 @@ _PUBLIC_RESOLVERS = """
 2620:fe::9 2620:119:35::35 2620:119:53::53 2a10:50c0::ad1:ff 2a10:50c0::ad2:ff 2400:3200::1
 """
 PUBLIC_RESOLVERS = frozenset(_PUBLIC_RESOLVERS.split())
+_PROTOCOLS_V4 = ipaddress.IPv4Network("192.0.0.0/24")  # RFC 6890; Python 3.11 knows parts of it
 _DOCUMENTATION_V6 = ipaddress.IPv6Network("3fff::/20")  # RFC 9637, younger than Python 3.11's table
 
 _NETWORK_WORDS = re.compile(
@@ -143,7 +144,7 @@ def is_personal(address: IPv4Address | IPv6Address) -> bool:
     """Tell whether an address can be one machine of somebody: global, unicast, no public resolver."""
     if not address.is_global or address.is_multicast or str(address) in PUBLIC_RESOLVERS:
         return False
-    return not (isinstance(address, IPv6Address) and address in _DOCUMENTATION_V6)
+    return address not in (_DOCUMENTATION_V6 if isinstance(address, IPv6Address) else _PROTOCOLS_V4)
 
 
 def _has_edges(data: bytes, start: int, end: int) -> bool:

@@ -29,7 +29,7 @@ _WINDOW = 160
 
 _NAMES = (
     r"(?:password|passwd|passwort|pwd|passphrase|secret|token|api[_\-]?key|apikey|access[_\-]?key|auth[_\-]?key"
-    r"|private[_\-]?key|client[_\-]?key|signing[_\-]?key|encrypt(?:ion)?[_\-]?key|fernet[_\-]?key|consumer[_\-]?key|master[_\-]?key|account[_\-]?key"
+    r"|private[_\-]?key|client[_\-]?key|signing[_\-]?key|(?:en|de)crypt(?:ion)?[_\-]?key|validation[_\-]?key|shared[_\-]?key|bind[_\-]?key|fernet[_\-]?key|consumer[_\-]?key|master[_\-]?key|account[_\-]?key"
     r"|service[_\-]?key|license[_\-]?key|credential|webhook[_\-]?key|jwt[_\-]?key|salt)"
 )
 # A type annotation between the name and its value: `: str =`, `: Optional[str] =`, ` string =`.
@@ -47,7 +47,7 @@ _INLINE = (
     rf"|[?&]{_NAME}=([A-Za-z0-9_.~+\-]+)"
     rf"|{_NAME}[ \t]?[:=][ \t]?[A-Za-z_.()\[\]\"']{{1,60}} ?(?:\|\||\?\?|or) ?[\"']([!#-&(-~]+)[\"']"
 )
-_LINE_START = r"(?:^|\n)[ \t]{0,16}(?:export |set |ENV |ARG |- )?[A-Za-z0-9_.\-]{0,40}"
+_LINE_START = r"(?:^|\n)[ \t]{0,40}(?:export |set |ENV |ARG |- )?[A-Za-z0-9_.\-]{0,40}"
 _BARE = rf"{_LINE_START}{_NAME}[ \t]{{0,4}}[=:][ \t]{{0,4}}([!#-&*-~]+)"
 HEAD = rf"{_NAME}{_TYPE}[ \t]{{0,8}}[=:,(!?>\"]|--[a-z\-]{{0,20}}{_NAME} "
 
@@ -78,6 +78,8 @@ _SALT_ALONE = re.compile(
 )
 _DATE = re.compile(r"(?:19|20)[0-9]{2}-[01][0-9]-[0-3][0-9]T[0-9:.]+(?:Z|[+-][0-9:]+)?")
 _ETHEREUM_ADDRESS = re.compile(r"0x[0-9A-Fa-f]{40}")
+# Issuers of OAuth clients draw UUIDs: what is called the secret of one is no identifier.
+_SECRET_UUID = re.compile(rb"(?i)(?:client|app|shared)[_\-]?secret\W*$|\"secret\"\W*$")
 # Only what people choose and type themselves may be short.
 _CHOSEN = re.compile(rb"(?i)secret|credential")
 _PASSWORD = re.compile(rb"(?i)passw|pwd|passphrase")
@@ -87,7 +89,7 @@ _HARMLESS_NAME = re.compile(
     rb"|(?:href|src|id|class|for|style)[ \t]*=[ \t]*[\"']?$"
     rb"|token(?:izer|ize|type|_?id|_?name|_?url|_?uri|_?endpoint|_?path|_?file|_?class|_?kind|s_?per)"
     rb"|(?:key|secret|password|token|credential)s?[_\-.]?(?:name|path|file|url|uri|type|field|id|ref|arn|class|label"
-    rb"|prefix|hint|error|message|regex|pattern|format|policy|hash|length|header|param|env|var|prompt|title|text"
+    rb"|prefix|hint|error|message|regex|pattern|format|policy|hash|length|header|signature|param|env|var|prompt|title|text"
     rb"|address)"
     rb"|next[_\-]?(?:page)?[_\-]?token|page[_\-]?token|continuation|sync[_\-]?token|sas[_\-]?token[_\-]?type)"
 )
@@ -111,7 +113,7 @@ def find_assigned_secrets(data: bytes, path: str) -> Iterator[Span]:
 
 def _is_secret(data: bytes, start: int, end: int) -> bool:
     value = data[start:end].decode("ascii")
-    if is_placeholder(value) or is_uuid(value) or is_code(value) or is_encoded_placeholder(value):
+    if is_placeholder(value) or is_code(value) or is_encoded_placeholder(value):
         return False
     if _ETHEREUM_ADDRESS.fullmatch(value) or _DATE.fullmatch(value):
         return False
@@ -120,6 +122,8 @@ def _is_secret(data: bytes, start: int, end: int) -> bool:
         return False
     if is_hex(value) and len(value) in _HASH_LENGTHS and _HASH_WORDS.search(before):
         return False
+    if is_uuid(value):
+        return _SECRET_UUID.search(before) is not None
     if looks_generated(value):
         return True
     if _PASSWORD.search(before):

@@ -244,6 +244,20 @@ KEY_RULES: tuple[KeyRule, ...] = (
         "256 bits in base64, as OpenSSL, Fernet and others print a key",
     ),
     KeyRule(
+        "shared-key",
+        r"(?i)(?:private|shared)[_\-]?key[\"']?[ \t]{0,4}[:=]",
+        r"(?i:(?:private|shared)[_\-]?key)[\"'`]?[ \t]{0,4}[:=][ \t]{0,4}[\"'`]?([A-Za-z0-9+/]{43}=)",
+        4.0,
+        "wg(8), configuration file",
+    ),
+    KeyRule(
+        "laravel-key",
+        r"APP_KEY[ \t]?=",
+        r"APP_KEY[ \t]?=[ \t]?[\"']?(base64:[A-Za-z0-9+/]{43}=)",
+        4.0,
+        "Laravel docs, encryption",
+    ),
+    KeyRule(
         "terraform-token",
         r"\.atlasv1\.",
         rf"{_START}([A-Za-z0-9]{{14}}\.atlasv1\.{_WORD}{{60,70}})",

@@ -16,6 +16,7 @@ from daybreak_data.personal_data.key_rules import KeyRule
 from daybreak_data.personal_data.patterns import matches
 from daybreak_data.personal_data.randomness import (
     entropy,
+    is_encoded_placeholder,
     is_placeholder,
     is_uuid,
     looks_generated,
@@ -73,7 +74,8 @@ def _is_key(value: str, rule: KeyRule, after: bytes) -> bool:
     if rule.name == "json-web-token":
         return is_json(value.split(".", 1)[0])
     if rule.name == "authorization-header":
-        return not is_placeholder(value) and not is_uuid(value) and word_share(value) < 0.5
+        stands_in = is_placeholder(value) or is_encoded_placeholder(value)
+        return not stands_in and not is_uuid(value) and word_share(value) < 0.5
     return True
 
 

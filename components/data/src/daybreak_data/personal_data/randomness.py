@@ -9,17 +9,21 @@ import base64
 import math
 import re
 from collections import Counter
+from collections.abc import Iterator
 from itertools import pairwise
 
 _PLACEHOLDER = re.compile(
     r"(?i)example|sample|dummy|placeholder|change.?me|change.?it|replace|insert|redacted|removed|masked|hidden"
     r"|foo|bar(?:\b|_|[0-9])|baz|test|fake|mock|todo|xxx|\*\*\*|\.\.\.|…|your[_-]?|my[_-]?(?:pass|secret|token|key|api)"
     r"|(?:the|some|any|a|an)[_-]?(?:pass|secret|token|key)|lorem|undefined|null|none|default|abcdef|qwerty"
-    r"|invalid|malformed|bogus|wrong|expired|123456|abc123|deadbeef|00000|11111|aaaaa|password|passwd|passphrase|secret|token|credential|api_?key|<|>"
+    r"|random|invalid|malformed|bogus|wrong|expired|123456|abc123|deadbeef|00000|11111|aaaaa|password|passwd|passphrase|secret|token|credential|api_?key|<|>"
     r"|\$\{|\{\{|%\(|\$\(|\{[a-z_]*\}|%[sd]|env[.(\[]|process\."
 )
 _UUID = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_SHORT_WORD = re.compile(r"[A-Za-z]{3,4}[0-9_]?")
+_PUT_IN = re.compile(r"(?:[^A-Za-z0-9$]*\$\{?[A-Za-z_]\w*(?:\[\w+\]|->\w+)*\}?){2,}[^A-Za-z0-9]*")
+_BASE32_ALPHABET = re.compile(r"[A-Z2-7]{16,}")
 _JOSE_HEADER = re.compile(r"\{\"(?:alg|typ)\":\"\w+\",\"(?:alg|typ)\":\"\w+\"\}")
 # What authenticators of RFC 6238 share; two digits, for capitals alone are a name.
 _BASE32 = re.compile(r"(?=(?:[A-Z]*[2-7]){2})[A-Z2-7]{16,64}")
@@ -51,18 +55,32 @@ def entropy(value: str) -> float:
 
 def is_placeholder(value: str) -> bool:
     """Tell whether a value says itself that it stands for another one."""
-    return _PLACEHOLDER.search(value) is not None or len(set(value)) < 5
+    if len(set(value)) < 5:
+        return True
+    said = _PLACEHOLDER.search(value)
+    if said is None:
+        return False
+    # 256 bits in base64 hold a given word of three letters once in some hundred: there it is chance.
+    by_chance = len(value) >= 40 and _SHORT_WORD.fullmatch(said[0]) and _BASE64.fullmatch(value)
+    return not (by_chance and entropy(value) > 4.5 and word_share(value) < 0.3)
 
 
 def is_encoded_placeholder(value: str) -> bool:
-    """Tell whether a value is base64 of a stand-in, as in manifests of Kubernetes, or the head of a token alone."""
-    if len(value) % 4 or not _BASE64.fullmatch(value):
-        return False
-    decoded = base64.b64decode(value)
-    if not decoded.isascii():
-        return False
-    text = decoded.decode("ascii").strip()
-    return text.isprintable() and (is_placeholder(text) or _JOSE_HEADER.fullmatch(text) is not None)
+    """Tell whether a value is base64 or base32 of a stand-in, or the head of a web token alone."""
+    for decoded in _decoded(value.rstrip(".")):
+        text = decoded.decode("ascii").strip() if decoded.isascii() else ""
+        if text.isprintable() and text and (is_placeholder(text) or _JOSE_HEADER.fullmatch(text)):
+            return True
+    return False
+
+
+def _decoded(value: str) -> Iterator[bytes]:
+    """What is meant by a value, if it is one of the two encodings; the end may be left out."""
+    bare = value.rstrip("=")
+    if _BASE64.fullmatch(bare) and len(bare) % 4 != 1:
+        yield base64.b64decode(bare + "=" * (-len(bare) % 4))
+    if _BASE32_ALPHABET.fullmatch(bare) and len(bare) % 8 in (0, 2, 4, 5, 7):
+        yield base64.b32decode(bare + "=" * (-len(bare) % 8))
 
 
 def is_uuid(value: str) -> bool:
@@ -77,7 +95,9 @@ def is_hex(value: str) -> bool:
 
 def is_code(value: str) -> bool:
     """Tell whether a value is an expression, a pattern, a path, a flag or the name of an algorithm."""
-    return _CODE.search(value) is not None or _is_path(value) or _ALGORITHM.fullmatch(value) is not None
+    return any(
+        (_CODE.search(value), _is_path(value), _ALGORITHM.fullmatch(value), _PUT_IN.fullmatch(value))
+    )
 
 
 def _is_path(value: str) -> bool:
