@@ -50,6 +50,7 @@ def test_emails(text: str, value: str) -> None:
     [
         pytest.param("git@github.com:me/it.git", id="a git remote"),
         pytest.param("scp f me@host.acme.io:/tmp", id="a remote path"),
+        pytest.param("ssh: wp@staging.acme.io:2222\nssh -p 22 wp@acme.io", id="a login"),
         pytest.param("name@2x.png", id="a scale factor"),
         pytest.param("@decorator.method", id="a decorator"),
         pytest.param("return a@b.info()", id="a matrix product with a method"),
@@ -99,6 +100,10 @@ def test_addresses(text: str, value: str) -> None:
         pytest.param("10.1.2.3 172.16.9.9 192.168.0.7 127.0.0.1 169.254.1.1 100.64.3.2", id="private"),
         pytest.param("192.0.2.1 198.51.100.9 203.0.113.5 2001:db8::1 3fff::1", id="documentation"),
         pytest.param("8.8.8.8 1.1.1.1 2606:4700:4700::1111", id="public resolvers"),
+        pytest.param('{ "9.9.9.11", "149.112.112.11" }, "8.26.56.26"', id="more of them"),
+        pytest.param("198.12.120.0-198.12.122.255 8.17.250.0 - 8.17.252.255", id="a range of networks"),
+        pytest.param('"subnet": "93.184.216.0"', id="a network by its name"),
+        pytest.param("program files\\sentinel agent 93.184.216.34\\inprocess.dll", id="a folder with a version"),
         pytest.param("http://192.0.0.192/latest/", id="of a protocol of IETF's"),
         pytest.param("fe80::1 fd00::1 ::1 ff02::fb", id="IPv6 that is not global"),
         pytest.param("version = 1.20.30.40", id="a version"),
@@ -299,6 +304,7 @@ def test_keys(text: str, value: str) -> None:
         pytest.param(
             'token = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9." +', id="the head of a web token and its dot"
         ),
+        pytest.param("ACCESS_TOKEN='DMS_YWNjZXNzX3Rva2Vu'", id="a stand-in in base64 behind a head"),
         pytest.param('idTokenSignature = "Rh0zQGhWAm-2hn5JTWB3Lzuk9Ahpzs7As7ks"', id="a signature"),
         pytest.param("-H 'Authorization: Basic bG9naW46c2VjcmV0X3Bhc3N3b3Jk'", id="a stand-in in a header"),
         pytest.param("public key token = 'a8F3kd92mfQ0zL8s1Xb7'", id="what is public"),
@@ -313,6 +319,11 @@ def test_values_without_quotes_count_in_settings_only() -> None:
     line = "API_KEY=a8F3kd92mfQ0zL8s1Xb7"
     assert found(line, ".env") == [("key", "a8F3kd92mfQ0zL8s1Xb7")]
     assert found(line, "notes.rst") == []
+
+
+def test_a_value_ends_before_what_escapes_the_quote_behind_it() -> None:
+    text = r'{"line": "config.cmd --token a8F3kd92mfQ0zL8s1Xb7\""}'
+    assert found(text, "a.json") == [("key", "a8F3kd92mfQ0zL8s1Xb7")]
 
 
 def test_numbers_of_a_lock_file_are_versions_but_in_urls() -> None:

@@ -26,7 +26,9 @@ _WINDOW = 64
 # Operated for everybody and printed in every manual: they tell nothing about a person.
 _PUBLIC_RESOLVERS = """
 8.8.8.8 8.8.4.4 1.1.1.1 1.0.0.1 1.1.1.2 1.0.0.2 1.1.1.3 1.0.0.3 9.9.9.9 9.9.9.10 149.112.112.112
-149.112.112.10 208.67.222.222 208.67.220.220 4.2.2.1 4.2.2.2 4.2.2.3 4.2.2.4 4.2.2.5 4.2.2.6 64.6.64.6
+149.112.112.10 9.9.9.11 149.112.112.11 9.9.9.12 149.112.112.12 208.67.222.222 208.67.220.220 208.67.222.123
+208.67.220.123 8.26.56.26 8.20.247.20 185.228.169.9 185.228.168.10 185.228.169.11 94.140.14.140 94.140.14.141
+195.46.39.39 195.46.39.40 84.200.69.80 84.200.70.40 77.88.8.2 77.88.8.3 77.88.8.7 77.88.8.88 4.2.2.1 4.2.2.2 4.2.2.3 4.2.2.4 4.2.2.5 4.2.2.6 64.6.64.6
 64.6.65.6 76.76.19.19 76.76.2.0 76.76.10.0 94.140.14.14 94.140.15.15 77.88.8.8 77.88.8.1 114.114.114.114
 114.114.115.115 223.5.5.5 223.6.6.6 119.29.29.29 180.76.76.76 168.126.63.1 185.228.168.9 156.154.70.1
 168.63.129.16
@@ -53,6 +55,11 @@ _ADDRESS_IN_PATH = re.compile(rb"(?i)(?:ip|ips|hosts?|whois|addr\w*|nodes?|cidr|
 _DOTTED_BEFORE = re.compile(rb"(?:[0-9]{1,3}\.){3}[0-9]{1,3}\s?-$")
 # Arcs of X.500 attributes and extensions, of IANA, Certicom and Teletrust, printed without the word "OID".
 _OID_ARCS = (b"2.5.4.", b"2.5.29.", b"2.5.8.", b"1.3.6.1", b"1.3.132.", b"1.3.101.", b"1.3.14.", b"2.16.840.")
+# The ends of a range that begins and ends with a network of 256: 198.12.120.0-198.12.122.255.
+_RANGE_BEFORE = re.compile(rb"[0-9]\.0 ?- ?$")
+_RANGE_AFTER = re.compile(rb" ?- ?(?:[0-9]{1,3}\.){3}255\b")
+_NETWORK_NAME = re.compile(rb"(?i)(?:subnet|network|net|prefix|cidr)s?[\"'` ]{0,2}[:=]{1,2}>?[ \t]{0,4}[\"'`]?$")
+_FOLDER = re.compile(rb"\\[^\\\n]*[A-Za-z][ \-]$")
 _RIGHT_EDGE = re.compile(rb"\.?[A-Za-z0-9_]|-[A-Za-z]|\.[*x]")
 _REVERSE_ZONE = re.compile(rb"\.(?:in-addr\.arpa|nip\.io|sslip\.io|xip\.io)\b")
 _PREFIX_LENGTH = re.compile(rb"/([0-9]{1,3})\b")
@@ -109,12 +116,20 @@ def _is_network(data: bytes, start: int, end: int) -> bool:
     length = _PREFIX_LENGTH.match(data[end : end + 4])
     value = data[start:end].decode("ascii")
     if length is None:
-        return value.endswith((".0.0", ".255.255"))
+        return value.endswith((".0.0", ".255.255")) or _is_end_of_network(data, start, end)
     try:
         network = ipaddress.ip_interface(f"{value}/{int(length[1])}").network
     except ValueError:
         return False
     return network.num_addresses > 1 and network.network_address == ipaddress.ip_address(value)
+
+
+def _is_end_of_network(data: bytes, start: int, end: int) -> bool:
+    before, last = data[max(0, start - _WINDOW) : start], data[end - 4 : end]
+    if last.endswith(b".0"):
+        after = data[end : end + _WINDOW]
+        return bool(_RANGE_AFTER.match(after) or _NETWORK_NAME.search(before))
+    return last == b".255" and _RANGE_BEFORE.search(before) is not None
 
 
 def _is_scoped_name(data: bytes, start: int, end: int) -> bool:
@@ -168,6 +183,8 @@ def _is_version(data: bytes, start: int, end: int) -> bool:
     before = data[max(0, start - _WINDOW) : start].rsplit(b"\n", 1)[-1]
     value = data[start:end]
     if _REVISION.search(before) or _BOUND.search(before):
+        return True
+    if data[end : end + 1] == b"\\" and _FOLDER.search(before):
         return True
     version = _last_end(_VERSION_WORDS, before)
     is_called_one = version >= 0 or _COMPARISON.search(before) is not None

@@ -107,6 +107,7 @@ def find_assigned_secrets(data: bytes, path: str) -> Iterator[Span]:
         for match in matches(pattern, data):
             group = next(i for i, value in enumerate(match.groups(), 1) if value is not None)
             start, end = match.span(group)
+            end -= data[start:end].endswith(b"\\")  # of a quote that is escaped
             if MIN_LENGTH <= end - start <= MAX_LENGTH and _is_secret(data, start, end):
                 yield Span("key", start, end, "assigned-secret")
 

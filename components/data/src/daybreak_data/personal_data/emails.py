@@ -38,6 +38,7 @@ _PERCENT_ESCAPES = re.compile(r".*%[0-9A-Fa-f]{2}", re.DOTALL)
 _FORMAT = re.compile(r"%[-+#0]?[0-9]*(?:\.[0-9]+)?[dsiux](?![A-Za-z])")
 _TEMPLATE_EDGES = frozenset((b"}", b"$"))
 _USER_INFORMATION = re.compile(rb"://[^\s/\"'<>]*$")
+_LOGIN = re.compile(rb"(?i)\bssh(?::[ \t]*[\"']?|[ \t](?:[^\n@|;]*[ \t])?)$")
 _REMOTE_PATH = re.compile(rb":(?:[/~]|[\w.\-]+/)")
 # Scale factors of image names: icon@2x.png, icon@1.5x.
 _SCALE = re.compile(r"[0-9.]+x\b")
@@ -95,7 +96,8 @@ def _is_elsewhere(data: bytes, start: int, end: int, local: str) -> bool:
     after = data[end : end + _WINDOW]
     if after[:1] in {b"(", b"@"} or after[:2] in {b"::", b"[["} or after[:1].isalnum() or after[:1] == b"_":
         return True
-    if _USER_INFORMATION.search(data[max(0, start - _WINDOW) : start]):
+    before = data[max(0, start - _WINDOW) : start]
+    if _USER_INFORMATION.search(before) or _LOGIN.search(before):
         return True
     if local.lower() in _REMOTE_USERS and after[:1] in {b":", b"/"}:
         return True

@@ -76,7 +76,7 @@ def is_encoded_placeholder(value: str) -> bool:
 
 def _decoded(value: str) -> Iterator[bytes]:
     """What is meant by a value, if it is one of the two encodings; the end may be left out."""
-    bare = value.rstrip("=")
+    bare = value.rpartition("_")[2].rstrip("=")
     if _BASE64.fullmatch(bare) and len(bare) % 4 != 1:
         yield base64.b64decode(bare + "=" * (-len(bare) % 4))
     if _BASE32_ALPHABET.fullmatch(bare) and len(bare) % 8 in (0, 2, 4, 5, 7):
