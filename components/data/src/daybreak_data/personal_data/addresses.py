@@ -59,7 +59,13 @@ _OID_ARCS = (b"2.5.4.", b"2.5.29.", b"2.5.8.", b"1.3.6.1", b"1.3.132.", b"1.3.10
 _RANGE_BEFORE = re.compile(rb"[0-9]\.0 ?- ?$")
 _RANGE_AFTER = re.compile(rb" ?- ?(?:[0-9]{1,3}\.){3}255\b")
 _NETWORK_NAME = re.compile(rb"(?i)(?:subnet|network|net|prefix|cidr)s?[\"'` ]{0,2}[:=]{1,2}>?[ \t]{0,4}[\"'`]?$")
-_FOLDER = re.compile(rb"\\[^\\\n]*[A-Za-z][ \-]$")
+_MASK = re.compile(rb"/(255(?:\.[0-9]{1,3}){3})\b")
+_LENGTH_BEHIND = re.compile(rb"[\"'], ?(?:[89]|[12][0-9]|3[012])\b")
+_FOLDER = re.compile(rb"(?i)(?:[a-z]:\\|program files|appdata)[^\n]*[a-z][ \-]$")
+# [MS-RDPEFS] 2.2.2.4, and 2.2.1.18 Client Font List PDU: a document, or a heading.
+_DOCUMENT_BEFORE = re.compile(rb"\[[A-Z][A-Z0-9]*(?:[\-. ][A-Z0-9]+)+\],? $")
+_HEADING_BEFORE = re.compile(rb"^[\s/*#;\-\"']*$")
+_HEADING_AFTER = re.compile(rb" [A-Z][A-Za-z]+ [A-Z(]")
 _RIGHT_EDGE = re.compile(rb"\.?[A-Za-z0-9_]|-[A-Za-z]|\.[*x]")
 _REVERSE_ZONE = re.compile(rb"\.(?:in-addr\.arpa|nip\.io|sslip\.io|xip\.io)\b")
 _PREFIX_LENGTH = re.compile(rb"/([0-9]{1,3})\b")
@@ -115,10 +121,11 @@ def _is_network(data: bytes, start: int, end: int) -> bool:
     """Tell whether a value names no machine but a network: its prefix length leaves the rest of it empty."""
     length = _PREFIX_LENGTH.match(data[end : end + 4])
     value = data[start:end].decode("ascii")
+    mask = _MASK.match(data[end : end + 16]) if length is not None and length[1] == b"255" else None
     if length is None:
         return value.endswith((".0.0", ".255.255")) or _is_end_of_network(data, start, end)
     try:
-        network = ipaddress.ip_interface(f"{value}/{int(length[1])}").network
+        network = ipaddress.ip_interface(f"{value}/{(mask or length)[1].decode()}").network
     except ValueError:
         return False
     return network.num_addresses > 1 and network.network_address == ipaddress.ip_address(value)
@@ -128,7 +135,8 @@ def _is_end_of_network(data: bytes, start: int, end: int) -> bool:
     before, last = data[max(0, start - _WINDOW) : start], data[end - 4 : end]
     if last.endswith(b".0"):
         after = data[end : end + _WINDOW]
-        return bool(_RANGE_AFTER.match(after) or _NETWORK_NAME.search(before))
+        is_named = _NETWORK_NAME.search(before) or _LENGTH_BEHIND.match(after)
+        return bool(_RANGE_AFTER.match(after) or is_named)
     return last == b".255" and _RANGE_BEFORE.search(before) is not None
 
 
@@ -190,12 +198,19 @@ def _is_version(data: bytes, start: int, end: int) -> bool:
     is_called_one = version >= 0 or _COMPARISON.search(before) is not None
     is_identifier = value.startswith(_OID_ARCS)
     looks_like_one = is_identifier or value.endswith(b".0") or _has_small_numbers(value)
+    if looks_like_one and _is_heading(before, data[end : end + _WINDOW]):
+        return True
     if not (is_called_one or looks_like_one) or _last_end(_NETWORK_WORDS, before) > version:
         return False  # the nearer word counts
     if is_called_one or is_identifier:
         return True
     after = data[end : end + _WINDOW].split(b"\n", 1)[0]
     return not (_LONG_PREFIX.match(after) or _PORT.match(after) or _NETWORK_WORDS.search(after))
+
+
+def _is_heading(before: bytes, after: bytes) -> bool:
+    is_first = _HEADING_BEFORE.match(before) is not None and _HEADING_AFTER.match(after) is not None
+    return is_first or _DOCUMENT_BEFORE.search(before) is not None
 
 
 def _has_small_numbers(value: bytes) -> bool:

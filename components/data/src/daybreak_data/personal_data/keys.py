@@ -36,6 +36,7 @@ _PUBLIC_NAME = re.compile(rb"(?i)pub|peer|verif|finger|thumb|hash|sha[0-9]|pin\w
 _NAMES, _NAME_BEFORE = re.compile(rb"[A-Za-z_][A-Za-z0-9_.\-]*"), 48
 # What a parser of addresses is tested with: escaped controls, and options behind the password.
 _TEST_OF_A_PARSER = re.compile(r"%[01][0-9A-Fa-f]|;[A-Za-z]+=")
+_WRITTEN_END = re.compile(r"\\[nrt]|[\"',]")
 _TYPED = frozenset(("url-password", "netrc-password", "curl-user", "mysql-password", "sshpass-password"))
 """Rules whose secret a person chose and typed: a word in small letters is a manual's."""
 
@@ -45,6 +46,9 @@ def find_formed_keys(data: bytes, rule: KeyRule) -> Iterator[Span]:
     for match in matches(rule.pattern, data):
         start, end = match.span(1 if match.re.groups else 0)
         value = data[start:end].decode("latin-1")
+        if rule.name == "netrc-password":  # in a program's string it ends with that
+            value = _WRITTEN_END.split(value, maxsplit=1)[0] or value
+            end = start + len(value)
         if rule.name == "symmetric-key" and _PUBLIC_NAME.search(_name_before(data, match.start(1))):
             continue
         if rule.name == "private-key" or _is_key(value, rule, data[end : end + 1]):
@@ -74,7 +78,7 @@ def _is_key(value: str, rule: KeyRule, after: bytes) -> bool:
     if rule.name == "json-web-token":
         return is_json(value.split(".", 1)[0])
     if rule.name == "authorization-header":
-        stands_in = is_placeholder(value) or is_encoded_placeholder(value)
+        stands_in = is_placeholder(value) or is_encoded_placeholder(value) or _has_plain_password(value)
         return not stands_in and not is_uuid(value) and word_share(value) < 0.5
     return True
 
@@ -86,6 +90,15 @@ def _is_password(value: str) -> bool:
         or value.startswith(("$", "%", "{", ":", "<", "[", '"', "'"))
         or _TEST_OF_A_PARSER.search(value)
     )
+
+
+def _has_plain_password(value: str) -> bool:
+    """Tell whether the credentials of a Basic header (RFC 7617) end with a lower-case word."""
+    try:
+        user, _, password = base64.b64decode(value + "=" * (-len(value) % 4)).decode("ascii").partition(":")
+    except ValueError:
+        return False
+    return user.isprintable() and _LOWER_WORDS.fullmatch(password) is not None
 
 
 def is_json(segment: str) -> bool:

@@ -18,12 +18,15 @@ _PLACEHOLDER = re.compile(
     r"|(?:the|some|any|a|an)[_-]?(?:pass|secret|token|key)|lorem|undefined|null|none|default|abcdef|qwerty"
     r"|random|invalid|malformed|bogus|wrong|expired|123456|abc123|deadbeef|00000|11111|aaaaa|password|passwd|passphrase|secret|token|credential|api_?key|<|>"
     r"|\$\{|\{\{|%\(|\$\(|\{[a-z_]*\}|%[sd]|env[.(\[]|process\."
+    r"|JBSWY3DPEHPK3PXP"
 )
 _UUID = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _SHORT_WORD = re.compile(r"[A-Za-z]{3,4}[0-9_]?")
 _PUT_IN = re.compile(r"(?:[^A-Za-z0-9$]*\$\{?[A-Za-z_]\w*(?:\[\w+\]|->\w+)*\}?){2,}[^A-Za-z0-9]*")
 _BASE32_ALPHABET = re.compile(r"[A-Z2-7]{16,}")
+_JOINT = re.compile(r"[_:.]")
+_UNSIGNED = re.compile(r"\{[^{}]*\"alg\" ?: ?\"none\"[^{}]*\}")
 _JOSE_HEADER = re.compile(r"\{\"(?:alg|typ)\":\"\w+\",\"(?:alg|typ)\":\"\w+\"\}")
 # What authenticators of RFC 6238 share; two digits, for capitals alone are a name.
 _BASE32 = re.compile(r"(?=(?:[A-Z]*[2-7]){2})[A-Z2-7]{16,64}")
@@ -34,8 +37,8 @@ _VOWEL = re.compile(r"[aeiouyAEIOUY]")
 _CONSONANTS = re.compile(r"(?i)[bcdfghjklmnpqrstvwxz]{5,}")
 _SYMBOLS = re.compile(r"[!@#$%^&*?~+=]")
 _CODE = re.compile(
-    r"^[\w.]+\(|\)$|^[.\\]|^[A-Za-z]:\\|::|->|^--?[a-z]|\\[dwsb]|^\^|\$$|\(\?|\[[a-zA-Z]|^[A-Za-z_]{2,}=[A-Za-z0-9_]+$"
-    r"|^[a-z][a-z0-9]*(?:\.[A-Za-z]\w*){2,}$"
+    r"^[\w.]+\(|\)$|^[.\\]|^[A-Za-z]:\\|::|->|^--?[a-z]|\\[dwsb]|\\x[0-9A-Fa-f]{2}|^\[?\^|\$$|\(\?|\[[a-zA-Z]|^[A-Za-z_]{2,}=[A-Za-z0-9_]+$"
+    r"|^[a-z][a-z0-9]*(?:\.[A-Za-z]\w*){2,}$|^[\w.+\-]+@[A-Za-z][\w\-]*(?:\.[A-Za-z][\w\-]*)+$"
 )
 _WORD_WITH_NUMBER = re.compile(r"[A-Za-z]{4,16}[0-9]{2,6}[!@#$%^&*?.]{0,2}")
 _TRANSITION = re.compile(r"[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])")
@@ -44,7 +47,7 @@ _ALGORITHM = re.compile(
     r"(?i)(?:pbe|pbkdf2?|hmac|sha|md|aes|des|ede|rsa(?:ssa)?|ecdsa|ecdh|dsa|ed|es|hs|rs|ps|pkcs|padding|with|and|oaep|mgf"
     r"|cbc|gcm|ecb|ctr|ccm|kw|dir|pss|scrypt|bcrypt|argon|chacha|poly|encryption|no|id|v|a|[0-9]+|[-_/.+])+"
 )
-_PATH = re.compile(r"^(?:[a-z]+:)?/{1,2}[\w.@:/\-]*$|^[\w\-]+(?:/[\w.\-]+)+$")
+_PATH = re.compile(r"^(?:[a-z]+:|@)?/{1,2}[\w.@:/\-]*$|^[\w\-]+(?:/[\w.\-]+)+$")
 
 
 def entropy(value: str) -> float:
@@ -67,16 +70,20 @@ def is_placeholder(value: str) -> bool:
 
 def is_encoded_placeholder(value: str) -> bool:
     """Tell whether a value is base64 or base32 of a stand-in, or the head of a web token alone."""
-    for decoded in _decoded(value.rstrip(".")):
+    for decoded in (piece for part in _JOINT.split(value.rstrip(".")) for piece in _decoded(part)):
         text = decoded.decode("ascii").strip() if decoded.isascii() else ""
-        if text.isprintable() and text and (is_placeholder(text) or _JOSE_HEADER.fullmatch(text)):
+        if text.isprintable() and _says_nothing(text):
             return True
     return False
 
 
+def _says_nothing(text: str) -> bool:
+    return bool(text and (is_placeholder(text) or _JOSE_HEADER.fullmatch(text) or _UNSIGNED.fullmatch(text)))
+
+
 def _decoded(value: str) -> Iterator[bytes]:
     """What is meant by a value, if it is one of the two encodings; the end may be left out."""
-    bare = value.rpartition("_")[2].rstrip("=")
+    bare = value.rstrip("=")
     if _BASE64.fullmatch(bare) and len(bare) % 4 != 1:
         yield base64.b64decode(bare + "=" * (-len(bare) % 4))
     if _BASE32_ALPHABET.fullmatch(bare) and len(bare) % 8 in (0, 2, 4, 5, 7):
