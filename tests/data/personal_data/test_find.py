@@ -110,6 +110,9 @@ def test_addresses(text: str, value: str) -> None:
         ),
         pytest.param('"[MS-RDPEFS] 2.2.2.4 Client Name Request (DR_CORE)"', id="a section of a named document"),
         pytest.param("/* 2.2.1.18 Client Font List PDU */", id="a heading with a word of networks"),
+        pytest.param("# 3.1.3.6. ID Token, https://a.io", id="a numbered heading"),
+        pytest.param("- Bump types-setuptools from 65.5.0.3 to 65.6.0.1.", id="one version after another"),
+        pytest.param("denied=2002::-2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", id="the ends of a network of IPv6"),
         pytest.param("in the form 93.184.216.0/255.255.255.0", id="a network with its mask"),
         pytest.param('route_add("93.184.216.0", 24)', id="a network and its length, two arguments"),
         pytest.param("http://192.0.0.192/latest/", id="of a protocol of IETF's"),
@@ -321,6 +324,13 @@ def test_keys(text: str, value: str) -> None:
         pytest.param('re.run(Password, "[^\\\\x00-\\\\x7F]+")', id="a class of characters"),
         pytest.param('secret("@/no/such/file.p8")', id="a file that is read"),
         pytest.param('token = "eyJhbGciOiJub25lIn0.eyJ1c2VyX2lkIjoidGVzdF91c2VyIn0."', id="an unsigned token"),
+        pytest.param('cookie-secret: "000102030405060708090a0b0c0d0e0f"', id="bytes that count up"),
+        pytest.param('"api-token": "tk-a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6"', id="letters and digits that count up"),
+        pytest.param('String sudo2Pwd = "sudo2Pwd"', id="the name of it again"),
+        pytest.param('glyph-name="user-secret" unicode="&#xf21b;"', id="a character by its number"),
+        pytest.param("passwordUtility.output.label=Sa\\u00edda", id="a word with an escaped letter"),
+        pytest.param('"recoveryPassword": "cmVjb3Zlcnk="', id="a word in base64"),
+        pytest.param('api.password: "y0uRp4$$w0rD"', id="your password, in digits for letters"),
         pytest.param('kpasswd("User1@domain.local")', id="a user in a domain"),
         pytest.param("Credential.data == b'1h\\x8d\\xb8\\xf4zH\\xaf'", id="bytes"),
         pytest.param('idTokenSignature = "Rh0zQGhWAm-2hn5JTWB3Lzuk9Ahpzs7As7ks"', id="a signature"),
@@ -349,6 +359,7 @@ def test_numbers_of_a_lock_file_are_versions_but_in_urls() -> None:
     assert [(f.kind, f.value) for f in find_personal_data(text, "a/Gemfile.lock")] == [
         ("ipAddress", "85.214.132.117")
     ]
+    assert found("token.help=Pap\\u00e9is/grupos", "messages_pt.properties") == []
     assert not find_personal_data("server-protocol (~> 3.17.0.5)\n", "a.gemspec")
 
 

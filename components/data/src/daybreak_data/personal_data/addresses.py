@@ -65,7 +65,11 @@ _FOLDER = re.compile(rb"(?i)(?:[a-z]:\\|program files|appdata)[^\n]*[a-z][ \-]$"
 # [MS-RDPEFS] 2.2.2.4, and 2.2.1.18 Client Font List PDU: a document, or a heading.
 _DOCUMENT_BEFORE = re.compile(rb"\[[A-Z][A-Z0-9]*(?:[\-. ][A-Z0-9]+)+\],? $")
 _HEADING_BEFORE = re.compile(rb"^[\s/*#;\-\"']*$")
-_HEADING_AFTER = re.compile(rb" [A-Z][A-Za-z]+ [A-Z(]")
+_HEADING_AFTER = re.compile(rb"\.? [A-Z][A-Za-z]+ [A-Z(]")
+_NUMBER = rb"[0-9]+(?:\.[0-9]+){1,4}"
+_FROM_BEFORE = re.compile(rb"(?i)\bfrom[ \t`v\"']{1,3}$|\bfrom[ `v]{1,3}" + _NUMBER + rb"`? to[ `v]{1,3}$")
+_TO_AFTER = re.compile(rb"(?i)[`\"']? to [`v\"']{0,2}" + _NUMBER)
+_LAST_OF_V6 = re.compile(rb"(?i)(?::ffff){3}$")
 _RIGHT_EDGE = re.compile(rb"\.?[A-Za-z0-9_]|-[A-Za-z]|\.[*x]")
 _REVERSE_ZONE = re.compile(rb"\.(?:in-addr\.arpa|nip\.io|sslip\.io|xip\.io)\b")
 _PREFIX_LENGTH = re.compile(rb"/([0-9]{1,3})\b")
@@ -137,6 +141,10 @@ def _is_end_of_network(data: bytes, start: int, end: int) -> bool:
         after = data[end : end + _WINDOW]
         is_named = _NETWORK_NAME.search(before) or _LENGTH_BEHIND.match(after)
         return bool(_RANGE_AFTER.match(after) or is_named)
+    if data[end - 2 : end] == b"::":
+        return data[end : end + 1] == b"-"
+    if _LAST_OF_V6.search(data[start:end]):
+        return True
     return last == b".255" and _RANGE_BEFORE.search(before) is not None
 
 
@@ -191,6 +199,10 @@ def _is_version(data: bytes, start: int, end: int) -> bool:
     before = data[max(0, start - _WINDOW) : start].rsplit(b"\n", 1)[-1]
     value = data[start:end]
     if _REVISION.search(before) or _BOUND.search(before):
+        return True
+    if _FROM_BEFORE.search(before) and (
+        _TO_AFTER.match(data[end : end + _WINDOW]) or not before.endswith((b"from ", b"From "))
+    ):
         return True
     if data[end : end + 1] == b"\\" and _FOLDER.search(before):
         return True

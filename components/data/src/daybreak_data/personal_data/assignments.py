@@ -71,6 +71,7 @@ _BARE_SUFFIXES = frozenset(
 _HASH_WORDS = re.compile(
     rb"(?i)sha[-_]?[0-9]|md5|hash|digest|checksum|integrity|hmac|commit|etag|fingerprint|crc|blob"
 )
+_NAMES_BEFORE = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 _HASH_LENGTHS = frozenset({32, 40, 64, 96, 128})
 # Beside a hash or the parameters of one; salts of an installation have a longer name (AUTH_SALT).
 _SALT_ALONE = re.compile(
@@ -123,6 +124,8 @@ def _is_secret(data: bytes, start: int, end: int) -> bool:
         return False
     if is_hex(value) and len(value) in _HASH_LENGTHS and _HASH_WORDS.search(before):
         return False
+    if _says_itself(before, value):
+        return False
     if is_uuid(value):
         return _SECRET_UUID.search(before) is not None
     if looks_generated(value):
@@ -130,3 +133,9 @@ def _is_secret(data: bytes, start: int, end: int) -> bool:
     if _PASSWORD.search(before):
         return looks_chosen(value) or is_word_with_number(value)
     return _CHOSEN.search(before) is not None and looks_chosen(value)
+
+
+def _says_itself(before: bytes, value: str) -> bool:
+    """Tell whether a value is the name that it is given to."""
+    names = _NAMES_BEFORE.findall(before)
+    return bool(names) and names[-1].decode().lower() == value.lower()

@@ -18,13 +18,21 @@ _PLACEHOLDER = re.compile(
     r"|(?:the|some|any|a|an)[_-]?(?:pass|secret|token|key)|lorem|undefined|null|none|default|abcdef|qwerty"
     r"|random|invalid|malformed|bogus|wrong|expired|123456|abc123|deadbeef|00000|11111|aaaaa|password|passwd|passphrase|secret|token|credential|api_?key|<|>"
     r"|\$\{|\{\{|%\(|\$\(|\{[a-z_]*\}|%[sd]|env[.(\[]|process\."
-    r"|JBSWY3DPEHPK3PXP"
+    r"|00010203|00112233|01234567|a1b2c3d4|1a2b3c4d|JBSWY3DPEHPK3PXP"
 )
 _UUID = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _SHORT_WORD = re.compile(r"[A-Za-z]{3,4}[0-9_]?")
 _PUT_IN = re.compile(r"(?:[^A-Za-z0-9$]*\$\{?[A-Za-z_]\w*(?:\[\w+\]|->\w+)*\}?){2,}[^A-Za-z0-9]*")
 _BASE32_ALPHABET = re.compile(r"[A-Z2-7]{16,}")
+_LOWER_WORDS = re.compile(r"[a-z]{4,}(?:[ _\-.][a-z]+)*")
+# Your secret password, spelt as passwords are: p4$$w0rd.
+_AS_LETTERS = str.maketrans("013457$@!|", "oleastsaii")
+_MANUAL = re.compile(
+    r"(?:your|my|the|an?|some|very|super|secured?|secret|strong|pass|password|passwd|pwd|phrase|value|key|token"
+    r"|change|me|this|[^a-z])+"
+)
+_MANUAL_WORD = re.compile(r"your|my|the|some|very|super|secured?|secret|strong|pass|pwd|phrase|value|key|token|change")
 _JOINT = re.compile(r"[_:.]")
 _UNSIGNED = re.compile(r"\{[^{}]*\"alg\" ?: ?\"none\"[^{}]*\}")
 _JOSE_HEADER = re.compile(r"\{\"(?:alg|typ)\":\"\w+\",\"(?:alg|typ)\":\"\w+\"\}")
@@ -37,7 +45,7 @@ _VOWEL = re.compile(r"[aeiouyAEIOUY]")
 _CONSONANTS = re.compile(r"(?i)[bcdfghjklmnpqrstvwxz]{5,}")
 _SYMBOLS = re.compile(r"[!@#$%^&*?~+=]")
 _CODE = re.compile(
-    r"^[\w.]+\(|\)$|^[.\\]|^[A-Za-z]:\\|::|->|^--?[a-z]|\\[dwsb]|\\x[0-9A-Fa-f]{2}|^\[?\^|\$$|\(\?|\[[a-zA-Z]|^[A-Za-z_]{2,}=[A-Za-z0-9_]+$"
+    r"^[\w.]+\(|\)$|^[.\\]|^[A-Za-z]:\\|::|->|^--?[a-z]|\\[dwsb]|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|^&#?\w+;|^\[?\^|\$$|\(\?|\[[a-zA-Z]|^[A-Za-z_]{2,}=[A-Za-z0-9_]+$"
     r"|^[a-z][a-z0-9]*(?:\.[A-Za-z]\w*){2,}$|^[\w.+\-]+@[A-Za-z][\w\-]*(?:\.[A-Za-z][\w\-]*)+$"
 )
 _WORD_WITH_NUMBER = re.compile(r"[A-Za-z]{4,16}[0-9]{2,6}[!@#$%^&*?.]{0,2}")
@@ -58,7 +66,7 @@ def entropy(value: str) -> float:
 
 def is_placeholder(value: str) -> bool:
     """Tell whether a value says itself that it stands for another one."""
-    if len(set(value)) < 5:
+    if len(set(value)) < 5 or _is_of_a_manual(value):
         return True
     said = _PLACEHOLDER.search(value)
     if said is None:
@@ -68,17 +76,23 @@ def is_placeholder(value: str) -> bool:
     return not (by_chance and entropy(value) > 4.5 and word_share(value) < 0.3)
 
 
+def _is_of_a_manual(value: str) -> bool:
+    spelt = value.lower().translate(_AS_LETTERS)
+    return len(value) <= 40 and len(_MANUAL_WORD.findall(spelt)) > 1 and _MANUAL.fullmatch(spelt) is not None
+
+
 def is_encoded_placeholder(value: str) -> bool:
     """Tell whether a value is base64 or base32 of a stand-in, or the head of a web token alone."""
     for decoded in (piece for part in _JOINT.split(value.rstrip(".")) for piece in _decoded(part)):
         text = decoded.decode("ascii").strip() if decoded.isascii() else ""
-        if text.isprintable() and _says_nothing(text):
+        if text and text.isprintable() and _says_nothing(text):
             return True
     return False
 
 
 def _says_nothing(text: str) -> bool:
-    return bool(text and (is_placeholder(text) or _JOSE_HEADER.fullmatch(text) or _UNSIGNED.fullmatch(text)))
+    known = (_JOSE_HEADER, _UNSIGNED, _LOWER_WORDS)
+    return is_placeholder(text) or any(pattern.fullmatch(text) for pattern in known)
 
 
 def _decoded(value: str) -> Iterator[bytes]:
