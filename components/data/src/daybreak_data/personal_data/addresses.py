@@ -21,14 +21,14 @@ HEAD_V4 = r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"
 HEAD_V6 = r"[23][0-9A-Fa-f]{3}:[0-9A-Fa-f]{0,4}:"
 _PATTERN_V4 = r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}"
 _PATTERN_V6 = r"[23][0-9A-Fa-f]{3}(?::[0-9A-Fa-f]{0,4}){2,7}"
-_WINDOW = 64
+_WINDOW, _NEAR = 64, 32
 
 # Operated for everybody and printed in every manual: they tell nothing about a person.
 _PUBLIC_RESOLVERS = """
 8.8.8.8 8.8.4.4 1.1.1.1 1.0.0.1 1.1.1.2 1.0.0.2 1.1.1.3 1.0.0.3 9.9.9.9 9.9.9.10 149.112.112.112
 149.112.112.10 9.9.9.11 149.112.112.11 9.9.9.12 149.112.112.12 208.67.222.222 208.67.220.220 208.67.222.123
 208.67.220.123 8.26.56.26 8.20.247.20 185.228.169.9 185.228.168.10 185.228.169.11 94.140.14.140 94.140.14.141
-195.46.39.39 195.46.39.40 84.200.69.80 84.200.70.40 77.88.8.2 77.88.8.3 77.88.8.7 77.88.8.88 4.2.2.1 4.2.2.2 4.2.2.3 4.2.2.4 4.2.2.5 4.2.2.6 64.6.64.6
+209.244.0.3 209.244.0.4 195.46.39.39 195.46.39.40 84.200.69.80 84.200.70.40 77.88.8.2 77.88.8.3 77.88.8.7 77.88.8.88 4.2.2.1 4.2.2.2 4.2.2.3 4.2.2.4 4.2.2.5 4.2.2.6 64.6.64.6
 64.6.65.6 76.76.19.19 76.76.2.0 76.76.10.0 94.140.14.14 94.140.15.15 77.88.8.8 77.88.8.1 114.114.114.114
 114.114.115.115 223.5.5.5 223.6.6.6 119.29.29.29 180.76.76.76 168.126.63.1 185.228.168.9 156.154.70.1
 168.63.129.16
@@ -64,8 +64,12 @@ _LENGTH_BEHIND = re.compile(rb"[\"'], ?(?:[89]|[12][0-9]|3[012])\b")
 _FOLDER = re.compile(rb"(?i)(?:[a-z]:\\|program files|appdata)[^\n]*[a-z][ \-]$")
 # [MS-RDPEFS] 2.2.2.4, and 2.2.1.18 Client Font List PDU: a document, or a heading.
 _DOCUMENT_BEFORE = re.compile(rb"\[[A-Z][A-Z0-9]*(?:[\-. ][A-Z0-9]+)+\],? $")
-_HEADING_BEFORE = re.compile(rb"^[\s/*#;\-\"']*$")
-_HEADING_AFTER = re.compile(rb"\.? [A-Z][A-Za-z]+ [A-Z(]")
+_HEADING_BEFORE = re.compile(rb"^[\s/*#;\-\"']*$|\s-\s$")
+_HEADING_AFTER = re.compile(rb"[.:]? [A-Z][A-Za-z]+ [A-Z(\"']")
+# GlassFish Server 3.1.2.14, MultiNet SSH 6.1.5.0: in the name of a product, not a word before an address.
+_NAME_OF_PRODUCT = re.compile(
+    rb"\b[A-Z]\w*[a-z]\w* (?:[A-Z]\w* )*(?:Server|Services?|Client|Proxy|SSH|Controller) $"
+)
 _NUMBER = rb"[0-9]+(?:\.[0-9]+){1,4}"
 _FROM_BEFORE = re.compile(rb"(?i)\bfrom[ \t`v\"']{1,3}$|\bfrom[ `v]{1,3}" + _NUMBER + rb"`? to[ `v]{1,3}$")
 _TO_AFTER = re.compile(rb"(?i)[`\"']? to [`v\"']{0,2}" + _NUMBER)
@@ -90,6 +94,20 @@ random in 500 has; it counts only where something else says that it is one."""
 
 def find_ipv4(data: bytes, path: str) -> Iterator[Span]:
     """Yield the IPv4 addresses of ``data`` that may name somebody's machine; in a lock file those of URLs."""
+    spans, versions = [], set()
+    for start, end in _possible_ipv4(data, path):
+        if _is_version(data, start, end):
+            versions.update([data[start:end]] if _is_called_a_version(data, start) else [])
+        elif not _is_drawn(data, start, end):
+            spans.append(Span("ipAddress", start, end, "ipv4"))
+    for span in spans:
+        # What a file calls a version once is one where it stands without the word.
+        again = data[span.start : span.end] in versions and _has_small_numbers(data[span.start : span.end])
+        if not again or _PORT.match(data[span.end : span.end + _WINDOW]):
+            yield span
+
+
+def _possible_ipv4(data: bytes, path: str) -> Iterator[tuple[int, int]]:
     is_locked = is_lock_file(path)
     for match in matches(_PATTERN_V4, data):
         start, end = match.span()
@@ -98,10 +116,8 @@ def find_ipv4(data: bytes, path: str) -> Iterator[Span]:
             continue
         if data.startswith(b".in-addr.arpa", end) and not _is_named_machine(".".join(value.split(".")[::-1])):
             continue
-        if not _has_edges(data, start, end) or _is_network(data, start, end):
-            continue
-        if not _is_version(data, start, end) and not _is_drawn(data, start, end):
-            yield Span("ipAddress", start, end, "ipv4")
+        if _has_edges(data, start, end) and not _is_network(data, start, end):
+            yield start, end
 
 
 def find_ipv6(data: bytes) -> Iterator[Span]:
@@ -212,16 +228,27 @@ def _is_version(data: bytes, start: int, end: int) -> bool:
     looks_like_one = is_identifier or value.endswith(b".0") or _has_small_numbers(value)
     if looks_like_one and _is_heading(before, data[end : end + _WINDOW]):
         return True
-    if not (is_called_one or looks_like_one) or _last_end(_NETWORK_WORDS, before) > version:
+    if not (is_called_one or looks_like_one):
+        return False
+    is_product = looks_like_one and _NAME_OF_PRODUCT.search(before) is not None
+    if _last_end(_NETWORK_WORDS, before) > version and not is_product:
         return False  # the nearer word counts
     if is_called_one or is_identifier:
         return True
     after = data[end : end + _WINDOW].split(b"\n", 1)[0]
-    return not (_LONG_PREFIX.match(after) or _PORT.match(after) or _NETWORK_WORDS.search(after))
+    if _LONG_PREFIX.match(after) or _PORT.match(after):
+        return False
+    word = _NETWORK_WORDS.search(after)
+    return word is None or word[0][:1].isupper() or word.end() > _NEAR
+
+
+def _is_called_a_version(data: bytes, start: int) -> bool:
+    before = data[max(0, start - _WINDOW) : start].rsplit(b"\n", 1)[-1]
+    return _last_end(_VERSION_WORDS, before) > _last_end(_NETWORK_WORDS, before)
 
 
 def _is_heading(before: bytes, after: bytes) -> bool:
-    is_first = _HEADING_BEFORE.match(before) is not None and _HEADING_AFTER.match(after) is not None
+    is_first = _HEADING_BEFORE.search(before) is not None and _HEADING_AFTER.match(after) is not None
     return is_first or _DOCUMENT_BEFORE.search(before) is not None
 
 

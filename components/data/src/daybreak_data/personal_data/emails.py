@@ -37,9 +37,13 @@ _PERCENT_ESCAPES = re.compile(r".*%[0-9A-Fa-f]{2}", re.DOTALL)
 # user%04d@host.de, {name}@host.de and $name@host.de are made into addresses when they are used.
 _FORMAT = re.compile(r"%[-+#0]?[0-9]*(?:\.[0-9]+)?[dsiux](?![A-Za-z])")
 _TEMPLATE_EDGES = frozenset((b"}", b"$"))
-_USER_INFORMATION = re.compile(rb"://[^\s/\"'<>]*$")
+_USER_INFORMATION = re.compile(rb"(?:^|[^/])//[^\s/\"'<>]*$")
 _LOGIN = re.compile(rb"(?i)\bssh(?::[ \t]*[\"']?|[ \t](?:[^\n@|;]*[ \t])?)$")
-_REMOTE_PATH = re.compile(rb":(?:[/~]|[\w.\-]+/)")
+# The left side of what programs number messages by (RFC 5322 3.6.4): no mailbox is called so.
+_NUMBERED = re.compile(
+    r"(?=[0-9.]*[0-9]{8})[0-9]+(?:\.[0-9]+)+|[0-9a-fA-F]{24,}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+)
+_REMOTE_PATH = re.compile(rb":(?:[/~$]|[\w.\-]+/)")
 # Scale factors of image names: icon@2x.png, icon@1.5x.
 _SCALE = re.compile(r"[0-9.]+x\b")
 
@@ -74,7 +78,7 @@ def _trim_local(local: str, before: bytes) -> str:
 def _is_address(local: str, domain: str) -> bool:
     if len(local) > MAX_LOCAL or len(domain) > MAX_DOMAIN or local.endswith(".") or ".." in local:
         return False
-    if local.lower() in _NOT_A_NAME or _SCALE.match(domain):
+    if local.lower() in _NOT_A_NAME or _NUMBERED.fullmatch(local) or _SCALE.match(domain):
         return False
     labels = domain.lower().split(".")
     if labels[-1] not in TOP_LEVEL_DOMAINS:

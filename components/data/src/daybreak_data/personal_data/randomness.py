@@ -18,7 +18,7 @@ _PLACEHOLDER = re.compile(
     r"|(?:the|some|any|a|an)[_-]?(?:pass|secret|token|key)|lorem|undefined|null|none|default|abcdef|qwerty"
     r"|random|invalid|malformed|bogus|wrong|expired|123456|abc123|deadbeef|00000|11111|aaaaa|password|passwd|passphrase|secret|token|credential|api_?key|<|>"
     r"|\$\{|\{\{|%\(|\$\(|\{[a-z_]*\}|%[sd]|env[.(\[]|process\."
-    r"|00010203|00112233|01234567|a1b2c3d4|1a2b3c4d|JBSWY3DPEHPK3PXP"
+    r"|00010203|00112233|01234567|76543210|a1b2c3d4|1a2b3c4d|JBSWY3DPEHPK3PXP"
 )
 _UUID = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
