@@ -53,6 +53,7 @@ def test_emails(text: str, value: str) -> None:
         pytest.param("git clone aur@aur.acme.io:$NAME", id="a remote with a variable"),
         pytest.param("/%09//jane@acme.io/..", id="the user of a URL without scheme"),
         pytest.param("<14026.1184992338@s076.acme.io>", id="the number of a message"),
+        pytest.param("lkml/20121022080525.GB2198@acme.io/", id="the time of a message"),
         pytest.param("<384a86a39e83be0d9b3a94d1feb3119f@acme.io>", id="the hash of a message"),
         pytest.param("<6e99e34d-e20a-80c4-ea61-d8234b612be9@acme.io>", id="the UUID of a message"),
         pytest.param("scp f me@host.acme.io:/tmp", id="a remote path"),
@@ -114,17 +115,29 @@ def test_addresses(text: str, value: str) -> None:
         pytest.param(
             "program files\\sentinel agent 93.184.216.34\\inprocess.dll", id="a folder with a version"
         ),
-        pytest.param('"[MS-RDPEFS] 2.2.2.4 Client Name Request (DR_CORE)"', id="a section of a named document"),
+        pytest.param(
+            '"[MS-RDPEFS] 2.2.2.4 Client Name Request (DR_CORE)"', id="a section of a named document"
+        ),
         pytest.param("/* 2.2.1.18 Client Font List PDU */", id="a heading with a word of networks"),
         pytest.param("# 2.3.10.7 Ensure 'Network access: Remotely'", id="a heading with a word in quotes"),
         pytest.param("[CIS - Windows Server - 18.9.75.1: Ensure 'Sign-in']", id="a heading inside brackets"),
-        pytest.param("Oracle GlassFish Server 3.1.2.14\nProcess Software SSH 6.1.5.0 MultiNet", id="versions of servers"),
+        pytest.param(
+            "Oracle GlassFish Server 3.1.2.14\nProcess Software SSH 6.1.5.0 MultiNet",
+            id="versions of servers",
+        ),
         pytest.param('os.version="5.5.31.6">foo4 FTP server (EMC:5.5.31.6)', id="a version said once"),
         pytest.param("2.2.5.2 Server Status Info", id="small numbers before a word with a capital"),
         pytest.param("209.244.0.3", id="a resolver of Level 3"),
+        pytest.param("See MS-ADTS 2.2.21 and MS-DRSR 2.2.4.2.", id="sections of named documents"),
+        pytest.param("// Per 8.1.2.5 of the server", id="a section that is followed"),
+        pytest.param('oidToNames["2.23.42.3"]', id="an identifier in a table of them"),
+        pytest.param('"NETWORK_ADDRESS": "185.113.5.0"', id="the address of a network"),
+        pytest.param("192.88.99.2", id="a relay of 6to4"),
         pytest.param("# 3.1.3.6. ID Token, https://a.io", id="a numbered heading"),
         pytest.param("- Bump types-setuptools from 65.5.0.3 to 65.6.0.1.", id="one version after another"),
-        pytest.param("denied=2002::-2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", id="the ends of a network of IPv6"),
+        pytest.param(
+            "denied=2002::-2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", id="the ends of a network of IPv6"
+        ),
         pytest.param("in the form 93.184.216.0/255.255.255.0", id="a network with its mask"),
         pytest.param('route_add("93.184.216.0", 24)', id="a network and its length, two arguments"),
         pytest.param("http://192.0.0.192/latest/", id="of a protocol of IETF's"),
@@ -322,7 +335,8 @@ def test_keys(text: str, value: str) -> None:
         pytest.param("clientSecret = 'RANDOMCHARS-----lGyjPcRtvP'", id="a stand-in for random letters"),
         pytest.param("secret = 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ'", id="digits in a row, in base32"),
         pytest.param(
-            'secret = "c2VjcmV0dGhpcnR5dHdvYnl0ZXMrYWJjZGVmZ2hpams"', id="a stand-in in base64 without its end"
+            'secret = "c2VjcmV0dGhpcnR5dHdvYnl0ZXMrYWJjZGVmZ2hpams"',
+            id="a stand-in in base64 without its end",
         ),
         pytest.param(
             'token = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9." +', id="the head of a web token and its dot"
@@ -335,15 +349,20 @@ def test_keys(text: str, value: str) -> None:
         pytest.param('"secret": "JBSWY3DPEHPK3PXP"', id="the secret of every manual"),
         pytest.param('re.run(Password, "[^\\\\x00-\\\\x7F]+")', id="a class of characters"),
         pytest.param('secret("@/no/such/file.p8")', id="a file that is read"),
-        pytest.param('token = "eyJhbGciOiJub25lIn0.eyJ1c2VyX2lkIjoidGVzdF91c2VyIn0."', id="an unsigned token"),
+        pytest.param(
+            'token = "eyJhbGciOiJub25lIn0.eyJ1c2VyX2lkIjoidGVzdF91c2VyIn0."', id="an unsigned token"
+        ),
         pytest.param('cookie-secret: "000102030405060708090a0b0c0d0e0f"', id="bytes that count up"),
-        pytest.param('"api-token": "tk-a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6"', id="letters and digits that count up"),
+        pytest.param(
+            '"api-token": "tk-a1b2c3d4e5f6g7h8i9j0k1l2m3n4o5p6"', id="letters and digits that count up"
+        ),
         pytest.param('String sudo2Pwd = "sudo2Pwd"', id="the name of it again"),
         pytest.param('glyph-name="user-secret" unicode="&#xf21b;"', id="a character by its number"),
         pytest.param("passwordUtility.output.label=Sa\\u00edda", id="a word with an escaped letter"),
         pytest.param('"recoveryPassword": "cmVjb3Zlcnk="', id="a word in base64"),
         pytest.param('api.password: "y0uRp4$$w0rD"', id="your password, in digits for letters"),
         pytest.param('enc_secret = "fedcba9876543210fedcba9876543210"', id="digits that count down"),
+        pytest.param('secret: "31d6cfe0d16ae931b73c59d7e0c089c0"', id="the hash of nothing"),
         pytest.param('kpasswd("User1@domain.local")', id="a user in a domain"),
         pytest.param("Credential.data == b'1h\\x8d\\xb8\\xf4zH\\xaf'", id="bytes"),
         pytest.param('idTokenSignature = "Rh0zQGhWAm-2hn5JTWB3Lzuk9Ahpzs7As7ks"', id="a signature"),

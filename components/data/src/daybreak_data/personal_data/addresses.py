@@ -28,15 +28,16 @@ _PUBLIC_RESOLVERS = """
 8.8.8.8 8.8.4.4 1.1.1.1 1.0.0.1 1.1.1.2 1.0.0.2 1.1.1.3 1.0.0.3 9.9.9.9 9.9.9.10 149.112.112.112
 149.112.112.10 9.9.9.11 149.112.112.11 9.9.9.12 149.112.112.12 208.67.222.222 208.67.220.220 208.67.222.123
 208.67.220.123 8.26.56.26 8.20.247.20 185.228.169.9 185.228.168.10 185.228.169.11 94.140.14.140 94.140.14.141
-209.244.0.3 209.244.0.4 195.46.39.39 195.46.39.40 84.200.69.80 84.200.70.40 77.88.8.2 77.88.8.3 77.88.8.7 77.88.8.88 4.2.2.1 4.2.2.2 4.2.2.3 4.2.2.4 4.2.2.5 4.2.2.6 64.6.64.6
-64.6.65.6 76.76.19.19 76.76.2.0 76.76.10.0 94.140.14.14 94.140.15.15 77.88.8.8 77.88.8.1 114.114.114.114
-114.114.115.115 223.5.5.5 223.6.6.6 119.29.29.29 180.76.76.76 168.126.63.1 185.228.168.9 156.154.70.1
-168.63.129.16
-2001:4860:4860::8888 2001:4860:4860::8844 2606:4700:4700::1111 2606:4700:4700::1001 2620:fe::fe
-2620:fe::9 2620:119:35::35 2620:119:53::53 2a10:50c0::ad1:ff 2a10:50c0::ad2:ff 2400:3200::1
+209.244.0.3 209.244.0.4 195.46.39.39 195.46.39.40 84.200.69.80 84.200.70.40 77.88.8.2 77.88.8.3 77.88.8.7
+77.88.8.88 4.2.2.1 4.2.2.2 4.2.2.3 4.2.2.4 4.2.2.5 4.2.2.6 64.6.64.6 64.6.65.6 76.76.19.19 76.76.2.0
+76.76.10.0 94.140.14.14 94.140.15.15 77.88.8.8 77.88.8.1 114.114.114.114 114.114.115.115 223.5.5.5 223.6.6.6
+119.29.29.29 180.76.76.76 168.126.63.1 185.228.168.9 156.154.70.1 168.63.129.16
+2001:4860:4860::8888 2001:4860:4860::8844 2606:4700:4700::1111 2606:4700:4700::1001 2620:fe::fe 2620:fe::9
+2620:119:35::35 2620:119:53::53 2a10:50c0::ad1:ff 2a10:50c0::ad2:ff 2400:3200::1
 """
 PUBLIC_RESOLVERS = frozenset(_PUBLIC_RESOLVERS.split())
-_PROTOCOLS_V4 = ipaddress.IPv4Network("192.0.0.0/24")  # RFC 6890; Python 3.11 knows parts of it
+# Of protocols (RFC 6890; Python 3.11 knows parts of it), and of relays that are no more (RFC 7526).
+_SPECIAL_V4 = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("192.88.99.0/24"))
 _DOCUMENTATION_V6 = ipaddress.IPv6Network("3fff::/20")  # RFC 9637, younger than Python 3.11's table
 
 _NETWORK_WORDS = re.compile(
@@ -45,7 +46,7 @@ _NETWORK_WORDS = re.compile(
     rb"|master|firewall|network)(?:\b|_|[0-9])|://$"
 )
 _VERSION_WORDS = re.compile(
-    rb"(?i)version|(?:\b|_)(?:ver|release[sd]?|rev|revision|build|firmware|driver|upgraded?|since|changelog|oid|section"
+    rb"(?i)version|(?:\b|_)(?:ver|release[sd]?|rev|revision|build|firmware|driver|upgraded?|since|changelog|oid\w*|per|section"
     rb"|sect?|core|spec|specification|standard|chapter|figure|fig|table|clause|appendix|rfc|iso|patch|update|requires?|\w*identifiers?|arcs?)(?:\b|_|\.)"
 )
 _COMPARISON = re.compile(rb"(?:[<>=~!]=|~>|\^|>|<)\s*$")
@@ -54,16 +55,28 @@ _PRODUCT = re.compile(rb"[A-Za-z0-9)]/$")  # Chrome/91.0.4472.124, download/1.20
 _ADDRESS_IN_PATH = re.compile(rb"(?i)(?:ip|ips|hosts?|whois|addr\w*|nodes?|cidr|sub)/$")
 _DOTTED_BEFORE = re.compile(rb"(?:[0-9]{1,3}\.){3}[0-9]{1,3}\s?-$")
 # Arcs of X.500 attributes and extensions, of IANA, Certicom and Teletrust, printed without the word "OID".
-_OID_ARCS = (b"2.5.4.", b"2.5.29.", b"2.5.8.", b"1.3.6.1", b"1.3.132.", b"1.3.101.", b"1.3.14.", b"2.16.840.")
+_OID_ARCS = (
+    b"2.23.",
+    b"2.5.4.",
+    b"2.5.29.",
+    b"2.5.8.",
+    b"1.3.6.1",
+    b"1.3.132.",
+    b"1.3.101.",
+    b"1.3.14.",
+    b"2.16.840.",
+)
 # The ends of a range that begins and ends with a network of 256: 198.12.120.0-198.12.122.255.
 _RANGE_BEFORE = re.compile(rb"[0-9]\.0 ?- ?$")
 _RANGE_AFTER = re.compile(rb" ?- ?(?:[0-9]{1,3}\.){3}255\b")
-_NETWORK_NAME = re.compile(rb"(?i)(?:subnet|network|net|prefix|cidr)s?[\"'` ]{0,2}[:=]{1,2}>?[ \t]{0,4}[\"'`]?$")
+_NETWORK_NAME = re.compile(
+    rb"(?i)(?:subnet|network|net|prefix|cidr)s?(?:[_ ]?addr(?:ess)?)?[\"'` ]{0,2}[:=]{1,2}>?[ \t]{0,4}[\"'`]?$"
+)
 _MASK = re.compile(rb"/(255(?:\.[0-9]{1,3}){3})\b")
 _LENGTH_BEHIND = re.compile(rb"[\"'], ?(?:[89]|[12][0-9]|3[012])\b")
 _FOLDER = re.compile(rb"(?i)(?:[a-z]:\\|program files|appdata)[^\n]*[a-z][ \-]$")
 # [MS-RDPEFS] 2.2.2.4, and 2.2.1.18 Client Font List PDU: a document, or a heading.
-_DOCUMENT_BEFORE = re.compile(rb"\[[A-Z][A-Z0-9]*(?:[\-. ][A-Z0-9]+)+\],? $")
+_DOCUMENT_BEFORE = re.compile(rb"(?:\[[A-Z][A-Z0-9]*(?:[\-. ][A-Z0-9]+)+\]|\b[A-Z]{2,}-[A-Z]{3,}),? $")
 _HEADING_BEFORE = re.compile(rb"^[\s/*#;\-\"']*$|\s-\s$")
 _HEADING_AFTER = re.compile(rb"[.:]? [A-Z][A-Za-z]+ [A-Z(\"']")
 # GlassFish Server 3.1.2.14, MultiNet SSH 6.1.5.0: in the name of a product, not a word before an address.
@@ -191,7 +204,9 @@ def is_personal(address: IPv4Address | IPv6Address) -> bool:
     """Tell whether an address can be one machine of somebody: global, unicast, no public resolver."""
     if not address.is_global or address.is_multicast or str(address) in PUBLIC_RESOLVERS:
         return False
-    return address not in (_DOCUMENTATION_V6 if isinstance(address, IPv6Address) else _PROTOCOLS_V4)
+    if isinstance(address, IPv6Address):
+        return address not in _DOCUMENTATION_V6
+    return not any(address in network for network in _SPECIAL_V4)
 
 
 def _has_edges(data: bytes, start: int, end: int) -> bool:

@@ -41,7 +41,7 @@ _USER_INFORMATION = re.compile(rb"(?:^|[^/])//[^\s/\"'<>]*$")
 _LOGIN = re.compile(rb"(?i)\bssh(?::[ \t]*[\"']?|[ \t](?:[^\n@|;]*[ \t])?)$")
 # The left side of what programs number messages by (RFC 5322 3.6.4): no mailbox is called so.
 _NUMBERED = re.compile(
-    r"(?=[0-9.]*[0-9]{8})[0-9]+(?:\.[0-9]+)+|[0-9a-fA-F]{24,}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+    r"(?=[0-9.]*[0-9]{8})[0-9]+(?:\.[0-9]+)+|[0-9]{14}\.\w+|[0-9a-fA-F]{24,}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 )
 _REMOTE_PATH = re.compile(rb":(?:[/~$]|[\w.\-]+/)")
 # Scale factors of image names: icon@2x.png, icon@1.5x.

@@ -22,6 +22,16 @@ _PLACEHOLDER = re.compile(
 )
 _UUID = re.compile(r"(?i)[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_OF_NOTHING = frozenset(
+    (
+        "31d6cfe0d16ae931b73c59d7e0c089c0",
+        "aad3b435b51404eeaad3b435b51404ee",
+        "d41d8cd98f00b204e9800998ecf8427e",
+        "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    )
+)
+"""Hashes of the empty string: NT, LAN Manager, MD5, SHA-1, SHA-256."""
 _SHORT_WORD = re.compile(r"[A-Za-z]{3,4}[0-9_]?")
 _PUT_IN = re.compile(r"(?:[^A-Za-z0-9$]*\$\{?[A-Za-z_]\w*(?:\[\w+\]|->\w+)*\}?){2,}[^A-Za-z0-9]*")
 _BASE32_ALPHABET = re.compile(r"[A-Z2-7]{16,}")
@@ -32,7 +42,9 @@ _MANUAL = re.compile(
     r"(?:your|my|the|an?|some|very|super|secured?|secret|strong|pass|password|passwd|pwd|phrase|value|key|token"
     r"|change|me|this|[^a-z])+"
 )
-_MANUAL_WORD = re.compile(r"your|my|the|some|very|super|secured?|secret|strong|pass|pwd|phrase|value|key|token|change")
+_MANUAL_WORD = re.compile(
+    r"your|my|the|some|very|super|secured?|secret|strong|pass|pwd|phrase|value|key|token|change"
+)
 _JOINT = re.compile(r"[_:.]")
 _UNSIGNED = re.compile(r"\{[^{}]*\"alg\" ?: ?\"none\"[^{}]*\}")
 _JOSE_HEADER = re.compile(r"\{\"(?:alg|typ)\":\"\w+\",\"(?:alg|typ)\":\"\w+\"\}")
@@ -66,7 +78,7 @@ def entropy(value: str) -> float:
 
 def is_placeholder(value: str) -> bool:
     """Tell whether a value says itself that it stands for another one."""
-    if len(set(value)) < 5 or _is_of_a_manual(value):
+    if len(set(value)) < 5 or value.lower() in _OF_NOTHING or _is_of_a_manual(value):
         return True
     said = _PLACEHOLDER.search(value)
     if said is None:
@@ -116,9 +128,7 @@ def is_hex(value: str) -> bool:
 
 def is_code(value: str) -> bool:
     """Tell whether a value is an expression, a pattern, a path, a flag or the name of an algorithm."""
-    return any(
-        (_CODE.search(value), _is_path(value), _ALGORITHM.fullmatch(value), _PUT_IN.fullmatch(value))
-    )
+    return any((_CODE.search(value), _is_path(value), _ALGORITHM.fullmatch(value), _PUT_IN.fullmatch(value)))
 
 
 def _is_path(value: str) -> bool:
