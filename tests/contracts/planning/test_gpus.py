@@ -25,6 +25,8 @@ from daybreak_contracts.planning import gpus
         ("NVIDIA H200", 989.4e12),
         ("NVIDIA B200", 2250e12),
         ("NVIDIA GB200", 2500e12),
+        ("NVIDIA B300 SXM6 AC", 2250e12),
+        ("AMD Instinct MI355X", 2516.6e12),
         ("AMD Instinct MI300X", 1307.4e12),
         pytest.param("Quadro K620", None, id="a-gpu-without-tensor-cores"),
         pytest.param("NVIDIA L400", None, id="a-name-that-begins-like-another"),

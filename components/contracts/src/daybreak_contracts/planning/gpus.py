@@ -82,6 +82,8 @@ GPUS: Mapping[str, Gpu] = {
     # Blackwell
     "NVIDIA B200": _gpu(2250, 180),
     "NVIDIA GB200": _gpu(2500, 186),
+    "NVIDIA B300 SXM6 AC": _gpu(2250, 288),
+    "NVIDIA GB300": _gpu(2500, 288),
     "NVIDIA GeForce RTX 5090": _gpu(209.5, 32),
     # AMD; torch counts each half of an MI250X as one device
     "AMD Instinct MI210": _gpu(181, 64),
@@ -90,6 +92,8 @@ GPUS: Mapping[str, Gpu] = {
     "AMD Instinct MI300X": _gpu(1307.4, 192),
     "AMD Instinct MI300X VF": _gpu(1307.4, 192),
     "AMD Instinct MI325X": _gpu(1307.4, 256),
+    "AMD Instinct MI350X": _gpu(2306.9, 288),
+    "AMD Instinct MI355X": _gpu(2516.6, 288),
 }
 
 SHORT_NAMES: Mapping[str, str] = {
@@ -107,6 +111,9 @@ SHORT_NAMES: Mapping[str, str] = {
     "GH200": "NVIDIA GH200 480GB",
     "MI300X": "AMD Instinct MI300X",
     "MI325X": "AMD Instinct MI325X",
+    "MI350X": "AMD Instinct MI350X",
+    "MI355X": "AMD Instinct MI355X",
+    "B300": "NVIDIA B300 SXM6 AC",
     **{
         name.removeprefix("NVIDIA "): name
         for name in GPUS
