@@ -43,6 +43,9 @@ GO = {"task_id": "Go/900", "prompt": "func Double(n int) int {\n", "canonical_so
       "test_setup": "package main\n\nimport \"testing\"\n", "test": "func TestDouble(t *testing.T) {}\n"}  # fmt: skip
 RUST = {"task_id": "Rust/900", "prompt": "// doubles\n", "declaration": "fn double(n: i32) -> i32 {\n",
         "canonical_solution": "2 * n\n}\n", "test": "#[test]\nfn test() {}\n"}  # fmt: skip
+MBPP = {"task_id": "Mbpp/900", "prompt": '"""\nWrite a function to double a number.\nassert double(2) == 4\n"""\n',
+        "entry_point": "double", "canonical_solution": "\ndef double(n):\n    return 2 * n\n", "atol": 0,
+        "assertion": "\nassert double(2) == 4\nassert math.isclose(double(0.5), 1)\n"}  # fmt: skip
 CPP = {"task_id": "CPP/900", "prompt": "#include<string>\nint twice(int n){\n", "test": "int main(){}\n"}
 
 TASKS: list[Any] = [
@@ -76,6 +79,14 @@ def test_headers_that_a_prompt_has_are_not_included_twice() -> None:
     assert "#include<vector>\n" in preamble and "#include<string>" not in preamble
 
 
+def test_mbpp_plus_is_judged_by_its_assertions(tmp_path: Path) -> None:
+    made = problem_suite.make(suite_of(write_rows(tmp_path, [MBPP]), "HumanEval"), context_of(tmp_path))
+    tasks = made.tasks()  # its own solution passes, an empty answer does not
+    answers = [[str(MBPP["canonical_solution"]), "\ndef double(n):\n    return 4\n"]]
+    outcome = made.judge(tasks, answers, ignore_progress)
+    assert [record["passed"] for record in outcome.samples] == [True, False]
+
+
 @pytest.mark.parametrize("row", [FIM, SAFIM], ids=["infilling", "safim"])
 def test_gaps_are_filled_and_run(tmp_path: Path, row: dict[str, Any]) -> None:
     problem_format = "Safim" if row is SAFIM else "HumanEvalInfilling"
@@ -101,6 +112,12 @@ def test_gaps_are_filled_and_run(tmp_path: Path, row: dict[str, Any]) -> None:
         ),
         pytest.param("HumanEvalX", {**GO, "test_setup": 1}, "test_setup must be text", id="x-setup"),
         pytest.param("HumanEval", DOUBLE, "field entry_point is missing", id="another-format"),
+        pytest.param(
+            "HumanEval", MXEVAL, "language is javascript, .*take the format Mxeval", id="mxevals-row"
+        ),
+        pytest.param(
+            "HumanEval", {**MBPP, "entry_point": "a b"}, "entry_point must be a name", id="mbpp-name"
+        ),
         pytest.param(
             "MultiPLE", {**MULTI, "language": "cobol"}, "language must be one of", id="multipl-e-language"
         ),

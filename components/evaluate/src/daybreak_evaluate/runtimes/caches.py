@@ -128,10 +128,14 @@ def _newest_testify(modules: str) -> str:
     )
 
 
+NATIVE_OPTIONS = ("-O1", "-fPIC", "-ffreestanding", "-fno-builtin", "-fno-tree-loop-distribute-patterns")
+"""A loop that compares or copies must not become a call of the very function that it is in."""
+
+
 def _fill_native(folder: Path, tools: Toolchain) -> None:
     (folder / "seal.c").write_text(driver("native", "seal.c"))
     compiler = tools.paths.get("compiler") or tools.paths["linker"]
-    _run([compiler, "-x", "c", "-O1", "-fPIC", "-c", "-o", "seal.o", "seal.c"], folder)
+    _run([compiler, "-x", "c", *NATIVE_OPTIONS, "-c", "-o", "seal.o", "seal.c"], folder)
 
 
 def _fill_cpp(folder: Path, tools: Toolchain) -> None:
@@ -154,8 +158,10 @@ def _fill_cpp(folder: Path, tools: Toolchain) -> None:
 
 
 def _fill_java(folder: Path, tools: Toolchain) -> None:
-    (folder / "Seal.java").write_text(driver("java", "Seal.java"))
-    _run([f"{tools.paths['home']}/bin/javac", "-d", ".", "Seal.java"], folder)
+    names = ("Seal.java", "Plain.java")
+    for name in names:
+        (folder / name).write_text(driver("java", name))
+    _run([f"{tools.paths['home']}/bin/javac", "-d", ".", *names], folder)
 
 
 MAPS = "1000-7ff000000000 r--p 00000000 00:00 0\n7ff000000000-ffffffffffff rw-p 00000000 00:00 0 [stack]\n"

@@ -77,6 +77,8 @@ class LanguageDefinition:
     """Pattern of what a failed assertion says, told from other errors."""
     libraries: str = ""
     """What tests of public suites need beyond the language, and how to get it."""
+    version_note: str = ""
+    """What this version of the tools lacks of the language; told by ``doctor`` and kept with the scores."""
     shown: Mapping[str, str] = field(default_factory=dict)
     """Folders that boxes see, and which of the cache's they are."""
 
@@ -108,6 +110,7 @@ def parse(text: str) -> LanguageDefinition:
         run_need=PhaseNeed(**running["need"]),
         wrong_words=running.get("wrong_words", ""),
         libraries=document.get("libraries", ""),
+        version_note=document.get("version_note", ""),
         shown=document.get("shown", {}),
     )
 
@@ -189,6 +192,9 @@ def _output_of(argv: list[str]) -> str:
 def probe(definition: LanguageDefinition) -> Availability:
     """Say whether the tools are there, and what to install where they are not."""
     try:
-        return Availability(True, find_toolchain(definition).version)
+        version = find_toolchain(definition).version
+        return Availability(
+            True, f"{version} ({definition.version_note})" if definition.version_note else version
+        )
     except ToolMissingError as error:
         return Availability(False, remedy=f"{error}; apt-get install {' '.join(definition.packages)}")

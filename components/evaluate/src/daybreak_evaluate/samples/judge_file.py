@@ -23,6 +23,7 @@ from daybreak_evaluate.judge.values import FailureKind, SampleVerdict, SandboxLi
 from daybreak_evaluate.runtimes import registry as runtimes
 from daybreak_evaluate.runtimes.protocol import Attempt
 from daybreak_evaluate.samples import formats, report
+from daybreak_evaluate.samples.chat_code import code_of
 from daybreak_evaluate.samples.formats import Sample
 from daybreak_evaluate.samples.report import SampleFileReport
 from daybreak_evaluate.samples.sanitize import sanitize, sanitize_program
@@ -178,12 +179,14 @@ class JudgedFile:
     def _judged(self, sample: Sample) -> Sample:
         """Return the sample as it is judged."""
         task = self.tasks[sample.task_id]
+        if self._sanitized and sample.text is not None and task.language != PYTHON:
+            return replace(sample, text=code_of(sample.text, task), is_program=False)
         if sample.is_program and task.language != PYTHON:
             raise UserError(
-                f"{self.path}: {sample.task_id} has a whole program (solution), which is taken for Python alone; "
-                "give its completion"
+                f"{self.path}: {sample.task_id} has a whole program (solution), which is taken as it is for Python "
+                "alone; give its completion, or --sanitize takes the function's body out of it"
             )
-        if not self._sanitized or sample.text is None or task.language != PYTHON:
+        if not self._sanitized or sample.text is None:
             return sample
         before = task.preamble + task.prompt
         if not sample.is_program:

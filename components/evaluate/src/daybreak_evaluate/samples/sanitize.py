@@ -69,7 +69,7 @@ def sanitize(text: str, prompt: str, entry_point: str) -> str:
 
 def _candidates(text: str, prompt: str, entry_point: str) -> Iterator[str]:
     """Yield completions, the likeliest first."""
-    parts = [_split(plain) for plain in _plain_texts(text)]
+    parts = [split_fences(plain) for plain in plain_texts(text)]
     for before, blocks in parts:
         codes = [*_from_blocks(blocks, prompt, entry_point), before]
         if CODE_LINE.match(before.lstrip("\n")):  # the fence that opens the answer stood in the prompt
@@ -80,7 +80,7 @@ def _candidates(text: str, prompt: str, entry_point: str) -> Iterator[str]:
         yield from _placed(code, prompt, entry_point)
 
 
-def _plain_texts(text: str) -> Iterator[str]:
+def plain_texts(text: str) -> Iterator[str]:
     """Yield the text without what a chat template and a thinking model leave in it; with its thoughts at the last."""
     text = text.replace("\r\n", "\n").replace("\r", "\n").translate(SPACES)
     without_thought = THOUGHT.sub("", text, count=1)
@@ -116,7 +116,7 @@ def _cut(text: str) -> str:
     return END_MARKS.split(text, maxsplit=1)[0]
 
 
-def _split(text: str) -> tuple[str, list[CodeBlock]]:
+def split_fences(text: str) -> tuple[str, list[CodeBlock]]:
     """Return the text before the first fence, and the blocks between fences; an open one ends with the text."""
     before: list[str] = []
     blocks: list[CodeBlock] = []

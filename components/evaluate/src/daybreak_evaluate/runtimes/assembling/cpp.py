@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from daybreak_evaluate.runtimes.assembling.sources import Sources, driver, without_end
+from daybreak_evaluate.runtimes.assembling.sources import Sources, driver, opened_function, without_end
 from daybreak_evaluate.task import Task
 
 _SPACE = r"(?:\s|/\*.*?\*/|\\\n)"
@@ -24,10 +24,46 @@ def assemble(task: Task, completion: str, token: str) -> Sources:
     undo = "".join(f"#undef {name}\n" for name in defined if not name[0].isdigit())
     test = _ASSERT_HEADER.sub("", rest)
     main = _MAIN.search(test)
+    if main:
+        test = _guarded(test, main.end())
     before = driver("cpp", "before_test.h")
     entry = f'{main[0]} __asm__("daybreak_entry");\n' if main else ""
-    parts = (_first_header(program), program, "\n/**/\n", undo, before, entry, '#line 1 "test"\n', test, "\n")
+    refused = _REFUSED if _opens_std(completion, defined) else ""
+    answer = (_first_header(program), program, "\n/**/\n", undo)
+    parts = (*answer, before, refused, entry, _exact(task), '#line 1 "test"\n', test, "\n")
     return Sources(answer=(), stdin="".join(parts))
+
+
+def _exact(task: Task) -> str:
+    """Let what the tested function gives be of the prompt's type, whatever overload of it the answer has."""
+    opened = opened_function(task.preamble + task.prompt, task.entry_point)
+    return (
+        ""
+        if opened is None
+        else f"#define {opened[1]}(...) static_cast<{opened[0]}>({opened[1]}(__VA_ARGS__))\n"
+    )
+
+
+def _guarded(test: str, place: int) -> str:
+    """Hide comparisons that an answer declares for everybody behind harmless ones, within the test's main."""
+    opening = test.find("{", place)
+    if opening < 0 or test[place:opening].strip():
+        return test
+    names = "".join(
+        f"using ::daybreak_guard::operator{each}; " for each in ("==", "!=", "<", ">", "<=", ">=")
+    )
+    return f"{test[: opening + 1]} {names}{test[opening + 1 :]}"
+
+
+def _opens_std(completion: str, macros: list[str]) -> bool:
+    """Tell whether an answer declares comparisons in the library's namespace, where they would be found first."""
+    text = re.sub(r"//[^\n]*|/\*.*?\*/", " ", re.sub(r"\\[ \t]*\n", "", completion), flags=re.DOTALL)
+    names = "|".join(map(re.escape, ("std", *macros)))
+    opens = re.search(rf"\bnamespace\s+(?:{names})\b|\bstd\s*\{{", text)
+    return bool(opens and re.search(r"\boperator\s*(?:[=!<>]=|[<>!&|])|\bequal\b", text))
+
+
+_REFUSED = "\n#error the answer declares comparisons in namespace std\n"
 
 
 def assemble_whole(program: str) -> Sources:

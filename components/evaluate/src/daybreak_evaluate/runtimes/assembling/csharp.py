@@ -10,6 +10,7 @@ from daybreak_evaluate.task import Task
 _GAP = r"(?:\s|//[^\n]*\n|/\*.*?\*/)"
 _ALIAS = re.compile(rf"\busing{_GAP}+[^\s;()=]+{_GAP}*=", re.DOTALL)
 _ASSERT = re.compile(r"\b(?:System\.Diagnostics\.)?(?:Debug|Trace)\.Assert\b")
+_DECLARED = re.compile(r"\b(?:class|struct|interface|enum)\s+(\w+)")
 _REFUSED = "\n#error an alias in the answer could change what the test means\n"
 
 
@@ -29,4 +30,6 @@ def assemble(task: Task, completion: str, token: str) -> Sources:
         f"{task.program(completion)}\n{_ASSERT.sub(f'global::{check}.Assert', task.test)}{refused}{assertion}"
     )
     words = sorted(set(re.findall(r"[A-Za-z_]\w*", task.test)))
-    return Sources(answer=(("program.cs", program),), arguments=("/out/program.exe", *words))
+    own = sorted(set(_DECLARED.findall(f"{task.preamble}{task.prompt}\n{task.test}")))
+    arguments = ("/out/program.exe", *words, *(f"+{each}" for each in own))
+    return Sources(answer=(("program.cs", program),), arguments=arguments)

@@ -45,7 +45,12 @@ def _sources(task: Task, completion: str, *, typed: bool) -> Sources:
     if typed:
         rest = "".join(f"declare const {each}: any;\n" for each in (*asked, *helpers)) + rest
     answer = {"names": [*asked, *helpers], "source": place}
-    test = {"names": asked, "helpers": {"names": helpers, "source": "" if typed else head}, "source": place}
+    test = {
+        "names": asked,
+        "guarded": names.by_answer,
+        "helpers": {"names": helpers, "source": "" if typed else head},
+        "source": place,
+    }
     return Sources(
         answer=(
             ("driver.js", driver("javascript", "candidate.js")),

@@ -68,6 +68,7 @@ def _assemble(script: Script, task: Task, completion: str, token: str) -> Source
             (f"test.{script.suffix}", test),
             *((name, driver(script.language, name)) for name in script.test_drivers),
             *shared,
+            *((("guarded", ""),) if found.by_answer else ()),
         ),
     )
 

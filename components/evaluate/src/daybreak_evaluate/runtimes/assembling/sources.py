@@ -36,6 +36,8 @@ class CalledNames:
     """Of the answer."""
     helpers: tuple[str, ...]
     """Whole in the prompt, so that the test's side can run them itself."""
+    by_answer: bool = False
+    """Only the answer says them: one that is the language's own already stays what it is on the test's side."""
 
 
 def called_names(
@@ -52,7 +54,8 @@ def called_names(
         asked = [entry_point]
     else:
         asked = prompt_names[-1:] or [name for name in answer_names if name not in prompt_names]
-    return CalledNames(tuple(asked), tuple(name for name in prompt_names if name not in asked))
+    helpers = tuple(name for name in prompt_names if name not in asked)
+    return CalledNames(tuple(asked), helpers, by_answer=not entry_point and not prompt_names)
 
 
 _END = re.compile(r"\s*(?:\}|end\b)[;)]*[ \t]*(?:\n|$)")
@@ -76,3 +79,43 @@ def driver_files(language: str) -> tuple[tuple[str, str], ...]:
 def driver(language: str, name: str) -> str:
     """Return the text of one driver."""
     return dict(driver_files(language))[name]
+
+
+def opened_function(head: str, entry_point: str = "") -> tuple[str, str] | None:
+    """Return type and name of the function whose body a prompt in C's syntax begins; None where it cannot be told."""
+    brace = head.rfind("{")
+    closing = head.rfind(")", 0, max(brace, 0))
+    if closing < 0 or "}" in head[brace:] or re.search(r"[;{}]", head[closing:brace]):
+        return None
+    depth, opening = 0, closing
+    while opening >= 0:
+        depth += {")": 1, "(": -1}.get(head[opening], 0)
+        if not depth:
+            break
+        opening -= 1
+    found = _TYPE_AND_NAME.search(head[: max(opening, 0)])
+    if found is None or found[1] in NO_TYPES or entry_point not in ("", found[2]):
+        return None
+    return found[1].strip(), found[2]
+
+
+_TYPE_AND_NAME = re.compile(
+    r"^[ \t]*(?:(?:public|protected|private|static|final|inline|constexpr)\s+)*"
+    r"((?:(?:const|unsigned|signed|long|short)[ \t]+)*[A-Za-z_][\w:.]*(?:[ \t]*<[^;{}()\n]*>)?(?:[ \t]*\[\])*"
+    r"(?:[ \t]*[*&])*)\s*\b(\w+)\s*\Z",
+    re.MULTILINE,
+)
+NO_TYPES = frozenset({"void", "auto", "return", "else", "new", "operator", "template"})
+
+
+_TOKENS = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*|/\*.*?\*/|[()]', re.DOTALL)
+
+
+def call_ends(text: str, opening: int) -> int:
+    """Return the place behind the parenthesis that closes the one at ``opening``; -1 where none does."""
+    depth = 0
+    for found in _TOKENS.finditer(text, opening):
+        depth += {"(": 1, ")": -1}.get(found[0], 0)
+        if depth == 0 and found[0] == ")":
+            return found.end()
+    return -1

@@ -18,8 +18,16 @@ from daybreak_evaluate.runtimes.in_repository.find_tasks import SEED, Report
 from daybreak_evaluate.runtimes.in_repository.functions import MAX_BODY_LINES, MIN_BODY_LINES
 from daybreak_evaluate.runtimes.in_repository.go_runtime import NUM_STEPS, GoSurroundings, verdict_of
 from daybreak_evaluate.runtimes.in_repository.go_tests import BEGAN, GoOrder, GoRepository, go_program
+from daybreak_evaluate.runtimes.in_repository.losses import (
+    MISSED,
+    NOT_TRIED,
+    OUT_OF_SIZE,
+    UNSTEADY,
+    Losses,
+)
 
 STUB = '\tpanic("taken out")\n'
+UNTESTED = "its package has no test that passes, or a TestMain of its own"
 _PASSED = re.compile(r"^--- PASS: (\S+) ", re.MULTILINE)
 
 
@@ -44,7 +52,7 @@ class GoTask:
         return place.filled(body)
 
 
-def find_go_tasks(packed: bytes, limit: int, workers: int, report: Report) -> list[GoTask]:
+def find_go_tasks(packed: bytes, limit: int, workers: int, report: Report, losses: Losses) -> list[GoTask]:
     """Return at most ``limit`` tasks, a random choice; a repository without tests that pass is a UserError."""
     go = go_program()
     if go is None:
@@ -53,13 +61,15 @@ def find_go_tasks(packed: bytes, limit: int, workers: int, report: Report) -> li
         found = repository.functions()
         report("compiling", 0, 2)
         tests = _steady(repository, found["folders"], workers, report)
-        candidates = list(_candidates(repository, found, tests))
+        candidates = list(_candidates(repository, found, tests, losses))
         random.Random(SEED).shuffle(candidates)
         kept: list[GoTask] = []
         for start in range(0, len(candidates), 4 * workers):
-            kept += _kept(repository, candidates[start : start + 4 * workers], workers)
-            report("taking bodies out", min(len(candidates), start + 4 * workers), len(candidates))
+            kept += _kept(repository, candidates[start : start + 4 * workers], workers, losses)
+            tried = min(len(candidates), start + 4 * workers)
+            report("taking bodies out", tried, len(candidates))
             if len(kept) >= limit:
+                losses[NOT_TRIED] += len(candidates) - tried + len(kept) - limit
                 break
     return sorted(kept[:limit], key=lambda task: (task.path, task.first_line))
 
@@ -97,12 +107,13 @@ def _is_good(outcomes: tuple[StepOutcome, ...]) -> bool:
 
 
 def _candidates(
-    repository: GoRepository, found: dict[str, Any], tests: dict[str, tuple[str, ...]]
+    repository: GoRepository, found: dict[str, Any], tests: dict[str, tuple[str, ...]], losses: Losses
 ) -> Iterator[GoTask]:
     for each in found["functions"]:
         path = each["path"]
         folder = path.rpartition("/")[0] or "."
         if folder not in tests:
+            losses[UNTESTED] += 1
             continue
         data = (repository.place / path).read_bytes()
         try:
@@ -116,14 +127,21 @@ def _candidates(
             package = found["folders"][folder]["package"]
             place = (path, package, each["name"], each["line"])
             yield GoTask(*place, before, body, behind, each["again"], tests[folder])
+        else:
+            losses[OUT_OF_SIZE] += 1
 
 
-def _kept(repository: GoRepository, candidates: Sequence[GoTask], workers: int) -> Iterator[GoTask]:
+def _kept(
+    repository: GoRepository, candidates: Sequence[GoTask], workers: int, losses: Losses
+) -> Iterator[GoTask]:
     stubbed = repository.run([each.order(STUB + each.body) for each in candidates], workers)
     telling = [candidates[place] for place, outcomes in sorted(stubbed) if _tells(outcomes)]
+    losses[MISSED] += len(candidates) - len(telling)
     if telling:
-        whole = repository.run([each.order(each.body) for each in telling], workers)
-        yield from (telling[place] for place, outcomes in sorted(whole) if verdict_of(outcomes).passed)
+        whole = sorted(repository.run([each.order(each.body) for each in telling], workers))
+        good = [telling[place] for place, outcomes in whole if verdict_of(outcomes).passed]
+        losses[UNSTEADY] += len(telling) - len(good)
+        yield from good
 
 
 def _tells(outcomes: tuple[StepOutcome, ...]) -> bool:

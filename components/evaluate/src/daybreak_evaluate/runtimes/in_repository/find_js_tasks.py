@@ -20,6 +20,7 @@ from daybreak_evaluate.runtimes.in_repository.js_tests import (
     reached_by,
     told_by,
 )
+from daybreak_evaluate.runtimes.in_repository.losses import MISSED, NOT_TRIED, UNREACHED, UNSTEADY, Losses
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class JavaScriptTask:
     tests: tuple[str, ...] = ()
 
 
-def find_js_tasks(packed: bytes, limit: int, workers: int, report: Report) -> list[JavaScriptTask]:
+def find_js_tasks(
+    packed: bytes, limit: int, workers: int, report: Report, losses: Losses
+) -> list[JavaScriptTask]:
     """Return at most ``limit`` tasks, a random choice; a repository without tests that pass is a UserError."""
     with JavaScriptRepository(packed) as repository:
         tests, others = repository.sources()
@@ -41,18 +44,17 @@ def find_js_tasks(packed: bytes, limit: int, workers: int, report: Report) -> li
                 "no file imports node:test; of JavaScript, tests for Node's own runner are run (no jest, mocha, vitest)"
             )
         steady, reached = _steady(repository, tests, workers, report)
-        candidates = [
-            JavaScriptTask(path, each)
-            for path in others
-            for each in _functions(repository, path)
-            if (path, each.end) in reached
-        ]
+        found = [JavaScriptTask(path, each) for path in others for each in _functions(repository, path)]
+        candidates = [each for each in found if (each.path, each.function.end) in reached]
+        losses[UNREACHED] += len(found) - len(candidates)
         random.Random(SEED).shuffle(candidates)
         kept: list[JavaScriptTask] = []
         for start in range(0, len(candidates), 4 * workers):
-            kept += _kept(repository, candidates[start : start + 4 * workers], steady, workers)
-            report("taking bodies out", min(len(candidates), start + 4 * workers), len(candidates))
+            kept += _kept(repository, candidates[start : start + 4 * workers], steady, workers, losses)
+            tried = min(len(candidates), start + 4 * workers)
+            report("taking bodies out", tried, len(candidates))
             if len(kept) >= limit:
+                losses[NOT_TRIED] += len(candidates) - tried + len(kept) - limit
                 break
     return sorted(kept[:limit], key=lambda task: (task.path, task.function.first_line))
 
@@ -100,6 +102,7 @@ def _kept(
     candidates: Sequence[JavaScriptTask],
     steady: dict[str, tuple[str, ...]],
     workers: int,
+    losses: Losses,
 ) -> Iterator[JavaScriptTask]:
     stubs = [JavaScriptOrder(tuple(steady), None, each.path, each.function.stubbed()) for each in candidates]
     telling = []
@@ -120,6 +123,9 @@ def _kept(
         )
         for task in telling
     ]
+    losses[MISSED] += len(candidates) - len(telling)
     for place, outcomes in sorted(repository.run(whole, workers)) if whole else ():
         if verdict_of(outcomes[-1]).passed:
             yield telling[place]
+        else:
+            losses[UNSTEADY] += 1

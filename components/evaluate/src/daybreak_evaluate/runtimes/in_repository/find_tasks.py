@@ -14,6 +14,7 @@ from pathlib import Path
 from daybreak_contracts.errors import UserError
 from daybreak_evaluate.runtimes.in_repository import snapshot
 from daybreak_evaluate.runtimes.in_repository.functions import MaskedFunction, functions_in
+from daybreak_evaluate.runtimes.in_repository.losses import MISSED, NOT_TRIED, UNREACHED, UNSTEADY, Losses
 from daybreak_evaluate.runtimes.in_repository.runtime import (
     MIN_TIMEOUT_S,
     RunnerOrder,
@@ -36,16 +37,20 @@ class RepositoryTask:
     tests: tuple[str, ...]
 
 
-def find_tasks(folder: Path, packed: bytes, limit: int, workers: int, report: Report) -> list[RepositoryTask]:
+def find_tasks(
+    folder: Path, packed: bytes, limit: int, workers: int, report: Report, losses: Losses
+) -> list[RepositoryTask]:
     """Return at most ``limit`` tasks, a random choice; a repository without tests that pass is a UserError."""
     report("running all tests", 0, 2)
-    candidates = _candidates(folder, _steady(packed, workers, report))
+    candidates = _candidates(folder, _steady(packed, workers, report), losses)
     random.Random(SEED).shuffle(candidates)
     found: list[RepositoryTask] = []
     for start in range(0, len(candidates), 4 * workers):
-        found += _kept(packed, candidates[start : start + 4 * workers], workers)
-        report("taking bodies out", min(len(candidates), start + 4 * workers), len(candidates))
+        found += _kept(packed, candidates[start : start + 4 * workers], workers, losses)
+        tried = min(len(candidates), start + 4 * workers)
+        report("taking bodies out", tried, len(candidates))
         if len(found) >= limit:
+            losses[NOT_TRIED] += len(candidates) - tried + len(found) - limit
             break
     return sorted(found[:limit], key=lambda task: (task.path, task.function.first_line))
 
@@ -67,7 +72,9 @@ def _steady(packed: bytes, workers: int, report: Report) -> dict[tuple[str, int]
     return {place: tuple(t for t in tests if t in steady) for place, tests in first.functions.items()}
 
 
-def _candidates(folder: Path, tests_of: dict[tuple[str, int], tuple[str, ...]]) -> list[RepositoryTask]:
+def _candidates(
+    folder: Path, tests_of: dict[tuple[str, int], tuple[str, ...]], losses: Losses
+) -> list[RepositoryTask]:
     found = []
     for path in snapshot.files_of(folder):
         if path.endswith(".py") and not _is_test(path):
@@ -75,6 +82,8 @@ def _candidates(folder: Path, tests_of: dict[tuple[str, int], tuple[str, ...]]) 
                 tests = tests_of.get((path, function.first_line))
                 if tests:
                     found.append(RepositoryTask(path, function, tests))
+                else:
+                    losses[UNREACHED] += 1
     return found
 
 
@@ -91,7 +100,9 @@ def _is_test(path: str) -> bool:
     return named or any(folder in ("test", "tests", "testing", "docs", "examples") for folder in folders)
 
 
-def _kept(packed: bytes, candidates: Sequence[RepositoryTask], workers: int) -> Iterator[RepositoryTask]:
+def _kept(
+    packed: bytes, candidates: Sequence[RepositoryTask], workers: int, losses: Losses
+) -> Iterator[RepositoryTask]:
     orders = [RunnerOrder(each.path, each.function.stubbed(), each.tests, stop=False) for each in candidates]
     stubbed = dict(run_tests(packed, orders, MIN_TIMEOUT_S, workers))
     telling = []
@@ -99,6 +110,7 @@ def _kept(packed: bytes, candidates: Sequence[RepositoryTask], workers: int) -> 
         tests = _telling(candidate, stubbed[place])
         if tests:
             telling.append(RepositoryTask(candidate.path, candidate.function, tests))
+    losses[MISSED] += len(candidates) - len(telling)
     if not telling:
         return
     whole = [
@@ -108,6 +120,8 @@ def _kept(packed: bytes, candidates: Sequence[RepositoryTask], workers: int) -> 
     for place, report in sorted(run_tests(packed, whole, MIN_TIMEOUT_S, workers)):
         if report.problem is None and report.passed >= set(telling[place].tests):
             yield telling[place]
+        else:
+            losses[UNSTEADY] += 1
 
 
 def _telling(candidate: RepositoryTask, report: RunnerReport) -> tuple[str, ...]:

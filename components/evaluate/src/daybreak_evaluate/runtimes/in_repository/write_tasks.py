@@ -18,6 +18,7 @@ from daybreak_evaluate.runtimes.in_repository import GO_LANGUAGE, JAVASCRIPT_LAN
 from daybreak_evaluate.runtimes.in_repository.find_go_tasks import GoTask, find_go_tasks
 from daybreak_evaluate.runtimes.in_repository.find_js_tasks import JavaScriptTask, find_js_tasks
 from daybreak_evaluate.runtimes.in_repository.find_tasks import RepositoryTask, find_tasks
+from daybreak_evaluate.runtimes.in_repository.losses import Losses
 
 AnyTask = RepositoryTask | GoTask | JavaScriptTask
 PYTHON_FILES = ("pyproject.toml", "setup.py", "setup.cfg")
@@ -35,15 +36,17 @@ def write_tasks(folder: Path, output: Path, limit: int, progress: Progress) -> s
     packed = snapshot.pack(folder, with_modules=is_javascript)
     workers = max(1, len(os.sched_getaffinity(0)))
     tasks: Sequence[AnyTask]
+    losses = Losses()
     if is_go:
-        tasks = find_go_tasks(packed, limit, workers, progress.report)
+        tasks = find_go_tasks(packed, limit, workers, progress.report, losses)
     elif is_javascript:
-        tasks = find_js_tasks(packed, limit, workers, progress.report)
+        tasks = find_js_tasks(packed, limit, workers, progress.report, losses)
     else:
-        tasks = find_tasks(folder, packed, limit, workers, progress.report)
+        tasks = find_tasks(folder, packed, limit, workers, progress.report, losses)
     if not tasks:
         raise UserError(
             f"{folder}: no function whose body its tests miss; more tests, or another folder, would help"
+            + (f" ({losses.said()})" if losses.said() else "")
         )
     beside = output.with_suffix(".tar.gz")
     digest = hashlib.sha256(packed).hexdigest()
@@ -53,7 +56,8 @@ def write_tasks(folder: Path, output: Path, limit: int, progress: Progress) -> s
     files = len({task.path for task in tasks})
     return (
         f"{len(tasks)} functions of {files} file{'s' if files > 1 else ''}: {output}, and their repository: {beside}\n"
-        f"- name: {_name(output.stem)}\n  problems: {{uri: {output.resolve()}, "
+        + (f"{losses.said()}\n" if losses.said() else "")
+        + f"- name: {_name(output.stem)}\n  problems: {{uri: {output.resolve()}, "
         f"sha256: {hashlib.sha256(rows).hexdigest()}, format: Repository}}"
     )
 

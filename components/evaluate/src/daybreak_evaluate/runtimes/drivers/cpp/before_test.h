@@ -7,6 +7,16 @@
 #include <vector>
 extern "C" [[noreturn]] void daybreak_fail(const char *);
 #define assert(...) ((__VA_ARGS__) ? static_cast<void>(0) : daybreak_fail(#__VA_ARGS__))
+/* The test's main uses these, which no call fits: they hide an answer's comparisons of the standard library's types. */
+namespace daybreak_guard {
+struct nothing;
+bool operator==(const nothing &, const nothing &);
+bool operator!=(const nothing &, const nothing &);
+bool operator<(const nothing &, const nothing &);
+bool operator>(const nothing &, const nothing &);
+bool operator<=(const nothing &, const nothing &);
+bool operator>=(const nothing &, const nothing &);
+}
 /* An answer that compares the standard library's types in its own way fails here. */
 extern "C" void daybreak_canary() {
   assert(!(std::vector<int>{1} == std::vector<int>{2}));

@@ -12,7 +12,9 @@ import java.util.Set;
 /** Runs a test that lives in the answer's own process, and says the secret when the test has come to its end. */
 final class Seal {
     private static final String[] PACKAGES = {
-        "java.lang.", "java.util.", "java.util.function.", "java.util.stream.", "java.math.", "java.io.", "org.javatuples."
+        "java.lang.", "java.util.", "java.util.function.", "java.util.stream.", "java.util.regex.", "java.util.concurrent.",
+        "java.util.concurrent.atomic.", "java.math.", "java.io.", "java.nio.file.", "java.nio.charset.", "java.text.", "java.time.",
+        "org.javatuples."
     };
 
     private Seal() {}
@@ -22,7 +24,12 @@ final class Seal {
         byte[] secret = System.in.readAllBytes();
         System.setIn(InputStream.nullInputStream());
         FileOutputStream output = new FileOutputStream(FileDescriptor.out);
-        refuseNamesOfJava(new HashSet<>(Arrays.asList(arguments)));
+        Set<String> words = new HashSet<>(), own = new HashSet<>();
+        for (String each : arguments)
+            if (each.startsWith("+")) own.add(each.substring(1));
+            else words.add(each);
+        Plain.allow(own);
+        refuseNamesOfJava(words);
         try {
             ClassLoader loader = Seal.class.getClassLoader();
             var entry = Class.forName(arguments[0], true, loader).getDeclaredMethod("main", String[].class);

@@ -17,7 +17,8 @@ function unit.assertTrue(value) unit.assertEquals(value, true) end
 function unit.assertFalse(value) unit.assertEquals(value, false) end
 function unit.assertNil(value) unit.assertEquals(value, nil) end
 function unit.assertAlmostEquals(found, wanted, margin)
-  if math.abs(found - wanted) > (margin or 1e-12) then error('assertion failed: not almost equal', 2) end
+  -- asked this way, what is no number fails
+  if not (math.abs(found - wanted) <= (margin or 1e-12)) then error('assertion failed: not almost equal', 2) end
 end
 
 local function run_all()

@@ -17,8 +17,9 @@ end
 
 local kind, problem = hear()
 if kind == 'S' then fail(problem, 2) elseif kind ~= 'L' then fail(problem, 4) end
-for name in io.lines('/job/names') do
-  _G[name] = function(...)
+local guarded = io.open('/job/guarded') ~= nil -- what the language has stays what it is
+local function stand_in(name)
+  return function(...)
     values.send('C', values.encode(name, ...))
     local said, text = hear()
     if said == 'E' then error(text, 0) end
@@ -27,6 +28,9 @@ for name in io.lines('/job/names') do
     if not fine then fail('a broken answer', 3) end
     return table.unpack(found, 1, found.n)
   end
+end
+for name in io.lines('/job/names') do
+  if not guarded or _G[name] == nil then _G[name] = stand_in(name) end
 end
 local file = io.open('/job/test.lua')
 local text = file:read('a')

@@ -32,6 +32,7 @@ namespace Daybreak {
     $loaded = hear();
     if (isset($loaded['error'])) fail_with(implode(': ', array_map('strval', (array) $loaded['error'])), ($loaded['error'][0] ?? '') === 'ParseError' ? 2 : 4);
     foreach (json_decode(file_get_contents('/job/names.json'), true) as $name) {
+        if (function_exists("\\$name")) continue; // what the language has stays what it is
         eval("namespace { function $name(...\$arguments) { return \\Daybreak\\ask('$name', \$arguments); } }");
     }
     set_error_handler(function (int $level, string $message) {
