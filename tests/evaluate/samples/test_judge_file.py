@@ -313,12 +313,26 @@ def test_a_journal_of_other_limits_is_not_believed(tmp_path: Path) -> None:
 
 def test_a_whole_program_of_another_language_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "s.jsonl", {"task_id": "x/1", "solution": "package main"})
-    file = JudgedFile(path, tmp_path / "out", "x", {"x/1": Task("x/1", "go", "func f() {")}, sanitized=True)
+    file = JudgedFile(path, tmp_path / "out", "x", {"x/1": Task("x/1", "go", "func f() {")}, sanitized=False)
     with pytest.raises(UserError, match="x/1 has a whole program"):
         file.check()
     other = write(tmp_path / "t.jsonl", {"task_id": "x/2", "completion": ""})
     with pytest.raises(UserError, match=r"no task \"x/2\" in x, they are x/1 to x/1"):
-        JudgedFile(other, tmp_path / "out", "x", {"x/1": Task("x/1", "go", "")}, sanitized=True).check()
+        JudgedFile(other, tmp_path / "out", "x", {"x/1": Task("x/1", "go", "")}, sanitized=False).check()
+
+
+def test_a_body_is_taken_out_of_a_whole_program_of_another_language(tmp_path: Path) -> None:
+    task = Task(
+        "x/1", "javascript", "const twice = (x) => {\n", "if (twice(2) !== 4) throw new Error('wrong')\n"
+    )
+    whole = "Sure:\n\n```js\nconst twice = (x) => {\n  return 2 * x\n}\n```\n"
+    path = write(
+        tmp_path / "s.jsonl", {"task_id": "x/1", "solution": whole}, {"task_id": "x/1", "completion": whole}
+    )
+    file = JudgedFile(path, tmp_path / "out", "x", {"x/1": task}, sanitized=True)
+    assert [(file._judged(each).text, file._judged(each).is_program) for each in file._samples()] == [
+        ("  return 2 * x\n}\n", False)
+    ] * 2
 
 
 def test_scores_stand_by_language_where_there_are_several() -> None:
