@@ -152,7 +152,10 @@ def _fitted(code: str, shape: Shape) -> str:
         code = re.sub(r"\A\s*<\?php\b", "", code)
     elif shape.name and not code.lstrip("\n")[:1].isspace():  # a body that lost its indentation
         code = textwrap.indent(textwrap.dedent(code.strip("\n")), _inner_indent(shape.head))
-    code = code if code.startswith(("\n", " ", "\t")) or shape.head.endswith("\n") else f"\n{code}"
+    if shape.head.endswith("\n"):
+        code = code.removeprefix("\n")
+    elif not code.startswith(("\n", " ", "\t")):
+        code = f"\n{code}"
     return _closed(code.rstrip() + "\n", shape)
 
 
