@@ -35,7 +35,15 @@ STAFF = {"x-daybreak-user": "grace", "x-daybreak-groups": "dev, staff"}
 class Engine:
     """One echo engine as a process, and its EndpointSlice."""
 
-    def __init__(self, folder: Path, model: ModelFolder, digest: str, name: str, **metadata: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        model: ModelFolder,
+        digest: str,
+        name: str,
+        label: str | None = None,
+        **metadata: Any,
+    ) -> None:
         self.name = name
         self.ports = (free_port(), free_port())
         shown = metadata_of(model, content_digest="c" * 64, max_concurrency=8)
@@ -47,7 +55,7 @@ class Engine:
         self.show(digest)
         tokenizer = str(model.path / "tokenizer.json")
         files = [str(self._file), tokenizer, str(self.trouble)]
-        command = [sys.executable, str(ECHO), name, *files, *map(str, self.ports)]
+        command = [sys.executable, str(ECHO), label or name, *files, *map(str, self.ports)]
         self.child = Child(command, os.environ, folder / f"{name}.log")
 
     def show(self, digest: str) -> None:

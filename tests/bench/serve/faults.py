@@ -148,7 +148,9 @@ async def hang(folder: Path, model: ModelFolder) -> list[Row]:
     """Stop, then kill one of three engines under a load of which half streams; return what was lost or torn."""
     place = folder / "hang"
     place.mkdir()
-    engines = {name: Engine(place, model, OLD, name, max_concurrency=64) for name in ("a", "b", "c")}
+    engines = {
+        name: Engine(place, model, OLD, name, "counting", max_concurrency=64) for name in ("a", "b", "c")
+    }
     (place / "token").write_text(TOKEN)
     api, rows = ApiServer(), []
     async with contextlib.AsyncExitStack() as stack:

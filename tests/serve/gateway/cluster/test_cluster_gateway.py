@@ -38,6 +38,7 @@ from tests.serve.api_server import (
     deployment,
     slice_of,
 )
+from tests.serve.echo_engine import NUMBERS
 from tests.serve.gateways import (
     NEW,
     OLD,
@@ -302,6 +303,50 @@ async def test_a_stream_that_has_begun_is_not_begun_again(
         rest = [json.loads(line.removeprefix("data: ")) async for line in lines if line]
     assert rest[-1]["error"]["code"] == "engine_down"
     assert not any("old-a" in json.dumps(piece) for piece in rest)
+
+
+async def is_answered(cluster: Cluster) -> bool:
+    return (await cluster.ask()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("label", "code"),
+    [
+        pytest.param("counting", None, id="the same text goes on"),
+        pytest.param("other", "engine_error", id="another text ends it"),
+    ],
+)
+async def test_a_stream_with_a_seed_goes_on_from_another_engine(
+    cluster: Cluster, model: ModelFolder, tmp_path: Path, label: str, code: str | None
+) -> None:
+    doomed = Engine(tmp_path, model, OLD, "doomed", "counting", max_concurrency=1)
+    other = Engine(tmp_path, model, OLD, "other", label)
+    await asyncio.gather(doomed.wait(), other.wait())
+    await cluster.list(doomed)
+    await cluster.route(stable=OLD)
+    await cluster.ready()
+    body = {"prompt": "x", "max_tokens": 60, "stream": True, "seed": 7, "temperature": 0.5}
+    body["stream_options"] = {"include_usage": True}
+    try:
+        async with cluster.client.stream("POST", "/v1/completions", json=body) as response:
+            lines = response.aiter_lines()
+            heard = [await anext(lines) for _ in range(7)]
+            await cluster.list(other)
+            await until(lambda: is_answered(cluster))  # the one's only place is taken: by the other
+            doomed.child.kill()
+            heard += [line async for line in lines]
+    finally:
+        other.child.stop(1)
+    pieces = [json.loads(line[6:]) for line in heard if line and line != "data: [DONE]"]
+    text = "".join(choice["text"] for piece in pieces for choice in piece.get("choices", ()))
+    assert pieces[-1].get("error", {}).get("code") == code
+    if code is None:
+        assert text.split()[:11] == ["1", *NUMBERS, "one"]  # nothing twice, nothing left out
+        assert len(text.split()) == 60
+        assert pieces[-1]["usage"]["completion_tokens"] == 60
+        assert heard[-2:] == ["data: [DONE]", ""]
+    else:
+        assert "other" not in text
 
 
 async def test_an_engine_that_ends_gets_nothing_new_and_finishes_what_it_has(

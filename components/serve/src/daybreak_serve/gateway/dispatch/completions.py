@@ -261,11 +261,8 @@ class Completions:
 
         def on_try(revision: ServedRevision, model: RevisionModel, prompt: ComposedPrompt) -> None:
             self._pass_on(flight, revision.digest)
-            flight.model, flight.prompt = model, prompt
+            flight.begin(model, prompt)
             flight.identity = replace(flight.identity, fingerprint=names.short(revision.digest))
-            flight.text, flight.cancellation.num_tokens = [], 0
-            single = flight.request
-            flight.shaper = CompletionShaper(single.prompt, single.suffix, single.mode)
 
         def on_engine_failure() -> None:
             flight.engine_has_failed = True
@@ -279,7 +276,7 @@ class Completions:
             owner=exchange.owner,
             cancellation=flight.cancellation,
             request_id=flight.identity.completion_id,
-            response_has_started=lambda: flight.is_streamed,
+            response_has_started=lambda: flight.is_streamed and not flight.can_be_told_again,
             on_chunk=on_chunk,
             on_try=on_try,
             on_acquired=on_acquired,
@@ -312,8 +309,10 @@ class Completions:
             text = flight.request.echo + text
         flight.text.append(text)
         flight.reason = reason or ""
-        if exchange.request.stream and (text or reason):
-            await self._stream_piece(exchange, flight, text, reason)
+        if exchange.request.stream:
+            text = flight.unsent(text, is_over=reason is not None)
+            if text or reason:
+                await self._stream_piece(exchange, flight, text, reason)
         return reason is not None
 
     async def _stream_piece(self, exchange: Exchange, flight: Flight, text: str, reason: str | None) -> None:
@@ -322,6 +321,7 @@ class Completions:
             await exchange.answer.start(200, exchange.dialect.stream_type, headers)
         choice = CompletionChoice(flight.index, text, reason, is_first=not flight.is_streamed)
         flight.is_streamed = True
+        flight.sent.append(text)
         with_usage = exchange.request.include_usage
         await exchange.answer.write(
             exchange.dialect.piece(flight.identity, choice, with_usage=with_usage), more=True

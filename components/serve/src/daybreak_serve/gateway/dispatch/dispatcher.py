@@ -38,7 +38,7 @@ class RequestContext:
     cancellation: Cancellation
     request_id: str
     response_has_started: Callable[[], bool]
-    """Whether a part of the response was sent to the client: from then on nothing can be tried again."""
+    """Whether a part of the response was sent that no other engine would tell again: nothing can be tried then."""
     on_chunk: Callable[[Chunk], Awaitable[bool]]
     """Takes a chunk and tells whether the text is complete: the rest need not be made."""
     on_try: Callable[[ServedRevision, RevisionModel, ComposedPrompt], None]

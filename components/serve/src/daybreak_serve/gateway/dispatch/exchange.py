@@ -12,6 +12,7 @@ from daybreak_serve.gateway.http.answers import CompletionIdentity, Usage
 from daybreak_serve.gateway.http.asgi_io import ResponseWriter
 from daybreak_serve.gateway.http.cancellation import Cancellation, CancellationGroup
 from daybreak_serve.gateway.http.manners import CompletionShaper
+from daybreak_serve.gateway.http.problems import engine_failed
 from daybreak_serve.gateway.http.requests import CompletionRequest
 
 NO_PROMPT = ComposedPrompt((), 0)
@@ -49,6 +50,33 @@ class Flight:
     """When it became that model's request: another one may have been asked before."""
     is_streamed: bool = False
     """A part of it was sent."""
+    sent: list[str] = field(default_factory=list)
+    """What a stream's client has of it."""
+    behind: str = ""
+    """What of that another engine has still to tell again."""
+
+    @property
+    def can_be_told_again(self) -> bool:
+        """Whether another engine of the same model tells the same text: the likeliest, or one drawn by a seed."""
+        return self.request.options.temperature == 0 or self.request.options.seed is not None
+
+    def begin(self, model: RevisionModel, prompt: ComposedPrompt) -> None:
+        """Begin the text, anew where an earlier engine told a part of it."""
+        self.model, self.prompt = model, prompt
+        self.text, self.cancellation.num_tokens = [], 0
+        self.shaper = CompletionShaper(self.request.prompt, self.request.suffix, self.request.mode)
+        self.behind = "".join(self.sent)
+
+    def unsent(self, text: str, *, is_over: bool) -> str:
+        """Return what of a piece the client does not have; a text that is another than was sent is an `ApiProblem`."""
+        if not self.behind:
+            return text
+        length = min(len(text), len(self.behind))
+        is_same = text[:length] == self.behind[:length]
+        self.behind = self.behind[length:]
+        if not is_same or (is_over and self.behind):
+            raise engine_failed("it went away, and another one tells another text")
+        return text[length:]
 
 
 @dataclass
