@@ -25,6 +25,23 @@ def test_our_command_takes_it(file: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 @each
+def test_it_writes_no_null(file: Path) -> None:
+    """The API server drops it, and Argo CD then sees a difference for ever."""
+    for document in yaml.safe_load_all(file.read_text()):
+        assert "null" not in yaml.safe_dump(document).split()
+
+
+def test_argo_cd_is_told_to_ask_the_server_for_differences() -> None:
+    applications = list(yaml.safe_load_all((MANIFESTS / "argocd" / "application.yaml").read_text()))
+    assert len(applications) == 2
+    for application in applications:
+        assert (
+            application["metadata"]["annotations"]["argocd.argoproj.io/compare-options"]
+            == "ServerSideDiff=true"
+        )
+
+
+@each
 def test_a_real_api_server_takes_it(file: Path, cluster: Reach) -> None:
     cluster.would_take(yaml.safe_load(file.read_text()))
 
