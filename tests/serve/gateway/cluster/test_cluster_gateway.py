@@ -286,25 +286,6 @@ async def test_an_engine_that_falls_silent_loses_no_request(
         silent.child.stop(1)
 
 
-async def test_a_stream_that_has_begun_is_not_begun_again(
-    cluster: Cluster, engines: dict[str, Engine], model: ModelFolder, tmp_path: Path
-) -> None:
-    doomed = Engine(tmp_path, model, OLD, "doomed")
-    await doomed.wait()
-    await cluster.list(doomed)
-    await cluster.route(stable=OLD)
-    await cluster.ready()
-    body = {"prompt": "x", "max_tokens": 64, "stream": True, **SLOW}
-    async with cluster.client.stream("POST", "/v1/completions", json=body) as response:
-        lines = response.aiter_lines()
-        assert "doomed" in await anext(lines)
-        await cluster.list(engines["old-a"])
-        doomed.child.kill()
-        rest = [json.loads(line.removeprefix("data: ")) async for line in lines if line]
-    assert rest[-1]["error"]["code"] == "engine_down"
-    assert not any("old-a" in json.dumps(piece) for piece in rest)
-
-
 async def is_answered(cluster: Cluster) -> bool:
     return (await cluster.ask()).status_code == 200
 
@@ -316,7 +297,7 @@ async def is_answered(cluster: Cluster) -> bool:
         pytest.param("other", "engine_error", id="another text ends it"),
     ],
 )
-async def test_a_stream_with_a_seed_goes_on_from_another_engine(
+async def test_a_stream_goes_on_from_another_engine(
     cluster: Cluster, model: ModelFolder, tmp_path: Path, label: str, code: str | None
 ) -> None:
     doomed = Engine(tmp_path, model, OLD, "doomed", "counting", max_concurrency=1)
@@ -325,7 +306,7 @@ async def test_a_stream_with_a_seed_goes_on_from_another_engine(
     await cluster.list(doomed)
     await cluster.route(stable=OLD)
     await cluster.ready()
-    body = {"prompt": "x", "max_tokens": 60, "stream": True, "seed": 7, "temperature": 0.5}
+    body = {"prompt": "x", "max_tokens": 60, "stream": True, "temperature": 0.5}
     body["stream_options"] = {"include_usage": True}
     try:
         async with cluster.client.stream("POST", "/v1/completions", json=body) as response:

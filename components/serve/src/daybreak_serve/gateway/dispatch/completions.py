@@ -23,7 +23,7 @@ from daybreak_serve.gateway.dialects.dialect import CompletionChoice, Dialect, R
 from daybreak_serve.gateway.dialects.routes import spoken
 from daybreak_serve.gateway.dispatch import dispatcher
 from daybreak_serve.gateway.dispatch.dispatcher import RequestContext
-from daybreak_serve.gateway.dispatch.exchange import Exchange, Flight, headers_of
+from daybreak_serve.gateway.dispatch.exchange import Exchange, Flight, headers_of, repeatable
 from daybreak_serve.gateway.events import languages
 from daybreak_serve.gateway.events.access import AccessLog, AccessRecord
 from daybreak_serve.gateway.events.counters import GatewayCounters
@@ -126,7 +126,7 @@ class Completions:
         identity = CompletionIdentity(parts.new_id(), int(parts.wall_clock()), parts.settings.model_name)
         flights = [
             Flight(
-                request=single,
+                request=repeatable(single, parts.fleet.chance.getrandbits),
                 cancellation=Cancellation(),
                 index=index,
                 identity=identity,
@@ -276,7 +276,6 @@ class Completions:
             owner=exchange.owner,
             cancellation=flight.cancellation,
             request_id=flight.identity.completion_id,
-            response_has_started=lambda: flight.is_streamed and not flight.can_be_told_again,
             on_chunk=on_chunk,
             on_try=on_try,
             on_acquired=on_acquired,

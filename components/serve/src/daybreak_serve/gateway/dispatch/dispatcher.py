@@ -37,8 +37,6 @@ class RequestContext:
     """Whose share of the engines it takes: the user, or where there is no name the address it came from."""
     cancellation: Cancellation
     request_id: str
-    response_has_started: Callable[[], bool]
-    """Whether a part of the response was sent that no other engine would tell again: nothing can be tried then."""
     on_chunk: Callable[[Chunk], Awaitable[bool]]
     """Takes a chunk and tells whether the text is complete: the rest need not be made."""
     on_try: Callable[[ServedRevision, RevisionModel, ComposedPrompt], None]
@@ -66,8 +64,7 @@ async def dispatch(fleet: ServingFleet, context: RequestContext) -> None:
 
 
 def _may_be_retried(problem: ApiProblem, context: RequestContext) -> bool:
-    is_begun = context.response_has_started() or context.cancellation.cancelled is not None
-    return problem.code in FALLBACK_CODES and not is_begun
+    return problem.code in FALLBACK_CODES and context.cancellation.cancelled is None
 
 
 async def _dispatch_by(
@@ -106,9 +103,7 @@ async def _dispatch_to_revision(
             return await _dispatch_to_endpoint(revision, endpoint, context)
         except ApiProblem as problem:
             tried.append(endpoint)
-            is_over = (
-                context.response_has_started() or context.cancellation.cancelled or len(tried) == MAX_TRIES
-            )
+            is_over = context.cancellation.cancelled or len(tried) == MAX_TRIES
             may_wake = wake is not None and _is_early(wake)
             if (
                 problem.code != problems.ENGINE_DOWN

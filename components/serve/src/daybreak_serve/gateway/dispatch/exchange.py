@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from daybreak_model.fim import ComposedPrompt
 from daybreak_model.repository_context import ALONE, NO_SURROUNDINGS
@@ -55,11 +56,6 @@ class Flight:
     behind: str = ""
     """What of that another engine has still to tell again."""
 
-    @property
-    def can_be_told_again(self) -> bool:
-        """Whether another engine of the same model tells the same text: the likeliest, or one drawn by a seed."""
-        return self.request.options.temperature == 0 or self.request.options.seed is not None
-
     def begin(self, model: RevisionModel, prompt: ComposedPrompt) -> None:
         """Begin the text, anew where an earlier engine told a part of it."""
         self.model, self.prompt = model, prompt
@@ -109,6 +105,14 @@ class Exchange:
             sum(len(flight.prompt.token_ids) for flight in prompts),
             sum(flight.cancellation.num_tokens for flight in self.flights),
         )
+
+
+def repeatable(request: CompletionRequest, draw: Callable[[int], int]) -> CompletionRequest:
+    """Return a stream's request with a seed where it has none: another engine can then tell the same text again."""
+    options = request.options
+    if not request.stream or options.temperature == 0 or options.seed is not None:
+        return request
+    return replace(request, options=replace(options, seed=draw(63)))
 
 
 def headers_of(exchange: Exchange) -> dict[str, str]:
