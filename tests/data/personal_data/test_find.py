@@ -133,6 +133,11 @@ def test_addresses(text: str, value: str) -> None:
         pytest.param('oidToNames["2.23.42.3"]', id="an identifier in a table of them"),
         pytest.param('"NETWORK_ADDRESS": "185.113.5.0"', id="the address of a network"),
         pytest.param("192.88.99.2", id="a relay of 6to4"),
+        pytest.param('szOID_POSTAL_ADDRESS = "2.5.4.16"', id="an identifier of an address"),
+        pytest.param(
+            "Fixes the crash of nodes introduced in 3.1.44.0.", id="a version that changed something"
+        ),
+        pytest.param("5.10.5.6.\u00a0http_client_body", id="a numbered heading with a name in it"),
         pytest.param("# 3.1.3.6. ID Token, https://a.io", id="a numbered heading"),
         pytest.param("- Bump types-setuptools from 65.5.0.3 to 65.6.0.1.", id="one version after another"),
         pytest.param(
@@ -209,6 +214,7 @@ PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA75sdf7s6df5s7d6f5s7d6f5s
             "log in with s.Zq7Lw2Xb9Rt4Vn8Kc3Mp6Hd1", "s.Zq7Lw2Xb9Rt4Vn8Kc3Mp6Hd1", id="an old token of Vault"
         ),
         pytest.param("redis://:p4ssW0rdX9@cache", "p4ssW0rdX9", id="the password of a URL"),
+        pytest.param('put("password", "Zq8kd92Lm")', "Zq8kd92Lm", id="behind a comma"),
         pytest.param("password = 'hunter2!'", "hunter2!", id="a chosen password"),
         pytest.param(
             "PrivateKey: q9Lf0ZxK3sW8vB2nT6yR1mC5jH7dP4gA0eU+iO/kX8w=",
@@ -363,6 +369,7 @@ def test_keys(text: str, value: str) -> None:
         pytest.param('api.password: "y0uRp4$$w0rD"', id="your password, in digits for letters"),
         pytest.param('enc_secret = "fedcba9876543210fedcba9876543210"', id="digits that count down"),
         pytest.param('secret: "31d6cfe0d16ae931b73c59d7e0c089c0"', id="the hash of nothing"),
+        pytest.param("['DatabaseCredentials', 'S3StagingLocation', 'Role']", id="the next name of a list"),
         pytest.param('kpasswd("User1@domain.local")', id="a user in a domain"),
         pytest.param("Credential.data == b'1h\\x8d\\xb8\\xf4zH\\xaf'", id="bytes"),
         pytest.param('idTokenSignature = "Rh0zQGhWAm-2hn5JTWB3Lzuk9Ahpzs7As7ks"', id="a signature"),

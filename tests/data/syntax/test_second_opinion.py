@@ -116,6 +116,7 @@ WHOLE = [
     ("kotlin", 'val a = "${b["c"]}"; /* /* { */ */ val d = """{"""'),
     ("scala", "val a = '''\n  it's {\n  '''\nval b = '\\''; val c = '('"),
     ("rust", "fn a<'b>(c: &'b str) -> char { let d = r#\"{\"\"#; '{' } /* /* { */ */"),
+    ("javascript", "if (a(1)) /{/.test(b);\nwhile (c) /[(]/.exec(d);\ne = (f) / 2 + g(h) / i;"),
     ("javascript", "const a = /[/{]/g, b = `{${c ? `}` : '{'}`; return /\\//.test(d) / 2;"),
     ("tsx", "<A b={c => d} {...e} />; <p>it's</p>; const a = b < c / d;"),
     ("css", ".a\\{ { background: url(data:a;b,{) } /* { */"),

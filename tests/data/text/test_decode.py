@@ -117,6 +117,21 @@ def test_a_legacy_charset_is_restored_byte_by_byte(text: str, codec: str) -> Non
     assert found.text.encode(found.encoding) == data
 
 
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        pytest.param(b'log("%.2f\xb0C", t);', 'log("%.2f°C", t);', id="a degree behind a conversion"),
+        pytest.param(b"// in \xb5T\n", "// in µT\n", id="a unit of a field"),
+        pytest.param(b"// 10\xb3 of them\n", "// 10³ of them\n", id="a power"),
+        pytest.param(b"  \xb3 text\n", None, id="a raised number alone, or the line of a frame"),
+        pytest.param(b"author: Ensar \xdeamil\n", None, id="a letter of Iceland or of Turkey"),
+    ],
+)
+def test_single_signs_are_read_where_they_belong(data: bytes, text: str | None) -> None:
+    expected = Undecodable("unknown-encoding") if text is None else Decoded(text, "cp1252")
+    assert decode(data) == expected
+
+
 def test_two_short_comments_in_a_long_program_are_enough() -> None:
     program = "def add(left, right):\n    return left + right\n\n\n" * 200
     data = (program + "# größer als früher\n" + program).encode("latin-1")

@@ -83,6 +83,10 @@ _HEADING_AFTER = re.compile(rb"[.:]? [A-Z][A-Za-z]+ [A-Z(\"']")
 _NAME_OF_PRODUCT = re.compile(
     rb"\b[A-Z]\w*[a-z]\w* (?:[A-Z]\w* )*(?:Server|Services?|Client|Proxy|SSH|Controller) $"
 )
+_SECTION_AFTER = re.compile(rb"\.(?: |\xc2\xa0)[A-Za-z]")
+_CHANGED_IN = re.compile(
+    rb"(?i)\b(?:introduced|broken|fixed|added|removed|deprecated|appeared|changed) (?:in|by|with) [`v\"']{0,2}$"
+)
 _NUMBER = rb"[0-9]+(?:\.[0-9]+){1,4}"
 _FROM_BEFORE = re.compile(rb"(?i)\bfrom[ \t`v\"']{1,3}$|\bfrom[ `v]{1,3}" + _NUMBER + rb"`? to[ `v]{1,3}$")
 _TO_AFTER = re.compile(rb"(?i)[`\"']? to [`v\"']{0,2}" + _NUMBER)
@@ -240,7 +244,11 @@ def _is_version(data: bytes, start: int, end: int) -> bool:
     version = _last_end(_VERSION_WORDS, before)
     is_called_one = version >= 0 or _COMPARISON.search(before) is not None
     is_identifier = value.startswith(_OID_ARCS)
+    if is_identifier and b"oid" in before.lower():
+        return True
     looks_like_one = is_identifier or value.endswith(b".0") or _has_small_numbers(value)
+    if looks_like_one and _CHANGED_IN.search(before):
+        return True
     if looks_like_one and _is_heading(before, data[end : end + _WINDOW]):
         return True
     if not (is_called_one or looks_like_one):
@@ -263,7 +271,8 @@ def _is_called_a_version(data: bytes, start: int) -> bool:
 
 
 def _is_heading(before: bytes, after: bytes) -> bool:
-    is_first = _HEADING_BEFORE.search(before) is not None and _HEADING_AFTER.match(after) is not None
+    is_followed = _HEADING_AFTER.match(after) or (not before.strip() and _SECTION_AFTER.match(after))
+    is_first = _HEADING_BEFORE.search(before) is not None and is_followed is not None
     return is_first or _DOCUMENT_BEFORE.search(before) is not None
 
 

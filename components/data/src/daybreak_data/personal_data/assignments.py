@@ -21,6 +21,7 @@ from daybreak_data.personal_data.randomness import (
     is_word_with_number,
     looks_chosen,
     looks_generated,
+    word_share,
 )
 
 MIN_LENGTH = 8
@@ -71,6 +72,9 @@ _BARE_SUFFIXES = frozenset(
 _HASH_WORDS = re.compile(
     rb"(?i)sha[-_]?[0-9]|md5|hash|digest|checksum|integrity|hmac|commit|etag|fingerprint|crc|blob"
 )
+# ['DatabaseCredentials', 'S3StagingLocation']: the next name of a list, not what the first one is set to.
+_IN_A_LIST = re.compile(rb"[\"'],[ \t]{0,8}[\"']$")
+_NAME_OF_CODE = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[:/.][A-Za-z0-9]+)*")
 _NAMES_BEFORE = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 _HASH_LENGTHS = frozenset({32, 40, 64, 96, 128})
 # Beside a hash or the parameters of one; salts of an installation have a longer name (AUTH_SALT).
@@ -130,6 +134,8 @@ def _is_secret(data: bytes, start: int, end: int) -> bool:
         return _SECRET_UUID.search(before) is not None
     if looks_generated(value):
         return True
+    if _IN_A_LIST.search(before) and _NAME_OF_CODE.fullmatch(value) and word_share(value) > 0.6:
+        return False
     if _PASSWORD.search(before):
         return looks_chosen(value) or is_word_with_number(value)
     return _CHOSEN.search(before) is not None and looks_chosen(value)

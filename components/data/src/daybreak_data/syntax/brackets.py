@@ -92,6 +92,9 @@ _NESTED_COMMENTS = frozenset(("kotlin", "swift", "dart", "rust"))
 _NESTED = re.compile(r"/\*|\*/")
 _TEMPLATE = re.compile(r"\\.|\$\{|`", re.DOTALL)
 _DEFINITION = re.compile(r"[ \t]*(?:#|%:|\?\?=)[ \t]*define[ \t]+\w+(?:\([^()]*\))?")
+_BEFORE_STATEMENT = re.compile(r"\b(?:if|while|for|with)[ \t]*\Z")
+"""What a parenthesis belongs to behind which a statement begins: there a slash begins a regular expression."""
+_REGEX = re.compile(r"[ \t]*" + _REGEX_BODY)
 _CONDITION = re.compile(
     r"[ \t]*(?:#|%:|\?\?=)[ \t]*(ifdef|ifndef|if|elifdef|elifndef|elif|else|endif)\b[ \t]*(.*)"
 )
@@ -164,6 +167,8 @@ _Event = tuple[str, str, int]
 
 def _events(text: str, family: str) -> Iterator[_Event]:
     code, nested, place = _pattern(family), family in _NESTED_COMMENTS, _first_code(text, family)
+    statements: list[bool] = []
+    """Of each open parenthesis: whether a statement follows it."""
     braces: list[bool] = []
     """Of each open brace: whether it is the ``${`` of a template."""
     while (found := code.search(text, place)) is not None:
@@ -185,8 +190,18 @@ def _events(text: str, family: str) -> Iterator[_Event]:
                 yield kind, token, found.start()
         if kind == "unended":
             return
+        if family == "javascript" and _ends_condition(text, token, found.start(), statements):
+            expression = _REGEX.match(text, place)
+            place = expression.end() if expression else place
     if any(braces):
         yield "unended", "${", len(text)
+
+
+def _ends_condition(text: str, token: str, start: int, statements: list[bool]) -> bool:
+    """Whether this is the parenthesis behind the condition of a statement."""
+    if token == "(":
+        statements.append(_BEFORE_STATEMENT.search(text[max(0, start - 12) : start]) is not None)
+    return token == ")" and bool(statements) and statements.pop()
 
 
 def _first_code(text: str, family: str) -> int:

@@ -81,11 +81,16 @@ SURE_OF_SCRIPT, SURE_OF_IDEOGRAPHS, SURE_SHARE = 3.0, 8.0, 0.22
 """The same for the next text in another script: also as a share of the price, since all of its characters differ."""
 COMMON = 3.0
 """Handicap above which a single letter is no evidence: it is more likely one of a common set, wrongly priced."""
+_RAISED = b"\xb2\xb3\xb9"
+"""Raised numbers, which stand behind something: alone they may be pieces of a frame in a set of DOS."""
+FEW = 3
+"""Characters below which Iceland's own letters are no evidence."""
 # 25 °C, 3 µs, ± 2, mm², © 2004: signs beside what they belong to have one place in all sets of Windows and ISO.
 _SIGN = re.compile(
     rb"(?<=[0-9)\]])[ ]?\xb0(?![A-Za-z\x80-\xff][A-Za-z\x80-\xff])|(?<=[/(\[ ])\xb0(?=[CFK]\b)"
-    rb"|(?<=[0-9 /(\[.*])\xb5(?=(?:[smAVFHWgl]|Sv|Gy|sec|Pa|Hz|C)\b)|\xb1(?=[ ]?[0-9.])|(?<=[0-9])[ ]?\xb1"
-    rb"|(?<=\b[a-zA-Z])\xb2(?![A-Za-z\x80-\xff])|(?<=\b[ckmdCKMD]m)[\xb2\xb3](?![A-Za-z\x80-\xff])"
+    rb"|(?<=[0-9][dfgi])\xb0(?=[CFK]\b)"
+    rb"|(?<=[0-9 /(\[.*])\xb5(?=(?:[smAVFHWTglN]|Sv|Gy|sec|Pa|Hz|C)\b)|\xb1(?=[ ]?[0-9.])|(?<=[0-9])[ ]?\xb1"
+    rb"|(?<=[0-9)\]])[\xb2\xb3](?![A-Za-z\x80-\xff])|(?<=\b[a-zA-Z])\xb2(?![A-Za-z\x80-\xff])|(?<=\b[ckmdCKMD]m)[\xb2\xb3](?![A-Za-z\x80-\xff])"
     rb"|\xa9(?=[ ]?(?:\(?[Cc]\)? ?)?(?:19|20)[0-9]{2})|(?<=[Cc]opyright )\xa9(?=[ ])|(?<=\((?:[Cc]|[Rr])\) )\xa9"
     rb"|(?<=[A-Za-z])\xae(?![A-Za-z\x80-\xff])|\xa7(?=[ ]?[0-9])"
 )
@@ -99,18 +104,29 @@ def guess_codec(data: bytes) -> tuple[str, str] | None:
 
     The codec decodes strictly and encodes the text back to the same bytes.
     """
-    if not _SIGN.sub(b"", data).translate(None, _ASCII):
+    rest = _SIGN.sub(b"", data).translate(None, _ASCII)
+    if not rest:
         return "cp1252", data.decode("cp1252")
+    if not rest.translate(None, _RAISED):
+        return None
     ranked = sorted(_priced(data), key=lambda found: found.price)
     if not ranked:
         return None
     best = ranked[0]
     if best.candidate.handicap > COMMON and len({sign for sign in best.text if sign > "\x7f"}) == 1:
         return None
+    if _is_of_islands(best):
+        return None
     sure = all(
         rival.price - best.price >= _margin(best, rival) for rival in ranked if rival.text != best.text
     )
     return (best.candidate.codec, best.text) if sure else None
+
+
+def _is_of_islands(best: _Priced) -> bool:
+    """Tell whether all that was found are Iceland's own letters, in whose places Turkish has its own."""
+    signs = [sign for sign in best.text if sign > "\x7f"]
+    return best.candidate.script == "latin" and len(signs) < FEW and set(signs) <= set("ÐÝÞðýþ")
 
 
 @dataclass(frozen=True)
