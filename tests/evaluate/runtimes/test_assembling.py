@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from daybreak_evaluate.runtimes.assembling import cpp, csharp, go, rust
-from daybreak_evaluate.runtimes.assembling.sources import called_names, without_end
+from daybreak_evaluate.runtimes.assembling import cpp, csharp, go, java, rust
+from daybreak_evaluate.runtimes.assembling.sources import called_names, opened_function, without_end
 from daybreak_evaluate.task import Task
 
 
@@ -117,3 +117,61 @@ def test_csharp_takes_no_alias_from_an_answer(completion: str, refused: bool) ->
     assert "{ global::Check_77.Assert(F()); }" in text
     assert sources.arguments[0] == "/out/program.exe"
     assert {"Main", "Debug", "F"} <= set(sources.arguments)
+
+
+JAVA_HEAD = (
+    "import java.util.*;\nclass Solution {\n    // Knowing that (a) is { less\n"
+    "    public List<Integer> above(List<Integer> a, int b) {\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("test", "wanted"),
+    [
+        ("check(s.above(x, f(1)), y);", "check(daybreak.Plain.of(s.above(x, f(1))), y);"),
+        (
+            'new Solution().above(g(")"), 1).equals(y)',
+            'daybreak.Plain.of(new Solution().above(g(")"), 1)).equals(y)',
+        ),
+        ("return above(x, 1);", "return daybreak.Plain.of(above(x, 1));"),
+        ("List<Integer> above(List<Integer> a) { }", "List<Integer> above(List<Integer> a) { }"),
+        ("farabove(x); s.aboveAll(x);", "farabove(x); s.aboveAll(x);"),
+    ],
+)
+def test_java_tests_see_plain_answers(test: str, wanted: str) -> None:
+    task = Task("t", "java", JAVA_HEAD, f"class Main {{ static void main(String[] a) {{ {test} }} }}\n")
+    text = dict(java.assemble(task, "return a; } }\n", "").answer)["Main.java"]
+    assert wanted in text
+
+
+@pytest.mark.parametrize(
+    ("head", "wanted"),
+    [
+        ("vector<int> f(vector<int> a) {\n", ("vector<int>", "f")),
+        ("long long f(int a,\n  int b){\n", ("long long", "f")),
+        ("const string& f(const string& a) {\n", ("const string&", "f")),
+        ("    public static int[] f(int a) throws Exception {\n", ("int[]", "f")),
+        ("/* Knowing that (a < b) {or not} */\nmap<char,int> f(string a) {\n", ("map<char,int>", "f")),
+        ("void f(int* a) {\n", None),
+        ("auto f(int a) {\n", None),
+        ("int f(int a);\n", None),
+        ("int f(int a) { return 1; }\n", None),
+        ("", None),
+    ],
+)
+def test_the_function_that_a_prompt_opens(head: str, wanted: tuple[str, str] | None) -> None:
+    assert opened_function(head) == wanted
+
+
+def test_a_cpp_answer_that_puts_comparisons_into_std_does_not_compile() -> None:
+    task = Task("t", "cpp", "int f() {\n", "int main() { assert(f() == 1); }\n")
+    for opening in (
+        "namespace std {",
+        "namespace\\\n std{",
+        "#define q std\nnamespace q {",
+        "#define n namespace\nn std {",
+    ):
+        text = cpp.assemble(task, f"return 1; }}\n{opening} bool operator==(A, A); }}\n", "").stdin
+        assert "#error" in text, opening
+    hash_of = "return 1; }\nnamespace std { template<> struct hash<P> { size_t operator()(P p) const; }; }\n"
+    assert "#error" not in cpp.assemble(task, hash_of, "").stdin
