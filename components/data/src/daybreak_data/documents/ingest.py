@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
-CODE_VERSION = 4
+CODE_VERSION = 5
 DOCUMENTS, SIGNATURES, DROPS, LICENCES = "documents", "signatures", "drops", "licences"
 REPORT_SCHEMA = "piece long, report binary, evidence binary"
 SIGNATURE_COLUMNS = schemas.columns_of(signatures.SIGNATURE_COLUMNS)
