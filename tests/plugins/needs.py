@@ -15,6 +15,7 @@ KINDS = {
     "jvm": "Java, which Spark runs in",
     "cluster": "a Kubernetes of tests/cluster",
     "programs": "Helm, promtool or kubectl, which are built from Go",
+    "compilers": "compilers, interpreters and browsers of other languages",
     "torchrun": "trainings in processes of their own",
     "triton": "a Triton inference server",
 }

@@ -19,7 +19,7 @@ from daybreak_evaluate.runtimes.boxes.pool import BoxPool, patience_s
 from daybreak_evaluate.runtimes.boxes.streams import KeptOutput, same_output
 from daybreak_evaluate.runtimes.boxes.values import Box, BoxLimits, BoxStep, Job, Overrun, StepOutcome
 
-pytestmark = [pytest.mark.needs("programs"), pytest.mark.xdist_group("runtimes")]
+pytestmark = [pytest.mark.needs("compilers"), pytest.mark.xdist_group("runtimes")]
 
 Answer = TypeVar("Answer")
 BASH, CAT = "/usr/bin/bash", "/usr/bin/cat"

@@ -7,7 +7,7 @@ import pytest
 from tests.evaluate.runtimes.play import judge
 from tests.evaluate.runtimes.plays.more.equality import PLAYS
 
-pytestmark = [pytest.mark.needs("programs"), pytest.mark.xdist_group("runtimes")]
+pytestmark = [pytest.mark.needs("compilers"), pytest.mark.xdist_group("runtimes")]
 
 
 @pytest.mark.parametrize("name", sorted(PLAYS))

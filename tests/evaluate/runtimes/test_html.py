@@ -27,7 +27,7 @@ from tests.evaluate.suites.own_problems import Knows, context_of, suite_of, writ
 browser_here = pytest.mark.skipif(
     find_browser() is None, reason="no Chromium to open documents in; apt-get install chromium"
 )
-slow = [browser_here, pytest.mark.needs("programs"), pytest.mark.xdist_group("runtimes")]
+slow = [browser_here, pytest.mark.needs("compilers"), pytest.mark.xdist_group("runtimes")]
 
 STYLE = "<style>body{margin:0} nav{display:flex;background:navy;height:400px;color:white}</style>"
 RIGHT = f'{STYLE}<title>Bar</title><nav><a href="/home">Our\n home</a><a>Away</a></nav>'

@@ -16,7 +16,7 @@ from daybreak_evaluate.runtimes.protocol import Attempt
 from tests.evaluate.runtimes.play import LIMITS, Play, judge, plays, whole_task
 
 pytestmark = [
-    pytest.mark.needs("programs"),
+    pytest.mark.needs("compilers"),
     pytest.mark.xdist_group("runtimes"),  # what is left behind would be another's otherwise
 ]
 

@@ -18,7 +18,7 @@ from tests.evaluate.suites.own_problems import suite_of
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.needs("programs"),
+    pytest.mark.needs("compilers"),
     pytest.mark.xdist_group("runtimes"),
 ]
 

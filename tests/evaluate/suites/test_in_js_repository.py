@@ -143,7 +143,7 @@ def verdicts(tasks: dict[str, Task]) -> dict[str, SampleVerdict]:
 
 
 @pytest.mark.slow
-@pytest.mark.needs("programs")
+@pytest.mark.needs("compilers")
 @pytest.mark.xdist_group("runtimes")
 class TestJudging:
     def test_functions_are_found_by_tests_that_miss_them(self, tasks: dict[str, Task]) -> None:

@@ -58,7 +58,7 @@ _MAIN = re.compile(r"^(?:int|auto|void)\s+main\s*\([^)]*\)\s*\{", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Shape:
+class AnswerShape:
     """What an answer must fit."""
 
     language: str
@@ -73,7 +73,7 @@ class Shape:
 def code_of(text: str, task: Task) -> str:
     """Return what to put behind the prompt; the text itself where it bears no sign of a chat."""
     head = task.preamble + task.prompt
-    shape = Shape(task.language, head, _name(task, head), max(0, -_depth(task.test, task.language)))
+    shape = AnswerShape(task.language, head, _name(task, head), max(0, -_depth(task.test, task.language)))
     plain = next(iter(plain_texts(text)))
     before, blocks = split_fences(plain)
     stands_first = not blocks or (_is_code(before, shape) and not any(block.tag for block in blocks))
@@ -87,7 +87,7 @@ def code_of(text: str, task: Task) -> str:
     return _fitted(code, shape)
 
 
-def _is_code(before: str, shape: Shape) -> bool:
+def _is_code(before: str, shape: AnswerShape) -> bool:
     """Tell whether the text before a lone fence is the answer: the fence that opens it stood in the prompt."""
     first = next((line for line in before.split("\n") if line.strip()), "")
     return first.startswith((" ", "\t")) or bool(shape.name and _declaration(before, shape))
@@ -108,12 +108,12 @@ def _declared(code: str, language: str) -> Iterator[tuple[str, re.Match[str]]]:
             yield name, found
 
 
-def _declaration(code: str, shape: Shape) -> re.Match[str] | None:
+def _declaration(code: str, shape: AnswerShape) -> re.Match[str] | None:
     found = [match for name, match in _declared(code, shape.language) if name == shape.name]
     return found[-1] if found else None
 
 
-def _chosen(blocks: list[CodeBlock], shape: Shape) -> str:
+def _chosen(blocks: list[CodeBlock], shape: AnswerShape) -> str:
     """Return the last block of the language that declares the function, as an answer that corrects itself means it."""
     tags = {"", "code", *TAGS.get(shape.language, {shape.language})}
     fitting = [block.text for block in blocks if block.tag in tags] or [block.text for block in blocks]
@@ -137,11 +137,11 @@ def _without_prose(text: str) -> str:
     return found if found.strip() and has_words else text
 
 
-def _holds_head(code: str, shape: Shape) -> bool:
+def _holds_head(code: str, shape: AnswerShape) -> bool:
     return bool(shape.head.strip()) and code.strip().startswith(shape.head.strip())
 
 
-def _fitted(code: str, shape: Shape) -> str:
+def _fitted(code: str, shape: AnswerShape) -> str:
     """Return the code as the rest of the prompt."""
     found = _declaration(code, shape) if shape.name else None
     if _holds_head(code, shape):
@@ -164,7 +164,7 @@ def _inner_indent(head: str) -> str:
     return last[: len(last) - len(last.lstrip())] + "    "
 
 
-def _behind_opening(code: str, found: re.Match[str], shape: Shape) -> str:
+def _behind_opening(code: str, found: re.Match[str], shape: AnswerShape) -> str:
     """Return what follows the function's opening, then what the answer declares before it."""
     before, opened = code[: found.start()], code[found.start() :]
     if shape.language in WORD_ENDED:
@@ -191,7 +191,7 @@ def _opening_brace(text: str, place: int) -> int:
     return -1
 
 
-def _with_helpers(rest: str, before: str, shape: Shape) -> str:
+def _with_helpers(rest: str, before: str, shape: AnswerShape) -> str:
     """Put what an answer declares ahead of the function behind it, where that is as good."""
     known = {line.strip() for line in shape.head.split("\n")}
     kept = [line for line in before.split("\n") if line.strip() not in known and not _is_frame(line, shape)]
@@ -214,7 +214,7 @@ def _with_helpers(rest: str, before: str, shape: Shape) -> str:
     return f"{rest.rstrip()}\n{helpers}\n"
 
 
-def _is_frame(line: str, shape: Shape) -> bool:
+def _is_frame(line: str, shape: AnswerShape) -> bool:
     """Tell whether a line only says again what stands around every answer."""
     line = line.strip()
     if shape.language in ("java", "csharp"):
@@ -235,7 +235,7 @@ def _depth(text: str, language: str) -> int:
     return sum(1 if brace == "{" else -1 for _, brace in _braces(text, language))
 
 
-def _function_end(rest: str, shape: Shape) -> int:
+def _function_end(rest: str, shape: AnswerShape) -> int:
     """Return the place behind the brace that closes the function."""
     depth = 1
     for place, brace in _braces(rest, shape.language):
@@ -245,7 +245,7 @@ def _function_end(rest: str, shape: Shape) -> int:
     return len(rest)
 
 
-def _closed(code: str, shape: Shape) -> str:
+def _closed(code: str, shape: AnswerShape) -> str:
     """Return the code with the ends that are missing, without those that the test brings and a main of its own."""
     if shape.language in WORD_ENDED:
         last = code.rstrip().rpartition("\n")[2]

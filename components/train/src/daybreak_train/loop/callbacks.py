@@ -36,8 +36,6 @@ from daybreak_train.loop.data_loading import batch_digest
 from daybreak_train.loop.ledger import Ledger, LedgerEntry
 from daybreak_train.loop.shared_step import SharedStep, StepSums, reduced
 from daybreak_train.loop.stop_signals import StopSignals
-from daybreak_train.loop.tracked_points import PointGatherer, generations_text
-from daybreak_train.loop.tracking import Tracker
 from daybreak_train.loop.train_state import (
     TrainState,
     collective_device,
@@ -48,6 +46,8 @@ from daybreak_train.loop.train_state import (
 from daybreak_train.pod.environment import ProcessPlacement
 from daybreak_train.pod.metrics_file import MetricsFile
 from daybreak_train.replay import sample_ids as sample_codec
+from daybreak_train.tracking.points import PointGatherer, generations_text
+from daybreak_train.tracking.tracker import Tracker
 
 composer = import_composer()
 log = logging.getLogger(__name__)

@@ -44,7 +44,6 @@ from daybreak_train.loop.example_samples import EXAMPLES, transformed_examples
 from daybreak_train.loop.ledger import Ledger
 from daybreak_train.loop.run import Run, run_of
 from daybreak_train.loop.shorter_run import where_to_begin
-from daybreak_train.loop.tracking import RunIdentity, Tracker
 from daybreak_train.loop.train_state import (
     Trained,
     TrainingOutcome,
@@ -61,6 +60,7 @@ from daybreak_train.process_group import joined
 from daybreak_train.replay import record as training_record
 from daybreak_train.replay.documents import document_names
 from daybreak_train.run_key import InputManifests, RunKey, artifact_digest
+from daybreak_train.tracking.tracker import RunIdentity, Tracker
 
 log = logging.getLogger(__name__)
 

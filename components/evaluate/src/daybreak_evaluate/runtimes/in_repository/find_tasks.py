@@ -38,7 +38,7 @@ class RepositoryTask:
 
 
 def find_tasks(
-    folder: Path, packed: bytes, limit: int, workers: int, report: Report, losses: Losses
+    folder: Path, packed: bytes, limit: int, workers: int, report: Report, *, losses: Losses
 ) -> list[RepositoryTask]:
     """Return at most ``limit`` tasks, a random choice; a repository without tests that pass is a UserError."""
     report("running all tests", 0, 2)

@@ -42,7 +42,7 @@ def write_tasks(folder: Path, output: Path, limit: int, progress: Progress) -> s
     elif is_javascript:
         tasks = find_js_tasks(packed, limit, workers, progress.report, losses)
     else:
-        tasks = find_tasks(folder, packed, limit, workers, progress.report, losses)
+        tasks = find_tasks(folder, packed, limit, workers, progress.report, losses=losses)
     if not tasks:
         raise UserError(
             f"{folder}: no function whose body its tests miss; more tests, or another folder, would help"

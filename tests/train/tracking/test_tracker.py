@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from daybreak_train.loop.tracked_points import (
+from daybreak_train.tracking.points import (
     GRAD_NORM_MAX,
     LOSS,
     LOSS_MAX,
@@ -22,7 +22,7 @@ from daybreak_train.loop.tracked_points import (
 TRACK = """
 import json, sys
 from daybreak_contracts.resources.run import Tracking, Wandb
-from daybreak_train.loop.tracking import RunIdentity, Tracker
+from daybreak_train.tracking.tracker import RunIdentity, Tracker
 first, last, finished, folder = *map(int, sys.argv[1:4]), sys.argv[4]
 identity = RunIdentity("test", "d" * 64, folder + "/out", folder + "/work")
 tracker = Tracker(Tracking(wandb=Wandb(project="p")), identity, {"peakRate": 0.1, "version/torch": "2"})

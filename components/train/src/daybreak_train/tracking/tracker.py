@@ -22,8 +22,8 @@ from typing import Any, Protocol
 from daybreak_contracts import storage
 from daybreak_contracts.resources.run import Tracking
 from daybreak_train import places
-from daybreak_train.loop.tracked_points import LOSS
-from daybreak_train.loop.tracking_delivery import FIRST_WAIT_S, Delivery
+from daybreak_train.tracking.delivery import FIRST_WAIT_S, Delivery
+from daybreak_train.tracking.points import LOSS
 
 log = logging.getLogger(__name__)
 FLUSH_S = 10.0

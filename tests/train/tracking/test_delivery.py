@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daybreak_train.loop import tracking_delivery
-from daybreak_train.loop.tracking_delivery import LONGEST_WAIT_S, Delivery
+from daybreak_train.tracking import delivery as tracking_delivery
+from daybreak_train.tracking.delivery import LONGEST_WAIT_S, Delivery
 
 
 class RefusalError(Exception):
