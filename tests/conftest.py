@@ -6,6 +6,10 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+# Before numpy is loaded: tests run in as many processes as there are cores, and threads of a few small vectors (the
+# fits of scaling laws) only wait for each other: 18.7 s of processor time in place of 6.4.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 pytest_plugins = [
     "tests.plugins.needs",
     "tests.plugins.profiles",

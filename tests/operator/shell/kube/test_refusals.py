@@ -54,7 +54,7 @@ def test_a_mistake_in_a_template_is_refused(cluster: Reach, part: dict[str, Any]
     [
         (500, "failed to create typed patch object (a/b; batch/v1, Kind=Job): .spec.x: expected map", True),
         (500, 'admission webhook "policy.example" denied the request: no', True),
-        (500, 'Internal error occurred: failed calling webhook "policy.example": connection refused', False),
+        (500, 'Internal error occurred: failed calling webhook "policy.example": connection refused', True),
         (500, "etcdserver: request timed out", False),
         (503, "the server is currently unable to handle the request", False),
         (504, "Timeout: request did not complete", False),
