@@ -18,7 +18,7 @@ from tests.cluster.reach import wait_for
 from tests.e2e.installation import PACKAGES
 from tests.e2e.plays import WITHIN_S, Play, deployment_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * WITHIN_S)]  # each wait in it has its own bound
 SOAK_S = 5
 STEPS = ("documents", "xray", "tokenizer", "shards", "train", "export", "evaluate")
 
