@@ -9,11 +9,10 @@ import argparse
 import math
 import re
 
-_THOUSANDS = {"": 0, "K": 1, "M": 2, "G": 3, "B": 3, "T": 4}
-"""``20B`` tokens are twenty billion, and so are ``20G``."""
+_POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "B": 3, "T": 4}
+"""Of 1,000, and of 1,024 where a size says so: ``20B`` tokens are twenty billion, and so are ``20G``."""
 _COUNT = re.compile(r"(\d+(?:\.\d*)?(?:e\+?\d{1,2})?) ?([KMGBT]?)", re.ASCII | re.IGNORECASE)
 _GROUPED = re.compile(r"\d{1,3}([_,])\d{3}(?:\1\d{3})*|\d+(?:_\d+)*", re.ASCII)
-_BINARY = {"K": 10, "M": 20, "G": 30, "T": 40}
 _BYTES = re.compile(r"(\d+(?:\.\d+)?) ?(?:([KMGT])(i?)B?|B?)", re.ASCII | re.IGNORECASE)
 _TIME = re.compile(
     r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", re.ASCII
@@ -32,7 +31,7 @@ def positive(text: str) -> int:
     found = _COUNT.fullmatch(plain)
     if found is None:
         raise argparse.ArgumentTypeError(f"must be a whole number, as 64, 1_000, 20e9 or 20B, got {text}")
-    value = float(found[1]) * 1000.0 ** _THOUSANDS[found[2].upper()]
+    value = float(found[1]) * 1000.0 ** _POWERS[found[2].upper()]
     if value > MAX_COUNT:
         raise argparse.ArgumentTypeError(f"must be at most {MAX_COUNT:.0e}, got {text}")
     exact = int(plain) if plain.isdecimal() else round(value)
@@ -96,11 +95,9 @@ def memory(text: str) -> int:
     (True, True)
     """
     found = _BYTES.fullmatch(text)
-    unit = (found[2] or "").upper() if found else ""
-    scale = (
-        1 if not unit or found is None else 1 << _BINARY[unit] if found[3] else 1000 ** (_BINARY[unit] // 10)
-    )
-    value = float(found[1]) * scale if found else 0
+    value = 0.0
+    if found is not None:
+        value = float(found[1]) * (1024 if found[3] else 1000) ** _POWERS[(found[2] or "").upper()]
     if not 1 <= value < MAX_COUNT:
         raise argparse.ArgumentTypeError(f"must be a size, as 512MiB or 2GiB, got {text}")
     return int(value)

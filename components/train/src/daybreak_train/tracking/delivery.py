@@ -56,12 +56,7 @@ class Delivery(Generic[Sink]):
             if self._sink is None:
                 self._sink = self._open()
             while self._kept:
-                try:
-                    self._kept[0](self._sink)
-                except Exception as error:
-                    if not is_refused(error):
-                        raise
-                    self._refuse(error)
+                self._tell(self._sink, self._kept[0])
                 self._kept.popleft()
         except Exception as error:  # noqa: BLE001 - what tracking libraries raise has no common class
             self._missed(error)
@@ -79,6 +74,15 @@ class Delivery(Generic[Sink]):
             close(self._sink)
         except Exception as error:  # noqa: BLE001 - as above
             self._missed(error)
+
+    def _tell(self, sink: Sink, entry: Callable[[Sink], None]) -> None:
+        """Tell one entry; a refusal of it is counted, any other trouble is the caller's."""
+        try:
+            entry(sink)
+        except Exception as error:
+            if not is_refused(error):
+                raise
+            self._refuse(error)
 
     def _missed(self, error: Exception) -> None:
         if not self._away:
