@@ -1,13 +1,11 @@
 """What users notice of a rollout: how late a switch reaches them, and how many requests are lost on the way.
 
-A gateway and its load generator share one process; engines are echo processes behind Triton's gRPC, the API server
-is the tests' own over HTTP (`tests/serve/gateway/cluster/test_real_api.py` holds the same against a real one).
+What it stands on is `cluster`'s; `test_real_api.py` holds the same against a real API server.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import statistics
 import tempfile
 import time
@@ -16,29 +14,25 @@ from pathlib import Path
 
 import uvloop
 
-from daybreak_contracts.kubernetes_access import Access
 from daybreak_serve.modelfolder import ModelFolder
 from tests.bench.row import Row
-from tests.serve.api_server import DEPLOYMENTS, NAME, NAMESPACE, SLICES, TOKEN, ApiServer, deployment
-from tests.serve.gateways import NEW, OLD, STAFF, Engine, RunningGateway, running_gateway
+from tests.bench.serve.cluster import BenchCluster, running_cluster
+from tests.serve.api_server import SLICES
+from tests.serve.gateways import NEW, OLD, STAFF, RunningGateway
 
 SWITCHES = 30
 RATE = 100
 LOAD_S = 4.0
-PLACES = 64
-"""In each engine: more than the load needs, so that nothing is turned away because the machine is busy."""
 
 
-async def switch_seconds(api: ApiServer, gateway: RunningGateway) -> list[float]:
+async def switch_seconds(cluster: BenchCluster) -> list[float]:
     """Turn the staff switch on and off; return when the first request of staff got the other model."""
     found = []
     for number in range(SWITCHES):
         staff = number % 2 == 0
         began = time.perf_counter()
-        await api.put(
-            DEPLOYMENTS, deployment(version=number + 10, stable=OLD, candidate=NEW, staff=staff, holdMs=5000)
-        )
-        while (await gateway.answerer(headers=STAFF)).startswith("new") != staff:
+        await cluster.route(version=number + 10, stable=OLD, candidate=NEW, staff=staff)
+        while (await cluster.gateway.answerer(headers=STAFF)).startswith("new") != staff:
             await asyncio.sleep(0)
         found.append(time.perf_counter() - began)
     return found
@@ -59,25 +53,10 @@ async def lost_during(gateway: RunningGateway, event: Callable[[], Awaitable[Non
 
 async def rows_of(folder: Path, model: ModelFolder) -> list[Row]:
     """Measure switches, then a kill, a drain, a promotion and a rollback under load."""
-    engines = {
-        name: Engine(folder, model, digest, name, max_concurrency=PLACES)
-        for name, digest in (("old-a", OLD), ("old-b", OLD), ("old-c", OLD), ("new-a", NEW), ("new-b", NEW))
-    }
-    api = ApiServer()
-    (folder / "token").write_text(TOKEN)
-    async with contextlib.AsyncExitStack() as stack:
-        for one in engines.values():
-            stack.callback(one.child.stop, 1)
-        await asyncio.gather(*(one.wait() for one in engines.values()))
-        await api.start()
-        stack.push_async_callback(api.stop)
-        for one in engines.values():
-            await api.put(SLICES, one.slice())
-        await api.put(DEPLOYMENTS, deployment(stable=OLD, candidate=NEW, holdMs=5000))
-        access = Access(api.url, folder / "token")
-        gateway = await stack.enter_async_context(running_gateway(access, NAMESPACE, NAME))
-        await gateway.ready()
-        seconds = await switch_seconds(api, gateway)
+    digests = {"old-a": OLD, "old-b": OLD, "old-c": OLD, "new-a": NEW, "new-b": NEW}
+    async with running_cluster(folder, model, digests, {"stable": OLD, "candidate": NEW}) as cluster:
+        engines, api, gateway = cluster.engines, cluster.api, cluster.gateway
+        seconds = await switch_seconds(cluster)
 
         async def kill() -> None:
             engines["old-a"].child.kill()
@@ -87,10 +66,10 @@ async def rows_of(folder: Path, model: ModelFolder) -> list[Row]:
             await api.delete(SLICES, "old-b")
 
         async def promote() -> None:
-            await api.put(DEPLOYMENTS, deployment(version=90, stable=NEW, holdMs=5000))
+            await cluster.route(version=90, stable=NEW)
 
         async def roll_back() -> None:
-            await api.put(DEPLOYMENTS, deployment(version=91, stable=OLD, holdMs=5000))
+            await cluster.route(version=91, stable=OLD)
 
         rows = [
             Row("switch to routing, the slowest of 30", max(seconds), "s", "<= 2"),

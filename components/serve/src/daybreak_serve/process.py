@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -17,6 +18,22 @@ from daybreak_contracts.launch import identity_of
 
 PARENT_DEATH = Path(__file__).with_name("parent_death.py")
 LOG_TAIL_BYTES = 65_536
+
+
+def first_end(pids: Sequence[int], timeout_s: float) -> bool:
+    """Wait until one of these processes has ended, for so long at most; tell whether one has. They need not be ours."""
+    poller, descriptors = select.poll(), []
+    try:
+        for pid in pids:
+            try:
+                descriptors.append(os.pidfd_open(pid))
+            except ProcessLookupError:
+                return True
+            poller.register(descriptors[-1], select.POLLIN)
+        return bool(poller.poll(1000 * timeout_s))
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 class Child:

@@ -5,6 +5,7 @@ Runs in Triton's stub process. Generation is `engine`'s.
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -16,6 +17,7 @@ from daybreak_model.vocabulary import token_bytes
 from daybreak_serve.engine.heartbeat import Heartbeat, heartbeat_file
 from daybreak_serve.engine.scheduler import Engine, EngineModel
 from daybreak_serve.engine.triton_requests import EngineMetrics, die, parameters_of, submit_all
+from daybreak_serve.standby import wait_until_wanted
 
 
 class TritonPythonModel:
@@ -23,6 +25,9 @@ class TritonPythonModel:
 
     def initialize(self, args: dict[str, str]) -> None:
         """Load the model, warm it up and start the engine's thread."""
+        from daybreak_serve.engine import decoder  # noqa: F401 - imports torch, which takes the longest
+
+        wait_until_wanted(os.environ)
         parameters = parameters_of(args["model_config"])
         folder = Path(args["model_repository"]) / args["model_version"] / parameters["model_folder"]
         beat = Heartbeat(heartbeat_file(Path(args["model_repository"]).parent), time.monotonic)

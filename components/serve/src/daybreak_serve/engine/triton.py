@@ -24,6 +24,7 @@ from daybreak_serve.engine.heartbeat import beaten_at, heartbeat_file, why_hung
 from daybreak_serve.engine.installation import TritonInstallation, assemble_backends, server_environment
 from daybreak_serve.engine.plain_paths import PlainPaths
 from daybreak_serve.process import Child
+from daybreak_serve.standby import VARIABLE, StandbyGate
 
 SHARED_MEMORY = Path("/dev/shm")
 LISTENS = "Started GRPCInferenceService at"
@@ -86,6 +87,15 @@ class Reach:
     exit_timeout_s: int = EXIT_TIMEOUT_S
 
 
+@dataclass(frozen=True)
+class _Spare:
+    """A server that waits: its backend has imported what it needs; model and port it takes when it is told."""
+
+    child: Child
+    prefix: str
+    gate: StandbyGate
+
+
 class TritonServer:
     """A server for one repository; may be started again after its end, on the same port."""
 
@@ -108,8 +118,12 @@ class TritonServer:
         self._paths = PlainPaths()
         self._prefix = ""
         self._child: Child | None = None
+        self._spare: _Spare | None = None
+        self._gate: StandbyGate | None = None
+        """The open one of the spare that serves now."""
         self._stubs: list[str] = []
-        self._started_s = self._answered_s = self._next_question_s = 0.0
+        self._dead: frozenset[int] = frozenset()
+        self._started_s = self._answered_s = self._next_question_s = self._next_look_s = 0.0
         self.reach = reach or Reach()
 
     @property
@@ -123,7 +137,12 @@ class TritonServer:
         assert self._child is not None, "start() comes first"
         return self._child
 
-    def command(self) -> list[str]:
+    @property
+    def pids(self) -> list[int]:
+        """The processes whose end breaks it, as far as they are known."""
+        return [self.child.pid, *(int(stub.partition(":")[0]) for stub in self._stubs)]
+
+    def command(self, prefix: str = "") -> list[str]:
         """Return the server's command line. Responses are pooled to a bound: the default keeps them all."""
         server = self._installation.tritonserver / "bin/tritonserver"
         backends = assemble_backends(self._installation, self._files.backends)
@@ -135,7 +154,7 @@ class TritonServer:
             str(server),
             f"--model-repository={self._paths.of(self._files.repository)}",
             f"--backend-directory={self._paths.of(backends)}",
-            f"--backend-config=python,shm-region-prefix-name={self._prefix}",
+            f"--backend-config=python,shm-region-prefix-name={prefix}",
             "--model-control-mode=none",
             "--disable-auto-complete-config",
             f"--exit-timeout-secs={reach.exit_timeout_s}",
@@ -148,24 +167,52 @@ class TritonServer:
         ]
 
     def start(self) -> None:
-        """Start the process; `wait_ready` tells when it answers."""
+        """Start the process, or let the spare take over; `wait_ready` tells when it answers."""
         for path in stale_regions(self._shared_memory):
             path.unlink(missing_ok=True)
+        self._stubs, self._dead = [], frozenset()
+        self._answered_s, self._started_s = 0.0, time.monotonic()
+        self._close_gate()
+        spare, self._spare = self._spare, None
+        if spare is not None and spare.child.exit_code is None:
+            self._child, self._prefix, self._gate = spare.child, spare.prefix, spare.gate
+            spare.gate.open()
+            return
+        if spare is not None:
+            self._drop(spare)
+        self._child, self._prefix = self._launch(self._environment)
+
+    @property
+    def wants_spare(self) -> bool:
+        """Whether it serves and has no spare. One that sees GPUs gets none: its memory there is the model's."""
+        has_one = self._spare is not None and self._spare.child.exit_code is None
+        return bool(self._stubs) and not has_one and not self._installation.sees_gpus
+
+    def prepare_spare(self) -> None:
+        """Start a server that waits until this one is started again."""
+        self._drop_spare()
+        log = self._files.log.absolute()
+        gate_file = log.with_name(f"{log.stem}-{TritonServer._serial + 1}.standby")
+        gate = StandbyGate(gate_file)
+        child, prefix = self._launch({**self._environment, VARIABLE: str(gate_file)})
+        self._spare = _Spare(child, prefix, gate)
+
+    def _launch(self, environment: Mapping[str, str]) -> tuple[Child, str]:
+        """Start a process; return it and the prefix of its shared memory. All write one log, a spare before its turn
+        nothing but what it loads.
+        """
         TritonServer._serial += 1
         identity = identity_of(os.getpid())
         assert identity is not None
-        self._prefix = shared_memory_prefix(identity, TritonServer._serial)
-        self._stubs = []
-        self._answered_s, self._started_s = 0.0, time.monotonic()
-        self._child = Child(self.command(), self._environment, self._files.log)
+        prefix = shared_memory_prefix(identity, TritonServer._serial)
+        return Child(self.command(prefix), environment, self._files.log), prefix
 
     def wait_ready(self, progress: Progress, timeout_s: float = READY_TIMEOUT_S) -> None:
         """Wait until it listens, which it does once every model is loaded. Its early death is a UserError.
 
         Believes its log rather than its port: another process may have taken that in the meantime.
         """
-        began = next_look_s = time.monotonic()
-        dead: frozenset[int] = frozenset()
+        began = time.monotonic()
         while (waited := time.monotonic() - began) < timeout_s:
             if self.child.exit_code is not None:
                 self.stop()
@@ -176,15 +223,12 @@ class TritonServer:
             if LISTENS in self.child.log_tail():
                 self._hide_shared_memory()
                 return
-            if time.monotonic() >= next_look_s:
-                next_look_s = time.monotonic() + LOOK_EVERY_S
-                dead, dead_before = self.child.dead_children(), dead
-                if dead & dead_before:  # Triton has not missed it in a second, and does not later
-                    self.stop()
-                    raise UserError(
-                        "Triton's backend ended before the model was loaded, the end of its log "
-                        f"{self._files.log}:\n{why(self.child.log_tail())}"
-                    )
+            if self._has_lost_backend():
+                self.stop()
+                raise UserError(
+                    "Triton's backend ended before the model was loaded, the end of its log "
+                    f"{self._files.log}:\n{why(self.child.log_tail())}"
+                )
             progress.report("loading the model into Triton", waited, 0)
             self.child.wait(POLL_S)
         self.stop()
@@ -194,10 +238,20 @@ class TritonServer:
         """Tell whether it or one of its stubs died. Triton goes on without a stub, and refuses everything."""
         if self.child.exit_code is not None:
             return True
-        if not self._stubs and LISTENS in self.child.log_tail():
+        if not self._stubs:
+            if LISTENS not in self.child.log_tail():
+                return self._has_lost_backend()
             self._stubs = self.child.companions()
             self._hide_shared_memory()
         return any(identity_of(int(stub.partition(":")[0])) != stub for stub in self._stubs)
+
+    def _has_lost_backend(self) -> bool:
+        """Tell whether a process that it started ended while it loads; what it missed for a second it always does."""
+        if time.monotonic() < self._next_look_s:
+            return False
+        self._next_look_s = time.monotonic() + LOOK_EVERY_S
+        self._dead, before = self.child.dead_children(), self._dead
+        return bool(self._dead & before)
 
     def _hide_shared_memory(self) -> None:
         """Let nobody else read prompts: Triton makes its regions readable for all, whatever the umask says."""
@@ -206,13 +260,14 @@ class TritonServer:
                 path.chmod(0o600)
 
     def why_hung(self, now: float) -> str | None:
-        """Tell why it counts as hung, though its processes live; None if it does not, or is not yet ready.
+        """Tell why it counts as hung, though its processes live; None if it does not, or is loading.
 
         Asks it now and then, for a second and a half at most: not for a thread that has other work.
         """
         if not self._answered_s:
             if LISTENS not in self.child.log_tail():
-                return None
+                waited_s = now - self._started_s
+                return f"it has not come up for {waited_s:.0f} s" if waited_s > READY_TIMEOUT_S else None
             self._answered_s = now
         if now >= self._next_question_s:
             self._next_question_s = now + QUESTION_EVERY_S
@@ -227,8 +282,11 @@ class TritonServer:
         self._end(0)
 
     def stop(self) -> None:
-        """End it and its stubs, and remove its shared memory."""
+        """End it, its stubs and its spare, and remove its shared memory."""
+        self._drop_spare()
         self._end(self.reach.exit_timeout_s + 2)
+        self._close_gate()
+        self._paths.close()
 
     def _end(self, grace_s: float) -> None:
         if self._child is None:
@@ -237,9 +295,26 @@ class TritonServer:
             self._child.stop(grace_s)
         else:
             self._child.kill()
-        for path in self._shared_memory.glob(f"{self._prefix}*"):
+        self._remove_shared_memory(self._prefix)
+
+    def _remove_shared_memory(self, prefix: str) -> None:
+        for path in self._shared_memory.glob(f"{prefix}*"):
             path.unlink(missing_ok=True)
-        self._paths.close()
+
+    def _drop_spare(self) -> None:
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            self._drop(spare)
+
+    def _drop(self, spare: _Spare) -> None:
+        spare.child.kill()
+        spare.gate.close()
+        self._remove_shared_memory(spare.prefix)
+
+    def _close_gate(self) -> None:
+        gate, self._gate = self._gate, None
+        if gate is not None:
+            gate.close()
 
 
 def _lives(address: str) -> bool:

@@ -6,6 +6,7 @@ On SIGTERM it takes no new connections, ends the requests in flight within ``dra
 from __future__ import annotations
 
 import argparse
+import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from typing import Any
 
 from daybreak_contracts.errors import EXIT_OK, DaybreakError
 from daybreak_serve.gateway.config import GatewayConfig, read_config
+from daybreak_serve.standby import wait_until_wanted
 
 KEEP_ALIVE_S = 75
 """A person who types pauses for longer than uvicorn's 5 s; a new connection would cost the next keystroke."""
@@ -38,12 +40,15 @@ def run(config: GatewayConfig, fd: int | None) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     import gc
 
+    import tokenizers  # noqa: F401 - what the application imports late, a spare has imported
     import uvicorn
+    import uvloop  # noqa: F401
 
     from daybreak_serve.gateway.app import create_app
     from daybreak_serve.gateway.http.connections import GuardedHttp, SettlingServer, room_for_connections
     from daybreak_serve.gateway.http.tls import LOOK_S, ServedCertificate
 
+    wait_until_wanted(os.environ)
     GuardedHttp.max_connections = room_for_connections()
     tls: dict[str, Any] = {}
     if config.tls_certificate:

@@ -7,12 +7,10 @@ the command line nor the choice of the model.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import threading
 import time
@@ -20,31 +18,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from daybreak_contracts import names, storage
+from daybreak_contracts import names
 from daybreak_contracts.errors import EXIT_OK, DaybreakError, TransientError, UserError
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.resources.access import AccessLimits, TokenIssuer
 from daybreak_contracts.resources.deployment import Gateway
 from daybreak_model.fim import FimOrder
-from daybreak_serve.engine.heartbeat import why_hung
 from daybreak_serve.engine.installation import find_installation
 from daybreak_serve.engine.repository import EngineSettings, build_repository, refuse_unknown
-from daybreak_serve.engine.triton import (
-    QUESTION_EVERY_S,
-    QUESTION_S,
-    READY_TIMEOUT_S,
-    ServerFiles,
-    TritonServer,
-    why,
-)
+from daybreak_serve.engine.triton import READY_TIMEOUT_S, ServerFiles, TritonServer, why
 from daybreak_serve.gateway.auth.api_keys import KeyFile
 from daybreak_serve.gateway.config import GatewayConfig
-from daybreak_serve.gateway.http.connections import LINGER_S
 from daybreak_serve.gateway.http.tls import ServedCertificate
 from daybreak_serve.gateway.http.web import LOOPBACK_NAMES
 from daybreak_serve.local.client import Completed, complete
+from daybreak_serve.local.gateway_process import LocalGateway
+from daybreak_serve.local.listener import listen, url_of
+from daybreak_serve.local.monitor import ProcessMonitor
 from daybreak_serve.modelfolder import ModelFolder, open_model
-from daybreak_serve.process import Child
 
 __all__ = [
     "Completed",
@@ -59,10 +50,6 @@ __all__ = [
 ]
 
 WORK_DIR = Path(".daybreak/serve")
-WATCH_S = 0.2
-RESTART_PAUSE_S = 1.0
-STEADY_S = 30.0
-"""A life of this length was no crash at the start."""
 READY_POLL_S = 0.1
 
 
@@ -143,7 +130,7 @@ def _running(
     files = ServerFiles(folder / "repository", folder / "backends", folder / "triton.log")
     build_repository(model, files.repository, settings.engine)
     triton = TritonServer(find_installation(settings.engine.kind), files, base_environment=os.environ)
-    gateway = _Gateway(folder, _config_of(settings, model, triton, listener.getsockname()[0]), listener)
+    gateway = LocalGateway(folder, _config_of(settings, model, triton, listener.getsockname()[0]), listener)
     with contextlib.ExitStack() as stack:
         stack.callback(triton.stop)
         triton.start()
@@ -215,33 +202,6 @@ def by_gateway(settings: ServeSettings, gateway: Gateway) -> ServeSettings:
     )
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket; a port that is taken is a UserError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        remedy = (
-            "another with --port"
-            if error.errno == errno.EADDRINUSE
-            else "an address of this machine with --host"
-        )
-        raise UserError(f"{host}:{port}: {error.strerror or error}, choose {remedy}") from error
-    listener.listen(1024)
-    return listener
-
-
-def url_of(listener: socket.socket, *, tls: bool = False) -> str:
-    """Return the URL of a listening socket; one that listens everywhere is named by loopback."""
-    scheme = "https" if tls else "http"
-    host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
 def _config_of(settings: ServeSettings, model: ModelFolder, triton: TritonServer, host: str) -> GatewayConfig:
     return GatewayConfig(
         engine=triton.address,
@@ -272,66 +232,7 @@ def _config_of(settings: ServeSettings, model: ModelFolder, triton: TritonServer
     )
 
 
-class _Gateway:
-    """The gateway's process; its listening socket is ours, so a new one takes over where the last one ended."""
-
-    def __init__(self, folder: Path, config: GatewayConfig, listener: socket.socket) -> None:
-        self._config_file = folder / "gateway.json"
-        self._log = folder / "gateway.log"
-        self._listener = listener
-        self._drain_s = config.drain_s
-        self._has_tls = bool(config.tls_certificate)
-        storage.write_json(str(self._config_file), config.model_dump(mode="json"))
-        self._child: Child | None = None
-        self._answered_s = self._next_question_s = 0.0
-        self.name = "the gateway"
-
-    @property
-    def child(self) -> Child:
-        assert self._child is not None, "start() comes first"
-        return self._child
-
-    def start(self) -> None:
-        fd = self._listener.fileno()
-        command = [sys.executable, "-m", "daybreak_serve.gateway", "--config", str(self._config_file)]
-        self._answered_s = 0.0
-        self._child = Child([*command, "--fd", str(fd)], os.environ, self._log, pass_fds=[fd])
-
-    def is_broken(self) -> bool:
-        return self.child.exit_code is not None
-
-    def why_hung(self, now: float) -> str | None:
-        """Tell why it counts as hung, None if it does not. It is asked now and then, once it has answered first."""
-        if now >= self._next_question_s:
-            self._next_question_s = now + QUESTION_EVERY_S
-            if _answers(url_of(self._listener, tls=self._has_tls)):
-                self._answered_s = now
-        return why_hung(now, self._answered_s, None) if self._answered_s else None
-
-    def kill(self) -> None:
-        self.child.kill()
-
-    def shut(self) -> None:
-        """Close our hold of the door: what comes now is refused, not taken and then reset."""
-        self._listener.close()
-
-    def stop(self) -> None:
-        if self._child is not None:
-            self._child.stop(self._drain_s + LINGER_S + 2)
-
-
-def _answers(url: str) -> bool:
-    """Ask a gateway whether its loop turns: our own child at our own socket, so whatever name its certificate has."""
-    import httpx
-
-    try:
-        answer = httpx.get(f"{url}/healthz", timeout=QUESTION_S, trust_env=False, verify=False)
-        return answer.status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def _wait_ready(url: str, triton: TritonServer, gateway: _Gateway, progress: Progress) -> None:
+def _wait_ready(url: str, triton: TritonServer, gateway: LocalGateway, progress: Progress) -> None:
     """Wait until the gateway says that the golden completion was answered."""
     import httpx
 
@@ -352,47 +253,3 @@ def _wait_ready(url: str, triton: TritonServer, gateway: _Gateway, progress: Pro
             progress.report("asking the golden completion")
             gateway.child.wait(READY_POLL_S)
     raise TransientError(f"the gateway at {url} was not ready after {READY_TIMEOUT_S:.0f} s: {reason}")
-
-
-def _why_restarted(part: TritonServer | _Gateway, now: float) -> str | None:
-    return "a process of it died" if part.is_broken() else part.why_hung(now)
-
-
-class ProcessMonitor:
-    """Starts what died or hangs again.
-
-    The thread that starts a child must outlive it (see parent_death.py), so it ends last.
-    """
-
-    def __init__(self, triton: TritonServer, gateway: _Gateway) -> None:
-        self._triton = triton
-        self._gateway = gateway
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="serve-watch", daemon=True)
-
-    def start(self) -> None:
-        """Begin to watch."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stop watching and end both processes."""
-        self._ending.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        started_s = {part: time.monotonic() for part in (self._triton, self._gateway)}
-        while not self._ending.wait(WATCH_S):
-            for part, began_s in started_s.items():
-                reason = _why_restarted(part, time.monotonic())
-                if reason is None:
-                    continue
-                # at once after a long life; what dies again and again must not take the machine
-                pause_s = RESTART_PAUSE_S if time.monotonic() - began_s < STEADY_S else 0.0
-                if not self._ending.wait(pause_s):
-                    print(f"serve: {part.name} is started again: {reason}", file=sys.stderr, flush=True)
-                    part.kill()  # what is left of it: stubs, shared memory
-                    part.start()
-                    started_s[part] = time.monotonic()
-        self._gateway.shut()
-        self._gateway.stop()
-        self._triton.stop()

@@ -28,7 +28,7 @@ _CHANNEL_OPTIONS = (
     # A dead engine is tried again soon: the default backs off to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", 400),
     ("grpc.max_receive_message_length", 4 << 20),
     ("grpc.enable_http_proxy", 0),  # the engine is a neighbour, whatever http_proxy says
     # A machine that is gone says nothing: without pings its requests would wait for TCP, or for `timeout_s`.
