@@ -40,9 +40,7 @@ def run(config: GatewayConfig, fd: int | None) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     import gc
 
-    import tokenizers  # noqa: F401 - what the application imports late, a spare has imported
     import uvicorn
-    import uvloop  # noqa: F401
 
     from daybreak_serve.gateway.app import create_app
     from daybreak_serve.gateway.http.connections import GuardedHttp, SettlingServer, room_for_connections
