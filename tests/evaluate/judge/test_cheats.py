@@ -490,7 +490,8 @@ def test_verdicts_say_what_happened(judged: Judged) -> None:
     assert {name for name in TIMED_OUT if judged[name].result != "timed out"} == set()
     assert {name for name in ENDED if judged[name].kind is not FailureKind.ENDED} == set()
     assert judged["answers with a generator"].kind is FailureKind.WRONG
-    assert judged["answers with a function"].result == "failed: function is not plain data"
+    assert judged["answers with a function"].kind is FailureKind.WRONG
+    assert judged["answers with its own class"].result == "failed: type is not plain data"
     assert judged["defines nothing"].result == "failed: name 'solve' is not defined"
     assert judged["reads the data set through its package"].kind is FailureKind.EXCEPTION
     assert judged["eats all memory"].kind is FailureKind.MEMORY

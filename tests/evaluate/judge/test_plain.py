@@ -379,7 +379,7 @@ def test_iterators_are_kept_and_asked_for() -> None:
         return len(kept) - 1
 
     sent = plain.dumps({"first": itertools.count(3), "others": [map(str, [1])]}, keep=keep)
-    found = plain.loads(sent, remote=lambda number: kept[number])
+    found = plain.loads(sent, remote=lambda tag, number: (tag, kept[number])[1])
     assert next(found["first"]) == 3
     assert list(found["others"][0]) == ["1"]
 

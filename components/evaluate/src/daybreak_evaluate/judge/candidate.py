@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, NoReturn
 
 from daybreak_evaluate.judge import plain
@@ -17,6 +17,8 @@ from daybreak_evaluate.judge.values import shortened
 
 MAX_CLASSES = 20
 """Classes of an exception that are named."""
+MAX_ARGUMENTS_BYTES = 10_000
+"""What an exception's arguments may take; those of one that holds more are left out."""
 
 
 def serve(channel: Channel, lock: Callable[[], None]) -> NoReturn:
@@ -34,12 +36,12 @@ def serve(channel: Channel, lock: Callable[[], None]) -> NoReturn:
 
 
 class LoadedProgram:
-    """The program's function, and the iterators that it has answered with."""
+    """The program's function, and what it has answered with that cannot be sent: iterators, functions, coroutines."""
 
     def __init__(self) -> None:
         self._function: Callable[..., Any] = _nothing
         self._classes: dict[str, type] = {}
-        self._kept: list[Iterator[Any]] = []
+        self._kept: list[Any] = []
 
     def load(self, source: str, entry_point: str, classes: list[str]) -> bytes:
         """Run the source; ``classes`` are the names of the prompt's own."""
@@ -63,7 +65,11 @@ class LoadedProgram:
         try:
             match plain.loads(question, self._classes):
                 case ["call", list(arguments), dict(keywords)]:
-                    answer = ["value", self._function(*arguments, **keywords)]
+                    answer = _called(self._function, arguments, keywords)
+                case ["call", list(arguments), dict(keywords), int(number)]:
+                    answer = _called(self._kept[number], arguments, keywords)
+                case ["await", int(number)]:
+                    answer = ["value", _awaited(self._kept[number])]
                 case ["next", int(number), int(count)]:
                     answer = self._more(self._kept[number], count)
         except BaseException as error:  # noqa: BLE001 - untrusted code may raise anything, SystemExit too
@@ -75,8 +81,8 @@ class LoadedProgram:
         except BaseException as error:  # noqa: BLE001 - its objects may raise from anywhere while they are read
             return _error("exception", error)
 
-    def _keep(self, iterator: Iterator[Any]) -> int:
-        self._kept.append(iterator)
+    def _keep(self, what: Any) -> int:
+        self._kept.append(what)
         return len(self._kept) - 1
 
     def _more(self, iterator: Iterator[Any], count: int) -> list[Any]:
@@ -90,6 +96,18 @@ class LoadedProgram:
         return ["items", items, "more" if len(items) == count else "end"]
 
 
+def _called(function: Callable[..., Any], arguments: list[Any], keywords: dict[str, Any]) -> list[Any]:
+    """Call it; one that answers with None gives back its arguments too, as it may be one that works in place."""
+    value = function(*arguments, **keywords)
+    return ["value", value] if value is not None else ["in-place", arguments, keywords]
+
+
+def _awaited(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    import asyncio
+
+    return asyncio.run(coroutine)
+
+
 def _nothing(*_: Any, **__: Any) -> None:
     """Stand in for a function that could not be made."""
 
@@ -99,12 +117,29 @@ def _error(reason: str, error: BaseException) -> bytes:
 
 
 def _described(reason: str, error: BaseException) -> list[Any]:
-    """Return what the tester is told of an exception: the names of its classes, its text."""
+    """Return what the tester is told of an exception: its classes, its text, and its arguments where they are plain."""
     if isinstance(error, MemoryError):
         reason = "memory"
+    elif not isinstance(error, Exception):
+        reason = "left"
     try:
         message = shortened(str.__str__(str(error)))
-        names = [shortened(str.__str__(kind.__name__), 100) for kind in type(error).__mro__[:MAX_CLASSES]]
+        names = [_full_name(kind) for kind in type(error).__mro__[:MAX_CLASSES]]
+        return ["error", reason, names, message, _plain_arguments(error)]
     except BaseException:  # noqa: BLE001 - a hostile __str__
-        message, names = "an exception that cannot be shown", ["Exception"]
-    return ["error", reason, names, message]
+        return ["error", reason, ["Exception"], "an exception that cannot be shown", None]
+
+
+def _full_name(kind: type) -> str:
+    place = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+    return shortened(str.__str__(f"{place}{kind.__name__}"), 200)
+
+
+def _plain_arguments(error: BaseException) -> list[Any] | None:
+    try:
+        arguments = list(error.args)
+        if isinstance(error, OSError) and error.filename is not None:
+            arguments.append(error.filename)  # not among those that it keeps
+        return arguments if len(plain.dumps(arguments)) <= MAX_ARGUMENTS_BYTES else None
+    except plain.NotPlainError:
+        return None

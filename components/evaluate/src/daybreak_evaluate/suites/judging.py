@@ -16,7 +16,7 @@ from daybreak_evaluate.runtimes.protocol import Attempt
 from daybreak_evaluate.suites.protocol import Report
 from daybreak_evaluate.task import Task
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Raised when the same attempt may get another verdict."""
 
 

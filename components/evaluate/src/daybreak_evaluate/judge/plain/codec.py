@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import enum
+import functools
+import inspect
 import itertools
 import json
 import keyword
 import numbers
-from collections.abc import Callable, Iterator, Mapping
+import types
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
@@ -24,15 +27,20 @@ SMALL_INT = 1 << 62
 MAX_DRAWN = 100_000
 """Items of an iterator that is sent as a whole, where nobody keeps it to be asked."""
 
-Keep = Callable[[Iterator[Any]], int]
-Remote = Callable[[int], Iterator[Any]]
+Keep = Callable[[Any], int]
+Remote = Callable[[str, int], Any]
+"""Make what stands for something that stayed on the other side: by its tag and its number there."""
+ITERATOR, FUNCTION, COROUTINE = "R", "F", "W"
+FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial)
+"""What may be answered to be called, and nothing else: an object of its own could answer any question of the test's."""
 NO_CLASSES: Mapping[str, type] = MappingProxyType({})
 
 
 def dumps(value: Any, classes: Mapping[str, type] = NO_CLASSES, keep: Keep | None = None) -> bytes:
     """Encode a value; subclasses lose their class, other objects are a NotPlainError.
 
-    ``classes`` are the prompt's: the other side makes their instances. ``keep`` remembers an iterator under a number.
+    ``classes`` are the prompt's: the other side makes their instances. ``keep`` remembers what cannot be sent, as an
+    iterator or a function, under a number.
     """
     tree = _TreeWriter(classes, keep).tree(value, 0)
     return json.dumps(tree, separators=(",", ":")).encode("ascii")
@@ -106,10 +114,14 @@ class _TreeWriter:
         )
 
     def _iterator(self, value: Any, depth: int) -> Any:
+        if self._keep is not None and isinstance(value, FUNCTIONS):
+            return [FUNCTION, self._keep(value)]
+        if self._keep is not None and inspect.iscoroutine(value):
+            return [COROUTINE, self._keep(value)]
         if not (hasattr(type(value), "__next__") and hasattr(type(value), "__iter__")):
             raise NotPlainError(f"{type(value).__name__} is not plain data")
         if self._keep is not None:
-            return ["R", self._keep(value)]
+            return [ITERATOR, self._keep(value)]
         items = list(itertools.islice(value, MAX_DRAWN + 1))
         if len(items) > MAX_DRAWN:
             raise NotPlainError(f"an iterator of more than {MAX_DRAWN} items")
@@ -204,8 +216,8 @@ class _TreeReader:
                 return int(digits, 16)
             case "I", _:
                 return iter(parts)
-            case "R", [int(number)] if self._remote is not None and number is not True:
-                return self._remote(number)
+            case (("R" | "F" | "W"), [int(number)]) if self._remote is not None and number is not True:
+                return self._remote(tag, number)
             case "T", [str(name)]:
                 return kinds.NAMED_TYPES[name]
             case "N", [str(name), tuple(fields), *items]:
@@ -213,7 +225,7 @@ class _TreeReader:
             case "e", [str(name), str(member)] if self._is_enum(name):
                 return self._classes[name][member]  # type: ignore[index]
             case "o", [str(name), dict(state)] if name in self._classes and not self._is_enum(name):
-                return _instance(self._classes[name], state)
+                return _instance(self._classes[name], kinds.uncallable(state))
         if tag in arrays.TAGS:
             return arrays.make(tag, parts)
         raise NotPlainError("malformed plain data")
@@ -224,15 +236,23 @@ class _TreeReader:
     def _named_tuple(self, name: str, fields: tuple[Any, ...], items: list[Any]) -> Any:
         kind: Any = self._classes.get(name)
         if kind is None or _fields(kind) != fields:
+            kinds.uncallable(dict(zip(fields, items, strict=False)))
             known = name.isidentifier() and not keyword.iskeyword(name) and len(name) <= 100
             kind = kinds.named_tuple(name if known else "Tuple", fields)
         return kind._make(items)
 
 
+def _is_method(kind: type, name: str) -> bool:
+    """Tell whether an attribute would hide a method that the test calls."""
+    return isinstance(
+        inspect.getattr_static(kind, name, None), (*FUNCTIONS, classmethod, staticmethod, property)
+    )
+
+
 def _instance(kind: type, state: dict[Any, Any]) -> Any:
     value: Any = object.__new__(kind)
     for name, item in state.items():
-        if type(name) is not str or name.startswith("__"):
+        if type(name) is not str or name.startswith("__") or _is_method(kind, name):
             raise NotPlainError("malformed plain data")
         object.__setattr__(value, name, item)
     return value

@@ -55,6 +55,16 @@ _ZONES = (types.NoneType, datetime.timezone, zoneinfo.ZoneInfo)
 _INT, _STR, _BYTES = (int,), (str,), (bytes,)
 
 
+def uncallable(attributes: dict[Any, Any]) -> dict[Any, Any]:
+    """Return attributes of an object; one that can be called would be a method that the answer gave it.
+
+    ``answer.startswith("a")`` is true of an object whose ``startswith`` is ``bool``.
+    """
+    if any(callable(value) for value in attributes.values()):
+        raise NotPlainError("an object with a function or a type for an attribute is not plain data")
+    return attributes
+
+
 def _flat(pairs: Iterable[tuple[Any, Any]]) -> Iterable[Any]:
     return (side for pair in pairs for side in pair)
 
@@ -63,6 +73,10 @@ def _pairs(parts: list[Any]) -> dict[Any, Any]:
     if len(parts) % 2:
         raise NotPlainError("malformed plain data")
     return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def _namespace(parts: list[Any]) -> types.SimpleNamespace:
+    return types.SimpleNamespace(**uncallable(parts[0]))
 
 
 def _default_dict(parts: list[Any]) -> Any:
@@ -143,7 +157,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("dk", type({}.keys()), iter, lambda p: dict.fromkeys(p).keys()),
     Kind("dv", type({}.values()), iter, lambda p: dict(enumerate(p)).values()),
     Kind("di", type({}.items()), _flat, lambda p: _pairs(p).items()),
-    Kind("ns", types.SimpleNamespace, lambda v: (vars(v),), lambda p: types.SimpleNamespace(**p[0]), ((dict,),)),
+    Kind("ns", types.SimpleNamespace, lambda v: (vars(v),), _namespace, ((dict,),)),
     Kind("b", bytes, lambda v: (bytes.hex(v),), lambda p: bytes.fromhex(p[0]), (_STR,)),
     Kind("a", bytearray, lambda v: (bytearray.hex(v),), lambda p: bytearray.fromhex(p[0]), (_STR,)),
     Kind("c", complex, lambda v: (v.real, v.imag), lambda p: complex(*p), ((float,), (float,))),
