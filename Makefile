@@ -31,7 +31,7 @@ run: setup ## Raw code in, a served completion model out (manifests/examples/fir
 PYTEST = $(UV) run --frozen pytest --numprocesses=3 --dist=loadgroup --no-loadscope-reorder --durations=10
 
 .PHONY: test-fast
-test-fast: setup ## Tests that need no Java, no cluster, no torchrun and no Triton: five minutes on two cores
+test-fast: setup ## Tests that need no Java, no cluster, no torchrun, no Triton and little time
 	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-quick} $(PYTEST) --numprocesses=2 -m fast
 
 CHOSEN ?=

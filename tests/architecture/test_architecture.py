@@ -17,15 +17,15 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.trees import (
-    FUNCTIONS,
     MODULES,
-    NODES,
     PACKAGES,
     PROJECTS,
     ROOT,
-    TEXTS,
-    TREES,
     Function,
+    all_functions,
+    all_nodes,
+    all_texts,
+    all_trees,
     dotted,
 )
 
@@ -64,7 +64,7 @@ def test_every_room_is_seen() -> None:
         "daybreak_serve",
         "daybreak_train",
     }
-    assert len(TREES) > 50
+    assert len(all_trees()) > 50
 
 
 class TestLayout:
@@ -82,14 +82,14 @@ class TestLayout:
 
     def test_no_module_is_named_after_nothing(self) -> None:
         empty = re.compile(r"(^|_)(utils?|helpers?|common|managers?|misc|stuff)(_|$)")
-        assert [name for name in TREES if any(empty.search(part) for part in name.split("."))] == []
+        assert [name for name in all_trees() if any(empty.search(part) for part in name.split("."))] == []
 
     def test_nothing_is_left_to_do(self) -> None:
         mark = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b(?!\w)")
         marked = [
             dotted(path)
             for path in MODULES
-            for line in TEXTS[dotted(path)].splitlines()
+            for line in all_texts()[dotted(path)].splitlines()
             if "#" in line and mark.search(line.partition("#")[2])
         ]
         assert marked == []
@@ -142,9 +142,9 @@ class TestImage:
         assert "${PYTHON_TAG}${PYTHON_DIGEST}" in text, "a release pins the base by digest"
         assert text.count('ENTRYPOINT ["python", "-m"]\n') == 1, "pods say which module (docs/decisions/0007)"
         for room in ("operator", "data", "train", "evaluate", "pipelines"):
-            assert f"daybreak_{room}.__main__" in TREES
+            assert f"daybreak_{room}.__main__" in all_trees()
         assert "module=daybreak_serve.pod " in text
-        assert "daybreak_serve.pod.__main__" in TREES
+        assert "daybreak_serve.pod.__main__" in all_trees()
 
 
 class TestImportContracts:
@@ -183,7 +183,7 @@ class TestImportContracts:
             (node.module or "").split(".")[0]
             if isinstance(node, ast.ImportFrom)
             else node.names[0].name.split(".")[0]
-            for name, nodes in NODES.items()
+            for name, nodes in all_nodes().items()
             if name.startswith("daybreak_contracts") and not name.startswith("daybreak_contracts.report")
             for node in nodes
             if isinstance(node, ast.Import | ast.ImportFrom)
@@ -196,7 +196,7 @@ class TestImportContracts:
         allowed = "daybreak_contracts"
         early = [
             f"{name}: {module}"
-            for name, tree in TREES.items()
+            for name, tree in all_trees().items()
             if name.startswith("daybreak_pipelines")
             for module in early_imports(tree)
             if module.startswith(components) and not module.startswith(allowed)
@@ -219,15 +219,17 @@ def early_imports(tree: ast.Module) -> Iterator[str]:
 
 class TestSize:
     def test_no_function_is_long(self) -> None:
-        long = {where: length_of(node) for where, node in FUNCTIONS if length_of(node) > MAX_FUNCTION_LINES}
+        long = {
+            where: length_of(node) for where, node in all_functions() if length_of(node) > MAX_FUNCTION_LINES
+        }
         assert long == {}
 
     def test_nearly_all_functions_are_short(self) -> None:
-        lengths = sorted(length_of(node) for _, node in FUNCTIONS)
+        lengths = sorted(length_of(node) for _, node in all_functions())
         assert lengths[int(0.95 * len(lengths))] <= P95_FUNCTION_LINES
 
     def test_no_file_is_long(self) -> None:
-        lines = {name: len(text.splitlines()) for name, text in TEXTS.items()}
+        lines = {name: len(text.splitlines()) for name, text in all_texts().items()}
         assert {name: count for name, count in lines.items() if count > MAX_FILE_LINES} == {}
 
     def test_no_function_takes_many_positional_parameters(self) -> None:
@@ -236,7 +238,7 @@ class TestSize:
             "daybreak_pipelines.kubeflow.definitions",
         )  # Kubeflow's, not ours
         many = []
-        for where, node in FUNCTIONS:
+        for where, node in all_functions():
             names = [
                 arg.arg for arg in [*node.args.posonlyargs, *node.args.args] if arg.arg not in ("self", "cls")
             ]
@@ -247,27 +249,27 @@ class TestSize:
 
 class TestWords:
     def test_every_module_says_what_it_owns(self) -> None:
-        silent = [name for name, tree in TREES.items() if tree.body and not ast.get_docstring(tree)]
+        silent = [name for name, tree in all_trees().items() if tree.body and not ast.get_docstring(tree)]
         assert silent == []
 
     def test_every_public_function_and_class_says_what_it_is_for(self) -> None:
         kinds = (*Function.__args__, ast.ClassDef)
         silent = [
             f"{name}:{node.lineno} {node.name}"
-            for name, tree in TREES.items()
+            for name, tree in all_trees().items()
             for node in tree.body
             if isinstance(node, kinds) and not node.name.startswith("_") and not ast.get_docstring(node)
         ]
         assert silent == []
 
     def test_every_function_is_annotated(self) -> None:
-        bare = {where for where, node in FUNCTIONS if node.returns is None}
+        bare = {where for where, node in all_functions() if node.returns is None}
         assert bare <= UNANNOTATED
 
     def test_the_label_prefix_is_spelt_in_one_place(self) -> None:
         strays = [
             f"{name}:{node.lineno}"
-            for name, nodes in NODES.items()
+            for name, nodes in all_nodes().items()
             for node in code_strings(nodes)
             if "daybreak.dev" in str(node.value) and name != "daybreak_contracts.names"
         ]
@@ -303,15 +305,17 @@ FILE_ACTS = {
 class TestPurity:
     def test_the_list_names_modules_once_and_in_order(self) -> None:
         assert sorted(set(PURE)) == PURE
-        assert [name for name in PURE if name not in TREES] == [], "moved? move it in pure_modules.txt too"
+        assert [name for name in PURE if name not in all_trees()] == [], (
+            "moved? move it in pure_modules.txt too"
+        )
 
     @pytest.mark.parametrize("name", PURE)
     def test_pure_modules_ask_nothing_of_the_world(self, name: str) -> None:
-        assert list(touches(NODES[name])) == []
+        assert list(touches(all_nodes()[name])) == []
 
     def test_what_the_operator_decides_is_pure(self) -> None:
-        core = [name for name in TREES if name.startswith("daybreak_operator.core")]
-        found = {name: list(touches(NODES[name])) for name in core}
+        core = [name for name in all_trees() if name.startswith("daybreak_operator.core")]
+        found = {name: list(touches(all_nodes()[name])) for name in core}
         assert {name: places for name, places in found.items() if places} == {}
 
 

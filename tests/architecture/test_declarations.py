@@ -184,6 +184,7 @@ def room_files(project: Path) -> list[Path]:
 
 @pytest.mark.parametrize("project", PROJECTS, ids=lambda path: path.name)
 class TestARoom:
+    @pytest.mark.slow
     def test_declares_what_it_imports(self, project: Path) -> None:
         borrowed = {name for room, name in BORROWED if room == project.name}
         known = declared(read(project)["project"]) | {f"daybreak-{project.name}"} | borrowed
@@ -194,6 +195,7 @@ class TestARoom:
         unseen = {name for room, name in UNSEEN if room == project.name}
         assert declared(read(project)["project"]) - imported == unseen
 
+    @pytest.mark.slow
     def test_imports_what_is_installed(self, project: Path) -> None:
         """A name that is neither of the standard library nor installed would slip through the two above."""
         tops = {
@@ -264,6 +266,7 @@ class TestTheRoot:
     def test_gathers_every_room(self) -> None:
         assert declared(self.root["project"]) == ROOMS
 
+    @pytest.mark.slow
     def test_declares_what_the_tests_import(self) -> None:
         rooms = {name for project in PROJECTS for name in declared(read(project)["project"])}
         assert not undeclared(self.files, self.development() | rooms | ROOMS)

@@ -105,12 +105,14 @@ def short(path: Path) -> str:
     return str(path.relative_to(ROOT)).partition("/src/")[2]
 
 
+@pytest.mark.slow
 def test_no_default_of_a_resource_is_said_again() -> None:
     found = {f"{short(path)} {name}" for path in SOURCES for name in repeated(ast.parse(path.read_text()))}
     assert found - OTHERS == set(), "take it from the resource: Training().context_length"
     assert OTHERS - found == set(), "is said no more: take it out of the list"
 
 
+@pytest.mark.slow
 def test_a_port_is_said_in_names_only() -> None:
     found = {
         f"{short(path)} {name}"

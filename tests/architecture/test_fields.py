@@ -16,7 +16,7 @@ import pytest
 from pydantic import BaseModel
 
 from daybreak_contracts.resources import ModelDeployment, TrainingRun
-from tests.architecture.trees import NODES
+from tests.architecture.trees import all_nodes
 
 DECLARED = "daybreak_contracts.resources"
 FOR_OTHERS = {"Experiment.primaryMetric"}
@@ -61,7 +61,7 @@ def said() -> Said:
     """Every attribute that some code reads, and every text that it looks something up by."""
     found: set[str] = set()
     ends: set[str] = set()
-    for name, nodes in NODES.items():
+    for name, nodes in all_nodes().items():
         if name.startswith(DECLARED):
             continue
         for node in nodes:

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from tests.architecture.trees import NODES, PACKAGES, ROOT
+from tests.architecture.trees import PACKAGES, ROOT, all_nodes
 
 MAX_SHARED_CLASS_NAMES = 0
 """How many names of classes stand in more than one module."""
@@ -20,7 +20,7 @@ MAX_ANY = {"daybreak_operator.core": 13, "daybreak_operator.shell": 96}
 
 def test_a_class_has_a_name_of_its_own() -> None:
     homes = defaultdict(set)
-    for module, nodes in NODES.items():
+    for module, nodes in all_nodes().items():
         for node in nodes:
             if isinstance(node, ast.ClassDef):
                 homes[node.name].add(module)
@@ -32,7 +32,7 @@ def test_a_class_has_a_name_of_its_own() -> None:
 def test_what_may_be_anything_becomes_less(package: str) -> None:
     said = {
         module: count
-        for module, nodes in NODES.items()
+        for module, nodes in all_nodes().items()
         if module.startswith(f"{package}.")
         and (count := sum(isinstance(node, ast.Name) and node.id == "Any" for node in nodes))
     }

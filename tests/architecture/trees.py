@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 ROOT = Path(__file__).resolve().parents[2]
 PROJECTS = sorted(
     path.parent for path in [*ROOT.glob("components/*/pyproject.toml"), *ROOT.glob("*/pyproject.toml")]
@@ -22,14 +24,30 @@ def dotted(path: Path) -> str:
     return ".".join(inside[:-1] if inside[-1] == "__init__" else inside)
 
 
-TEXTS = {dotted(path): path.read_text() for path in MODULES}
-TREES = {name: ast.parse(text) for name, text in TEXTS.items()}
-NODES = {name: list(ast.walk(tree)) for name, tree in TREES.items()}
-"""Every node of a tree: walking them again and again is what takes the time."""
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-FUNCTIONS = [
-    (f"{name} {node.name}", node)
-    for name, nodes in NODES.items()
-    for node in nodes
-    if isinstance(node, Function)
-]
+@cache
+def all_texts() -> dict[str, str]:
+    """Return the source of every module."""
+    return {dotted(path): path.read_text() for path in MODULES}
+
+
+@cache
+def all_trees() -> dict[str, ast.Module]:
+    """Return the syntax tree of every module: parsed when a test asks, not where tests are only collected."""
+    return {name: ast.parse(text) for name, text in all_texts().items()}
+
+
+@cache
+def all_nodes() -> dict[str, list[ast.AST]]:
+    """Return every node of a tree: walking them again and again is what takes the time."""
+    return {name: list(ast.walk(tree)) for name, tree in all_trees().items()}
+
+
+@cache
+def all_functions() -> list[tuple[str, Function]]:
+    """Return every function, by the module and its name."""
+    return [
+        (f"{name} {node.name}", node)
+        for name, nodes in all_nodes().items()
+        for node in nodes
+        if isinstance(node, Function)
+    ]

@@ -93,6 +93,7 @@ def test_both_refuse(api_server: Any, row: dict[str, Any]) -> None:
     assert api_server.complaints(manifest) != []
 
 
+@pytest.mark.slow
 def test_every_rule_is_broken_by_some_row() -> None:
     """A rule nobody can break, or nobody tried, is no rule."""
     sentences = {problem for row in TABLE["bad"] for problem in said(manifest_of(row))}
@@ -215,6 +216,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "manifests/examples"
 EXAMPLES = {path.name: yaml.safe_load(path.read_text()) for path in sorted(FOLDER.glob("*.yaml"))}
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(500), deadline=None)
 @example(name="data-alone.yaml", changes=[(62, "set", "-x")])
 @given(name=st.sampled_from(sorted(EXAMPLES)), changes=st.lists(CHANGE, min_size=1, max_size=3))

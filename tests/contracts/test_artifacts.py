@@ -152,6 +152,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text(), JSON))
 def test_digests_do_not_depend_on_the_order_of_keys(value: dict[str, Any]) -> None:
     turned = dict(reversed(list(value.items())))
@@ -244,6 +245,7 @@ class TestKilledWriters:
             [sys.executable, "-c", WRITER, str(uri), str(work_dir)], stdout=subprocess.PIPE, text=True
         )
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("line", ["0", "100", "199", "done"])
     def test_killed_at_any_moment_it_is_all_or_nothing(self, tmp_path: Path, line: str) -> None:
         process = self.start(tmp_path / "x", tmp_path)
@@ -269,6 +271,7 @@ class TestKilledWriters:
         assert len(manifest.files) == 200
         assert [path.name for path in tmp_path.iterdir()] == ["x"], "what the dead one left is swept up"
 
+    @pytest.mark.slow
     def test_many_writers_at_once_make_one_whole_artifact(self, tmp_path: Path) -> None:
         writers = [self.start(tmp_path / "x", tmp_path) for _ in range(3)]
         for process in writers:

@@ -99,6 +99,7 @@ def test_an_api_server_that_stays_away_is_waited_for_ten_minutes(
     assert result_reporter.PATIENCE_S - 15 <= time.now <= result_reporter.PATIENCE_S
 
 
+@pytest.mark.slow
 def test_nobody_there_is_transient(tmp_path: Path, time: Time) -> None:
     environment = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "1"}
     (tmp_path / "token").write_text("t")

@@ -230,6 +230,7 @@ class TestArtifacts:
         assert artifacts.find(folder, "d") is None
         assert not self.make(folder, tmp_path)[1]
 
+    @pytest.mark.slow
     def test_a_store_that_is_gone_is_not_taken_for_a_missing_artifact(
         self, point_to: Callable[[str], None]
     ) -> None:

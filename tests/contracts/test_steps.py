@@ -216,6 +216,7 @@ class TestProgress:
         assert json.loads(file.read_text())["done"] == 0
 
 
+@pytest.mark.slow
 def test_importing_the_contracts_is_light() -> None:
     """Every component pays for this at every start."""
     code = "import sys, daybreak_contracts.steps, daybreak_contracts.artifacts; print(*sys.modules)"

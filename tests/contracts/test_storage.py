@@ -127,6 +127,7 @@ def test_what_is_no_json_is_named(tmp_path: Path, text: bytes) -> None:
 
 
 class TestWholeOrNothing:
+    @pytest.mark.slow
     def test_a_reader_never_sees_a_part(self, tmp_path: Path) -> None:
         file = str(tmp_path / "f")
         versions = [bytes([number]) * 300_000 for number in range(4)]

@@ -104,6 +104,7 @@ def test_wrong_input_is_refused_before_the_work(tmp_path: Path, model_uri: str, 
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").rglob("*.json"))
 
 
+@pytest.mark.slow
 def test_a_file_of_the_users_own_is_a_suite_of_the_step(
     tmp_path: Path, model_uri: str, shards_uri: str
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_file_of_the_users_own_is_a_suite_of_the_step(
     assert again.uri != first.uri, "what the suite depends on is part of the digest"
 
 
+@pytest.mark.slow
 def test_a_tampered_model_is_refused(tmp_path: Path, model_uri: str, shards_uri: str) -> None:
     copy = tmp_path / "model"
     subprocess.run(["cp", "-r", model_uri, str(copy)], check=True)

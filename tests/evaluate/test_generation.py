@@ -34,6 +34,7 @@ def model(model_uri: str) -> LoadedModel:
     return LoadedModel(Path(model_uri), "cpu", cores=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_text_does_not_depend_on_the_batch(
     model: LoadedModel, monkeypatch: pytest.MonkeyPatch, temperature: float
@@ -47,6 +48,7 @@ def test_text_does_not_depend_on_the_batch(
         assert len({text for texts in together for text in texts}) == 15
 
 
+@pytest.mark.slow
 def test_greedy_text_is_transformers_own(model: LoadedModel) -> None:
     for prompt in PROMPTS:
         tokens = torch.tensor([model.encode(prompt, 200)])

@@ -32,6 +32,7 @@ def test_exact_bounds(num_passed: int, num_trials: int, low: float, high: float)
     assert intervals.exact(num_passed, num_trials) == pytest.approx((low, high), abs=5e-5)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 2000), st.data())
 def test_exact_bounds_are_scipys(num_trials: int, data: st.DataObject) -> None:
@@ -100,6 +101,7 @@ def two_kinds(generator: np.random.Generator, rate: float, shape: tuple[int, ...
     return np.where(generator.random(shape) < 0.5, within, rest)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", [alike, spread, two_kinds])
 @pytest.mark.parametrize(("num_samples", "k"), [(10, 1), (10, 10)])
 @pytest.mark.parametrize("num_tasks", [5, 20, 164])
@@ -137,6 +139,7 @@ SIMILARITIES: dict[str, tuple[Callable[[np.random.Generator, tuple[int, int]], R
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_tasks", [5, 20, 164])
 @pytest.mark.parametrize("kind", SIMILARITIES)
 def test_similarities_cover_the_truth(kind: str, num_tasks: int) -> None:
@@ -147,6 +150,7 @@ def test_similarities_cover_the_truth(kind: str, num_tasks: int) -> None:
     assert sum(one.low <= truth <= one.high for one in found) / repeats >= COVERAGE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_tasks", [20, 164])
 @pytest.mark.parametrize(("better", "worse"), [(0.02, 0.02), (0.1, 0.02), (0.3, 0.1), (0.0, 0.02)])
 def test_differences_cover_the_truth(better: float, worse: float, num_tasks: int) -> None:

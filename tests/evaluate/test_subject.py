@@ -52,6 +52,7 @@ def score(found: subject.Subject, folder: Path, suites: list[Suite]) -> dict[str
     return {one.metric: one.value for one in scores}
 
 
+@pytest.mark.slow
 def test_a_server_is_asked_and_its_answers_are_judged(tmp_path: Path, servers: Any) -> None:
     server = servers(lambda number, body: said(right(body["prompt"]) if number % 2 else "    pass\n"))
     found = subject.of_server(ModelServer(server.url, key="secret-key"))
@@ -69,6 +70,7 @@ def test_a_server_is_asked_and_its_answers_are_judged(tmp_path: Path, servers: A
     assert b"secret-key" not in everything and not (tmp_path / "out" / subject.JOURNAL).exists()
 
 
+@pytest.mark.slow
 def test_a_server_that_fails_in_the_middle_is_not_asked_again_for_what_it_said(
     tmp_path: Path, servers: Any
 ) -> None:
@@ -139,6 +141,7 @@ def _verdicts(journal: Path) -> list[Any]:
     return [value for value in values if isinstance(value, list) and value[1].startswith("failed: 1")]
 
 
+@pytest.mark.slow
 def test_a_model_folder_is_scored_and_a_second_time_from_what_is_kept(
     tmp_path: Path, model_uri: str, shards_uri: str
 ) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 import daybreak_model
 
+pytestmark = pytest.mark.slow
+
 TEXT_PARTS = ["fim", "sampling", "vocabulary", "llama.config", "llama.sizes", "token_rows"]
 
 

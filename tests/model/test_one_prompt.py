@@ -85,6 +85,7 @@ async def compare(evaluated: LoadedModel, gateway: PromptComposer, random: Rando
         assert special == ([] if prefix else [marks[names.END_OF_TEXT]]), body
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(10_000 // PROMPTS_IN_AN_EXAMPLE))
 @given(st.integers(0, 1 << 64))
 def test_evaluation_and_gateway_compose_the_same_prompt(
@@ -98,6 +99,7 @@ def test_evaluation_and_gateway_compose_the_same_prompt(
     asyncio.run(compare_all())
 
 
+@pytest.mark.slow
 @given(CODE.filter(bool), st.integers(0, 1 << 40))
 def test_a_prompt_begins_as_a_training_sample_does(tokenizer_json: str, text: str, sample: int) -> None:
     from tokenizers import Tokenizer

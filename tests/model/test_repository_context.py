@@ -67,6 +67,7 @@ def write(tokenizer_json: str, folder: Path, files: list[tuple[str, str, str]], 
     return folder / "parts" / "p"
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(200), deadline=None)
 @given(repositories=REPOSITORIES, rows=st.integers(1, 5))
 def test_what_is_trained_on_is_what_a_prompt_says(

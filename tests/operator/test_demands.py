@@ -166,6 +166,7 @@ def test_an_inventory_keeps_kinds_and_not_nodes() -> None:
 
 
 class TestADeployment:
+    @pytest.mark.slow
     def test_says_which_label_no_node_has_and_then_asks_for_a_person(self) -> None:
         world = Serving(node_kinds=frozenset([frozenset(NODES["bare metal"].items())]), machines={})
         world.run(60)
@@ -179,6 +180,7 @@ class TestADeployment:
         world.run(1200)
         assert world.condition("Stalled") == ("True", "NoNodeHasLabel")
 
+    @pytest.mark.slow
     def test_says_nothing_while_one_place_can_have_nodes(self) -> None:
         there = {**NODES["bare metal"], "nvidia.com/gpu.product": "nvidia-l4"}
         world = Serving(node_kinds=frozenset([frozenset(there.items())]), machines={})

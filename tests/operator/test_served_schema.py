@@ -56,6 +56,7 @@ def test_what_is_not_served_is_named(served: dict[str, Any], missing: list[str])
     assert lacking(OURS, served) == missing
 
 
+@pytest.mark.slow
 @given(st.sampled_from(crd.KINDS), st.data())
 def test_any_field_taken_from_our_own_definitions_is_missed(kind: crd.ResourceKind, data: Any) -> None:
     ours = crd.root_schema(kind.model)

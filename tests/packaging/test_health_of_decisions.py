@@ -78,6 +78,7 @@ class TestADeployment:
         world.run(60)
         assert of_deployment(world) == "Healthy"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("seconds", [5, 60, 300])
     def test_stays_healthy_through_a_rollout(self, seconds: int) -> None:
         world = serving_world()

@@ -133,6 +133,7 @@ def test_torch_and_what_is_built_for_it_come_from_one_index(
 by_image = pytest.mark.parametrize("room", ROOMS)
 
 
+@pytest.mark.slow
 @by_image
 def test_an_image_holds_what_its_program_imports(room: str) -> None:
     brought = installed_by(room)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ("awk", "bash", "cmp", "cp", "dirname", "env", "grep", "id", "uname")
 SOURCES = ("components/contracts/src/daybreak_contracts", "components/data/src/daybreak_data")

@@ -63,8 +63,12 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give every test its group, and order the groups if there are processes that share them."""
     group = {item.path: str(item.path) for item in items}
-    for name in sorted({name for item in items for name in _shared_by(item)}):
-        sharing = {group[item.path] for item in items if name in _shared_by(item)}
+    files_by_name = defaultdict(set)
+    for item in items:
+        for name in _shared_by(item):
+            files_by_name[name].add(item.path)
+    for _, files in sorted(files_by_name.items()):
+        sharing = {group[path] for path in files}
         group = {path: min(sharing) if here in sharing else here for path, here in group.items()}
     members = defaultdict(list)
     for item in items:

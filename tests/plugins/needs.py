@@ -1,7 +1,8 @@
 """What a test has started for it, and so whether it is one of the fast ones (`make test-fast`, `pytest -m fast`).
 
 A fixture says so with `@starts("jvm")`, a test or a file with `pytest.mark.needs("jvm")`. Whoever says nothing is fast,
-but for tests that compute for more than ten seconds, `pytest.mark.slow`. `guard.py` holds the fast ones to it.
+but for tests that compute for more than some third of a second, `pytest.mark.slow`: one of twelve, which take five
+sixths of the time that all of them take. `guard.py` holds the fast ones to it.
 """
 
 from __future__ import annotations

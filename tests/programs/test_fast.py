@@ -15,7 +15,7 @@ from tests.plugins import guard
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow  # runs of pytest within
 STARTING = """
-import subprocess, sys
+import os, subprocess, sys
 import pytest
 from tests.plugins.needs import starts
 
@@ -51,6 +51,11 @@ def test_by_its_fixture(other):
 
 def test_nothing():
     assert run(sys.executable, "-c", "") == 0
+
+def test_computing():
+    before = sum(os.times()[:2])
+    while sum(os.times()[:2]) < before + 1.1:
+        pass
 """
 
 
@@ -84,7 +89,7 @@ def test_of_a_fast_run_both_are_caught_and_told_the_mark(suite: Path) -> None:
     assert failed == {"test_at_once", "test_below"}
     assert "test_at_once is one of the fast tests, but starts" in text
     assert "pytest.mark.needs('jvm')" in text
-    assert "1 passed, 2 deselected" in text.replace("2 failed, ", "")
+    assert "2 passed, 2 deselected" in text.replace("2 failed, ", "")
 
 
 def test_of_a_whole_run_a_fast_test_is_caught_too(suite: Path) -> None:
@@ -117,6 +122,14 @@ def test_a_script_that_plays_a_program_is_none(tmp_path: Path) -> None:
 def test_pure_core_asks_for_nothing() -> None:
     """Choosing these folders starts no build, no cluster, no Java."""
     core = [f"tests/operator/{folder}" for folder in ("capacity", "deployment", "training")]
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "not fast", *core]
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-m", "not fast and not slow", *core]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert "no tests collected" in done.stdout, done.stdout
+
+
+def test_what_computes_for_long_is_named(suite: Path) -> None:
+    out, _ = outcome(suite, "-m", "fast")
+    named = out.partition("compute for too long to be fast")[2]
+    assert "::test_computing" in named
+    assert "::test_nothing" not in named
+    assert "too long to be fast" not in outcome(suite)[0], "who runs all of them has not asked"

@@ -43,6 +43,7 @@ def packed(*sizes: int, seed: int = 0) -> torch.Tensor:
     return tokens
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("sizes", [(16, 1, 30, 17), (5,), (1, 1, 1), (120, 8, 140, 32)], ids=str)
 def test_a_document_among_others_has_the_logits_it_has_alone(way: str, sizes: tuple[int, ...]) -> None:

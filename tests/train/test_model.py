@@ -125,6 +125,7 @@ def test_layers_that_are_computed_twice_keep_less() -> None:
     assert 3 * kept[1] < kept[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["3b", "7b"])
 def test_the_largest_sizes_are_built_as_they_are_counted(size: str) -> None:
     with torch.device("meta"):

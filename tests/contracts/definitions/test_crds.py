@@ -38,6 +38,7 @@ def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[st
         yield from nodes(schema["items"], f"{path}[]")
 
 
+@pytest.mark.slow
 def test_committed_files_are_what_the_models_generate() -> None:
     differing = [
         str(path) for path, text in generated_files(ROOT).items() if (ROOT / path).read_text() != text
@@ -45,6 +46,7 @@ def test_committed_files_are_what_the_models_generate() -> None:
     assert differing == [], "run `make generate`"
 
 
+@pytest.mark.slow
 def test_nothing_generated_is_left_over() -> None:
     made = {ROOT / path for path in generated_files(ROOT)}
     folders = ["manifests/crds", "manifests/schemas", "charts/daybreak/crds"]
@@ -52,6 +54,7 @@ def test_nothing_generated_is_left_over() -> None:
     assert {path for path in found if path.name != "Kustomization"} <= made
 
 
+@pytest.mark.slow
 @KINDS
 def test_only_keywords_of_structural_schemas_are_used(crds: dict[str, Any], kind: str) -> None:
     strange = {path: set(node) - ALLOWED for path, node in nodes(root(crds, kind)) if set(node) - ALLOWED}
@@ -244,6 +247,7 @@ def test_names_and_subresources(crds: dict[str, Any]) -> None:
     assert crds["TrainingRun"]["metadata"]["name"] == "trainingruns.daybreak.dev"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", crd.KINDS, ids=lambda kind: kind.name)
 def test_each_stays_under_200_kb_and_has_no_anchors(kind: crd.ResourceKind) -> None:
     text = crd.crd_yaml(kind)
@@ -251,6 +255,7 @@ def test_each_stays_under_200_kb_and_has_no_anchors(kind: crd.ResourceKind) -> N
     assert not any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", crd.KINDS, ids=lambda kind: kind.name)
 def test_editor_schema_takes_the_examples_and_refuses_a_typing_error(
     kind: crd.ResourceKind, examples: dict[str, Any]

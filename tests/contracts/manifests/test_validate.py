@@ -92,6 +92,7 @@ def test_a_bad_text_is_named_with_its_place(text: str | bytes, sentence: str) ->
     assert any(sentence in problem for problem in problems), problems
 
 
+@pytest.mark.slow
 def test_a_bomb_of_aliases_is_refused_quickly_and_once() -> None:
     lines = ["a0: &a0 [" + ",".join(["x"] * 9) + "]"]
     lines += [f"a{n}: &a{n} [" + ",".join([f"*a{n - 1}"] * 9) + "]" for n in range(1, 12)]

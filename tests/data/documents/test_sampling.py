@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,6 +85,7 @@ def test_pieces_hold_every_reference_once_and_are_bounded(sizes: list[int], boun
     assert [piece.cost for piece in pieces] == sorted((piece.cost for piece in pieces), reverse=True)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_tiny_files_make_a_few_dozen_pieces() -> None:
     pieces = cut(refs([10] * 100_000))
     assert 10 < len(pieces) < 50

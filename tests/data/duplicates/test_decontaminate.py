@@ -43,6 +43,7 @@ def within_a_file(text: str) -> str:
     return f"{FILLER * 30}\n{text}\n{FILLER * 30}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dress", [str, upper, folded, in_another_language, within_a_file])
 def test_every_problem_is_recognised(dress: Any) -> None:
     missed = [p["task_id"] for p in PROBLEMS if contaminated_by(dress(p["prompt"])) is None]

@@ -42,6 +42,7 @@ def families(count: int, copies: int, seed: int) -> list[str]:
     return chance.sample(texts, len(texts))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "compared", [pytest.param(1024, id="with all kept"), pytest.param(0, id="with those that share a band")]
 )

@@ -52,6 +52,7 @@ def test_bands_follow_from_the_threshold(threshold: float, expected: tuple[int, 
     assert optimal_bands(threshold) == expected
 
 
+@pytest.mark.slow
 def test_signatures_are_the_same_for_all_time() -> None:
     # Persisted signatures meet new ones: if this changes, raise CODE_VERSION.
     assert bands_of(FOX)[:3] == GOLDEN
@@ -135,6 +136,7 @@ def test_batches_keep_their_ids_and_a_null_is_empty() -> None:
     assert [len(bands) for bands in out.column("bands").to_pylist()] == [25, 0]
 
 
+@pytest.mark.slow
 def test_texts_beyond_one_chunk_are_whole() -> None:
     big = " ".join(f"w{i}" for i in range(900_000))  # more than the 4 MB of a chunk
     texts = [FOX, big, FOX]
@@ -207,6 +209,7 @@ def are_found(pairs: Sequence[tuple[str, str]]) -> list[bool]:
     return [all(signs) for signs in zip(shared, near.tolist(), true, strict=True)]
 
 
+@pytest.mark.slow
 def test_sketches_estimate_the_similarity() -> None:
     pairs = planted_pairs(random.Random(5))[::7]
     rows = sketches_of([text for pair in pairs for text in pair])

@@ -105,6 +105,7 @@ def test_code_still_parses_after_redaction() -> None:
     assert len(ast.parse(redacted.text).body) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     "unit",

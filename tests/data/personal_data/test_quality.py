@@ -16,6 +16,8 @@ import pytest
 
 from daybreak_data.personal_data import find_personal_data
 
+pytestmark = pytest.mark.slow
+
 
 def words(text: str) -> list[str]:
     return text.split()

@@ -210,6 +210,7 @@ def test_a_stand_in_is_no_syntax_of_the_language(path: str, language: str, befor
     assert (found.text, found.drop) == (after, None)
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=400), st.sampled_from(["a.py", "a.js", "a.json", "a.h", "a.html", "a", "a.yml"]))
 @settings(deadline=None)
 def test_no_bytes_raise_on_the_whole_way(data: bytes, path: str) -> None:

@@ -220,6 +220,7 @@ def test_strict_adds_the_rules_of_opencoder(text: str, language: str, expected: 
     assert reason(text, language) is None
 
 
+@pytest.mark.slow
 def test_a_go_test_is_kept_or_dropped_by_its_own_digest() -> None:
     texts = [GOOD.replace("fruits", f"fruits_{number}") for number in range(300)]
     dropped = [reason(text, "go", "a_test.go", "Strict") == "go-test" for text in texts]

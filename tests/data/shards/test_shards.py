@@ -374,6 +374,7 @@ def test_a_single_repository_is_split_by_file_with_a_note(
     assert told["train"][0]["padding"] == 100_000 - result.num_train_tokens
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "changes", "message"),
     [

@@ -117,6 +117,7 @@ def test_licence_in_the_metadata(headers: list[tuple[str, str]], expected: str) 
     assert licence_of(message) == expected  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_this_environment_has_python_headers_and_javascript() -> None:
     wanted = InstalledPackagesSource(packages=("numpy", "mlflow-skinny", "stdlib", "moto"))
     refs = list_installed_packages("env", wanted, current_folders()).expand().refs

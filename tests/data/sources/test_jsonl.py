@@ -174,6 +174,7 @@ def test_a_bad_line_is_fatal_with_its_place_and_the_others_are_read(tmp_path: Pa
     assert f"{file}: the line at byte {len(lines(ROWS[0]))} is not JSON" in bad[0].detail
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pack", [gzip.compress, zstd, lzma.compress, bz2.compress])
 def test_a_torn_packed_file_is_fatal_and_gives_what_comes_before(tmp_path: Path, pack: Any) -> None:
     import random
@@ -189,6 +190,7 @@ def test_a_torn_packed_file_is_fatal_and_gives_what_comes_before(tmp_path: Path,
     assert len({item.path for item in items}) == len(items)
 
 
+@pytest.mark.slow
 def test_a_bomb_ends_at_the_ratio(tmp_path: Path) -> None:
     row = lines({"content": "x" * 1_000_000, "path": "x.py"})
     with gzip.open(tmp_path / "a.jsonl.gz", "wb") as file:

@@ -143,6 +143,7 @@ def test_any_text_has_a_balance(language: str, text: str) -> None:
     assert found.is_whole or str(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     [

@@ -149,6 +149,7 @@ def test_valid_utf8_is_never_changed(text: str) -> None:
         assert found == Decoded(text, "utf-8")
 
 
+@pytest.mark.slow
 @given(st.binary())
 @settings(max_examples=examples(400))
 def test_no_bytes_raise_and_every_text_came_from_its_bytes(data: bytes) -> None:

@@ -229,6 +229,7 @@ def test_unicode_with_a_fault_is_unicode(data: bytes, expected: Decoded | Undeco
     assert decode(data) == expected
 
 
+@pytest.mark.slow
 @given(st.sampled_from(sorted(TWINS)), st.binary(max_size=120))
 @settings(max_examples=examples(300))
 def test_nothing_is_decoded_to_characters_that_nobody_writes(codec: str, noise: bytes) -> None:

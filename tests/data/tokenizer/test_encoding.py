@@ -47,6 +47,7 @@ PIECES = st.one_of(
 TEXTS = st.lists(st.lists(PIECES, max_size=8).map("".join), max_size=5)
 
 
+@pytest.mark.slow
 @given(TEXTS)
 @settings(max_examples=examples(300), deadline=None)
 def test_both_engines_agree_lose_nothing_and_make_no_special_token(texts: list[str]) -> None:
@@ -63,6 +64,7 @@ def test_the_fast_engine_is_in_use() -> None:
     assert (encoder(encoding.AUTO).engine, encoder(encoding.AUTO).reason) == ("gigatoken", "")
 
 
+@pytest.mark.slow
 def test_engines_agree_on_every_document_of_real_code() -> None:
     texts = environment_code()
     fast = encoding.encode_texts(encoder(encoding.AUTO), texts)

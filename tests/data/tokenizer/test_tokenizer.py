@@ -64,6 +64,7 @@ def progress() -> Progress:
     return Progress("test")
 
 
+@pytest.mark.slow
 def test_a_trained_tokenizer_keeps_every_promise(
     write_documents: WriteDocuments, tmp_path: Path, progress: Progress
 ) -> None:
@@ -89,6 +90,7 @@ def test_a_trained_tokenizer_keeps_every_promise(
     assert again == result.model_copy(update={"cached": True})
 
 
+@pytest.mark.slow
 def test_transformers_load_the_artifact(
     write_documents: WriteDocuments, tmp_path: Path, progress: Progress
 ) -> None:
@@ -165,6 +167,7 @@ def test_a_tokenizer_of_an_earlier_version_is_reused_with_its_ids(
     assert json.loads(tokenizer.read_reused(str(tmp_path / "old.json"))) == json.loads(now)
 
 
+@pytest.mark.slow
 def test_equal_documents_give_equal_bytes_in_any_order_and_layout(
     write_documents: WriteDocuments, tmp_path: Path, progress: Progress
 ) -> None:
@@ -180,6 +183,7 @@ def test_equal_documents_give_equal_bytes_in_any_order_and_layout(
     assert contents[0] == contents[1]
 
 
+@pytest.mark.slow
 def test_special_tokens_in_the_sample_shape_nothing(
     write_documents: WriteDocuments, tmp_path: Path, progress: Progress
 ) -> None:
@@ -212,6 +216,7 @@ def test_what_a_tokenizer_learns_from(text: str, expected: str) -> None:
     assert tokenizer.learnable(text) == expected
 
 
+@pytest.mark.slow
 def test_endless_words_do_not_make_training_endless(
     write_documents: WriteDocuments, tmp_path: Path, progress: Progress
 ) -> None:
@@ -254,6 +259,7 @@ def test_tampered_documents_are_refused(
         tokenizer.run_tokenizer(train_args(uri, tmp_path), progress)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "form", ["{uri}", "{uri}/tokenizer.json", "{copy}"], ids=["artifact", "file", "folder"]
 )

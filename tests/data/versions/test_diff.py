@@ -168,6 +168,7 @@ def written(folder: Path, version: Version, drops: Version) -> versions.Version:
     return open_version(write_documents(folder, rows, out))
 
 
+@pytest.mark.slow
 @given(
     before=VERSION, after=VERSION, drops=st.tuples(DROPS, DROPS), rows_a_pass=st.sampled_from([1, 3, 1000])
 )

@@ -213,6 +213,7 @@ HOSTILE = st.text(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=30)
 @given(HOSTILE)
 def test_a_hostile_file_name_is_only_ever_text(name: str) -> None:

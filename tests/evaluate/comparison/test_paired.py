@@ -16,6 +16,7 @@ from daybreak_evaluate.comparison import page, records
 from daybreak_evaluate.comparison.paired import compare, sign_test
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("better", "worse", "p"),
     [
@@ -31,6 +32,7 @@ def test_mcnemars_exact_test(better: int, worse: int, p: float) -> None:
     assert sign_test(better, worse) == sign_test(worse, better)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 1500), st.integers(0, 1500))
 def test_the_test_is_scipys(better: int, worse: int) -> None:

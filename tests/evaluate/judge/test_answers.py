@@ -9,6 +9,8 @@ from daybreak_evaluate.judge.values import FailureKind, Program, SampleVerdict, 
 from tests.evaluate.judge.answers import RIGHT, WITH_FILES, WRONG
 from tests.evaluate.judge.honest import HONEST
 
+pytestmark = pytest.mark.slow
+
 PATIENT = SandboxLimits(timeout_s=30.0)
 TIERS: dict[str, tuple[str, ...]] = {
     "tier 2": (), "tier 1": ("namespaces",), "tier 1 without Landlock": ("namespaces", "landlock"),

@@ -85,6 +85,7 @@ def test_time_held_up_between_two_looks(
     assert held_up(before, after) == (None if expected is None else pytest.approx(expected))
 
 
+@pytest.mark.slow
 def test_time_of_child_processes_counts_and_stays_when_they_have_ended() -> None:
     spin = "import time\nwhile time.process_time() < 0.3: pass\ninput()"
     child = subprocess.Popen([sys.executable, "-c", spin], stdin=subprocess.PIPE)

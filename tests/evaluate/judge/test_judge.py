@@ -18,6 +18,8 @@ from daybreak_evaluate.judge.client import Judge
 from daybreak_evaluate.judge.values import Program, SampleVerdict, SandboxLimits
 from daybreak_evaluate.suites import humaneval
 
+pytestmark = pytest.mark.slow
+
 PROMPT = 'def work(seconds):\n    """Work."""\n'
 TEST = "def check(candidate):\n    assert candidate(0.4) == 'done'\n"
 WORK = """

@@ -65,6 +65,7 @@ LOUD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loud", LOUD)
 @pytest.mark.parametrize("workers", [8, 16])
 def test_big_programs_one_way_and_big_messages_the_other(workers: int, loud: str) -> None:
@@ -74,6 +75,7 @@ def test_big_programs_one_way_and_big_messages_the_other(workers: int, loud: str
     assert [verdict.passed for verdict in verdicts] == [source in (BIG, RIGHT) for source in sources]
 
 
+@pytest.mark.slow
 def test_a_client_that_takes_its_time_holds_nobody_up() -> None:
     """Verdicts pile up in the supervisor while the caller thinks; programs go on being read and judged."""
     with Judge(LIMITS, workers=8) as judge:
@@ -101,6 +103,7 @@ def test_messages_are_cut_in_bytes(message: str, expected: str) -> None:
     assert len(result.encode()) <= 2000 + len("failed: ")
 
 
+@pytest.mark.slow
 def test_the_message_that_comes_back_is_text_that_any_reader_takes() -> None:
     [verdict] = judged(["def solve():\n    raise ValueError('\\ud83d' + '\U0001f600' * 5000)\n"], 1)
     assert verdict.result.encode() == b"failed: \\ud83d" + FACE.encode() * 498
@@ -145,6 +148,7 @@ def test_a_supervisor_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPa
     assert not Path(f"/proc/{judge.pid}").exists()
 
 
+@pytest.mark.slow
 def test_a_zygote_that_stands_still_is_replaced() -> None:
     """It is found out once a candidate is told to end and does not; the sample is judged again."""
     sleeper = "import time\ndef solve():\n    time.sleep(2)\n    return 1\n"

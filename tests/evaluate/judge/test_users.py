@@ -51,6 +51,7 @@ def test_places_inside_others_come_along(paths: list[str], kept: list[str]) -> N
     assert outermost(paths) == kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("root", [True, False])
 def test_the_strong_tier_is_reached_with_the_systems_own_python(root: bool) -> None:
     if root and os.geteuid() != 0:
@@ -60,6 +61,7 @@ def test_the_strong_tier_is_reached_with_the_systems_own_python(root: bool) -> N
     assert "no namespaces" not in found["tier"]
 
 
+@pytest.mark.slow
 def test_a_pod_gets_the_weak_tier_and_is_told_why_and_what_it_lacks() -> None:
     found = ordinary_user.judge([program(HONEST)], pod=True)
     assert found["results"] == ["passed"]
@@ -76,6 +78,7 @@ IMPORTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_nothing_that_a_candidate_names_is_imported_before_the_lock(place: str, tmp_path: Path) -> None:
     """``unittest.__main__`` runs every test file of the folder that the judge was started in."""
@@ -140,6 +143,7 @@ def solve(x):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_objects_of_the_machine_are_out_of_reach(place: str) -> None:
     refused = program(CALLS, "def check(candidate):\n    assert candidate(1) == {-1}, candidate(1)\n")
@@ -166,6 +170,7 @@ def solve(host):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("root", [True, False])
 @pytest.mark.parametrize("place", PLACES)
 def test_the_hosts_name_is_hidden(place: str, root: bool) -> None:

@@ -134,6 +134,7 @@ def test_wrong_settings_are_refused(
     assert [entry.name for entry in tmp_path.iterdir()] == ["s.jsonl"]
 
 
+@pytest.mark.slow
 def test_every_sample_gets_a_verdict_and_keeps_its_fields(tmp_path: Path) -> None:
     samples = [
         {**right("HumanEval/1"), "note": {"deep": [1, None, 2.5]}, "passed": "old", "result": 7},
@@ -182,6 +183,7 @@ def test_every_sample_gets_a_verdict_and_keeps_its_fields(tmp_path: Path) -> Non
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["s.jsonl", "s.jsonl_results.jsonl"]
 
 
+@pytest.mark.slow
 def test_a_compressed_file_is_taken_and_old_results_are_replaced(tmp_path: Path) -> None:
     path = tmp_path / "s.jsonl.gz"
     path.write_bytes(gzip.compress(json.dumps(right(FIRST)).encode()))
@@ -190,6 +192,7 @@ def test_a_compressed_file_is_taken_and_old_results_are_replaced(tmp_path: Path)
     assert results_of(path) == [{**right(FIRST), "result": "passed", "passed": True, "kind": ""}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     [
@@ -228,6 +231,7 @@ def test_arrays_and_encodings_are_refused_with_a_remedy(tmp_path: Path, content:
         judge_samples_file(path)
 
 
+@pytest.mark.slow
 def test_no_answer_is_a_failure_with_a_reason_not_a_refusal_of_the_file(tmp_path: Path) -> None:
     path = write(tmp_path / "s.jsonl", {"task_id": FIRST, "completion": None}, right(FIRST))
     found = judge_samples_file(path)
@@ -235,6 +239,7 @@ def test_no_answer_is_a_failure_with_a_reason_not_a_refusal_of_the_file(tmp_path
     assert found.kinds == {"NoAnswer": 1}
 
 
+@pytest.mark.slow
 def test_want_of_memory_is_told_from_a_wrong_answer(tmp_path: Path) -> None:
     greedy = {"task_id": FIRST, "completion": "    x = bytes(300 << 20)\n" + right(FIRST)["completion"]}
     path, output = write(tmp_path / "s.jsonl", greedy), tmp_path / "out.jsonl"
@@ -245,6 +250,7 @@ def test_want_of_memory_is_told_from_a_wrong_answer(tmp_path: Path) -> None:
     assert judge_samples_file(path, options=JudgeOptions(workers=1)).num_passed == 1
 
 
+@pytest.mark.slow
 def test_a_k_without_enough_samples_is_said(tmp_path: Path) -> None:
     path = write(tmp_path / "s.jsonl", right(FIRST), right(FIRST), right("HumanEval/1"))
     found = judge_samples_file(path, options=JudgeOptions(ks=(1, 2)))
@@ -253,6 +259,7 @@ def test_a_k_without_enough_samples_is_said(tmp_path: Path) -> None:
     assert found.to_json()["numAttempted"] == 2 and len(found.to_json()["missing"]) == 162
 
 
+@pytest.mark.slow
 def test_chat_answers_pass_when_they_are_sanitized_and_the_result_says_what_was_judged(
     tmp_path: Path,
 ) -> None:
@@ -278,6 +285,7 @@ judge_samples_file(Path(sys.argv[1]), options=JudgeOptions(workers=1))
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was_and_judges_nothing_twice(tmp_path: Path) -> None:
     """The runs are told apart by the clock: each answer returns the time at which it is judged, by raising it."""
     # each takes its time, or a busy machine has all of them judged before we come to kill
@@ -302,6 +310,7 @@ def test_a_killed_run_goes_on_where_it_was_and_judges_nothing_twice(tmp_path: Pa
     assert f"{len(kept)} verdicts are of a run before that was stopped" in found.render()
 
 
+@pytest.mark.slow
 def test_a_journal_of_other_limits_is_not_believed(tmp_path: Path) -> None:
     path = write(tmp_path / "s.jsonl", right(FIRST))
     file = JudgedFile(path, tmp_path / "out", *tasks_of("humaneval"), sanitized=False)

@@ -191,6 +191,7 @@ WRAPPINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
 def test_every_problem_of_humaneval_comes_out_of_every_wrapping(wrapping: str) -> None:
     for name, problem in humaneval.problems().items():
@@ -218,6 +219,7 @@ SIGNS = ["```\n", "```", "    ", "\n", "\r", "'''", '"""']
 PIECES = st.sampled_from([BODY, FLAT, WHOLE, PROMPT, *WORDS, *SIGNS])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(st.lists(PIECES, max_size=7).map("".join) | st.text(max_size=60))
 def test_sanitizing_twice_changes_nothing_more(text: str) -> None:

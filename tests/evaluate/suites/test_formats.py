@@ -79,6 +79,7 @@ def test_headers_that_a_prompt_has_are_not_included_twice() -> None:
     assert "#include<vector>\n" in preamble and "#include<string>" not in preamble
 
 
+@pytest.mark.slow
 def test_mbpp_plus_is_judged_by_its_assertions(tmp_path: Path) -> None:
     made = problem_suite.make(suite_of(write_rows(tmp_path, [MBPP]), "HumanEval"), context_of(tmp_path))
     tasks = made.tasks()  # its own solution passes, an empty answer does not
@@ -87,6 +88,7 @@ def test_mbpp_plus_is_judged_by_its_assertions(tmp_path: Path) -> None:
     assert [record["passed"] for record in outcome.samples] == [True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [FIM, SAFIM], ids=["infilling", "safim"])
 def test_gaps_are_filled_and_run(tmp_path: Path, row: dict[str, Any]) -> None:
     problem_format = "Safim" if row is SAFIM else "HumanEvalInfilling"

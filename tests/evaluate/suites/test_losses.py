@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from daybreak_contracts.progress import Progress
 from daybreak_evaluate.runtimes.in_repository.losses import MISSED, NOT_TRIED, UNREACHED, Losses
 from daybreak_evaluate.runtimes.in_repository.write_tasks import write_tasks
@@ -27,6 +29,7 @@ def test_reasons_come_by_their_counts() -> None:
     assert losses.said() == f"not kept: 5 ({UNREACHED}), 2 ({NOT_TRIED})"
 
 
+@pytest.mark.slow
 def test_functions_that_make_no_task_are_counted_by_reason(tmp_path: Path) -> None:
     folder = tmp_path / "shop"
     folder.mkdir()

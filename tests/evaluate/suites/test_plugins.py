@@ -8,6 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(__file__).parent / "our_bench"
 ENTRY_POINTS = "[daybreak.suites]\nOurBench = our_bench:suite\n\n[daybreak.runtimes]\nrpn = our_bench:Rpn\n"
 PLAY = """

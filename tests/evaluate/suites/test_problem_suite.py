@@ -25,6 +25,7 @@ def play(suite: TaskSuite, answers: dict[str, str], report: Report = ignore_prog
     return suite.judge(tasks, completer.complete(prompts, sampling, report), report)
 
 
+@pytest.mark.slow
 def test_a_file_is_read_tested_asked_and_scored(tmp_path: Path) -> None:
     file = write_rows(tmp_path, [DOUBLE, LAST])
     made = problem_suite.make(suite_of(file, licence="MIT", samples_per_task=2), context_of(tmp_path))
@@ -57,6 +58,7 @@ WRONG: list[Any] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fault", "reason"), WRONG)
 def test_a_task_that_tells_nothing_is_left_out_by_name(
     tmp_path: Path, fault: dict[str, str], reason: str, caplog: pytest.LogCaptureFixture
@@ -72,12 +74,14 @@ def test_a_task_that_tells_nothing_is_left_out_by_name(
     assert "task left out" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_file_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
     file = write_rows(tmp_path, [{**DOUBLE, "canonical_solution": "    return n\n"}])
     with pytest.raises(UserError, match=r"our-own: none of 1 tasks passes its self-test; Python/0: its own"):
         problem_suite.make(suite_of(file), context_of(tmp_path)).tasks()
 
 
+@pytest.mark.slow
 def test_what_was_found_out_is_kept_by_the_tasks_own_text(tmp_path: Path) -> None:
     seen: list[str] = []
 
@@ -103,6 +107,7 @@ def test_a_language_without_a_runtime_is_refused_before_any_work(tmp_path: Path)
     assert "python" in runtimes.languages()
 
 
+@pytest.mark.slow
 def test_the_users_stop_words_end_an_answer(tmp_path: Path) -> None:
     file = write_rows(tmp_path, [DOUBLE])
     made = problem_suite.make(suite_of(file, stop_words=("# end",)), context_of(tmp_path))

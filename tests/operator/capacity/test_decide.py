@@ -312,6 +312,7 @@ def situations(draw: st.DrawFn) -> tuple[tuple[Pool, ...], list[Held], Placement
     return pools, held, memory, draw(st.one_of(st.none(), st.integers(0, 8))), demand
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(situations())
 def test_pools_stay_within_their_bounds(
@@ -325,6 +326,7 @@ def test_pools_stay_within_their_bounds(
     assert min(decision.desired.values()) >= 0
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(situations())
 def test_the_same_is_decided_again(
@@ -340,6 +342,7 @@ def test_the_same_is_decided_again(
         assert twice.memory.offerings[place].retry_at == known.retry_at
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(situations())
 def test_no_launch_where_a_zone_backs_off(
@@ -353,6 +356,7 @@ def test_no_launch_where_a_zone_backs_off(
         assert retry_at is None or retry_at <= NOW
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 12), st.integers(2, 6), st.sampled_from(["0.34", "0.50", "0.75"]))
 @example(3, 2, "0.50")  # base and on-demand were each rounded up into the same zone: five of eight

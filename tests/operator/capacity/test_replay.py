@@ -14,6 +14,7 @@ from daybreak_operator.shell.traces import trace_of
 PUBLIC = {"metadata": {"gap_seconds": 195}, "data": [1, 1, 0, 1]}
 
 
+@pytest.mark.slow
 def test_all_policies_stand_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--trace", "synthetic:7", "--steps", "60"]) == 0
     lines = capsys.readouterr().out.splitlines()

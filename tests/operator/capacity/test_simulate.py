@@ -89,6 +89,7 @@ def zones_asked(policy: Watched, step: int) -> set[str]:
 
 
 class TestOurs:
+    @pytest.mark.slow
     def test_after_a_stock_out_another_zone_is_asked_within_one_step(self) -> None:
         falls = 100
         capacity = {"a": [1] * falls + [0] * 50, "b": [1] * 150, "c": [1] * 150}
@@ -99,6 +100,7 @@ class TestOurs:
         assert held >= 4, "all that is needed is asked for elsewhere at the step that saw the loss"
         assert outcome.all_ready >= 148 / 150
 
+    @pytest.mark.slow
     def test_total_shortage_is_bridged_on_demand_and_ends_with_spot_again(self) -> None:
         capacity = {zone: [1] * 60 + [0] * 40 + [1] * 100 for zone in "abc"}
         trace = Trace("shortage", STEP, capacity)
@@ -108,10 +110,12 @@ class TestOurs:
         assert outcome.failed_launches <= 3 * 12
         assert sum(number for (pool, _), number in policy.wanted[-1].items() if pool == ON_DEMAND) == 0
 
+    @pytest.mark.slow
     def test_a_restart_at_every_step_changes_nothing(self) -> None:
         trace = synthetic_trace(5, 200)
         assert simulate(trace, Watched(trace, 4), 4) == simulate(trace, Daybreak(trace, 4), 4)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("seed", [11, 12])
     def test_on_synthetic_traces_ours_is_ready_as_often_with_fewer_failures(self, seed: int) -> None:
         trace = synthetic_trace(seed, 800)
@@ -124,10 +128,12 @@ class TestOurs:
 
 
 class TestSynthetic:
+    @pytest.mark.slow
     def test_the_same_seed_gives_the_same_trace(self) -> None:
         assert synthetic_trace(3, 300) == synthetic_trace(3, 300)
         assert synthetic_trace(3, 300) != synthetic_trace(4, 300)
 
+    @pytest.mark.slow
     def test_zones_are_as_good_and_as_bad_as_in_the_public_trace(self) -> None:
         trace = synthetic_trace(1, 20_000)
         shares = [sum(series) / trace.num_steps for series in trace.capacity.values()]

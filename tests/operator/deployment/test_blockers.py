@@ -217,6 +217,7 @@ class TestQueuedEngines:
             is_engines = kind == "Deployment" and labels[names.LABEL_ROLE] == names.ROLE_ENGINE
             assert (self.LABELS.items() <= labels.items()) == is_engines or kind == "Pod"
 
+    @pytest.mark.slow
     def test_are_told_and_no_place_is_blamed(self) -> None:
         world = self.gated()
         world.run(7200)

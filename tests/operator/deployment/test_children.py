@@ -239,6 +239,7 @@ class TestWhatGoes:
         world.look()
         return world
 
+    @pytest.mark.slow
     def test_a_models_pods_stay_until_gateways_had_time_to_leave_it(self) -> None:
         world = self.replaced()
         assert world.routing.candidate is None
@@ -250,6 +251,7 @@ class TestWhatGoes:
         world.run(10)
         assert world.status["retired"] == []
 
+    @pytest.mark.slow
     def test_a_gateway_that_is_behind_keeps_them(self) -> None:
         world = self.replaced()
         world.behind = True
@@ -258,6 +260,7 @@ class TestWhatGoes:
         world.run(20)
         assert world.pods(M2) == []
 
+    @pytest.mark.slow
     def test_a_model_that_comes_back_keeps_its_pods(self) -> None:
         world = self.replaced()
         before = [pod["metadata"]["uid"] for pod in world.pods(M2)]

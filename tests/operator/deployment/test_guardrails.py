@@ -103,6 +103,7 @@ def test_the_critical_value_falls_with_evidence_and_stays_above_that_of_one_look
     assert min(values) > 1.6449
 
 
+@pytest.mark.slow
 def test_looking_often_seldom_rolls_back_a_good_candidate() -> None:
     chance, rolled_back, rounds = random.Random(1), 0, 200
     for _ in range(rounds):

@@ -20,6 +20,7 @@ def lose(world: World) -> None:
     world.status = {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("switches", [{}, {"staff": True}, {"staff": True, "everyone": True}])
 def test_gateways_that_cannot_be_read_are_told_of(switches: dict[str, bool]) -> None:
     world = serving_world()
@@ -59,6 +60,7 @@ def check(world: World, stable: str, seconds: int = 600) -> None:
     assert world.condition("Ready") == ("True", "Serving")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", range(0, 900, 45))
 def test_the_stable_model_goes_on_at_every_moment_of_a_rollout(after: int) -> None:
     world = rolling()
@@ -69,6 +71,7 @@ def test_the_stable_model_goes_on_at_every_moment_of_a_rollout(after: int) -> No
     check(world, stable)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("behind", [False, True], ids=["gateways answer", "gateways do not answer"])
 def test_gateways_that_do_not_answer_hear_of_it_too(behind: bool) -> None:
     """Without a reading the newest version is known by the record alone."""
@@ -78,6 +81,7 @@ def test_gateways_that_do_not_answer_hear_of_it_too(behind: bool) -> None:
     check(world, M1)
 
 
+@pytest.mark.slow
 def test_a_record_that_lags_one_write_behind_the_status_gives_no_version_twice() -> None:
     world = rolling()
     world.behind = True
@@ -91,6 +95,7 @@ def test_a_record_that_lags_one_write_behind_the_status_gives_no_version_twice()
     check(world, M1 if world.stable is None else world.stable, 60)
 
 
+@pytest.mark.slow
 def test_a_model_that_was_refused_stays_refused() -> None:
     world = rolling()
     world.traffic[M2] = BAD
@@ -101,6 +106,7 @@ def test_a_model_that_was_refused_stays_refused() -> None:
     assert (world.stage, world.stable, world.status["rejected"]) == ("RolledBack", M1, [M2])
 
 
+@pytest.mark.slow
 def test_pods_that_are_gone_as_well_are_made_again_for_the_model_in_production() -> None:
     world = rolling()
     world.run(100)

@@ -43,6 +43,7 @@ class TestTheFirstModel:
 
 
 class TestASecondModel:
+    @pytest.mark.slow
     def test_goes_from_shadow_over_staff_and_the_ramp_to_everyone(self) -> None:
         world = serving_world()
         world.change(model=model(M2))
@@ -60,6 +61,7 @@ class TestASecondModel:
         assert world.pods(M1) == []
         assert world.ready(M2) == 2
 
+    @pytest.mark.slow
     def test_needs_no_new_pod_to_be_promoted(self) -> None:
         world = serving_world()
         world.change(model=model(M2))
@@ -71,6 +73,7 @@ class TestASecondModel:
         assert world.stable == M2
         assert {pod["metadata"]["name"] for pod in world.pods(M2)} == before
 
+    @pytest.mark.slow
     def test_is_rolled_back_and_not_tried_again_when_too_many_requests_fail(self) -> None:
         world = serving_world()
         world.change(model=model(M2))
@@ -93,6 +96,7 @@ class TestASecondModel:
         world.run(60)
         assert world.stage in ("Staff", "Ramp")
 
+    @pytest.mark.slow
     def test_goes_back_at_once_when_a_switch_is_turned_off(self) -> None:
         world = serving_world()
         world.change(model=model(M2))
@@ -121,6 +125,7 @@ class TestASecondModel:
         world.run(60)
         assert world.pods(M2) == []
 
+    @pytest.mark.slow
     def test_is_starved_while_no_zone_has_a_machine(self) -> None:
         world = serving_world(machines={"a": 1, "b": 1})
         world.change(model=model(M2))
@@ -155,6 +160,7 @@ class TestAGuardrailThatHolds:
         world.run(120)
         return world
 
+    @pytest.mark.slow
     def test_keeps_its_users_and_goes_no_further(self) -> None:
         world = self.broken()
         assert (world.stage, world.weight, world.routing.weight) == ("Paused", 5, 5)
@@ -165,6 +171,7 @@ class TestAGuardrailThatHolds:
         world.run(600)
         assert (world.stage, world.weight, world.status["rejected"]) == ("Paused", 5, [])
 
+    @pytest.mark.slow
     def test_goes_on_when_the_spec_says_so(self) -> None:
         world = self.broken()
         world.traffic[M2] = GOOD
@@ -174,6 +181,7 @@ class TestAGuardrailThatHolds:
         world.run(600)
         assert world.stable == M2
 
+    @pytest.mark.slow
     def test_goes_back_when_the_switch_is_turned_off(self) -> None:
         world = self.broken()
         world.switch(everyone=False)
@@ -182,6 +190,7 @@ class TestAGuardrailThatHolds:
 
 
 class TestTheWayBack:
+    @pytest.mark.slow
     def test_is_open_for_one_more_soak_after_everybody_got_it(self) -> None:
         world = serving_world()
         world.change(model=model(M2))
@@ -194,6 +203,7 @@ class TestTheWayBack:
         world.look()
         assert (world.stage, world.routing.weight, world.stable) == ("Shadow", 0, M1)
 
+    @pytest.mark.slow
     def test_leaves_the_old_models_pods_until_gateways_had_time_to_leave_it(self) -> None:
         world = serving_world()
         world.change(model=model(M2))
@@ -206,6 +216,7 @@ class TestTheWayBack:
         world.run(20)
         assert world.pods(M1) == []
 
+    @pytest.mark.slow
     def test_is_closed_after_that_and_the_switch_speaks_of_the_next_model(self) -> None:
         world = serving_world()
         world.change(model=model(M2))
@@ -216,6 +227,7 @@ class TestTheWayBack:
         world.run(60)
         assert (world.stage, world.stable, world.routing.stable) == ("Everyone", M2, M2)
 
+    @pytest.mark.slow
     def test_is_taken_when_the_candidate_answers_no_more_and_begins_anew(self) -> None:
         world = serving_world()
         world.change(model=model(M2))
@@ -229,6 +241,7 @@ class TestTheWayBack:
         world.run(20)
         assert (world.stage, world.weight) == ("Ramp", 1)
 
+    @pytest.mark.slow
     def test_is_asking_for_the_stable_model_again(self) -> None:
         world = serving_world()
         world.change(model=model(M2))
@@ -241,6 +254,7 @@ class TestTheWayBack:
         assert (world.status["candidate"]["digest"], world.stage) == (M1, "Everyone")
 
 
+@pytest.mark.slow
 def test_an_outage_of_both_models_is_nobodys_fault() -> None:
     world = serving_world()
     world.change(model=model(M2))
@@ -264,6 +278,7 @@ def test_zones_tell_what_waits_in_them() -> None:
     assert "candidateCapacity" not in world.status
 
 
+@pytest.mark.slow
 def test_a_share_waits_for_requests_before_the_next() -> None:
     world = serving_world()
     world.change(model=model(M2))
@@ -283,6 +298,7 @@ def test_staff_come_first_when_both_switches_are_on() -> None:
     assert (world.stage, world.weight, world.routing.staff) == ("Ramp", 1, True)
 
 
+@pytest.mark.slow
 def test_a_share_moves_only_when_its_replicas_answer() -> None:
     world = serving_world(spec=a_spec(replicas=4))
     world.warm_s = 200  # longer than a soak
@@ -298,6 +314,7 @@ def test_a_share_moves_only_when_its_replicas_answer() -> None:
     assert world.stable == M2
 
 
+@pytest.mark.slow
 def test_a_rollout_needs_no_more_looks_than_it_asks_for() -> None:
     world = serving_world()
     world.change(model=model(M2))
@@ -308,6 +325,7 @@ def test_a_rollout_needs_no_more_looks_than_it_asks_for() -> None:
     assert world.run_lazily(600) == 1
 
 
+@pytest.mark.slow
 def test_a_soak_ends_in_time_where_the_load_is_looked_at_rarely() -> None:
     spec = a_spec(scaling={"spareSpotReplicas": 0, "intervalSeconds": 3600})
     world = serving_world(spec=spec)
@@ -318,6 +336,7 @@ def test_a_soak_ends_in_time_where_the_load_is_looked_at_rarely() -> None:
     assert world.stable == M2
 
 
+@pytest.mark.slow
 def test_a_rollout_goes_on_whatever_is_killed_on_the_way() -> None:
     world = serving_world()
     world.change(model=model(M2))
@@ -343,6 +362,7 @@ def test_a_lost_status_makes_gateways_deaf_to_nothing() -> None:
 
 
 class TestScaling:
+    @pytest.mark.slow
     def test_by_hand_is_respected(self) -> None:
         world = serving_world()
         for replicas in (5, 1, 3):
@@ -468,6 +488,7 @@ def test_what_was_given_up_is_not_asked_for_again_while_it_still_answers() -> No
     assert not [one for one in world.status["zones"] if one["failures"]]
 
 
+@pytest.mark.slow
 def test_events_come_once_a_transition() -> None:
     world = serving_world()
     world.change(model=model(M2))
@@ -509,6 +530,7 @@ def test_the_last_pods_answer_until_another_does_although_their_nodes_go() -> No
     assert (world.ready(M1), len(world.pods(M1))) == (2, 2)
 
 
+@pytest.mark.slow
 def test_nothing_is_written_while_nothing_happens() -> None:
     world = serving_world()
     world.run(60)

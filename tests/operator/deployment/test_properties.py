@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from itertools import pairwise
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from daybreak_contracts.routing import Routing, choose
 from daybreak_operator.core.deployment.decide import decide
 from daybreak_operator.core.deployment.observed.spec import parse, rollout_digest
 from tests.operator.deployment.world import M1, M2, M3, Traffic, World, a_spec, is_ready, model
+
+pytestmark = pytest.mark.slow
 
 USERS = [f"user-{number}" for number in range(200)]
 RAMP = (10, 50, 100)

@@ -34,6 +34,8 @@ from daybreak_operator.core.plan import Finding
 from tests.operator.deployment.world import M1, M2, M3, START, a_spec, model, observed_pod
 from tests.plugins.profiles import all_orders, share_of
 
+pytestmark = pytest.mark.slow
+
 MODELS = (M1, M2, M3)
 RAMPS = ((10, 50, 100), (1, 100), (100,))
 SOAK_S = 30

@@ -30,6 +30,7 @@ def in_shadow(mirrored: Traffic = GOOD, **rollout: Any) -> World:
     raise AssertionError(f"stays in {world.stage}")
 
 
+@pytest.mark.slow
 def test_a_tenth_is_mirrored_and_nobody_gets_it() -> None:
     world = in_shadow()
     world.run(60)
@@ -44,6 +45,7 @@ def test_a_tenth_is_mirrored_and_nobody_gets_it() -> None:
     assert world.status["candidate"]["verdict"] == "of mirrored requests: within its guardrails"
 
 
+@pytest.mark.slow
 def test_no_replica_is_added_for_what_is_mirrored() -> None:
     world = in_shadow(Traffic(requests=1000))
     world.run(120)
@@ -86,6 +88,7 @@ def test_nothing_is_mirrored_while_a_switch_is_on_and_machines_are_waited_for() 
     assert (world.stage, world.routing.weight) == ("Ramp", 50)
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_is_rejected_before_anybody_had_it() -> None:
     world = in_shadow(BAD)
     world.run(300)
@@ -109,6 +112,7 @@ def test_one_that_shall_be_held_is_held_and_goes_on_by_a_switch() -> None:
     assert (world.stage, world.routing.staff) == ("Staff", True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stable", "mirrored"),
     [

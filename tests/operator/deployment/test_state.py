@@ -81,6 +81,7 @@ def test_a_time_that_is_none_counts_as_long_ago() -> None:
     assert seconds_of("yesterday") == seconds_of(None) == 0.0
 
 
+@pytest.mark.slow
 def test_the_memory_of_zones_comes_back_for_both_models() -> None:
     world = serving_world()
     world.change(model=model(M2))

@@ -422,6 +422,7 @@ def shape(value: Any, path: str = "") -> set[str]:
     return {f"{path}={final}" if final else path}
 
 
+@pytest.mark.slow
 def test_an_operator_without_kubeflow_loads_no_kfp() -> None:
     code = "import sys, daybreak_operator.shell.kubeflow.back_end; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

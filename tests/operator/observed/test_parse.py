@@ -203,6 +203,7 @@ class TestOthers:
 KINDS = st.sampled_from(["Pod", "Job", "PyTorchJob", "Deployment", "ConfigMap", "Role", ""])
 
 
+@pytest.mark.slow
 @given(KINDS, st.dictionaries(st.sampled_from(FIELDS), SHAPED, max_size=5))
 def test_whatever_is_stored_can_be_read(kind: str, parts: dict[str, Any]) -> None:
     found = parse_object({**parts, "kind": kind})

@@ -24,6 +24,8 @@ from tests.cluster.reach import Reach, wait_for
 from tests.packaging import rbac
 from tests.packaging.render import NAMESPACE
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path("manifests/examples")
 
 

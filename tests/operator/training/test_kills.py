@@ -12,6 +12,8 @@ from daybreak_operator.core.training.observed.observation import PipelineRun
 from daybreak_operator.settings import Settings
 from tests.operator.training.world import World
 
+pytestmark = pytest.mark.slow
+
 KUBEFLOW = Settings(backend="KubeflowPipelines", kubeflow_url="http://ml-pipeline")
 SPEC = {"training": {"nodes": 2, "placement": {"zones": ["a", "b"]}}, "runPolicy": {"backoffLimit": 2}}
 Happening = Callable[[World], Any]

@@ -23,6 +23,8 @@ from daybreak_operator.settings import Settings
 from tests.operator.training.world import STAGE_OF, World
 from tests.plugins.profiles import share_of
 
+pytestmark = pytest.mark.slow
+
 KUBEFLOW = Settings(backend="KubeflowPipelines", kubeflow_url="http://ml-pipeline")
 SPEC = {
     "training": {"nodes": 2, "placement": {"zones": ["a", "b"], "markets": ["Spot", "OnDemand"]}},

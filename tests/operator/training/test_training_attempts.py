@@ -418,6 +418,7 @@ class TestHeartbeat:
         world.look()
         assert (world.status["restarts"] == 1) == fails
 
+    @pytest.mark.slow
     @settings(max_examples=60, deadline=None, derandomize=True, database=None)
     @given(
         skew_s=st.floats(-600, 600), every_s=st.floats(1, 250), signs=st.integers(1, 30), asked=st.booleans()

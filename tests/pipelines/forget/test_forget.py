@@ -82,6 +82,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_a_dry_run_lists_every_holder_and_changes_nothing(output: Path) -> None:
     before = tree(output)
     said = "\n".join(run(output, yes=False, dry_run=True))
@@ -112,6 +113,7 @@ def test_without_a_yes_nothing_is_done(output: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_everything_that_can_be_mended_is_and_the_rest_is_said(output: Path) -> None:
     said = run(output)
     assert said[-1] == f"  exclude: {{repositories: ['{SECRET}']}}"
@@ -139,6 +141,7 @@ def test_everything_that_can_be_mended_is_and_the_rest_is_said(output: Path) -> 
         assert "cannot be mended without training again" in entry["said"]
 
 
+@pytest.mark.slow
 def test_again_it_finds_nothing_more_to_do(output: Path) -> None:
     run(output)
     before = tree(output)
@@ -151,6 +154,7 @@ class Killed(BaseException):
     """Stands for a kill: nothing catches it."""
 
 
+@pytest.mark.slow
 def test_killed_at_any_write_the_same_command_ends_in_the_same_state(
     output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +198,7 @@ def test_killed_at_any_write_the_same_command_ends_in_the_same_state(
     assert kills > 20
 
 
+@pytest.mark.slow
 def test_later_runs_obey_the_list(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from daybreak_contracts.steps import DocumentsArgs
     from daybreak_data.documents import ingest, step

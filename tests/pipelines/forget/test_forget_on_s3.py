@@ -15,6 +15,8 @@ from daybreak_data.documents import forgotten
 from tests.pipelines.forget import test_forget
 from tests.pipelines.forget.test_forget import SECRET, asked, forget
 
+pytestmark = pytest.mark.slow
+
 output = test_forget.output
 no_cluster = test_forget.no_cluster
 NOW = "2030-01-01T00:00:00+00:00"

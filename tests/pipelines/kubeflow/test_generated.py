@@ -14,6 +14,7 @@ from daybreak_pipelines import generate
 from daybreak_pipelines.kubeflow.definitions import PIPELINES
 
 
+@pytest.mark.slow
 def test_every_generated_file_is_up_to_date() -> None:
     checked = subprocess.run(
         [sys.executable, "-m", "daybreak_pipelines.generate", "--check"],

@@ -65,6 +65,7 @@ def test_stop_ends_children_in_other_sessions_and_those_that_ignore_termination(
     assert child.returncode is not None
 
 
+@pytest.mark.slow
 def test_a_child_whose_launcher_was_killed_ends_itself(tmp_path: Path) -> None:
     launcher = subprocess.Popen(
         [sys.executable, "-c", LAUNCHER, str(tmp_path), CHILD], stdout=subprocess.PIPE, text=True

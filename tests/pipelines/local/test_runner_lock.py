@@ -11,6 +11,8 @@ import pytest
 from daybreak_contracts.errors import UserError
 from daybreak_pipelines.local.runner import exclusive
 
+pytestmark = pytest.mark.slow
+
 HOLD = """
 import sys, time, pathlib
 from daybreak_pipelines.local.runner import exclusive

@@ -43,6 +43,7 @@ def finished(folder: Path, parameters: int, tokens: int, *, epochs: float = 1.0,
     return str(output)
 
 
+@pytest.mark.slow
 def test_three_runs_tell_of_the_next_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [
         finished(tmp_path, n, d, epochs=d / 1e7)

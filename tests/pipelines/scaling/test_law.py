@@ -34,6 +34,7 @@ laws = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=5, deadline=None)
 @given(law=laws)
 def test_a_planted_law_is_found_again_without_noise(law: Law) -> None:
@@ -44,6 +45,7 @@ def test_a_planted_law_is_found_again_without_noise(law: Law) -> None:
     assert predicted.low <= predicted.likely <= predicted.high
 
 
+@pytest.mark.slow
 @settings(max_examples=5, deadline=None)
 @given(law=laws, seed=st.integers(0, 1000))
 def test_with_the_noise_of_a_seed_the_next_size_is_told_within_some_percent(law: Law, seed: int) -> None:
@@ -51,6 +53,7 @@ def test_with_the_noise_of_a_seed_the_next_size_is_told_within_some_percent(law:
     assert found.predict(1e8, 2e9).likely == pytest.approx(law.loss(1e8, 2e9), rel=0.06)
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_truth_about_eight_times_in_ten() -> None:
     law = Law(1.7, 406.4, 410.7, 0.34, 0.28, False)
     truth, inside = law.loss(1e8, 2e9), 0
@@ -60,6 +63,7 @@ def test_the_interval_holds_the_truth_about_eight_times_in_ten() -> None:
     assert inside >= 6
 
 
+@pytest.mark.slow
 def test_with_three_runs_the_exponents_are_published_and_it_is_said() -> None:
     law = Law(1.7, 406.4, 410.7, 0.34, 0.28, False)
     runs = [

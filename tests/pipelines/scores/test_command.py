@@ -115,6 +115,7 @@ def test_a_run_without_a_model_is_said(tmp_path: Path, capsys: pytest.CaptureFix
     assert "the run made data alone" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_server_is_scored_and_its_folder_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

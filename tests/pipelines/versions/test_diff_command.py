@@ -41,6 +41,7 @@ def test_it_says_what_differs_and_writes_the_page(
     assert "<script>" not in page.read_text()
 
 
+@pytest.mark.slow
 def test_json_is_one_object_and_a_local_record_holds_the_page(
     outputs: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,6 +53,7 @@ def folder(
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", [1, 7, 60], ids=lambda piece: f"{piece} tokens a time")
 def test_the_logits_are_those_of_transformers(folder: Path, piece: int) -> None:
     ids = [(7 * index) % 97 for index in range(60)]
@@ -66,6 +67,7 @@ def test_the_logits_are_those_of_transformers(folder: Path, piece: int) -> None:
         assert np.allclose(logits, expected[end - 1], atol=2e-4), f"after token {end}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sharing", [2, 3, 8, 17], ids=lambda sharing: f"{sharing} requests")
 def test_whoever_is_computed_beside_it_a_request_has_the_same_logits_to_the_bit(
     folder: Path, sharing: int

@@ -21,6 +21,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return path
 
 
+@pytest.mark.slow
 def test_the_logits_are_those_of_transformers(folder: Path) -> None:
     import torch
 

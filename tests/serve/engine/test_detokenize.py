@@ -16,6 +16,7 @@ def table(model: ModelFolder) -> tuple[bytes, ...]:
     return token_bytes((model.path / "tokenizer.json").read_text(encoding="utf-8"), special_as_text=False)
 
 
+@pytest.mark.slow
 @given(st.text(max_size=60))
 def test_text_comes_back_piece_by_piece_whole_characters_only(
     model: ModelFolder, table: tuple[bytes, ...], text: str

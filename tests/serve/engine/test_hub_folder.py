@@ -43,6 +43,7 @@ def encoder_of(model: ModelFolder) -> PromptEncoder:
     return PromptEncoder(text, model.fim, model.layout, model.openings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BASE_FAMILIES)
 def test_prompts_are_those_of_transformers(folders: dict[str, Path], name: str, tmp_path: Path) -> None:
     family, reference = BASE_FAMILIES[name], Reference.of(folders[name])

@@ -129,6 +129,7 @@ def test_any_text_comes_back_from_its_tokens_and_none_is_a_mark(
     assert reference.tokenizer.decode([before, *ids]) == "\n" + token_text(model, ids)
 
 
+@pytest.mark.slow
 def test_tokens_are_those_of_transformers(model: ModelFolder, reference: Reference) -> None:
     prompt = list(encoder_of(model).compose(PREFIXES[0], SUFFIX, 200).token_ids)
     expected = reference.greedy(prompt, 24, ends=())

@@ -108,6 +108,7 @@ def test_a_stopped_process_leaves_none_of_its_group(tmp_path: Path, code: str) -
     child.stop(0.2)  # again is no harm
 
 
+@pytest.mark.slow
 def test_a_child_dies_with_its_starter(tmp_path: Path) -> None:
     code = f"""
 import os, sys, time

@@ -131,6 +131,7 @@ async def test_ollamas_conversations_are_lines(client: httpx.AsyncClient) -> Non
     assert [line["done"] for line in lines][-2:] == [False, True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "field"),
     [

@@ -314,6 +314,7 @@ async def test_a_frozen_engine_is_answered_by_503_and_forgiven(slow: Any, model:
         gateway.stop(2)
 
 
+@pytest.mark.slow
 async def test_without_an_engine_the_gateway_says_503_at_once(model: Any, tmp_path: Path) -> None:
     gateway, url = start_gateway(model, f"127.0.0.1:{free_port()}", tmp_path)
     try:

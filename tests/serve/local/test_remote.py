@@ -10,6 +10,8 @@ from daybreak_contracts import artifacts, storage
 from daybreak_contracts.errors import UserError
 from daybreak_serve.modelfolder import open_model
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_remote_model_is_copied_once_and_verified(bucket: str, model_uri: str, tmp_path: Path) -> None:
     uri = f"{bucket}/export/one"

@@ -128,6 +128,7 @@ def test_what_is_there_and_whole_is_left_and_what_is_torn_is_made_anew(
     assert not (target / "left-over").exists()
 
 
+@pytest.mark.slow
 def test_what_a_killed_fetch_left_is_swept(model_uri: str, tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
@@ -143,6 +144,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert left_in(tmp_path / "models") == ["current"]
 
 
+@pytest.mark.slow
 @given(st.integers(0, 70), st.integers(1, 9))
 def test_blocks_are_read_in_their_order_whatever_their_number(size: int, block: int) -> None:
     import tempfile
@@ -263,6 +265,7 @@ class TestCommand:
         assert (changed / "manifest.json.sig").is_file()
 
 
+@pytest.mark.slow
 def test_a_signed_model_is_fetched_from_object_storage(
     bucket: str, changed: Path, keys: Path, tmp_path: Path
 ) -> None:

@@ -164,6 +164,7 @@ def _write_for_ever(folder: str) -> None:
         snapshots.prune(folder, 3)
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_the_newest_that_shows_is_valid(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     folder, last = str(tmp_path / "checkpoints"), 0
@@ -202,6 +203,7 @@ def test_two_trainings_of_one_run_are_kept_apart(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_in_a_bucket_the_training_that_began_last_has_the_checkpoints(bucket: str, tmp_path: Path) -> None:
     """Two attempts of one run: the pod of the first lies on a machine that nobody reaches."""
     first = CheckpointStore(bucket, RUN, str(tmp_path / "a"), keep=2, owner=Owner("mine", "1"))
@@ -221,6 +223,7 @@ def test_in_a_bucket_the_training_that_began_last_has_the_checkpoints(bucket: st
     assert not storage.exists(storage.join(bucket, places.WRITER)), "nobody has to wait for it"
 
 
+@pytest.mark.slow
 def test_a_mark_that_was_removed_stops_nobody(bucket: str, tmp_path: Path) -> None:
     with CheckpointWriter(CheckpointStore(bucket, RUN, str(tmp_path), keep=2)) as writer:
         storage.remove_tree(bucket)
@@ -236,6 +239,7 @@ def test_an_unwritable_place_is_the_users_error_and_leaves_nothing(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.slow
 def test_checkpoints_live_in_a_bucket_too(bucket: str, tmp_path: Path) -> None:
     for step in (1, 2, 3):
         snapshots.write(bucket, snapshot(step), RUN, str(tmp_path))

@@ -245,6 +245,7 @@ def test_a_disk_that_is_not_shared_is_said(tmp_path: Path) -> None:
     assert "is not shared between the machines" in str(ends[0])
 
 
+@pytest.mark.slow
 def test_parts_live_in_a_bucket_too(bucket: str, tmp_path: Path) -> None:
     folder = folder_with(bucket, tmp_path, 2, 1, 2, 3)
     snapshots.prune(folder, 2)

@@ -66,6 +66,7 @@ def exported(made: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     return Path(result.uri), trained
 
 
+@pytest.mark.slow
 def test_logits_are_the_same(exported: tuple[Path, str]) -> None:
     folder, trained = exported
     ours, theirs = export.load_trained(trained), AutoModelForCausalLM.from_pretrained(folder)
@@ -88,6 +89,7 @@ class Skewed:
         return logits
 
 
+@pytest.mark.slow
 def test_rounding_is_allowed_in_proportion_to_the_logits(made: Any, tmp_path: Path) -> None:
     """A healthy model with logits up to 81.6 failed at 1e-4."""
     trained = trained_artifact(tmp_path, loudness=20.0)
@@ -104,6 +106,7 @@ def test_logits_that_are_off_or_no_numbers_do_not_get_out(exported: tuple[Path, 
         export.prove(Skewed(export.load_trained(trained), error), folder)
 
 
+@pytest.mark.slow
 def test_what_was_trained_in_bf16_is_stored_in_bf16(made: Any, tmp_path: Path) -> None:
     trained = trained_artifact(tmp_path, dtype="bfloat16")
     folder = Path(export.run_export(args(tmp_path, trained, made.tokenizer), Progress("export")).uri)
@@ -131,6 +134,7 @@ def test_others_may_read_every_file(exported: tuple[Path, str]) -> None:
         assert oct(file.stat().st_mode & 0o777) == oct(probe.stat().st_mode & 0o777), file.name
 
 
+@pytest.mark.slow
 def test_an_earlier_tokenizer_is_exported_with_markers_that_code_cannot_spell(
     made: Any, tmp_path: Path
 ) -> None:
@@ -158,6 +162,7 @@ def test_an_earlier_tokenizer_is_exported_with_markers_that_code_cannot_spell(
     assert special_ids(text) == special_ids((folder / "tokenizer.json").read_text())
 
 
+@pytest.mark.slow
 def test_greedy_tokens_are_the_same_and_golden(exported: tuple[Path, str]) -> None:
     folder, _ = exported
     golden = json.loads((folder / "golden.json").read_text())
@@ -194,6 +199,7 @@ def test_the_folder_is_complete(exported: tuple[Path, str]) -> None:
     assert AutoTokenizer.from_pretrained(folder).convert_tokens_to_ids(names.FIM_PREFIX) == 1
 
 
+@pytest.mark.slow
 def test_the_same_weights_are_the_same_bytes_and_not_written_again(
     exported: tuple[Path, str], made: Any, tmp_path: Path
 ) -> None:

@@ -55,6 +55,7 @@ def batches(made: Any, middle: Objective, tokenizer: Any, tmp_path: Path) -> Cal
     return take
 
 
+@pytest.mark.slow
 def test_any_number_of_processes_makes_the_same_bytes(batches: Callable[[int], list[Batch]]) -> None:
     before, generator = children(), torch.get_rng_state()
     in_series = batches(0)
@@ -120,6 +121,7 @@ while True:
 """A training that never ends."""
 
 
+@pytest.mark.slow
 def test_processes_ahead_outlive_a_sigterm_to_the_group_and_not_the_training() -> None:
     """In a process of its own: a fork of one that has computed with torch can wait for ever."""
     training = subprocess.Popen(

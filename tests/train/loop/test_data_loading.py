@@ -30,6 +30,8 @@ from daybreak_train.objectives.next_token import NextTokenObjective
 from daybreak_train.objectives.protocol import IGNORED
 from daybreak_train.pod.environment import ProcessPlacement
 
+pytestmark = pytest.mark.slow
+
 SHAPE = SampleShape(context_length=64, vocabulary_size=512, pad_id=4)
 BATCH = 64
 

@@ -48,6 +48,7 @@ def fim(
 ROOMY = 1 << 20
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(text=TEXTS, spm=st.booleans(), sample=st.integers(0, 2**40), epoch=st.integers(0, 2**20))
 def test_the_inverse_returns_the_document_byte_for_byte(
@@ -68,6 +69,7 @@ def test_the_inverse_returns_the_document_byte_for_byte(
     assert "".join(part or "" for part in parts).encode() == text.encode()
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(ids=st.lists(st.integers(0, 511), max_size=80), sample=st.integers(0, 1000))
 def test_any_ids_at_all_keep_length_and_bytes(
@@ -119,6 +121,7 @@ def test_a_sample_that_grows_is_cut_and_one_that_does_not_is_padded(
     assert labels_of(out, marks.pad)[-2] == IGNORED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("context", [128, 512])
 def test_every_middle_ends_and_is_followed_by_end_of_text(
     codec: TokenCodec, marks: Sentinels, context: int
@@ -156,6 +159,7 @@ def test_a_fragment_that_fits_is_laid_out_as_ever(codec: TokenCodec, marks: Sent
     assert hashlib.sha256(repr(outs).encode()).hexdigest()[:16] == "e2548328439b6d33"
 
 
+@pytest.mark.slow
 def test_rates_are_kept_within_three_sigma(codec: TokenCodec, marks: Sentinels) -> None:
     count, rate, spm = 4000, 0.3, 0.6
     text = "a = b\n" * 5
@@ -171,6 +175,7 @@ def test_rates_are_kept_within_three_sigma(codec: TokenCodec, marks: Sentinels) 
     assert abs(len(looks_like_spm) - share * len(changed)) < 3 * (len(changed) * share * (1 - share)) ** 0.5
 
 
+@pytest.mark.slow
 def test_cuts_are_uniform_over_characters(codec: TokenCodec, marks: Sentinels) -> None:
     text = "abcdefghij"
     ids = codec.encode(text)

@@ -41,6 +41,7 @@ def packed(codec: TokenCodec, files: FileMarks, name: str, texts: list[str]) -> 
     return ids
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(texts=FILES, sample=st.integers(0, 1 << 30), spm=st.booleans())
 def test_the_middle_is_inside_one_file_and_openings_stay(

@@ -66,6 +66,7 @@ def codec(request: pytest.FixtureRequest, tokenizer: Tokenizer) -> TokenCodec:
     return TokenCodec(qwen2() if request.param == "qwen2" else tokenizer)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(text=TEXTS, first=st.floats(0, 1), second=st.floats(0, 1), dropped=st.integers(0, 5))
 def test_parts_have_the_ids_that_they_have_alone(

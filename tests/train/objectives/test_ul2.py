@@ -106,6 +106,7 @@ def test_the_default_is_the_seven_of_the_paper() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_every_place_of_a_short_text_is_masked_as_often_as_another() -> None:
     # T5's own masks always cover the end of a short text
     counts = sum(mask_of(10, 0.2, 2, counter).astype(int) for counter in range(4500))
@@ -181,6 +182,7 @@ def test_an_s_denoiser_continues_its_corruption_on_average(corruption: float) ->
     assert len(set(shares)) > 100
 
 
+@pytest.mark.slow
 def test_denoisers_are_drawn_by_weight_within_three_sigma() -> None:
     weights = {"R": 2, "S": 1, "X": 4}
     count, seen = 4000, Counter[int]()

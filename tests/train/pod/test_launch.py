@@ -128,6 +128,7 @@ def test_a_node_without_rank_0_ends_well_when_its_ranks_did(tmp_path: Path) -> N
     assert launch.exit_code(result, 1) == 1
 
 
+@pytest.mark.slow
 def test_help_is_quick_and_loads_no_torch() -> None:
     command = [sys.executable, "-X", "importtime", "-m", "daybreak_train", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -52,6 +52,7 @@ def test_samples_are_counted_over_partitions_and_the_padding_is_nobodys(tmp_path
     assert found[5][0].name == "s/r/1-1.py"
 
 
+@pytest.mark.slow
 @given(
     partitions=st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=6), min_size=1, max_size=3),
     context=st.integers(2, 16),

@@ -123,6 +123,7 @@ def test_the_oldest_are_given_up_when_too_many_wait(monkeypatch: pytest.MonkeyPa
     assert (delivery.unrecorded, server.closed) == (7, True)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.floats(0, 400), st.sampled_from(["there", "away", "busy", "refuses"])), max_size=60)
 )

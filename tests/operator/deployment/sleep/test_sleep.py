@@ -14,6 +14,8 @@ from daybreak_operator.core.deployment.observed.observation import DeploymentObs
 from daybreak_operator.core.deployment.rollout.sleep import HOLD_S, WAKE_S, Activity, activity_of
 from tests.operator.deployment.world import M1, M2, Traffic, World, a_spec, model
 
+pytestmark = pytest.mark.slow
+
 QUIET_S = 120
 GOOD = Traffic(requests=20, shown=20, accepted=6)
 

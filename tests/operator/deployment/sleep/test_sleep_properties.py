@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.operator.deployment.world import M1, M2, World, a_spec, model
+
+pytestmark = pytest.mark.slow
 
 QUIET_S = 60
 EVENTS = st.one_of(

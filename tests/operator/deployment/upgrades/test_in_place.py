@@ -13,6 +13,8 @@ from daybreak_operator.core.deployment.rollout import in_place
 from daybreak_operator.core.deployment.state import CandidateModel
 from tests.operator.deployment.world import M1, M2, Traffic, World, a_spec, model, serving_world
 
+pytestmark = pytest.mark.slow
+
 GOOD = Traffic(requests=50, shown=50, accepted=15)
 RAMP = [1, 5, 10, 25, 50, 100]
 

@@ -64,6 +64,7 @@ class TestAnUpgrade:
         assert f"on image {NEW}" in world.message("RolloutHealthy")
         assert world.condition("Ready")[0] == "True"
 
+    @pytest.mark.slow
     def test_ramps_and_ends_with_the_new_image_alone(self) -> None:
         world = serving()
         key = upgrade(world)
@@ -79,6 +80,7 @@ class TestAnUpgrade:
         assert world.status["stable"]["digest"] == M1
         assert world.ready(key) == 2
 
+    @pytest.mark.slow
     def test_that_fails_is_taken_back_and_not_tried_again(self) -> None:
         world = serving()
         key = upgrade(world)
@@ -89,6 +91,7 @@ class TestAnUpgrade:
         assert world.routing.stable == M1
         assert images(world) == {names.short(M1): OLD}
 
+    @pytest.mark.slow
     def test_back_to_the_old_image_drops_the_candidate(self) -> None:
         world = serving()
         upgrade(world)
@@ -98,6 +101,7 @@ class TestAnUpgrade:
         assert images(world) == {names.short(M1): OLD}
         assert world.routing.candidate is None
 
+    @pytest.mark.slow
     def test_without_a_machine_is_starved_and_says_so(self) -> None:
         world = serving()
         world.machines = {"a": 1, "b": 1}

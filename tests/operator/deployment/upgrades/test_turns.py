@@ -60,6 +60,7 @@ def traffic(worlds: list[World], **bad: int) -> None:
         world.traffic = {M1: Traffic(requests=10), key: Traffic(requests=10, **bad)}
 
 
+@pytest.mark.slow
 def test_deployments_take_it_up_one_after_the_other_in_the_order_of_their_names() -> None:
     worlds = serving("c", "a", "b")
     upgrade(worlds)
@@ -73,6 +74,7 @@ def test_deployments_take_it_up_one_after_the_other_in_the_order_of_their_names(
     assert done == ["a", "b", "c"]
 
 
+@pytest.mark.slow
 def test_who_waits_says_for_whom_and_serves() -> None:
     worlds = serving("a", "b")
     upgrade(worlds)
@@ -103,6 +105,7 @@ def starve(world: World) -> None:
     world.machines = {"a": 1, "b": 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("hinders", "stage", "bad"),
     [

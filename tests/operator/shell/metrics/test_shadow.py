@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import pytest
+
 from daybreak_contracts import names
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_operator.core.deployment.decide import decide
@@ -80,6 +82,7 @@ def in_shadow() -> Shell:
     return shell
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_mirrored_requests_is_rejected_by_what_the_gateways_count() -> None:
     shell = in_shadow()
     shell.run(120, rate=20)

@@ -151,6 +151,7 @@ def guarded(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gu
         child.stop(5)
 
 
+@pytest.mark.slow
 def test_the_official_client_is_let_in_by_key_and_by_token(guarded: Guarded) -> None:
     assert guarded.models(guarded.key) == ["daybreak"]
     assert guarded.models(guarded.issuer.token(realm_access={"roles": ["staff"]})) == ["daybreak"]
@@ -162,6 +163,7 @@ def test_the_official_client_is_let_in_by_key_and_by_token(guarded: Guarded) -> 
         guarded.models(guarded.issuer.token(realm_access={"roles": [1]}))
 
 
+@pytest.mark.slow
 def test_tokens_of_strangers_are_denied_and_each_is_a_line_of_the_log(guarded: Guarded) -> None:
     _, key = guarded.issuer.keys["first"]
     claims = guarded.issuer.claims()

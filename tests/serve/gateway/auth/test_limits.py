@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -106,6 +107,7 @@ def test_of_several_limits_the_longest_wait_is_told_and_nothing_is_taken_from_th
     assert refused(consumptions, 1, "b", "h") is None
 
 
+@pytest.mark.slow
 def test_users_without_end_are_not_remembered_without_end() -> None:
     consumptions = limited(user={"requestsPerMinute": 1})
     for number in range(MAX_REMEMBERED + 1):

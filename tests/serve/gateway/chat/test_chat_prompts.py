@@ -52,6 +52,7 @@ async def test_the_ids_are_those_of_transformers(folder: Path) -> None:
     assert list(await ids_of(folder, ASKED)) == expected
 
 
+@pytest.mark.slow
 async def test_a_mark_in_a_message_is_text(folder: Path) -> None:
     from transformers import AutoTokenizer
 

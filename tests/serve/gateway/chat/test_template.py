@@ -84,6 +84,7 @@ HARM = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", HARM.values(), ids=HARM)
 async def test_a_template_that_means_harm_ends_soon_and_gets_nothing(
     template: str, new_renderer: list[TemplateRenderer], tmp_path: Path

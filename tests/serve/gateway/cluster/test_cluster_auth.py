@@ -29,6 +29,8 @@ from tests.serve.api_server import (
 from tests.serve.gateways import NEW, OLD, STAFF, Engine, RunningGateway, running_gateway, until
 from tests.serve.issuer_server import AUDIENCE, Issuer, running_issuer
 
+pytestmark = pytest.mark.slow
+
 LIMITS = {
     "user": {"concurrency": 1},
     "groups": [{"name": "busy", "requestsPerMinute": 2}, {"name": "interns", "tokensPerDay": 5}],

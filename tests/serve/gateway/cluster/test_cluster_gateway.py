@@ -50,6 +50,8 @@ from tests.serve.gateways import (
     until,
 )
 
+pytestmark = pytest.mark.slow
+
 SLOW = {"temperature": 0.5}
 """50 ms before each token."""
 

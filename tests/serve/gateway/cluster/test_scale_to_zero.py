@@ -22,6 +22,8 @@ from tests.serve.api_server import DEPLOYMENTS, NAME, NAMESPACE, SLICES, TOKEN, 
 from tests.serve.gateway.cluster.test_cluster_gateway import Cluster
 from tests.serve.gateways import OLD, Engine, gateway_process, running_gateway, until
 
+pytestmark = pytest.mark.slow
+
 SLEEPY = {"stable": OLD, "wakeSeconds": 20}
 
 

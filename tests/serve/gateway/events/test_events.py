@@ -74,6 +74,7 @@ def test_a_wrong_event_is_refused(fields: dict[str, Any]) -> None:
     assert caught.value.status == 400
 
 
+@pytest.mark.slow
 @given(
     st.recursive(st.none() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
 )

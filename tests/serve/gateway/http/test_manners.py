@@ -85,6 +85,7 @@ WORDS = st.sampled_from(
 TEXTS = st.lists(WORDS, max_size=12).map("".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(
     prefix=TEXTS,

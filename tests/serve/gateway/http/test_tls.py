@@ -54,6 +54,7 @@ def name_at(port: int) -> str:
     return str(found.value)
 
 
+@pytest.mark.slow
 def test_a_gateway_speaks_https_and_takes_up_a_renewed_certificate(model: Any, tmp_path: Path) -> None:
     certificate, key = write_pair(tmp_path, "first")
     trusted = ssl.create_default_context(cafile=str(certificate))
