@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -27,6 +27,7 @@ from daybreak_operator.core.plan import Finding, Object, ObjectEvent, Plan
 from daybreak_operator.core.training.stages import blockers
 from daybreak_operator.settings import Images, Settings
 from daybreak_operator.shell.kube import client as kube
+from daybreak_operator.shell.kube.clock import here
 from daybreak_operator.shell.lease.leadership import LeaseTimes
 from daybreak_operator.shell.reconcile.reconciler import Decisions
 from daybreak_operator.shell.run import Operator, OperatorConfig, Timing
@@ -102,15 +103,21 @@ class Replica:
     me: str = "one"
     timing: Timing = QUICK
     images: Images = field(default_factory=Images)
+    home: str = ""
+    """Where its Lease is; the namespace that it watches, if empty."""
+    wall: Callable[[], datetime] = here
 
     def __enter__(self) -> Replica:
         client = kube.connect({}, self.kubeconfig)
+        client.clock.local = self.wall
         self.ended_with: list[int] = []
         self.operator = Operator(
             OperatorConfig(
                 kube=client,
                 settings=Settings(
-                    namespace=self.namespace, watch_namespaces=(self.namespace,), images=self.images
+                    namespace=self.home or self.namespace,
+                    watch_namespaces=(self.namespace,),
+                    images=self.images,
                 ),
                 decisions=self.decisions,
                 me=self.me,

@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from daybreak_contracts import names
@@ -127,7 +126,7 @@ class Operator:
             installation.me,
             self._timing.lease,
             clock=time.monotonic,
-            now=lambda: datetime.now(UTC),
+            now=self.kube.clock.now,
         )
         self.kube.may_write = self.leadership.held
         self.kube.request_s = self._timing.request_s
@@ -348,12 +347,12 @@ class Operator:
                 Workloads(self.kube, time.monotonic),
             ),
             decisions=made.decisions,
-            executor=Executor(self.kube, made.pipelines, lambda: datetime.now(UTC)),
+            executor=Executor(self.kube, made.pipelines, self.kube.clock.now),
             pipelines=made.pipelines,
             threads=self.threads,
             metrics=self.metrics,
             enqueue=self.queue.add,
-            now=lambda: datetime.now(UTC),
+            now=self.kube.clock.now,
             clock=time.monotonic,
             conflict_recheck_s=self._timing.conflict_recheck_s,
         )

@@ -129,7 +129,7 @@ def live(kube: Kube, key: ObjectKey, backend: Backend) -> None:
         assert run is not None
         children = store.children_of(run["metadata"]["uid"])
         plan = decide(run, list(children.values()), backend.runs)
-        result = executor.carry_out(remaining(plan, run, children, cache), cache)
+        result = executor.carry_out(remaining(plan, run, children, cache, 0.0), cache)
         assert not result.errors
         if not result.wrote:
             return
@@ -179,7 +179,9 @@ def test_without_a_back_end_nothing_is_submitted_and_all_else_goes_on(cluster: R
     )
     run = kube.get(RUNS, namespace, "first")
     executor = Executor(kube, None, lambda: datetime.now(UTC))
-    result = executor.carry_out(remaining(decide(run, [], {}), run, {}, ReconcileCache()), ReconcileCache())
+    result = executor.carry_out(
+        remaining(decide(run, [], {}), run, {}, ReconcileCache(), 0.0), ReconcileCache()
+    )
     assert result.errors == ["no Kubeflow back end is set up: set DAYBREAK_KUBEFLOW_URL"]
     assert [item["metadata"]["name"] for item in result.children] == ["first-train-1"]
 
@@ -198,7 +200,7 @@ def test_a_pipeline_that_kubeflow_refuses_is_told_and_all_else_goes_on(cluster: 
     )
     run, cache = kube.get(RUNS, namespace, "first"), ReconcileCache()
     executor = Executor(kube, Strict(), lambda: datetime.now(UTC))
-    result = executor.carry_out(remaining(decide(run, [], {}), run, {}, cache), cache)
+    result = executor.carry_out(remaining(decide(run, [], {}), run, {}, cache, 0.0), cache)
     assert result.errors == []
     told = list(result.refused.values())
     assert told == [Finding("PipelineRefused", "parameter cores must be a number")]
@@ -211,7 +213,9 @@ def test_one_that_does_not_lead_writes_nothing(cluster: Reach) -> None:
     namespace = cluster.namespace()
     run = make(cluster, namespace)
     executor = Executor(kube, Backend(), lambda: datetime.now(UTC))
-    result = executor.carry_out(remaining(decide(run, [], {}), run, {}, ReconcileCache()), ReconcileCache())
+    result = executor.carry_out(
+        remaining(decide(run, [], {}), run, {}, ReconcileCache(), 0.0), ReconcileCache()
+    )
     assert result.errors == ["not the leader: nothing is written"]
     with pytest.raises(TransientError, match="not the leader"):
         kube.apply(child(run, 1), force=False)
@@ -227,7 +231,9 @@ def test_a_decision_on_an_old_object_changes_no_counter(cluster: Reach) -> None:
     old = make(cluster, namespace)
     cluster.kubectl("label", "trainingrun", "first", "-n", namespace, "color=red")
     executor = Executor(kube, Backend(), lambda: datetime.now(UTC))
-    result = executor.carry_out(remaining(decide(old, [], {}), old, {}, ReconcileCache()), ReconcileCache())
+    result = executor.carry_out(
+        remaining(decide(old, [], {}), old, {}, ReconcileCache(), 0.0), ReconcileCache()
+    )
     assert result.errors == ["changed since it was read"]
     assert result.own is not None
     assert result.own["metadata"]["labels"] == {"color": "red"}
@@ -239,7 +245,9 @@ def test_an_object_that_nobody_has_looked_at_is_acknowledged_first(cluster: Reac
     kube = clients.connect({}, str(cluster.kubeconfig))
     run = make(cluster, cluster.namespace())
     executor = Executor(kube, Backend(), lambda: datetime.now(UTC))
-    result = executor.carry_out(remaining(decide(run, [], {}), run, {}, ReconcileCache()), ReconcileCache())
+    result = executor.carry_out(
+        remaining(decide(run, [], {}), run, {}, ReconcileCache(), 0.0), ReconcileCache()
+    )
     assert result.own is not None
     assert (result.own["status"]["attempt"], result.said, result.again) == (1, True, True)
     assert result.children == []

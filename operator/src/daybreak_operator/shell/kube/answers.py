@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from daybreak_contracts.errors import DaybreakError, TransientError
+from daybreak_operator.core.parts import items, part
 
 
 class ApiError(DaybreakError):
@@ -37,6 +38,10 @@ class RefusedError(ApiError):
     """Quota, admission, validation or permission: the same request will be refused until somebody acts."""
 
 
+class NamespaceLeavesError(ApiError):
+    """The namespace is being deleted: nothing can be made in it any more, and nobody has to act."""
+
+
 class BusyError(TransientError):
     """The API server asks for patience (429)."""
 
@@ -55,6 +60,8 @@ REFUSALS_BY_500 = (
 )
 """What a 500 says that is no outage of the API server: an apply whose fields do not fit the kind, a webhook's own word,
 and a webhook that does not answer. The same request gets the same answer until somebody mends that."""
+NAMESPACE_LEAVES = "NamespaceTerminating"
+"""The cause that the API server's own admission names."""
 _KINDS: dict[int, type[ApiError]] = {404: NotFoundError, 409: ConflictError, 410: GoneError}
 
 
@@ -68,7 +75,8 @@ def error_of(code: int, body: bytes, headers: Mapping[str, str]) -> ApiError | T
         return RefusedError(code, str(status.get("reason") or ""), message)
     if code >= 500 or code in (401, 408):  # 401: a token that is just being renewed
         return TransientError(f"{message} (HTTP {code})")
-    return _KINDS.get(code, RefusedError)(code, str(status.get("reason") or ""), message)
+    kind = NamespaceLeavesError if NAMESPACE_LEAVES in _causes(status) else _KINDS.get(code, RefusedError)
+    return kind(code, str(status.get("reason") or ""), message)
 
 
 def watch_error(status: Mapping[str, Any]) -> ApiError | TransientError:
@@ -83,6 +91,11 @@ def _status(body: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return status if isinstance(status, dict) else {}
+
+
+def _causes(status: Mapping[str, object]) -> set[str]:
+    """Return the reasons of what an answer gives as its causes."""
+    return {str(cause.get("reason")) for cause in items(part(status, "details"), "causes")}
 
 
 def _seconds(text: str) -> float:

@@ -22,6 +22,7 @@ from daybreak_contracts.kubernetes_access import Access
 from daybreak_contracts.list_watch import WatchError, parse_event, watch_query
 from daybreak_operator.core.plan import Object, Ref
 from daybreak_operator.shell.kube.answers import NotFoundError, error_of, watch_error
+from daybreak_operator.shell.kube.clock import ServerClock
 from daybreak_operator.shell.kube.resources import ApiResource, plural_in, resource_for, resource_of
 
 REQUEST_S = 30.0
@@ -34,6 +35,11 @@ STREAM_SHARE = 0.6
 With 50 s these are 30 s: no live watch is quiet for longer, also of kinds that get no bookmarks. The rest is for a
 busy server to answer in; an API server may be away for 45 s before a process ends that last heard of it 30 s earlier.
 """
+ONCE_MORE_TO_CONNECT = urllib3.Retry(
+    connect=1, read=0, redirect=0, status=0, other=0, respect_retry_after_header=False
+)
+"""An answer is taken as it is: urllib3 would else make an error of its own of each 429 or 503 with ``Retry-After``, and
+how long the API server asks us to wait would be lost with it."""
 PAGE = 500
 NUM_CONNECTIONS = 40
 JSON = "application/json"
@@ -90,6 +96,7 @@ class Kube:
         self.seen: Seen = lambda verb, plural, code: None
         self.may_write: Callable[[], bool] = lambda: True
         self.request_s = REQUEST_S
+        self.clock = ServerClock()
 
     def connection(self) -> Connection:
         """Return how the server is reached now; a token that is kept in a file is read anew."""
@@ -317,7 +324,7 @@ class Kube:
                 body=None if body is None else json.dumps(body).encode(),
                 headers=sent,
                 timeout=urllib3.Timeout(connect=CONNECT_S, read=read_s),
-                retries=urllib3.Retry(connect=1, read=0, redirect=0, status=0, other=0),
+                retries=ONCE_MORE_TO_CONNECT,
                 preload_content=preload,
             )
         except urllib3.exceptions.HTTPError as error:
@@ -325,6 +332,7 @@ class Kube:
             self._doubt(error)
             raise TransientError(f"the API server can't be reached: {error}") from error
         self.seen(method, plural_in(path), answer.status)
+        self.clock.heard(answer.headers.get("Date"))
         if answer.status >= 400:
             _refuse(answer)
         return answer

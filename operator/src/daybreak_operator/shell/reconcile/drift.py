@@ -14,7 +14,7 @@ from typing import Any
 from daybreak_contracts import names
 from daybreak_operator.core import conditions
 from daybreak_operator.core.conditions import ConditionUpdate
-from daybreak_operator.core.plan import Finding, Object
+from daybreak_operator.core.plan import Finding, Object, ObjectEvent, Plan
 
 Body = dict[str, Any]
 SCALARS = (str, int, float, bool, type(None))
@@ -61,11 +61,6 @@ def stamp_of(body: Object) -> str:
     """Return the digest of what was applied last; empty when nothing was."""
     annotations = body["metadata"].get("annotations") or {}
     return str(annotations.get(names.ANNOTATION_SPEC, ""))
-
-
-def says_nothing(child: Object) -> bool:
-    """Return whether a child sets no field of its own, so that no conflict would tell that a namesake is not ours."""
-    return set(child) <= {"apiVersion", "kind", "metadata"}
 
 
 def differences(wanted: Any, found: Any) -> frozenset[str]:
@@ -139,3 +134,15 @@ def overlaid(
     stalled = conditions.merge(before, said, generation, now)
     others = [dict(c) for c in status.get("conditions", ()) if c["type"] != "Stalled"]
     return {**status, "conditions": [*others, *stalled]}
+
+
+def told(plan: Plan, stored: Object, finding: Finding | None) -> tuple[ObjectEvent, ...]:
+    """Return the events to send: where a finding is laid over the status, it is told instead of that all is well."""
+    status: Object = plan.status
+    said = conditions.find(status.get("conditions", ()), "Stalled")
+    if finding is None or said is None or said["status"] == "True":
+        return plan.events
+    before = conditions.find(stored.get("conditions", ()), "Stalled") or {}
+    is_new = (before.get("status"), before.get("reason")) != ("True", finding.reason)
+    others = tuple(event for event in plan.events if event.reason != said["reason"])
+    return (*others, *((ObjectEvent("Warning", finding.reason, finding.message),) if is_new else ()))

@@ -8,6 +8,7 @@ the next pass, because the plan is made anew from what is there. One child that 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,13 +20,21 @@ from daybreak_operator.shell.kube.answers import (
     ApiError,
     BusyError,
     ConflictError,
+    NamespaceLeavesError,
     NotFoundError,
     RefusedError,
 )
 from daybreak_operator.shell.kube.client import Kube
 from daybreak_operator.shell.kube.resources import resource_for
-from daybreak_operator.shell.reconcile import drift, events
-from daybreak_operator.shell.reconcile.work import Pipelines, ReconcileCache, Result, Work, status_is
+from daybreak_operator.shell.reconcile import drift, events, standing
+from daybreak_operator.shell.reconcile.work import (
+    ChildToApply,
+    Pipelines,
+    ReconcileCache,
+    Result,
+    Work,
+    status_is,
+)
 from daybreak_operator.shell.watches.keys import lean
 from daybreak_operator.shell.watches.store import child_id
 
@@ -37,11 +46,12 @@ PIPELINE_RUN = ("pipelines.kubeflow.org/v2beta1", "Run", "")
 
 @dataclass
 class Executor:
-    """Makes the calls; blocks, so it runs in a thread. ``now`` is the wall clock."""
+    """Makes the calls; blocks, so it runs in a thread. ``now`` is the API server's time."""
 
     kube: Kube
     pipelines: Pipelines | None
     now: Callable[[], datetime]
+    clock: Callable[[], float] = time.monotonic
 
     def carry_out(self, work: Work, cache: ReconcileCache) -> Result:
         """Do what is to do. Refusals become findings, outages become errors: the caller tries again later."""
@@ -50,6 +60,8 @@ class Executor:
             self._run(work, cache, result)
         except ConflictError:
             self._refresh(result)
+        except NamespaceLeavesError:
+            result.is_leaving = True
         except NotFoundError:
             result.errors.append("the object is gone")
         except (ApiError, TransientError) as error:
@@ -80,7 +92,7 @@ class Executor:
             return
         self._submit(plan, result)
         self._write_status(plan.status, cache.finding, cache, result)
-        self._send_events(plan.events, result)
+        self._send_events(drift.told(plan, work.body.get("status") or {}, cache.finding), result)
         if work.finalizers is not None and not plan.finalizer and stopped and not result.errors:
             self._set_finalizers(work.finalizers, result)
         if plan.delete_self and not result.errors:
@@ -92,7 +104,7 @@ class Executor:
         result.again = result.again or bool(ids - cache.refused_ids)
         cache.refused_ids = ids
         cache.refused = tuple(finding.message for finding in result.refused.values())
-        cache.finding = next(iter(result.refused.values()), _name_conflict(cache))
+        cache.finding = next(iter(result.refused.values()), _name_conflict(cache) or cache.contests.finding())
         return result.again
 
     def _write_status(
@@ -154,62 +166,86 @@ class Executor:
             else:
                 result.children.append(left)
 
-    def _apply(self, children: tuple[tuple[Body, bool], ...], cache: ReconcileCache, result: Result) -> None:
-        for child, is_ours in children:
+    def _apply(self, children: tuple[ChildToApply, ...], cache: ReconcileCache, result: Result) -> None:
+        for wanted in children:
+            child = wanted.body
             try:
-                if not is_ours and drift.says_nothing(child) and self._has_conflict(child, cache, result):
-                    continue
-                made = self.kube.apply(child, force=is_ours or drift.is_record(child))
+                made = self._applied(wanted, cache, result)
+            except NamespaceLeavesError:
+                raise
             except NotFoundError as error:
                 result.refused[child_id(child)] = _absent(child, error)
-            except ConflictError as error:
-                self._conflict(child, error, cache, result)
             except RefusedError as error:
-                if not ("Controller" in str(error) and self._has_conflict(child, cache, result)):
-                    result.refused[child_id(child)] = _finding(child, error)
+                result.refused[child_id(child)] = _finding(child, error)
             except (ApiError, TransientError) as error:
                 _note(result, error)
             else:
-                result.children.append(made)
-                result.note("applied", f"{child['kind']}/{child['metadata']['name']}")
-                result.wrote = True
-                cache.applied[child_id(child)] = drift.differences(child, made)
+                if made is not None:
+                    result.children.append(made)
+                    result.note("applied", f"{child['kind']}/{child['metadata']['name']}")
+                    result.wrote = True
+                    cache.applied[child_id(child)] = drift.differences(child, made)
+                    cache.sent[child_id(child)] = drift.stamp_of(child)
 
-    def _conflict(self, child: Body, error: ConflictError, cache: ReconcileCache, result: Result) -> None:
+    def _applied(self, wanted: ChildToApply, cache: ReconcileCache, result: Result) -> Body | None:
+        """Apply a child; None where an object of its name belongs to somebody else."""
+        child = wanted.body
         try:
-            if not self._has_conflict(child, cache, result):
-                _note(result, error)
-        except (ApiError, TransientError) as trouble:
-            _note(result, trouble)
+            if wanted.is_taken_back:
+                return self._taken_back(child, cache)
+            unnoticed = not wanted.is_ours and standing.goes_unnoticed(child)
+            if unnoticed and self._belongs_to_another(child, cache, result):
+                return None
+            return self.kube.apply(child, force=wanted.is_ours or drift.is_record(child))
+        except ConflictError:  # fields are somebody else's, or the object is
+            if self._belongs_to_another(child, cache, result):
+                return None
+            return self.kube.apply(child, force=True)
+        except RefusedError as error:
+            if standing.may_be_anothers(error) and self._belongs_to_another(child, cache, result):
+                return None
+            raise
 
-    def _has_conflict(self, child: Body, cache: ReconcileCache, result: Result) -> bool:
-        """Look whether an object of the child's name belongs to somebody else; one of ours is just news to us."""
+    def _taken_back(self, child: Body, cache: ReconcileCache) -> Body:
+        """Set our fields again; once that happens often, learn whose they are first."""
+        identity, said = child_id(child), ""
+        if cache.contests.is_open(identity):
+            try:
+                self.kube.apply(child, force=False)
+            except ConflictError as error:
+                said = str(error)
+        cache.contests.taken(identity, self.clock(), said)
+        return self.kube.apply(child, force=True)
+
+    def _belongs_to_another(self, child: Body, cache: ReconcileCache, result: Result) -> bool:
+        """Look whether an object of the child's name belongs to somebody else."""
         metadata = child["metadata"]
         found = self.kube.find(resource_for(child), metadata["namespace"], metadata["name"])
-        if found is None:
-            return False
-        if is_same_owner(found, child):
-            result.children.append(found)
+        if found is None or standing.is_ours(found, child):
             return False
         cache.name_conflicts[child_id(child)] = lean(found)
         result.again = True
         return True
 
     def recheck_conflicts(self, cache: ReconcileCache) -> None:
-        """Forget those that are gone, or ours by now."""
+        """Forget those that are gone, or have another controller by now, or none."""
         for identity, theirs in list(cache.name_conflicts.items()):
             metadata = theirs["metadata"]
             try:
                 found = self.kube.find(resource_for(theirs), metadata["namespace"], metadata["name"])
             except (ApiError, TransientError):
                 continue
-            if found is None or found["metadata"]["uid"] != metadata["uid"]:
+            if found is None or standing.is_another(found, theirs):
                 del cache.name_conflicts[identity]
 
     def _send_events(self, wanted: tuple[ObjectEvent, ...], result: Result) -> None:
         for event in wanted if result.said else ():
             try:
                 self.kube.create(events.body_of(event, result.own or {}, self.now()))
+            except ConflictError:
+                continue  # the same was said in the same second
+            except NamespaceLeavesError:
+                return
             except (ApiError, TransientError) as error:
                 LOG.warning("event not sent", extra={"reason": event.reason, "error": str(error)})
 
@@ -244,13 +280,6 @@ def _backend(pipelines: Pipelines | None) -> Pipelines:
 def is_new(body: Object) -> bool:
     """Return whether nothing was ever said of the object."""
     return not body.get("status")
-
-
-def is_same_owner(found: Object, child: Object) -> bool:
-    """Return whether two objects have the same controller."""
-    ours = {ref["uid"] for ref in child["metadata"]["ownerReferences"]}
-    theirs = {ref["uid"] for ref in found["metadata"].get("ownerReferences") or () if ref.get("controller")}
-    return bool(ours & theirs)
 
 
 def _note(result: Result, error: ApiError | TransientError) -> None:

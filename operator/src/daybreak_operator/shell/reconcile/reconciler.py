@@ -33,6 +33,9 @@ LOG = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
+LEAVING_RECHECK_S = 30.0
+"""How often it is tried whether a namespace that was being deleted takes objects again: it never does, but for a clock
+or an answer that was wrong."""
 CONFLICT_RECHECK_S = 15.0
 """How often it is looked whether a name that others have is free again."""
 
@@ -79,6 +82,8 @@ class Reconciler:
     clock: Callable[[], float]
     conflict_recheck_s: float = CONFLICT_RECHECK_S
     _caches: dict[ObjectKey, tuple[str, ReconcileCache]] = field(default_factory=dict)
+    _leaving: dict[str, float] = field(default_factory=dict)
+    """Namespaces that are being deleted, and when that was seen."""
 
     async def work(self, key: ObjectKey) -> Done:
         """Make one pass; whatever happens, it ends with an answer to the queue."""
@@ -101,24 +106,44 @@ class Reconciler:
             return await self._gone(key)
         if known and known != body["metadata"]["uid"] and (gone := await self._gone(key)).failed:
             return gone
+        if self._is_leaving(body):
+            return Done(requeue_after_s=LEAVING_RECHECK_S)
         cache = self._cache(key, body)
+        cache.contests.settle(self.clock())
         await self._recheck_conflicts(cache)
         plan = self._decide(body, asked, cache)
-        work = remaining(plan, body, self.store.children_of(body["metadata"]["uid"]), cache)
+        work = remaining(plan, body, self.store.children_of(body["metadata"]["uid"]), cache, self.clock())
         recheck_s = self.conflict_recheck_s if cache.name_conflicts else None
-        waits = [wait for wait in (plan.requeue_after_s, recheck_s) if wait is not None]
+        look_s = cache.contests.next_look_s(self.clock())
+        waits = [wait for wait in (plan.requeue_after_s, recheck_s, look_s) if wait is not None]
         if work.is_empty:
             # A child that was refused would still be to apply, so nothing is refused any more.
             return Done(requeue_after_s=min(waits, default=None))
         result = await self.threads.call(self.executor.carry_out, work, cache)
         self._take(result)
         _log(key, work, result)
+        if result.is_leaving:
+            self._seen_leaving(key.namespace)
+            return Done(requeue_after_s=LEAVING_RECHECK_S)
         return Done(
             failed=bool(result.errors or result.refused) and not result.again,
             again=result.wrote or result.again,
             requeue_after_s=None if result.errors else min(waits, default=None),
             retry_after_s=result.retry_after_s,
         )
+
+    def _is_leaving(self, body: Object) -> bool:
+        """Return whether an object's namespace goes, and it with it in a moment: nothing can be made there.
+
+        One that is being deleted itself is still seen to: its finalizer would hold the namespace.
+        """
+        seen_at = self._leaving.get(body["metadata"]["namespace"], float("-inf"))
+        return self.clock() - seen_at < LEAVING_RECHECK_S and "deletionTimestamp" not in body["metadata"]
+
+    def _seen_leaving(self, namespace: str) -> None:
+        if namespace not in self._leaving:
+            LOG.info("namespace is being deleted, nothing is made there", extra={"namespace": namespace})
+        self._leaving[namespace] = self.clock()
 
     async def _ask(self, key: ObjectKey) -> ExternalState:
         body = self.store.get(key)

@@ -13,6 +13,7 @@ from daybreak_contracts import names
 from daybreak_operator.core.plan import Finding, Plan, Ref, Submit
 from daybreak_operator.core.training.observed.observation import PipelineRun
 from daybreak_operator.shell.reconcile import drift
+from daybreak_operator.shell.reconcile.contests import Contests
 from daybreak_operator.shell.watches.store import ChildId, child_id
 
 Body = dict[str, Any]
@@ -36,7 +37,9 @@ class ReconcileCache:
     """What is remembered of one object between passes; losing it costs a request, never a mistake."""
 
     applied: dict[ChildId, frozenset[str]] = field(default_factory=dict)
-    """Differences that the API server makes of our own children (quantities it spells its own way)."""
+    """Differences that the API server makes of our own children (quantities it spells its own way), and webhooks."""
+    sent: dict[ChildId, str] = field(default_factory=dict)
+    """Stamps of what was applied last: a webhook may take the one away that the object carries."""
     unchanged: dict[ChildId, tuple[str, str]] = field(default_factory=dict)
     """Stamp and version of children that were found to be as wanted: they are not compared again."""
     status: tuple[str, str] | None = None
@@ -46,10 +49,23 @@ class ReconcileCache:
     refused: tuple[str, ...] = ()
     """The same in the API server's words, one sentence a child."""
     refused_ids: frozenset[ChildId] = frozenset()
+    contests: Contests = field(default_factory=Contests)
+    """Children that others change again and again."""
     name_conflicts: dict[ChildId, Body] = field(default_factory=dict)
     """Objects that have a child's name and belong to others: they are left alone."""
     conflicts_checked_at: float = 0.0
     """When those were last looked at."""
+
+
+@dataclass(frozen=True)
+class ChildToApply:
+    """A child that is not as it shall be."""
+
+    body: Body
+    is_ours: bool
+    """Whether the one that is there is known to be ours: then every field of ours is taken back."""
+    is_taken_back: bool = False
+    """Whether what we want is what we applied last, so that somebody else has changed it."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +75,7 @@ class Work:
     body: Body
     """The object, as the decision saw it."""
     plan: Plan
-    apply: tuple[tuple[Body, bool], ...] = ()
-    """Children, and whether they are known to be ours: then every field of ours is taken back."""
+    apply: tuple[ChildToApply, ...] = ()
     delete: tuple[Ref, ...] = ()
     status: bool = False
     """Whether the status differs."""
@@ -90,6 +105,8 @@ class Result:
     refused: dict[ChildId, Finding] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     retry_after_s: float = 0.0
+    is_leaving: bool = False
+    """The namespace is being deleted: what was not reached never will be."""
     again: bool = False
     """Something came to light that the decision did not know: decide anew, before the status says half of it."""
 
@@ -98,12 +115,14 @@ class Result:
         self.did.setdefault(word, []).append(what)
 
 
-def remaining(plan: Plan, body: Body, children: Mapping[ChildId, Body], cache: ReconcileCache) -> Work:
-    """Return what of the plan is not so yet."""
+def remaining(
+    plan: Plan, body: Body, children: Mapping[ChildId, Body], cache: ReconcileCache, now: float
+) -> Work:
+    """Return what of the plan is not so yet; ``now`` is monotonic."""
     return Work(
         body,
         plan,
-        tuple(_to_apply(plan, body, children, cache)),
+        tuple(_to_apply(plan, body, children, cache, now)),
         tuple(ref for ref in plan.delete if not _is_going(ref, children)),
         # What was refused is laid over the status when it is written.
         cache.finding is not None or not status_is(plan.status, body.get("status") or {}, cache),
@@ -118,8 +137,8 @@ def status_is(wanted: Mapping[str, Any], stored: Mapping[str, Any], cache: Recon
 
 
 def _to_apply(
-    plan: Plan, body: Body, children: Mapping[ChildId, Body], cache: ReconcileCache
-) -> list[tuple[Body, bool]]:
+    plan: Plan, body: Body, children: Mapping[ChildId, Body], cache: ReconcileCache, now: float
+) -> list[ChildToApply]:
     chosen = []
     for child in plan.apply:
         wanted = drift.stamped(child, body)
@@ -129,14 +148,17 @@ def _to_apply(
         found = children.get(identity)
         if found is None:
             cache.applied.pop(identity, None)
-            chosen.append((wanted, False))
+            chosen.append(ChildToApply(wanted, is_ours=False))
             continue
         stamp, usual = drift.stamp_of(wanted), cache.applied.get(identity, frozenset())
         seen = (stamp, found["metadata"]["resourceVersion"])
         if cache.unchanged.get(identity) == seen:
             continue
-        if drift.stamp_of(found) != stamp or drift.differences(wanted, found) - usual:
-            chosen.append((wanted, True))
+        if stamp not in (drift.stamp_of(found), cache.sent.get(identity)):
+            chosen.append(ChildToApply(wanted, is_ours=True))
+        elif drift.differences(wanted, found) - usual:
+            if cache.contests.may_take(identity, now):
+                chosen.append(ChildToApply(wanted, is_ours=True, is_taken_back=True))
         else:
             cache.unchanged[identity] = seen
     return chosen

@@ -14,6 +14,11 @@ def metadata(item: Object) -> Mapping[str, object]:
     return found
 
 
+def name(item: Object) -> str:
+    """Return what an object is called."""
+    return str(metadata(item).get("name", ""))
+
+
 def uid(item: Object) -> str:
     """Return an object's uid; empty before it is stored."""
     return str(metadata(item).get("uid", ""))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from daybreak_contracts import names
-from daybreak_operator.core.observed.objects import ObservedJob
+from daybreak_operator.core.observed.objects import ObservedJob, ObservedObject
 from daybreak_operator.core.observed.pods import (
     ObservedContainer,
     ObservedPod,
@@ -170,17 +170,25 @@ def a_name_belongs_to_another(subject: BlockerInput) -> Finding | None:
     observed = subject.observed
     uid = objects.uid(observed.run)
     foreign = {
-        (item.kind, item.name) for item in observed.children if item.label(names.LABEL_OWNER_UID) != uid
+        (item.kind, item.name): item for item in observed.children if item.label(names.LABEL_OWNER_UID) != uid
     }
-    for item in subject.wanted:
-        kind, name = item["kind"], item["metadata"]["name"]
-        if (kind, name) in foreign:
-            return Finding(
-                "NameTaken",
-                f"{kind} {name} exists and does not belong to this run: delete or rename it, "
-                "or give the run another name",
-            )
+    for wanted in subject.wanted:
+        item = foreign.get((wanted["kind"], wanted["metadata"]["name"]))
+        if item is not None:
+            return Finding("NameTaken", f"{item.kind} {item.name} {_whose(item, observed.run)}")
     return None
+
+
+def _whose(item: ObservedObject, run: Object) -> str:
+    """Return whose an object is that has a child's name, and what helps."""
+    named = (item.label(names.LABEL_OWNER_KIND), item.label(names.LABEL_OWNER))
+    if named == (names.KIND_RUN, objects.name(run)):
+        chosen = f"{names.LABEL_OWNER_UID}={item.label(names.LABEL_OWNER_UID)}"
+        return (
+            "is left of a deleted run of this name, whose results it may hold: delete what that run left (kubectl "
+            f"delete all,configmaps -n {item.metadata.namespace} -l {chosen}), or give the run another name"
+        )
+    return "exists and does not belong to this run: delete or rename it, or give the run another name"
 
 
 def a_policy_refuses_pods(subject: BlockerInput) -> bool:
