@@ -61,6 +61,21 @@ FINE = [
     ("XML by #ifdef", "xml", "a.xaml", "<a>\n#ifdef B\n<b c='1'>\n#else\n<b>\n#endif\n</b></a>\n"),
     ("a page that forgets an end", "html", "a.html", "<html><body><div><ul><li>a<b\n</li></body></html>\n"),
     ("declarations alone", "xml", "a.mod", '<!-- a --><!ENTITY b "c">\n'),
+    ("documents without ---", "yaml", ".clang-format", "A: 1\n...\nB: 2\n---\nC: 3\n...\nD: 4\n"),
+    ("tabs where YAML 1.2 allows them", "yaml", "a.yaml", "a: b\n\t# c\nd:\n-\te\n\t\n- f\n"),
+    ("a handle of all documents", "yaml", "a.yaml", "%TAG !u! tag:a,2011:\n--- !u!1 &2\nA: 1\n--- !u!4 &3\nB: 1\n"),
+    ("async as a name", "python", "a.py", "def f(async=True):\n    x.async(1, async=async)\n"),
+    ("magics that are assigned", "python", "a.py", "x = !ls -l\ny, z = %time f()\n?foo\nfoo??\n"),
+    ("objects of many lines, one after the other", "json", "a.json", '{\n  "a": 1\n}\n{\n  "b": [2]\n}\n'),
+    ("a bracket in a nested string, Kotlin", "kotlin", "a.kt", 'val a = "${if (b) "}" else c}"; X(=)\n'),
+    ("a bracket in a nested string, C#", "csharp", "a.cs", 'class A { string s = $"{(a ? "}" : b)}"; X(=) }\n'),
+    ("doubled braces, C#", "csharp", "a.cs", 'class A { string s = $"{{ {a}"; string t = @"""x"; X(=) }\n'),
+    ("a bracket in a nested string, Swift", "swift", "a.swift", 'let a = "\\(b ? ")" : "(") c"; X(=)\n'),
+    ("two here-documents on a line", "shell", "a.sh", "cat <<A <<B\nit's\nA\nfoo\"\nB\nx ( = )\n"),
+    ("a payload", "shell", "a.sh", "if [ a ]; then exec b; fi\nexit 0\n__ARCHIVE__\n\"it's {{ (\n"),
+    ("the first part of pages", "html", "theme/header.html", "<html><body><div class='wrap'><p <b>\n"),
+    ("a lexer of re2c", "cpp", "a.re", 'int f() {\n/*!re2c\n "${" [^}]* "}" { return 1; }\n "{" { return 2; }\n*/\n'),
+    ("a last statement that is too new", "ruby", "a.rb", "class A\n  def b = 1\nend\nprivate def a(b) = c b\n"),
 ]  # fmt: skip
 
 
@@ -95,6 +110,19 @@ TORN = [
     ("bytes that are no text", "go", "a.go", "package a\n\nvar x = 1\n\x01\x02\x8f\ufffd\x03\x04\x81\x05\x06\n"),
     ("a loop of the shell", "shell", "a.sh", "for a in b; do\n  if c; then\n    d\n"),
     ("a page", "html", "a.html", "<html><body><div><p>a</p></div>\n<table><tr><td <b\n"),
+    ("documents of which one is cut", "yaml", "a.yaml", "A: 1\n...\nB: [2\n"),
+    ("a tab that indents", "yaml", "a.yaml", "a:\n\tb: 1\n"),
+    ("async where no name stands", "python", "a.py", "await = \n"),
+    ("objects of which the last is cut", "json", "a.json", '{"a": 1}\n{"b": 2\n'),
+    ("objects on one line", "json", "a.json", '{"a": 1}{"b": 2}\n'),
+    ("a text block that never ends", "java", "A.java", 'class A { String s = """\n abc\n; }\n'),
+    ("a raw string that never ends", "csharp", "a.cs", 'class A { string s = """\n abc\n; }\n'),
+    ("an interpolated string, and cut", "kotlin", "a.kt", 'val a = "${if (b) "}" else c}"; X(=)\nfun f() {\n'),
+    ("a here-document, and cut", "shell", "a.sh", "cat <<A\nit's\nA\nif x; then y <(( ) (\n"),
+    ("a page that is no first part", "html", "theme/page.html", "<html><body><div class='wrap'><p <b>\n"),
+    ("a method that is cut", "ruby", "a.rb", "class A\n  def b\n    c(1,\n"),
+    ("a method without an end", "ruby", "a.rb", "def f\n  if a\n    b\nend\n"),
+    ("a list that is cut", "ruby", "a.rb", "x = [1, 2\n"),
 ]  # fmt: skip
 
 
@@ -103,6 +131,21 @@ def test_what_is_torn_is_an_error(language: str, path: str, text: str) -> None:
     found = check_syntax(text, language, path)
     assert found.verdict == "error", found
     assert found.detail
+
+
+def test_a_notebook_is_judged_by_its_cells() -> None:
+    """Each is a program of its own: a tutorial shows what does not work. Where most do not parse it is none."""
+    cells = [
+        "# %%\nimport a\n",
+        "# %% [markdown]\n# words\n",
+        "# %%\na.b\n",
+        "# %%\n    a.c()\n",
+        "# %%\na.d()\n",
+    ]
+    wrong = "# %%\na[(:, 1)]\n"
+    found = check_syntax("\n".join([*cells, wrong]), "jupyter-notebook", "a.ipynb")
+    assert (found.verdict, found.tags) == ("ok", ("cells",))
+    assert check_syntax("\n".join([*cells, *[wrong] * 4]), "jupyter-notebook", "a.ipynb").verdict == "error"
 
 
 WHOLE = [
@@ -163,6 +206,10 @@ def test_any_text_has_a_balance(language: str, text: str) -> None:
         "=/[",
         "<<a\n",
         "'",
+        '"${',
+        '$"{',
+        '"\\(',
+        "exit 0\n#\n",
         "<!--",
         "<script>",
     ],

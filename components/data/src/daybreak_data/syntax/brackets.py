@@ -22,6 +22,17 @@ _BLOCK = r"|/\*.*?\*/"
 _DOUBLE = r"|\"(?:\\.|[^\"\\\n])*\""
 _SINGLE = r"|'(?:\\.|[^'\\\n])*'"
 _TRIPLE = r"|\"\"\"(?:\\.|[^\\])*?\"\"\"+"
+_STRING = r"\"(?:\\.|[^\"\\\n]){0,200}+\""
+_IN_BRACES = r"\{(?:[^{}\"'\\\n]|\{[^{}\"\n]{0,200}\}|" + _STRING + r"|'(?:\\.|[^'\\\n])'){0,500}+\}"
+"""What stands in an interpolated string: an expression, with strings of its own."""
+_BEFORE_NO_TRIPLE = r"|(?!\"\"\")"
+_INTERPOLATED = _BEFORE_NO_TRIPLE + r"\"(?>\\.|\$" + _IN_BRACES + r"|[^\"\\\n])*+\""
+_SWIFT_STRING = (
+    _BEFORE_NO_TRIPLE
+    + r"\"(?>\\\((?:[^()\"\\\n]|\([^()\"\n]{0,200}\)|"
+    + _STRING
+    + r"){0,500}+\)|\\.|[^\"\\\n])*+\""
+)
 _ENDS = r")|(?P<unended>/\*|\"\"\"|'''|`)|(?P<open>[(\[{])|(?P<close>[)\]}])"
 _REGEX_BODY = r"/(?![/*>])(?:\\.|\[(?:\\.|[^\]\\\n]){0,60}\]|[^/\\\n\[]){1,200}/[a-z]*"
 _FAMILIES = {
@@ -38,22 +49,23 @@ _FAMILIES = {
     "csharp": _LINE
     + _BLOCK
     + r"|(?<![\"$])\$*+(?P<mark>\"{3,}+).*?(?P=mark)|(?:\$@|@\$|@)\"(?:\"\"|[^\"])*\""
-    + _DOUBLE
+    + r"|\$\"(?>\\.|\{\{|" + _IN_BRACES + r"|[^\"\\\n])*+\""
+    + _BEFORE_NO_TRIPLE + _DOUBLE[1:]
     + _SINGLE
     + r")|(?P<directive>^[ \t]*\#[^\n]*)|(?P<unended>/\*|@\"|\"\"\")|(?P<open>[(\[{])|(?P<close>[)\]}])",
     "go": _LINE + _BLOCK + r"|`[^`]*`" + _DOUBLE + _SINGLE + _ENDS,
-    "java": _LINE + _BLOCK + _TRIPLE + _DOUBLE + r"|'(?:\\[^'\n]+|\\'|[^'\\\n])'" + _ENDS,
+    "java": _LINE + _BLOCK + _TRIPLE + _BEFORE_NO_TRIPLE + _DOUBLE[1:] + r"|'(?:\\[^'\n]+|\\'|[^'\\\n])'" + _ENDS,
     "kotlin": _LINE
     + _TRIPLE
     + r"|(?P<mark>'{3,}+).*?(?P=mark)"
-    + _DOUBLE + r"|'(?:\\[^'\n]+|\\'|[^'\\\n])'" + r"|`[^`\n]*`" + _ENDS,
+    + _INTERPOLATED + r"|'(?:\\[^'\n]+|\\'|[^'\\\n])'" + r"|`[^`\n]*`" + _ENDS,
     "swift": _LINE
     + r"|(?<!\#)(?P<mark>\#++)\".*?\"(?P=mark)|(?<!\#)(?P<slashes>\#++)/.*?/(?P=slashes)"
     + _TRIPLE
-    + _DOUBLE
+    + _SWIFT_STRING
     + r"|`[^`\n]*`|(?<=[(,=:\[ ])/(?![ /*\t\n])(?:\\.|[^/\\\n]){0,200}?(?<![ \t])/(?=[\s),.\]]|$)"
     + r")|(?P<unended>/\*|(?<!\#)\#++\"|\"\"\")|(?P<open>[(\[{])|(?P<close>[)\]}])",
-    "dart": _LINE + _TRIPLE + r"|'''(?:\\.|[^\\])*?'''" + _DOUBLE + _SINGLE + _ENDS,
+    "dart": _LINE + _TRIPLE + r"|'''(?:\\.|[^\\])*?'''" + _INTERPOLATED + _SINGLE + _ENDS,
     "rust": _LINE
     + r"|\b(?:b|c)?r(?P<mark>\#*)\".*?\"(?P=mark)|\"(?:\\.|[^\"\\])*\"|'(?:\\[^'\n]+|\\'|[^'\\\n])'"
     + r")|(?P<unended>/\*|\br\#+\"|\")|(?P<open>[(\[{])|(?P<close>[)\]}])",

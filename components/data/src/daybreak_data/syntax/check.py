@@ -28,7 +28,7 @@ _TEMPLATE_NAME = re.compile(
     r"\.(?:in|tmpl|tpl|template|j2|jinja2?|erb|ejs|mustache|hbs|mako)$|\.(?:in|tmpl)\.\w+$"
 )
 _TEMPLATE_MARK = re.compile(
-    r"\{%-?\s*\w+|\{\{-?\s*(?:/\*|[a-z]+\s+[\"(.$])|\{\{-?\s*[\w.$][\w.$]*(?:\s*\|[^{}\n]*)?\s*-?\}\}|<%[=@!-]?\s|\$\{\{|@@?[A-Z][A-Z0-9_]+@"
+    r"\{%-?\s*\w+|\{\{-?\s*(?:/\*|[a-z]+\s+[\"(.$])|\{\{-?\s*[\w.$][\w.$]*(?:\s*\|[^{}\n]*)?\s*-?\}\}|<%[=@!-]?\s|\$\{\{|@@?[A-Z][A-Z0-9_]+@|/\*!(?:\w+:)?re2c\b"
 )
 _NATIVE: dict[str, Callable[[str, str], SyntaxResult]] = {
     "python": native_parsers.check_python,
@@ -78,7 +78,7 @@ def _second_opinion(placed: grammars.Placed, text: str, path: str, language: str
     torn = find_tear(text)
     if torn:
         return SyntaxResult("error", placed.parser, torn)
-    torn = _torn(placed, text, language)
+    torn = _torn(placed, text, language, path)
     if torn:
         found = SyntaxResult("error", placed.parser, torn)
         # A header may open a block that another one closes, but not an #if.
@@ -95,14 +95,15 @@ def _second_opinion(placed: grammars.Placed, text: str, path: str, language: str
     )
 
 
-def _torn(placed: grammars.Placed, text: str, language: str) -> str:
+def _torn(placed: grammars.Placed, text: str, language: str, path: str) -> str:
     """Why the text is no whole file, empty where it may be one."""
     if language in brackets.LANGUAGES:
         balance = brackets.balance(text, language)
         return "" if balance.is_whole else str(balance)
     if language in words.LANGUAGES:
-        return words.find_cut(text, language) if placed.reaches_end or language != "shell" else ""
-    return f"line {placed.line}: {placed.detail}, to the end of the file" if placed.reaches_end else ""
+        return words.find_cut(text, language, path) if placed.reaches_end or language != "shell" else ""
+    is_torn = placed.reaches_end and (placed.share >= 1 or not grammars.goes_on(text, language))
+    return f"line {placed.line}: {placed.detail}, to the end of the file" if is_torn else ""
 
 
 class _Deadline:

@@ -118,6 +118,27 @@ def place(text: str, language: str, path: str, is_late: Callable[[], bool]) -> P
     return found
 
 
+def goes_on(text: str, language: str) -> bool:
+    """Whether what is written behind a text stands outside of it: then its last fault ends before the text does.
+
+    A grammar that is too old for the last statement finds a fault there, too; a block that nothing closes swallows
+    the method that follows, and a string or a list is whole once it is closed.
+    """
+    if language not in _PROBES:
+        return False
+    probe = _PROBES[language]
+    tree = tree_of((text + probe).encode("utf-8", "surrogatepass"), language)
+    last = tree.root_node.children[-1] if tree is not None and tree.root_node.children else None
+    stands_alone = (
+        last is not None and not last.has_error and (last.text or b"").strip() == probe.strip().encode()
+    )
+    return stands_alone and not any(is_clean(text + closer, language) for closer in _CLOSERS)
+
+
+_PROBES = {"ruby": "\n\ndef after_all\n  nil\nend\n"}
+_CLOSERS = ("'\n", '"\n', "`\n", ")\n", "]\n", "}\n", "\nend\n", " nil\n")
+
+
 def _place(data: bytes, language: str, is_late: Callable[[], bool]) -> Placed | SyntaxResult:
     parser = f"tree-sitter-{language}"
     unfit = _unfit(data, language)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 import symtable
+import textwrap
 import tomllib
 import warnings
 
-from daybreak_data.syntax import grammars, newer_python, newer_toml
+from daybreak_data.syntax import grammars, newer_python, newer_toml, newer_yaml
 from daybreak_data.syntax.result import SyntaxResult, error, skipped
 
 DEEPEST_FLOW = 500
@@ -82,10 +83,27 @@ def _is_python_2(text: str, fault: SyntaxError) -> bool:
 def check_script_of_notebook(text: str, path: str) -> SyntaxResult:
     """The script of a notebook (rules/notebooks.py): Python unless its first line says otherwise."""
     other = _KERNEL.match(text)
-    return skipped("none", f"a notebook in {other.group(1)}") if other else check_python(text, path)
+    if other:
+        return skipped("none", f"a notebook in {other.group(1)}")
+    whole = check_python(text, path)
+    if whole.verdict != "error":
+        return whole
+    faults = 0
+    cells = [cell for cell in _CELL.split(text) if not _NO_PROGRAM.fullmatch(cell)]
+    for cell in cells:
+        faults += check_python(textwrap.dedent(cell), path).verdict == "error"
+    return (
+        whole
+        if faults > MOST_FAULTY_CELLS * len(cells)
+        else SyntaxResult("ok", "cpython", whole.detail, ("cells",))
+    )
 
 
+MOST_FAULTY_CELLS = 0.34
+"""Share of a notebook's cells. Each is a program of its own; a tutorial shows what does not work, and half a call."""
 _KERNEL = re.compile(r"(?:#|//) %% kernel (\S+)\n")
+_CELL = re.compile(r"^# %%(?: \[markdown\])?\n", re.MULTILINE)
+_NO_PROGRAM = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*")
 
 
 def check_json(text: str, path: str) -> SyntaxResult:
@@ -99,8 +117,25 @@ def check_json(text: str, path: str) -> SyntaxResult:
     found = _one_json(text)
     if found.verdict != "error":
         return found
-    commented = check_json_with_comments(text, path)  # editors and tools write them into any .json
-    return SyntaxResult("ok", "json", tags=("comments",)) if commented.verdict == "ok" else found
+    if check_json_with_comments(text, path).verdict == "ok":  # editors and tools write them into any .json
+        return SyntaxResult("ok", "json", tags=("comments",))
+    return SyntaxResult("ok", "json", tags=("lines",)) if _is_sequence(text) else found
+
+
+def _is_sequence(text: str) -> bool:
+    """Whether it is objects and lists, each beginning a line: logs and exports under the name of one value."""
+    decoder = json.JSONDecoder(parse_int=float)
+    place, count = 0, 0
+    while (begins := _NEXT_VALUE.match(text, place)) is not None:
+        try:
+            _, place = decoder.raw_decode(text, begins.end() - 1)
+        except (ValueError, RecursionError):
+            return False
+        count += 1
+    return count > 1 and not text[place:].strip()
+
+
+_NEXT_VALUE = re.compile(r"(?:\A\s*|[ \t]*\r?\n\s*)[{\[]")
 
 
 def check_json_with_comments(text: str, _path: str) -> SyntaxResult:
@@ -155,7 +190,20 @@ def _read_toml(text: str) -> SyntaxResult:
 
 
 def check_yaml(text: str, _path: str) -> SyntaxResult:
-    """YAML 1.1 as events: no tag is constructed, no alias followed."""
+    """YAML 1.1 as events: no tag is constructed, no alias followed. What only 1.2 allows is ok with the tag ``newer``."""
+    found = _read_yaml(text)
+    if found.verdict != "error":
+        return found
+    older = newer_yaml.older_yaml(text)
+    again = found if older == text else _read_yaml(older)
+    return (
+        found
+        if again.verdict == "error"
+        else SyntaxResult(again.verdict, "libyaml", again.detail, ("newer",))
+    )
+
+
+def _read_yaml(text: str) -> SyntaxResult:
     import yaml
 
     if grammars.nesting(text.encode("utf-8", "surrogatepass"), b"[{", b"]}") > DEEPEST_FLOW:

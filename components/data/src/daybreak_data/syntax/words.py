@@ -13,9 +13,14 @@ LANGUAGES = ("html", "shell")
 _SHELL = re.compile(
     r"\\.|(?:(?<=[\s;&|()])|^)\#[^\n]*|\$'(?:\\.|[^'\\])*'|'[^']*'|\"(?:\\.|[^\"\\])*\""
     r"|(?<![<\d(])<<-?[ \t]*(?P<quote>\\?[\"']?)(?P<mark>[A-Za-z_]\w*)[\"']?"
-    r"|(?P<unended>[\"'])|(?P<word>(?:(?<=[\s;&|(`{!])|^)(?:then|elif|fi|do|done|case|esac)(?=[\s;&|)`}]|$))"
+    r"|(?P<line>\n)|(?P<unended>[\"'])|(?P<word>(?:(?<=[\s;&|(`{!])|^)(?:then|elif|fi|do|done|case|esac)(?=[\s;&|)`}]|$))"
     r"|(?P<brace>[{}])",
     re.MULTILINE | re.DOTALL,
+)
+# What follows is no program: an archive behind the script that unpacks it.
+_PAYLOAD = re.compile(
+    r"^(?:exit\b|exec\b)[^\n]*\n+((?:\#[^\n]*\n|\n)*:?[ \t]*(?:_{2,}\w+_{2,}|[A-Z_]+_BELOW\w*):?[ \t]*\n)",
+    re.MULTILINE,
 )
 _ZSH = re.compile(
     r"\A#!.*\bzsh\b|^#(?:compdef|autoload)\b|\$\{[({^=~]|\$\{\w+:[a-z]|\b(?:setopt|unsetopt|zstyle|zmodload|compdef|bindkey)\b"
@@ -31,12 +36,16 @@ _UNREAD = re.compile(r"<!--|<(script|style)\b[^<>]*>", re.IGNORECASE)
 _ENDS = {"script": re.compile("</script", re.IGNORECASE), "style": re.compile("</style", re.IGNORECASE)}
 _COMMENT_END = re.compile("-->")
 _PAGE_END = re.compile(r"</html\s*>\s*\Z", re.IGNORECASE)
+_FIRST_PART = re.compile(
+    r"(?:^|[/_.-])(?:headers?|head|top|prolog(?:ue)?|preamble|begin|start|before|open|navbar|nav)(?:[_.-][\w-]+)*\.x?html?$",
+    re.IGNORECASE,
+)
 _TAGS = re.compile(r"<(/?)(html|head|body|table|div|ul|ol|form|section)\b", re.IGNORECASE)
 
 
-def find_cut(text: str, language: str) -> str:
+def find_cut(text: str, language: str, path: str = "") -> str:
     """What shows that the text was cut, empty where nothing does."""
-    return _of_shell(text) if language == "shell" else _of_markup(text)
+    return _of_shell(text) if language == "shell" else _of_markup(text, _FIRST_PART.search(path) is not None)
 
 
 def _of_shell(text: str) -> str:
@@ -45,22 +54,38 @@ def _of_shell(text: str) -> str:
     if _ZSH.search(text):  # its ``if [[ a ]] { b }`` and ``${(s:{:)c}`` leave words and braces over
         return ""
     counts = dict.fromkeys(("then", "elif", "fi", "do", "done", "case", "esac", "{", "}"), 0)
+    payload = _PAYLOAD.search(text)
+    text = text if payload is None else text[: payload.start(1)]
     place, endless = 0, set[str]()
+    waiting: list[str] = []
+    """Marks of the here-documents that begin on the next line."""
     while (found := _SHELL.search(text, place)) is not None:
         place = found.end()
         if found.group("unended"):
             return "ends inside a string"
         mark, word = found.group("mark"), found.group("word") or found.group("brace")
-        if mark and mark not in endless:
-            end = re.compile(rf"^[ \t]*{mark}[ \t]*$", re.MULTILINE).search(text, place)
-            if end is None:
-                endless.add(mark)  # a shift in arithmetic looks like a here-document
-            else:
-                place = end.end()
+        if mark:
+            waiting.append(mark)
+        elif found.group("line"):
+            place = _behind_documents(text, place, waiting, endless)
         elif word in counts:
             counts[word] += 1
     counts["then"] -= counts["elif"]
     return _first_unpaired(counts, (("then", "fi"), ("do", "done"), ("case", "esac"), ("{", "}")))
+
+
+def _behind_documents(text: str, place: int, marks: list[str], endless: set[str]) -> int:
+    """Return where the here-documents of a line end; one without an end is a shift in arithmetic."""
+    while marks:
+        mark = marks.pop(0)
+        end = None
+        if mark not in endless:
+            end = re.compile(rf"^[ \t]*{mark}[ \t]*$", re.MULTILINE).search(text, place)
+        if end is None:
+            endless.add(mark)
+        else:
+            place = end.end() + 1
+    return place
 
 
 def _first_unpaired(counts: Mapping[str, int], pairs: Iterable[tuple[str, str]]) -> str:
@@ -70,8 +95,11 @@ def _first_unpaired(counts: Mapping[str, int], pairs: Iterable[tuple[str, str]])
     return ""
 
 
-def _of_markup(text: str) -> str:
-    """Only what a page may not leave out: the end of a paragraph, of a list's item or of a cell it may."""
+def _of_markup(text: str, is_first_part: bool) -> str:
+    """Only what a page may not leave out: the end of a paragraph, of a list's item or of a cell it may.
+
+    The first part of pages, which others go on with, may leave out every end.
+    """
     plain: list[str] = []
     place = 0
     while (found := _UNREAD.search(text, place)) is not None:
@@ -84,7 +112,9 @@ def _of_markup(text: str) -> str:
     rest = "".join([*plain, text[place:]])
     if rest.rfind("<") > rest.rfind(">"):
         return "ends inside a tag"
-    if _PAGE_END.search(rest):  # a page that reaches its end was not cut: browsers close what it forgot
+    if is_first_part or _PAGE_END.search(
+        rest
+    ):  # a page that reaches its end was not cut: browsers close what it forgot
         return ""
     counts: dict[str, int] = {}
     for tag in _TAGS.finditer(rest):
