@@ -190,7 +190,7 @@ def _read_toml(text: str) -> SyntaxResult:
 
 
 def check_yaml(text: str, _path: str) -> SyntaxResult:
-    """YAML 1.1 as events: no tag is constructed, no alias followed. What only 1.2 allows is ok with the tag ``newer``."""
+    """YAML as events: no tag is constructed, no alias followed. What only 1.2 allows is ok with the tag ``newer``."""
     found = _read_yaml(text)
     if found.verdict != "error":
         return found
