@@ -117,25 +117,8 @@ def check_json(text: str, path: str) -> SyntaxResult:
     found = _one_json(text)
     if found.verdict != "error":
         return found
-    if check_json_with_comments(text, path).verdict == "ok":  # editors and tools write them into any .json
-        return SyntaxResult("ok", "json", tags=("comments",))
-    return SyntaxResult("ok", "json", tags=("lines",)) if _is_sequence(text) else found
-
-
-def _is_sequence(text: str) -> bool:
-    """Whether it is objects and lists, each beginning a line: logs and exports under the name of one value."""
-    decoder = json.JSONDecoder(parse_int=float)
-    place, count = 0, 0
-    while (begins := _NEXT_VALUE.match(text, place)) is not None:
-        try:
-            _, place = decoder.raw_decode(text, begins.end() - 1)
-        except (ValueError, RecursionError):
-            return False
-        count += 1
-    return count > 1 and not text[place:].strip()
-
-
-_NEXT_VALUE = re.compile(r"(?:\A\s*|[ \t]*\r?\n\s*)[{\[]")
+    commented = check_json_with_comments(text, path)  # editors and tools write them into any .json
+    return SyntaxResult("ok", "json", tags=("comments",)) if commented.verdict == "ok" else found
 
 
 def check_json_with_comments(text: str, _path: str) -> SyntaxResult:

@@ -12,8 +12,8 @@ Verdict = Literal["ok", "error", "skipped"]
 class SyntaxResult:
     """``detail`` is "line 3: message" for an error, the reason for skipped.
 
-    ``tags`` holds ``header``, ``templated``, ``dialect``, ``newer``, ``python2``, ``comments``, ``lines``,
-    ``cells`` or ``fragment``.
+    ``tags`` holds ``header``, ``templated``, ``dialect``, ``newer``, ``python2``, ``comments``, ``cells``
+    or ``fragment``.
     """
 
     verdict: Verdict
