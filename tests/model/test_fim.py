@@ -122,5 +122,18 @@ def test_a_family_is_asked_suffix_first_only_when_it_has_no_other_marks() -> Non
     assert marks.suffix_first(["[SUFFIX]", "[PREFIX]", "[MIDDLE]"]) == ("[PREFIX]", "[SUFFIX]")
     assert marks.suffix_first(["[SUFFIX]", *seed[:2]]) == ()
     assert marks.suffix_first([*seed, *marks.FIM_ROLES]) == ()
+    mellum = [*marks.FIM_ROLES, "<filename>", "<reponame>", "<system>", "</assistant>"]
+    assert (
+        marks.suffix_first(mellum) == marks.FIM_ROLES
+    )  # spelled as StarCoder's, which is asked prefix first
+    assert marks.suffix_first([*marks.FIM_ROLES, "<filename>", "<reponame>"]) == ()
     assert order_of(None, SPECIAL, is_suffix_first=True) == "SPM"
     assert order_of("nextToken", SPECIAL, is_suffix_first=True) == "None"
+
+
+def test_every_family_says_where_its_order_was_read() -> None:
+    assert all(family.source for family in marks.FIM_FAMILIES)
+    for family in marks.FIM_FAMILIES:
+        found = marks.family_of((*family.spelled, *family.told_by))
+        assert found is not None
+        assert (found.spelled, found.order) == (family.spelled, family.order)

@@ -1,34 +1,137 @@
-"""How model families spell the tokens that compose a prompt: ours, Qwen2.5-Coder's, StarCoder2's, DeepSeek-Coder's.
+"""How model families spell the tokens that compose a prompt, in which order they are asked, and who says so.
 
 Owns the table from a family's spelling to our name of the role (`names.FIM_PREFIX` and so on), so that all that
-composes prompts knows roles only. Pure.
+composes prompts knows roles only, and who reads prompts that editors composed has the same table. Pure.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 from daybreak_contracts import names
 
 FIM_ROLES = (names.FIM_PREFIX, names.FIM_SUFFIX, names.FIM_MIDDLE)
+AskedOrder = Literal["PSM", "SPM"]
 
-# Published tokenizers: Qwen/Qwen2.5-Coder, bigcode/starcoder2 (also Granite Code, Yi-Coder, SmolLM),
-# bigcode/santacoder, deepseek-ai/deepseek-coder, stabilityai/stable-code and THUDM/codegeex4.
-FIM_SPELLINGS: tuple[tuple[str, str, str], ...] = (
-    FIM_ROLES,
-    ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
-    ("<fim-prefix>", "<fim-suffix>", "<fim-middle>"),
-    ("<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"),
-    ("<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>"),
-    ("▁<PRE>", "▁<SUF>", "▁<MID>"),
+
+@dataclass(frozen=True)
+class FimFamily:
+    """How a family of models spells the marks of a gap and of other files, and the order that it is asked in."""
+
+    name: str
+    prefix: str
+    suffix: str
+    middle: str
+    """Empty where there is none."""
+    source: str
+    """Who says so: all of it was read there, none of it is from memory."""
+    order: AskedOrder = "PSM"
+    repository: str = ""
+    file: str = ""
+    told_by: tuple[str, ...] = ()
+    """Further added tokens, where another family spells its marks the same way."""
+
+    @property
+    def spelled(self) -> tuple[str, ...]:
+        """Its marks of a gap in the order of our roles."""
+        return tuple(filter(None, (self.prefix, self.suffix, self.middle)))
+
+    def is_in(self, added: Collection[str]) -> bool:
+        """Tell whether a tokenizer's added tokens hold all of its marks."""
+        return is_of((*self.spelled, *self.told_by), added)
+
+
+FIM_FAMILIES = (
+    FimFamily(
+        "Mellum",
+        *FIM_ROLES,
+        "JetBrains/Mellum-4b-base, model card as g0t4/ask-openai.nvim quotes it, and its special_tokens_map.json",
+        "SPM",
+        "<reponame>",
+        "<filename>",
+        told_by=("<system>", "</assistant>"),
+    ),
+    FimFamily(
+        "StarCoder2, ours",
+        *FIM_ROLES,
+        "arXiv 2402.19173, section 5.1",
+        repository="<repo_name>",
+        file="<file_sep>",
+    ),
+    FimFamily(
+        "StarCoder, Granite Code",
+        *FIM_ROLES,
+        "bigcode/tiny_starcoder_py, model card; sourcegraph/cody, starcoder.ts; none read for Granite Code",
+        repository="<reponame>",
+        file="<filename>",
+    ),
+    FimFamily(
+        "Qwen2.5-Coder, Granite 4",
+        "<|fim_prefix|>",
+        "<|fim_suffix|>",
+        "<|fim_middle|>",
+        "continue, AutocompleteTemplate.ts (by Qwen2.5-Coder's README, and ibm.com/granite/docs for Granite 4)",
+        repository="<|repo_name|>",
+        file="<|file_sep|>",
+    ),
+    FimFamily(
+        "CodeGemma",
+        "<|fim_prefix|>",
+        "<|fim_suffix|>",
+        "<|fim_middle|>",
+        "ai.google.dev/gemma/docs/codegemma/prompt-structure",
+        file="<|file_separator|>",
+    ),
+    FimFamily(
+        "SantaCoder",
+        "<fim-prefix>",
+        "<fim-suffix>",
+        "<fim-middle>",
+        "tzachar/cmp-ai, backends/hf.lua",
+    ),
+    FimFamily(
+        "DeepSeek-Coder",
+        "<｜fim▁begin｜>",
+        "<｜fim▁hole｜>",
+        "<｜fim▁end｜>",
+        "deepseek-ai/DeepSeek-Coder, README.md, Code Insertion",
+    ),
+    FimFamily(
+        "GLM, CodeGeeX4",
+        "<|code_prefix|>",
+        "<|code_suffix|>",
+        "<|code_middle|>",
+        "zed-industries/zed, format_fim_prompt (Glm); CodeGeeX4's own guide has the suffix first, in a chat's turn",
+    ),
+    FimFamily(
+        "CodeLlama",
+        "▁<PRE>",
+        "▁<SUF>",
+        "▁<MID>",
+        "meta-llama/codellama, llama/generation.py, infilling_prompt_tokens",
+    ),
+    FimFamily(
+        "Seed-Coder",
+        "<[fim-prefix]>",
+        "<[fim-suffix]>",
+        "<[fim-middle]>",
+        "Seed-Coder's technical report, on fill-in-the-middle",
+        "SPM",
+        file="<filename>",
+    ),
+    FimFamily(
+        "Codestral",
+        "[PREFIX]",
+        "[SUFFIX]",
+        "",
+        "mistralai/mistral-common, tokens/tokenizers/instruct.py, encode_fim",
+        "SPM",
+        file="+++++ ",
+    ),
 )
-"""Prefix, suffix, middle; all of these families are asked in this order. The last one is CodeLlama's."""
-SUFFIX_FIRST: tuple[tuple[str, ...], ...] = (
-    ("<[fim-prefix]>", "<[fim-suffix]>", "<[fim-middle]>"),
-    ("[PREFIX]", "[SUFFIX]"),
-)
-"""Seed-Coder's, and Codestral's, which has none for the middle: asked suffix, prefix, middle. So is JetBrains' Mellum,
-but it spells its marks as StarCoder does."""
+"""Of several that spell alike the first that a tokenizer holds; marks of files need not be in it."""
 OTHER_SPELLINGS: Mapping[str, tuple[str, ...]] = {
     names.END_OF_TEXT: ("<｜end▁of▁sentence｜>", "<|end_of_text|>", "</s>"),
     names.FIM_PAD: ("<|fim_pad|>", "<fim-pad>"),
@@ -49,10 +152,9 @@ NEXT_FILES = ("<filename>", "<reponame>")
 def roles_of(added: Mapping[str, int]) -> dict[str, int]:
     """Return our roles of a tokenizer's added tokens, by our names; ours win, then the first family that is whole."""
     found = {name: added[name] for name in names.SPECIAL_TOKENS if name in added}
-    if not all(role in found for role in FIM_ROLES):
-        whole = (spelled for spelled in FIM_SPELLINGS if all(mark in added for mark in spelled))
-        spelled = next(whole, suffix_first(added))
-        found |= dict(zip(FIM_ROLES, (added[mark] for mark in spelled), strict=False))
+    family = family_of(added)
+    if family is not None:
+        found = dict(zip(FIM_ROLES, (added[mark] for mark in family.spelled), strict=False)) | found
     for role, spellings in OTHER_SPELLINGS.items():
         present = [added[spelling] for spelling in spellings if spelling in added]
         if role not in found and present:
@@ -60,11 +162,20 @@ def roles_of(added: Mapping[str, int]) -> dict[str, int]:
     return found
 
 
+def family_of(added: Collection[str]) -> FimFamily | None:
+    """Return the family whose marks a tokenizer's added tokens hold: one that is asked prefix first, if there is one,
+    else one with a mark of its own; None where there is none.
+    """
+    found = [family for family in FIM_FAMILIES if family.is_in(added)]
+    told = [family for family in found if family.told_by]
+    plain = [family for family in found if family.order == "PSM"]
+    return next(iter((*told, *plain, *found)), None)
+
+
 def suffix_first(added: Collection[str]) -> tuple[str, ...]:
     """Return the marks of a suffix-first family, none where a tokenizer has none or another family's."""
-    if any(is_of(spelled, added) for spelled in FIM_SPELLINGS):
-        return ()
-    return next((spelled for spelled in SUFFIX_FIRST if is_of(spelled, added)), ())
+    family = family_of(added)
+    return family.spelled if family is not None and family.order == "SPM" else ()
 
 
 def is_of(family: Collection[str], added: Collection[str]) -> bool:
