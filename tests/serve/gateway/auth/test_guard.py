@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -77,6 +78,28 @@ async def test_the_key_says_who_asks_whatever_headers_say(keys: Keys) -> None:
         assert answer.json() == {"user": "ada", "groups": ["staff", "berlin"], "left": []}
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(
+            lambda key: [("api-key", key)], id="Azure's header, as CopilotForXcode and Continue send it"
+        ),
+        pytest.param(lambda key: [("x-api-key", key)], id="Anthropic's header"),
+        pytest.param(lambda key: [("x-api-key", key), bearer(key)], id="both, as Continue does"),
+        pytest.param(lambda key: [("x-api-key", "x"), bearer(key)], id="Authorization wins"),
+        pytest.param(lambda key: [basic(f"ada:{key}")], id="Basic, as CopilotForXcode sends it to Tabby"),
+        pytest.param(lambda key: [basic(f":{key}")], id="Basic without a name"),
+    ],
+)
+async def test_a_key_is_taken_from_where_clients_have_it(keys: Keys, make: Any) -> None:
+    answer = await asked(keys, make(keys.person))
+    assert answer.json() == {"user": "ada", "groups": ["staff", "berlin"], "left": []}
+
+
+def basic(text: str) -> tuple[str, str]:
+    return ("authorization", f"Basic {base64.b64encode(text.encode()).decode()}")
+
+
 async def test_a_proxy_says_who_asks(keys: Keys) -> None:
     answer = await asked(keys, [bearer(keys.proxy), *NAMED])
     assert answer.json() == {"user": "grace", "groups": ["admins", "berlin"], "left": []}
@@ -98,7 +121,11 @@ async def test_a_proxy_that_adds_to_what_clients_send_is_told(keys: Keys, number
         pytest.param(lambda keys: [bearer("x")], id="another key"),
         pytest.param(lambda keys: [bearer("")], id="an empty key"),
         pytest.param(lambda keys: [("authorization", keys.person)], id="without Bearer"),
-        pytest.param(lambda keys: [("authorization", f"Basic {keys.person}")], id="Basic"),
+        pytest.param(lambda keys: [("authorization", f"Basic {keys.person}")], id="Basic that is none"),
+        pytest.param(lambda keys: [basic(f"{keys.person}:")], id="Basic without a password"),
+        pytest.param(
+            lambda keys: [("api-key", keys.person), ("x-api-key", "x")], id="two keys in two headers"
+        ),
         pytest.param(lambda keys: [bearer(keys.person + "x")], id="almost the key"),
         pytest.param(lambda keys: [bearer("x"), bearer(keys.person)], id="two keys"),
         pytest.param(lambda keys: [bearer(unsigned({"sub": "ada"}))], id="a token where none are taken"),

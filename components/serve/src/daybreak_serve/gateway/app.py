@@ -32,7 +32,7 @@ from daybreak_serve.gateway.cluster.peers import FORWARDED_HEADER, PREFIX, Peers
 from daybreak_serve.gateway.cluster.view import probe
 from daybreak_serve.gateway.config import GatewayConfig, GatewaySettings
 from daybreak_serve.gateway.dialects import tabby
-from daybreak_serve.gateway.dialects.routes import ROUTES
+from daybreak_serve.gateway.dialects.routes import BELOW, ROUTES
 from daybreak_serve.gateway.dispatch.completions import Completions, Parts
 from daybreak_serve.gateway.events.access import AccessLog
 from daybreak_serve.gateway.events.counters import GatewayCounters
@@ -116,10 +116,10 @@ class GatewayApp:
         )
 
     def completion_routes(self) -> list[Route]:
-        """Return a route for each path that clients ask completions at."""
+        """Return a route for each path that clients ask completions at; those below any base come last."""
         return [
             Route(path, Completions(self._parts, dialect), methods=["POST"])
-            for path, dialect in ROUTES.items()
+            for path, dialect in (*ROUTES.items(), *BELOW.items())
         ]
 
     def _inflight(self) -> dict[str, int]:

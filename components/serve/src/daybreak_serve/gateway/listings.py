@@ -40,6 +40,8 @@ class Listings:
             Route("/api/show", self.ollama_model, methods=["POST"]),
             Route("/api/version", self.ollama_version),
             Route("/info", self.tgi_info),
+            Route("/props", self.llama_props),
+            Route("/{base:path}/models", self.models),
             Route("/v1beta/server_setting", self.tabby_settings),
         ]
 
@@ -104,6 +106,15 @@ class Listings:
         _, metadata = self._of_caller(request)
         length = metadata.context_length if metadata else 0
         return JSONResponse({"model_id": self._name, "max_input_length": length, "max_total_tokens": length})
+
+    async def llama_props(self, request: Request) -> Response:
+        """``GET /props`` of llama.cpp's server, by which llama.vscode finds the context."""
+        _, metadata = self._of_caller(request)
+        length = metadata.context_length if metadata else 0
+        settings = {"n_ctx": length, "params": {}}
+        return JSONResponse(
+            {"default_generation_settings": settings, "total_slots": 1, "model_path": self._name}
+        )
 
     async def tabby_settings(self, request: Request) -> Response:
         """``GET /v1beta/server_setting``: nothing is sent to anybody else."""

@@ -6,6 +6,7 @@ seems to be, never the credential.
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from daybreak_serve.gateway.http.problems import ApiProblem
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/livez", "/health", "/v1/health"})
 """Probes have no credential."""
 AUTHORIZATION = b"authorization"
+KEY_HEADERS = (b"api-key", b"x-api-key")
+"""Where clients that take a gateway for Azure's OpenAI, or for Anthropic, have their key; `Authorization` wins."""
 Log = Callable[[str, ApiProblem, Mapping[str, str]], object]
 
 
@@ -80,15 +83,8 @@ class Authenticator:
 
     async def caller(self, scope: Scope) -> Caller:
         """Return who asks, or raise `AccessDenied`."""
-        given = [value for name, value in scope["headers"] if name == AUTHORIZATION]
-        if len(given) != 1:
-            what = "an API key or a token is needed" if not given else "there are several credentials"
-            raise denied(f"{what}: send one header Authorization: Bearer KEY")
-        text = given[0].decode("ascii", "replace")
-        scheme, _, credential = text.partition(" ")
-        credential = credential.strip()
-        if scheme.lower() != "bearer" or not credential:
-            raise denied("the credential is of another kind: send Authorization: Bearer KEY")
+        credential = credential_of(scope)
+        text = f"Bearer {credential}"
         holder = self.keys.holder(credential) if self.keys is not None else None
         if holder is not None:
             known = Caller(holder.user, holder.groups)
@@ -98,6 +94,34 @@ class Authenticator:
         else:
             raise denied("the API key is not known: send Authorization: Bearer KEY")
         return Caller(known.user, known.groups, text)
+
+
+def credential_of(scope: Scope) -> str:
+    """Return the one credential of a request, or raise `AccessDenied`."""
+    given = [value for name, value in scope["headers"] if name == AUTHORIZATION]
+    if not given:
+        keys = {value for name, value in scope["headers"] if name in KEY_HEADERS}
+        given = [b"Bearer " + value for value in keys]
+    if len(given) != 1:
+        what = "an API key or a token is needed" if not given else "there are several credentials"
+        raise denied(f"{what}: send one header Authorization: Bearer KEY")
+    text: str = given[0].decode("ascii", "replace")
+    scheme, _, credential = text.partition(" ")
+    credential = credential.strip()
+    if scheme.lower() == "basic":  # CopilotForXcode's Tabby, curl -u: the key is the password
+        credential = _password_of(credential)
+    elif scheme.lower() != "bearer":
+        credential = ""
+    if not credential:
+        raise denied("the credential is of another kind: send Authorization: Bearer KEY")
+    return credential
+
+
+def _password_of(encoded: str) -> str:
+    try:
+        return base64.b64decode(encoded, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def _named_by_proxy(scope: Scope, proxy: str) -> Caller:
@@ -128,6 +152,6 @@ class AuthGuard:
             self._log(scope["path"], found.problem, found.about)
             await ResponseWriter(send).problem(found.problem, found.problem.body())
             return
-        hidden = (USER_HEADER, GROUPS_HEADER, AUTHORIZATION)
+        hidden = (USER_HEADER, GROUPS_HEADER, AUTHORIZATION, *KEY_HEADERS)
         headers = [pair for pair in scope["headers"] if pair[0] not in hidden]
         await self._app({**scope, "headers": headers, KEY: caller}, receive, send)

@@ -21,10 +21,12 @@ from daybreak_serve.gateway.http.requests import (
     CompletionRequest,
     RequestLimits,
     Text,
+    WholeNumber,
     parse_object,
     problem_of,
     read,
 )
+from daybreak_serve.gateway.http.sentinels import decompose
 
 MAX_MESSAGES = 256
 MAX_ROLE = 64
@@ -75,7 +77,7 @@ class ChatBody(BaseModel):
     messages: Annotated[
         tuple[ChatMessageBody, ...], Field(min_length=1, max_length=MAX_MESSAGES), BeforeValidator(_as_tuple)
     ]
-    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[WholeNumber, Field(ge=1)] | None = None
 
 
 CHAT_RULES: Mapping[str, str] = {
@@ -113,6 +115,10 @@ class ChatCompletions:
         rest["max_tokens"] = found.max_completion_tokens or tokens_of(document).get(
             "max_tokens", limits.max_tokens
         )
+        composed = found.messages[-1].content or ""
+        if found.messages[-1].role == "user" and headers.prompt != "text" and decompose(composed):
+            # a gap in the words of a chat (QodeAssist with Qwen3-Coder): asked as what it is, whatever stands before it
+            return read({**rest, "prompt": composed}, headers.file, limits)
         request = read(rest, headers.file, limits, "text")
         warnings = [f"ignored: {', '.join(ignored)}"] if ignored else []
         if document.get("tools") or document.get("functions"):

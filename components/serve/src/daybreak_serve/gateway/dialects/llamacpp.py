@@ -63,6 +63,8 @@ LEFT_OUT = frozenset(
     }
 )
 """Known there, without effect here or read apart: nothing to warn of."""
+LLAMA_WORDS = (b'"n_predict"', b'"cache_prompt"', b'"id_slot"', b'"samplers"', b'"response_fields"')
+"""Fields by which its clients are told where OpenAI's share a path."""
 PROBLEM_TYPES: Mapping[int, str] = {
     400: "invalid_request_error",
     404: "not_found_error",
@@ -87,6 +89,7 @@ class LlamaCpp:
         found = {name: document[name] for name in KEPT if name in document}
         found |= {name: value for name, value in document.items() if name not in (*KEPT, *LEFT_OUT)}
         found |= tokens_of(document) | _seed_of(document)
+        without_unset(found)
         found["stop"] = document.get("stop") or None
         try:
             if self._infill:
@@ -121,6 +124,17 @@ def tokens_of(document: Mapping[str, Any]) -> dict[str, Any]:
     if number is None or number in (-1, -2):
         return {}
     return {"max_tokens": 1 if number == 0 and number is not False else number}
+
+
+def without_unset(found: dict[str, Any]) -> None:
+    """Take sampling away that means none to engines on one machine: a share of 0 or below (Cody sends -1) or above 1,
+    a temperature below 0, which is the likeliest token.
+    """
+    top_p, temperature = found.get("top_p"), found.get("temperature")
+    if isinstance(top_p, int | float) and not isinstance(top_p, bool) and not 0 < top_p <= 1:
+        del found["top_p"]
+    if isinstance(temperature, int | float) and temperature < 0:
+        found["temperature"] = 0
 
 
 def _seed_of(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from daybreak_serve.gateway.dialects.chat import ChatCompletions
 from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
+from daybreak_serve.gateway.dialects.llamacpp import without_unset
 from daybreak_serve.gateway.http.answers import LINES, CompletionIdentity, Usage, as_json
 from daybreak_serve.gateway.http.problems import ApiProblem, invalid
 from daybreak_serve.gateway.http.requests import CompletionRequest, RequestLimits, parse_object, read
@@ -100,12 +101,11 @@ def in_our_words(document: Mapping[str, Any]) -> dict[str, Any]:
     number = found.pop("num_predict", None)
     if number is not None and number not in UNBOUND:
         found["max_tokens"] = 1 if number == 0 and number is not False else number
-    if not document.get("prompt", True) and not document.get("suffix"):
-        found["max_tokens"] = 1
+    if not any(document.get(name) for name in ("prompt", "suffix", "messages")):
+        found["max_tokens"] = 1  # loads or unloads a model there, as cmp-ai does at its end
     if found.get("seed") == -1:
         del found["seed"]
-    if found.get("top_p") == 0:
-        del found["top_p"]
+    without_unset(found)
     if not found.get("stop"):
         found.pop("stop", None)
     if document.get("suffix") == "" and document.get("raw"):

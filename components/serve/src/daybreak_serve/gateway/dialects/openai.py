@@ -25,7 +25,10 @@ class OpenAiCompletions:
 
     def read(self, body: bytes, headers: RequestHeaders, limits: RequestLimits) -> CompletionRequest:
         """Read a body."""
-        return read(with_parameters(parse_object(body)), headers.file, limits, headers.prompt)
+        document = with_parameters(parse_object(body))
+        if "n_predict" in document:  # llama.cpp's server takes it here, too
+            document = {"max_tokens": document.pop("n_predict"), **document}
+        return read(document, headers.file, limits, headers.prompt)
 
     def whole(self, identity: CompletionIdentity, choices: Sequence[CompletionChoice], usage: Usage) -> bytes:
         """Return a ``text_completion``."""

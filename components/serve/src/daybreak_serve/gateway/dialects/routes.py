@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from daybreak_serve.gateway.dialects.chat import ChatCompletions
 from daybreak_serve.gateway.dialects.dialect import Dialect
-from daybreak_serve.gateway.dialects.llamacpp import LlamaCpp
+from daybreak_serve.gateway.dialects.llamacpp import LLAMA_WORDS, LlamaCpp
 from daybreak_serve.gateway.dialects.mistral import MistralFim
 from daybreak_serve.gateway.dialects.ollama import OllamaChat, OllamaGenerate
 from daybreak_serve.gateway.dialects.openai import OpenAiCompletions
@@ -14,18 +14,19 @@ from daybreak_serve.gateway.dialects.tabby import TabbyCompletions, is_tabby
 from daybreak_serve.gateway.dialects.textgen import TextGeneration
 from daybreak_serve.gateway.http.requests import parse_object
 
-OPENAI, TABBY = OpenAiCompletions(), TabbyCompletions()
-CHAT, MISTRAL = ChatCompletions(), MistralFim()
+OPENAI, TABBY, SHARED = OpenAiCompletions(), TabbyCompletions(), OpenAiCompletions()
+"""SHARED: of `/completions`, which is OpenAI's below a base URL without /v1 and an older name of llama.cpp's."""
+CHAT, MISTRAL, LLAMA = ChatCompletions(), MistralFim(), LlamaCpp(infill=False)
 ROUTES: Mapping[str, Dialect] = {
     "/v1/completions": OPENAI,
     "/v1/engines/{engine}/completions": OPENAI,
     "/v1/chat/completions": CHAT,
     "/chat/completions": CHAT,
-    "/v1beta/chat/completions": CHAT,
     "/v1/fim/completions": MISTRAL,
+    "/fim/completions": MISTRAL,
     "/infill": LlamaCpp(infill=True),
-    "/completion": LlamaCpp(infill=False),
-    "/completions": LlamaCpp(infill=False),
+    "/completion": LLAMA,
+    "/completions": SHARED,
     "/generate": TextGeneration(),
     "/generate_stream": TextGeneration(streams=True),
     "/api/generate": OllamaGenerate(),
@@ -34,9 +35,19 @@ ROUTES: Mapping[str, Dialect] = {
     "/models/{name:path}": TextGeneration(listed=True),
 }
 
+BELOW: Mapping[str, Dialect] = {
+    "/{base:path}/chat/completions": CHAT,
+    "/{base:path}/fim/completions": MISTRAL,
+    "/{base:path}/completions": OPENAI,
+}
+"""The same below any base: editors put these paths behind the URL that people paste (``/beta``, ``/v2``,
+``/openai/deployments/NAME``, ``/v1/openai/v1``, twice ``/v1``), and no other thing here ends so."""
+
 
 def spoken(dialect: Dialect, body: bytes) -> Dialect:
-    """Return the dialect of a body: Tabby's clients share a path with OpenAI's."""
+    """Return the dialect of a body: Tabby's clients share a path with OpenAI's, llama.cpp's another."""
+    if dialect is SHARED:
+        return LLAMA if any(name in body for name in LLAMA_WORDS) else OPENAI
     if dialect is OPENAI and b'"segments"' in body and is_tabby(parse_object(body)):
         return TABBY
     return dialect

@@ -34,7 +34,8 @@ def with_parameters(document: dict[str, Any]) -> dict[str, Any]:
         found |= {
             name: parameters[name] for name in ("temperature", "top_p") if parameters.get(name) is not None
         }
-    if found.get("top_p") == 0:
+    top_p = found.get("top_p")
+    if isinstance(top_p, int | float) and top_p <= 0:
         del found["top_p"]
     rest = {name: value for name, value in document.items() if name != "parameters"}
     return found | rest

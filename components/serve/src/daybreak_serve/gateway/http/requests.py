@@ -25,6 +25,8 @@ MAX_NAME_CHARACTERS = 512
 """Of ``user`` and file names; longer ones are no names."""
 MAX_CONTEXT_FILES = 64
 MAX_SEED = (1 << 63) - 1
+UNBOUND = -1
+"""``max_tokens`` for as many as there can be, of LM Studio, LangChain and llama.cpp."""
 MAX_CHOICES = 16
 """Texts of one answer: prompts times ``n``."""
 SHOWN_NAMES, SHOWN_NAME_CHARACTERS = 8, 40
@@ -122,6 +124,14 @@ def _whole_characters(value: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_whole_characters)]
+
+
+def _whole_number(value: Any) -> Any:
+    """Return a number without a fraction as an integer: JSON has one kind of number, and some languages write 64.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
 NameText = Annotated[Text, Field(max_length=MAX_NAME_CHARACTERS)]
 StopText = Annotated[Text, Field(min_length=1)]
 StopTexts = Annotated[tuple[StopText, ...], BeforeValidator(_as_tuple)]
@@ -178,10 +188,10 @@ class CompletionBody(BaseModel):
     model: str | None = None
     prompt: Prompts = ("",)
     suffix: Text | None = None
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[WholeNumber, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
+    seed: Annotated[WholeNumber, Field(ge=0, le=MAX_SEED)] | None = None
     stop: StopTexts | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -194,7 +204,7 @@ class CompletionBody(BaseModel):
     path: NameText | None = None
     repository: NameText | None = None
     completion: CompletionManners | None = None
-    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
+    n: Annotated[WholeNumber, Field(ge=1, le=MAX_CHOICES)] | None = None
     echo: bool | None = None
 
 
@@ -245,6 +255,8 @@ def read(
     document: dict[str, Any], file_header: str | None, limits: RequestLimits, prompt_header: str | None = None
 ) -> CompletionRequest:
     """Return the request of a JSON object; see `parse`."""
+    if document.get("max_tokens") == UNBOUND:
+        document = {**document, "max_tokens": limits.max_tokens}
     try:
         found = CompletionBody.model_validate(document)
     except ValidationError as error:

@@ -38,8 +38,10 @@ class MarkFamily:
     @classmethod
     def of(cls, family: FimFamily) -> MarkFamily:
         """Return a family's marks: what SentencePiece spells with a blank at the front stands without it here."""
-        spelled = (mark.removeprefix(PIECE_BLANK) for mark in (family.prefix, family.suffix, family.middle))
-        return cls(*spelled, family.repository, family.file)
+        prefix, suffix, middle = (
+            mark.removeprefix(PIECE_BLANK) for mark in (family.prefix, family.suffix, family.middle)
+        )
+        return cls(prefix, suffix, middle, family.repository, family.file)
 
     @property
     def is_blank_padded(self) -> bool:
