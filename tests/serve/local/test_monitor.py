@@ -90,8 +90,8 @@ def test_an_end_is_told_at_once_also_of_who_is_not_ours(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("meminfo", "has_room"),
     [
-        ("MemTotal:       9000000 kB\nMemAvailable:    3000000 kB\n", True),
-        ("MemTotal:       9000000 kB\nMemAvailable:    1000000 kB\n", False),
+        ("MemTotal:       9000000 kB\nMemAvailable:    5000000 kB\n", True),
+        ("MemTotal:       9000000 kB\nMemAvailable:    3000000 kB\n", False),
         ("MemTotal:       9000000 kB\n", False),
     ],
     ids=["much", "little", "unknown"],

@@ -12,8 +12,8 @@ from pathlib import Path
 
 VARIABLE = "DAYBREAK_STANDBY"
 """Names the pipe to a spare."""
-MIN_FREE_BYTES = 2 << 30
-"""A spare takes up to 250 MB (docs/benchmarks.md); a machine that is short of memory has better use for them."""
+MIN_FREE_BYTES = 4 << 30
+"""Both spares take half a GB (docs/benchmarks.md); a machine that is short of memory has better use for it."""
 
 
 class StandbyGate:

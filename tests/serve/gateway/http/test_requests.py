@@ -74,7 +74,7 @@ def test_the_header_names_the_file_before_the_metadata_do() -> None:
         pytest.param({"max_tokens": 0}, "max_tokens", "at least 1", id="no tokens"),
         pytest.param({"max_tokens": "5"}, "max_tokens", "integer", id="max_tokens is a string"),
         pytest.param({"max_tokens": True}, "max_tokens", "boolean", id="max_tokens is a boolean"),
-        pytest.param({"max_tokens": 1.0}, "max_tokens", "integer", id="max_tokens is a float"),
+        pytest.param({"max_tokens": 1.5}, "max_tokens", "integer", id="max_tokens is a float"),
         pytest.param({"temperature": 2.1}, "temperature", "between 0 and 2", id="too hot"),
         pytest.param({"temperature": -1}, "temperature", "between 0 and 2", id="too cold"),
         pytest.param({"temperature": "1"}, "temperature", "number", id="temperature is a string"),
