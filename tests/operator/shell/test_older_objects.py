@@ -50,6 +50,12 @@ OLD: dict[str, tuple[str, dict[str, Any], dict[str, Any], str]] = {
         "spec.model.size",
     ),
     "run-that-had-begun": (names.KIND_RUN, without(RUN, "output"), STARTED, "spec.output"),
+    "run-with-such-a-value-that-had-begun": (
+        names.KIND_RUN,
+        {**RUN, "model": {"size": "9000b"}},
+        STARTED,
+        "spec.model.size",
+    ),
     "run-of-another-type": (names.KIND_RUN, {**RUN, "seed": "seven"}, {}, "seed"),
     "deployment-of-a-field-that-is-gone": (names.KIND_DEPLOYMENT, {**SERVED, "engine": "x"}, {}, ""),
     "deployment-without-a-field": (names.KIND_DEPLOYMENT, without(SERVED, "model"), {}, "spec.model"),
@@ -127,10 +133,10 @@ def refuses(cluster: Reach, namespace: str) -> bool:
     return True
 
 
-def condition(cluster: Reach, kind: str, namespace: str, name: str) -> dict[str, Any]:
+def condition(cluster: Reach, kind: str, namespace: str, name: str, of: str = "Stalled") -> dict[str, Any]:
     found = cluster.get(kind, name, namespace) or {}
     known = (found.get("status") or {}).get("conditions") or []
-    return {item["type"]: item for item in known}.get("Stalled", {})
+    return {item["type"]: item for item in known}.get(of, {})
 
 
 @pytest.mark.slow  # some 20 s: definitions are replaced twice
@@ -144,6 +150,13 @@ def test_old_objects_are_told_of_or_work_and_can_be_deleted(upgraded: tuple[Reac
             held = wait_for(f"a word on {name}", lambda k=kind, n=name: condition(cluster, k, namespace, n))
             assert held["status"] == ("True" if said else "False"), (name, held)
             assert said in held["message"], (name, held)
+        begun = "run-with-such-a-value-that-had-begun"
+        rest = ("--type=merge", "-p", '{"spec": {"suspend": true}}')
+        cluster.kubectl("patch", "trainingrun", begun, "-n", namespace, *rest)
+        suspended = (cluster, names.KIND_RUN, namespace, begun, "Suspended")
+        wait_for("its rest", lambda: condition(*suspended).get("status") == "True")
+        with pytest.raises(KubectlError, match=r"spec\.output: Required value"):  # it can only be deleted
+            cluster.kubectl("patch", "trainingrun", "run-that-had-begun", "-n", namespace, *rest)
         job = cluster.get("job", "run-of-a-field-that-is-gone-data-1", namespace)
         assert job is not None
         cluster.kubectl("delete", "trainingruns,modeldeployments", "--all", "-n", namespace, "--timeout=60s")

@@ -430,18 +430,6 @@ class TestSpec:
         world.look()
         assert world.of_kind("Job")
 
-    def test_that_becomes_wrong_stops_nothing(self) -> None:
-        world = training()
-        world.change(seed=-1)
-        plan = world.look()
-        assert (plan.apply, plan.delete) == ((), ())
-        assert world.condition("Stalled")[0] == "True"
-        assert world.condition("DataReady") == ("True", "Completed")
-        world.change(seed=0)
-        world.look()
-        assert world.condition("Stalled")[0] == "False"
-        assert world.status["restarts"] == 0
-
     def test_the_one_at_the_start_counts(self) -> None:
         world = training()
         world.change(training={"nodes": 5}, tracking={"wandb": {"project": "other"}})
@@ -464,6 +452,73 @@ class TestSpec:
         world.look()
         assert world.condition("Stalled") == ("True", "SnapshotLost")
         assert world.of_kind("PyTorchJob")
+
+    def unreadable(self) -> World:
+        """A run under way whose spec and snapshot both say what no release takes any more."""
+        world = training()
+        del world.children[("ConfigMap", names.snapshot_name("first-light"))]
+        world.change(seed=-1)
+        world.look()
+        assert world.condition("Stalled") == ("True", "InvalidSpec")
+        return world
+
+    def test_that_becomes_wrong_stops_nothing(self) -> None:
+        world = self.unreadable()
+        plan = world.look()
+        assert (plan.apply, plan.delete) == ((), ())
+        assert "spec.seed" in world.message("Stalled")
+        assert world.condition("DataReady") == ("True", "Completed")
+        world.change(seed=0)
+        world.look()
+        assert world.condition("Stalled")[0] == "False"
+        assert world.status["restarts"] == 0
+        assert world.of_kind("PyTorchJob")
+
+    def test_that_no_release_takes_any_more_is_suspended_all_the_same(self) -> None:
+        world = self.unreadable()
+        world.change(suspend=True)
+        world.settle(2)
+        assert world.condition("Suspended") == ("True", "Suspended")
+        assert world.condition("Stalled") == ("True", "InvalidSpec")
+        assert not world.of_kind("PyTorchJob")
+        world.change(suspend=False)
+        world.look()
+        assert world.condition("Suspended") == ("False", "NotSuspended")
+        world.change(seed=0)
+        world.settle(3)
+        assert world.of_kind("PyTorchJob")
+        assert world.status["countedRestarts"] == 0
+
+    def test_that_no_release_takes_any_more_ends_by_its_deadline(self) -> None:
+        world = self.unreadable()
+        world.change(runPolicy={"activeDeadlineSeconds": 3600})
+        world.look()
+        assert world.condition("Finished")[0] == "False"
+        world.wait(3600)
+        world.settle(2)
+        assert world.condition("Finished") == ("True", "DeadlineExceeded")
+        assert world.condition("Succeeded") == ("False", "DeadlineExceeded")
+        assert not world.of_kind("PyTorchJob")
+
+    def test_of_an_older_release_does_not_stop_a_run_that_began_by_one_that_holds(self) -> None:
+        """Its frozen parts can't be changed, so it goes on by its snapshot, and says what the next run must."""
+        world = training()
+        world.change(seed=-1, colour="red")
+        world.look()
+        assert world.condition("Stalled") == ("False", "SpecOutdated")
+        assert "spec.seed" in world.message("Stalled")
+        assert [event.reason for event in world.events].count("SpecOutdated") == 1
+        world.change(suspend=True)
+        world.settle(2)
+        assert world.condition("Suspended") == ("True", "Suspended")
+        assert not world.of_kind("PyTorchJob")
+        world.change(suspend=False)
+        world.settle(2)
+        world.pods_up()
+        world.train()
+        world.make_model()
+        world.settle(2)
+        assert world.condition("Succeeded")[0] == "True"
 
     def test_a_release_that_knows_more_fields_reads_the_snapshot_of_the_one_before(self) -> None:
         world = training()

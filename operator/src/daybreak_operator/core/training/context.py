@@ -117,6 +117,8 @@ class StageOutcome:
     """The run fails of this."""
     stalled: Finding | None = None
     """What a person must mend before it can go on."""
+    outdated: Finding | None = None
+    """What is wrong with the stored spec of a run that goes on by the one that it began with."""
     waiting: Finding | None = None
     """What it waits for that mends itself."""
     capacity: ConditionUpdate | None = None

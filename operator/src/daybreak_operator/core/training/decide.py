@@ -125,7 +125,10 @@ def _active(context: RunContext, basis: Basis, outcome: StageOutcome) -> Plan:
     elif refused is not None:
         outcome = replace(outcome, stalled=outcome.stalled or refused)
     outcome = replace(
-        outcome, queue=queueing.heeded(context), shared=shared_output.told(context, outcome.waiting)
+        outcome,
+        queue=queueing.heeded(context),
+        shared=shared_output.told(context, outcome.waiting),
+        outdated=basis.outdated,
     )
     measured = progress.measure(context, outcome)
     steps = _with_activity(outcome) if measured.is_new else outcome.steps
@@ -207,22 +210,26 @@ def _ended(context: RunContext, basis: Basis, outcome: StageOutcome) -> Plan:
 
 
 def _cannot_be_read(observed: RunObservation, status: TrainingRunStatus, why: Finding, now: datetime) -> Plan:
-    """Hold still: nothing is begun or stopped by a spec that is wrong; say what is wrong with it."""
+    """Hold still: nothing is begun by a spec that is wrong, and only what it says plainly is heeded.
+
+    That is ``suspend`` and the deadline, which may be all that a person can still change. Says what is wrong with it.
+    """
+    late = run_outcome.plain_deadline(observed.run, status, now)
+    if late is not None:
+        return _ended_unread(observed, status, late, now)
     before = codec.conditions(observed.run.get("status"))
     known = {condition["type"]: condition for condition in before}
+    is_held = objects.asks_to_rest(observed.run)
+    held = Finding("Suspended", "The run is suspended; before it is resumed, its spec must be put right.")
+    free = Finding("NotSuspended", why.message)
     said = [
         _kept(known, "Succeeded", ConditionUpdate("Succeeded", "Unknown", why)),
         ConditionUpdate("Finished", "False", why),
-        *[
-            _kept(known, kind.type, kind)
-            for kind in run_conditions.milestones(
-                step_table.completed(status.steps, makes_model="model" in (observed.run.get("spec") or {}))
-            )
-        ],
+        *_milestones(observed, status, known),
         _kept(known, "CapacityAvailable", run_conditions.CAPACITY_UNKNOWN),
-        _kept(
-            known, "Suspended", ConditionUpdate("Suspended", "False", Finding("NotSuspended", why.message))
-        ),
+        ConditionUpdate("Suspended", "True", held)
+        if is_held
+        else _kept(known, "Suspended", ConditionUpdate("Suspended", "False", free), "False"),
         ConditionUpdate("Reconciling", "False", why),
         ConditionUpdate("Stalled", "True", why),
     ]
@@ -236,14 +243,51 @@ def _cannot_be_read(observed: RunObservation, status: TrainingRunStatus, why: Fi
     return Plan(
         status=new,
         events=events.events_of(old, new),
+        delete=teardown.leftovers(observed) if is_held else (),
+        terminate=pipeline_runs.to_stop(observed) if is_held else (),
         requeue_after_s=STALLED_REQUEUE_S,
         finalizer=pipeline_runs.holds_finalizer(observed),
     )
 
 
-def _kept(known: Mapping[str, Status], kind: str, otherwise: ConditionUpdate) -> ConditionUpdate:
+def _ended_unread(observed: RunObservation, status: TrainingRunStatus, late: Finding, now: datetime) -> Plan:
+    """End a run whose time is over, though its spec cannot be read."""
+    before = codec.conditions(observed.run.get("status"))
+    known = {condition["type"]: condition for condition in before}
+    said = [
+        ConditionUpdate("Succeeded", "False", late),
+        ConditionUpdate("Finished", "True", late),
+        *_milestones(observed, status, known),
+        ConditionUpdate("Suspended", "False", Finding("NotSuspended", "The run is over.")),
+        ConditionUpdate("Reconciling", "False", late),
+        ConditionUpdate("Stalled", "False", Finding("NotStalled", "No manual action required.")),
+    ]
+    generation = objects.generation(observed.run)
+    new = {
+        **codec.sound(observed.run.get("status")),
+        "observedGeneration": generation,
+        "completionTime": timestamp(now),
+        "conditions": conditions.merge(before, said, generation, now),
+    }
+    old: Status = observed.run.get("status") or {}
+    over = teardown.finished(replace(observed, run={**observed.run, "status": new}), now)
+    return replace(over, events=events.events_of(old, new))
+
+
+def _milestones(
+    observed: RunObservation, status: TrainingRunStatus, known: Mapping[str, Status]
+) -> list[ConditionUpdate]:
+    makes_model = "model" in (observed.run.get("spec") or {})
+    steps = step_table.completed(status.steps, makes_model=makes_model)
+    return [_kept(known, kind.type, kind) for kind in run_conditions.milestones(steps)]
+
+
+def _kept(
+    known: Mapping[str, Status], kind: str, otherwise: ConditionUpdate, only: str | None = None
+) -> ConditionUpdate:
+    """Return the condition as it was, where it was said (and was so); else the other one."""
     held = known.get(kind)
-    if held is None:
+    if held is None or (only is not None and held["status"] != only):
         return otherwise
     finding = Finding(str(held.get("reason", "")), str(held.get("message", "")))
     return ConditionUpdate(kind, held["status"], finding)

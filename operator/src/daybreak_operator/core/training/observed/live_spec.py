@@ -8,8 +8,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from daybreak_contracts.manifests.problems import path_text
 from daybreak_contracts.resources import TrainingRun
@@ -18,6 +19,7 @@ from daybreak_contracts.resources.run import FROZEN_ONCE_STARTED, LIVE_IN_TRAINI
 from daybreak_operator.core.plan import Finding, Object
 from daybreak_operator.core.training.observed import objects
 
+Part = TypeVar("Part", bound=BaseModel)
 MAX_MESSAGE = 8000
 REMEMBERED = 2048
 """Specs whose reading is remembered; what is remembered depends on the text alone."""
@@ -46,6 +48,14 @@ def _validated_text(text: str) -> tuple[TrainingRun, str] | Finding:
         return run, digest_of(run.spec)
     except ValidationError as error:
         return Finding("InvalidSpec", f"{problems(error)}: change the spec, or make a new TrainingRun")
+
+
+def held(kind: type[Part], stored: object) -> Part | None:
+    """Return a part of a spec by itself; None where it does not hold, or is absent."""
+    try:
+        return kind.model_validate(stored, by_alias=True, by_name=False)
+    except ValidationError:
+        return None
 
 
 def digest_of(spec: TrainingRunSpec) -> str:

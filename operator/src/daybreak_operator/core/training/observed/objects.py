@@ -35,6 +35,11 @@ def is_leaving(item: Object) -> bool:
     return bool(metadata(item).get("deletionTimestamp"))
 
 
+def asks_to_rest(item: Object) -> bool:
+    """Return whether a run says ``suspend``, read from the object as it is: the rest of its spec need not hold."""
+    return part(item, "spec").get("suspend") is True
+
+
 def mapping(item: Object, name: str) -> Mapping[str, object]:
     """Return a mapping in an object's metadata (labels, annotations); empty when it is absent."""
     return part(metadata(item), name)

@@ -11,16 +11,17 @@ import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import get_args
 
 from pydantic import ValidationError
 
 from daybreak_contracts import names
 from daybreak_contracts.planning.plan import cannot_work
 from daybreak_contracts.resources import TrainingRun
-from daybreak_contracts.resources.run import TrainingRunSpec
+from daybreak_contracts.resources.run import RunPolicy, TrainingRunSpec
 from daybreak_contracts.resources.run_status import TrainingRunStatus
 from daybreak_operator.core.observed.objects import ObservedConfigMap
+from daybreak_operator.core.parts import part
 from daybreak_operator.core.plan import Finding, Object
 from daybreak_operator.core.training.observed import live_spec, objects
 from daybreak_operator.core.training.observed.launcher import Launcher, launcher_of
@@ -40,6 +41,8 @@ class Basis:
     launcher: Launcher
     digest: str
     """Of the frozen parts of the spec."""
+    outdated: Finding | None = None
+    """What is wrong with the stored spec, where the run goes on by the one that it began with."""
 
     def document(self) -> str:
         """Return what is kept in the snapshot."""
@@ -53,7 +56,7 @@ def basis(observed: RunObservation, status: TrainingRunStatus) -> Basis | Findin
     started_with = status.snapshot
     live = live_spec.validated(observed.run)
     if isinstance(live, Finding):
-        return live
+        return _as_it_began(observed, started_with, live)
     run, digest = live
     backend = backend_of(observed.run, observed.settings)
     launcher = launcher_of(observed, run.spec.training.launcher)
@@ -73,6 +76,46 @@ def basis(observed: RunObservation, status: TrainingRunStatus) -> Basis | Findin
     )
 
 
+def _as_it_began(observed: RunObservation, started_with: str | None, wrong: Finding) -> Basis | Finding:
+    """Return what a run began with, where its stored spec does not hold any more: a newer release refuses it.
+
+    What may be changed in a started run is read from the spec all the same, each part that holds.
+    """
+    name = objects.name(observed.run)
+    text = _kept_text(observed, name)
+    kept = _read_text(text) if text is not None and started_with is not None else None
+    if kept is None or kept[2] != started_with:
+        return wrong
+    spec, images, digest = kept
+    metadata = {"name": name, "namespace": objects.metadata(observed.run).get("namespace")}
+    try:
+        run = TrainingRun.model_validate(
+            {
+                "apiVersion": observed.run.get("apiVersion"),
+                "kind": names.KIND_RUN,
+                "metadata": metadata,
+                "spec": spec,
+            }
+        )
+    except ValidationError:
+        return wrong
+    policy = live_spec.held(RunPolicy, part(observed.run, "spec").get("runPolicy"))
+    changed: Mapping[str, object] = {
+        "suspend": objects.asks_to_rest(observed.run),
+        "run_policy": policy or spec.run_policy,
+    }
+    run = run.model_copy(update={"spec": spec.model_copy(update=changed)})
+    said = f"the run goes on by the spec that it began with; for the next one: {wrong.message}"
+    return Basis(
+        run,
+        images,
+        backend_of(observed.run, observed.settings),
+        launcher_of(observed, spec.training.launcher),
+        digest,
+        Finding("SpecOutdated", said),
+    )
+
+
 def backend_of(run: Object, settings: Settings) -> Backend:
     """Return what runs a run's pipelines: what it began with, else what it asks for, else the installation's."""
     began = (run.get("status") or {}).get("backend")
@@ -87,21 +130,13 @@ def backend_of(run: Object, settings: Settings) -> Backend:
 
 def _kept(observed: RunObservation, fresh: Basis) -> Basis | None:
     """Return what the snapshot holds, with the live parts of today's spec; None when it cannot be read."""
-    wanted = names.snapshot_name(fresh.run.metadata.name)
-    for item in observed.children:
-        if isinstance(item, ObservedConfigMap) and item.name == wanted:
-            return _read(item, fresh)
-    return None
-
-
-def _read(item: ObservedConfigMap, fresh: Basis) -> Basis | None:
-    text = item.data.get(SNAPSHOT_FILE)
+    text = _kept_text(observed, fresh.run.metadata.name)
     kept = _read_text(text) if text is not None else None
     if kept is None:
         return None
     spec, images, digest = kept
     now = fresh.run.spec
-    changed: Mapping[str, Any] = {
+    changed: Mapping[str, object] = {
         "suspend": now.suspend,
         "run_policy": now.run_policy,
         "training": spec.training.model_copy(update={"pod_template": now.training.pod_template}),
@@ -109,6 +144,15 @@ def _read(item: ObservedConfigMap, fresh: Basis) -> Basis | None:
     }
     run = fresh.run.model_copy(update={"spec": spec.model_copy(update=changed)})
     return Basis(run, images, fresh.backend, fresh.launcher, digest)
+
+
+def _kept_text(observed: RunObservation, name: str) -> str | None:
+    """Return the text of the snapshot; None where there is none."""
+    wanted = names.snapshot_name(name)
+    found = (
+        item for item in observed.children if isinstance(item, ObservedConfigMap) and item.name == wanted
+    )
+    return next((item.data.get(SNAPSHOT_FILE) for item in found), None)
 
 
 @functools.lru_cache(maxsize=live_spec.REMEMBERED)

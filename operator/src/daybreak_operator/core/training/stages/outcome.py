@@ -5,12 +5,14 @@ Owns the verdict and its words; ``afterwards`` owns what happens to a run that i
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 
 from daybreak_contracts import gates, names
-from daybreak_contracts.resources.run_status import MetricStatus, ModelStatus
+from daybreak_contracts.resources.run_status import MetricStatus, ModelStatus, TrainingRunStatus
 from daybreak_contracts.steps import EvaluateResult, Score
-from daybreak_operator.core.plan import Finding
+from daybreak_operator.core.parts import part
+from daybreak_operator.core.plan import Finding, Object
 from daybreak_operator.core.times import instant
 from daybreak_operator.core.training.context import RunContext
 from daybreak_operator.core.training.stages import queueing, results
@@ -25,6 +27,17 @@ def its_time_is_over(context: RunContext) -> Finding | None:
     """``runPolicy.activeDeadlineSeconds`` since ``startTime`` have gone by, time in a queue left out."""
     limit, left = context.run.spec.run_policy.active_deadline_seconds, _seconds_left(context)
     if left is None or left > 0:
+        return None
+    return Finding(DEADLINE_EXCEEDED, f"the run took longer than runPolicy.activeDeadlineSeconds: {limit} s")
+
+
+def plain_deadline(run: Object, status: TrainingRunStatus, now: datetime) -> Finding | None:
+    """Return the same of a run whose spec does not hold, by the number as it stands there."""
+    limit = part(part(run, "spec"), "runPolicy").get("activeDeadlineSeconds")
+    began = instant(status.start_time)
+    if not isinstance(limit, int) or isinstance(limit, bool) or began is None:
+        return None
+    if (now - began).total_seconds() - (status.queued_seconds or 0) < limit:
         return None
     return Finding(DEADLINE_EXCEEDED, f"the run took longer than runPolicy.activeDeadlineSeconds: {limit} s")
 

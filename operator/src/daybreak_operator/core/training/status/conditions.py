@@ -32,7 +32,7 @@ def active(context: RunContext, outcome: StageOutcome) -> list[ConditionUpdate]:
         outcome.capacity or _kept_capacity(context),
         ConditionUpdate("Suspended", "False", Finding("NotSuspended", "The run is not suspended.")),
         ConditionUpdate("Reconciling", "True", reconciling),
-        _stalled(outcome.stalled),
+        _stalled(outcome.stalled, outcome.outdated),
         *((outcome.health,) if outcome.health is not None else ()),
         *((outcome.queue,) if outcome.queue is not None else ()),
         *((outcome.shared,) if outcome.shared is not None else ()),
@@ -119,7 +119,8 @@ def _going(outcome: StageOutcome) -> Finding:
     return Finding("Pending", f"Step {waiting.name} is pending." if waiting else "The run is finishing.")
 
 
-def _stalled(finding: Finding | None) -> ConditionUpdate:
+def _stalled(finding: Finding | None, outdated: Finding | None = None) -> ConditionUpdate:
     if finding is None:
-        return ConditionUpdate("Stalled", "False", Finding("NotStalled", "No manual action required."))
+        nothing = outdated or Finding("NotStalled", "No manual action required.")
+        return ConditionUpdate("Stalled", "False", nothing)
     return ConditionUpdate("Stalled", "True", finding)

@@ -63,6 +63,7 @@ def _conditions(old: Status, new: Status) -> Iterator[ObjectEvent]:
     for kind in ("Suspended", "Stalled", conditions.QUEUE_IGNORED, conditions.OUTPUT_SHARED, "Finished"):
         held = conditions.find(_items(new, "conditions"), kind)
         if held is None or held["status"] != "True":
+            yield from _outdated(held, old)
             if kind == "Suspended" and conditions.is_true(_items(old, "conditions"), kind):
                 yield ObjectEvent("Normal", "Resumed", "The run was resumed.")
             continue
@@ -72,6 +73,13 @@ def _conditions(old: Status, new: Status) -> Iterator[ObjectEvent]:
         told = before is not None and (before["status"], before.get("reason")) == ("True", held["reason"])
         if not told:
             yield ObjectEvent(_type_of(kind, new), held["reason"], held["message"])
+
+
+def _outdated(held: Status | None, old: Status) -> Iterator[ObjectEvent]:
+    """Tell once of a run that goes on although its stored spec does not hold any more."""
+    before = conditions.find(_items(old, "conditions"), "Stalled") or {}
+    if held is not None and held["reason"] == "SpecOutdated" != before.get("reason"):
+        yield ObjectEvent("Warning", held["reason"], held["message"])
 
 
 def _health(old: Status, new: Status) -> Iterator[ObjectEvent]:
