@@ -29,6 +29,7 @@ ROWS: list[Any] = [
                  "HumanEval/7", id="fim"),
     pytest.param("Safim", {"task_id": "s_1", "ground_truth": SOLUTION, "eval_prompt": f"# {PROSE}\n{{{{completion}}}}"},
                  "s_1", id="safim"),
+    pytest.param("Mbpp", {"task_id": 5, "text": PROSE, "code": SOLUTION}, "MBPP/5", id="mbpp"),
     pytest.param("Repository", {"task_id": "a.py::f", "canonical_solution": SOLUTION}, "a.py::f", id="repository"),
 ]  # fmt: skip
 
@@ -49,6 +50,25 @@ def test_a_solution_gives_its_problem_away(
 ) -> None:
     known = known_problems([], [file_of(tmp_path, problem_format, row)])
     assert contaminated_by(f"import os\n\n{SOLUTION.upper()}\n", known) == task
+    assert contaminated_by("import os\nprint(os.getcwd())\n", known) is None
+
+
+@pytest.mark.parametrize(
+    ("problem_format", "row", "task"),
+    [
+        pytest.param("Apps", {"problem_id": 5, "question": PROSE}, "APPS/5", id="apps"),
+        pytest.param("CodeContests", {"name": "5_A", "description": PROSE}, "5_A", id="codecontests"),
+        pytest.param(
+            "LiveCodeBench", {"question_id": "q5", "question_content": PROSE}, "q5", id="livecodebench"
+        ),
+        pytest.param("Mbpp", {"task_id": 5, "prompt": PROSE, "code": "x"}, "MBPP/5", id="mbpp-sanitized"),
+    ],
+)
+def test_a_statement_gives_its_problem_away(
+    tmp_path: Path, problem_format: str, row: dict[str, Any], task: str
+) -> None:
+    known = known_problems([], [file_of(tmp_path, problem_format, row)])
+    assert contaminated_by(f"# {PROSE}\nprint(1)\n", known) == task
     assert contaminated_by("import os\nprint(os.getcwd())\n", known) is None
 
 

@@ -357,6 +357,18 @@ def f(x):
     os.write(w, x); return os.read(r, 10)
 >>> f(b'a') == b'a'
 
+--- a match
+import re
+def f(x):
+    return re.search(r'(?P<n>\d+)(z)?', x)
+>>> bool(f('ab12')) and f('ab12').group() == '12' and f('ab12').groups() == ('12', None) and f('a1')['n'] == '1'
+
+--- no match
+import re
+def f(x):
+    return re.match('a', x)
+>>> not f('b') and f('ab').span() == (0, 1) and f('a').groupdict() == {}
+
 --- key error with its key
 def f(x):
     return {}[x]

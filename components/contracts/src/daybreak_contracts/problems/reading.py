@@ -37,6 +37,13 @@ class ProblemRow:
             raise UserError(f"{self.place}: {field} must be text, got {_shown(value)}")
         return value
 
+    def label(self, field: str) -> str:
+        """Return what names the row: a text or a whole number."""
+        value = self._required(field)
+        if not isinstance(value, (str, int)) or isinstance(value, bool):
+            raise UserError(f"{self.place}: {field} must be a text or a whole number, got {_shown(value)}")
+        return str(value)
+
     def optional_text(self, field: str) -> str | None:
         """Return a field that may be missing or null; what is there must be text."""
         return None if self.values.get(field) is None else self.text(field)

@@ -11,7 +11,17 @@ from daybreak_contracts.resources.fields import LICENCE_PATTERN, Digest, Resourc
 from daybreak_contracts.resources.languages import Language
 
 ProblemFormat = Literal[
-    "HumanEval", "HumanEvalX", "MultiPLE", "Mxeval", "HumanEvalInfilling", "Safim", "Repository"
+    "HumanEval",
+    "HumanEvalX",
+    "MultiPLE",
+    "Mxeval",
+    "HumanEvalInfilling",
+    "Safim",
+    "Mbpp",
+    "Apps",
+    "CodeContests",
+    "LiveCodeBench",
+    "Repository",
 ]
 """Public formats by the name of the project that made them; Repository: what ``daybreak tasks`` wrote."""
 

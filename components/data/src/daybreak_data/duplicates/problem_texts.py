@@ -123,6 +123,27 @@ def _safim(row: ProblemRow) -> Iterator[TextPart]:
     yield TextPart(task, row.text("eval_prompt").replace(GAP, truth), is_telling=False)
 
 
+def _mbpp(row: ProblemRow) -> Iterator[TextPart]:
+    task = f"MBPP/{row.label('task_id')}"
+    yield from _part(task, row.text("text" if "text" in row.values else "prompt"))
+    yield from _part(task, row.text("code"))
+
+
+def _statement(field: str, label: str) -> Callable[[ProblemRow], Iterator[TextPart]]:
+    """Problems of contests: the statement tells. Their solutions are what such programs look like, as in SAFIM."""
+
+    def parts(row: ProblemRow) -> Iterator[TextPart]:
+        yield from _part(row.label(label), row.text(field))
+
+    return parts
+
+
+def _apps(row: ProblemRow) -> Iterator[TextPart]:
+    yield from _part(
+        f"APPS/{row.label('problem_id' if 'problem_id' in row.values else 'id')}", row.text("question")
+    )
+
+
 def _repository(row: ProblemRow) -> Iterator[TextPart]:
     yield from _part(row.text("task_id"), row.text("canonical_solution"))
 
@@ -144,5 +165,9 @@ PARTS_OF: Mapping[str, Callable[[ProblemRow], Iterator[TextPart]]] = {
     "Mxeval": _mxeval,
     "MultiPLE": _multipl_e,
     "Safim": _safim,
+    "Mbpp": _mbpp,
+    "Apps": _apps,
+    "CodeContests": _statement("description", "name"),
+    "LiveCodeBench": _statement("question_content", "question_id"),
     "Repository": _repository,
 }

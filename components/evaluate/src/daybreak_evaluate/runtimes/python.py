@@ -58,11 +58,16 @@ def program_of(attempt: Attempt) -> Program:
     if task.examples:
         return _whole_program(task, attempt.completion)
     return Program(
-        source=(attempt.completion if attempt.is_program else task.program(attempt.completion)) + "\n",
+        source=(task.program(attempt.completion) if _goes_around(attempt) else attempt.completion) + "\n",
         entry_point=task.entry_point,
         trusted=helpers_of(task.preamble + task.prompt),
         test=task.test if _defines_check(task.test) else task.test + NO_CHECK,
     )
+
+
+def _goes_around(attempt: Attempt) -> bool:
+    """Tell whether the task goes around the answer; what stands ``around`` goes around whole programs too."""
+    return not attempt.is_program or attempt.task.around is not None
 
 
 @functools.lru_cache(maxsize=4096)

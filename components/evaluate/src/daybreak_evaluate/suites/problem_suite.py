@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import Counter
 
 from daybreak_contracts.errors import UserError
-from daybreak_contracts.problems.reading import read_problems
+from daybreak_contracts.problems.reading import ProblemRow, read_problems
 from daybreak_contracts.resources.evaluation import Suite
 from daybreak_contracts.resources.problems import Problems
 from daybreak_evaluate.suites.formats import TASKS_OF
+from daybreak_evaluate.suites.formats.told_apart import sentence_for
 from daybreak_evaluate.suites.settings import SuiteContext
 from daybreak_evaluate.suites.task_suite import TaskSuite
 from daybreak_evaluate.task import Task
@@ -34,8 +35,7 @@ def make(suite: Suite, context: SuiteContext) -> TaskSuite:
 def tasks_of(problems: Problems) -> tuple[Task, ...]:
     """Return the tasks of a file, in its order, those in the wanted language."""
     rows = read_problems(problems.uri, problems.sha256)
-    task_of = TASKS_OF[problems.format]
-    tasks = tuple(task_of(row, problems.language) for row in rows)
+    tasks = tuple(_task_of(row, problems) for row in rows)
     twice = [name for name, count in Counter(task.task_id for task in tasks).items() if count > 1]
     if twice:
         raise UserError(f"{problems.uri}: {twice[0]} stands in it twice, every task needs an id of its own")
@@ -46,3 +46,17 @@ def tasks_of(problems: Problems) -> tuple[Task, ...]:
         there = ", ".join(sorted({task.language for task in tasks}))
         raise UserError(f"{problems.uri}: no problem in {problems.language}, it has {there}")
     return wanted
+
+
+def _task_of(row: ProblemRow, problems: Problems) -> Task:
+    """Return the task of a row; a row of another format is told by that format's name."""
+    another = sentence_for(row.values, problems.format)
+    try:
+        task = TASKS_OF[problems.format](row, problems.language)
+    except UserError as error:
+        if not another:
+            raise
+        raise UserError(f"{row.place}: {another}") from error
+    if task.suffix is None and row.values.get("suffix"):  # it would be lost, and the score be another's
+        raise UserError(f"{row.place}: {another or 'it has a suffix, which this format does not have'}")
+    return task

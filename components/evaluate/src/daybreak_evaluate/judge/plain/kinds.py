@@ -9,6 +9,7 @@ import decimal
 import functools
 import ipaddress
 import pathlib
+import re
 import types
 import uuid
 import zoneinfo
@@ -131,6 +132,44 @@ def _array(parts: list[Any]) -> Any:
     return made
 
 
+class FoundMatch:
+    """What a match of a regular expression says, without the expression."""
+
+    def __init__(self, string: Any, spans: tuple[Any, ...], names: dict[Any, Any]) -> None:
+        self.string, self._spans, self._names = string, spans, names
+
+    def span(self, group: Any = 0) -> tuple[int, int]:
+        """Return where a group begins and ends."""
+        start, end = self._spans[self._names.get(group, group)]
+        return start, end
+
+    def start(self, group: Any = 0) -> int:
+        """Return where it begins."""
+        return self.span(group)[0]
+
+    def end(self, group: Any = 0) -> int:
+        """Return where it ends."""
+        return self.span(group)[1]
+
+    def __getitem__(self, group: Any) -> Any:
+        start, end = self.span(group)
+        return None if start < 0 else self.string[start:end]
+
+    def group(self, *groups: Any) -> Any:
+        """Return what groups matched."""
+        found = tuple(self[group] for group in groups or (0,))
+        return found if len(found) > 1 else found[0]
+
+    def groups(self, default: Any = None) -> tuple[Any, ...]:
+        """Return what all groups matched."""
+        found = [self[group] for group in range(1, len(self._spans))]
+        return tuple(default if text is None else text for text in found)
+
+    def groupdict(self, default: Any = None) -> dict[str, Any]:
+        """Return what the groups with a name matched."""
+        return {name: default if self[name] is None else self[name] for name in self._names}
+
+
 @functools.lru_cache(maxsize=256)
 def named_tuple(name: str, fields: tuple[Any, ...]) -> Any:
     """Return a class of named tuples."""
@@ -166,6 +205,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("el", types.EllipsisType, lambda _: (), lambda _: ..., ()),
     Kind("de", decimal.Decimal, lambda v: (str(v),), lambda p: decimal.Decimal(p[0]), (_STR,)),
     Kind("fr", Fraction, lambda v: (v.numerator, v.denominator), lambda p: Fraction(*p), (_INT, _INT)),
+    Kind("M", re.Match, lambda v: (v.string, v.regs, dict(v.re.groupindex)), lambda p: FoundMatch(*p),
+         ((str, bytes), (tuple,), (dict,))),
     Kind("u", uuid.UUID, lambda v: (v.hex,), lambda p: uuid.UUID(hex=p[0]), (_STR,)),
     Kind("P", pathlib.Path, lambda v: (str(v),), lambda p: pathlib.Path(p[0]), (_STR,)),
     Kind("pp", pathlib.PurePosixPath, lambda v: (str(v),), lambda p: pathlib.PurePosixPath(p[0]), (_STR,)),

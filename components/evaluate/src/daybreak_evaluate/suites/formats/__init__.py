@@ -9,9 +9,13 @@ from collections.abc import Callable, Mapping
 
 from daybreak_contracts.problems.reading import ProblemRow
 from daybreak_evaluate.suites.formats import (
+    apps,
+    codecontests,
     humaneval,
     humaneval_x,
     infilling,
+    livecodebench,
+    mbpp,
     multipl_e,
     mxeval,
     repository,
@@ -26,6 +30,10 @@ TASKS_OF: Mapping[str, Callable[[ProblemRow, str | None], Task]] = {
     "MultiPLE": multipl_e.task_of,
     "Mxeval": mxeval.task_of,
     "Safim": safim.task_of,
+    "Mbpp": mbpp.task_of,
+    "Apps": apps.task_of,
+    "CodeContests": codecontests.task_of,
+    "LiveCodeBench": livecodebench.task_of,
     "Repository": repository.task_of,
 }
 """Format to the function that makes a task of a row; the second argument is the language that the manifest names."""

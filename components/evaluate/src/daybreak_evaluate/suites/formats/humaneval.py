@@ -39,7 +39,11 @@ def _test(row: ProblemRow) -> str:
     name = row.text("entry_point")
     if not name.isidentifier():
         raise UserError(f"{row.place}: entry_point must be a name, got {name[:60]!r}")
-    assertions = row.text("assertion")
+    return asserting(row.text("assertion"), name)
+
+
+def asserting(assertions: str, name: str) -> str:
+    """Return a test of bare assertions that call the function by its name."""
     head = (
         "import math\nimport re\nimport sys\n"  # they use what a solution imports, there in the same process
     )
