@@ -39,14 +39,15 @@ def allowance(memberships: str, root: Path) -> Allowance:
     """Return what the groups in ``memberships`` (text of /proc/self/cgroup) allow, and those around them."""
     cores: list[float] = []
     free: list[int] = []
-    for controllers, path in _groups(memberships):
-        for folder in _folders(controllers, path, root):
+    for controllers, path in groups(memberships):
+        for folder in folders(controllers, path, root):
             cores += _cores(folder)
             free += _free_bytes(folder)
     return Allowance(min(cores, default=None), min(free, default=None))
 
 
-def _groups(memberships: str) -> Iterator[tuple[str, str]]:
+def groups(memberships: str) -> Iterator[tuple[str, str]]:
+    """Yield controllers and path of each group; no controllers for version 2."""
     for line in memberships.splitlines():
         _, _, rest = line.partition(":")
         controllers, separator, path = rest.partition(":")
@@ -54,7 +55,7 @@ def _groups(memberships: str) -> Iterator[tuple[str, str]]:
             yield controllers, path
 
 
-def _folders(controllers: str, path: str, root: Path) -> Iterator[Path]:
+def folders(controllers: str, path: str, root: Path) -> Iterator[Path]:
     """Yield the folder of a group and of all groups around it, as far as they can be seen."""
     if controllers:
         names = [controllers, *controllers.split(",")]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from daybreak_evaluate.judge import kernel, seccomp
+from daybreak_evaluate.runtimes.boxes.groups import BoxGroup
 from daybreak_evaluate.runtimes.boxes.root import RootPlan, build_root
 from daybreak_evaluate.runtimes.boxes.values import Box, BoxLimits
 
@@ -42,6 +43,15 @@ class Streams:
     """Where process 1 says what went wrong before the command ran."""
     extra: tuple[int, ...] = ()
     """Become 3, 4."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """How a box is told from others."""
+
+    uid: int | None
+    """None: a user namespace instead of a user."""
+    group: BoxGroup | None = None
 
 
 def enter_warden_namespaces() -> bool:
@@ -80,20 +90,23 @@ def start_box(
     plan: RootPlan,
     shared: Sequence[tuple[str, str, bool]],
     streams: Streams,
-    uid: int | None,
+    held: Held,
 ) -> int:
-    """Start a command; returns the pid of process 1. ``uid`` None: a user namespace instead of a user."""
+    """Start a command; returns the pid of process 1."""
     pid = kernel.fork_into_pid_namespace()
     if pid == 0:
-        _become_process_one(box, plan, shared, streams, uid)
+        _become_process_one(box, plan, shared, streams, held)
     return pid
 
 
 def _become_process_one(
-    box: Box, plan: RootPlan, shared: Sequence[tuple[str, str, bool]], streams: Streams, uid: int | None
+    box: Box, plan: RootPlan, shared: Sequence[tuple[str, str, bool]], streams: Streams, held: Held
 ) -> NoReturn:
+    uid = held.uid
     try:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, 9)
+        if held.group is not None:
+            held.group.enter()  # while its files can be seen, and before there is another process
         if uid is None:
             kernel.prctl(kernel.PR_SET_DUMPABLE, 1)
             _enter_user_namespace(BOX_NAMESPACES)

@@ -54,6 +54,7 @@ class BoxPool:
         self._warden: Correspondence | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._own_user = False
+        self._memory = ""
 
     @property
     def tier(self) -> Tier:
@@ -63,6 +64,7 @@ class BoxPool:
             "own pid, mount, network, IPC and host-name namespaces",
             "seccomp: no sockets, no mounts, no namespaces, no reading of other processes",
             user,
+            self._memory,
         )
         return Tier(2, "namespaces and seccomp", details)
 
@@ -88,7 +90,7 @@ class BoxPool:
         except BaseException:
             self._stop()
             raise
-        self._own_user = greeting["own_user"]
+        self._own_user, self._memory = greeting["own_user"], greeting["memory"]
         if greeting["trouble"]:
             self._stop()
             raise UserError(

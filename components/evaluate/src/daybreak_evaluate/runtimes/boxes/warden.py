@@ -21,7 +21,8 @@ from typing import Any
 from daybreak_evaluate.judge import kernel
 from daybreak_evaluate.judge.channel import Inbox, Outbox, encoded
 from daybreak_evaluate.runtimes.boxes import confinement
-from daybreak_evaluate.runtimes.boxes.confinement import Streams, start_box
+from daybreak_evaluate.runtimes.boxes.confinement import Held, Streams, start_box
+from daybreak_evaluate.runtimes.boxes.groups import BoxGroup, BoxGroups, find_groups
 from daybreak_evaluate.runtimes.boxes.meter import TreeMeter
 from daybreak_evaluate.runtimes.boxes.root import RootPlan, plan_root
 from daybreak_evaluate.runtimes.boxes.streams import HEAD_BYTES, KeptOutput, same_output, standard_input
@@ -56,6 +57,8 @@ class RunningBox:
     kept: tuple[KeptOutput, KeptOutput, KeptOutput]
     """Output, error, trouble."""
     started: float
+    group: BoxGroup | None = None
+    """Limits its memory; without one the meter does."""
     status: int | None = None
     cpu_s: float = 0.0
     overrun: Overrun = Overrun.NONE
@@ -82,10 +85,14 @@ class JobSlot:
 class Warden:
     """The loop of the process."""
 
-    def __init__(self, client: socket.socket, plan: RootPlan, num_slots: int, own_user: bool) -> None:
+    def __init__(
+        self, client: socket.socket, plan: RootPlan, num_slots: int, own_user: bool, *, groups: BoxGroups
+    ) -> None:
         self._client = client
         self._plan = plan
         self._own_user = own_user
+        self._groups = groups
+        self._num_boxes = 0
         self._selector = selectors.DefaultSelector()
         self._inbox = Inbox()
         self._outbox = Outbox(client)
@@ -110,6 +117,7 @@ class Warden:
         for slot in self._slots:
             for running in slot.boxes:
                 self._kill(running)
+        self._groups.sweep()
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send a frame to the client, when it can take it."""
@@ -176,9 +184,11 @@ class Warden:
         if box.builds:
             shared.append((f"{slot.folder}/build", "/build", True))
         try:
-            uid = None if self._own_user else confinement.FIRST_UID + slot.index
+            self._num_boxes += 1
+            group = self._groups.make(str(self._num_boxes), _memory_of(box))
+            held = Held(None if self._own_user else confinement.FIRST_UID + slot.index, group)
             pid = start_box(
-                box, self._plan, shared, Streams(stdin, writers[0], writers[1], writers[2], extra), uid
+                box, self._plan, shared, Streams(stdin, writers[0], writers[1], writers[2], extra), held
             )
         except OSError:
             for descriptor in readers:
@@ -202,6 +212,7 @@ class Warden:
             dict(zip(readers, kept, strict=True)),
             kept,
             now,
+            group,
         )
         for reader in readers:
             os.set_blocking(reader, False)
@@ -238,6 +249,10 @@ class Warden:
         code = os.waitstatus_to_exitcode(status)
         running.status = confinement.KILLED - code if code > confinement.KILLED else code
         running.cpu_s = max(usage.ru_utime + usage.ru_stime, running.cpu_s)
+        if running.group is not None:
+            if running.group.was_over() and not running.overrun:
+                running.overrun = Overrun.MEMORY
+            running.group.remove()
         self._selector.unregister(running.pidfd)
         os.close(running.pidfd)
         for reader in list(running.outputs):
@@ -272,7 +287,11 @@ class Warden:
         running.cpu_s = usage.spent.cpu_s
         if usage.spent.is_over(limits.cpu_s):
             self._end(running, Overrun.TIME, starved=usage.spent.is_doubtful(limits.cpu_s))
-        elif usage.memory_bytes > limits.memory_bytes:
+        elif (
+            running.group.was_over()
+            if running.group is not None
+            else usage.memory_bytes > limits.memory_bytes
+        ):
             self._end(running, Overrun.MEMORY)
 
     def _advance(self, slot: JobSlot) -> None:
@@ -301,6 +320,11 @@ class Warden:
         slot.job_id, slot.step, slot.outcomes = -1, None, []
 
 
+def _memory_of(box: Box) -> int:
+    """Return what a group may hold: the memory of the processes, and what they write into /tmp, which is memory too."""
+    return box.limits.memory_bytes + box.limits.file_bytes
+
+
 def _outcome(step: BoxStep, first: RunningBox, other: RunningBox | None) -> StepOutcome:
     stdout, stderr, trouble = first.kept
     as_expected = step.expected_stdout is None or same_output(stdout.text, step.expected_stdout)
@@ -326,6 +350,8 @@ def main() -> None:
     settings = json.loads(sys.argv[1])
     client = socket.socket(fileno=0)
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    groups = find_groups()
+    groups.sweep()
     plan = plan_root(settings["places"], [tuple(each) for each in settings["moved"]])
     try:
         own_user = confinement.enter_warden_namespaces()
@@ -333,8 +359,8 @@ def main() -> None:
         trouble = ""
     except OSError as error:
         own_user, trouble = False, str(error)
-    warden = Warden(client, plan, settings["num_slots"], own_user)
-    warden.tell({"trouble": trouble, "own_user": own_user})
+    warden = Warden(client, plan, settings["num_slots"], own_user, groups=groups)
+    warden.tell({"trouble": trouble, "own_user": own_user, "memory": groups.detail})
     if not trouble:
         warden.run()
     os._exit(0)

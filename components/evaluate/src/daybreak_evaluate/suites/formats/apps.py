@@ -36,7 +36,7 @@ def task_of(row: ProblemRow, language: str | None = None) -> Task:
         calls = [
             (_arguments(row, given), _answers(right)) for given, right in zip(inputs, outputs, strict=True)
         ]
-        return call_task(task_id, statement, starter, function, calls, canonical)
+        return call_task(task_id, statement, starter, function, calls, canonical=canonical)
     examples = [
         Example(_text(row, given), _text(row, right)) for given, right in zip(inputs, outputs, strict=True)
     ]

@@ -73,6 +73,7 @@ def call_task(
     starter: str,
     function: str,
     calls: Sequence[tuple[list[Any], list[Any]]],
+    *,
     canonical: str | None = None,
 ) -> Task:
     """Return a task whose answer is a function, or a class ``Solution`` with it; ``calls``: arguments and answers."""
