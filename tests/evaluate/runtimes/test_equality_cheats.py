@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.evaluate.runtimes.play import judge
-from tests.evaluate.runtimes.plays.more.equality import PLAYS
+from tests.evaluate.runtimes.plays.more import equality, expected
 
+PLAYS = {**equality.PLAYS, **expected.PLAYS}
 pytestmark = [pytest.mark.needs("compilers"), pytest.mark.xdist_group("runtimes")]
 
 

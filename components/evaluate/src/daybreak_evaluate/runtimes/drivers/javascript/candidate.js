@@ -1,18 +1,19 @@
 // The answer's side: loads the program, then answers calls with plain data. Holds no test and no verdict.
 'use strict';
 const fs = require('fs');
-const { encode, decode, send, receive } = require('./values.js');
+const { encode, decode, send, receive, NotPlainError } = require('./values.js');
 const LIMIT = 64 << 20;
 const { names, source } = JSON.parse(fs.readFileSync(`${__dirname}/names.json`, 'utf8'));
 
 function failure(error) {
   let name = 'Error', message = 'an error that cannot be shown';
   try { name = String(error.name); message = String(error.message ?? error).slice(0, 2000); } catch { /* hostile */ }
-  return JSON.stringify({ error: [name, message] });
+  return JSON.stringify(error instanceof NotPlainError ? { broken: message } : { error: [name, message] });
 }
 
 function outcome(value, before, args) {
   const reply = { value: encode(value) };
+  if (value !== undefined) return JSON.stringify(reply); // what works in place answers with nothing
   const after = JSON.stringify(args.map((each) => { try { return encode(each); } catch { return null; } }));
   if (after !== before) reply.args = JSON.parse(after);
   return JSON.stringify(reply);

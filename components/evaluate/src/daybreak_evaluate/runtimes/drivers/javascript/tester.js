@@ -12,10 +12,26 @@ function fail(message, status = 1) {
   process.exit(status);
 }
 
+/** No answer is no error that a test could expect: nothing here throws. */
 function hear() {
-  const reply = receive(LIMIT);
-  if (reply === null) fail('the program ended before its test was over', 3);
-  return JSON.parse(reply);
+  try {
+    const reply = receive(LIMIT);
+    if (reply === null) fail('the program ended before its test was over', 3);
+    const said = JSON.parse(reply);
+    if ('broken' in said) fail(said.broken, 4);
+    return said;
+  } catch (error) {
+    return fail(`a broken answer: ${error.message}`, 3);
+  }
+}
+
+function opened(reply, args) {
+  try {
+    if (reply.args && reply.value?.$ === 'undefined') reply.args.forEach((each, index) => renew(args[index], each));
+    return 'promise' in reply ? Promise.resolve(decode(reply.promise)) : decode(reply.value);
+  } catch (error) {
+    return fail(`a broken answer: ${error.message}`, 3);
+  }
 }
 
 function renew(before, document) {
@@ -34,8 +50,7 @@ function standIn(name) {
     send(JSON.stringify({ name, args: args.map((each) => encode(each)) }));
     const reply = hear();
     if (reply.error) throw makeError(reply.error);
-    if (reply.args) reply.args.forEach((each, index) => renew(args[index], each));
-    return 'promise' in reply ? Promise.resolve(decode(reply.promise)) : decode(reply.value);
+    return opened(reply, args);
   };
 }
 

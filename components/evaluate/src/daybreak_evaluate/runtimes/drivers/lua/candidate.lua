@@ -23,8 +23,11 @@ while true do
   local name, arguments = receive()
   if not name then return end
   local call = decode(arguments)
-  local results = table.pack(pcall(function()
-    return encode(found[call[1]](table.unpack(call, 2, call.n)))
-  end))
-  if results[1] then send('V', results[2]) else send('E', tostring(results[2]):sub(1, 2000)) end
+  local results = table.pack(pcall(function() return found[call[1]](table.unpack(call, 2, call.n)) end))
+  if results[1] then
+    local plain, text = pcall(encode, table.unpack(results, 2, results.n))
+    send(plain and 'V' or 'B', plain and text or tostring(text))
+  else
+    send('E', tostring(results[2]):sub(1, 2000))
+  end
 end

@@ -23,7 +23,7 @@ local function stand_in(name)
     values.send('C', values.encode(name, ...))
     local said, text = hear()
     if said == 'E' then error(text, 0) end
-    if said ~= 'V' then fail('a broken answer', 3) end
+    if said ~= 'V' then fail(said == 'B' and text or 'a broken answer', said == 'B' and 4 or 3) end -- no error to expect
     local fine, found = pcall(values.decode, text)
     if not fine then fail('a broken answer', 3) end
     return table.unpack(found, 1, found.n)

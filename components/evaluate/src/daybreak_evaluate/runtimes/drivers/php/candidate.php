@@ -4,6 +4,7 @@ require __DIR__ . '/values.php';
 
 function daybreak_failure(\Throwable $error): array {
     $shown = preg_match('/^.{0,2000}/su', $error->getMessage(), $match) ? $match[0] : 'an error that cannot be shown';
+    if ($error instanceof \Daybreak\NotPlain) return ['broken' => $shown];
     return ['error' => [get_class($error), $shown]];
 }
 

@@ -11,6 +11,7 @@ namespace Daybreak {
     function hear(): array {
         $reply = receive();
         if (!is_array($reply)) fail_with('the program ended before its test was over', 3);
+        if (isset($reply['broken'])) fail_with((string) $reply['broken'], 4); // no error that a test could expect
         return $reply;
     }
 

@@ -12,7 +12,10 @@ while (request = Daybreak.receive)
   begin
     arguments = request['args'].map { |each| Daybreak.decode(each) }
     value = Daybreak.encode(method(request['name']).call(*arguments))
-    reply = { 'value' => value, 'args' => arguments.map { |each| Daybreak.encode(each) rescue nil } }
+    reply = { 'value' => value }
+    reply['args'] = arguments.map { |each| Daybreak.encode(each) rescue nil } if value.nil? # it works in place
+  rescue Daybreak::NotPlain, SystemExit, SignalException, NoMemoryError => error
+    reply = { 'broken' => "#{error.class}: #{error.message.to_s[0, 2000]}" }
   rescue Exception => error
     reply = { 'error' => [error.class.name, error.message.to_s[0, 2000]] }
   end

@@ -13,6 +13,7 @@ module Daybreak
   def self.hear
     reply = receive
     fail_with('the program ended before its test was over', 3) if reply.nil?
+    fail_with(reply['broken'], 4) if reply['broken'] # no error that a test could expect
     reply
   rescue StandardError => error
     fail_with("a broken answer: #{error.message}", 3)
@@ -23,6 +24,7 @@ module Daybreak
     reply = hear
     raise ERRORS.fetch(reply['error'][0], RuntimeError), reply['error'][1].to_s if reply['error']
     begin
+      reply.delete('args') unless reply['value'].nil?
       Array(reply['args']).zip(arguments) { |after, before| renew(before, after) }
       decode(reply['value'])
     rescue NotPlain, NoMethodError, TypeError, ArgumentError => error
