@@ -46,7 +46,7 @@ class Streams:
 
 
 @dataclass(frozen=True)
-class Held:
+class BoxIdentity:
     """How a box is told from others."""
 
     uid: int | None
@@ -90,7 +90,7 @@ def start_box(
     plan: RootPlan,
     shared: Sequence[tuple[str, str, bool]],
     streams: Streams,
-    held: Held,
+    held: BoxIdentity,
 ) -> int:
     """Start a command; returns the pid of process 1."""
     pid = kernel.fork_into_pid_namespace()
@@ -100,7 +100,7 @@ def start_box(
 
 
 def _become_process_one(
-    box: Box, plan: RootPlan, shared: Sequence[tuple[str, str, bool]], streams: Streams, held: Held
+    box: Box, plan: RootPlan, shared: Sequence[tuple[str, str, bool]], streams: Streams, held: BoxIdentity
 ) -> NoReturn:
     uid = held.uid
     try:

@@ -21,7 +21,7 @@ from typing import Any
 from daybreak_evaluate.judge import kernel
 from daybreak_evaluate.judge.channel import Inbox, Outbox, encoded
 from daybreak_evaluate.runtimes.boxes import confinement
-from daybreak_evaluate.runtimes.boxes.confinement import Held, Streams, start_box
+from daybreak_evaluate.runtimes.boxes.confinement import BoxIdentity, Streams, start_box
 from daybreak_evaluate.runtimes.boxes.groups import BoxGroup, BoxGroups, find_groups
 from daybreak_evaluate.runtimes.boxes.meter import TreeMeter
 from daybreak_evaluate.runtimes.boxes.root import RootPlan, plan_root
@@ -186,7 +186,7 @@ class Warden:
         try:
             self._num_boxes += 1
             group = self._groups.make(str(self._num_boxes), _memory_of(box))
-            held = Held(None if self._own_user else confinement.FIRST_UID + slot.index, group)
+            held = BoxIdentity(None if self._own_user else confinement.FIRST_UID + slot.index, group)
             pid = start_box(
                 box, self._plan, shared, Streams(stdin, writers[0], writers[1], writers[2], extra), held
             )
