@@ -49,7 +49,7 @@ def token_bytes(tokenizer_json: str, *, special_as_text: bool) -> tuple[bytes, .
     document = json.loads(tokenizer_json)
     refuse_other_vocabularies(document)
     added = {entry["id"]: entry for entry in document.get("added_tokens", ())}
-    vocabulary: Mapping[str, int] = document["model"]["vocab"]
+    vocabulary = sentencepiece.vocabulary_of(document)
     bytes_of = sentencepiece.piece_bytes if sentencepiece.is_sentencepiece(document) else _bytes_of
     table = [b""] * (max([*vocabulary.values(), *added]) + 1)
     for token, index in vocabulary.items():
@@ -71,8 +71,8 @@ def refuse_other_vocabularies(tokenizer: Mapping[str, Any]) -> None:
     if [part.get("type") for part in parts or ()] != ["ByteLevel"] or kind not in ("BPE", None):
         raise UserError(
             f"tokenizer.json: decoder must be ByteLevel and the model BPE, got {decoder.get('type')} and {kind}: "
-            "of SentencePiece vocabularies those like Llama 2's are served (BPE with byte fallback), take a model with "
-            "such a one or a byte-level one, or train the tokenizer by the tokenizer step"
+            "of SentencePiece vocabularies those with a token for each byte are served (byte fallback, as Llama 2's), "
+            "take a model with such a one or a byte-level one, or train the tokenizer by the tokenizer step"
         )
 
 
@@ -93,9 +93,10 @@ def without_special_tokens(tokenizer_json: str) -> str:
     document = json.loads(tokenizer_json)
     added = document.get("added_tokens", ())  # the only entries that an encoder looks for in raw text
     plain = [entry for entry in added if marks.is_plain(entry["content"], special=bool(entry.get("special")))]
+    sentencepiece.hide_marks(document, {entry["content"] for entry in added if entry not in plain})
     document["added_tokens"] = plain
     for entry in plain:
-        document["model"]["vocab"].setdefault(entry["content"], entry["id"])
+        sentencepiece.with_token(document, entry["content"], entry["id"])
     sentencepiece.without_opening(document)
     document["post_processor"] = None  # would add a begin-of-text token
     document["truncation"] = document["padding"] = None
@@ -110,15 +111,23 @@ class TextEncoder:
         from tokenizers import Tokenizer
 
         self._tokenizer: Any = Tokenizer.from_str(without_special_tokens(tokenizer_json))
+        self._is_unigram = (json.loads(tokenizer_json).get("model") or {}).get("type") == "Unigram"
         self.opening = sentencepiece.opening_of(json.loads(tokenizer_json))
         """What a text gets at the front of a prompt, and only there."""
+        self.later_opening = sentencepiece.later_opening_of(json.loads(tokenizer_json))
+        """What a text gets behind a mark of a conversation."""
         self.longest_token = max(len(entry.encode()) for entry in self._tokenizer.get_vocab())
         """Bytes that no token exceeds: a text of n characters has at least n / longest_token tokens."""
 
     def encode(self, text: str) -> list[int]:
         """Return token ids; other threads run meanwhile, which ``encode`` of the library would not let them."""
-        ids: list[int] = self._tokenizer.encode_batch([text], add_special_tokens=False)[0].ids
-        return ids
+        pieces = sentencepiece.apart(text) if self._is_unigram else [text]
+        found = self._tokenizer.encode_batch(pieces, add_special_tokens=False)
+        return [int(index) for piece in found for index in piece.ids]
+
+    def encode_behind_marks(self, text: str, is_first: bool) -> list[int]:
+        """Return token ids of a piece of a conversation, the first or one behind a mark."""
+        return self.encode(sentencepiece.opened(text, self.opening if is_first else self.later_opening))
 
     def encode_end(self, text: str, num_tokens: int) -> tuple[list[int], int]:
         """Return at least the last ``num_tokens`` tokens of a text, and about how many more stand before them."""

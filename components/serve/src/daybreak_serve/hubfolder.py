@@ -18,6 +18,7 @@ from daybreak_contracts.artifacts import FileEntry, Manifest
 from daybreak_contracts.errors import UserError
 from daybreak_model import marks
 from daybreak_model.decoder.shape import WEIGHTS, WEIGHTS_INDEX
+from daybreak_model.sentencepiece import vocabulary_of
 
 HUB_STEP = "hub"
 """The manifest's step of such a folder: nothing of ours made it."""
@@ -190,7 +191,7 @@ def _spelling(token: Any) -> str:
 
 def token_id(tokenizer: Mapping[str, Any], token: Any) -> int | None:
     """Return the id of a token as ``tokenizer_config.json`` names it: a string, or an object with its content."""
-    ids = {**tokenizer["model"]["vocab"], **marks.added_ids(tokenizer.get("added_tokens", ()))}
+    ids = {**vocabulary_of(tokenizer), **marks.added_ids(tokenizer.get("added_tokens", ()))}
     return ids.get(_spelling(token))
 
 

@@ -19,7 +19,6 @@ from daybreak_model.decoder.shape import WEIGHTS, WEIGHTS_INDEX
 from daybreak_model.fim import PLAIN, FimOrder, Openings, order_of
 from daybreak_model.llama.config import OBJECTIVE_KEY
 from daybreak_model.repository_context import ALONE, Layout, layout_of
-from daybreak_model.sentencepiece import is_sentencepiece
 from daybreak_model.vocabulary import refuse_other_vocabularies
 from daybreak_serve import hubfolder
 from daybreak_serve.hubfolder import (
@@ -206,7 +205,7 @@ def _read(path: Path, manifest: artifacts.Manifest, files: tuple[str, ...]) -> M
         ),
         layout=layout,
         openings=openings,
-        chat=None if is_sentencepiece(tokenizer) else hubfolder.chat_template(path, files, settings),
+        chat=hubfolder.chat_template(path, files, settings),
         is_base=manifest.step == HUB_STEP,
         config=config,
     )

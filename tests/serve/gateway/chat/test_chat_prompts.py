@@ -109,5 +109,5 @@ def test_blanks_beside_a_mark_go_where_its_tokenizer_says_so() -> None:
     entries = [{"content": "<a>", "id": 7, "rstrip": True}, {"content": "<b>", "id": 8, "lstrip": True}]
     split = MarkSplit(entries)
     seen: list[str] = []
-    ids = split.encoded("x <a>\n y \n<b> z", lambda piece: seen.append(piece) or [1])  # type: ignore[func-returns-value]
+    ids = split.encoded("x <a>\n y \n<b> z", lambda piece, _: seen.append(piece) or [1])  # type: ignore[func-returns-value]
     assert (ids, seen) == ([1, 7, 1, 8, 1], ["x ", "y", " z"])

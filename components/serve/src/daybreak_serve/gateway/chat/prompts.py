@@ -58,7 +58,7 @@ class ChatComposer:
             ) from failed
         if len(text) > CHARACTERS_A_TOKEN * self._context_length:
             raise self._too_long(f"{len(text)} characters", max_tokens)
-        ids = await asyncio.to_thread(self._split.encoded, text, encoder.encode)
+        ids = await asyncio.to_thread(self._split.encoded, text, encoder.encode_behind_marks)
         if len(ids) > self._context_length - max_tokens:
             raise self._too_long(f"{len(ids)} tokens", max_tokens)
         if not ids:
@@ -107,8 +107,11 @@ class MarkSplit:
         """
         return self._guard.sub(lambda match: f"\ue000{self._numbers[match[0]]}\ue001", text)
 
-    def encoded(self, text: str, encode: Callable[[str], list[int]]) -> list[int]:
-        """Return the ids of a rendered text, what was hidden in it as text again."""
+    def encoded(self, text: str, encode: Callable[[str, bool], list[int]]) -> list[int]:
+        """Return the ids of a rendered text, what was hidden in it as text again.
+
+        ``encode`` is told whether a piece is the first of the text.
+        """
         ids: list[int] = []
         end = 0
         swallows = False
@@ -116,14 +119,14 @@ class MarkSplit:
             entry = self._entries[match[0]]
             before = text[end : match.start()]
             before = before.rstrip() if entry.get("lstrip") else before
-            ids += self._as_text(before.lstrip() if swallows else before, encode)
+            ids += self._as_text(before.lstrip() if swallows else before, encode, end == 0)
             ids.append(int(entry["id"]))
             end, swallows = match.end(), bool(entry.get("rstrip"))
         rest = text[end:]
-        return ids + self._as_text(rest.lstrip() if swallows else rest, encode)
+        return ids + self._as_text(rest.lstrip() if swallows else rest, encode, end == 0)
 
-    def _as_text(self, piece: str, encode: Callable[[str], list[int]]) -> list[int]:
-        return encode(HIDDEN.sub(self._shown, piece)) if piece else []
+    def _as_text(self, piece: str, encode: Callable[[str, bool], list[int]], is_first: bool) -> list[int]:
+        return encode(HIDDEN.sub(self._shown, piece), is_first) if piece else []
 
     def _shown(self, match: re.Match[str]) -> str:
         number = int(match[1][:9])
