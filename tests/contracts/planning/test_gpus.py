@@ -64,6 +64,23 @@ def test_names_that_contain_each_other_are_different_gpus(one: str, other: str) 
         ("nvidia a100 80gb pcie", "NVIDIA A100 80GB PCIe"),
         ("MI300X", "AMD Instinct MI300X"),
         ("H1000", None),
+        # as clouds, their labels and those who rent GPUs out write them
+        ("A100 80GB", "NVIDIA A100-SXM4-80GB"),
+        ("a100-80gb", "NVIDIA A100-SXM4-80GB"),
+        ("H100 SXM5", "NVIDIA H100 80GB HBM3"),
+        ("H100_NVLINK_80GB", "NVIDIA H100 80GB HBM3"),
+        ("V100-16GB", "Tesla V100-SXM2-16GB"),
+        ("NVIDIA-H100-80GB-HBM3", "NVIDIA H100 80GB HBM3"),
+        ("nvidia-h100-mega-80gb", "NVIDIA H100 80GB HBM3"),
+        ("nvidia-h200-141gb", "NVIDIA H200"),
+        ("nvidia-tesla-t4", "Tesla T4"),
+        ("nvidia-tesla-a100", "NVIDIA A100-SXM4-40GB"),
+        ("nvidia-rtx-pro-6000", "NVIDIA RTX PRO 6000 Blackwell Server Edition"),
+        ("rtx4090", "NVIDIA GeForce RTX 4090"),
+        ("A6000", "NVIDIA RTX A6000"),
+        ("Quadro RTX 6000", None),
+        ("nvidia", None),
+        ("", None),
     ],
 )
 def test_what_people_call_a_gpu(text: str, name: str | None) -> None:
@@ -71,4 +88,10 @@ def test_what_people_call_a_gpu(text: str, name: str | None) -> None:
 
 
 def test_every_short_name_is_of_a_known_gpu() -> None:
-    assert set(gpus.SHORT_NAMES.values()) <= set(gpus.GPUS)
+    assert {*gpus.SHORT_NAMES.values(), *gpus.OTHER_NAMES.values()} <= set(gpus.GPUS)
+
+
+@pytest.mark.parametrize("name", gpus.GPUS)
+def test_torchs_own_name_is_that_gpu_however_it_is_written(name: str) -> None:
+    for text in (name, name.upper(), name.replace(" ", "-"), name.replace(" ", "_").lower()):
+        assert gpus.named(text) == name

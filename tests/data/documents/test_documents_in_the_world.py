@@ -75,17 +75,11 @@ def alone(tmp_path_factory: pytest.TempPathFactory, play_at: Any) -> tuple[Any, 
     return play, content_of(result)
 
 
-def test_four_cores_give_the_same_bytes(alone: tuple[Any, tuple[str, str]]) -> None:
+def test_a_step_on_four_cores_that_was_killed_twice_ends_in_the_same_bytes(
+    alone: tuple[Any, tuple[str, str]],
+) -> None:
     play, expected = alone
-    args = play.arguments(*play_sources(play), cores=4, output=str(play.root / "four"))
-    code, result, said = play.run_command(args, "four-cores")
-    assert code == 0, said
-    assert content_of(result) == expected
-
-
-def test_a_step_that_was_killed_twice_ends_in_the_same_bytes(alone: tuple[Any, tuple[str, str]]) -> None:
-    play, expected = alone
-    args = play.arguments(*play_sources(play), output=str(play.root / "killed"))
+    args = play.arguments(*play_sources(play), cores=4, output=str(play.root / "killed"))
     kill_between_the_stages(play, args)
     code, result, said = play.run_command(args)
     assert code == 0, said

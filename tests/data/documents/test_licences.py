@@ -14,7 +14,7 @@ import pytest
 
 from tests.data.licences.test_repositories import ISC, MIT
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs("jvm")]
+pytestmark = pytest.mark.usefixtures("spark")
 
 
 @pytest.fixture

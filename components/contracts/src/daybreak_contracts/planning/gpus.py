@@ -6,6 +6,7 @@ docs/thresholds.md.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -85,6 +86,8 @@ GPUS: Mapping[str, Gpu] = {
     "NVIDIA B300 SXM6 AC": _gpu(2250, 288),
     "NVIDIA GB300": _gpu(2500, 288),
     "NVIDIA GeForce RTX 5090": _gpu(209.5, 32),
+    "NVIDIA RTX PRO 6000 Blackwell Workstation Edition": _gpu(503.8, 96),
+    "NVIDIA RTX PRO 6000 Blackwell Server Edition": _gpu(480, 96),
     # AMD; torch counts each half of an MI250X as one device
     "AMD Instinct MI210": _gpu(181, 64),
     "AMD Instinct MI250X": _gpu(191.5, 64),
@@ -122,6 +125,33 @@ SHORT_NAMES: Mapping[str, str] = {
 }
 """What people call them, in a command; torch's own names are taken as well."""
 
+OTHER_NAMES: Mapping[str, str] = {
+    # with their memory or their socket, as those who rent them out say it
+    "V100-16GB": "Tesla V100-SXM2-16GB",
+    "V100-32GB": "Tesla V100-SXM2-32GB",
+    "A100-40GB": "NVIDIA A100-SXM4-40GB",
+    "A100-80GB": "NVIDIA A100-SXM4-80GB",
+    "A100-80": "NVIDIA A100-SXM4-80GB",
+    "A100-SXM": "NVIDIA A100-SXM4-80GB",
+    "A100-SXM4": "NVIDIA A100-SXM4-80GB",
+    "A100-NVLINK-80GB": "NVIDIA A100-SXM4-80GB",
+    "A100-PCIE-80GB": "NVIDIA A100 80GB PCIe",
+    "H100-80GB": "NVIDIA H100 80GB HBM3",
+    "H100-SXM": "NVIDIA H100 80GB HBM3",
+    "H100-SXM5": "NVIDIA H100 80GB HBM3",
+    "H100-NVLINK-80GB": "NVIDIA H100 80GB HBM3",
+    "H100-mega-80GB": "NVIDIA H100 80GB HBM3",
+    "H200-SXM": "NVIDIA H200",
+    "H200-141GB": "NVIDIA H200",
+    "B300": "NVIDIA B300 SXM6 AC",
+    "RTX-6000-Ada": "NVIDIA RTX 6000 Ada Generation",
+    "RTX-PRO-6000": "NVIDIA RTX PRO 6000 Blackwell Server Edition",
+    # values of cloud.google.com/gke-accelerator that mean another one than the name alone
+    "nvidia-tesla-v100": "Tesla V100-SXM2-16GB",
+    "nvidia-tesla-a100": "NVIDIA A100-SXM4-40GB",
+}
+"""Names that clouds and their labels use."""
+
 
 def peak_flops(device_name: str) -> float | None:
     """Return the dense bf16 peak of a GPU in FLOP/s; None for one that is not in the table.
@@ -139,7 +169,25 @@ def named(text: str) -> str | None:
     >>> named("h100"), named("NVIDIA L40"), named("L400")
     ('NVIDIA H100 80GB HBM3', 'NVIDIA L40', None)
     """
-    folded = text.casefold().replace(" ", "-")
-    known = {name.casefold().replace(" ", "-"): name for name in GPUS}
-    known |= {short.casefold(): name for short, name in SHORT_NAMES.items()}
-    return known.get(folded)
+    for said in (_folded(text), _bare(text)):
+        if said in _NAMED:
+            return _NAMED[said]
+    return None
+
+
+def _folded(text: str) -> str:
+    """Return a name as it is compared: ``RTX 4090``, ``rtx-4090`` and ``rtx_4090`` are one."""
+    return re.sub(r"[^a-z0-9]", "", text.casefold())
+
+
+def _bare(text: str) -> str:
+    """Return it without its maker and family."""
+    return re.sub(r"^(nvidia|amd|tesla|instinct|geforce|quadro|rtx(?!pro))+", "", _folded(text))
+
+
+_NAMED = {
+    **{_bare(name): name for name in GPUS},
+    **{form(short): name for short, name in SHORT_NAMES.items() for form in (_bare, _folded)},
+    **{_folded(other): name for other, name in OTHER_NAMES.items()},
+    **{_folded(name): name for name in GPUS},
+}
