@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.plugins.again",
     "tests.cluster.fixtures",
     "tests.plugins.builds",
+    "tests.plugins.object_storage",
 ]
 collect_ignore = ["bench", "cluster", "plugins"]
 """Programs: their tests stand in `tests/programs`."""

@@ -13,13 +13,13 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.e2e.cluster import NodeCluster
 from tests.e2e.node import GATEWAY
+from tests.plugins import object_storage
 
 IMAGE = "registry.test/daybreak/{}:1"
 COMPONENTS = ("data", "train", "evaluate", "serve", "pipelines")
@@ -52,36 +52,21 @@ def add_images(cluster: NodeCluster) -> None:
 @contextmanager
 def storage() -> Iterator[dict[str, str]]:
     """A real S3 server that pods reach, with the buckets ``code`` and ``models``; yields the AWS variables."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address=GATEWAY, port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for bucket in ("code", "models"):
-        _put(f"http://{host}:{port}/{bucket}")
-    for package in PACKAGES:
-        _put(f"http://{host}:{port}/code/{package}.tar.gz", _archive(package))
-    yield {
-        "AWS_ENDPOINT_URL_S3": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_REGION": "us-east-1",
-    }
-    server.stop()
-
-
-def _put(url: str, data: bytes = b"") -> None:
-    # a type that is said: urllib calls what it is not told a form, and the server then waits for one
-    headers = {"Content-Type": "application/octet-stream"}
-    request = urllib.request.Request(url, data=data, method="PUT", headers=headers)
-    urllib.request.urlopen(request, timeout=60).close()
+    with object_storage.served("code", "models", address=GATEWAY) as variables:
+        known = dict(variables)
+        url = known.pop("AWS_ENDPOINT_URL")
+        for package in PACKAGES:
+            object_storage.put(f"{url}/code/{package}.tar.gz", _archive(package))
+        yield {**known, "AWS_ENDPOINT_URL_S3": url}  # of the two names the one that is for S3 alone
 
 
 def upload(url: str, uri: str, folder: Path) -> None:
     """Put a folder's files into the S3 server at ``url``."""
     for file in sorted(folder.rglob("*")):
         if file.is_file():
-            _put(f"{url}/{uri.removeprefix('s3://')}/{file.relative_to(folder)}", file.read_bytes())
+            object_storage.put(
+                f"{url}/{uri.removeprefix('s3://')}/{file.relative_to(folder)}", file.read_bytes()
+            )
 
 
 def _archive(package: str) -> bytes:

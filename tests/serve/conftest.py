@@ -23,6 +23,7 @@ from daybreak_serve.gateway.config import GatewayConfig
 from daybreak_serve.local.serving import listen, url_of
 from daybreak_serve.modelfolder import ModelFolder, open_model
 from daybreak_serve.process import Child
+from tests.plugins import object_storage
 from tests.plugins.needs import starts
 from tests.serve.gateways import NEW, OLD, Engine
 
@@ -271,17 +272,8 @@ def wait_for(url: str, status: int, timeout_s: float = 60.0) -> httpx.Response:
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
-    """An empty bucket of a real S3 server process."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    with pytest.MonkeyPatch.context() as patch:
-        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-        server.start()
-        host, port = server.get_host_and_port()
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "test")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="models")
+    """A bucket of a real S3 server for all tests of a file."""
+    with object_storage.served("models") as variables, pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
         yield "s3://models"
-        server.stop()

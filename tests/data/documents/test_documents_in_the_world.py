@@ -10,9 +10,7 @@ import os
 import resource
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import tarfile
 import time
 from collections.abc import Iterator
@@ -23,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from daybreak_contracts import artifacts
+from daybreak_contracts import artifacts, storage
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("jvm")]
 # Two packages of this environment: some megabytes of real code, enough for several pieces and parts.
@@ -206,65 +204,19 @@ def test_a_full_disk_is_said_and_leaves_nothing_behind(play: Any) -> None:
         assert [path for path in output.rglob("*") if path.is_file()] == []
 
 
-def free_port() -> int:
-    """A port of the loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture
-def s3() -> Iterator[dict[str, str]]:
-    """A real S3 server with one bucket; yields the environment that points at it."""
-    import boto3
-
-    port = free_port()
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    environment = {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        wait_for(lambda: answers(port), server, "S3 server")
-        client = boto3.client(
-            "s3",
-            endpoint_url=environment["AWS_ENDPOINT_URL"],
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            region_name="us-east-1",
-        )
-        client.create_bucket(Bucket="code")
-        yield environment
-        client.close()
-        server.terminate()
-
-
-def answers(port: int) -> bool:
-    """Tell whether somebody listens on a port of the loopback."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def test_sources_and_output_on_s3(play: Any, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from daybreak_contracts import storage
-
-    for name, value in s3.items():
-        monkeypatch.setenv(name, value)
+def test_sources_and_output_on_s3(play: Any, bucket: str) -> None:
     storage.write_bytes(
-        "s3://code/in/lib.tgz", tar_of({"lib/a.py": play.module(1), "lib/b.py": play.module(2)})
+        f"{bucket}/in/lib.tgz", tar_of({"lib/a.py": play.module(1), "lib/b.py": play.module(2)})
     )
     rows = {"content": [play.module(3), play.module(1)], "path": ["c.py", "again.py"], "repo": ["r", "r"]}
     sink = io.BytesIO()
     pq.write_table(pa.table(rows), sink)
-    storage.write_bytes("s3://code/stack/part-0.parquet", sink.getvalue())
+    storage.write_bytes(f"{bucket}/stack/part-0.parquet", sink.getvalue())
     sources = (
-        {"name": "vendored", "archives": {"uris": ["s3://code/in/lib.tgz"]}},
-        {"name": "stack", "parquet": {"uri": "s3://code/stack", "repositoryColumn": "repo"}},
+        {"name": "vendored", "archives": {"uris": [f"{bucket}/in/lib.tgz"]}},
+        {"name": "stack", "parquet": {"uri": f"{bucket}/stack", "repositoryColumn": "repo"}},
     )
-    args = play.arguments(*sources, output="s3://code/runs/one")
+    args = play.arguments(*sources, output=f"{bucket}/runs/one")
     code, result, said = play.run_command(args)
     assert code == 0, said
     found = result["result"]

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,54 +19,10 @@ from daybreak_data.tokenizer import step as tokenizer
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-BUCKET = "s3://models"
-
-
-@pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    """A server of this test's own, with one bucket, and the environment that leads to it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    with (tmp_path / "s3.log").open("wb") as log:
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-        server = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        wait_for(url, server)
-        put = urllib.request.Request(f"{url}/{BUCKET.removeprefix('s3://')}", method="PUT")
-        urllib.request.urlopen(put, timeout=30).close()
-        known = {
-            "AWS_ENDPOINT_URL": url,
-            "AWS_ACCESS_KEY_ID": "a",
-            "AWS_SECRET_ACCESS_KEY": "b",
-            "AWS_REGION": "us-east-1",
-        }
-        for name, value in known.items():
-            monkeypatch.setenv(name, value)
-        yield BUCKET
-    finally:
-        server.kill()
-        server.wait()
-
-
-def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(f"{url}/moto-api/data.json", timeout=5).close()
-            return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            assert server.poll() is None
-            time.sleep(0.1)
-    raise AssertionError("no S3 server after two minutes")
-
 
 @pytest.mark.slow
 def test_shards_on_s3_are_those_on_disk(
-    s3: str, spark: SparkSession, write_documents: Callable[..., str], tmp_path: Path
+    bucket: str, spark: SparkSession, write_documents: Callable[..., str], tmp_path: Path
 ) -> None:
     texts = [f"def f{number}(x):\n    return x + {number}\n" * 30 for number in range(40)]
     rows = [
@@ -84,7 +36,7 @@ def test_shards_on_s3_are_those_on_disk(
     tokenizer.save(tokenizer.padded(tokenizer.train(iter(texts), 400).to_str()), staging)
     artifacts.commit(made, staging, step=names.STEP_TOKENIZER, digest=digest, inputs={}, result={})
     for name, uri in (("documents", local), ("tokenizer", made)):
-        storage.copy_tree(uri, storage.join(s3, "run", name))
+        storage.copy_tree(uri, storage.join(bucket, "run", name))
 
     def args(output: str, documents: str, learned: str) -> ShardArgs:
         return ShardArgs(
@@ -96,7 +48,7 @@ def test_shards_on_s3_are_those_on_disk(
         )
 
     # A process of its own: Spark's workers have the environment that Spark was started in.
-    remote = args(f"{s3}/run", f"{s3}/run/documents", f"{s3}/run/tokenizer")
+    remote = args(f"{bucket}/run", f"{bucket}/run/documents", f"{bucket}/run/tokenizer")
     (tmp_path / "args.json").write_text(remote.model_dump_json())
     command = [sys.executable, "-m", "daybreak_data", "shards", "--args-file", str(tmp_path / "args.json")]
     subprocess.run([*command, "--result", str(tmp_path / "result.json")], check=True, timeout=400)
@@ -104,5 +56,5 @@ def test_shards_on_s3_are_those_on_disk(
     here = shards.run_shards(args(str(tmp_path / "here"), local, made), Progress("test"))
     assert there.digest == here.digest
     assert artifacts.load(there.uri).content_digest == artifacts.load(here.uri).content_digest
-    found = storage.list_files(f"{s3}/run/shards")
+    found = storage.list_files(f"{bucket}/run/shards")
     assert not [name for name in found if ".parts-" in name], "scratch is gone"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -23,27 +21,8 @@ NOW = "2030-01-01T00:00:00+00:00"
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A server with one bucket, and the environment that leads to it."""
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    known = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "a",
-        "AWS_SECRET_ACCESS_KEY": "b",
-        "AWS_REGION": "us-east-1",
-    }
-    for name, value in known.items():
-        monkeypatch.setenv(name, value)
-    put = urllib.request.Request(f"http://{host}:{port}/models", method="PUT")
-    urllib.request.urlopen(put, timeout=30).close()
-    try:
-        yield "s3://models/run"
-    finally:
-        server.stop()
+def s3(bucket: str) -> str:
+    return f"{bucket}/run"
 
 
 def stored(uri: str) -> dict[str, bytes]:
