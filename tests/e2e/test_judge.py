@@ -72,7 +72,7 @@ def test_under_runtime_default_the_judge_holds_in_the_weak_tier(node_cluster: No
     found = run(node_cluster, "RuntimeDefault")
     assert_no_cheat_passes(found["judge"])
     assert found["judge"]["level"] == 1
-    assert "no temporary files" in found["judge"]["tier"]  # a score says what differs by tier
+    assert "temporary files" in found["judge"]["tier"]  # a score says what differs by tier
     assert "allow user namespaces" in found["shell"]["refused"]
 
 

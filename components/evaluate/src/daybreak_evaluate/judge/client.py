@@ -13,6 +13,7 @@ import os
 import socket
 import subprocess
 import sysconfig
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,7 @@ from daybreak_evaluate.judge.cgroup import MEMBERSHIPS, ROOT, allowance, num_wor
 from daybreak_evaluate.judge.channel import ChannelClosedError, Correspondence, SilentPeerError
 from daybreak_evaluate.judge.clock import longest_s
 from daybreak_evaluate.judge.interpreter import start_interpreter
+from daybreak_evaluate.judge.rootfs import remove_scratch
 from daybreak_evaluate.judge.values import FailureKind, Program, SampleVerdict, SandboxLimits, Tier, failed
 
 MAX_TIMEOUT_S = 3600.0
@@ -61,6 +63,7 @@ class Judge:
         self._supervisor: Correspondence | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._tier: Tier | None = None
+        self._scratch = ""
 
     @property
     def tier(self) -> Tier:
@@ -82,6 +85,7 @@ class Judge:
             "limits": dataclasses.asdict(self.limits),
             "num_slots": self._workers,
             "without": self._without,
+            "temporary": tempfile.gettempdir(),
         }
         packages = sysconfig.get_path("purelib")
         with theirs:
@@ -92,7 +96,7 @@ class Judge:
         except BaseException:
             self._stop()
             raise
-        tier = greeting["tier"]
+        tier, self._scratch = greeting["tier"], greeting["scratch"]
         self._tier = Tier(tier["level"], tier["name"], tuple(tier["details"]))
         if not greeting["usable"]:
             self._stop()
@@ -116,6 +120,7 @@ class Judge:
             except subprocess.TimeoutExpired:  # it takes its testers, zygote and candidates with it
                 self._process.kill()
                 self._process.wait()
+        remove_scratch(self._scratch)  # where the supervisor was killed before it could
 
     def judge(self, programs: Iterable[Program]) -> Iterator[tuple[int, SampleVerdict]]:
         """Yield the index and verdict of each program, in the order in which they are done."""

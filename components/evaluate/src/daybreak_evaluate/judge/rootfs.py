@@ -1,16 +1,20 @@
-"""What a candidate can read: the interpreter's standard library and a few packages, nothing else.
+"""What a candidate can read, the interpreter's standard library and a few packages, and where it may write.
 
-Owns the list of places and the small root file system that tier 2 shows. Data sets, this project and every other
-file of the machine are not on it, so a candidate cannot look the answers up.
+Owns the list of places, the small root file system that tier 2 shows, and the folders for temporary files of tier 1.
+Data sets, this project and every other file of the machine are out of reach, so a candidate cannot look answers up.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import secrets
+import shutil
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from daybreak_evaluate.judge import kernel
@@ -161,3 +165,83 @@ def use_search_path(folders: list[str]) -> None:
     """Make imports look only where a candidate may read."""
     sys.path[:] = folders
     sys.path_importer_cache.clear()
+
+
+SCRATCH_PREFIX = "daybreak-scratch-"
+MAX_ENTRIES = 1024
+"""Files and folders of one candidate; as many as the file system of tier 2 has room for."""
+
+
+def make_scratch(temporary: str) -> str:
+    """Return a new folder for all slots of tier 1; others may pass through it, and list nothing."""
+    folder = tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=temporary)
+    Path(folder).chmod(0o711)
+    return folder
+
+
+def slot_folder(scratch: str, slot: int) -> str:
+    """Return where a slot's candidate may write."""
+    return f"{scratch}/{slot}"
+
+
+def open_slot(scratch: str, slot: int, uid: int | None) -> None:
+    """Make a slot's folder if it is not there; it stays, as Landlock knows it by what it is and not by its name."""
+    folder = Path(slot_folder(scratch, slot))
+    with suppress(FileExistsError):
+        folder.mkdir(0o700)
+        if uid is not None:
+            os.chown(folder, uid, uid)
+
+
+def used_bytes(folder: str) -> int | None:
+    """Return what a folder holds; None for more than MAX_ENTRIES, or nested beyond what a path can say."""
+    waiting, count, total = [folder], 0, 0
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as entries:
+                for entry in entries:
+                    count += 1
+                    if count > MAX_ENTRIES:
+                        return None
+                    total += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            continue  # it was removed meanwhile, or closed
+        except OSError:
+            return None
+    return total
+
+
+def empty_folder(folder: str) -> None:
+    """Remove all that is in a folder. What lies deep is moved up first, so that no path is too long."""
+    token, moved = secrets.token_hex(8), 0
+    while paths := list(Path(folder).iterdir()):
+        for path in paths:
+            if not _opened(path):
+                path.unlink()
+                continue
+            for inner in list(path.iterdir()):
+                if _opened(inner):
+                    moved += 1
+                    inner.rename(f"{folder}/{token}{moved}")
+                else:
+                    inner.unlink()
+            path.rmdir()
+
+
+def _opened(path: Path) -> bool:
+    """Tell whether it is a folder, and let us in whatever its owner did."""
+    if path.is_symlink() or not path.is_dir():
+        return False
+    path.chmod(0o700)
+    return True
+
+
+def remove_scratch(scratch: str) -> None:
+    """Remove everything; nothing where there is nothing."""
+    if scratch and Path(scratch).is_dir():
+        for folder in list(Path(scratch).iterdir()):
+            with suppress(OSError):
+                empty_folder(str(folder))
+        shutil.rmtree(scratch, ignore_errors=True)

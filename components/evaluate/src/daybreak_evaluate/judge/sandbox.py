@@ -17,7 +17,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daybreak_evaluate.judge import kernel, seccomp
-from daybreak_evaluate.judge.rootfs import build_root, listed_folders, readable_places, scratch_folder
+from daybreak_evaluate.judge.rootfs import (
+    build_root,
+    listed_folders,
+    make_scratch,
+    open_slot,
+    readable_places,
+    remove_scratch,
+    scratch_folder,
+    slot_folder,
+)
 from daybreak_evaluate.judge.values import SandboxLimits, Tier
 
 FIRST_UID = 64100
@@ -34,6 +43,8 @@ STACK_BYTES = 8 << 20
 LOCKS = ("namespaces", "landlock")
 """Locks that can be left out, to see that the others hold."""
 READ_FILES, READ_FOLDERS = 1 << 2, 1 << 3
+WRITING = 0b111_0101_1011_1110
+"""Reading, writing, making and removing files, folders, links and pipes; not running them, no devices, no sockets."""
 HOST_NAME = "sandbox"
 """What a candidate is told in every tier."""
 OWN_COUNT_SINCE = (5, 14)
@@ -58,6 +69,8 @@ class SandboxPlan:
     """Each candidate gets a user namespace of its own, which counts its processes and nobody else's."""
     can_import: bool = True
     """A candidate can read the standard library; otherwise only modules of a fixed list are there."""
+    scratch: str = ""
+    """Tier 1 with Landlock: a folder of the machine with one for each slot, where its candidate may write."""
     processes_of_user: int = 0
     """What the judge's user had running at the start; the limit of those who share his count begins there."""
     notes: tuple[str, ...] = ()
@@ -95,14 +108,17 @@ def _held_weakly(plan: SandboxPlan) -> list[str]:
         ]
     else:
         details = ["opening files and asking for them refused"]
-    details.append("no temporary files")
+    details.append("temporary files on the machine's disk" if plan.scratch else "no temporary files")
     if not plan.can_import:
         details.append("only modules of a fixed list can be imported")
     return details
 
 
-def probe(without: Collection[str] = ()) -> SandboxPlan:
-    """Try each lock in a child that is thrown away, strongest first; ``without`` some of LOCKS on request."""
+def probe(without: Collection[str] = (), temporary: str = "") -> SandboxPlan:
+    """Try each lock in a child that is thrown away, strongest first; ``without`` some of LOCKS on request.
+
+    ``temporary``: a folder of the machine in which tier 1 may make one for temporary files.
+    """
     if not kernel.is_known_machine():
         return SandboxPlan(notes=(f"system calls of {kernel.machine()} are not known here",))
     readable_places()  # looked up now: below, the interpreter's files may be out of reach
@@ -117,7 +133,7 @@ def probe(without: Collection[str] = ()) -> SandboxPlan:
     )
     lower = replace(lower, can_import=_attempt(lambda: _read_library(lower)) == "")
     if "namespaces" in without:
-        return replace(lower, notes=("namespaces left out on request",))
+        return replace(_with_scratch(lower, temporary), notes=("namespaces left out on request",))
     own_count = kernel.version() >= OWN_COUNT_SINCE
     strong = replace(lower, landlock=0, can_import=True, namespaces=True)
     candidates = [replace(strong, user_namespace=True, change_user=False)]
@@ -132,7 +148,30 @@ def probe(without: Collection[str] = ()) -> SandboxPlan:
             return candidate
         if reason not in reasons:
             reasons.append(reason)
-    return replace(lower, notes=(f"no namespaces ({'; '.join(reasons)})",))
+    return replace(_with_scratch(lower, temporary), notes=(f"no namespaces ({'; '.join(reasons)})",))
+
+
+def _with_scratch(plan: SandboxPlan, temporary: str) -> SandboxPlan:
+    """Make a folder for temporary files where Landlock keeps candidates apart, if one of them can write there."""
+    if not (plan.landlock and temporary):
+        return plan
+    try:
+        found = replace(plan, scratch=make_scratch(temporary))
+    except OSError:
+        return plan
+    if _attempt(lambda: _write_scratch(found)):
+        remove_scratch(found.scratch)
+        return plan
+    return found
+
+
+def _write_scratch(plan: SandboxPlan) -> None:
+    open_slot(plan.scratch, 0, FIRST_UID if plan.change_user else None)
+    ruleset = ruleset_for(plan, 0)
+    limit(plan, SandboxLimits())
+    confine(plan, SandboxLimits(), 0, ruleset)
+    Path("probe").write_text("x")
+    Path("probe").unlink()
 
 
 def _count_processes(uid: int) -> int:
@@ -178,7 +217,8 @@ def _become(uid: int) -> None:
 
 def _read_library(plan: SandboxPlan) -> None:
     """Read the standard library as a candidate would: root's own interpreter may be out of another user's reach."""
-    ruleset = enter(plan)
+    enter(plan)
+    ruleset = ruleset_for(plan, 0)
     limit(plan, SandboxLimits())
     confine(plan, SandboxLimits(), 0, ruleset)
     Path(os.__file__).read_bytes()
@@ -202,10 +242,10 @@ def _confines(plan: SandboxPlan) -> bool:
     return True
 
 
-def enter(plan: SandboxPlan) -> int | None:
-    """Put the calling process, the zygote, where candidates live. Returns Landlock's ruleset at tier 1."""
+def enter(plan: SandboxPlan) -> None:
+    """Put the calling process, the zygote, where candidates live."""
     if not plan.namespaces:
-        return _ruleset(plan.landlock) if plan.landlock else None
+        return
     if plan.user_namespace and os.geteuid() == 0:  # root that may not mount: an ordinary user of its own may
         _become(FIRST_UID)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 1)  # or its own uid_map could not be written
@@ -217,11 +257,16 @@ def enter(plan: SandboxPlan) -> int | None:
         Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
     kernel.name_host(HOST_NAME)
     build_root()
-    return None
 
 
-def _ruleset(version: int) -> int:
-    """Landlock: reading the interpreter and its libraries is allowed, every other access to files is not."""
+def ruleset_for(plan: SandboxPlan, slot: int) -> int | None:
+    """Landlock: reading the interpreter and its libraries is allowed, writing in the slot's own folder; no more.
+
+    None where it is not used.
+    """
+    if plan.namespaces or not plan.landlock:
+        return None
+    version = plan.landlock
     # Rights of <linux/landlock.h>: 13 in version 1, REFER in 2, TRUNCATE in 3, IOCTL_DEV in 5.
     handled = (1 << 13) - 1
     handled |= (1 << 13) if version >= 2 else 0
@@ -233,6 +278,8 @@ def _ruleset(version: int) -> int:
     for place in readable_places():
         access = READ_FILES | READ_FOLDERS if Path(place).is_dir() else READ_FILES
         kernel.landlock_allow(ruleset, place, access)
+    if plan.scratch:
+        kernel.landlock_allow(ruleset, slot_folder(plan.scratch, slot), handled & WRITING)
     return ruleset
 
 
@@ -241,13 +288,14 @@ def confine(plan: SandboxPlan, limits: SandboxLimits, slot: int, ruleset: int | 
     if plan.namespaces:
         kernel.unshare(kernel.CLONE_NEWNS)
         options = f"size={limits.file_bytes},nr_inodes=1024,mode=1777"
-        scratch = scratch_folder()
         kernel.mount(
-            "tmpfs", scratch, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC, options
+            "tmpfs", scratch_folder(), "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC, options
         )
-        os.chdir(scratch)
+        os.chdir(scratch_folder())
     else:
-        os.chdir("/")
+        folder = slot_folder(plan.scratch, slot) if plan.scratch else "/"
+        os.chdir(folder)
+        os.environ.update({"HOME": folder, "TMPDIR": folder} if plan.scratch else {})
     if plan.change_user:
         _become(FIRST_UID + slot)
     if plan.own_count:  # before the limit: what is limited now would be the limit of all candidates together
@@ -316,9 +364,9 @@ def forget_host(plan: SandboxPlan) -> None:
     socket.gethostname = lambda: HOST_NAME
     if "platform" in sys.modules:  # it remembers what it was told first
         vars(sys.modules["platform"])["_uname_cache"] = None
-    scratch = scratch_folder()
+    folder = scratch_folder()
     os.environ.clear()
-    os.environ.update({"HOME": scratch, "TMPDIR": scratch, "PATH": "/nonexistent"})
+    os.environ.update({"HOME": folder, "TMPDIR": folder, "PATH": "/nonexistent"})
     os.environ["LANG"] = "C.UTF-8" if plan.can_import else "C"  # the file of the first could not be read
     os.environ.update({"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
     sys.argv[:] = ["candidate"]

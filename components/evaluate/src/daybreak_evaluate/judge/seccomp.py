@@ -71,10 +71,13 @@ WATCHING = {
     "statmount": (457, 457), "listmount": (458, 458), "listns": (470, 470), "lookup_dcookie": (212, 18),
 }  # fmt: skip
 """What others do with their files, and which file systems the machine has."""
+AS_IF_DONE = {
+    "chmod": (90, NONE), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452), "utime": (132, NONE),
+    "utimes": (235, NONE), "futimesat": (261, NONE), "utimensat": (280, 88),
+}  # fmt: skip
+"""Modes and times of files, which Landlock has no say in: answered as if done, because copying a file sets both."""
 METADATA = {
-    "chmod": (90, NONE), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
-    "chown": (92, NONE), "lchown": (94, NONE), "fchown": (93, 55), "fchownat": (260, 54), "utime": (132, NONE),
-    "utimes": (235, NONE), "futimesat": (261, NONE), "utimensat": (280, 88), "setxattr": (188, 5),
+    "chown": (92, NONE), "lchown": (94, NONE), "fchown": (93, 55), "fchownat": (260, 54), "setxattr": (188, 5),
     "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14), "lremovexattr": (198, 15),
     "fremovexattr": (199, 16), "setxattrat": (463, 463), "removexattrat": (466, 466),
     "file_setattr": (469, 469), "truncate": (76, 45), "getxattr": (191, 8), "lgetxattr": (192, 9),
@@ -127,10 +130,15 @@ def _refusals(machine: str, metadata: bool, files: bool) -> bytes:
     denied |= METADATA if metadata else {}
     denied |= FILES if files else {}
     code = _entry(machine)
-    for numbers in denied.values():
-        if numbers[column] != NONE:
-            code += [Jump(_EQUAL, numbers[column], 0, 1), _refuse()]
+    code += [jump for numbers in denied.values() for jump in _answer(numbers[column], errno.EPERM)]
+    if metadata:
+        code += [jump for numbers in AS_IF_DONE.values() for jump in _answer(numbers[column], 0)]
     return b"".join(jump.pack() for jump in code)
+
+
+def _answer(number: int, error: int) -> list[Jump]:
+    """Answer a call with an error, or as if it were done."""
+    return [] if number == NONE else [Jump(_EQUAL, number, 0, 1), _refuse(error)]
 
 
 def _entry(machine: str) -> list[Jump]:

@@ -23,8 +23,16 @@ from daybreak_evaluate.judge import kernel, tester
 from daybreak_evaluate.judge.channel import Inbox, Outbox, encoded
 from daybreak_evaluate.judge.clock import SampleClock
 from daybreak_evaluate.judge.interpreter import start_interpreter
-from daybreak_evaluate.judge.rootfs import site_folder
-from daybreak_evaluate.judge.sandbox import SandboxPlan, probe
+from daybreak_evaluate.judge.rootfs import (
+    MAX_ENTRIES,
+    empty_folder,
+    open_slot,
+    remove_scratch,
+    site_folder,
+    slot_folder,
+    used_bytes,
+)
+from daybreak_evaluate.judge.sandbox import FIRST_UID, SandboxPlan, probe
 from daybreak_evaluate.judge.values import TIMED_OUT, FailureKind, SampleVerdict, SandboxLimits, failed
 
 POLL_S = 0.05
@@ -217,6 +225,9 @@ class Supervisor:
     def _start_sample(self, slot: Slot, request: dict[str, Any]) -> None:
         orders = slot.outbox if slot.outbox is not None else self._start_tester(slot)
         self._next_serial += 1
+        if self._plan.scratch:
+            uid = FIRST_UID + slot.index if self._plan.change_user else None
+            open_slot(self._plan.scratch, slot.index, uid)
         slot.sample = RunningSample(self._next_serial, request["id"], SampleClock(slot.pid))
         child_reader, tester_writer = os.pipe()
         tester_reader, child_writer = os.pipe()
@@ -300,6 +311,11 @@ class Supervisor:
         elif spent.num_tasks > self._limits.num_processes:
             message = f"more than {self._limits.num_processes} threads"
             self._overrule(slot, sample, failed(message, FailureKind.TOO_MANY_TASKS), False)
+        elif self._plan.scratch:
+            used = used_bytes(slot_folder(self._plan.scratch, slot.index))
+            if used is None or used > self._limits.file_bytes:
+                message = f"more than {self._limits.file_bytes} bytes of files, or {MAX_ENTRIES} files"
+                self._overrule(slot, sample, failed(message, FailureKind.TOO_LARGE), False)
 
     def _overrule(self, slot: Slot, sample: RunningSample, verdict: SampleVerdict, starved: bool) -> None:
         sample.overruled = sample.verdict = verdict
@@ -313,6 +329,8 @@ class Supervisor:
         sample = slot.sample
         if sample is None or sample.verdict is None or not sample.candidate_exited:
             return
+        if self._plan.scratch:
+            empty_folder(slot_folder(self._plan.scratch, slot.index))
         verdict = sample.overruled or sample.verdict
         if sample.cpu_s >= self._limits.timeout_s:  # it was over between two looks
             verdict = SampleVerdict(False, TIMED_OUT, FailureKind.TIMEOUT)
@@ -328,8 +346,12 @@ def main() -> None:
     settings = json.loads(sys.argv[1])
     client = socket.socket(fileno=0)
     limits = SandboxLimits(**settings["limits"])
-    plan = probe(settings["without"])
+    plan = probe(settings["without"], settings["temporary"])
     kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
-    client.sendall(encoded({"usable": plan.usable, "tier": dataclasses.asdict(plan.tier())}))
-    if plan.usable:
-        Supervisor(client, plan, limits, settings["num_slots"]).run()
+    greeting = {"usable": plan.usable, "tier": dataclasses.asdict(plan.tier()), "scratch": plan.scratch}
+    client.sendall(encoded(greeting))
+    try:
+        if plan.usable:
+            Supervisor(client, plan, limits, settings["num_slots"]).run()
+    finally:
+        remove_scratch(plan.scratch)

@@ -27,7 +27,15 @@ from daybreak_evaluate.judge.imports import AHEAD_MODULES, WARM_MODULES
 from daybreak_evaluate.judge.locks import use_threads
 from daybreak_evaluate.judge.plain import NotPlainError
 from daybreak_evaluate.judge.rootfs import readable_places, search_path, use_search_path
-from daybreak_evaluate.judge.sandbox import SandboxPlan, confine, enter, filter_for, forget_host, limit
+from daybreak_evaluate.judge.sandbox import (
+    SandboxPlan,
+    confine,
+    enter,
+    filter_for,
+    forget_host,
+    limit,
+    ruleset_for,
+)
 from daybreak_evaluate.judge.values import SandboxLimits
 
 MAX_DATAGRAM = 1 << 16
@@ -47,7 +55,8 @@ class Zygote:
         self._limits = limits
         self._living: dict[int, int] = {}
         """Serial of a candidate to its pid."""
-        self._ruleset: int | None = None
+        self._rulesets: dict[int, int | None] = {}
+        """By slot."""
 
     def run(self) -> None:
         """Serve until the supervisor hangs up."""
@@ -57,7 +66,7 @@ class Zygote:
         use_threads()
         for add in (site.setquit, site.setcopyright, site.sethelper):
             add()  # the names exit, quit, help and so on, which an interpreter without ``site`` lacks
-        self._ruleset = enter(self._plan)
+        enter(self._plan)
         use_search_path(folders)
         forget_host(self._plan)  # before more is imported: some modules ask for the host's name, and keep it
         if not self._plan.can_import:
@@ -102,9 +111,10 @@ class Zygote:
         return True
 
     def _spawn(self, serial: int, slot: int, descriptors: list[int]) -> None:
+        ruleset = self._ruleset(slot)
         pid = self._fork()
         if pid == 0:
-            self._become_candidate(slot, *descriptors)
+            self._become_candidate(slot, ruleset, *descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
         self._living[serial] = pid
@@ -119,10 +129,15 @@ class Zygote:
                 time.sleep(FORK_PAUSE_S)
         raise OSError("no process could be forked for a candidate")
 
-    def _become_candidate(self, slot: int, reader: int, writer: int) -> NoReturn:
+    def _ruleset(self, slot: int) -> int | None:
+        if slot not in self._rulesets:
+            self._rulesets[slot] = ruleset_for(self._plan, slot)
+        return self._rulesets[slot]
+
+    def _become_candidate(self, slot: int, shared: int | None, reader: int, writer: int) -> NoReturn:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        ruleset = _keep_only([reader, writer, *([] if self._ruleset is None else [self._ruleset])])
+        ruleset = _keep_only([reader, writer, *([] if shared is None else [shared])])
 
         def lock() -> None:
             confine(self._plan, self._limits, slot, ruleset)
