@@ -56,6 +56,15 @@ CHATS = {
     "body, then one word that is Python": f"{BODY}\nDone\n",
     "words, then code without a fence": f"The idea is simple: add.\n\n{WHOLE}\nThat's all.",
     "words, then an indented body": f"Here is the body:\n\n{BODY}",
+    "channels of OpenAI's open models": "<|channel|>analysis<|message|>So\n```python\ndef total(x): return 7\n```\n"
+    f"<|end|><|start|>assistant<|channel|>final<|message|>```python\n{WHOLE}```<|return|>",
+    "the question once more": f"<s> [INST] Write total. [/INST] ```python\n{WHOLE}```</s>",
+    "numbers of lines": "```python\n"
+    + "".join(f"{n} {line}\n" for n, line in enumerate(WHOLE.splitlines(), 1))
+    + "```",
+    "a patch": "```diff\n--- a/t.py\n+++ b/t.py\n@@ -1,2 +1,5 @@\n-def total(x): return 7\n"
+    + textwrap.indent(WHOLE, "+")
+    + "```",
     "ChatML's end": f"{BODY}<|im_end|>",
     "ChatML's end and the next turn": f"{BODY}<|im_end|>\n<|im_start|>user\nThanks",
     "Llama's end": f"{BODY}</s>",
@@ -225,3 +234,9 @@ PIECES = st.sampled_from([BODY, FLAT, WHOLE, PROMPT, *WORDS, *SIGNS])
 def test_sanitizing_twice_changes_nothing_more(text: str) -> None:
     once = sanitize(text, PROMPT, "total")
     assert sanitize(once, PROMPT, "total") == once
+
+
+def test_a_pages_characters_are_taken_back() -> None:
+    whole = "def total(numbers):\n    return sum(n for n in numbers if n &lt; 9)\n"
+    found = sanitize(f"```python\n{whole}```", PROMPT, "total")
+    assert "if n < 9)" in found and ast.parse(PROMPT + found)

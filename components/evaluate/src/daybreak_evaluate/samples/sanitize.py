@@ -6,6 +6,7 @@ What is a program already stays as it is, to the last byte. Pure, and decided by
 
 from __future__ import annotations
 
+import html
 import re
 import textwrap
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ MAX_STARTS = 40
 """Lines at which code could begin in a text of prose."""
 INDENT = "    "
 END_MARKS = re.compile(
-    r"<\|(?:im_end|endoftext|end_of_text|eot_id|eom_id|end|EOT|return|eos|assistant|user|system|fim_\w+|file_sep|"
+    r"<\|(?:im_end|endoftext|call|start|channel|end_of_text|eot_id|eom_id|end|EOT|return|eos|assistant|user|system|fim_\w+|file_sep|"
     r"file_separator|repo_name)\|>|</?s>|<(?:end_of_turn|eos|pad|eot|EOT|filename|reponame|gh_stars|fim_\w+)>|"
     r"<｜(?:end▁of▁sentence|fim▁\w+|User|Assistant)｜>|\[/?INST\]|\[/PYTHON\]|\[DONE\]|</(?:answer|solution|code)>"
 )
@@ -28,13 +29,19 @@ HEADS = re.compile(
     r"<\|im_start\|>(?:assistant)?\n?|<\|start_header_id\|>assistant<\|end_header_id\|>|<\|assistant\|>\n?|"
     r"<｜Assistant｜>|\[/INST\]))+"
 )
-THOUGHT = re.compile(r"\A.*</think(?:ing)?>", re.DOTALL)
+THOUGHT = re.compile(
+    r"\A.*(?:</think(?:ing)?>|<\|channel\|>final(?: <\|constrain\|>\w+)?<\|message\|>|\A(?:<s>)? ?\[INST\].*\[/INST\])",
+    re.DOTALL,
+)
+"""What stands before the answer: thoughts, the other channels of OpenAI's open models, the question once more."""
 BRACKETS = re.compile(r"\[/?PYTHON\]|</?(?:code|python|answer|solution)>|\\(?:begin|end)\{code\}")
 """Other signs than fences for where code begins and ends; they become fences."""
 FENCE = re.compile(
     r"^(?P<indent>[ \t]*(?:>[ \t]?)*)(?P<fence>`{3,}|~{3,})[ \t]*(?P<tag>[^\s`{]*)(?P<rest>[^`]*)$"
 )
 CODE_START = re.compile(r"^(?:from|import|def|async|class|@|[A-Za-z_]\w* *=)(?:\b|(?<==)| )")
+NUMBERED = re.compile(r"^ *\d+(?:[|:.]? {1,2}|[|:.]?$|\t)")
+"""The number of a line, where every line of a block has one."""
 CODE_LINE = re.compile(rf"[ \t]|{CODE_START.pattern.removeprefix('^')}")
 SPACES = str.maketrans(
     {"\N{NO-BREAK SPACE}": " ", "\N{ZERO WIDTH SPACE}": None, "\N{ZERO WIDTH NO-BREAK SPACE}": None}
@@ -85,7 +92,7 @@ def plain_texts(text: str) -> Iterator[str]:
     text = text.replace("\r\n", "\n").replace("\r", "\n").translate(SPACES)
     without_thought = THOUGHT.sub("", text, count=1)
     once = _unescaped(without_thought)
-    escaped = (once, _unescaped(once), _of_markdown(without_thought))
+    escaped = (once, _unescaped(once), _of_markdown(without_thought), html.unescape(without_thought))
     variants = [
         without_thought,
         text,
@@ -156,7 +163,12 @@ def _block(opened: re.Match[str], lines: list[str]) -> CodeBlock:
         lines = [re.sub(r"^[ \t]*(?:>[ \t]?)+", "", line) for line in lines]
     elif margin and all(line.startswith(margin) or not line.strip() for line in lines):
         lines = [line[len(margin) :] for line in lines]
-    return CodeBlock(opened["tag"].lower(), "\n".join(lines))
+    tag = opened["tag"].lower()
+    if tag == "diff":
+        tag, lines = "", [line[1:] for line in lines if line[:1] in ("+", " ") and line[:3] != "+++"]
+    elif lines and all(NUMBERED.match(line) for line in lines if line.strip()):
+        lines = [NUMBERED.sub("", line) for line in lines]
+    return CodeBlock(tag, "\n".join(lines))
 
 
 def _from_blocks(blocks: list[CodeBlock], prompt: str, entry_point: str) -> Iterator[str]:
