@@ -57,9 +57,11 @@ def outages(server: LocalServer) -> list[Row]:
     for what, times in ((TRITON, KILLS), (ENGINE, KILLS), (GATEWAY, KILLS)):
         found = [outage(server, what, signal.SIGKILL) for _ in range(times)]
         rows.append(_row(f"nobody answered after kill -9 of {what}, the longest of {times}", found, "<= 5"))
-    found = [outage(server, what, signal.SIGKILL, is_prepared=False) for what in (ENGINE, GATEWAY)]
-    what = "the same, engine and gateway killed again while they have no spare yet"
-    rows.append(_row(what, found, ""))
+    again = []
+    for what in (ENGINE, GATEWAY):
+        outage(server, what, signal.SIGKILL)
+        again.append(outage(server, what, signal.SIGKILL, is_prepared=False))
+    rows.append(_row("the same, engine and gateway killed again while they have no spare yet", again, ""))
     found = [outage(server, ENGINE, signal.SIGSTOP)]
     rows.append(_row("nobody answered after the engine hung (SIGSTOP)", found, "<= 15"))
     return rows

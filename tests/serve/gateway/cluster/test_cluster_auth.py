@@ -153,3 +153,21 @@ async def test_who_types_on_is_not_limited_by_what_is_given_up(guarded: GuardedC
     assert (await gateway.ask(headers=in_file)).status_code == 200
     assert (await earlier).status_code == 499
     assert (await gateway.ask(headers=user)).status_code == 200
+
+
+async def test_a_limit_is_one_limit_at_all_gateways(guarded: GuardedCluster) -> None:
+    """The second gateway let nobody in itself; it knows from the first, which this test waits for."""
+    one, other = guarded.gateways
+    busy = bearer(guarded.issuer.token(sub="a", groups=["busy"]))
+    intern = bearer(guarded.issuer.token(sub="b", groups=["interns"]))
+    for headers in (busy, busy, intern):
+        assert (await one.ask(headers=headers, max_tokens=5)).status_code == 200
+
+    async def has_heard() -> bool:  # this machine's address is the other gateway's, so it is told, too
+        sources = (await other.client.get("/internal/counts")).json()["sources"]
+        uses = [use for source in sources.values() for use in source.values()]
+        return sum(sum(use["buckets"].values()) for use in uses) == 2 and any(use["tokens"] for use in uses)
+
+    await until(has_heard)
+    for headers in (busy, intern):
+        assert (await other.ask(headers=headers)).status_code == 429

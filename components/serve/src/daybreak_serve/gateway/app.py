@@ -28,6 +28,8 @@ from daybreak_serve.gateway.auth.caller import caller_of
 from daybreak_serve.gateway.auth.guard import Authenticator, AuthGuard, TokenCheck
 from daybreak_serve.gateway.auth.issuer import IssuerKeys, fetch_from
 from daybreak_serve.gateway.auth.limits import Consumptions
+from daybreak_serve.gateway.auth.shared_counts import SharedCounts
+from daybreak_serve.gateway.cluster import sharing
 from daybreak_serve.gateway.cluster.peers import FORWARDED_HEADER, PREFIX, Peers
 from daybreak_serve.gateway.cluster.view import probe
 from daybreak_serve.gateway.config import GatewayConfig, GatewaySettings
@@ -98,6 +100,8 @@ class GatewayApp:
         self._metrics.held.set_function(self._held)
         self._metrics.waking.set_function(self._waking)
         self.listings = Listings(fleet, settings.model_name)
+        self.shared = SharedCounts(uuid.uuid4().hex)
+        """What was let in here and, as far as was heard, by other gateways."""
         self.is_ending = False
         """Set when the process ends soon: it is not ready any more, and goes on answering."""
         self._parts = Parts(
@@ -112,7 +116,7 @@ class GatewayApp:
             wall_clock=time.time,
             new_id=lambda: f"{PREFIX}{peers.mark}{uuid.uuid4().hex}",
             access=AccessLog(log_access, time.time),
-            consumptions=Consumptions(settings.limits),
+            consumptions=Consumptions(settings.limits, self.shared),
         )
 
     def completion_routes(self) -> list[Route]:
@@ -173,6 +177,12 @@ class GatewayApp:
         if "ccepted" in event.event:
             metrics.accepted_characters.labels(*labels).inc(characters_of(event, record))
         return True
+
+    async def counts(self, request: Request) -> Response:
+        """``GET /internal/counts``: what was let in, for other gateways alone; names are pseudonyms in it."""
+        if request.client is None or not self._peers.is_host(request.client.host):
+            raise HTTPException(404, "Not Found")
+        return Response(sharing.told(self.shared), media_type="application/json")
 
     async def openapi(self, request: Request) -> Response:
         """``GET /openapi.json``."""
@@ -299,6 +309,7 @@ def add_routes(app: Starlette, gateway: GatewayApp) -> None:
             *gateway.completion_routes(),
             Route("/v1/events", gateway.events, methods=["POST"]),
             Route("/openapi.json", gateway.openapi),
+            Route(sharing.PATH, gateway.counts),
             *gateway.listings.routes(),
             Route("/v1/health", gateway.health, methods=["GET", "POST"]),
             Route("/health", gateway.health),

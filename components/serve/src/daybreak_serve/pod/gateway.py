@@ -27,6 +27,7 @@ from daybreak_contracts.errors import UserError
 from daybreak_contracts.kubernetes_access import Access
 from daybreak_serve.gateway.__main__ import KEEP_ALIVE_S
 from daybreak_serve.gateway.app import HANDLERS, GatewayApp, add_routes, event_log, guards
+from daybreak_serve.gateway.cluster import sharing
 from daybreak_serve.gateway.cluster.apiserver import ApiServer
 from daybreak_serve.gateway.cluster.endpoint_slices import ListedEndpoint, as_listed
 from daybreak_serve.gateway.cluster.peers import Peers
@@ -125,13 +126,16 @@ class GatewayPod:
             app.router.routes.append(Route("/livez", self.livez))
             following = self._following = asyncio.create_task(view.run())
             probing = asyncio.create_task(probe(fleet, settings.probe_interval_s, STEADY_PROBES))
+            tasks = [following, probing]
+            if sharing.counts_anything(settings.limits):
+                tasks.append(asyncio.create_task(sharing.share(peers, gateway.shared)))
             try:
                 async with listening(self._inside(gateway), settings.host, args.metrics_port):
                     yield
             finally:
-                for task in (following, probing):
+                for task in tasks:
                     task.cancel()
-                await asyncio.wait([following, probing])
+                await asyncio.wait(tasks)
                 await view.close()
                 await peers.close()
                 await fleet.close()

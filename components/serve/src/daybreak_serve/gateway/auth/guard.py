@@ -22,8 +22,8 @@ from daybreak_serve.gateway.auth.tokens import TokenRefused
 from daybreak_serve.gateway.http.asgi_io import ResponseWriter
 from daybreak_serve.gateway.http.problems import ApiProblem
 
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/livez", "/health", "/v1/health"})
-"""Probes have no credential."""
+OPEN_PATHS = frozenset({"/healthz", "/readyz", "/livez", "/health", "/v1/health", "/internal/counts"})
+"""Probes have no credential; other gateways are known by their addresses (`GatewayApp.counts`)."""
 AUTHORIZATION = b"authorization"
 KEY_HEADERS = (b"api-key", b"x-api-key")
 """Where clients that take a gateway for Azure's OpenAI, or for Anthropic, have their key; `Authorization` wins."""

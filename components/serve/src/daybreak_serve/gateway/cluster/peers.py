@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -33,12 +34,23 @@ class Peers:
     def __init__(self, address: str = "") -> None:
         self.mark = mark_of(address) if address else ""
         self._urls: Mapping[str, str] = {}
+        self._hosts: frozenset[str] = frozenset()
         self._client: httpx.AsyncClient | None = None
 
     def set(self, listed: Iterable[ListedEndpoint]) -> None:
         """Know these gateways, and no others."""
         found = {mark_of(one.http.removeprefix("http://")): one.http for one in listed}
         self._urls = {mark: url for mark, url in found.items() if mark != self.mark}
+        self._hosts = frozenset(urlsplit(url).hostname or "" for url in self._urls.values())
+
+    @property
+    def urls(self) -> list[str]:
+        """Where the others answer."""
+        return list(self._urls.values())
+
+    def is_host(self, address: str) -> bool:
+        """Tell whether an address is another gateway's."""
+        return address in self._hosts
 
     def split(
         self, events: Sequence[SuggestionEvent]
