@@ -15,7 +15,7 @@ import pytest
 from daybreak_contracts import names
 from daybreak_operator.core.observed.objects import ObservedWarning
 from daybreak_operator.shell.kube import answers
-from tests.operator.deployment.world import M1, serving_world
+from tests.operator.deployment.world import M1, M2, Traffic, model, serving_world
 from tests.operator.deployment.world import World as Serving
 from tests.operator.training.world import World
 
@@ -250,6 +250,72 @@ def test_an_engines_volume_that_does_not_come_is_told() -> None:
     world.now = world.now.replace(hour=(world.now.hour + 1) % 24)
     world.look()
     assert world.condition("Stalled") == ("True", "VolumeDoesNotCome")
+
+
+def without_jobs(world: World) -> None:
+    """A TTL or a person takes away what has ended."""
+    for key in [key for key in world.children if key[0] in ("Job", "PyTorchJob", "Pod")]:
+        world.remove(key)
+    world.settle(3)
+
+
+def test_an_ended_job_that_is_taken_away_is_not_made_again() -> None:
+    """trainer#2981, trainer#3737: a JobSet that its TTL deletes is made anew each minute, long after the training."""
+    world = World()
+    world.make_data()
+    world.train()
+    world.settle(2)
+    for key in [key for key in world.children if key == ("PyTorchJob", "first-light-train-1")]:
+        world.remove(key)
+    world.settle(3)
+    assert not world.of_kind("PyTorchJob")
+    assert world.status["restarts"] == 0
+    world.make_model()
+    world.settle(2)
+    without_jobs(world)
+    world.wait(90_000)
+    world.settle(3)
+    assert not [key for key in world.children if key[0] in ("Job", "PyTorchJob")]
+    assert world.condition("Succeeded") == ("True", "Completed")
+
+
+M3 = "3" * 64
+
+
+def rolled_out(traffic: Traffic, seconds: int) -> Serving:
+    world = serving_world()
+    world.change(model=model(M2))
+    world.switch(staff=True, everyone=True)
+    world.traffic[M2] = traffic
+    world.run(seconds)
+    return world
+
+
+def test_a_deployment_that_was_rolled_back_scales_and_takes_the_next_model() -> None:
+    """argo-rollouts#2109: Degraded, so neither scaled nor restarted; flagger: a failed canary that nothing wakes."""
+    world = rolled_out(Traffic(requests=40, shown=40, accepted=0), 3600)
+    assert world.condition("RolloutHealthy") == ("False", "RolledBack")
+    world.change(replicas=5)
+    world.run(300)
+    assert world.status["readyReplicas"] == 5
+    world.traffic[M3] = Traffic(requests=40, shown=40, accepted=20)
+    world.change(model=model(M3))
+    world.run(7200)
+    assert world.stable == M3
+
+
+def test_a_rollout_that_nobody_asks_any_more_waits_and_says_for_what() -> None:
+    """flagger#1011: advanced without a metric; flagger#1035, #1633: halted or failed for want of requests."""
+    world = serving_world()
+    world.change(model=model(M2))
+    world.switch(staff=True, everyone=True)
+    world.traffic[M2] = Traffic(requests=20, shown=20, accepted=6)
+    world.run_until(M2, weight=10)
+    world.traffic = {digest: Traffic() for digest in world.traffic}
+    world.run(7200)
+    assert (world.stage, world.weight, world.stable) == ("Ramp", 10, M1)
+    assert world.condition("RolloutHealthy") == ("True", "Progressing")
+    assert "rollout.guardrails.minRequests" in world.message("RolloutHealthy")
 
 
 TOOLS = {

@@ -96,8 +96,8 @@ class TestSubmit:
 
     def test_an_operator_that_forgot_its_submission_starts_no_second_run(self, back_end: BackEnd) -> None:
         """Killed between the submission and the status that records it."""
-        Kubeflow(back_end.url).submit(REQUEST)
-        Kubeflow(back_end.url).submit(REQUEST)
+        assert Kubeflow(back_end.url).submit(REQUEST)
+        assert not Kubeflow(back_end.url).submit(REQUEST), "told once in the log, too"
         assert back_end.workflows == {RUN_ID: 1}
         assert len(back_end.experiments) == 1
 

@@ -17,6 +17,11 @@ from daybreak_contracts.resources.deployment import Gateway
 NUM_BUCKETS = 10_000
 """Hundredths of a percent, as GrowthBook's hash version 2 has them."""
 
+START_GOES_ON_S = 900
+"""How long a start goes on for which no machine was found yet, though nobody asks any more: cluster-autoscaler's
+max-node-provision-time. A start given up sooner never ends where clients are less patient than the cloud. Gateways
+remember as long that they asked for it."""
+
 
 class Routing(BaseModel):
     """Who gets which model. ``weight`` and ``shadow_percent`` are percent of users and of requests."""

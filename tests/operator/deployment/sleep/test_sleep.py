@@ -9,9 +9,10 @@ import pytest
 
 from daybreak_contracts import names
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
+from daybreak_contracts.routing import START_GOES_ON_S
 from daybreak_operator.core.deployment.decide import decide
 from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
-from daybreak_operator.core.deployment.rollout.sleep import HOLD_S, WAKE_S, Activity, activity_of
+from daybreak_operator.core.deployment.rollout.sleep import HOLD_S, Activity, activity_of
 from tests.operator.deployment.world import M1, M2, Traffic, World, a_spec, model
 
 pytestmark = pytest.mark.slow
@@ -216,7 +217,7 @@ class TestWaking:
         world = asleep()
         world.machines = {"a": 0, "b": 0}
         world.ask()
-        world.run(WAKE_S - 60)
+        world.run(START_GOES_ON_S - 60)
         assert (is_asleep(world), world.condition("Ready")) == (False, ("True", "Waking"))
         world.run(120)
         assert is_asleep(world)
@@ -224,7 +225,7 @@ class TestWaking:
     def test_is_an_alarm_when_no_machine_comes_and_people_still_ask(self) -> None:
         world = asleep()
         world.machines = {"a": 0, "b": 0}
-        for _ in range(WAKE_S // 60 + 1):
+        for _ in range(START_GOES_ON_S // 60 + 1):
             world.ask()
             world.run(60)
         assert (is_asleep(world), world.condition("Ready")) == (False, ("False", "NoReplicaReady"))

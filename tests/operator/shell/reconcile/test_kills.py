@@ -57,11 +57,13 @@ class Backend:
     def get(self, run_id: str) -> PipelineRun:
         return PipelineRun("Running" if run_id in self.runs else "Absent")
 
-    def submit(self, request: Submit) -> None:
-        if request.run_id not in self.runs:
-            self.posts.append(request.run_id)
-            self.runs[request.run_id] = "Running"
-            self.called()
+    def submit(self, request: Submit) -> bool:
+        if request.run_id in self.runs:
+            return False
+        self.posts.append(request.run_id)
+        self.runs[request.run_id] = "Running"
+        self.called()
+        return True
 
     def terminate(self, run_id: str) -> None:
         self.runs[run_id] = "Failed"
@@ -188,7 +190,7 @@ def test_without_a_back_end_nothing_is_submitted_and_all_else_goes_on(cluster: R
 
 def test_a_pipeline_that_kubeflow_refuses_is_told_and_all_else_goes_on(cluster: Reach) -> None:
     class Strict(Backend):
-        def submit(self, request: Submit) -> None:
+        def submit(self, request: Submit) -> bool:
             raise UserError("parameter cores must be a number")
 
     kube = clients.connect({}, str(cluster.kubeconfig))
@@ -251,3 +253,23 @@ def test_an_object_that_nobody_has_looked_at_is_acknowledged_first(cluster: Reac
     assert result.own is not None
     assert (result.own["status"]["attempt"], result.said, result.again) == (1, True, True)
     assert result.children == []
+
+
+def test_a_submission_stands_in_the_log_once(cluster: Reach) -> None:
+    """A back end that is slow to know its run is asked to start it again, and does not."""
+    kube, backend = clients.connect({}, str(cluster.kubeconfig)), Backend()
+    namespace = cluster.namespace()
+    make(cluster, namespace)
+    cluster.kubectl(
+        *("patch", "trainingrun", "first", "-n", namespace, "--subresource=status", "--type=merge"),
+        *("-p", '{"status": {"attempt": 1}}'),
+    )
+    run, cache = kube.get(RUNS, namespace, "first"), ReconcileCache()
+    executor = Executor(kube, backend, lambda: datetime.now(UTC))
+    told = []
+    for _ in range(2):
+        work = remaining(decide(run, [], {}), run, {}, cache, 0.0)
+        told.append(executor.carry_out(work, cache).did.get("submitted", []))
+        run = kube.get(RUNS, namespace, "first")
+    assert [len(names) for names in told] == [1, 0]
+    assert len(backend.posts) == 1

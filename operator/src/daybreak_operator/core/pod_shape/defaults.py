@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from daybreak_operator.core.parts import part
+from daybreak_operator.core.parts import items, part
 from daybreak_operator.core.plan import Json
 from daybreak_operator.core.pod_shape.patch import (
     CONTAINERS,
     DIRECTIVE,
     Part,
-    items,
     merge,
     patched_pod,
 )

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from daybreak_operator.core.parts import part
+from daybreak_operator.core.parts import Stored, items, part
 from daybreak_operator.core.plan import Json
 
-Part = Mapping[str, object]
+Part = Stored
 """A part of an object that nobody has checked."""
 Made = dict[str, Any]
 """A part that is being put together; what comes out is the API server's to check."""
@@ -56,12 +56,6 @@ def patched_pod(pod: Part, *templates: Part) -> dict[str, Json]:
         merged["spec"] = {**spec, **kept}
     labels = part(pod, "metadata").get("labels")
     return merge(merged, {"metadata": {"labels": labels}}) if labels else merged
-
-
-def items(whole: Part, name: str) -> list[Part]:
-    """Return the mappings of a list that stands in a mapping."""
-    found = whole.get(name)
-    return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
 
 
 def _with_images(containers: object) -> list[object]:

@@ -167,15 +167,17 @@ class Kubeflow:
         drivers = tuple(pod for pod in pods or () if not pod.label(names.LABEL_OWNER_UID))
         return self._lost(run_id, found.state, pods) or replace(found, pods=drivers)
 
-    def submit(self, request: Submit) -> None:
+    def submit(self, request: Submit) -> bool:
         """Start a run unless one has its id; at most one is ever started, whatever is lost on the way.
+
+        Return whether this call started it.
 
         A spec or parameter that the back end refuses is a UserError. TransientError: ask again later.
         """
         run_id, choices = request.run_id, self._choices
         if self.get(run_id).state != "Absent":
             self._memory.unclear.pop(run_id, None)
-            return
+            return False
         unclear_since = self._memory.unclear.get(run_id)
         if unclear_since is not None and choices.clock() - unclear_since < QUIET_S:
             raise TransientError(f"Kubeflow run {run_id}: it is not clear yet whether it was started")
@@ -190,6 +192,7 @@ class Kubeflow:
                 self._post(run_id, {**body, "experiment_id": self._experiment(experiment_of(request))})
             except NotThereError as error:
                 raise TransientError(f"Kubeflow experiment {request.experiment}: came and went") from error
+        return True
 
     def terminate(self, run_id: str) -> None:
         """Stop a run; one that is absent, over or being stopped is fine."""

@@ -142,9 +142,10 @@ class Executor:
     def _submit(self, plan: Plan, result: Result) -> None:
         for request in plan.submit:
             try:
-                _backend(self.pipelines).submit(request)
-                result.note("submitted", request.run_id)
+                started = _backend(self.pipelines).submit(request)
                 result.wrote = True
+                if started:  # a run that was there is no news, though its back end was slow to know it
+                    result.note("submitted", request.run_id)
             except UserError as error:
                 result.refused[(*PIPELINE_RUN, request.run_id)] = Finding("PipelineRefused", str(error))
             except TransientError as error:
@@ -242,6 +243,7 @@ class Executor:
         for event in wanted if result.said else ():
             try:
                 self.kube.create(events.body_of(event, result.own or {}, self.now()))
+                result.note("events", event.reason)
             except ConflictError:
                 continue  # the same was said in the same second
             except NamespaceLeavesError:

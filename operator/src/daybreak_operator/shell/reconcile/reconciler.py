@@ -121,7 +121,7 @@ class Reconciler:
             return Done(requeue_after_s=min(waits, default=None))
         result = await self.threads.call(self.executor.carry_out, work, cache)
         self._take(result)
-        _log(key, work, result)
+        _log(key, result)
         if result.is_leaving:
             self._seen_leaving(key.namespace)
             return Done(requeue_after_s=LEAVING_RECHECK_S)
@@ -240,14 +240,10 @@ def _named(key: ObjectKey) -> dict[str, Any]:
     return {"kind": key.kind, "namespace": key.namespace, "object": key.name}
 
 
-def _log(key: ObjectKey, work: Work, result: Result) -> None:
+def _log(key: ObjectKey, result: Result) -> None:
     if result.errors or result.refused:
         errors = [*result.errors, *(finding.message for finding in result.refused.values())]
         LOG.warning("reconcile incomplete", extra={**_named(key), "errors": errors})
     if result.wrote or result.did:
-        did = {
-            **result.did,
-            "status": result.said,
-            "events": [event.reason for event in work.plan.events] if result.said else [],
-        }
+        did = {**result.did, "status": result.said}
         LOG.info("changed", extra={**_named(key), **{name: what for name, what in did.items() if what}})

@@ -25,8 +25,8 @@ class Pipelines(Protocol):
     def get(self, run_id: str) -> PipelineRun:
         """Return how a run stands."""
 
-    def submit(self, request: Submit) -> None:
-        """Start a run unless its id is there."""
+    def submit(self, request: Submit) -> bool:
+        """Start a run unless its id is there; return whether this call did."""
 
     def terminate(self, run_id: str) -> None:
         """Stop a run; one that ended already is fine."""

@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from daybreak_contracts import routing
 from daybreak_serve.gateway.http.problems import ApiProblem, waking
 
 UNKNOWN_S = 30
 """When to come again where no start was seen yet: often enough to find it awake, too seldom to be a load."""
 OVERDUE_S = 15
 """The same where a start takes longer than the last one did."""
-FORGOTTEN_S = 900
-"""A start that nobody has waited for this long is over, whatever came of it: the next request begins another one. The
-operator goes on with a start as long (`rollout/sleep.py`)."""
+FORGOTTEN_S = routing.START_GOES_ON_S
+"""A start that nobody has waited for this long is over, whatever came of it: the next request begins another one."""
 
 
 @dataclass

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from daybreak_contracts.metrics_snapshot import GatewaySnapshot
 from daybreak_contracts.resources.deployment import ModelDeploymentSpec, Rollout
+from daybreak_contracts.routing import START_GOES_ON_S
 from daybreak_operator.core.deployment.observed.fleet import EngineFleet
 from daybreak_operator.core.deployment.observed.observation import DeploymentObservation
 from daybreak_operator.core.deployment.rollout.cold_start import with_cold_start
@@ -19,9 +20,6 @@ HOLD_S = 50
 """How long a gateway holds a request for the first replica: less than the 60 s after which proxies give a silent
 request up (nginx's proxy_read_timeout, the idle timeout of AWS's load balancers), so that who waits in vain gets our
 503 that says when to come again, not their 504."""
-WAKE_S = 900
-"""How long a start goes on for which no machine was found yet, though nobody asks any more: cluster-autoscaler's
-max-node-provision-time. A start given up sooner never ends where clients are less patient than the cloud."""
 UNREAD_S = 60
 """After this long, a gateway that is asked in vain may hold requests that nobody sees."""
 
@@ -113,4 +111,4 @@ def is_young(state: RolloutState, stable: StableModel, fleet: EngineFleet, quiet
         return fleet.at - min(ready) < quiet_s
     if any(pod.placed for pod in pods):
         return True
-    return state.woken_at is not None and fleet.at - state.woken_at < WAKE_S
+    return state.woken_at is not None and fleet.at - state.woken_at < START_GOES_ON_S

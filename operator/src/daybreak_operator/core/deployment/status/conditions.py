@@ -128,7 +128,10 @@ def rolling(view: View) -> Finding:
         return Finding("NoRollout", "no model is being rolled out")
     share = f" at {candidate.weight} %" if candidate.weight else ""
     where = ", on machines that the stable model gives up one by one" if candidate.in_place else ""
-    return Finding("Progressing", f"model {candidate.words} is in stage {candidate.stage}{share}{where}")
+    said = f": {candidate.verdict}" if candidate.verdict else ""
+    return Finding(
+        "Progressing", f"model {candidate.words} is in stage {candidate.stage}{share}{where}{said}"
+    )
 
 
 def was_rolled_back(view: View) -> Finding | None:

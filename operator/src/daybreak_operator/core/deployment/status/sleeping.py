@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from daybreak_operator.core.deployment.rollout.sleep import HOLD_S, WAKE_S, may_sleep
+from daybreak_contracts.routing import START_GOES_ON_S
+from daybreak_operator.core.deployment.rollout.sleep import HOLD_S, may_sleep
 from daybreak_operator.core.deployment.status.view import View
 from daybreak_operator.core.plan import Finding
 from daybreak_operator.core.times import text_of
@@ -23,7 +24,7 @@ def is_waking(view: View) -> Finding | None:
     stable, woken_at = view.state.stable, view.state.woken_at
     if stable is None or woken_at is None or view.state.asleep_since is not None or not may_sleep(view.spec):
         return None
-    if view.fleet.ready(stable.digest) or view.fleet.at - woken_at >= WAKE_S:
+    if view.fleet.ready(stable.digest) or view.fleet.at - woken_at >= START_GOES_ON_S:
         return None
     text = f"woken at {text_of(woken_at)}; requests are held for up to {HOLD_S} s until the first replica answers"
     return Finding("Waking", text)
