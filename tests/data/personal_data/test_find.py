@@ -166,6 +166,7 @@ def test_addresses(text: str, value: str) -> None:
         pytest.param("(3.17.0.3) 5.38.0.1 8.2.4.42", id="versions without the word"),
         pytest.param("85.214.0.0/16 93.184.216.0/24 2a00:1450::/32", id="networks"),
         pytest.param("between 64.13.0.0 and 64.13.255.255", id="the ends of a network"),
+        pytest.param('d="M9 3.1-.4 1.2 2.654.318 3.176.82.84 1.3 1.9z"', id="a drawing with three decimals"),
         pytest.param('d="M1.8 2.37c.8.52 1.75.79 2.87.79.64 0 1.21-.08"', id="a drawing"),
         pytest.param("auto x = 2000::abc; y = 2001::a0();", id="names in a scope"),
         pytest.param("300.1.2.3 1.2.3 01.2.3.4", id="no addresses at all"),

@@ -104,6 +104,7 @@ _NUMBER_BEFORE = re.compile(
     rb"|[A-Za-z]-?[0-9]*\.[0-9]+ ?$"
 )
 _NUMBER_AFTER = re.compile(rb"[ ,]?-?\.?[0-9]|[ ,]?-\.?[0-9]")
+_DECIMAL_AFTER = re.compile(rb"[ ,]?-?[0-9]{0,3}\.[0-9]{1,3}[ ,\-a-zA-Z]")
 MOST_OF_A_VERSION, MOST_IN_A_VERSION = 40, 20
 """A version or a section has small numbers: all up to 40, or the first and two more up to 20. One address drawn at
 random in 500 has; it counts only where something else says that it is one."""
@@ -284,12 +285,13 @@ def _has_small_numbers(value: bytes) -> bool:
 
 
 def _is_drawn(data: bytes, start: int, end: int) -> bool:
-    """Tell whether a value stands among the decimal numbers of a drawing."""
+    """Tell whether a value stands among the decimal numbers of a drawing; with three decimals, between two of them."""
+    after = _NUMBER_AFTER
     if max(int(part) for part in data[start:end].split(b".")) > 99:
-        return False
+        after = _DECIMAL_AFTER
     return (
         _NUMBER_BEFORE.search(data[max(0, start - _WINDOW) : start]) is not None
-        and _NUMBER_AFTER.match(data[end : end + 4]) is not None
+        and after.match(data[end : end + _NEAR]) is not None
     )
 
 

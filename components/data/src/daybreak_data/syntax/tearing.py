@@ -9,6 +9,10 @@ import re
 
 _MARK = re.compile(r"^(<{7}|={7}|>{7})(?= |\r?$)", re.MULTILINE)
 _NO_TEXT = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff]")
+# A table of control characters, a banner of an old editor: what a comment holds is no sign. A mark between blanks, so
+# that rubbish seldom has one.
+_COMMENT_LINE = re.compile(r"(?:^|(?<=[ \t]))(?://|#|--|;|%)+[ \t][^\n]*|^[ \t]*\*[ \t][^\n]*", re.MULTILINE)
+_BLOCKS = (("/*", "*/"), ("<!--", "-->"))
 LEAST_RUBBISH = 8
 """Control characters and replaced bytes in a file that does not parse. A form feed, an escape or a mark of the end
 of a DOS file is none; a test of terminals has some in its strings, but parses."""
@@ -19,11 +23,26 @@ def find_tear(text: str) -> str:
     line = _conflict(text) if "<<<<<<<" in text else 0
     if line:
         return f"line {line}: marks of a merge conflict"
-    if not text.isascii() or "\0" in text:
-        number = sum(1 for _ in zip(_NO_TEXT.finditer(text), range(LEAST_RUBBISH), strict=False))
-    else:
-        number = len(_NO_TEXT.findall(text[:100_000]))
+    number = _rubbish(text)
+    if number >= LEAST_RUBBISH:
+        number = _rubbish(_without_comments(text))
     return f"{number} characters or more that are no text" if number >= LEAST_RUBBISH else ""
+
+
+def _without_comments(text: str) -> str:
+    for opening, closing in _BLOCKS:
+        pieces, place = [], 0
+        while (start := text.find(opening, place)) >= 0 and (end := text.find(closing, start)) >= 0:
+            pieces.append(text[place:start])
+            place = end + len(closing)
+        text = "".join([*pieces, text[place:]])
+    return _COMMENT_LINE.sub("", text)
+
+
+def _rubbish(text: str) -> int:
+    if not text.isascii() or "\0" in text:
+        return sum(1 for _ in zip(_NO_TEXT.finditer(text), range(LEAST_RUBBISH), strict=False))
+    return len(_NO_TEXT.findall(text[:100_000]))
 
 
 def _conflict(text: str) -> int:
