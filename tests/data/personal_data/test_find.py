@@ -166,6 +166,9 @@ def test_addresses(text: str, value: str) -> None:
         pytest.param("(3.17.0.3) 5.38.0.1 8.2.4.42", id="versions without the word"),
         pytest.param("85.214.0.0/16 93.184.216.0/24 2a00:1450::/32", id="networks"),
         pytest.param("between 64.13.0.0 and 64.13.255.255", id="the ends of a network"),
+        pytest.param(
+            "upstream V8 is at 12.4.254.21 and Node.js is at 12.4.254.14", id="products of four numbers"
+        ),
         pytest.param('d="M9 3.1-.4 1.2 2.654.318 3.176.82.84 1.3 1.9z"', id="a drawing with three decimals"),
         pytest.param('d="M1.8 2.37c.8.52 1.75.79 2.87.79.64 0 1.21-.08"', id="a drawing"),
         pytest.param("auto x = 2000::abc; y = 2001::a0();", id="names in a scope"),
@@ -300,6 +303,9 @@ def test_keys(text: str, value: str) -> None:
         pytest.param("default login anonymous password user@domain", id="of anonymous users"),
         pytest.param("postgresql://scott:tiger@localhost/test", id="a lower-case word as a password"),
         pytest.param("password = 'changeme'", id="a stand-in"),
+        pytest.param(
+            "'accessToken': 'AQBlahBlah7rCdu9mBlahBlah5dKYwp3x'", id="a stand-in in words of no meaning"
+        ),
         pytest.param('matches(password, "$2a$10$invalid")', id="a value that says it is none"),
         pytest.param('newSecretKey("PBKDF2WithHmacSHA256", 1)', id="an algorithm"),
         pytest.param("SECRET_KEY, 'HmacSHA512'", id="a hash for messages"),

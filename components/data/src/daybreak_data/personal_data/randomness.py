@@ -16,7 +16,7 @@ _PLACEHOLDER = re.compile(
     r"(?i)example|sample|dummy|placeholder|change.?me|change.?it|replace|insert|redacted|removed|masked|hidden"
     r"|foo|bar(?:\b|_|[0-9])|baz|test|fake|mock|todo|xxx|\*\*\*|\.\.\.|…|your[_-]?|my[_-]?(?:pass|secret|token|key|api)"
     r"|(?:the|some|any|a|an)[_-]?(?:pass|secret|token|key)|lorem|undefined|null|none|default|abcdef|qwerty"
-    r"|random|invalid|malformed|bogus|wrong|expired|123456|abc123|deadbeef|00000|11111|aaaaa|password|passwd|passphrase|secret|token|credential|api_?key|<|>"
+    r"|random|blahblah|invalid|malformed|bogus|wrong|expired|123456|abc123|deadbeef|00000|11111|aaaaa|password|passwd|passphrase|secret|token|credential|api_?key|<|>"
     r"|\$\{|\{\{|%\(|\$\(|\{[a-z_]*\}|%[sd]|env[.(\[]|process\."
     r"|00010203|00112233|01234567|76543210|a1b2c3d4|1a2b3c4d|JBSWY3DPEHPK3PXP"
 )
