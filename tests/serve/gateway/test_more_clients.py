@@ -86,6 +86,15 @@ CLIENTS = {
     "llama.cpp's words at OpenAI's path": Recorded(
         "/v1/completions", {"prompt": COMPOSED, "n_predict": 16, "cache_prompt": True}, choice_text
     ),
+    "an Ollama client with /v1 in its server's URL": Recorded(
+        "/v1/api/generate", {"model": "m", "prompt": PREFIX, "suffix": SUFFIX, "stream": False}, generated
+    ),
+    "llama.vscode with /v1 in its endpoint": Recorded(
+        "/v1/infill", {"input_prefix": PREFIX, "input_suffix": SUFFIX, "n_predict": 16, "stream": False}, content
+    ),
+    "a composed prompt beside an empty suffix": Recorded(
+        "/v1/completions", {"prompt": COMPOSED, "suffix": "", "max_tokens": 16}, choice_text
+    ),
     "LM Studio's and LangChain's -1": Recorded(
         "/v1/completions", {"model": "m", "prompt": COMPOSED, "max_tokens": -1}, choice_text
     ),

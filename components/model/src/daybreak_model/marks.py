@@ -128,7 +128,6 @@ FIM_FAMILIES = (
         "",
         "mistralai/mistral-common, tokens/tokenizers/instruct.py, encode_fim",
         "SPM",
-        file="+++++ ",
     ),
 )
 """Of several that spell alike the first that a tokenizer holds; marks of files need not be in it."""

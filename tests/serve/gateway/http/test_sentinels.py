@@ -11,7 +11,7 @@ from daybreak_serve.gateway.http.sentinels import FAMILIES, ComposedText, MarkFa
 
 
 def mentions_marks(*parts: str) -> bool:
-    return any(mark in part for part in parts for mark in ("<", "｜", "[", "+++")) or "\n" in parts[-1][-1:]
+    return any(mark in part for part in parts for mark in ("<", "｜", "[")) or "\n" in parts[-1][-1:]
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: f"{family.prefix} {family.file}")
@@ -69,8 +69,8 @@ def test_a_composed_prompt_is_read_back_in_either_order(family: MarkFamily, pref
         ),
         pytest.param(
             "[SUFFIX]b[PREFIX]+++++ util.py \nx = 1\n\n+++++ main.py\na",
-            ComposedText("a", "b", "main.py", None, (ContextFile("util.py", "x = 1\n"),)),
-            id="Codestral with files, as Continue has them",
+            ComposedText("+++++ util.py \nx = 1\n\n+++++ main.py\na", "b"),
+            id="Codestral with files, as Continue has them: its marks of files are text, which it reads itself",
         ),
         pytest.param(
             "<|file_sep|>main.py\n<|fim_prefix|>a<|fim_suffix|>b<|fim_middle|>",

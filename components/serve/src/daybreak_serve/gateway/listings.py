@@ -42,6 +42,8 @@ class Listings:
             Route("/info", self.tgi_info),
             Route("/props", self.llama_props),
             Route("/{base:path}/models", self.models),
+            Route("/{base:path}/api/tags", self.ollama_tags),
+            Route("/{base:path}/api/show", self.ollama_model, methods=["POST"]),
             Route("/v1beta/server_setting", self.tabby_settings),
         ]
 

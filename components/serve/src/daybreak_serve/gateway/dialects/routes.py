@@ -16,7 +16,8 @@ from daybreak_serve.gateway.http.requests import parse_object
 
 OPENAI, TABBY, SHARED = OpenAiCompletions(), TabbyCompletions(), OpenAiCompletions()
 """SHARED: of `/completions`, which is OpenAI's below a base URL without /v1 and an older name of llama.cpp's."""
-CHAT, MISTRAL, LLAMA = ChatCompletions(), MistralFim(), LlamaCpp(infill=False)
+CHAT, MISTRAL, LLAMA, INFILL = ChatCompletions(), MistralFim(), LlamaCpp(infill=False), LlamaCpp(infill=True)
+OLLAMA, OLLAMA_CHAT = OllamaGenerate(), OllamaChat()
 ROUTES: Mapping[str, Dialect] = {
     "/v1/completions": OPENAI,
     "/v1/engines/{engine}/completions": OPENAI,
@@ -24,13 +25,13 @@ ROUTES: Mapping[str, Dialect] = {
     "/chat/completions": CHAT,
     "/v1/fim/completions": MISTRAL,
     "/fim/completions": MISTRAL,
-    "/infill": LlamaCpp(infill=True),
+    "/infill": INFILL,
     "/completion": LLAMA,
     "/completions": SHARED,
     "/generate": TextGeneration(),
     "/generate_stream": TextGeneration(streams=True),
-    "/api/generate": OllamaGenerate(),
-    "/api/chat": OllamaChat(),
+    "/api/generate": OLLAMA,
+    "/api/chat": OLLAMA_CHAT,
     "/": TextGeneration(listed=True),
     "/models/{name:path}": TextGeneration(listed=True),
 }
@@ -39,6 +40,10 @@ BELOW: Mapping[str, Dialect] = {
     "/{base:path}/chat/completions": CHAT,
     "/{base:path}/fim/completions": MISTRAL,
     "/{base:path}/completions": OPENAI,
+    "/{base:path}/completion": LLAMA,
+    "/{base:path}/infill": INFILL,
+    "/{base:path}/api/generate": OLLAMA,
+    "/{base:path}/api/chat": OLLAMA_CHAT,
 }
 """The same below any base: editors put these paths behind the URL that people paste (``/beta``, ``/v2``,
 ``/openai/deployments/NAME``, ``/v1/openai/v1``, twice ``/v1``), and no other thing here ends so."""

@@ -100,7 +100,7 @@ def composed_of(request: CompletionRequest, prompt: str) -> CompletionRequest:
     """Return the request with this prompt, taken apart where an editor has composed it itself."""
     if request.echo is not None:
         request = replace(request, echo=prompt)
-    found = None if request.suffix is not None or request.is_text else decompose(prompt)
+    found = None if request.suffix or request.is_text else decompose(prompt)
     if found is None:
         return replace(request, prompt=prompt)
     around = Surroundings(
