@@ -176,6 +176,7 @@ class TritonServer:
         spare, self._spare = self._spare, None
         if spare is not None and spare.child.exit_code is None:
             self._child, self._prefix, self._gate = spare.child, spare.prefix, spare.gate
+            self._hide_shared_memory()
             spare.gate.open()
             return
         if spare is not None:
@@ -253,9 +254,9 @@ class TritonServer:
         self._dead, before = self.child.dead_children(), self._dead
         return bool(self._dead & before)
 
-    def _hide_shared_memory(self) -> None:
+    def _hide_shared_memory(self, prefix: str = "") -> None:
         """Let nobody else read prompts: Triton makes its regions readable for all, whatever the umask says."""
-        for path in self._shared_memory.glob(f"{self._prefix}*"):
+        for path in self._shared_memory.glob(f"{prefix or self._prefix}*"):
             with contextlib.suppress(FileNotFoundError):
                 path.chmod(0o600)
 
@@ -271,6 +272,8 @@ class TritonServer:
             self._answered_s = now
         if now >= self._next_question_s:
             self._next_question_s = now + QUESTION_EVERY_S
+            if self._spare is not None:  # no prompts in it yet, and nobody else's when there are
+                self._hide_shared_memory(self._spare.prefix)
             if _lives(self.address):
                 self._answered_s = now
         beat_s = beaten_at(heartbeat_file(self._files.repository))
