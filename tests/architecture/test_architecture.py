@@ -53,6 +53,7 @@ def length_of(node: Function) -> int:
     return node.end_lineno - node.lineno + 1
 
 
+@pytest.mark.slow
 def test_every_room_is_seen() -> None:
     assert {package.name for package in PACKAGES} >= {
         "daybreak_contracts",
@@ -176,6 +177,7 @@ class TestImportContracts:
             "daybreak_pipelines",
         }
 
+    @pytest.mark.slow
     def test_contracts_bring_little_along(self) -> None:
         """Every image holds the contracts: what they import, all images install; pages are an extra."""
         few = {"daybreak_contracts", "fsspec", "pyarrow", "pydantic", "pydantic_core", "yaml"}

@@ -190,6 +190,7 @@ class TestARoom:
         known = declared(read(project)["project"]) | {f"daybreak-{project.name}"} | borrowed
         assert not undeclared(room_files(project), known)
 
+    @pytest.mark.slow
     def test_imports_what_it_declares(self, project: Path) -> None:
         imported = set().union(*imports_of(room_files(project)))
         unseen = {name for room, name in UNSEEN if room == project.name}
@@ -271,6 +272,7 @@ class TestTheRoot:
         rooms = {name for project in PROJECTS for name in declared(read(project)["project"])}
         assert not undeclared(self.files, self.development() | rooms | ROOMS)
 
+    @pytest.mark.slow
     def test_develops_with_what_it_declares(self) -> None:
         assert self.development() - set().union(*imports_of(self.files)) == TOOLS
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ LABEL = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", fullmatch=True)
 LONG = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
 
 
+@pytest.mark.slow
 @given(LABEL, LABEL, LONG)
 def test_an_engine_has_a_name_that_pods_can_carry(deployment: str, pool: str, zone: str) -> None:
     name = names.engine_name(deployment, DIGEST, pool, zone)
@@ -21,6 +23,7 @@ def test_an_engine_has_a_name_that_pods_can_carry(deployment: str, pool: str, zo
     assert re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", name)
 
 
+@pytest.mark.slow
 @given(LABEL, st.lists(LONG, min_size=2, max_size=2, unique=True))
 def test_two_zones_are_two_names(deployment: str, zones: list[str]) -> None:
     one, other = (names.engine_name(deployment, DIGEST, "pool", zone) for zone in zones)

@@ -225,6 +225,7 @@ class TestArtifacts:
         assert self.make(folder, tmp_path) == (manifest, False)
         artifacts.verify(folder, artifacts.load(folder))
 
+    @pytest.mark.slow
     def test_killed_before_the_manifest_nothing_is_there(self, folder: str, tmp_path: Path) -> None:
         storage.write_bytes(f"{folder}/sub/ü.txt", b"hel")  # as a writer leaves it that dies while uploading
         assert artifacts.find(folder, "d") is None

@@ -100,6 +100,7 @@ def test_listing_is_sorted_deep_and_empty_for_nothing(tmp_path: Path) -> None:
     assert storage.list_files(str(tmp_path / "a")) == []
 
 
+@pytest.mark.slow
 @given(
     value=st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

@@ -126,6 +126,7 @@ def test_a_model_that_never_learned_to_fill_in_is_asked_from_the_left(
     assert list(served) == evaluated == TextEncoder(tokenizer_json).encode("a = ")
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(200), deadline=None)
 @given(seed=st.integers(0, 1 << 64), max_tokens=st.integers(1, CONTEXT_LENGTH - MIN_PROMPT))
 def test_other_files_stand_in_front_as_in_training_and_alike_for_both(

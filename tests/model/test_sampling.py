@@ -84,6 +84,7 @@ def test_sampling_follows_the_distribution() -> None:
     assert nucleus == {0, 1}
 
 
+@pytest.mark.slow
 @given(st.lists(LOGITS, min_size=1, max_size=4), st.floats(0.01, 1), st.data())
 def test_tensors_are_drawn_from_as_arrays_are(
     rows: list[np.ndarray], top_p: float, data: st.DataObject

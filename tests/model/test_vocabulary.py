@@ -57,6 +57,7 @@ LINES = (
 PIECES = st.sampled_from([*names.SPECIAL_TOKENS[:16], "<", "|>", "def ", "\n", "é", "🙂", "\x00"])
 
 
+@pytest.mark.slow
 @given(st.lists(PIECES | st.text(max_size=5), max_size=12).map("".join))
 def test_no_text_becomes_a_special_token(tokenizer_json: str, text: str) -> None:
     encoder = TextEncoder(tokenizer_json)

@@ -291,6 +291,7 @@ def rolled_out(traffic: Traffic, seconds: int) -> Serving:
     return world
 
 
+@pytest.mark.slow
 def test_a_deployment_that_was_rolled_back_scales_and_takes_the_next_model() -> None:
     """argo-rollouts#2109: Degraded, so neither scaled nor restarted; flagger: a failed canary that nothing wakes."""
     world = rolled_out(Traffic(requests=40, shown=40, accepted=0), 3600)
@@ -304,6 +305,7 @@ def test_a_deployment_that_was_rolled_back_scales_and_takes_the_next_model() -> 
     assert world.stable == M3
 
 
+@pytest.mark.slow
 def test_a_rollout_that_nobody_asks_any_more_waits_and_says_for_what() -> None:
     """flagger#1011: advanced without a metric; flagger#1035, #1633: halted or failed for want of requests."""
     world = serving_world()

@@ -83,6 +83,7 @@ conditions = st.lists(
 
 
 class TestAnyConditions:
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", MODELS)
     @given(conditions=conditions)
     def test_only_four_things_are_read(self, kind: str, conditions: list[dict[str, str]]) -> None:

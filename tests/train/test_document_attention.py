@@ -78,6 +78,7 @@ def test_gradients_by_document_are_those_of_the_dense_mask() -> None:  # flex ha
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=6), st.integers(0, 9))
 def test_blocks_are_left_out_where_no_pair_is_seen_and_whole_where_all_are(
     sizes: list[int], seed: int

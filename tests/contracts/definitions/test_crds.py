@@ -61,6 +61,7 @@ def test_only_keywords_of_structural_schemas_are_used(crds: dict[str, Any], kind
     assert strange == {}
 
 
+@pytest.mark.slow
 @KINDS
 def test_every_node_has_one_type(crds: dict[str, Any], kind: str) -> None:
     types = {"object", "array", "string", "integer", "boolean"}
@@ -270,6 +271,7 @@ def test_editor_schema_takes_the_examples_and_refuses_a_typing_error(
         assert not validator.is_valid({**value, "spec": {**value["spec"], "tokenzier": {}}})
 
 
+@pytest.mark.slow
 def test_chart_carries_the_crds(crds: dict[str, Any]) -> None:
     chart = yaml.safe_load((ROOT / "charts/daybreak/Chart.yaml").read_text())
     assert chart["apiVersion"] == "v2"

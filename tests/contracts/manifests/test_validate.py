@@ -202,6 +202,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(200), deadline=None)
 @given(part=st.sampled_from(["metadata", "spec", "status", "output", "data", "training"]), value=JSON)
 def test_no_value_in_any_place_makes_it_fail(part: str, value: object) -> None:

@@ -55,6 +55,7 @@ def chain(length: int, seed: int) -> Edges:
     return list(itertools.pairwise(order))
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(VERTEX, VERTEX).filter(lambda edge: edge[0] != edge[1]), max_size=40))
 def test_numpy_labels_are_those_of_union_find(edges: Edges) -> None:
     assert in_numpy(edges) == by_union_find(edges)

@@ -50,6 +50,7 @@ def test_every_problem_is_recognised(dress: Any) -> None:
     assert missed == []
 
 
+@pytest.mark.slow
 def test_most_solutions_are_recognised_without_their_docstring() -> None:
     # The rest are one-liners such as `return n ** 2`, which anybody writes.
     found = [p for p in PROBLEMS if contaminated_by(p["canonical_solution"])]
@@ -62,6 +63,7 @@ def test_the_problem_is_named() -> None:
     assert contaminated_by(PROBLEMS[0]["prompt"]) == "HumanEval/0"
 
 
+@pytest.mark.slow
 def test_the_standard_library_gives_away_nothing() -> None:
     paths = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))
     texts = [path.read_text(encoding="utf-8", errors="replace") for path in paths]

@@ -41,6 +41,7 @@ def test_findings_are_sorted_apart_and_cut_out_exactly(text: str, path: str) -> 
     assert all(a.end <= b.start for a, b in pairwise(findings))
 
 
+@pytest.mark.slow
 @given(ANY, PATH, HANDLINGS)
 def test_after_redaction_nothing_of_the_kind_is_found(text: str, path: str, handling: PersonalData) -> None:
     redacted = redact(text, find_personal_data(text, path), handling)

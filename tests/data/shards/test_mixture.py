@@ -85,6 +85,7 @@ def test_copies_lie_at_least_half_a_part_of_the_circle_apart(order: int, copies:
     assert min(gaps) >= (1 << 64) // copies // 2
 
 
+@pytest.mark.slow
 @given(
     MIXTURES,
     st.lists(st.integers(1, 10**6), min_size=8, max_size=60, unique=True),

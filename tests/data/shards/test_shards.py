@@ -35,6 +35,8 @@ from daybreak_model.repository_context import Layout
 from daybreak_model.vocabulary import token_bytes
 from daybreak_train.replay.documents import documents_of
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 

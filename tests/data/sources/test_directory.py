@@ -151,6 +151,7 @@ def test_a_displayable_name_can_always_be_written(name: bytes) -> None:
     displayable(os.fsdecode(name)).encode()
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from(["/a/x", "/b/x", "/b/y", "/a/b/x", "/c/a/x"]), unique=True))
 def test_short_names_stay_unique(locations: list[str]) -> None:
     assert len(set(shortest_unique_names(locations))) == len(locations)

@@ -99,6 +99,7 @@ def test_a_folder_gives_all_its_files_and_the_columns_of_its_folders(tmp_path: P
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(TEXTS, min_size=1, max_size=12), st.integers(1, 90), st.booleans())
 def test_every_line_is_read_once_whatever_the_ranges(

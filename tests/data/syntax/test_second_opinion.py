@@ -179,6 +179,7 @@ def test_brackets_in_strings_and_comments_do_not_count(language: str, text: str)
 ANY_CHARACTER = st.sampled_from(list("(){}[]`'\"/*#\\$<>?!=-\nRr@ a0"))
 
 
+@pytest.mark.slow
 @given(st.sampled_from(brackets.LANGUAGES), st.text(alphabet=ANY_CHARACTER, max_size=400))
 @settings(max_examples=examples(300), deadline=None)
 def test_any_text_has_a_balance(language: str, text: str) -> None:

@@ -60,6 +60,7 @@ def test_both_engines_agree_lose_nothing_and_make_no_special_token(texts: list[s
         assert all(len(names.SPECIAL_TOKENS) <= place < 2000 for place in ours.tolist())
 
 
+@pytest.mark.slow
 def test_the_fast_engine_is_in_use() -> None:
     assert (encoder(encoding.AUTO).engine, encoder(encoding.AUTO).reason) == ("gigatoken", "")
 

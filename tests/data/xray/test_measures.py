@@ -54,6 +54,7 @@ def plainly(text: str, language: str) -> dict[str, int]:
     }
 
 
+@pytest.mark.slow
 @given(TEXTS)
 @settings(deadline=None)
 @example([("python", ""), ("python", "\n"), ("c", "/"), ("c", "")])

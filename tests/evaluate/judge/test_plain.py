@@ -99,6 +99,7 @@ def all_exact(value: Any) -> bool:
     return type(value) in EXACT and all(map(all_exact, inner))
 
 
+@pytest.mark.slow
 @given(PLAIN)
 def test_plain_data_comes_back_as_it_was(value: Any) -> None:
     assert same(plain.loads(plain.dumps(value)), value)

@@ -114,6 +114,7 @@ def task_of(problem_format: str, row: dict[str, Any], language: str | None = Non
     return TASKS_OF[problem_format](ProblemRow("p.jsonl, line 7", row), language)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("problem_format", "row", "right", "wrong"), JUDGED)
 def test_a_row_is_judged_by_all_of_its_tests(
     tmp_path: Path, problem_format: str, row: dict[str, Any], right: str | None, wrong: str

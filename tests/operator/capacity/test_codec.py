@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +43,7 @@ memories = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(memories)
 def test_what_goes_into_the_status_comes_back_the_same(memory: PlacementMemory) -> None:
     decision = CapacityDecision({}, {}, 0, memory, (), 0.0, 5.0)

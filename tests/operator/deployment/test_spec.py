@@ -65,6 +65,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(JSON)
 def test_nothing_that_can_be_stored_raises(spec: Any) -> None:
     parsed = parse(spec)

@@ -144,6 +144,7 @@ class TestSubmit:
         client._post(RUN_ID, body)
         assert back_end.workflows == {RUN_ID: 2}
 
+    @pytest.mark.slow
     def test_an_experiment_that_was_deleted_is_made_anew(self, back_end: BackEnd, client: Kubeflow) -> None:
         client.submit(replace(REQUEST, run_id="another"))
         back_end.experiments.clear()

@@ -320,6 +320,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from(["metadata", "spec"]), JSON))
 def test_no_template_breaks_its_translation(template: dict[str, Any]) -> None:
     found = translated(template)

@@ -68,6 +68,7 @@ def test_every_step_has_a_disk_and_the_secret_that_is_named_at_run_time(name: st
         assert "AWS_SECRET_ACCESS_KEY" in {entry["envVar"] for entry in secret["keyToEnv"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PIPELINES)
 def test_a_step_that_reads_an_artifact_is_given_its_digest(name: str) -> None:
     for task in package(name)[0]["root"]["dag"]["tasks"].values():

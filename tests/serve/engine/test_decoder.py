@@ -88,6 +88,7 @@ def test_whoever_is_computed_beside_it_a_request_has_the_same_logits_to_the_bit(
         assert np.array_equal(model.advance_together(together, tokens), np.stack(expected))
 
 
+@pytest.mark.slow
 def test_a_kept_cache_gives_what_a_new_one_gives(model: ModelFolder) -> None:
     llama = DecoderModel(model.path, num_threads=1)
     first, second = list(range(120, 160)), [*range(120, 150), *range(200, 210)]

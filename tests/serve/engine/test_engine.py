@@ -253,6 +253,7 @@ REQUESTS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(REQUESTS, st.integers(1, 4), st.integers(1, 8))
 def test_whoever_shares_the_engine_the_text_is_the_same(
     requests: list[tuple[list[int], int, int]], max_running: int, prompt_piece: int

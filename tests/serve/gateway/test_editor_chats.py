@@ -119,6 +119,7 @@ async def test_content_in_parts_is_the_text_itself(client: httpx.AsyncClient) ->
     assert told[0]["choices"] == told[1]["choices"]
 
 
+@pytest.mark.slow
 async def test_ollamas_conversations_are_lines(client: httpx.AsyncClient) -> None:
     """Continue, twinny and gptel with Ollama; streams unless it says otherwise."""
     body = {"model": "m", "messages": [ASKED], "options": {"num_predict": 4, "num_ctx": 4096}, "keep_alive": 1800,

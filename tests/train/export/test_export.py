@@ -99,6 +99,7 @@ def test_rounding_is_allowed_in_proportion_to_the_logits(made: Any, tmp_path: Pa
     assert export.prove(Skewed(model, 5e-4), folder)["logitsDifference"] == "5.0e-04"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [0.01, float("nan"), float("inf")])
 def test_logits_that_are_off_or_no_numbers_do_not_get_out(exported: tuple[Path, str], error: float) -> None:
     folder, trained = exported

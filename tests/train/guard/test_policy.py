@@ -73,6 +73,7 @@ def test_each_rewind_leaves_more_out() -> None:
     assert past.rewinds == 2
 
 
+@pytest.mark.slow
 @given(
     st.text("csn", max_size=30),
     st.sampled_from([Guard(), Guard(spike="Alert"), Guard(spike="Rewind", max_rewinds=100)]),

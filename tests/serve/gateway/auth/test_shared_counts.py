@@ -113,6 +113,7 @@ def test_what_no_longer_counts_is_not_told_nor_kept() -> None:
     assert len(one.counts.told(NOON).sources) == MAX_SOURCES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [1, 3])
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.floats(0, 30), st.booleans()), min_size=1, max_size=60))
 def test_gateways_that_hear_each_other_let_no_more_in_than_the_limit(

@@ -242,6 +242,7 @@ def test_a_key_is_for_the_algorithms_of_its_kind(jwk: dict[str, Any], algorithms
     assert [set(key.algorithms) for key in found] == ([] if algorithms is None else [algorithms])
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(["RS256", "ES256", "EdDSA"]),
     st.dictionaries(
@@ -275,6 +276,7 @@ def test_two_keys_of_an_algorithm_need_a_kid() -> None:
 NAMES = st.sampled_from(["iss", "aud", "exp", "nbf", "sub", "groups", "hasgroups", "_claim_names"])
 
 
+@pytest.mark.slow
 @given(st.dictionaries(NAMES, JSON, max_size=4))
 def test_claims_of_any_shape_name_a_caller_or_are_refused(changes: dict[str, Any]) -> None:
     try:
@@ -285,6 +287,7 @@ def test_claims_of_any_shape_name_a_caller_or_are_refused(changes: dict[str, Any
     assert all(isinstance(group, str) and group for group in caller.groups)
 
 
+@pytest.mark.slow
 @given(
     st.text(max_size=200) | st.from_regex(r"[A-Za-z0-9_-]{0,40}\.[A-Za-z0-9_-]{0,40}\.[A-Za-z0-9_-]{0,40}")
 )

@@ -36,6 +36,7 @@ def new_fleet() -> ServingFleet:
     return ServingFleet(5, random.Random(7), 30)
 
 
+@pytest.mark.slow
 @given(st.lists(DOCUMENTS, max_size=12))
 def test_the_newest_document_is_in_force_and_its_revisions_are_known(documents: list[Routing]) -> None:
     fleet, newest = new_fleet(), -1

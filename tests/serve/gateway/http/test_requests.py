@@ -230,6 +230,7 @@ FIELDS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(FIELDS, JSON))
 def test_any_json_gives_a_request_within_the_limits_or_a_problem(document: dict[str, Any]) -> None:
     try:
