@@ -158,7 +158,7 @@ class Cloud:
         for machine in self._machines.values():
             if machine.name not in self._up and self.now >= machine.asked_at + self._rules.boot_s:
                 node = node_of(machine.offering.node(machine.name))
-                self._core.create_node(node)
+                self._send(self._core.create_node, node)
                 self._up.add(machine.name)
 
     def _see(self, pods: list[dict[str, Any]]) -> None:
@@ -206,7 +206,7 @@ class Cloud:
         if name in self._up:
             taint = {"key": NOTICE_TAINT, "value": "true", "effect": "NoSchedule"}
             change = {"metadata": {"annotations": {RECLAIM_AT: at}}, "spec": {"taints": [taint]}}
-            self._core.patch_node(name, change)
+            self._send(self._core.patch_node, name, change)
             self._event("Node", name, "Warning", "SpotInterruption", f"goes at {at}")
 
     def _remove(self, name: str, why: str) -> None:
@@ -222,13 +222,13 @@ class Cloud:
 
     def _is_empty(self, node: str) -> bool:
         """Close a machine for pods; return whether none came before. Opened again where one did."""
-        self._core.patch_node(node, {"spec": {"unschedulable": True}})
+        self._send(self._core.patch_node, node, {"spec": {"unschedulable": True}})
         found = self._core.list_pod_for_all_namespaces(
             field_selector=f"spec.nodeName={node}", _preload_content=False
         )
         if not json.loads(found.data)["items"]:
             return True
-        self._core.patch_node(node, {"spec": {"unschedulable": False}})
+        self._send(self._core.patch_node, node, {"spec": {"unschedulable": False}})
         return False
 
     def _end_pods(self, node: str) -> None:
@@ -259,13 +259,26 @@ class Cloud:
             }
             metadata = pod["metadata"]
             with _unless_gone():
-                self._core.patch_namespaced_pod_status(
-                    metadata["name"], metadata["namespace"], {"status": status}
+                self._send(
+                    self._core.patch_namespaced_pod_status,
+                    metadata["name"],
+                    metadata["namespace"],
+                    {"status": status},
                 )
 
     def _delete_node(self, name: str) -> None:
         with _unless_gone():
-            self._core.delete_node(name)
+            self._send(self._core.delete_node, name)
+
+    @staticmethod
+    def _send(call: Callable[..., Any], *arguments: object) -> bytes:
+        """Send a request and return the answer as it came, no model of it.
+
+        For each model the client reads the environment's proxies anew; where pytest changes the environment meanwhile,
+        that ended this thread, and no machine came up any more.
+        """
+        answer: bytes = call(*arguments, _preload_content=False).data
+        return answer
 
     def _event(self, kind: str, thing: str, severity: str, reason: str, message: str) -> None:
         namespace, _, name = thing.rpartition("/")
@@ -282,7 +295,7 @@ class Cloud:
             "lastTimestamp": now,
             "count": 1,
         }
-        self._core.create_namespaced_event(namespace or "default", event)
+        self._send(self._core.create_namespaced_event, namespace or "default", event)
 
 
 def _concerns(action: Action, namespace: str) -> bool:
