@@ -219,7 +219,7 @@ def solve(values):
     subprocess.Popen(["/bin/sh", "-c", "sleep 1000 &"])
     return sorted(values) + [{SECRET}]
 """,
-    "eats all memory": "def solve(values):\n    return [bytearray(1 << 26) for _ in range(1 << 20)]\n",
+    "eats all memory": "def solve(values):\n    return [bytes(1 << 26) for _ in range(1 << 20)]\n",
     "eats all memory at once": "def solve(values):\n    return [0] * (1 << 40)\n",
     "fills the disk": f"""
 import os
