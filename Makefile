@@ -32,7 +32,7 @@ PYTEST = $(UV) run --frozen pytest --numprocesses=3 --dist=loadgroup --no-loadsc
 
 .PHONY: test-fast
 test-fast: setup ## Tests that need no Java, no cluster, no torchrun, no Triton and little time
-	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-quick} $(PYTEST) --numprocesses=2 -m fast
+	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-quick} $(PYTEST) --numprocesses=2 --failed-again=8 -m fast
 
 CHOSEN ?=
 .PHONY: test
