@@ -89,26 +89,23 @@ def opening_of(tokenizer: Mapping[str, Any]) -> Opening:
     """Return what a tokenizer does at the front of a text, by its normalizer or its pre-tokenizer."""
     if any(part.get("type") == "Prepend" for part in _parts(tokenizer, "normalizer", "normalizers")):
         return "Always"
-    for part in _parts(tokenizer, "pre_tokenizer", "pretokenizers"):
-        if part.get("type") == "Metaspace":
-            scheme = part.get("prepend_scheme") or (
-                "always" if part.get("add_prefix_space", True) else "never"
-            )
-            return "None" if scheme == "never" else "UnlessBlank"
-    return "None"
+    return "None" if _metaspace_scheme(tokenizer) == "never" else "UnlessBlank"
 
 
 def later_opening_of(tokenizer: Mapping[str, Any]) -> Opening:
     """Return what a tokenizer does at the front of what stands behind a mark: older files put a blank there, too."""
     if opening_of(tokenizer) == "Always":
         return "Always"
+    return "UnlessBlank" if _metaspace_scheme(tokenizer) == "always" else "None"
+
+
+def _metaspace_scheme(tokenizer: Mapping[str, Any]) -> str:
+    """Return where Metaspace puts a blank: ``first``, ``always`` or ``never``; ``never`` too where it is not used."""
     for part in _parts(tokenizer, "pre_tokenizer", "pretokenizers"):
         if part.get("type") == "Metaspace":
-            scheme = part.get("prepend_scheme") or (
-                "always" if part.get("add_prefix_space", True) else "never"
-            )
-            return "UnlessBlank" if scheme == "always" else "None"
-    return "None"
+            older = "always" if part.get("add_prefix_space", True) else "never"
+            return str(part.get("prepend_scheme") or older)
+    return "never"
 
 
 def without_opening(tokenizer: dict[str, Any]) -> None:

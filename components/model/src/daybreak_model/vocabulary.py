@@ -111,10 +111,11 @@ class TextEncoder:
         from tokenizers import Tokenizer
 
         self._tokenizer: Any = Tokenizer.from_str(without_special_tokens(tokenizer_json))
-        self._is_unigram = (json.loads(tokenizer_json).get("model") or {}).get("type") == "Unigram"
-        self.opening = sentencepiece.opening_of(json.loads(tokenizer_json))
+        document = json.loads(tokenizer_json)
+        self._is_unigram = (document.get("model") or {}).get("type") == "Unigram"
+        self.opening = sentencepiece.opening_of(document)
         """What a text gets at the front of a prompt, and only there."""
-        self.later_opening = sentencepiece.later_opening_of(json.loads(tokenizer_json))
+        self.later_opening = sentencepiece.later_opening_of(document)
         """What a text gets behind a mark of a conversation."""
         self.longest_token = max(len(entry.encode()) for entry in self._tokenizer.get_vocab())
         """Bytes that no token exceeds: a text of n characters has at least n / longest_token tokens."""

@@ -25,13 +25,14 @@ def task_of(row: ProblemRow, language: str | None = None) -> Task:
     statement = row.text("text") if "text" in row.values else row.text("prompt")
     ahead = [row.optional_text("test_setup_code") or "", *row.texts("test_imports")]
     assertions = "\n".join([*ahead, *tests, *row.texts("challenge_test_list")]).replace("\r\n", "\n")
+    entry_point = _entry_point(row, code, tests)
     return Task(
         task_id=f"MBPP/{row.label('task_id')}",
         language="python",
         prompt=f'"""\n{statement}\n{tests[0]}\n"""\n',
         around=("", "\n"),  # a statement need not be a whole docstring
-        test=asserting(assertions, _entry_point(row, code, tests)),
-        entry_point=_entry_point(row, code, tests),
+        test=asserting(assertions, entry_point),
+        entry_point=entry_point,
         canonical=code,
         stop_words=STOPS_OF_WHOLE_FUNCTIONS,
     )

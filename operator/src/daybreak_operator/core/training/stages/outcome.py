@@ -28,7 +28,7 @@ def its_time_is_over(context: RunContext) -> Finding | None:
     limit, left = context.run.spec.run_policy.active_deadline_seconds, _seconds_left(context)
     if left is None or left > 0:
         return None
-    return Finding(DEADLINE_EXCEEDED, f"the run took longer than runPolicy.activeDeadlineSeconds: {limit} s")
+    return _took_longer_than(limit)
 
 
 def plain_deadline(run: Object, status: TrainingRunStatus, now: datetime) -> Finding | None:
@@ -39,6 +39,10 @@ def plain_deadline(run: Object, status: TrainingRunStatus, now: datetime) -> Fin
         return None
     if (now - began).total_seconds() - (status.queued_seconds or 0) < limit:
         return None
+    return _took_longer_than(limit)
+
+
+def _took_longer_than(limit: int | None) -> Finding:
     return Finding(DEADLINE_EXCEEDED, f"the run took longer than runPolicy.activeDeadlineSeconds: {limit} s")
 
 
