@@ -24,6 +24,7 @@ from daybreak_serve.engine.heartbeat import beaten_at, heartbeat_file, why_hung
 from daybreak_serve.engine.installation import TritonInstallation, assemble_backends, server_environment
 from daybreak_serve.engine.plain_paths import PlainPaths
 from daybreak_serve.process import Child
+from daybreak_serve.spares import Spare, SpareKeeper
 from daybreak_serve.standby import VARIABLE, StandbyGate
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -87,15 +88,6 @@ class Reach:
     exit_timeout_s: int = EXIT_TIMEOUT_S
 
 
-@dataclass(frozen=True)
-class _Spare:
-    """A server that waits: its backend has imported what it needs; model and port it takes when it is told."""
-
-    child: Child
-    prefix: str
-    gate: StandbyGate
-
-
 class TritonServer:
     """A server for one repository; may be started again after its end, on the same port."""
 
@@ -118,9 +110,8 @@ class TritonServer:
         self._paths = PlainPaths()
         self._prefix = ""
         self._child: Child | None = None
-        self._spare: _Spare | None = None
-        self._gate: StandbyGate | None = None
-        """The open one of the spare that serves now."""
+        self._spares = SpareKeeper(lambda spare: self._remove_shared_memory(spare.prefix))
+        """A server whose backend has imported what it needs; model and port it takes when it is told."""
         self._stubs: list[str] = []
         self._dead: frozenset[int] = frozenset()
         self._started_s = self._answered_s = self._next_question_s = self._next_look_s = 0.0
@@ -172,31 +163,27 @@ class TritonServer:
             path.unlink(missing_ok=True)
         self._stubs, self._dead = [], frozenset()
         self._answered_s, self._started_s = 0.0, time.monotonic()
-        self._close_gate()
-        spare, self._spare = self._spare, None
-        if spare is not None and spare.child.exit_code is None:
-            self._child, self._prefix, self._gate = spare.child, spare.prefix, spare.gate
-            self._hide_shared_memory()
-            spare.gate.open()
+        spare = self._spares.take()
+        if spare is None:
+            self._child, self._prefix = self._launch(self._environment)
             return
-        if spare is not None:
-            self._drop(spare)
-        self._child, self._prefix = self._launch(self._environment)
+        self._child, self._prefix = spare.child, spare.prefix
+        self._hide_shared_memory()
+        spare.gate.open()
 
     @property
     def wants_spare(self) -> bool:
         """Whether it serves and has no spare. One that sees GPUs gets none: its memory there is the model's."""
-        has_one = self._spare is not None and self._spare.child.exit_code is None
-        return bool(self._stubs) and not has_one and not self._installation.sees_gpus
+        return bool(self._stubs) and not self._spares.is_ready and not self._installation.sees_gpus
 
     def prepare_spare(self) -> None:
         """Start a server that waits until this one is started again."""
-        self._drop_spare()
+        self._spares.drop()
         log = self._files.log.absolute()
         gate_file = log.with_name(f"{log.stem}-{TritonServer._serial + 1}.standby")
         gate = StandbyGate(gate_file)
         child, prefix = self._launch({**self._environment, VARIABLE: str(gate_file)})
-        self._spare = _Spare(child, prefix, gate)
+        self._spares.spare = Spare(child, gate, prefix)
 
     def _launch(self, environment: Mapping[str, str]) -> tuple[Child, str]:
         """Start a process; return it and the prefix of its shared memory. All write one log, a spare before its turn
@@ -272,8 +259,8 @@ class TritonServer:
             self._answered_s = now
         if now >= self._next_question_s:
             self._next_question_s = now + QUESTION_EVERY_S
-            if self._spare is not None:  # no prompts in it yet, and nobody else's when there are
-                self._hide_shared_memory(self._spare.prefix)
+            if self._spares.spare is not None:  # no prompts in it yet, and nobody else's when there are
+                self._hide_shared_memory(self._spares.spare.prefix)
             if _lives(self.address):
                 self._answered_s = now
         beat_s = beaten_at(heartbeat_file(self._files.repository))
@@ -286,9 +273,9 @@ class TritonServer:
 
     def stop(self) -> None:
         """End it, its stubs and its spare, and remove its shared memory."""
-        self._drop_spare()
+        self._spares.drop()
         self._end(self.reach.exit_timeout_s + 2)
-        self._close_gate()
+        self._spares.close()
         self._paths.close()
 
     def _end(self, grace_s: float) -> None:
@@ -303,21 +290,6 @@ class TritonServer:
     def _remove_shared_memory(self, prefix: str) -> None:
         for path in self._shared_memory.glob(f"{prefix}*"):
             path.unlink(missing_ok=True)
-
-    def _drop_spare(self) -> None:
-        spare, self._spare = self._spare, None
-        if spare is not None:
-            self._drop(spare)
-
-    def _drop(self, spare: _Spare) -> None:
-        spare.child.kill()
-        spare.gate.close()
-        self._remove_shared_memory(spare.prefix)
-
-    def _close_gate(self) -> None:
-        gate, self._gate = self._gate, None
-        if gate is not None:
-            gate.close()
 
 
 def _lives(address: str) -> bool:

@@ -16,6 +16,7 @@ from daybreak_serve.gateway.config import GatewayConfig
 from daybreak_serve.gateway.http.connections import LINGER_S
 from daybreak_serve.local.listener import url_of
 from daybreak_serve.process import Child
+from daybreak_serve.spares import Spare, SpareKeeper
 from daybreak_serve.standby import VARIABLE, StandbyGate
 
 START_S = 60.0
@@ -33,8 +34,7 @@ class LocalGateway:
         self._has_tls = bool(config.tls_certificate)
         storage.write_json(str(self._config_file), config.model_dump(mode="json"))
         self._child: Child | None = None
-        self._spare: tuple[Child, StandbyGate] | None = None
-        self._gate: StandbyGate | None = None
+        self._spares = SpareKeeper()
         self._num_spares = 0
         self._started_s = self._answered_s = self._next_question_s = 0.0
         self.name = "the gateway"
@@ -53,15 +53,12 @@ class LocalGateway:
     def start(self) -> None:
         """Start the process, or let the spare take over."""
         self._answered_s, self._started_s = 0.0, time.monotonic()
-        self._close_gate()
-        spare, self._spare = self._spare, None
-        if spare is not None and spare[0].exit_code is None:
-            self._child, self._gate = spare
-            self._gate.open()
+        spare = self._spares.take()
+        if spare is None:
+            self._child = self._launch(os.environ)
             return
-        if spare is not None:
-            spare[1].close()
-        self._child = self._launch(os.environ)
+        self._child = spare.child
+        spare.gate.open()
 
     def _launch(self, environment: Mapping[str, str]) -> Child:
         fd = self._listener.fileno()
@@ -71,16 +68,15 @@ class LocalGateway:
     @property
     def wants_spare(self) -> bool:
         """Whether it has answered and has no spare."""
-        has_one = self._spare is not None and self._spare[0].exit_code is None
-        return bool(self._answered_s) and not has_one
+        return bool(self._answered_s) and not self._spares.is_ready
 
     def prepare_spare(self) -> None:
         """Start a gateway that has imported everything and waits until this one is started again."""
-        self._drop_spare()
+        self._spares.drop()
         self._num_spares += 1
         file = self._log.absolute().with_name(f"gateway-{self._num_spares}.standby")
         gate = StandbyGate(file)
-        self._spare = self._launch({**os.environ, VARIABLE: str(file)}), gate
+        self._spares.spare = Spare(self._launch({**os.environ, VARIABLE: str(file)}), gate)
 
     def is_broken(self) -> bool:
         """Tell whether it ended."""
@@ -103,26 +99,15 @@ class LocalGateway:
 
     def shut(self) -> None:
         """Close our hold of the door: what comes now is refused, not taken and then reset."""
-        self._drop_spare()  # it holds the door, too
+        self._spares.drop()  # it holds the door, too
         self._listener.close()
 
     def stop(self) -> None:
         """End it and its spare."""
-        self._drop_spare()
+        self._spares.drop()
         if self._child is not None:
             self._child.stop(self._drain_s + LINGER_S + 2)
-        self._close_gate()
-
-    def _drop_spare(self) -> None:
-        spare, self._spare = self._spare, None
-        if spare is not None:
-            spare[0].kill()
-            spare[1].close()
-
-    def _close_gate(self) -> None:
-        gate, self._gate = self._gate, None
-        if gate is not None:
-            gate.close()
+        self._spares.close()
 
 
 def _answers(url: str) -> bool:
