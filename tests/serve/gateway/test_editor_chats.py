@@ -62,6 +62,16 @@ CHATS: dict[str, tuple[str, dict[str, Any]]] = {
     "gptel": (OPENAI, {
         "model": "m", "messages": [ASKED], "stream": True, "stream_options": {"include_usage": True},
         "temperature": 0.01, "max_tokens": 6, "tools": TOOLS}),
+    "codecompanion": (OPENAI, {
+        "model": "daybreak", "messages": [{"role": "system", "content": "You edit code."}, ASKED], "stream": True,
+        "stream_options": {"include_usage": True}, "max_tokens": 6, "tools": TOOLS}),
+    "gp.nvim": (OPENAI, {
+        "model": "m", "stream": True, "messages": [ASKED], "max_tokens": 6, "temperature": 0.01, "top_p": 1}),
+    "CodeGPT.nvim": (OPENAI, {"temperature": 0.01, "n": 1, "model": "m", "messages": [ASKED], "max_tokens": 6}),
+    "CopilotChat.nvim": (OPENAI, {
+        "messages": [ASKED], "model": "m", "stream": True, "n": 1, "top_p": 1, "temperature": 0.01, "max_tokens": 6}),
+    "ellama by llm": (OPENAI, {
+        "model": "m", "messages": [ASKED], "stream": True, "temperature": 0.01, "max_tokens": 6}),
     "helix-gpt": (OPENAI, {
         "max_tokens": 6, "model": "m", "n": 1, "stream": True, "temperature": 0, "top_p": 1, "messages": [ASKED]}),
     "Tabby's chat": ("/v1beta/chat/completions", {
@@ -117,6 +127,13 @@ async def test_content_in_parts_is_the_text_itself(client: httpx.AsyncClient) ->
     ]
     assert told[0]["usage"] == told[1]["usage"]
     assert told[0]["choices"] == told[1]["choices"]
+
+
+async def test_an_image_in_ollamas_words_is_no_text_either(client: httpx.AsyncClient) -> None:
+    """It was left out without a word: Ollama's clients put it beside ``content``."""
+    body = {"model": "m", "messages": [{**ASKED, "images": ["aGk="]}]}
+    response = await client.post("/api/chat", json=body)
+    assert (response.status_code, "images" in response.json()["error"]) == (400, True)
 
 
 @pytest.mark.slow

@@ -37,6 +37,14 @@ IDE = "https://ide.example.org"
         pytest.param("http://localhost:3000", "127.0.0.1:8080", True, "foreign_origin", id="another port"),
         pytest.param(None, "evil.example:8080", True, "foreign_host", id="a name that resolves to loopback"),
         pytest.param("http://evil.example", "evil.example", True, "foreign_host", id="DNS rebinding"),
+        pytest.param(None, "host.docker.internal:8080", True, None, id="a container on this machine"),
+        pytest.param(None, "0.0.0.0:8080", True, None, id="the address that servers print"),
+        pytest.param(None, "localhost.:8080", True, None, id="a name with its root"),
+        pytest.param(None, "10.0.0.1:8080", True, "foreign_host", id="another machine's address"),
+        pytest.param(None, "internal.example", True, "foreign_host", id="a public name that begins alike"),
+        pytest.param("vscode-webview://1a2b", "127.0.0.1:8080", True, None, id="a view of VS Code"),
+        pytest.param("app://obsidian.md", "127.0.0.1:8080", True, None, id="a program made of web pages"),
+        pytest.param("https://app", "127.0.0.1:8080", True, "foreign_origin", id="a site of that name"),
         pytest.param(None, "gateway.svc:8000", False, None, id="a gateway of a cluster"),
         pytest.param(
             "https://evil.example", "gateway.svc", False, "foreign_origin", id="a page inside the network"

@@ -48,6 +48,7 @@ from daybreak_serve.gateway.events.journal import (
 from daybreak_serve.gateway.events.metrics import GatewayMetrics, label_of
 from daybreak_serve.gateway.experiments.fleet import ServingFleet, model_of
 from daybreak_serve.gateway.experiments.shadow import Shadow
+from daybreak_serve.gateway.http import paths
 from daybreak_serve.gateway.http.asgi_io import ClientDisconnected, header, read_body
 from daybreak_serve.gateway.http.cancellation import Supersession
 from daybreak_serve.gateway.http.problems import RETRY_AFTER_S, ApiProblem
@@ -188,6 +189,10 @@ class GatewayApp:
         """``GET /openapi.json``."""
         return Response(openapi.text(), media_type="application/json")
 
+    async def root(self, request: Request) -> Response:
+        """``GET /``: what people and load balancers look at first."""
+        return JSONResponse({"status": "ok", "model": self._settings.model_name, "help": paths.SPOKEN})
+
     async def healthz(self, request: Request) -> Response:
         """``GET /healthz``: the process answers."""
         return JSONResponse({"status": "ok"})
@@ -271,7 +276,8 @@ def guards(settings: GatewaySettings) -> list[Middleware]:
     """Return the middleware that keeps out foreign web pages, and those without a credential where one is needed."""
     is_loopback = settings.host in LOOPBACK_NAMES
     log = AccessLog(_to_stdout, time.time).denied
-    found = [Middleware(WebGuard, allowed=settings.allowed_origins, is_loopback=is_loopback, log=log)]
+    found = [Middleware(paths.TidyPaths)]
+    found.append(Middleware(WebGuard, allowed=settings.allowed_origins, is_loopback=is_loopback, log=log))
     if settings.asks_for_credentials:
         found.append(Middleware(AuthGuard, authenticator=authenticator_of(settings), log=log))
     return found
@@ -311,6 +317,7 @@ def add_routes(app: Starlette, gateway: GatewayApp) -> None:
             Route("/openapi.json", gateway.openapi),
             Route(sharing.PATH, gateway.counts),
             *gateway.listings.routes(),
+            Route("/", gateway.root),
             Route("/v1/health", gateway.health, methods=["GET", "POST"]),
             Route("/health", gateway.health),
             Route("/healthz", gateway.healthz),
@@ -326,7 +333,8 @@ async def _answer_problem(request: Request, error: Exception) -> Response:
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    problem = ApiProblem(error.status_code, f"{request.method} {request.url.path}: {error.detail}")
+    allowed = (error.headers or {}).get("Allow")
+    problem = paths.problem_of(error.status_code, request.method, request.url.path, allowed)
     return Response(problem.body(), problem.status, error.headers, "application/json")
 
 

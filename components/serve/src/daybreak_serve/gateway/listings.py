@@ -6,6 +6,7 @@ Owns no state: what is told is of the revision that the caller is routed to.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from starlette.requests import Request
@@ -20,6 +21,15 @@ from daybreak_serve.model_metadata import ModelMetadata
 
 OLLAMA_VERSION = "0.12.0"
 """The oldest that clients of late 2026 ask for."""
+OLLAMA_DETAILS: Mapping[str, object] = {
+    "parent_model": "",
+    "format": "",
+    "family": "daybreak",
+    "families": ["daybreak"],
+    "parameter_size": "",
+    "quantization_level": "",
+}
+"""All fields of its own answer: Roo Code leaves a model out that lacks one."""
 
 
 class Listings:
@@ -37,12 +47,14 @@ class Listings:
             Route("/models", self.models),
             Route("/v1/models/{name}", self.models),
             Route("/api/tags", self.ollama_tags),
+            Route("/api/ps", self.ollama_tags),
             Route("/api/show", self.ollama_model, methods=["POST"]),
             Route("/api/version", self.ollama_version),
             Route("/info", self.tgi_info),
             Route("/props", self.llama_props),
             Route("/{base:path}/models", self.models),
             Route("/{base:path}/api/tags", self.ollama_tags),
+            Route("/{base:path}/api/ps", self.ollama_tags),
             Route("/{base:path}/api/show", self.ollama_model, methods=["POST"]),
             Route("/v1beta/server_setting", self.tabby_settings),
         ]
@@ -70,7 +82,7 @@ class Listings:
         return JSONResponse(model)
 
     async def ollama_tags(self, request: Request) -> Response:
-        """``GET /api/tags``."""
+        """``GET /api/tags``, and ``/api/ps``: the one model is always loaded."""
         digest, _ = self._of_caller(request)
         at = f"{datetime.fromtimestamp(self._created, UTC):%Y-%m-%dT%H:%M:%S}Z"
         one = {
@@ -79,7 +91,7 @@ class Listings:
             "modified_at": at,
             "size": 0,
             "digest": digest,
-            "details": {},
+            "details": OLLAMA_DETAILS,
         }
         return JSONResponse({"models": [one]})
 
@@ -93,7 +105,7 @@ class Listings:
             {
                 "parameters": f"num_ctx {length}",
                 "template": "{{ .Prompt }}{{ .Suffix }}" if fills else "{{ .Prompt }}",
-                "details": {"family": "daybreak", "families": ["daybreak"]},
+                "details": OLLAMA_DETAILS,
                 "model_info": {"general.architecture": "daybreak", "daybreak.context_length": length},
                 "capabilities": abilities,
             }

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from daybreak_serve.gateway.dialects import sampling
 from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
-from daybreak_serve.gateway.dialects.llamacpp import tokens_of
+from daybreak_serve.gateway.dialects.misplaced import refuse_misplaced
 from daybreak_serve.gateway.dialects.openai import DONE
 from daybreak_serve.gateway.http.answers import EVENTS, CompletionIdentity, Usage, as_json, event
 from daybreak_serve.gateway.http.problems import ApiProblem, invalid
@@ -45,15 +46,25 @@ NO_TOOLS = "no tool is called here: tools and tool_choice are for a server that 
 FORMATS = (None, {"type": "text"})
 
 
+TEXT_PARTS = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal"}
+"""Kinds of parts that are text, and where they have it."""
+THOUGHTS = ("thinking", "reasoning", "redacted_thinking")
+"""Kinds of parts that a model said to itself; no template wants them back."""
+
+
 def _flattened(value: Any) -> Any:
     """Return the text of content that is sent in parts; what is no text stays and is refused."""
-    if isinstance(value, list) and value and all(_is_text(part) for part in value):
-        return "\n".join(part["text"] for part in value)
-    return value
+    if not isinstance(value, list):
+        return value
+    said = [part for part in value if not (isinstance(part, dict) and part.get("type") in THOUGHTS)]
+    texts = [_text_of(part) for part in said]
+    return value if None in texts else "\n".join(text for text in texts if text is not None)
 
 
-def _is_text(part: Any) -> bool:
-    return isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
+def _text_of(part: Any) -> str | None:
+    if isinstance(part, dict):
+        part = part.get(TEXT_PARTS.get(str(part.get("type", "text")), ""))
+    return part if isinstance(part, str) else None
 
 
 def _as_tuple(value: Any) -> Any:
@@ -83,7 +94,7 @@ class ChatBody(BaseModel):
 CHAT_RULES: Mapping[str, str] = {
     "messages": f"a list of 1 to {MAX_MESSAGES} objects with role and content",
     "messages.role": f"a string of 1 to {MAX_ROLE} characters",
-    "messages.content": "a string, or a list of {type: text, text} parts: this model reads no images",
+    "messages.content": "a string, or a list of {type: text, text} parts: this model reads no images or files",
     "max_completion_tokens": "an integer of at least 1",
 }
 
@@ -97,6 +108,7 @@ class ChatCompletions:
     def read(self, body: bytes, headers: RequestHeaders, limits: RequestLimits) -> CompletionRequest:
         """Read a body. Without ``max_completion_tokens`` or ``max_tokens`` the answer may be as long as any."""
         document = parse_object(body)
+        refuse_misplaced(document, ("messages",))
         try:
             found = ChatBody.model_validate(document)
         except ValidationError as error:
@@ -111,10 +123,9 @@ class ChatCompletions:
             "n_predict",
             "max_tokens",
         }
-        rest = {name: value for name, value in document.items() if name not in own}
-        rest["max_tokens"] = found.max_completion_tokens or tokens_of(document).get(
-            "max_tokens", limits.max_tokens
-        )
+        rest = sampling.openai({name: value for name, value in document.items() if name not in own})
+        tokens = found.max_completion_tokens or sampling.tokens_of(document).get("max_tokens")
+        rest["max_tokens"] = limits.max_tokens if tokens is None else tokens
         composed = found.messages[-1].content or ""
         if found.messages[-1].role == "user" and headers.prompt != "text" and decompose(composed):
             # a gap in the words of a chat (QodeAssist with Qwen3-Coder): asked as what it is, whatever stands before it

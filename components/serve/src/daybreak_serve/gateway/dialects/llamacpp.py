@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from daybreak_serve.gateway.dialects import sampling
 from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
+from daybreak_serve.gateway.dialects.misplaced import refuse_misplaced
 from daybreak_serve.gateway.http.answers import EVENTS, CompletionIdentity, Usage, as_json, event
 from daybreak_serve.gateway.http.problems import ApiProblem, invalid
 from daybreak_serve.gateway.http.requests import CompletionRequest, RequestLimits, parse_object, read
 
-KEPT = ("model", "temperature", "top_p", "stream", "user")
+KEPT = ("model", "stream", "user")
 """Fields that mean the same in OpenAI's words."""
+OWN = ("prompt", "input_prefix", "input_suffix")
 LEFT_OUT = frozenset(
     {
         "cache_prompt",
@@ -57,9 +60,11 @@ LEFT_OUT = frozenset(
         "input_suffix",
         "input_extra",
         "prompt",
-        "n_predict",
-        "stop",
+        *sampling.TOKENS,
+        "temperature",
+        "top_p",
         "seed",
+        "stop",
     }
 )
 """Known there, without effect here or read apart: nothing to warn of."""
@@ -86,11 +91,11 @@ class LlamaCpp:
     def read(self, body: bytes, headers: RequestHeaders, limits: RequestLimits) -> CompletionRequest:
         """Read a body."""
         document = parse_object(body)
+        refuse_misplaced(document, OWN if self._infill else OWN[:1])
         found = {name: document[name] for name in KEPT if name in document}
         found |= {name: value for name, value in document.items() if name not in (*KEPT, *LEFT_OUT)}
-        found |= tokens_of(document) | _seed_of(document)
-        without_unset(found)
-        found["stop"] = document.get("stop") or None
+        found |= sampling.llamacpp(document)
+        found["stop"] = _without_empty(document.get("stop"))
         try:
             if self._infill:
                 return read(found | _infill_of(document), headers.file, limits, "text")
@@ -117,29 +122,9 @@ class LlamaCpp:
         return as_json({"error": {"code": problem.status, "message": problem.message, "type": kind}})
 
 
-def tokens_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``max_tokens``: -1 means no bound there, and 0, a request that only warms a cache, asks for one token."""
-    number = document.get("n_predict")
-    number = document.get("max_tokens") if number is None else number
-    if number is None or number in (-1, -2):
-        return {}
-    return {"max_tokens": 1 if number == 0 and number is not False else number}
-
-
-def without_unset(found: dict[str, Any]) -> None:
-    """Take sampling away that means none to engines on one machine: a share of 0 or below (Cody sends -1) or above 1,
-    a temperature below 0, which is the likeliest token.
-    """
-    top_p, temperature = found.get("top_p"), found.get("temperature")
-    if isinstance(top_p, int | float) and not isinstance(top_p, bool) and not 0 < top_p <= 1:
-        del found["top_p"]
-    if isinstance(temperature, int | float) and temperature < 0:
-        found["temperature"] = 0
-
-
-def _seed_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    seed = document.get("seed")
-    return {} if seed is None or seed == -1 else {"seed": seed}
+def _without_empty(stop: Any) -> Any:
+    """Return the stop strings but for empty ones, which that server leaves out."""
+    return [text for text in stop if text != ""] if isinstance(stop, list) else stop or None
 
 
 def _infill_of(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from daybreak_serve.gateway.dialects import sampling
 from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
+from daybreak_serve.gateway.dialects.misplaced import refuse_misplaced
 from daybreak_serve.gateway.dialects.openai import DONE
 from daybreak_serve.gateway.http.answers import EVENTS, CompletionIdentity, Usage, as_json, event
 from daybreak_serve.gateway.http.problems import ApiProblem
@@ -24,12 +26,13 @@ class MistralFim:
     def read(self, body: bytes, headers: RequestHeaders, limits: RequestLimits) -> CompletionRequest:
         """Read a body; ``random_seed`` is its word for ``seed``."""
         document = parse_object(body)
+        refuse_misplaced(document, ("prompt", "suffix"))
         if "random_seed" in document:
             document.setdefault("seed", document.pop("random_seed"))
         document.pop("min_tokens", None)
         if document.get("suffix") is None:
             document["suffix"] = ""
-        return read(document, headers.file, limits, "text")
+        return read(sampling.openai(document), headers.file, limits, "text")
 
     def whole(self, identity: CompletionIdentity, choices: Sequence[CompletionChoice], usage: Usage) -> bytes:
         """Return a ``chat.completion``."""

@@ -10,21 +10,18 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from daybreak_serve.gateway.dialects import sampling
 from daybreak_serve.gateway.dialects.chat import ChatCompletions
 from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
-from daybreak_serve.gateway.dialects.llamacpp import without_unset
+from daybreak_serve.gateway.dialects.misplaced import refuse_misplaced
 from daybreak_serve.gateway.http.answers import LINES, CompletionIdentity, Usage, as_json
 from daybreak_serve.gateway.http.problems import ApiProblem, invalid
 from daybreak_serve.gateway.http.requests import CompletionRequest, RequestLimits, parse_object, read
 
-OPTIONS = ("temperature", "top_p", "seed", "stop", "num_predict")
-"""Of its ``options``, what has an effect here; the others are sampling of that engine, and its memory."""
 KEPT = ("model", "prompt", "messages", "suffix", "stream", "tools", "user")
 LEFT_OUT = frozenset(
     {"options", "keep_alive", "raw", "context", "think", "system", "template", "format", "images"}
 )
-UNBOUND = (-1, -2)
-"""``num_predict`` for as many as there can be, and for as many as the context holds."""
 
 
 class OllamaGenerate:
@@ -36,6 +33,7 @@ class OllamaGenerate:
     def read(self, body: bytes, headers: RequestHeaders, limits: RequestLimits) -> CompletionRequest:
         """Read a body. An empty prompt, which loads a model there, asks for one token."""
         document = in_our_words(parse_object(body))
+        refuse_misplaced(document, ("prompt", "suffix"))
         try:
             return read(document, headers.file, limits, headers.prompt)
         except ApiProblem as problem:
@@ -84,30 +82,27 @@ def in_our_words(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return a body in OpenAI's words.
 
     >>> in_our_words({"prompt": "a", "raw": True, "options": {"num_predict": -1, "seed": -1}})
-    {'prompt': 'a', 'stream': True}
+    {'prompt': 'a', 'max_tokens': -1, 'stream': True}
     """
     if document.get("format"):
         raise invalid(
             "format must be left out: answers are not held to JSON here, ask for it in the prompt", "format"
         )
-    if document.get("images"):
+    messages = document.get("messages")
+    said = [document, *(messages if isinstance(messages, list) else ())]
+    if any(isinstance(one, dict) and one.get("images") for one in said):
         raise invalid("images must be left out: this model reads none", "images")
     options = document.get("options")
     if options is not None and not isinstance(options, dict):
         raise invalid("options must be an object", "options")
     found = {name: document[name] for name in KEPT if document.get(name) is not None}
     found |= {name: value for name, value in document.items() if name not in (*KEPT, *LEFT_OUT)}
-    found |= {name: options[name] for name in OPTIONS if options and options.get(name) is not None}
-    number = found.pop("num_predict", None)
-    if number is not None and number not in UNBOUND:
-        found["max_tokens"] = 1 if number == 0 and number is not False else number
+    if options:
+        found |= sampling.ollama(options)
+    if options and options.get("stop"):
+        found["stop"] = options["stop"]
     if not any(document.get(name) for name in ("prompt", "suffix", "messages")):
         found["max_tokens"] = 1  # loads or unloads a model there, as cmp-ai does at its end
-    if found.get("seed") == -1:
-        del found["seed"]
-    without_unset(found)
-    if not found.get("stop"):
-        found.pop("stop", None)
     if document.get("suffix") == "" and document.get("raw"):
         found.pop("suffix", None)
     found.setdefault("stream", True)

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from daybreak_serve.gateway.dialects import sampling
 from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
+from daybreak_serve.gateway.dialects.misplaced import refuse_misplaced
 from daybreak_serve.gateway.dialects.textgen import with_parameters
 from daybreak_serve.gateway.http.answers import EVENTS, CompletionIdentity, Usage, as_json, event
 from daybreak_serve.gateway.http.problems import ApiProblem
@@ -25,7 +27,8 @@ class OpenAiCompletions:
 
     def read(self, body: bytes, headers: RequestHeaders, limits: RequestLimits) -> CompletionRequest:
         """Read a body."""
-        document = with_parameters(parse_object(body))
+        document = sampling.openai(with_parameters(parse_object(body)))
+        refuse_misplaced(document, ("prompt", "suffix"))
         if "n_predict" in document:  # llama.cpp's server takes it here, too
             document = {"max_tokens": document.pop("n_predict"), **document}
         return read(document, headers.file, limits, headers.prompt)

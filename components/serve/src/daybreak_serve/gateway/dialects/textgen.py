@@ -5,15 +5,15 @@ llm-ls, and with it llm.nvim and llm-vscode, send both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from daybreak_serve.gateway.dialects import sampling
 from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
+from daybreak_serve.gateway.dialects.misplaced import refuse_misplaced
 from daybreak_serve.gateway.http.answers import EVENTS, CompletionIdentity, Usage, as_json, event
 from daybreak_serve.gateway.http.problems import ApiProblem, invalid
 from daybreak_serve.gateway.http.requests import CompletionRequest, RequestLimits, parse_object, read
-
-RENAMED: Mapping[str, str] = {"max_new_tokens": "max_tokens", "stop": "stop", "seed": "seed"}
 
 
 def with_parameters(document: dict[str, Any]) -> dict[str, Any]:
@@ -24,19 +24,12 @@ def with_parameters(document: dict[str, Any]) -> dict[str, Any]:
     parameters = document.get("parameters")
     if not isinstance(parameters, dict):
         return document
-    found: dict[str, Any] = {
-        ours: parameters[theirs] for theirs, ours in RENAMED.items() if parameters.get(theirs) is not None
-    }
-    stop = parameters.get("stop_tokens")
+    found = sampling.textgen(parameters)
+    stop = next(
+        (parameters[name] for name in ("stop", "stop_tokens") if parameters.get(name) is not None), None
+    )
     if stop is not None:
-        found.setdefault("stop", stop)
-    if parameters.get("do_sample", True):
-        found |= {
-            name: parameters[name] for name in ("temperature", "top_p") if parameters.get(name) is not None
-        }
-    top_p = found.get("top_p")
-    if isinstance(top_p, int | float) and top_p <= 0:
-        del found["top_p"]
+        found["stop"] = stop
     rest = {name: value for name, value in document.items() if name != "parameters"}
     return found | rest
 
@@ -54,6 +47,7 @@ class TextGeneration:
     def read(self, body: bytes, headers: RequestHeaders, limits: RequestLimits) -> CompletionRequest:
         """Read a body."""
         document = parse_object(body)
+        refuse_misplaced(document, ("inputs",))
         inputs = document.pop("inputs", None)
         if not isinstance(inputs, str):
             raise invalid("inputs must be a string", "inputs")

@@ -42,8 +42,9 @@ class Usage:
 
 
 def as_json(document: object) -> bytes:
-    """Return JSON on one line, whatever counts as a line end."""
-    return json.dumps(document, ensure_ascii=False).translate(LINE_SEPARATORS).encode()
+    """Return JSON on one line, whatever counts as a line end, without blanks: llama.vim wants ``"content":"``."""
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    return text.translate(LINE_SEPARATORS).encode()
 
 
 def event(document: object) -> bytes:

@@ -7,6 +7,7 @@ meaning of what is read and written.
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Mapping
 
 from starlette.types import Receive, Scope, Send
@@ -16,6 +17,11 @@ from daybreak_serve.gateway.http.problems import ApiProblem
 
 BODY_TIMEOUT_S = 15.0
 """A mebibyte in that time is a slow line's; a client that is silent for longer holds a connection for nothing."""
+
+
+GZIP, ZLIB = zlib.MAX_WBITS | 16, zlib.MAX_WBITS
+ENCODINGS = {"gzip": GZIP, "x-gzip": GZIP, "deflate": ZLIB}
+"""HTTP's ``deflate`` is zlib's format (RFC 9110)."""
 
 
 class ClientDisconnected(Exception):  # noqa: N818 - not an error
@@ -35,10 +41,11 @@ async def read_body(receive: Receive, scope: Scope, limit_bytes: int) -> bytes:
         raise _too_large(limit_bytes)
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            return await _whole_body(receive, limit_bytes)
+            body = await _whole_body(receive, limit_bytes)
     except TimeoutError as error:
         message = f"the body was not whole within {BODY_TIMEOUT_S:g} s"
         raise ApiProblem(408, message, code="body_timeout") from error
+    return unpacked(body, header(scope, b"content-encoding"), limit_bytes)
 
 
 async def _whole_body(receive: Receive, limit_bytes: int) -> bytes:
@@ -52,6 +59,23 @@ async def _whole_body(receive: Receive, limit_bytes: int) -> bytes:
             raise _too_large(limit_bytes)
         if not message.get("more_body", False):
             return bytes(body)
+
+
+def unpacked(body: bytes, encoding: str | None, limit_bytes: int) -> bytes:
+    """Return a body as it was before its ``Content-Encoding``, no more of it than a plain one may have."""
+    name = (encoding or "identity").strip().lower()
+    if name in ("identity", ""):
+        return body
+    if name not in ENCODINGS:
+        message = f"a body may be packed with gzip or deflate, not {name[:20]}"
+        raise ApiProblem(415, message, code="unsupported_encoding")
+    try:
+        found = zlib.decompressobj(ENCODINGS[name]).decompress(body, limit_bytes + 1)
+    except zlib.error as error:
+        raise ApiProblem(400, f"the body is not what its Content-Encoding says: {error}") from error
+    if len(found) > limit_bytes:
+        raise _too_large(limit_bytes)
+    return found
 
 
 def _too_large(limit_bytes: int) -> ApiProblem:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import resource
 import select
 import socket
@@ -15,7 +16,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_TIMEOUT_S = 10.0
 """From the connection, or its first byte of another request, to the end of the head (nginx waits 60 s)."""
@@ -29,6 +31,7 @@ SETTLE_S, LONGEST_SETTLE_S = 0.3, 3.0
 MAX_ROUNDS = 1000
 """How often those who wait at the door are let in before it is shut; a door that is never free is shut all the same."""
 CLOSE = (b"connection", b"close")
+UPGRADE = re.compile(rb"\nupgrade:", re.IGNORECASE)
 TOO_LARGE_HEAD = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 )
@@ -67,6 +70,7 @@ class GuardedHttp(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._head_bytes is not None:
+            data = without_upgrade(data)
             self._head_bytes += len(data)
             if self._head_timer is None:
                 self._expect_head(self._head_bytes)
@@ -74,6 +78,10 @@ class GuardedHttp(HttpToolsProtocol):
         if self._head_bytes is not None and self._head_bytes > MAX_HEAD_BYTES:
             self.transport.write(TOO_LARGE_HEAD)
             self.transport.close()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        is_old = cycle.scope["http_version"] == "1.0"
+        super()._start_asgi_task(cycle, unchunked(app, cycle) if is_old else app)
 
     def on_headers_complete(self) -> None:
         self._stop_timer()
@@ -107,6 +115,39 @@ class GuardedHttp(HttpToolsProtocol):
         leaving = next(idle, self)
         self.connections.discard(leaving)
         leaving.transport.abort()
+
+
+def without_upgrade(data: bytes) -> bytes:
+    """Return the start of a request that wishes for no other protocol.
+
+    Java's own client wishes for HTTP/2 with each first request (``Upgrade: h2c``), and the parser then takes the body
+    for that protocol's; who is not upgraded goes on with HTTP/1.1 (RFC 9110).
+
+    >>> without_upgrade(b"POST / HTTP/1.1\\r\\nUpgrade: h2c\\r\\n\\r\\nupgrade: 1")
+    b'POST / HTTP/1.1\\r\\nx-upgrade: h2c\\r\\n\\r\\nupgrade: 1'
+    """
+    head, end, body = data.partition(b"\r\n\r\n")
+    return UPGRADE.sub(b"\nx-upgrade:", head) + end + body
+
+
+def unchunked(app: ASGIApp, cycle: RequestResponseCycle) -> Any:
+    """Return an application whose answers of unknown length end with the connection: HTTP/1.0 knows no chunks."""
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        is_bounded = True
+
+        async def sending(message: Message) -> None:
+            nonlocal is_bounded
+            if message["type"] == "http.response.start":
+                is_bounded = any(name.lower() == b"content-length" for name, _ in message["headers"])
+                cycle.chunked_encoding = None if is_bounded else False
+            elif not is_bounded:
+                cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        await app(scope, receive, sending)
+
+    return answering
 
 
 class SettlingServer(uvicorn.Server):

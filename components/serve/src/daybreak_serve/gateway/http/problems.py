@@ -46,7 +46,7 @@ class ApiProblem(Exception):  # noqa: N818 - it is an answer, not always an erro
 
     def body(self) -> bytes:
         """Return the document as JSON."""
-        return json.dumps(self.document()).encode()
+        return json.dumps(self.document(), separators=(",", ":")).encode()
 
 
 def invalid(message: str, param: str | None = None) -> ApiProblem:

@@ -135,8 +135,6 @@ WholeNumber = Annotated[int, BeforeValidator(_whole_number)]
 NameText = Annotated[Text, Field(max_length=MAX_NAME_CHARACTERS)]
 StopText = Annotated[Text, Field(min_length=1)]
 StopTexts = Annotated[tuple[StopText, ...], BeforeValidator(_as_tuple)]
-
-
 Prompts = Annotated[tuple[Text, ...], Field(min_length=1, max_length=MAX_CHOICES), BeforeValidator(_as_tuple)]
 IGNORED = frozenset({"best_of", "logprobs", "presence_penalty", "frequency_penalty", "logit_bias", "top_k"})
 """Fields of OpenAI and its kin that change nothing here; with a value that asks for something the answer says so."""
@@ -211,7 +209,7 @@ class CompletionBody(BaseModel):
 _A_NAME = f"a string of at most {MAX_NAME_CHARACTERS} characters"
 RULES: Mapping[str, str] = {
     "model": "a string",
-    "prompt": f"a string or a list of 1 to {MAX_CHOICES} strings",
+    "prompt": f"a string or a list of 1 to {MAX_CHOICES} strings, not of token ids",
     "suffix": "a string",
     "max_tokens": "an integer of at least 1",
     "temperature": "a number between 0 and 2",
@@ -363,7 +361,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     try:
         document = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise invalid(f"the body is not valid JSON: {error}") from error
+        raise invalid(f"the body is not valid JSON: {error}" if body else "the body is empty") from error
     if not isinstance(document, dict):
         raise invalid(f"the body must be a JSON object, got {_shown(document)}")
     return document
@@ -385,7 +383,8 @@ def problem_of(found: ValidationError, rules: Mapping[str, str]) -> ApiProblem:
     place = ".".join(str(part) for part in error["loc"] if isinstance(part, str))
     if error["type"] in ("string_unicode", "value_error"):
         return invalid(f"{place} {HALF_A_CHARACTER}", place)
-    return invalid(f"{place} must be {rules[place]}, got {_shown(error['input'])}", place)
+    got = "nothing" if error["type"] == "missing" else _shown(error["input"])
+    return invalid(f"{place} must be {rules[place]}, got {got}", place)
 
 
 def _shown(value: Any) -> str:

@@ -8,6 +8,7 @@ rebinding). Editors send no ``Origin``. Owns no log-in.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +17,12 @@ from daybreak_serve.gateway.http.asgi_io import ResponseWriter, header
 from daybreak_serve.gateway.http.problems import ApiProblem
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+PRIVATE_NAMES = (".localhost", ".internal")
+"""Names that no public server gives out (RFC 6761, ICANN's reservation of 2024), so that no page can turn them here:
+containers reach their machine as ``host.docker.internal``."""
+APP_SCHEMES = frozenset({"app", "file", "tauri", "vscode-file", "vscode-webview"})
+"""Of origins that are programs on a person's machine (Obsidian, VS Code's views); a page from the web has none of them,
+one from a file says ``null``."""
 ALLOWED_METHODS = "GET, HEAD, POST, OPTIONS"
 ALLOWED_HEADERS = (
     "authorization, content-type, x-daybreak-file, x-daybreak-prompt, x-stainless-lang, x-stainless-os, "
@@ -32,10 +39,12 @@ def problem_of(
     ``allowed`` are origins as ``https://ide.example.org``; a page of the gateway's own address is always.
     """
     name = _name_of(host)
-    if is_loopback and name is not None and name not in LOOPBACK_NAMES:
+    if is_loopback and name is not None and not _is_this_machine(name):
         message = f"this gateway is for this machine alone and is not known as {_shown(name)}; use 127.0.0.1"
         return ApiProblem(403, message, "permission_error", code="foreign_host")
     if origin is None or origin in allowed or (host is not None and urlsplit(origin).netloc == host):
+        return None
+    if urlsplit(origin).scheme in APP_SCHEMES:
         return None
     message = f"pages of {_shown(origin)} may not ask here; allow them with gateway.allowedOrigins or --allow-origin"
     return ApiProblem(403, message, "permission_error", code="foreign_origin")
@@ -53,6 +62,22 @@ def _name_of(host: str | None) -> str | None:
         return urlsplit(f"//{host}").hostname
     except ValueError:
         return host
+
+
+def _is_this_machine(name: str) -> bool:
+    """Tell whether a name means this machine wherever it is asked; an address cannot be turned to another.
+
+    >>> [_is_this_machine(name) for name in ("127.0.0.2", "0.0.0.0", "host.docker.internal", "a.example", "10.0.0.1")]
+    [True, True, True, False, False]
+    """
+    plain = name.removesuffix(".")
+    if plain in LOOPBACK_NAMES or plain.endswith(PRIVATE_NAMES):
+        return True
+    try:
+        address = ip_address(plain)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
 
 
 def _shown(text: str) -> str:
