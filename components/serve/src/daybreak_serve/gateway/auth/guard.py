@@ -135,11 +135,6 @@ def _named_by_proxy(scope: Scope, proxy: str) -> Caller:
     return named if named.user is not None else Caller(proxy)
 
 
-def _looks_only(scope: Scope) -> bool:
-    """Tell whether a request is for the page that says what is here; load balancers ask for it without a key."""
-    return scope["path"] == "/" and scope["method"] in ("GET", "HEAD")
-
-
 class AuthGuard:
     """ASGI middleware."""
 
@@ -148,7 +143,7 @@ class AuthGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse, or pass on with who asks; handlers see neither the credential nor what headers say of users."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or _looks_only(scope):
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
         try:
