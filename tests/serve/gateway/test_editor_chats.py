@@ -112,6 +112,8 @@ async def test_what_an_editor_says_is_answered_whole_and_in_pieces(
         ["one", "two", "three", "four", "five"],
     )
     assert ("no tool is called" in response.headers.get("x-daybreak-warning", "")) == ("tools" in body)
+    if not body.get("stream"):
+        return
     streamed = (await client.post(path, json=body)).text.split("\n\n")
     events = [json.loads(line.removeprefix("data: ")) for line in streamed if line and line != "data: [DONE]"]
     pieces = [event["choices"][0]["delta"].get("content") or "" for event in events if event["choices"]]
