@@ -88,6 +88,29 @@ async def test_a_preflight_of_an_allowed_page_is_answered_and_its_answers_may_be
     assert denied == [("/v1/completions", "foreign_origin")]
 
 
+@pytest.mark.parametrize(
+    ("wished", "granted"),
+    [
+        pytest.param(
+            "authorization, x-stainless-helper-method, api-key", True, id="what a package sends of its own"
+        ),
+        pytest.param("x-é", False, id="no header's name"),
+        pytest.param("x" * 3000, False, id="too long"),
+    ],
+)
+async def test_an_allowed_page_may_send_the_headers_that_it_asks_for(wished: str, granted: bool) -> None:
+    app = WebGuard(
+        Starlette(), {IDE}, is_loopback=True, log=lambda path, problem, about: pytest.fail(problem.message)
+    )
+    asked = {"origin": IDE, "access-control-request-headers": wished.encode(),
+             "access-control-request-private-network": "true"}  # fmt: skip
+    async with client_of(app) as client:
+        preflight = await client.options("/v1/completions", headers=asked)  # type: ignore[arg-type]
+    said = preflight.headers["access-control-allow-headers"]
+    assert (said == wished, "authorization" in said) == (granted, True)
+    assert preflight.headers["access-control-allow-private-network"] == "true"
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
 def test_a_gateway_is_not_opened_to_others_without_a_word(host: str) -> None:
     with pytest.raises(UserError, match="--api-keys"):

@@ -7,6 +7,7 @@ rebinding). Editors send no ``Origin``. Owns no log-in.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -24,11 +25,9 @@ APP_SCHEMES = frozenset({"app", "file", "tauri", "vscode-file", "vscode-webview"
 """Of origins that are programs on a person's machine (Obsidian, VS Code's views); a page from the web has none of them,
 one from a file says ``null``."""
 ALLOWED_METHODS = "GET, HEAD, POST, OPTIONS"
-ALLOWED_HEADERS = (
-    "authorization, content-type, x-daybreak-file, x-daybreak-prompt, x-stainless-lang, x-stainless-os, "
-    "x-stainless-arch, x-stainless-runtime, x-stainless-runtime-version, x-stainless-package-version, "
-    "x-stainless-retry-count, x-stainless-timeout"
-)
+ALLOWED_HEADERS = "authorization, content-type, x-daybreak-file, x-daybreak-prompt"
+HEADER_NAMES = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z, -]{1,2000}")
+"""Any names: a page that may ask may say what it likes, and the packages of 2026 send a dozen headers of their own."""
 
 
 def problem_of(
@@ -112,7 +111,7 @@ class WebGuard:
             await ResponseWriter(send).problem(problem, problem.body())
             return
         if scope["method"] == "OPTIONS":
-            await _allow(ResponseWriter(_readable(send, origin)), asks=origin is not None)
+            await _allow(ResponseWriter(_readable(send, origin)), scope, asks=origin is not None)
             return
         await self._app(scope, receive, _readable(send, origin))
 
@@ -131,14 +130,19 @@ def _readable(send: Send, origin: str | None) -> Send:
     return sending
 
 
-async def _allow(answer: ResponseWriter, *, asks: bool) -> None:
+async def _allow(answer: ResponseWriter, scope: Scope, *, asks: bool) -> None:
     headers = {"allow": ALLOWED_METHODS, "content-length": "0"}
     if asks:
+        wished = header(scope, b"access-control-request-headers") or ""
         headers |= {
             "access-control-allow-methods": ALLOWED_METHODS,
-            "access-control-allow-headers": ALLOWED_HEADERS,
+            "access-control-allow-headers": wished if HEADER_NAMES.fullmatch(wished) else ALLOWED_HEADERS,
             "access-control-expose-headers": "*",
             "access-control-max-age": "600",
         }
+        if (
+            header(scope, b"access-control-request-private-network") == "true"
+        ):  # Chrome, from a site to this machine
+            headers["access-control-allow-private-network"] = "true"
     await answer.start(204, b"text/plain", headers)
     await answer.write(b"", more=False)
