@@ -203,7 +203,7 @@ CLIENTS = {
          "raw": True, "options": {"stop": ["<END>"], "num_predict": 64, "temperature": 0.2}, "stream": False},
         generated,
     ),
-    "privy, llamafile": Recorded(
+    "privy, llamafile: the request alone, it reads an answer of 2023": Recorded(
         "/completion",
         {"prompt": f"<PRE> \n{PREFIX} <SUF>{SUFFIX} <MID>", "n_predict": 64, "stop": ["<PRE>", "EOT"],
          "temperature": 0, "cache_prompt": True, "stream": False},

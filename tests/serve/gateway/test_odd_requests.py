@@ -80,6 +80,21 @@ def test_llama_vim_finds_its_text(client: httpx.Client) -> None:
     assert re.search(r'"content"\s*:"', text)
 
 
+def test_how_long_it_took_is_told_in_each_engines_words(client: httpx.Client) -> None:
+    """ModelFusion (privy) reads no answer of Ollama's without durations; llama.vim shows its line with all of eight."""
+    body = {"model": "m", "prompt": "a", "options": {"num_predict": 2}}
+    whole = client.post("/api/generate", json={**body, "stream": False}).json()
+    last = json.loads(client.post("/api/generate", json=body).text.splitlines()[-1])
+    for told in (whole, last):
+        assert told["total_duration"] >= told["prompt_eval_duration"] > 0
+        rest = told["total_duration"] - told["prompt_eval_duration"]
+        assert told["eval_duration"] == pytest.approx(rest, abs=2)  # each is rounded
+    told = client.post("/infill", json={"input_prefix": "a", "input_suffix": "b", "n_predict": 2}).json()
+    for name in ("prompt", "predicted"):
+        assert told[f"timings/{name}_ms"] == told["timings"][f"{name}_ms"] > 0
+        assert told["timings"][f"{name}_per_second"] > 0
+
+
 def test_packed_bodies_are_read(client: httpx.Client) -> None:
     plain = json.dumps(BODY).encode()
     for name, body in (

@@ -160,7 +160,10 @@ def _renamed(problem: ApiProblem, *, infill: bool) -> ApiProblem:
 
 
 def _last(identity: CompletionIdentity, choice: CompletionChoice, usage: Usage) -> dict[str, Any]:
-    timings = {"prompt_n": usage.prompt_tokens, "predicted_n": usage.completion_tokens}
+    timings = {
+        **_timed("prompt", usage.prompt_tokens, usage.first_s),
+        **_timed("predicted", usage.completion_tokens, usage.rest_s),
+    }
     return {
         "index": 0,
         "content": choice.text,
@@ -169,9 +172,20 @@ def _last(identity: CompletionIdentity, choice: CompletionChoice, usage: Usage) 
         "model": identity.model,
         "tokens_predicted": usage.completion_tokens,
         "tokens_evaluated": usage.prompt_tokens,
+        "tokens_cached": 0,
         "stop_type": "limit" if choice.finish_reason == "length" else "eos",
         "stopping_word": "",
         "truncated": False,
         "timings": timings,
         **{f"timings/{name}": value for name, value in timings.items()},  # as `response_fields` spells them
+    }
+
+
+def _timed(name: str, count: int, seconds: float) -> dict[str, float]:
+    """Return what llama.vim and llama.vscode show beside a completion; all of it, or they show none."""
+    return {
+        f"{name}_n": count,
+        f"{name}_ms": round(1000 * seconds, 3),
+        f"{name}_per_token_ms": round(1000 * seconds / count, 3) if count else 0.0,
+        f"{name}_per_second": round(count / seconds, 3) if seconds else 0.0,
     }

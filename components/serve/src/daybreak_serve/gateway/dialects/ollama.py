@@ -18,6 +18,8 @@ from daybreak_serve.gateway.http.answers import LINES, CompletionIdentity, Usage
 from daybreak_serve.gateway.http.problems import ApiProblem, invalid
 from daybreak_serve.gateway.http.requests import CompletionRequest, RequestLimits, parse_object, read
 
+NANOSECONDS = 1_000_000_000
+"""Of its durations; ModelFusion (privy) reads no answer without them."""
 KEPT = ("model", "prompt", "messages", "suffix", "stream", "tools", "user")
 LEFT_OUT = frozenset(
     {"options", "keep_alive", "raw", "context", "think", "system", "template", "format", "images"}
@@ -126,6 +128,10 @@ def _last(reason: str | None, usage: Usage) -> dict[str, Any]:
     return {
         "done": True,
         "done_reason": "length" if reason == "length" else "stop",
+        "total_duration": round(usage.total_s * NANOSECONDS),
+        "load_duration": 0,
         "prompt_eval_count": usage.prompt_tokens,
+        "prompt_eval_duration": round(usage.first_s * NANOSECONDS),
         "eval_count": usage.completion_tokens,
+        "eval_duration": round(usage.rest_s * NANOSECONDS),
     }

@@ -23,7 +23,7 @@ from daybreak_serve.gateway.dialects.dialect import CompletionChoice, Dialect, R
 from daybreak_serve.gateway.dialects.routes import spoken
 from daybreak_serve.gateway.dispatch import dispatcher
 from daybreak_serve.gateway.dispatch.dispatcher import RequestContext
-from daybreak_serve.gateway.dispatch.exchange import Exchange, Flight, headers_of, repeatable
+from daybreak_serve.gateway.dispatch.exchange import Exchange, Flight, headers_of, repeatable, timed
 from daybreak_serve.gateway.events import languages
 from daybreak_serve.gateway.events.access import AccessLog, AccessRecord
 from daybreak_serve.gateway.events.counters import GatewayCounters
@@ -327,7 +327,7 @@ class Completions:
         )
 
     async def _finish(self, exchange: Exchange) -> None:
-        metrics, usage = self._parts.metrics, exchange.usage
+        metrics, usage = self._parts.metrics, timed(exchange, self._parts.clock())
         metrics.tokens.labels("prompt").inc(usage.prompt_tokens)
         metrics.tokens.labels("completion").inc(usage.completion_tokens)
         if any(flight.prompt.num_dropped for flight in exchange.flights):
@@ -343,7 +343,8 @@ class Completions:
 
     async def _close_stream(self, exchange: Exchange) -> None:
         with_usage = exchange.request.include_usage
-        end = exchange.dialect.end(exchange.identity, exchange.usage, with_usage=with_usage)
+        usage = timed(exchange, self._parts.clock())
+        end = exchange.dialect.end(exchange.identity, usage, with_usage=with_usage)
         await exchange.answer.write(end, more=False)
 
     async def _end_by(self, exchange: Exchange, problem: ApiProblem) -> None:

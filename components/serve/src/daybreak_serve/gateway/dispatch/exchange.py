@@ -107,6 +107,11 @@ class Exchange:
         )
 
 
+def timed(exchange: Exchange, now_s: float) -> Usage:
+    """Return tokens and times of an exchange that ends now."""
+    return replace(exchange.usage, first_s=exchange.ttft_s or 0.0, total_s=now_s - exchange.began_s)
+
+
 def repeatable(request: CompletionRequest, draw: Callable[[int], int]) -> CompletionRequest:
     """Return a stream's request with a seed where it has none: another engine can then tell the same text again."""
     options = request.options

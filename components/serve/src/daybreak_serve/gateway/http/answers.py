@@ -26,10 +26,18 @@ class CompletionIdentity:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens of prompt and completion."""
+    """Tokens of prompt and completion, and how long they took."""
 
     prompt_tokens: int
     completion_tokens: int
+    first_s: float = 0.0
+    """To the first token, which is as near to the prompt's own time as can be seen from here."""
+    total_s: float = 0.0
+
+    @property
+    def rest_s(self) -> float:
+        """From the first token to the last."""
+        return max(self.total_s - self.first_s, 0.0)
 
     def document(self) -> dict[str, int]:
         """Return OpenAI's shape."""
