@@ -145,7 +145,9 @@ def child(request: dict[str, object]) -> None:
 
 
 def serve() -> None:
-    import mlflow  # noqa: F401
+    # What a training imports on its way as well: by each child anew it would be a second of the two that it takes.
+    import alembic.command  # noqa: F401
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401
 
     import daybreak_train.loop.trainer  # noqa: F401
 
