@@ -24,6 +24,7 @@ def served(*buckets: str, address: str = LOOPBACK) -> Iterator[Mapping[str, str]
     try:
         host, port = server.get_host_and_port()
         url = f"http://{host}:{port}"
+        put(f"{url}/moto-api/reset", method="POST")  # all servers of a process hold one and the same set of buckets
         for bucket in buckets:
             put(f"{url}/{bucket}")
         yield {
@@ -37,11 +38,11 @@ def served(*buckets: str, address: str = LOOPBACK) -> Iterator[Mapping[str, str]
         server.stop()
 
 
-def put(url: str, data: bytes = b"") -> None:
+def put(url: str, data: bytes = b"", method: str = "PUT") -> None:
     """Store a bucket, or an object in one."""
     # a type that is said: urllib calls what it is not told a form, and the server then waits for one
     headers = {"Content-Type": "application/octet-stream"}
-    request = urllib.request.Request(url, data=data, method="PUT", headers=headers)
+    request = urllib.request.Request(url, data=data, method=method, headers=headers)
     urllib.request.urlopen(request, timeout=60).close()
 
 
