@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 OF_OTHERS = ("transformers", "torchvision", "torchmetrics")
-"""What Composer's metrics, example models and algorithms are made of: we use none of them."""
+"""What Composer's metrics, example models and algorithms are made of, and what Streaming knows batches of."""
 
 
 class _Absent(types.ModuleType):
@@ -90,4 +90,5 @@ def import_streaming() -> types.ModuleType:
         # The package itself only passes on what its base holds; others in this process may want it (PEP 562).
         shell.__dict__["__getattr__"] = lambda name: getattr(importlib.import_module("streaming.base"), name)
         sys.modules["streaming"] = shell
-    return importlib.import_module("streaming.base")
+    with _without(*OF_OTHERS):
+        return importlib.import_module("streaming.base")
