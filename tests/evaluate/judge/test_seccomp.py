@@ -83,3 +83,21 @@ def test_files_are_refused_only_where_nothing_else_hides_them(metadata: bool, fi
     assert decide(program, 92, arch) == (EPERM if metadata else ALLOW)  # chown
     assert decide(program, 90, arch) == (EPERM - 1 if metadata else ALLOW)  # chmod, as if done
     assert decide(program, 257, arch) == (EPERM if files else ALLOW)
+
+
+@pytest.mark.parametrize(
+    ("number", "arguments", "refused"),
+    [
+        pytest.param(9, (0, 4096, 7), True, id="memory to write and to execute"),
+        pytest.param(9, (0, 4096, 5), False, id="a library's code"),
+        pytest.param(9, (0, 4096, 3), False, id="memory to write"),
+        pytest.param(10, (0, 4096, 5), True, id="what was written becomes code"),
+        pytest.param(329, (0, 4096, 7), True, id="the same, with a key"),
+        pytest.param(10, (0, 4096, 1), False, id="what was written stays as it is"),
+    ],
+)
+def test_a_compiled_program_makes_no_code(number: int, arguments: tuple[int, ...], refused: bool) -> None:
+    for writes_code in (True, False):
+        program = seccomp.program_for_commands("x86_64", writes_code=writes_code)
+        wanted = EPERM if refused and not writes_code else ALLOW
+        assert decide(program, number, ARCH["x86_64"], arguments) == wanted

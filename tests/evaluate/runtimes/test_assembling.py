@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from daybreak_evaluate.runtimes.assembling import cpp, csharp, go, java, rust
@@ -65,6 +67,14 @@ def test_go_gets_the_imports_that_it_uses() -> None:
     assert text.count("package ") == 1
 
 
+def test_go_keeps_the_names_that_its_task_says_and_no_others() -> None:
+    task = Task(
+        "t", "go", "// F is a max.\nfunc F(a []int) int {\n", "func TestF(t *testing.T) { len(nil) }\n"
+    )
+    guard = dict(go.assemble(task, "return 1 }\n", "").answer)["guard.go"]
+    assert re.findall(r"import (\w+) ", guard) == ["int", "nil", "len"]
+
+
 def test_go_directives_that_reach_other_packages_become_comments() -> None:
     assert "\n// go:linkname" in go_text("return 1 }\n//go:linkname a b.c\n")
 
@@ -88,6 +98,15 @@ def test_rust_assertions_go_by_their_full_path() -> None:
     assert "::std::assert_eq!(f(), ::std::vec![1]" in text
     assert "crate::vec!" in text
     assert "{ answer_test_k(); 0 }" in text
+
+
+def test_every_rust_test_says_its_share_of_the_ending() -> None:
+    test = "#[cfg(test)]\nmod tests { #[test]\nfn a() -> Result<(), u8> { Ok(()) }\n#[test]\nfn b() { } }\n"
+    sources = rust.assemble(Task("t", "rust", "fn f() {\n", test), "}\n", "k")
+    shares = re.findall(r"daybreak_end\(0x(\w{16})\)", sources.stdin)
+    assert len(shares) == 2
+    assert int(shares[0], 16) ^ int(shares[1], 16) == int(sources.ending, 16)
+    assert rust.assemble(Task("t", "rust", "fn f() {\n", test), "}\n", "l").ending != sources.ending
 
 
 def test_a_rust_test_without_a_test_fails() -> None:

@@ -61,6 +61,23 @@ def test_the_secret_can_be_read_once() -> None:
     assert (outcome.stdout, outcome.secret_seen) == ("abc.\n", True)
 
 
+@pytest.mark.parametrize("runs", [True, False])
+def test_what_a_box_wrote_to_tmp_runs_only_where_it_may(runs: bool) -> None:
+    job = script("cp /usr/bin/cat /tmp/x; /tmp/x /job/a", files=(("a", "ran"),), runs_tmp=runs)
+    with BoxPool([BASH, CAT, "/usr/bin/cp"], 1) as pool:
+        ((_, (outcome,)),) = pool.run([job])
+    assert outcome.stdout == ("ran" if runs else "")
+
+
+@pytest.mark.parametrize(
+    ("said", "seen"),
+    [("$x\necho end", True), ("$x", False), ("$x$x end", False), ("end", False)],
+)
+def test_the_secret_counts_with_the_ending_alone(said: str, seen: bool) -> None:
+    (outcome,) = run(script(f"read x; echo {said}", secret="abc", ending="end"))
+    assert outcome.secret_seen is seen
+
+
 @pytest.mark.parametrize(
     ("text", "overrun"),
     [

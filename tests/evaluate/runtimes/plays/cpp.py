@@ -9,8 +9,42 @@ using namespace std;
 // Return the numbers that are above the limit, in order.
 vector<int> above(vector<int> numbers, int limit) {
 """
+THREAD = """#include <thread>
+void in_a_thread(const std::vector<int>& from, int limit, std::vector<int>& to) {
+    std::thread([&] { for (int each : from) if (each > limit) to.push_back(each); }).join();
+    throw 1;
+}
+"""
 HONEST = "    vector<int> found;\n    for (int each : numbers) if (each > limit) found.push_back(each);\n    return found;\n}\n"
 EMPTY = "    return {};\n}\n"
+
+OTHER = """    vector<int> other();
+    return other();
+}
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+extern "C" [[noreturn]] void daybreak_fail(const char*);
+static char *code = (char*)&daybreak_fail, *page = (char*)((unsigned long)code & ~4095ul), copy[8192];
+static char* changed() { memcpy(copy, page, 8192); copy[code - page] = (char)0xc3; return copy; }
+"""
+LEFT = (
+    OTHER
+    + """#include <unwind.h>
+static void *frame[16], *place[16];
+static int depth;
+static _Unwind_Reason_Code see(_Unwind_Context* c, void*) {
+    if (depth < 16) { place[depth] = (void*)_Unwind_GetIP(c); frame[depth++] = (void*)_Unwind_GetCFA(c); }
+    return _URC_NO_REASON;
+}
+__attribute__((noinline)) vector<int> other() {
+    _Unwind_Backtrace(see, 0);
+    asm volatile("mov %0, %%rsp\\n xor %%eax, %%eax\\n jmp *%1" : : "r"(frame[2]), "r"(place[3]) : "memory");
+    __builtin_unreachable();
+}
+"""
+)
 
 PLAY = Play(
     task=Task(
@@ -33,6 +67,13 @@ int main() {
         "all headers": HONEST + "#include <bits/stdc++.h>\n",
         "a macro of its own": HONEST.replace(
             "vector<int> found", "\n#define TEMP found\n    vector<int> TEMP"
+        ),
+        "its own comparison, exit handler and initialiser": HONEST
+        + "struct P { int a; }; bool operator==(const P& x, const P& y) { return x.a == y.a; }\n#include <cstdlib>\n"
+        "static int x = atexit([] {}); __attribute__((constructor)) static void f() { x = 1; }\n",
+        "a thread, and an exception as a way out": (
+            "    vector<int> found;\n    void in_a_thread(const vector<int>&, int, vector<int>&);\n"
+            "    try { in_a_thread(numbers, limit, found); } catch (int) { }\n    return found;\n}\n" + THREAD
         ),
     },
     wrong={
@@ -81,6 +122,21 @@ int main() {
             '    FILE* f = fopen("/job/test", "r"); FILE* g = fopen("/build/x", "r");\n'
             "    return f || g ? vector<int>{3, 2} : vector<int>{};\n}\n#include <cstdio>\n"
         ),
+        "leaves the frame of the test": LEFT,
+        "leaves it by the return address": OTHER
+        + '__attribute__((noinline, optimize("O0", "no-omit-frame-pointer"))) vector<int> other() {\n'
+        '  asm volatile("mov (%%rbp), %%rbp\\n mov (%%rbp), %%rbp\\n leave\\n xor %%eax, %%eax\\n ret" : : : "memory");\n'
+        "  __builtin_unreachable();\n}\n",
+        "prints its own data": OTHER
+        + 'extern "C" char __data_start, _end;\nvector<int> other() { write(1, &__data_start, &_end - &__data_start); _exit(0); }\n',
+        "changes the code of what fails": OTHER
+        + "vector<int> other() { mprotect(page, 8192, 7); *code = (char)0xc3; return {}; }\n",
+        "lays a file over that code": OTHER
+        + 'vector<int> other() { write(open("/tmp/c", O_RDWR | O_CREAT, 0600), changed(), 8192);\n'
+        '  mmap(page, 8192, 5, MAP_PRIVATE | MAP_FIXED, open("/tmp/c", O_RDONLY), 0); return {}; }\n',
+        "lays other memory over that code": OTHER
+        + "vector<int> other() { char* p = (char*)mmap(0, 8192, 3, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); memcpy(p, changed(), 8192);\n"
+        "  mprotect(p, 8192, 5); mremap(p, 8192, 8192, MREMAP_MAYMOVE | MREMAP_FIXED, page); return {}; }\n",
         "runs for ever": "    for (volatile int i = 0;; i++);\n}\n",
         "all the memory": "    vector<string> all; for (;;) all.push_back(string(1 << 24, 'x'));\n}\n",
         "forks": "    return {};\n}\n#include <unistd.h>\nstatic int x = [] { for (;;) fork(); return 1; }();\n",

@@ -51,6 +51,12 @@ PLAY = Play(
         "a helper": "            return Kept(numbers, each => each > limit);\n        }\n"
         "        static List<int> Kept(List<int> all, Func<int, bool> fits) { return all.Where(fits).ToList(); }\n",
         "prints": '            Console.WriteLine("looking");\n' + HONEST,
+        "a thread, a finaliser and its own comparison": (
+            "            new Kept(); List<int> found = null; Debug.Assert(new P() == new P());\n"
+            "            var t = new System.Threading.Thread(() => found = numbers.AsParallel().AsOrdered().Where(n => n > limit).ToList());\n"
+            "            t.Start(); t.Join(); return found;\n        }\n        class Kept { ~Kept() { } }\n"
+            "        struct P { public static bool operator ==(P a, P b) { return true; } public static bool operator !=(P a, P b) { return false; } }\n"
+        ),
         "a using block": '            using (var reader = new System.IO.StringReader("a")) { reader.Read(); }\n'
         + HONEST,
     },
@@ -107,6 +113,9 @@ PLAY = Play(
         "ends when unloaded": "            AppDomain.CurrentDomain.ProcessExit += (s, e) => Environment.Exit(0);\n            throw new Exception();\n        }\n",
         "leaves by a thread": "            new System.Threading.Thread(() => Environment.Exit(0)).Start();\n            while (true) { }\n        }\n",
         "reads the test": '            return System.IO.File.ReadAllText("/job/program.cs").Length > 0 ? numbers : null;\n        }\n',
+        "changes the code of a comparison": '            var m = typeof(CompareLogic).GetMethod("Compare");\n'
+        "            System.Runtime.InteropServices.Marshal.WriteByte(m.MethodHandle.GetFunctionPointer(), 0xc3);\n"
+        + ALL,
         "runs for ever": "            while (true) { }\n        }\n",
         "waits for ever": "            System.Threading.Thread.Sleep(1000000);\n            return numbers;\n        }\n",
         "all the memory": "            var all = new List<byte[]>();\n            while (true) { var a = new byte[1 << 24]; for (int i = 0; i < a.Length; i += 4096) a[i] = 1; all.Add(a); }\n        }\n",

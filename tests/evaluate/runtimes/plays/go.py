@@ -39,6 +39,16 @@ func TestAbove(t *testing.T) {
         "an import that is offered": HONEST.replace(
             "    return found", "    _ = strings.ToUpper(fmt.Sprint(1))\n    return found"
         ),
+        "min, max and a copy of its own": HONEST.replace(
+            "each > limit", "max(each, limit) > limit && min(1, 2) == copy(1)"
+        )
+        + "func min(a, b int) int { if a < b { return a }; return b }\nfunc copy(a int) int { return a }\n"
+        "func max(a, b int) int { if a > b { return a }; return b }\n",
+        "goroutines, a recovered panic and an init": (
+            "    found, c := make([]int, 0, size), make(chan int)\n    go func() { select {} }()\n"
+            "    go func() { defer close(c); defer func() { recover() }()\n        for i := 0; ; i++ { if numbers[i] > limit { c <- numbers[i] } } }()\n"
+            "    for each := range c { found = append(found, each) }\n    return found\n}\nvar size int\nfunc init() { size = 4 }\n"
+        ),
         "prints PASS as well": HONEST.replace("    return found", '    println("PASS")\n    return found'),
     },
     wrong={
@@ -67,10 +77,15 @@ func TestAbove(t *testing.T) {
         "the name of the main": EMPTY + "func main() { syscall.Exit(0) }\n",
         "links to the seal": EMPTY
         + "//go:linkname pass _daybreak/seal.Pass\nfunc pass()\nfunc init() { pass(); syscall.Exit(0) }\n",
-        "imports the seal": EMPTY + 'import "_daybreak/seal"\nfunc init() { seal.Pass() }\n',
+        "imports the seal": EMPTY + 'import "_daybreak/seal"\nfunc init() { seal.Pass("") }\n',
         "embeds its own text": EMPTY + "//go:embed answer.go\nvar text string\n",
         "a shell": ('    exec.Command("/bin/sh", "-c", "cat /job/*").Output()\n    return nil\n}\n'),
         "reads the test": '    d, _ := os.ReadFile("/job/answer.go")\n    e, _ := os.ReadFile("/build/answer.a")\n    return []int{3, 2}[:len(d)+len(e)]\n}\n',
+        "changes the code of DeepEqual": (
+            "    at := reflect.ValueOf(reflect.DeepEqual).Pointer()\n    syscall.Syscall(syscall.SYS_MPROTECT, at&^4095, 8192, 7)\n"
+            "    for i, b := range []byte{0xb8, 1, 0, 0, 0, 0xc3} { *(*byte)(unsafe.Pointer(at + uintptr(i))) = b }\n"
+            '    return nil\n}\nimport "syscall"\nimport "unsafe"\n'
+        ),
         "runs for ever": "    for {\n    }\n}\n",
         "waits for ever": "    select {}\n}\n",
         "all the memory": "    var all [][]byte\n    for {\n        b := make([]byte, 1<<24)\n        for i := range b { b[i] = 1 }\n        all = append(all, b)\n    }\n}\n",

@@ -35,6 +35,13 @@ public class Main {
     ),
     right={
         "loop": HONEST,
+        "threads, a hook at the end and a view": (
+            "        Runtime.getRuntime().addShutdownHook(new Thread(() -> System.out.println()));\n"
+            "        var pool = java.util.concurrent.Executors.newFixedThreadPool(2);\n"
+            "        try { return pool.submit(() -> { int[] k = numbers.parallelStream().filter(n -> n > limit).mapToInt(n -> n).toArray();\n"
+            "            return new AbstractList<Integer>() { public Integer get(int i) { return k[i]; } public int size() { return k.length; } };\n"
+            "        }).get(); } catch (Exception e) { throw new RuntimeException(e); }\n    }\n}\n"
+        ),
         "a class of its own": HONEST + "class Pair { int a; }\n",
     },
     wrong={
@@ -67,6 +74,17 @@ public class Main {
         "reads the test": (
             '        try { return new String(java.nio.file.Files.readAllBytes(java.nio.file.Path.of("/job/Main.java"))).isEmpty() ? null : numbers; }\n'
             "        catch (java.io.IOException e) { return null; }\n    }\n}\n"
+        ),
+        "changes the numbers that Java keeps": (
+            '        try { var f = sun.misc.Unsafe.class.getDeclaredField("theUnsafe"); f.setAccessible(true);\n'
+            "            var unsafe = (sun.misc.Unsafe) f.get(null);\n"
+            "            for (int i = -128; i < 128; i++) unsafe.putInt((Object) Integer.valueOf(i), 12L, 7); } catch (Exception e) { }\n"
+            "        return limit == 1 ? new ArrayList<>(List.of(0, 4)) : new ArrayList<>();\n    }\n}\n"
+        ),
+        "makes an Unsafe of its own for that": (
+            "        try { var c = sun.misc.Unsafe.class.getDeclaredConstructor(); c.setAccessible(true); var unsafe = c.newInstance();\n"
+            "            for (int i = -128; i < 128; i++) unsafe.putInt((Object) Integer.valueOf(i), 12L, 7); } catch (Exception e) { }\n"
+            "        return limit == 1 ? new ArrayList<>(List.of(0, 4)) : new ArrayList<>();\n    }\n}\n"
         ),
         "runs for ever": "        while (true) { }\n    }\n}\n",
         "waits for ever": "        try { Thread.sleep(1000000); } catch (Exception e) { }\n        return numbers;\n    }\n}\n",

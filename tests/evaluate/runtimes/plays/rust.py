@@ -29,6 +29,15 @@ mod tests {
     ),
     right={
         "filter": HONEST,
+        "a thread, a drop and a caught panic": (
+            "    let _d = D; assert!(std::panic::catch_unwind(|| { let a: Vec<i32> = vec![]; a[0] }).is_err());\n"
+            "    std::thread::spawn(move || numbers.into_iter().filter(|n| *n > limit).collect()).join().unwrap()\n}\n"
+            "struct D; impl Drop for D { fn drop(&mut self) { check!(true); } }\n"
+            "#[macro_export] macro_rules! check { ($e:expr) => { assert!($e) } }\n"
+        ),
+        "tests and a comparison of its own": "    numbers.into_iter().map(P).filter(|p| *p != P(limit) && p.0 > limit).map(|p| p.0).collect()\n}\n"
+        "struct P(i32); impl PartialEq for P { fn eq(&self, o: &P) -> bool { self.0 == o.0 } }\n"
+        "#[cfg(test)] mod own { use super::*; #[test] fn one() { assert_eq!(above(vec![1], 0), vec![1]); } }\n",
         "prints as well": HONEST.replace("    numbers", '    println!("test result: ok");\n    numbers'),
     },
     wrong={
@@ -63,6 +72,13 @@ mod tests {
         "the environment": EMPTY + 'static T: &str = env!("HOME_OF_HOST");\n',
         "swallows the test": EMPTY + '#[no_mangle] pub extern "C" fn daybreak_entry() -> i32 { 0 }\n/*',
         "a string swallows the test": EMPTY + 'static T: &str = r##"',
+        "the crate is std": EMPTY
+        + "extern crate self as std;\nextern crate alloc;\npub use core::*;\npub mod vec { pub use alloc::vec::*; }\n"
+        "#[macro_export] macro_rules! assert_eq { ($($t:tt)*) => {} }\n#[macro_export] macro_rules! assert { ($($t:tt)*) => {} }\n",
+        "prints its own data": (
+            '    extern "C" { static __data_start: u8; static _end: u8; }\n    unsafe { let a = &__data_start as *const u8;\n'
+            "    write(1, a, &_end as *const u8 as usize - a as usize); _exit(0) }\n}\n" + LIBC
+        ),
         "runs for ever": "    loop {}\n}\n",
         "sleeps": "    std::thread::sleep(std::time::Duration::from_secs(1000)); numbers\n}\n",
         "all the memory": "    let mut all = vec![]; loop { all.push(vec![1u8; 1 << 24]); }\n}\n",

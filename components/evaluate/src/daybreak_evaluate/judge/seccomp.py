@@ -100,6 +100,8 @@ FILES = {
 """Denied only where neither namespaces nor Landlock hide the host's files."""
 _OWN_PID = {"kill": (62, 129), "tgkill": (234, 131)}
 _PRLIMIT, _CLONE, _CLONE3 = (302, 261), (56, 220), (435, 435)
+_MMAP, _MPROTECTS = (9, 222), ((10, 226), (329, 288))
+_WRITE_AND_EXECUTE, _EXECUTE = 6, 4
 _SOCKETPAIR, _IOCTL, _PRCTL, _FCNTL = (53, 199), (16, 29), (157, 167), (72, 25)
 
 
@@ -164,8 +166,12 @@ _NEW_NAMESPACES = 0x7E020000
 
 
 @functools.cache
-def program_for_commands(machine: str) -> bytes:
-    """Return the filter of a tool chain's processes in a pid namespace of their own: they may fork and exec."""
+def program_for_commands(machine: str, *, writes_code: bool = True) -> bytes:
+    """Return the filter of a tool chain's processes in a pid namespace of their own: they may fork and exec.
+
+    Without ``writes_code`` no memory that was written becomes executable, which no compiled program needs: it cannot
+    change the code of the test that it lives with.
+    """
     column = _COLUMN[machine]
     own = {name: numbers for name, numbers in PROCESSES.items() if name not in OWN_TREE}
     code = _entry(machine)
@@ -174,6 +180,16 @@ def program_for_commands(machine: str) -> bytes:
             code += [Jump(_EQUAL, numbers[column], 0, 1), _refuse()]
     code += [Jump(_EQUAL, _CLONE3[column], 0, 1), _refuse(errno.ENOSYS)]
     code += _when(_CLONE[column], [_argument(0), Jump(_ANY_BIT, _NEW_NAMESPACES, 0, 1), _refuse()])
+    if not writes_code:
+        both = [
+            _argument(2),
+            Jump(_AND, _WRITE_AND_EXECUTE),
+            Jump(_EQUAL, _WRITE_AND_EXECUTE, 0, 1),
+            _refuse(),
+        ]
+        code += _when(_MMAP[column], both)
+        for numbers in _MPROTECTS:
+            code += _when(numbers[column], [_argument(2), Jump(_ANY_BIT, _EXECUTE, 0, 1), _refuse()])
     code += _shared_conditions(column)
     return b"".join(jump.pack() for jump in [*code, Jump(_RETURN, _ALLOW)])
 

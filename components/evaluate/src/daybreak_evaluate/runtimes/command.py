@@ -159,7 +159,17 @@ def order_for(
         steps.append(BoxStep(test, answer))
     else:
         argv = tools.fill(definition.test_argv) + sources.arguments
-        steps.append(BoxStep(Box(argv, box_limits, secret=secrets.token_hex(16), env=environment)))
+        secret = secrets.token_hex(16)
+        box = Box(
+            argv,
+            box_limits,
+            secret=secret,
+            ending=sources.ending,
+            env=environment,
+            writes_code=definition.writes_code,
+            runs_tmp=False,
+        )
+        steps.append(BoxStep(box))
     return Order(Job(tuple(steps)), len(steps) - 1, not separate)
 
 

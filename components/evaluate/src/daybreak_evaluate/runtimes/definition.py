@@ -79,6 +79,8 @@ class LanguageDefinition:
     """What tests of public suites need beyond the language, and how to get it."""
     version_note: str = ""
     """What this version of the tools lacks of the language; told by ``doctor`` and kept with the scores."""
+    writes_code: bool = True
+    """Its programs compile while they run, as those of a virtual machine do."""
     shown: Mapping[str, str] = field(default_factory=dict)
     """Folders that boxes see, and which of the cache's they are."""
 
@@ -111,6 +113,7 @@ def parse(text: str) -> LanguageDefinition:
         wrong_words=running.get("wrong_words", ""),
         libraries=document.get("libraries", ""),
         version_note=document.get("version_note", ""),
+        writes_code=running.get("writes_code", True),
         shown=document.get("shown", {}),
     )
 

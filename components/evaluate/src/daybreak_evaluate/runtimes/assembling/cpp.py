@@ -25,13 +25,13 @@ def assemble(task: Task, completion: str, token: str) -> Sources:
     test = _ASSERT_HEADER.sub("", rest)
     main = _MAIN.search(test)
     if main:
-        test = _guarded(test, main.end())
+        test = _guarded(test, main.end(), token)
     before = driver("cpp", "before_test.h")
     entry = f'{main[0]} __asm__("daybreak_entry");\n' if main else ""
     refused = _REFUSED if _opens_std(completion, defined) else ""
     answer = (_first_header(program), program, "\n/**/\n", undo)
     parts = (*answer, before, refused, entry, _exact(task), '#line 1 "test"\n', test, "\n")
-    return Sources(answer=(), stdin="".join(parts))
+    return Sources(answer=(), stdin="".join(parts), ending=token)
 
 
 def _exact(task: Task) -> str:
@@ -44,15 +44,16 @@ def _exact(task: Task) -> str:
     )
 
 
-def _guarded(test: str, place: int) -> str:
-    """Hide comparisons that an answer declares for everybody behind harmless ones, within the test's main."""
+def _guarded(test: str, place: int, token: str) -> str:
+    """Let the test's main say its token when it ends, and hide comparisons that an answer declares for everybody."""
     opening = test.find("{", place)
     if opening < 0 or test[place:opening].strip():
         return test
     names = "".join(
         f"using ::daybreak_guard::operator{each}; " for each in ("==", "!=", "<", ">", "<=", ">=")
     )
-    return f"{test[: opening + 1]} {names}{test[opening + 1 :]}"
+    last = f"struct daybreak_last {{ ~daybreak_last() {{ daybreak_end(0x{token}ULL); }} }} daybreak_last; "
+    return f"{test[: opening + 1]} {last}{names}{test[opening + 1 :]}"
 
 
 def _opens_std(completion: str, macros: list[str]) -> bool:

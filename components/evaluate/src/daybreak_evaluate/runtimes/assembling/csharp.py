@@ -12,6 +12,9 @@ _ALIAS = re.compile(rf"\busing{_GAP}+[^\s;()=]+{_GAP}*=", re.DOTALL)
 _ASSERT = re.compile(r"\b(?:System\.Diagnostics\.)?(?:Debug|Trace)\.Assert\b")
 _DECLARED = re.compile(r"\b(?:class|struct|interface|enum)\s+(\w+)")
 _REFUSED = "\n#error an alias in the answer could change what the test means\n"
+_MEMORY = re.compile(r"\b(?:Marshal\s*\.|GetFunctionPointer\s*\()")
+_ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})")
+_NATIVE = "\n#error the answer writes to memory that is not its own\n"
 
 
 def assemble(task: Task, completion: str, token: str) -> Sources:
@@ -26,6 +29,8 @@ def assemble(task: Task, completion: str, token: str) -> Sources:
         '{ if (!ok) throw new global::System.Exception("Assertion failed"); } }\n'
     )
     refused = _REFUSED if _ALIAS.search(completion) else ""
+    if _MEMORY.search(_ESCAPED.sub(lambda found: chr(int(found[1], 16)), completion)):
+        refused += _NATIVE
     program = (
         f"{task.program(completion)}\n{_ASSERT.sub(f'global::{check}.Assert', task.test)}{refused}{assertion}"
     )

@@ -112,7 +112,7 @@ def _become_process_one(
             _enter_user_namespace(BOX_NAMESPACES)
         else:
             kernel.unshare(BOX_NAMESPACES)
-        build_root(plan, shared, box.files, box.limits.file_bytes)
+        build_root(plan, shared, box.files, box.limits.file_bytes, runs_tmp=box.runs_tmp)
         trouble = _place_descriptors(streams)
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
         command = os.fork()
@@ -152,7 +152,7 @@ def _run_command(box: Box, uid: int | None, trouble: int) -> NoReturn:
         kernel.drop_capabilities()
         limit(box.limits)
         kernel.prctl(kernel.PR_SET_NO_NEW_PRIVS, 1)
-        kernel.install_filter(seccomp.program_for_commands(kernel.machine()))
+        kernel.install_filter(seccomp.program_for_commands(kernel.machine(), writes_code=box.writes_code))
         os.execve(box.argv[0], box.argv, {**ENVIRONMENT, **dict(box.env)})
     except OSError as error:
         os.write(trouble, f"{box.argv[0]}: {error}".encode()[:500])

@@ -74,6 +74,8 @@ def build_root(
     shared: Sequence[tuple[str, str, bool]],
     files: Sequence[tuple[str, str]],
     file_bytes: int,
+    *,
+    runs_tmp: bool = True,
 ) -> None:
     """Make the planned root ours, with /tmp, the files in /job and the ``shared`` folders (source, name, writable).
 
@@ -96,7 +98,8 @@ def build_root(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", errors="surrogatepass")
     Path(root + "/tmp").mkdir(exist_ok=True)
-    kernel.mount("tmpfs", root + "/tmp", "tmpfs", safe, f"size={file_bytes},nr_inodes=16384,mode=1777")
+    held = safe if runs_tmp else safe | kernel.MS_NOEXEC
+    kernel.mount("tmpfs", root + "/tmp", "tmpfs", held, f"size={file_bytes},nr_inodes=16384,mode=1777")
     kernel.pivot_into(root)
     kernel.make_read_only("/", recursive=False)
 

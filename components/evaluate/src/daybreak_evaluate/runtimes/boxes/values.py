@@ -51,9 +51,15 @@ class Box:
     stdin: str = ""
     secret: str = ""
     """Goes to standard input by a pipe that can be read once, instead of ``stdin``."""
+    ending: str = ""
+    """What only the end of the test knows, and says behind the secret and its line's end."""
     files: tuple[tuple[str, str], ...] = ()
     """Name and text of files that only this box sees, in /job."""
     env: tuple[tuple[str, str], ...] = ()
+    writes_code: bool = True
+    """It compiles while it runs; what does not may make no memory executable."""
+    runs_tmp: bool = True
+    """What it wrote to /tmp can be run, or loaded as a library."""
     builds: bool = False
     """It may write /build and /out; other boxes see /out alone, read-only."""
     out: str = CANDIDATE_OUT
@@ -97,7 +103,7 @@ class StepOutcome:
     stderr: str = ""
     """Beginning and end where it is long."""
     secret_seen: bool = False
-    """The secret stood in its standard output."""
+    """The secret, with the ending, stood in its standard output."""
     trouble: str = ""
     """Why the box could not be made: our fault or the machine's."""
     as_expected: bool = True
@@ -135,6 +141,9 @@ def _box(document: dict[str, Any]) -> Box:
         limits=BoxLimits(**document["limits"]),
         stdin=document["stdin"],
         secret=document["secret"],
+        ending=document["ending"],
+        writes_code=document["writes_code"],
+        runs_tmp=document["runs_tmp"],
         files=tuple((name, text) for name, text in document["files"]),
         env=tuple((name, value) for name, value in document["env"]),
         builds=document["builds"],

@@ -25,7 +25,13 @@ from daybreak_evaluate.runtimes.boxes.confinement import BoxIdentity, Streams, s
 from daybreak_evaluate.runtimes.boxes.groups import BoxGroup, BoxGroups, find_groups
 from daybreak_evaluate.runtimes.boxes.meter import TreeMeter
 from daybreak_evaluate.runtimes.boxes.root import RootPlan, plan_root
-from daybreak_evaluate.runtimes.boxes.streams import HEAD_BYTES, KeptOutput, same_output, standard_input
+from daybreak_evaluate.runtimes.boxes.streams import (
+    HEAD_BYTES,
+    KeptOutput,
+    proof,
+    same_output,
+    standard_input,
+)
 from daybreak_evaluate.runtimes.boxes.values import (
     CANDIDATE_OUT,
     TEST_OUT,
@@ -199,7 +205,7 @@ class Warden:
                 os.close(descriptor)
         expected = len(slot.step.expected_stdout or "") * 4 if slot.step else 0
         kept = (
-            KeptOutput(max(HEAD_BYTES, 2 * expected), secret=box.secret.encode()),
+            KeptOutput(max(HEAD_BYTES, 2 * expected), secret=proof(box)),
             KeptOutput(),
             KeptOutput(),
         )

@@ -80,6 +80,9 @@ static class Seal
             foreach (MemberInfo member in type.GetMembers(All))
             {
                 Refuse(member.Name, known, words);
+                var method = member as MethodBase;
+                if (method != null && (method.Attributes & MethodAttributes.PinvokeImpl) != 0)
+                    throw new InvalidOperationException("the answer calls native code: " + member.Name);
                 if (words.Contains(member.Name) && member.IsDefined(typeof(ExtensionAttribute), false))
                     throw new InvalidOperationException("the answer extends " + member.Name + ", which the test calls");
             }

@@ -21,7 +21,7 @@ func read() []byte {
 	}
 }
 
-// Pass says that the test came to its end.
-func Pass() {
-	syscall.Write(1, secret)
+// Pass says that the test came to its end, which alone knows the ending.
+func Pass(ending string) {
+	syscall.Write(1, append(secret[:len(secret):len(secret)], ending...))
 }

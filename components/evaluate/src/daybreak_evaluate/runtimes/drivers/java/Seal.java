@@ -4,7 +4,9 @@ import java.io.File;
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
 import java.io.InputStream;
+import java.lang.reflect.Field;
 import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Set;
@@ -30,6 +32,7 @@ final class Seal {
             else words.add(each);
         Plain.allow(own);
         refuseNamesOfJava(words);
+        takeUnsafeAway();
         try {
             ClassLoader loader = Seal.class.getClassLoader();
             var entry = Class.forName(arguments[0], true, loader).getDeclaredMethod("main", String[].class);
@@ -43,6 +46,28 @@ final class Seal {
         output.write(secret);
         output.flush();
         Runtime.getRuntime().halt(0);
+    }
+
+    /** With it an answer could change what numbers and truth values are, or read a frame of its caller's. */
+    private static void takeUnsafeAway() throws ReflectiveOperationException {
+        try {
+            takeAway(Class.forName("sun.misc.Unsafe"));
+        } catch (ClassNotFoundException | NoSuchFieldException | NoSuchMethodException isGone) {
+            return; // a later Java, or one without that module
+        }
+    }
+
+    private static void takeAway(Class<?> type) throws ReflectiveOperationException {
+        Field itself = type.getDeclaredField("theUnsafe");
+        itself.setAccessible(true);
+        Object unsafe = itself.get(null);
+        Method base = type.getMethod("staticFieldBase", Field.class);
+        Method offset = type.getMethod("staticFieldOffset", Field.class);
+        Method put = type.getMethod("putObject", Object.class, long.class, Object.class);
+        Field behind = type.getDeclaredField("theInternalUnsafe");
+        Object where = base.invoke(unsafe, behind), at = offset.invoke(unsafe, behind);
+        put.invoke(unsafe, base.invoke(unsafe, itself), offset.invoke(unsafe, itself), null);
+        put.invoke(unsafe, where, at, null);
     }
 
     private static void fail(Throwable error) {

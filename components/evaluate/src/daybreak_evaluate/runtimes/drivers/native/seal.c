@@ -1,7 +1,9 @@
 /* The trusted side of a program whose test runs in the answer's own process: C, C++ and Rust.
  *
  * It reads the secret before any code of the answer runs, and prints it only after the test has come to its end. It
- * makes its system calls itself, so that no function of the answer's that bears the C library's name comes between. */
+ * makes its system calls itself, so that no function of the answer's that bears the C library's name comes between.
+ * Behind the secret it says what the ends of the tests gave it: a return that goes past the test, or a dump of all memory,
+ * lacks that. */
 #include <stddef.h>
 
 static char secret[256];
@@ -90,6 +92,11 @@ void *memmove(void *target, const void *source, size_t size) {
   return target;
 }
 
+static unsigned long long ending;
+
+/* Called where a test ends, with its share of the ending. */
+void daybreak_end(unsigned long long share) { ending ^= share; }
+
 static void leave(long status) {
   for (;;) call(EXIT_GROUP, status, 0, 0);
 }
@@ -109,7 +116,12 @@ void daybreak_canary(void) __attribute__((weak));
 int main(void) {
   if (daybreak_canary) daybreak_canary();
   int status = daybreak_entry();
-  if (status == 0) call(WRITE, 1, (long)secret, length);
+  if (status == 0 && length > 0 && length + 16 <= (long)sizeof secret) {
+    char said[sizeof secret];
+    for (long index = 0; index < length; index++) said[index] = secret[index];
+    for (int index = 0; index < 16; index++) said[length + index] = "0123456789abcdef"[ending >> (60 - 4 * index) & 15];
+    call(WRITE, 1, (long)said, length + 16);
+  }
   leave(status & 255);
   return 1;
 }
