@@ -41,7 +41,9 @@ class _Nowhere(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def __init__(self, packages: Sequence[str]) -> None:
         self._packages = frozenset(packages)
 
-    def find_spec(self, fullname: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Any, target: Any = None
+    ) -> importlib.machinery.ModuleSpec | None:
         """Return where an absent module is, nothing for others."""
         absent = fullname.partition(".")[0] in self._packages
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True) if absent else None
