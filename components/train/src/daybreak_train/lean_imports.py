@@ -16,7 +16,7 @@ import importlib.util
 import platform
 import sys
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableSequence, Sequence
 from typing import Any
 
 OF_OTHERS = ("transformers", "torchvision", "torchmetrics")
@@ -26,7 +26,7 @@ OF_OTHERS = ("transformers", "torchvision", "torchmetrics")
 class _Absent(types.ModuleType):
     """Stands for a package while another one is being imported; any name in it is an empty class."""
 
-    __path__: Sequence[str] = ()
+    __path__: MutableSequence[str] = []  # noqa: RUF012 - the type that a module has it by
     __version__ = "0"
 
     def __getattr__(self, name: str) -> Any:
