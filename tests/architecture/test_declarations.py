@@ -40,6 +40,9 @@ PROVIDED = {
 BORROWED = {
     ("pipelines", room): "imported in a step's body or a command: what runs it has that room"
     for room in ("daybreak-data", "daybreak-train", "daybreak-evaluate", "daybreak-serve")
+} | {
+    ("train", name): "named alone, to be absent while Composer is imported"
+    for name in ("torchmetrics", "torchvision")
 }
 """Imported and not declared, with the reason."""
 UNSEEN = {
