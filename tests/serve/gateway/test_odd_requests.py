@@ -148,6 +148,12 @@ def test_what_is_not_here_is_told_with_what_is(
     assert (answer.status_code, words in answer.json()["error"]["message"]) == (status, True)
 
 
+def test_ollamas_clients_find_a_text_where_they_print_it(client: httpx.Client) -> None:
+    """Its npm package made ``[object Object]`` of ours."""
+    for method, path in (("POST", "/api/pull"), ("GET", "/api/chat"), ("POST", "/v1/api/embed")):
+        assert isinstance(client.request(method, path, json={}).json()["error"], str)
+
+
 def test_roo_code_reads_the_model_from_ollamas_list(client: httpx.Client) -> None:
     """Its schema wants ``family`` and ``parameter_size`` in ``details``, here and in ``/api/show``."""
     listed = [*client.get("/api/tags").json()["models"], *client.get("/api/ps").json()["models"]]

@@ -335,7 +335,8 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     allowed = (error.headers or {}).get("Allow")
     problem = paths.problem_of(error.status_code, request.method, request.url.path, allowed)
-    return Response(problem.body(), problem.status, error.headers, "application/json")
+    body = paths.body_of(problem, request.url.path)
+    return Response(body, problem.status, error.headers, "application/json")
 
 
 HANDLERS = {ApiProblem: _answer_problem, HTTPException: _answer_http_error}

@@ -20,6 +20,7 @@ from daybreak_serve.gateway.auth.caller import GROUPS_HEADER, KEY, USER_HEADER, 
 from daybreak_serve.gateway.auth.issuer import IssuerKeys
 from daybreak_serve.gateway.auth.tokens import TokenRefused
 from daybreak_serve.gateway.http.asgi_io import ResponseWriter
+from daybreak_serve.gateway.http.paths import body_of
 from daybreak_serve.gateway.http.problems import ApiProblem
 
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/livez", "/health", "/v1/health", "/internal/counts"})
@@ -150,7 +151,7 @@ class AuthGuard:
             caller = await self._authenticator.caller(scope)
         except AccessDenied as found:
             self._log(scope["path"], found.problem, found.about)
-            await ResponseWriter(send).problem(found.problem, found.problem.body())
+            await ResponseWriter(send).problem(found.problem, body_of(found.problem, scope["path"]))
             return
         hidden = (USER_HEADER, GROUPS_HEADER, AUTHORIZATION, *KEY_HEADERS)
         headers = [pair for pair in scope["headers"] if pair[0] not in hidden]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from daybreak_serve.gateway.http.answers import as_json
 from daybreak_serve.gateway.http.problems import ApiProblem
 
 SHOWN_CHARACTERS = 100
@@ -27,6 +28,17 @@ class TidyPaths:
         if scope["type"] == "http" and scope["path"].endswith("/"):
             scope = {**scope, "path": scope["path"].rstrip("/") or "/"}
         await self._app(scope, receive, send)
+
+
+def body_of(problem: ApiProblem, path: str) -> bytes:
+    """Return a problem as who asks at this path reads it: Ollama's own packages print ``error`` as the text that it is.
+
+    >>> body_of(ApiProblem(401, "no"), "/api/chat")
+    b'{"error":"no"}'
+    """
+    if path.split("/")[-2:-1] == ["api"]:
+        return as_json({"error": problem.message})
+    return problem.body()
 
 
 def problem_of(status: int, method: str, path: str, allowed: str | None) -> ApiProblem:
