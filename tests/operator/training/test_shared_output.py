@@ -30,7 +30,7 @@ def see(*worlds: World) -> None:
     for world in worlds:
         others = [other.run for other in worlds if other is not world and place_of(other.run)]
         same = [other for other in others if place_of(other) == place_of(world.run)]
-        world.neighbours = tuple(map(neighbour_of, same))
+        world.neighbours = tuple(sorted(map(neighbour_of, same)))
 
 
 def turn(*worlds: World) -> None:

@@ -54,6 +54,10 @@ def with_output(name: str, version: int = 1, uri: str = "s3://b/x", *, over: boo
     return {**body, "spec": {"output": {"uri": uri}}, "status": {"conditions": [told]}}
 
 
+def made_on(day: int, body: dict[str, Any]) -> dict[str, Any]:
+    return {**body, "metadata": {**body["metadata"], "creationTimestamp": f"2026-01-0{day}T00:00:00Z"}}
+
+
 class TestNamesakes:
     """Pods of a run that was deleted outlive it by their time to save."""
 
@@ -89,7 +93,7 @@ class TestNamesakes:
 class TestOutputs:
     def called(self, store: Store, name: str = "a") -> list[str]:
         found = store.neighbours_of(ObjectKey(names.KIND_RUN, "here", name))
-        return sorted(one.called for one in found)
+        return [one.called for one in found if one.called != f"here/{name}"]
 
     def test_runs_of_one_output_know_each_other_until_they_are_over_moved_or_gone(self) -> None:
         store = Store()
@@ -103,6 +107,14 @@ class TestOutputs:
         assert self.called(store) == self.called(store, "b") == self.called(store, "none") == []
         store.put(with_output("c", 3))
         assert self.called(store) == ["here/c"]
+
+    def test_the_oldest_comes_first_however_they_came_and_a_namesake_is_younger(self) -> None:
+        store = Store()
+        for name, day in (("c", 3), ("b", 1), ("d", 2), ("e", 2)):
+            store.put(made_on(day, with_output(name)))
+        assert self.called(store, "e") == ["here/b", "here/d", "here/c"]
+        store.put(made_on(4, {**with_output("b", 2), "metadata": {**run(2, "other", "b")["metadata"]}}))
+        assert self.called(store, "e") == ["here/d", "here/c", "here/b"]
 
     def test_deployments_and_runs_without_an_output_have_none(self) -> None:
         store = Store()

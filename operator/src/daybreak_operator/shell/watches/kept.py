@@ -10,7 +10,7 @@ import json
 from daybreak_contracts import names
 from daybreak_operator.core.deployment.observed.peers import peer_of
 from daybreak_operator.core.plan import Object
-from daybreak_operator.core.training.observed.neighbours import Neighbour, neighbour_of, place_of
+from daybreak_operator.core.training.observed.neighbours import neighbour_of, place_of
 from daybreak_operator.shell.watches.keys import Body, ObjectKey, Priority, lean, version_of
 
 DEFAULT_INTERVAL_S = 5.0
@@ -72,7 +72,7 @@ class Kept:
 class Own(Kept):
     """One of our own objects, with what is asked of it at every event: its text need not be read for that."""
 
-    __slots__ = ("_neighbour", "every_s", "followed", "output", "peer", "priority", "tells")
+    __slots__ = ("every_s", "followed", "neighbour", "output", "peer", "priority", "tells")
 
     def __init__(self, body: Body) -> None:
         super().__init__(body)
@@ -85,14 +85,7 @@ class Own(Kept):
         self.output = place_of(body) if body["kind"] == names.KIND_RUN else ""
         self.peer = peer_of(body) if body["kind"] == names.KIND_DEPLOYMENT else None
         self.tells = tells(body)
-        self._neighbour: Neighbour | None = None
-
-    @property
-    def neighbour(self) -> Neighbour:
-        """A TrainingRun as others with its output see it."""
-        if self._neighbour is None:
-            self._neighbour = neighbour_of(self.body)
-        return self._neighbour
+        self.neighbour = neighbour_of(body) if self.output else None
 
 
 def followed_of(body: Object) -> ObjectKey | None:

@@ -6,7 +6,7 @@ Owns the newest known version of every object and whom a change concerns; does n
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from daybreak_contracts import names
@@ -15,6 +15,7 @@ from daybreak_operator.core.plan import Object
 from daybreak_operator.core.training.observed.neighbours import Neighbour
 from daybreak_operator.shell.watches.kept import DEFAULT_INTERVAL_S, Kept, Own, followed_of, key_of
 from daybreak_operator.shell.watches.keys import Body, ObjectKey, Priority, version_of
+from daybreak_operator.shell.watches.outputs import Outputs
 from daybreak_operator.shell.watches.told import Told
 
 ChildId = tuple[str, str, str, str]
@@ -93,8 +94,7 @@ class Store:
         self.generation = 0
         """Rises whenever `pods` or `every_s` may answer otherwise: who asks often need not look through all of them."""
         self._followers: defaultdict[ObjectKey, set[ObjectKey]] = defaultdict(set)
-        self._outputs: defaultdict[str, set[ObjectKey]] = defaultdict(set)
-        """The runs of each output that are not over."""
+        self._outputs = Outputs()
         self._deployments = 0
         self._peers: set[ObjectKey] = set()
         """Deployments that take up another runtime, or wait to."""
@@ -113,7 +113,7 @@ class Store:
         new = Own(body)
         self.generation += old is None or (old.uid, old.every_s) != (new.uid, new.every_s)
         self._follow(key, old, new)
-        self._place(key, old, new)
+        self._place(old, new)
         self._deployments += old is None and key.kind == names.KIND_DEPLOYMENT
         (self._peers.discard if new.peer is None else self._peers.add)(key)
         self._own[key] = new
@@ -129,7 +129,7 @@ class Store:
             return set()
         self.generation += 1
         self._follow(key, old, None)
-        self._place(key, old, None)
+        self._place(old, None)
         self._deployments -= key.kind == names.KIND_DEPLOYMENT
         self._peers.discard(key)
         del self._own[key]
@@ -180,11 +180,10 @@ class Store:
         run = followed_of(body)
         return None if run is None else self.get(run)
 
-    def neighbours_of(self, key: ObjectKey) -> tuple[Neighbour, ...]:
-        """Return the other TrainingRuns that are not over and have a run's output."""
+    def neighbours_of(self, key: ObjectKey) -> Sequence[Neighbour]:
+        """Return the TrainingRuns that are not over and have a run's output, it among them, the oldest first."""
         kept = self._own.get(key)
-        others = self._outputs.get(kept.output, ()) if kept is not None and kept.output else ()
-        return tuple(self._own[other].neighbour for other in others if other != key)
+        return () if kept is None else self._outputs.of(kept.output)
 
     def is_alone(self, key: ObjectKey) -> bool:
         """Return whether there is no other ModelDeployment."""
@@ -340,14 +339,11 @@ class Store:
             if not self._namesakes[called]:
                 del self._namesakes[called]
 
-    def _place(self, key: ObjectKey, old: Own | None, new: Own | None) -> None:
-        before, after = "" if old is None else old.output, "" if new is None else new.output
-        if before and before != after:
-            self._outputs[before].discard(key)
-            if not self._outputs[before]:
-                del self._outputs[before]
-        if after:
-            self._outputs[after].add(key)
+    def _place(self, old: Own | None, new: Own | None) -> None:
+        if old is not None and old.neighbour is not None:
+            self._outputs.drop(old.output, old.neighbour)
+        if new is not None and new.neighbour is not None:
+            self._outputs.put(new.output, new.neighbour)
 
     def _follow(self, key: ObjectKey, old: Own | None, new: Own | None) -> None:
         before, after = None if old is None else old.followed, None if new is None else new.followed

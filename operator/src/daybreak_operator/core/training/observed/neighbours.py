@@ -7,7 +7,7 @@ is equal here is equal there). Read from the runs as stored, once for each versi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from daybreak_contracts import names
@@ -27,6 +27,9 @@ NAMES_A_TRAINING = {
     "deadline_seconds",
 }
 """Of ``spec.training``: what the weights depend on. Machines, launcher, image and checkpoints are not among it."""
+
+DATA_STEPS = {names.STEP_SHARDS, names.STEP_TOKENIZER}
+"""What a training is named by besides its spec."""
 
 
 @dataclass(frozen=True, order=True)
@@ -66,17 +69,24 @@ def place_of(run: Object) -> str:
 def neighbour_of(run: Object) -> Neighbour:
     """Return a run as others see it."""
     metadata, status = objects.metadata(run), part(run, "status")
-    live = live_spec.validated(run)
     steps = items(status, "steps")
     made = {str(step.get("name")): str(step.get("digest") or "") for step in steps}
     return Neighbour(
         created=str(metadata.get("creationTimestamp") or ""),
         uid=objects.uid(run),
         called=f"{metadata.get('namespace')}/{metadata.get('name')}",
-        training="" if isinstance(live, Finding) else training_of(live[0].spec, made),
+        training=_training_of(run, made),
         trains=any((step.get("name"), step.get("state")) == (names.STEP_TRAIN, "Running") for step in steps),
         is_held=conditions.is_true(status_codec.conditions(status), "Suspended"),
     )
+
+
+def _training_of(run: Object, made: Mapping[str, str]) -> str:
+    """Return what a stored run trains: its spec is read once its data is made, not in each pass of a burst."""
+    if not {name for name, digest in made.items() if digest} >= DATA_STEPS:
+        return ""
+    live = live_spec.validated(run)
+    return "" if isinstance(live, Finding) else training_of(live[0].spec, made)
 
 
 def training_of(spec: TrainingRunSpec, digests: Mapping[str, str]) -> str:
@@ -90,8 +100,3 @@ def training_of(spec: TrainingRunSpec, digests: Mapping[str, str]) -> str:
     training = spec.training.model_dump(mode="json", include=NAMES_A_TRAINING)
     model = spec.wanted_model().model_dump(mode="json")
     return json.dumps([shards, tokenizer, spec.seed, model, training], sort_keys=True)
-
-
-def oldest(found: Iterable[Neighbour]) -> Neighbour | None:
-    """Return the one that was made first."""
-    return min(found, default=None)

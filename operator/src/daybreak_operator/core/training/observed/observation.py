@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -47,8 +47,8 @@ class RunObservation:
     """What is remembered of a run of this name that ended, whoever had it."""
     predecessors: tuple[ObservedPod, ...] = ()
     """Training pods of runs of this name that are gone: they may be saving still."""
-    neighbours: tuple[Neighbour, ...] = ()
-    """Other TrainingRuns that are not over and have the same output."""
+    neighbours: Sequence[Neighbour] = ()
+    """TrainingRuns that are not over and have the same output, the oldest first; this one may be among them."""
     events: tuple[ObservedWarning, ...] = ()
     """Warning events (``v1`` Event) about its jobs: how a quota's refusal is told."""
     refused: tuple[str, ...] = ()

@@ -6,8 +6,8 @@ one training may not: each of two writers would prune, rewind and overwrite what
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from daybreak_operator.core.conditions import OUTPUT_SHARED, ConditionUpdate
 from daybreak_operator.core.plan import Finding
@@ -48,7 +48,7 @@ def told(context: RunContext, waiting: Finding | None) -> ConditionUpdate | None
 
     ``waiting`` is what the run waits for.
     """
-    found = heapq.nsmallest(MAX_NAMED + 1, context.observed.neighbours)
+    found = list(islice(_others(context), MAX_NAMED + 1))  # there may be a thousand
     if not found:
         stored = {condition.type for condition in context.status.conditions}
         return ConditionUpdate(OUTPUT_SHARED, "False", ALONE) if OUTPUT_SHARED in stored else None
@@ -64,12 +64,17 @@ def told(context: RunContext, waiting: Finding | None) -> ConditionUpdate | None
 
 
 def _first(context: RunContext, wanted: Callable[[Neighbour], bool]) -> Neighbour | None:
-    others = context.observed.neighbours
-    if not others:
+    if next(_others(context), None) is None:
         return None
     digests = {step.name: step.digest for step in context.steps if step.state in step_table.DONE}
     mine = neighbours.training_of(context.run.spec, digests)
-    return neighbours.oldest(one for one in others if mine and one.training == mine and wanted(one))
+    if not mine:
+        return None
+    return next((one for one in _others(context) if one.training == mine and wanted(one)), None)
+
+
+def _others(context: RunContext) -> Iterator[Neighbour]:
+    return (one for one in context.observed.neighbours if one.uid != context.uid)
 
 
 def _is_older(one: Neighbour, context: RunContext) -> bool:
