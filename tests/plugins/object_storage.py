@@ -24,9 +24,8 @@ def served(*buckets: str, address: str = LOOPBACK) -> Iterator[Mapping[str, str]
     try:
         host, port = server.get_host_and_port()
         url = f"http://{host}:{port}"
-        put(
-            f"{url}/moto-api/reset", method="POST"
-        )  # all servers of a process hold one and the same set of buckets
+        # all servers of a process hold one and the same set of buckets
+        put(f"{url}/moto-api/reset", method="POST")
         for bucket in buckets:
             put(f"{url}/{bucket}")
         yield {

@@ -28,7 +28,7 @@ NAMES_A_TRAINING = {
 }
 """Of ``spec.training``: what the weights depend on. Machines, launcher, image and checkpoints are not among it."""
 
-DATA_STEPS = {names.STEP_SHARDS, names.STEP_TOKENIZER}
+DATA_STEPS = (names.STEP_SHARDS, names.STEP_TOKENIZER)
 """What a training is named by besides its spec."""
 
 
@@ -83,7 +83,7 @@ def neighbour_of(run: Object) -> Neighbour:
 
 def _training_of(run: Object, made: Mapping[str, str]) -> str:
     """Return what a stored run trains: its spec is read once its data is made, not in each pass of a burst."""
-    if not {name for name, digest in made.items() if digest} >= DATA_STEPS:
+    if not all(made.get(name) for name in DATA_STEPS):
         return ""
     live = live_spec.validated(run)
     return "" if isinstance(live, Finding) else training_of(live[0].spec, made)
@@ -94,7 +94,7 @@ def training_of(spec: TrainingRunSpec, digests: Mapping[str, str]) -> str:
 
     ``digests`` are those of the steps that ended.
     """
-    shards, tokenizer = digests.get(names.STEP_SHARDS), digests.get(names.STEP_TOKENIZER)
+    shards, tokenizer = map(digests.get, DATA_STEPS)
     if spec.model is None or not shards or not tokenizer:
         return ""
     training = spec.training.model_dump(mode="json", include=NAMES_A_TRAINING)
