@@ -351,7 +351,17 @@ async def test_a_stream_of_ollama_ends_by_a_line_that_says_so(client: httpx.Asyn
     body = {"prompt": "x", "options": {"num_predict": 3}}  # streams unless it says otherwise
     lines = [json.loads(line) for line in (await client.post("/api/generate", json=body)).text.splitlines()]
     assert [line["done"] for line in lines] == [False] * (len(lines) - 1) + [True]
-    assert (lines[-1]["eval_count"], lines[-1]["done_reason"], lines[-1]["model"]) == (3, "stop", "daybreak")
+    assert (lines[-1]["eval_count"], lines[-1]["done_reason"], lines[-1]["model"]) == (
+        3,
+        "length",
+        "daybreak",
+    )
+
+
+async def test_a_stream_of_llama_cpp_ends_by_the_reason_that_it_has(client: httpx.AsyncClient) -> None:
+    """Both said that their streams had stopped, wherever they were cut."""
+    told = await client.post("/completion", json={"prompt": "x", "n_predict": 3, "stream": True})
+    assert json.loads(told.text.strip().split("\n\n")[-1][6:])["stop_type"] == "limit"
 
 
 async def test_a_warm_up_of_llama_vim_is_answered(client: httpx.AsyncClient) -> None:

@@ -132,8 +132,8 @@ def test_what_stands_at_the_root_says_what_is_here(client: httpx.Client, method:
 @pytest.mark.parametrize(
     ("method", "path", "status", "words"),
     [
-        pytest.param("POST", "/v1/responses", 404, "/v1/chat/completions", id="OpenAI's responses"),
-        pytest.param("POST", "/v1/messages", 404, "/v1/chat/completions", id="Anthropic's messages"),
+        pytest.param("GET", "/v1/responses/resp_1", 404, "/v1/responses", id="a response that is not stored"),
+        pytest.param("GET", "/v1/messages/batches", 404, "/v1/messages", id="Anthropic's batches"),
         pytest.param("POST", "/v1/embeddings", 404, "/openapi.json", id="embeddings"),
         pytest.param("POST", "/v1", 404, "/v1/completions", id="a base URL alone"),
         pytest.param("GET", "/v1/completions", 405, "takes POST", id="curl without -d"),

@@ -30,6 +30,8 @@ def test_a_gateway_shows_its_document(slow: Any) -> None:
     assert shown == document()
 
 
-@pytest.mark.parametrize("path", ["/v1/fim/completions", "/infill", "/generate"])
+@pytest.mark.parametrize(
+    "path", ["/v1/fim/completions", "/infill", "/generate", "/v1/responses", "/v1/messages"]
+)
 def test_other_dialects_are_named(path: str) -> None:
     assert path in document()["info"]["description"]

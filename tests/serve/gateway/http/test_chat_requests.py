@@ -114,9 +114,9 @@ def test_what_is_wrong_is_named(body: dict[str, Any], reason: str) -> None:
 def test_the_first_piece_says_whose_it_is_and_the_last_why_it_ends() -> None:
     identity = CompletionIdentity("cmpl-1", 1, "m")
     choices = [
-        CompletionChoice(0, "a", None, is_first=True),
-        CompletionChoice(0, "b", None),
-        CompletionChoice(0, "", "stop"),
+        CompletionChoice(0, "a", None),
+        CompletionChoice(0, "b", None, position=1),
+        CompletionChoice(0, "", "stop", position=2),
     ]
     pieces = [json.loads(CHAT.piece(identity, one, with_usage=False)[6:]) for one in choices]
     deltas = [piece["choices"][0]["delta"] for piece in pieces]

@@ -164,7 +164,7 @@ def _others() -> str:
     paths = ", ".join(
         f"{path} ({dialect.name})" for path, dialect in ROUTES.items() if dialect not in (OPENAI, CHAT)
     )
-    return f"Completions in the words of other servers: {paths}. See docs/editors.md."
+    return f"Completions and conversations in the words of other servers: {paths}. See docs/editors.md."
 
 
 def _described(schema: dict[str, Any]) -> dict[str, Any]:

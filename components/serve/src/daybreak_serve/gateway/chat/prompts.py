@@ -22,6 +22,7 @@ from daybreak_serve.hubfolder import ChatTemplate
 
 CHARACTERS_A_TOKEN = 16
 """No text has more on average; a longer one cannot have a place and is not encoded."""
+DEVELOPER = "developer"
 HIDDEN = re.compile("\ue000([0-9]+)\ue001")
 TAG = re.compile(r"</?[a-z_]+>")
 """Added tokens like ``</think>`` and ``<tool_call>``, which are parts of what a model says and no marks of turns."""
@@ -36,6 +37,7 @@ class ChatComposer:
 
     def __init__(self, tokenizer: str, chat: ChatTemplate | None, context_length: int) -> None:
         self._renderer = TemplateRenderer(chat.template, chat.tokens) if chat else None
+        self._knows_developers = chat is not None and DEVELOPER in chat.template
         self._split = MarkSplit(json.loads(tokenizer).get("added_tokens", ()))
         self._context_length = context_length
 
@@ -46,12 +48,7 @@ class ChatComposer:
         if self._renderer is None:
             raise invalid(NO_TEMPLATE, "messages")
         try:
-            text = await self._renderer.render(
-                [
-                    {"role": message.role, "content": self._split.hidden(message.content)}
-                    for message in messages
-                ]
-            )
+            text = await self._renderer.render([self._shown(message) for message in messages])
         except TemplateFailed as failed:
             raise invalid(
                 f"the model's chat template takes no such messages: {failed}", "messages"
@@ -64,6 +61,12 @@ class ChatComposer:
         if not ids:
             raise invalid("the model's chat template makes nothing of these messages", "messages")
         return ComposedPrompt(tuple(ids), 0)
+
+    def _shown(self, message: ChatMessage) -> dict[str, str]:
+        """Return a message as the template sees it. OpenAI's newer word for who instructs is nobody to most templates,
+        which leave such messages out without a word."""
+        role = "system" if message.role == DEVELOPER and not self._knows_developers else message.role
+        return {"role": role, "content": self._split.hidden(message.content)}
 
     async def close(self) -> None:
         """End what renders."""

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from daybreak_serve.gateway.dialects import sampling
-from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
+from daybreak_serve.gateway.dialects.dialect import CompletionChoice, Dialect, RequestHeaders
 from daybreak_serve.gateway.dialects.misplaced import refuse_misplaced
 from daybreak_serve.gateway.dialects.openai import DONE
 from daybreak_serve.gateway.http.answers import EVENTS, CompletionIdentity, Usage, as_json, event
@@ -43,6 +43,8 @@ COMPLETIONS_ALONE = (
 """Fields of ``/v1/completions`` that mean nothing in a conversation."""
 TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
 NO_TOOLS = "no tool is called here: tools and tool_choice are for a server that reads calls out of answers"
+CALLS_LEFT_OUT = "calls of tools in earlier messages are left out, what they told is not"
+NO_JSON = "answers are not held to JSON here, ask for it in the messages"
 FORMATS = (None, {"type": "text"})
 
 
@@ -72,12 +74,18 @@ def _as_tuple(value: Any) -> Any:
 
 
 class ChatMessageBody(BaseModel):
-    """One message, as it is sent. What a message may hold besides (names, calls of tools) is not read."""
+    """One message, as it is sent. What it may hold besides (names) is not read, what it called is not told on."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     role: Annotated[Text, Field(min_length=1, max_length=MAX_ROLE)]
     content: Annotated[Text | None, BeforeValidator(_flattened)] = None
+    tool_calls: Any = None
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether it called a tool."""
+        return bool(self.tool_calls)
 
 
 class ChatBody(BaseModel):
@@ -99,7 +107,7 @@ CHAT_RULES: Mapping[str, str] = {
 }
 
 
-class ChatCompletions:
+class ChatCompletions(Dialect):
     """Conversations."""
 
     name = "chat"
@@ -107,7 +115,12 @@ class ChatCompletions:
 
     def read(self, body: bytes, headers: RequestHeaders, limits: RequestLimits) -> CompletionRequest:
         """Read a body. Without ``max_completion_tokens`` or ``max_tokens`` the answer may be as long as any."""
-        document = parse_object(body)
+        return self.read_object(parse_object(body), headers, limits)
+
+    def read_object(
+        self, document: Mapping[str, Any], headers: RequestHeaders, limits: RequestLimits
+    ) -> CompletionRequest:
+        """Read a body's object, also one that another protocol's was brought into."""
         refuse_misplaced(document, ("messages",))
         try:
             found = ChatBody.model_validate(document)
@@ -134,6 +147,8 @@ class ChatCompletions:
         warnings = [f"ignored: {', '.join(ignored)}"] if ignored else []
         if document.get("tools") or document.get("functions"):
             warnings.append(NO_TOOLS)
+        if any(message.has_calls for message in found.messages):
+            warnings.append(CALLS_LEFT_OUT)
         messages = tuple(ChatMessage(message.role, message.content or "") for message in found.messages)
         return replace(request, messages=messages, warnings=(*request.warnings, *warnings))
 
@@ -162,7 +177,14 @@ class ChatCompletions:
         document = _object(identity, "chat.completion.chunk", [found])
         return event(document | {"usage": None} if with_usage else document)
 
-    def end(self, identity: CompletionIdentity, usage: Usage, *, with_usage: bool) -> bytes:
+    def end(
+        self,
+        identity: CompletionIdentity,
+        choices: Sequence[CompletionChoice],
+        usage: Usage,
+        *,
+        with_usage: bool,
+    ) -> bytes:
         """Return the event with the usage, without choices as OpenAI sends it, and the end."""
         last = _object(identity, "chat.completion.chunk", []) | {"usage": usage.document()}
         return (event(last) if with_usage else b"") + DONE
@@ -182,7 +204,7 @@ def refuse_what_an_answer_would_break(document: Mapping[str, Any]) -> None:
             raise invalid(f"{name} must be none or auto: {NO_TOOLS}", name)
     if document.get("response_format") not in FORMATS:
         raise invalid(
-            "response_format must be text: answers are not held to JSON here, ask for it in the messages",
+            f"response_format must be text: {NO_JSON}",
             "response_format",
         )
 

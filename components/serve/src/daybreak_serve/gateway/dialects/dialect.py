@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from daybreak_serve.gateway.http.answers import CompletionIdentity, Usage
+from daybreak_serve.gateway.http.answers import CompletionIdentity, Usage, framed
 from daybreak_serve.gateway.http.problems import ApiProblem
 from daybreak_serve.gateway.http.requests import CompletionRequest, RequestLimits
 
@@ -26,8 +26,15 @@ class CompletionChoice:
     index: int
     text: str
     finish_reason: str | None
-    is_first: bool = False
-    """The first piece of its text in a stream."""
+    position: int = 0
+    """Pieces of its text that a stream had before this one; at the stream's end, all of them."""
+    prompt_tokens: int = 0
+    """Of the prompt that it answers."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether a stream begins with it."""
+        return self.position == 0
 
 
 class Dialect(Protocol):
@@ -47,8 +54,19 @@ class Dialect(Protocol):
     def piece(self, identity: CompletionIdentity, choice: CompletionChoice, *, with_usage: bool) -> bytes:
         """Return one event of a stream."""
 
-    def end(self, identity: CompletionIdentity, usage: Usage, *, with_usage: bool) -> bytes:
-        """Return what ends a stream."""
+    def end(
+        self,
+        identity: CompletionIdentity,
+        choices: Sequence[CompletionChoice],
+        usage: Usage,
+        *,
+        with_usage: bool,
+    ) -> bytes:
+        """Return what ends a stream that told these texts."""
 
     def problem(self, problem: ApiProblem) -> bytes:
         """Return a problem as the client reads it."""
+
+    def broken(self, identity: CompletionIdentity, problem: ApiProblem, position: int) -> bytes:
+        """Return what ends a stream by a problem, behind so many pieces."""
+        return framed(self.problem(problem), self.stream_type)

@@ -6,13 +6,14 @@ Fields by llama.cpp's ``tools/server/README.md``. Sampling and cache switches of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from daybreak_serve.gateway.dialects import sampling
-from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
+from daybreak_serve.gateway.dialects.dialect import CompletionChoice, Dialect, RequestHeaders
 from daybreak_serve.gateway.dialects.misplaced import refuse_misplaced
 from daybreak_serve.gateway.http.answers import EVENTS, CompletionIdentity, Usage, as_json, event
-from daybreak_serve.gateway.http.problems import ApiProblem, invalid
+from daybreak_serve.gateway.http.problems import ApiProblem, invalid, renamed
 from daybreak_serve.gateway.http.requests import CompletionRequest, RequestLimits, parse_object, read
 
 KEPT = ("model", "stream", "user")
@@ -70,6 +71,12 @@ LEFT_OUT = frozenset(
 """Known there, without effect here or read apart: nothing to warn of."""
 LLAMA_WORDS = (b'"n_predict"', b'"cache_prompt"', b'"id_slot"', b'"samplers"', b'"response_fields"')
 """Fields by which its clients are told where OpenAI's share a path."""
+WORDS = {
+    "max_tokens": "n_predict",
+    "context.text": "input_extra.text",
+    "context.path": "input_extra.filename",
+}
+INFILL_WORDS = {"prompt": "input_prefix and prompt", "suffix": "input_suffix"}
 PROBLEM_TYPES: Mapping[int, str] = {
     400: "invalid_request_error",
     404: "not_found_error",
@@ -79,7 +86,7 @@ PROBLEM_TYPES: Mapping[int, str] = {
 }
 
 
-class LlamaCpp:
+class LlamaCpp(Dialect):
     """One of the two routes."""
 
     stream_type = EVENTS
@@ -102,7 +109,7 @@ class LlamaCpp:
             found["prompt"] = document.get("prompt", "")
             return read(found, headers.file, limits, headers.prompt)
         except ApiProblem as problem:
-            raise _renamed(problem, infill=self._infill) from problem
+            raise renamed(problem, WORDS | (INFILL_WORDS if self._infill else {})) from problem
 
     def whole(self, identity: CompletionIdentity, choices: Sequence[CompletionChoice], usage: Usage) -> bytes:
         """Return the answer's object."""
@@ -112,9 +119,16 @@ class LlamaCpp:
         """Return one event."""
         return event({"index": choice.index, "content": choice.text, "tokens": [], "stop": False})
 
-    def end(self, identity: CompletionIdentity, usage: Usage, *, with_usage: bool) -> bytes:
+    def end(
+        self,
+        identity: CompletionIdentity,
+        choices: Sequence[CompletionChoice],
+        usage: Usage,
+        *,
+        with_usage: bool,
+    ) -> bytes:
         """Return the event that says ``stop: true``; there is no other end."""
-        return event(_last(identity, CompletionChoice(0, "", "stop"), usage))
+        return event(_last(identity, replace(choices[0], text=""), usage))
 
     def problem(self, problem: ApiProblem) -> bytes:
         """Return llama.cpp's error object."""
@@ -142,21 +156,6 @@ def _infill_of(document: Mapping[str, Any]) -> dict[str, Any]:
         "suffix": parts["input_suffix"],
         "context": files[-64:],
     }
-
-
-def _renamed(problem: ApiProblem, *, infill: bool) -> ApiProblem:
-    """Return a problem in the client's own words."""
-    names = {
-        "max_tokens": "n_predict",
-        "context.text": "input_extra.text",
-        "context.path": "input_extra.filename",
-    }
-    names |= {"prompt": "input_prefix and prompt", "suffix": "input_suffix"} if infill else {}
-    name = names.get(problem.param or "")
-    if name is None:
-        return problem
-    message = problem.message.replace(str(problem.param), name, 1)
-    return ApiProblem(problem.status, message, problem.type, name, problem.code)
 
 
 def _last(identity: CompletionIdentity, choice: CompletionChoice, usage: Usage) -> dict[str, Any]:

@@ -13,7 +13,7 @@ BELONGS: Mapping[str, str] = {
     "input_suffix": "/infill",
     "inputs": "/generate",
     "prompt": "/v1/completions",
-    "input": "no path: OpenAI's responses and embeddings are not spoken here, ask /v1/chat/completions",
+    "input": "/v1/responses (embeddings are not made here)",
 }
 """Where a field is the text that a request is about."""
 

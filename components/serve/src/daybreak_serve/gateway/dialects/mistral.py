@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from daybreak_serve.gateway.dialects import sampling
-from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
+from daybreak_serve.gateway.dialects.dialect import CompletionChoice, Dialect, RequestHeaders
 from daybreak_serve.gateway.dialects.misplaced import refuse_misplaced
 from daybreak_serve.gateway.dialects.openai import DONE
 from daybreak_serve.gateway.http.answers import EVENTS, CompletionIdentity, Usage, as_json, event
@@ -17,7 +17,7 @@ from daybreak_serve.gateway.http.problems import ApiProblem
 from daybreak_serve.gateway.http.requests import CompletionRequest, RequestLimits, parse_object, read
 
 
-class MistralFim:
+class MistralFim(Dialect):
     """Fill-in-the-middle as Mistral's API has it."""
 
     name = "mistral"
@@ -55,7 +55,14 @@ class MistralFim:
         }
         return event(_object(identity, "chat.completion.chunk", [found]))
 
-    def end(self, identity: CompletionIdentity, usage: Usage, *, with_usage: bool) -> bytes:
+    def end(
+        self,
+        identity: CompletionIdentity,
+        choices: Sequence[CompletionChoice],
+        usage: Usage,
+        *,
+        with_usage: bool,
+    ) -> bytes:
         """Return the usage if it was asked for, and the end."""
         last = _object(identity, "chat.completion.chunk", []) | {"usage": usage.document()}
         return (event(last) if with_usage else b"") + DONE

@@ -12,21 +12,22 @@ from typing import Any
 
 from daybreak_serve.gateway.dialects import sampling
 from daybreak_serve.gateway.dialects.chat import ChatCompletions
-from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
+from daybreak_serve.gateway.dialects.dialect import CompletionChoice, Dialect, RequestHeaders
 from daybreak_serve.gateway.dialects.misplaced import refuse_misplaced
 from daybreak_serve.gateway.http.answers import LINES, CompletionIdentity, Usage, as_json
-from daybreak_serve.gateway.http.problems import ApiProblem, invalid
+from daybreak_serve.gateway.http.problems import ApiProblem, invalid, renamed
 from daybreak_serve.gateway.http.requests import CompletionRequest, RequestLimits, parse_object, read
 
 NANOSECONDS = 1_000_000_000
 """Of its durations; ModelFusion (privy) reads no answer without them."""
 KEPT = ("model", "prompt", "messages", "suffix", "stream", "tools", "user")
+WORDS = {"max_tokens": "options.num_predict"}
 LEFT_OUT = frozenset(
     {"options", "keep_alive", "raw", "context", "think", "system", "template", "format", "images"}
 )
 
 
-class OllamaGenerate:
+class OllamaGenerate(Dialect):
     """Texts."""
 
     name = "ollama"
@@ -39,7 +40,7 @@ class OllamaGenerate:
         try:
             return read(document, headers.file, limits, headers.prompt)
         except ApiProblem as problem:
-            raise in_its_words(problem) from problem
+            raise renamed(problem, WORDS) from problem
 
     def whole(self, identity: CompletionIdentity, choices: Sequence[CompletionChoice], usage: Usage) -> bytes:
         """Return the answer's object."""
@@ -50,9 +51,16 @@ class OllamaGenerate:
         """Return one line."""
         return as_json(self.line(identity, choice.text) | {"done": False}) + b"\n"
 
-    def end(self, identity: CompletionIdentity, usage: Usage, *, with_usage: bool) -> bytes:
+    def end(
+        self,
+        identity: CompletionIdentity,
+        choices: Sequence[CompletionChoice],
+        usage: Usage,
+        *,
+        with_usage: bool,
+    ) -> bytes:
         """Return the last line."""
-        return as_json(self.line(identity, "") | _last("stop", usage)) + b"\n"
+        return as_json(self.line(identity, "") | _last(choices[0].finish_reason, usage)) + b"\n"
 
     def problem(self, problem: ApiProblem) -> bytes:
         """Return its error object."""
@@ -71,9 +79,9 @@ class OllamaChat(OllamaGenerate):
     def read(self, body: bytes, headers: RequestHeaders, limits: RequestLimits) -> CompletionRequest:
         """Read a body."""
         try:
-            return ChatCompletions().read(as_json(in_our_words(parse_object(body))), headers, limits)
+            return ChatCompletions().read_object(in_our_words(parse_object(body)), headers, limits)
         except ApiProblem as problem:
-            raise in_its_words(problem) from problem
+            raise renamed(problem, WORDS) from problem
 
     def line(self, identity: CompletionIdentity, text: str) -> dict[str, Any]:
         """Return what every line has."""
@@ -109,14 +117,6 @@ def in_our_words(document: Mapping[str, Any]) -> dict[str, Any]:
         found.pop("suffix", None)
     found.setdefault("stream", True)
     return found
-
-
-def in_its_words(problem: ApiProblem) -> ApiProblem:
-    """Return a problem in the client's own words."""
-    if problem.param != "max_tokens":
-        return problem
-    message = problem.message.replace("max_tokens", "options.num_predict", 1)
-    return ApiProblem(problem.status, message, problem.type, "options.num_predict", problem.code)
 
 
 def _head(identity: CompletionIdentity) -> dict[str, Any]:

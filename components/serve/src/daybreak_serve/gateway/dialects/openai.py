@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from daybreak_serve.gateway.dialects import sampling
-from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
+from daybreak_serve.gateway.dialects.dialect import CompletionChoice, Dialect, RequestHeaders
 from daybreak_serve.gateway.dialects.misplaced import refuse_misplaced
 from daybreak_serve.gateway.dialects.textgen import with_parameters
 from daybreak_serve.gateway.http.answers import EVENTS, CompletionIdentity, Usage, as_json, event
@@ -19,7 +19,7 @@ from daybreak_serve.gateway.http.requests import CompletionRequest, RequestLimit
 DONE = b"data: [DONE]\n\n"
 
 
-class OpenAiCompletions:
+class OpenAiCompletions(Dialect):
     """The dialect that all others are measured by."""
 
     name = "openai"
@@ -44,7 +44,14 @@ class OpenAiCompletions:
         document = _object(identity, [_choice(choice)])
         return event(document | {"usage": None} if with_usage else document)
 
-    def end(self, identity: CompletionIdentity, usage: Usage, *, with_usage: bool) -> bytes:
+    def end(
+        self,
+        identity: CompletionIdentity,
+        choices: Sequence[CompletionChoice],
+        usage: Usage,
+        *,
+        with_usage: bool,
+    ) -> bytes:
         """Return the event with the usage, without choices as OpenAI sends it, and the end."""
         last = event(_object(identity, []) | {"usage": usage.document()}) if with_usage else b""
         return last + DONE

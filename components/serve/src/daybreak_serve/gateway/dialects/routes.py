@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from daybreak_serve.gateway.dialects.chat import ChatCompletions
 from daybreak_serve.gateway.dialects.dialect import Dialect
 from daybreak_serve.gateway.dialects.llamacpp import LLAMA_WORDS, LlamaCpp
+from daybreak_serve.gateway.dialects.messages import AnthropicMessages
 from daybreak_serve.gateway.dialects.mistral import MistralFim
 from daybreak_serve.gateway.dialects.ollama import OllamaChat, OllamaGenerate
 from daybreak_serve.gateway.dialects.openai import OpenAiCompletions
+from daybreak_serve.gateway.dialects.responses import OpenAiResponses
 from daybreak_serve.gateway.dialects.tabby import TabbyCompletions, is_tabby
 from daybreak_serve.gateway.dialects.textgen import TextGeneration
 from daybreak_serve.gateway.http.requests import parse_object
@@ -18,11 +20,15 @@ OPENAI, TABBY, SHARED = OpenAiCompletions(), TabbyCompletions(), OpenAiCompletio
 """SHARED: of `/completions`, which is OpenAI's below a base URL without /v1 and an older name of llama.cpp's."""
 CHAT, MISTRAL, LLAMA, INFILL = ChatCompletions(), MistralFim(), LlamaCpp(infill=False), LlamaCpp(infill=True)
 OLLAMA, OLLAMA_CHAT = OllamaGenerate(), OllamaChat()
+RESPONSES, MESSAGES = OpenAiResponses(), AnthropicMessages()
 ROUTES: Mapping[str, Dialect] = {
     "/v1/completions": OPENAI,
     "/v1/engines/{engine}/completions": OPENAI,
     "/v1/chat/completions": CHAT,
     "/chat/completions": CHAT,
+    "/v1/responses": RESPONSES,
+    "/responses": RESPONSES,
+    "/v1/messages": MESSAGES,
     "/v1/fim/completions": MISTRAL,
     "/fim/completions": MISTRAL,
     "/infill": INFILL,
@@ -38,6 +44,8 @@ ROUTES: Mapping[str, Dialect] = {
 
 BELOW: Mapping[str, Dialect] = {
     "/{base:path}/chat/completions": CHAT,
+    "/{base:path}/responses": RESPONSES,
+    "/{base:path}/messages": MESSAGES,
     "/{base:path}/fim/completions": MISTRAL,
     "/{base:path}/completions": OPENAI,
     "/{base:path}/completion": LLAMA,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from daybreak_serve.gateway.dialects import sampling
-from daybreak_serve.gateway.dialects.dialect import CompletionChoice, RequestHeaders
+from daybreak_serve.gateway.dialects.dialect import CompletionChoice, Dialect, RequestHeaders
 from daybreak_serve.gateway.dialects.misplaced import refuse_misplaced
 from daybreak_serve.gateway.http.answers import EVENTS, CompletionIdentity, Usage, as_json, event
 from daybreak_serve.gateway.http.problems import ApiProblem, invalid
@@ -34,7 +34,7 @@ def with_parameters(document: dict[str, Any]) -> dict[str, Any]:
     return found | rest
 
 
-class TextGeneration:
+class TextGeneration(Dialect):
     """``/generate``, with ``listed`` the answer in a list, with ``streams`` always a stream (``/generate_stream``)."""
 
     stream_type = EVENTS
@@ -72,7 +72,14 @@ class TextGeneration:
         token = {"id": 0, "text": choice.text, "logprob": None, "special": False}
         return event({"index": choice.index, "token": token, "generated_text": None, "details": None})
 
-    def end(self, identity: CompletionIdentity, usage: Usage, *, with_usage: bool) -> bytes:
+    def end(
+        self,
+        identity: CompletionIdentity,
+        choices: Sequence[CompletionChoice],
+        usage: Usage,
+        *,
+        with_usage: bool,
+    ) -> bytes:
         """Nothing: the stream's end is its end."""
         return b""
 

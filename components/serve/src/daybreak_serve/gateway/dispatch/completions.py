@@ -19,7 +19,7 @@ from daybreak_serve.engine.protocol import Chunk
 from daybreak_serve.gateway.auth.caller import caller_of
 from daybreak_serve.gateway.auth.limits import Consumptions, Moment
 from daybreak_serve.gateway.config import GatewaySettings
-from daybreak_serve.gateway.dialects.dialect import CompletionChoice, Dialect, RequestHeaders
+from daybreak_serve.gateway.dialects.dialect import Dialect, RequestHeaders
 from daybreak_serve.gateway.dialects.routes import spoken
 from daybreak_serve.gateway.dispatch import dispatcher
 from daybreak_serve.gateway.dispatch.dispatcher import RequestContext
@@ -32,7 +32,7 @@ from daybreak_serve.gateway.events.metrics import GatewayMetrics, label_of
 from daybreak_serve.gateway.experiments.fleet import RevisionModel, ServedRevision, ServingFleet
 from daybreak_serve.gateway.experiments.shadow import Shadow
 from daybreak_serve.gateway.http import problems
-from daybreak_serve.gateway.http.answers import CompletionIdentity, framed
+from daybreak_serve.gateway.http.answers import CompletionIdentity
 from daybreak_serve.gateway.http.asgi_io import (
     ClientDisconnected,
     ResponseWriter,
@@ -318,8 +318,7 @@ class Completions:
         if not exchange.answer.is_started:
             headers = {"cache-control": "no-cache", **headers_of(exchange)}
             await exchange.answer.start(200, exchange.dialect.stream_type, headers)
-        choice = CompletionChoice(flight.index, text, reason, is_first=not flight.is_streamed)
-        flight.is_streamed = True
+        choice = flight.choice(text, reason)
         flight.sent.append(text)
         with_usage = exchange.request.include_usage
         await exchange.answer.write(
@@ -335,16 +334,15 @@ class Completions:
         if exchange.request.stream:
             await self._close_stream(exchange)
             return
-        choices = [
-            CompletionChoice(flight.index, "".join(flight.text), flight.reason) for flight in exchange.flights
-        ]
+        choices = [flight.choice("".join(flight.text), flight.reason) for flight in exchange.flights]
         body = exchange.dialect.whole(exchange.identity, choices, usage)
         await exchange.answer.whole(200, body, headers_of(exchange))
 
     async def _close_stream(self, exchange: Exchange) -> None:
         with_usage = exchange.request.include_usage
         usage = timed(exchange, self._parts.clock())
-        end = exchange.dialect.end(exchange.identity, usage, with_usage=with_usage)
+        choices = [flight.choice("".join(flight.sent), flight.reason) for flight in exchange.flights]
+        end = exchange.dialect.end(exchange.identity, choices, usage, with_usage=with_usage)
         await exchange.answer.write(end, more=False)
 
     async def _end_by(self, exchange: Exchange, problem: ApiProblem) -> None:
@@ -357,11 +355,12 @@ class Completions:
             flight.has_failed = True
         if problem.code in TURNED_AWAY:
             self._parts.counters.rejected += 1
-        body = exchange.dialect.problem(problem)
         if exchange.answer.is_started:
-            await exchange.answer.write(framed(body, exchange.dialect.stream_type), more=False)
+            position = len(exchange.flights[0].sent)
+            end = exchange.dialect.broken(exchange.identity, problem, position)
+            await exchange.answer.write(end, more=False)
         else:
-            await exchange.answer.problem(problem, body)
+            await exchange.answer.problem(problem, exchange.dialect.problem(problem))
 
     async def _end_cancelled(self, exchange: Exchange) -> None:
         """End a request that was given up; one whose client disconnected needs no answer."""
@@ -376,7 +375,8 @@ class Completions:
         if exchange.answer.is_started:
             with contextlib.suppress(OSError):
                 for flight in exchange.flights:
-                    await self._stream_piece(exchange, flight, "", "cancelled")
+                    flight.reason = "cancelled"
+                    await self._stream_piece(exchange, flight, "", flight.reason)
                 await self._close_stream(exchange)
             return
         problem = problems.cancelled("a newer request for the same user and file came")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from daybreak_model.fim import ComposedPrompt
 from daybreak_model.repository_context import ALONE, NO_SURROUNDINGS
-from daybreak_serve.gateway.dialects.dialect import Dialect
+from daybreak_serve.gateway.dialects.dialect import CompletionChoice, Dialect
 from daybreak_serve.gateway.experiments.fleet import RevisionModel
 from daybreak_serve.gateway.http.answers import CompletionIdentity, Usage
 from daybreak_serve.gateway.http.asgi_io import ResponseWriter
@@ -49,10 +49,8 @@ class Flight:
     """Whether an engine of that model, believed to be well, brought no answer."""
     model_began_s: float = 0.0
     """When it became that model's request: another one may have been asked before."""
-    is_streamed: bool = False
-    """A part of it was sent."""
     sent: list[str] = field(default_factory=list)
-    """What a stream's client has of it."""
+    """What a stream's client has of it, piece by piece."""
     behind: str = ""
     """What of that another engine has still to tell again."""
 
@@ -62,6 +60,10 @@ class Flight:
         self.text, self.cancellation.num_tokens = [], 0
         self.shaper = CompletionShaper(self.request.prompt, self.request.suffix, self.request.mode)
         self.behind = "".join(self.sent)
+
+    def choice(self, text: str, reason: str | None) -> CompletionChoice:
+        """Return a text of it, or a piece, as a dialect tells it now."""
+        return CompletionChoice(self.index, text, reason, len(self.sent), len(self.prompt.token_ids))
 
     def unsent(self, text: str, *, is_over: bool) -> str:
         """Return what of a piece the client does not have; a text that is another than was sent is an `ApiProblem`."""

@@ -55,9 +55,10 @@ def as_json(document: object) -> bytes:
     return text.translate(LINE_SEPARATORS).encode()
 
 
-def event(document: object) -> bytes:
-    """Return one server-sent event."""
-    return framed(as_json(document), EVENTS)
+def event(document: object, name: str = "") -> bytes:
+    """Return one server-sent event; some protocols tell theirs apart by a name before the data."""
+    head = f"event: {name}\n".encode() if name else b""
+    return head + framed(as_json(document), EVENTS)
 
 
 def framed(body: bytes, stream_type: bytes) -> bytes:

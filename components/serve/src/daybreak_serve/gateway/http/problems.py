@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 IS_GONE = ("Stub process", "has no available versions", "the engine stops", "is not ready")
 """What Triton says of a request when its Python process died or when it ends itself (measured with 2.51)."""
@@ -52,6 +53,18 @@ class ApiProblem(Exception):  # noqa: N818 - it is an answer, not always an erro
 def invalid(message: str, param: str | None = None) -> ApiProblem:
     """Return 400 for a request that can never be answered."""
     return ApiProblem(400, message, param=param)
+
+
+def renamed(problem: ApiProblem, words: Mapping[str, str]) -> ApiProblem:
+    """Return a problem in the words of the client's protocol, given by ours.
+
+    >>> renamed(invalid("stop must be a string", "stop"), {"stop": "stop_sequences"}).message
+    'stop_sequences must be a string'
+    """
+    name = words.get(problem.param or "")
+    if name is None:
+        return problem
+    return replace(problem, message=problem.message.replace(str(problem.param), name, 1), param=name)
 
 
 def busy(reason: str, retry_after_s: int) -> ApiProblem:

@@ -1,0 +1,241 @@
+"""OpenAI's responses and Anthropic's messages over HTTP, as Codex, Claude Code and the makers' packages send them.
+
+Events are checked by what the clients' sources read: Codex ``codex-api/src/sse/responses.rs``, the package `openai`
+``lib/streaming/responses``, the package `anthropic` ``lib/streaming/_messages.py``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from daybreak_serve.hubfolder import ChatTemplate
+from daybreak_serve.modelfolder import ModelFolder
+from tests.serve.conftest import start_gateway, wait_for
+from tests.serve.gateway.chat.test_template import CHATML
+from tests.serve.gateways import OLD, Engine
+
+RESPONSES, MESSAGES = "/v1/responses", "/v1/messages"
+ASKED = "add two numbers"
+SAID = ["one", "two", "three", "four", "five"]
+TOOLS = [
+    {
+        "type": "function",
+        "name": "shell",
+        "description": "Run.",
+        "strict": False,
+        "parameters": {"type": "object"},
+    }
+]
+CLAUDE_TOOLS = [{"name": "Bash", "description": "Run.", "input_schema": {"type": "object", "properties": {}}}]
+EPHEMERAL = {"type": "ephemeral"}
+CODEX = {
+    "model": "gpt-5", "instructions": "You edit code.", "tools": TOOLS, "tool_choice": "auto",
+    "parallel_tool_calls": False, "reasoning": {"effort": "medium", "summary": "auto"}, "store": False, "stream": True,
+    "include": ["reasoning.encrypted_content"], "prompt_cache_key": "a", "text": {"verbosity": "medium"},
+    "input": [
+        {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "Be short."}]},
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": ASKED}]},
+        {"type": "reasoning", "summary": [], "encrypted_content": "x"},
+        {"type": "function_call", "name": "shell", "arguments": "{}", "call_id": "c"},
+        {"type": "function_call_output", "call_id": "c", "output": "x = 1"}]}  # fmt: skip
+CLAUDE = {
+    "model": "claude-sonnet-4-5", "max_tokens": 6, "stream": True, "temperature": 0.01, "tools": CLAUDE_TOOLS,
+    "system": [{"type": "text", "text": "You edit code.", "cache_control": EPHEMERAL}],
+    "metadata": {"user_id": "user_a_session_b"}, "thinking": {"type": "enabled", "budget_tokens": 1024},
+    "messages": [
+        {"role": "user", "content": [{"type": "text", "text": ASKED, "cache_control": EPHEMERAL}]},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": "s"},
+                                          {"type": "tool_use", "id": "t", "name": "Bash", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t",
+                                      "content": [{"type": "text", "text": "x = 1"}]}]}]}  # fmt: skip
+ASKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "openai, a text": (RESPONSES, {"model": "m", "input": ASKED, "max_output_tokens": 6}),
+    "openai, an easy message": (RESPONSES, {"model": "m", "input": [{"role": "user", "content": ASKED}],
+                                            "max_output_tokens": 6, "stream": True}),
+    "Codex": (RESPONSES, {**CODEX, "max_output_tokens": 6}),
+    "Codex, a base URL without /v1": ("/responses", {**CODEX, "max_output_tokens": 6}),
+    "AI SDK": (RESPONSES, {"model": "m", "input": [
+        {"role": "system", "content": "You edit."},
+        {"role": "user", "content": [{"type": "input_text", "text": ASKED}]},
+        {"role": "assistant", "content": [{"type": "output_text", "text": "Sure"}], "id": "msg_1"},
+        {"role": "user", "content": [{"type": "input_text", "text": "go on"}]}],
+        "temperature": 0.01, "top_p": 1, "max_output_tokens": 6, "stream": True}),
+    "anthropic, a text": (MESSAGES, {"model": "m", "max_tokens": 6, "messages": [{"role": "user", "content": ASKED}]}),
+    "Claude Code": ("/v1/messages?beta=true", CLAUDE),
+    "Zed, Continue, Cline: a base URL of their own": ("/anthropic/v1/messages", {
+        "model": "m", "max_tokens": 6, "stream": True, "system": "You edit.", "stop_sequences": ["\n\nHuman:"],
+        "tool_choice": {"type": "auto"}, "tools": CLAUDE_TOOLS, "top_k": 40, "thinking": {"type": "disabled"},
+        "messages": [{"role": "user", "content": [{"type": "text", "text": ASKED}]}]}),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def url(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("protocols")
+    engine = Engine(folder, model, OLD, "counting")
+    chat = ChatTemplate(template=CHATML)
+    child, url = start_gateway(model, f"127.0.0.1:{engine.ports[0]}", folder, chat=chat, max_new_tokens=64)
+    wait_for(url, 200)
+    yield url
+    child.stop(2)
+    engine.child.stop(2)
+
+
+@pytest.fixture
+async def client(url: str) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False) as client:
+        yield client
+
+
+async def events_of(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the events of a stream, each with a name that is its own ``type``."""
+    response = await client.post(path, json={**body, "stream": True})
+    assert (response.status_code, response.headers["content-type"][:17]) == (200, "text/event-stream")
+    found = []
+    for told in response.text.strip().split("\n\n"):
+        name, data = told.split("\n")
+        found.append(json.loads(data.removeprefix("data: ")))
+        assert name == f"event: {found[-1]['type']}"
+    return found
+
+
+@pytest.mark.parametrize("name", ASKS)
+async def test_what_is_asked_is_answered_whole_and_in_pieces(client: httpx.AsyncClient, name: str) -> None:
+    path, body = ASKS[name]
+    response = await client.post(path, json={**body, "stream": False})
+    assert response.status_code == 200, response.text
+    assert ("no tool is called" in response.headers.get("x-daybreak-warning", "")) == ("tools" in body)
+    whole = response.json()
+    events = await events_of(client, path, body)
+    if "messages" in body:
+        (block,) = whole["content"]
+        assert (whole["type"], whole["role"], whole["stop_reason"]) == ("message", "assistant", "max_tokens")
+        told = [one["delta"]["text"] for one in events if one["type"] == "content_block_delta"]
+    else:
+        (item,) = whole["output"]
+        (block,) = item["content"]
+        assert (whole["status"], item["role"], item["type"]) == ("incomplete", "assistant", "message")
+        told = [one["delta"] for one in events if one["type"] == "response.output_text.delta"]
+    assert block["text"].split()[1:] == SAID
+    assert whole["usage"]["output_tokens"] == 6
+    assert "".join(told) == block["text"]
+
+
+async def test_a_response_tells_its_text_four_times_and_counts_its_events(client: httpx.AsyncClient) -> None:
+    events = await events_of(client, RESPONSES, {**CODEX, "max_output_tokens": 6})
+    assert [one["sequence_number"] for one in events] == list(range(len(events)))
+    kinds = [one["type"].removeprefix("response.") for one in events]
+    assert kinds[:4] == ["created", "in_progress", "output_item.added", "content_part.added"]
+    assert kinds[-4:] == ["output_text.done", "content_part.done", "output_item.done", "incomplete"]
+    text = "".join(one.get("delta", "") for one in events)
+    ended = events[-1]["response"]
+    assert [events[-4]["text"], events[-3]["part"]["text"], events[-2]["item"]["content"][0]["text"]] == [
+        text
+    ] * 3
+    assert (ended["output"], ended["incomplete_details"]) == (
+        [events[-2]["item"]],
+        {"reason": "max_output_tokens"},
+    )
+    assert ended["usage"]["total_tokens"] == ended["usage"]["input_tokens"] + 6
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_text_that_ends_by_itself_is_complete(client: httpx.AsyncClient, stream: bool) -> None:
+    """The echo engine ends at a stop string; of OpenAI's responses these are not."""
+    body = {"max_tokens": 9, "messages": [{"role": "user", "content": ASKED}], "stop_sequences": ["three"]}
+    if stream:
+        delta, end = (await events_of(client, MESSAGES, body))[-2:]
+        assert (delta["delta"]["stop_reason"], end) == ("end_turn", {"type": "message_stop"})
+    else:
+        whole = (await client.post(MESSAGES, json=body)).json()
+        assert (whole["stop_reason"], whole["stop_sequence"]) == ("end_turn", None)
+
+
+async def test_a_message_begins_with_the_tokens_that_it_was_asked_with(client: httpx.AsyncClient) -> None:
+    """Claude Code shows the number of the first event."""
+    events = await events_of(client, MESSAGES, CLAUDE)
+    used = events[0]["message"]["usage"]["input_tokens"]
+    assert used == events[-2]["usage"]["input_tokens"] > 0
+    assert (events[0]["message"]["content"], events[0]["message"]["stop_reason"]) == ([], None)
+
+
+async def test_who_instructs_by_openais_newer_word_is_heard(client: httpx.AsyncClient) -> None:
+    """Most templates know no ``developer`` and left its messages out: avante's and Codex' instructions were lost."""
+    counts = []
+    for role in ("system", "developer"):
+        body = {"messages": [{"role": role, "content": "You edit code, and code alone."},
+                             {"role": "user", "content": ASKED}], "max_tokens": 1}  # fmt: skip
+        counts.append((await client.post("/v1/chat/completions", json=body)).json()["usage"]["prompt_tokens"])
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "words"),
+    [
+        pytest.param(
+            RESPONSES, {"previous_response_id": "resp_1"}, "nothing is stored here", id="an earlier response"
+        ),
+        pytest.param(RESPONSES, {"background": True}, "nothing is stored here", id="fetched later"),
+        pytest.param(RESPONSES, {"input": []}, "input must be", id="nothing"),
+        pytest.param(
+            RESPONSES, {"input": [{"type": "item_reference", "id": "a"}]}, "stored", id="a stored item"
+        ),
+        pytest.param(
+            RESPONSES, {"input": [{"type": "compaction"}]}, "'compaction'", id="an item of another kind"
+        ),
+        pytest.param(
+            RESPONSES, {"text": {"format": {"type": "json_schema"}}}, "text.format", id="JSON that must be"
+        ),
+        pytest.param(RESPONSES, {"tool_choice": "required"}, "tool_choice", id="a call that must be"),
+        pytest.param(RESPONSES, {"max_output_tokens": 0}, "max_output_tokens must be", id="no token"),
+        pytest.param(RESPONSES, {"instructions": ["a"]}, "instructions must be", id="instructions in a list"),
+        pytest.param(
+            RESPONSES,
+            {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "a"}]}]},
+            "input.content must be",
+            id="an image",
+        ),
+        pytest.param(RESPONSES, {"input": "\ud800"}, "half a surrogate", id="half a character"),
+        pytest.param(MESSAGES, {"max_tokens": 0}, "max_tokens must be", id="Anthropic's warming of a cache"),
+        pytest.param(MESSAGES, {"messages": "a"}, "messages must be", id="a text for messages"),
+        pytest.param(MESSAGES, {"tool_choice": {"type": "any"}}, "tool_choice", id="any call that must be"),
+        pytest.param(
+            MESSAGES, {"stop_sequences": [5]}, "stop_sequences must be", id="a stop that is a number"
+        ),
+        pytest.param(
+            MESSAGES, {"output_format": {"type": "json_schema"}}, "output_config", id="JSON from Claude"
+        ),
+        pytest.param(
+            MESSAGES,
+            {"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]},
+            "messages.content must be",
+            id="an image for Claude",
+        ),
+    ],
+)
+async def test_what_cannot_be_done_is_refused_in_the_protocols_own_words(
+    client: httpx.AsyncClient, path: str, more: dict[str, Any], words: str
+) -> None:
+    body = {"input": ASKED} if path == RESPONSES else {"messages": [{"role": "user", "content": ASKED}]}
+    response = await client.post(path, content=json.dumps({**body, **more}))
+    assert response.status_code == 400
+    document = response.json()
+    assert words in document["error"]["message"]
+    assert document.get("type") == (None if path == RESPONSES else "error")
+
+
+async def test_half_a_character_is_a_mistake_in_ollamas_words_too(client: httpx.AsyncClient) -> None:
+    """It was 500: the body was written anew on its way."""
+    body = {"messages": [{"role": "user", "content": "\ud800"}]}
+    assert (await client.post("/api/chat", content=json.dumps(body))).status_code == 400
+
+
+async def test_nothing_else_of_these_protocols_is_here(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/v1/responses/resp_1")).json()["error"]["code"] == "not_found"
+    told = (await client.get("/v1/messages")).json()
+    assert (told["type"], told["error"]["type"]) == ("error", "invalid_request_error")
