@@ -31,7 +31,7 @@ def test_a_gateway_shows_its_document(slow: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/fim/completions", "/infill", "/generate", "/v1/responses", "/v1/messages"]
+    "path", ["/v1/fim/completions", "/infill", "/generate", "/v1/responses", "/v1/messages", "/tokenize"]
 )
 def test_other_dialects_are_named(path: str) -> None:
     assert path in document()["info"]["description"]

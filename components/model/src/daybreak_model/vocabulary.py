@@ -60,6 +60,13 @@ def token_bytes(tokenizer_json: str, *, special_as_text: bool) -> tuple[bytes, .
     return tuple(table)
 
 
+def token_spellings(tokenizer_json: str) -> dict[int, str]:
+    """Return every token by id as a ``tokenizer.json`` spells it."""
+    document = json.loads(tokenizer_json)
+    found = {index: token for token, index in sentencepiece.vocabulary_of(document).items()}
+    return found | {entry["id"]: str(entry["content"]) for entry in document.get("added_tokens", ())}
+
+
 def refuse_other_vocabularies(tokenizer: Mapping[str, Any]) -> None:
     """Refuse a tokenizer that is neither byte-level BPE nor SentencePiece's with byte fallback: what its tokens spell
     hangs on what stands before them, or some texts have no tokens.

@@ -36,6 +36,7 @@ from daybreak_serve.gateway.config import GatewayConfig, GatewaySettings
 from daybreak_serve.gateway.dialects import tabby
 from daybreak_serve.gateway.dialects.routes import BELOW, ROUTES
 from daybreak_serve.gateway.dispatch.completions import Completions, Parts
+from daybreak_serve.gateway.dispatch.tokenizing import TokenEndpoints
 from daybreak_serve.gateway.events.access import AccessLog
 from daybreak_serve.gateway.events.counters import GatewayCounters
 from daybreak_serve.gateway.events.journal import (
@@ -126,6 +127,10 @@ class GatewayApp:
             Route(path, Completions(self._parts, dialect), methods=["POST"])
             for path, dialect in (*ROUTES.items(), *BELOW.items())
         ]
+
+    def token_routes(self) -> list[Route]:
+        """Return the paths at which tokens are counted."""
+        return TokenEndpoints(self._parts).routes()
 
     def _inflight(self) -> dict[str, int]:
         return {digest: revision.pool.inflight for digest, revision in self._fleet.revisions.items()}
@@ -313,6 +318,7 @@ def add_routes(app: Starlette, gateway: GatewayApp) -> None:
     app.router.routes.extend(
         [
             *gateway.completion_routes(),
+            *gateway.token_routes(),
             Route("/v1/events", gateway.events, methods=["POST"]),
             Route("/openapi.json", gateway.openapi),
             Route(sharing.PATH, gateway.counts),

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from daybreak_serve.gateway.dialects.chat import CHAT_RULES, ChatBody
-from daybreak_serve.gateway.dialects.routes import CHAT, OPENAI, ROUTES
+from daybreak_serve.gateway.dialects.routes import CHAT, OPENAI, ROUTES, TOKEN_PATHS
 from daybreak_serve.gateway.events.journal import EventBatch, SuggestionEvent
 from daybreak_serve.gateway.http.requests import RULES, CompletionBody
 
@@ -164,7 +164,11 @@ def _others() -> str:
     paths = ", ".join(
         f"{path} ({dialect.name})" for path, dialect in ROUTES.items() if dialect not in (OPENAI, CHAT)
     )
-    return f"Completions and conversations in the words of other servers: {paths}. See docs/editors.md."
+    tokens = ", ".join(TOKEN_PATHS)
+    return (
+        f"Completions and conversations in the words of other servers: {paths}. Tokens are counted at {tokens}, also "
+        "below /v1. See docs/editors.md."
+    )
 
 
 def _described(schema: dict[str, Any]) -> dict[str, Any]:

@@ -45,22 +45,37 @@ class ChatComposer:
         self, encoder: TextEncoder, messages: Sequence[ChatMessage], max_tokens: int
     ) -> ComposedPrompt:
         """Return the prompt of a conversation; an `ApiProblem` says why there is none."""
-        if self._renderer is None:
-            raise invalid(NO_TEMPLATE, "messages")
-        try:
-            text = await self._renderer.render([self._shown(message) for message in messages])
-        except TemplateFailed as failed:
-            raise invalid(
-                f"the model's chat template takes no such messages: {failed}", "messages"
-            ) from failed
+        text = await self._rendered(messages)
         if len(text) > CHARACTERS_A_TOKEN * self._context_length:
             raise self._too_long(f"{len(text)} characters", max_tokens)
-        ids = await asyncio.to_thread(self._split.encoded, text, encoder.encode_behind_marks)
+        ids = await asyncio.to_thread(self.encoded, encoder, text)
         if len(ids) > self._context_length - max_tokens:
             raise self._too_long(f"{len(ids)} tokens", max_tokens)
         if not ids:
             raise invalid("the model's chat template makes nothing of these messages", "messages")
         return ComposedPrompt(tuple(ids), 0)
+
+    async def ids_of(self, encoder: TextEncoder, messages: Sequence[ChatMessage]) -> list[int]:
+        """Return all tokens of a conversation, whether or not they have a place."""
+        return await asyncio.to_thread(self.encoded, encoder, await self._rendered(messages))
+
+    async def text_of(self, messages: Sequence[ChatMessage]) -> str:
+        """Return a conversation as the template writes it, marks in messages as they are spelled."""
+        return self._split.shown(await self._rendered(messages))
+
+    def encoded(self, encoder: TextEncoder, text: str) -> list[int]:
+        """Return the tokens of a text, of the marks that it spells their ids."""
+        return self._split.encoded(text, encoder.encode_behind_marks)
+
+    async def _rendered(self, messages: Sequence[ChatMessage]) -> str:
+        if self._renderer is None:
+            raise invalid(NO_TEMPLATE, "messages")
+        try:
+            return await self._renderer.render([self._shown(message) for message in messages])
+        except TemplateFailed as failed:
+            raise invalid(
+                f"the model's chat template takes no such messages: {failed}", "messages"
+            ) from failed
 
     def _shown(self, message: ChatMessage) -> dict[str, str]:
         """Return a message as the template sees it. OpenAI's newer word for who instructs is nobody to most templates,
@@ -128,10 +143,14 @@ class MarkSplit:
         rest = text[end:]
         return ids + self._as_text(rest.lstrip() if swallows else rest, encode, end == 0)
 
-    def _as_text(self, piece: str, encode: Callable[[str, bool], list[int]], is_first: bool) -> list[int]:
-        return encode(HIDDEN.sub(self._shown, piece), is_first) if piece else []
+    def shown(self, text: str) -> str:
+        """Return a text with what was hidden in it."""
+        return HIDDEN.sub(self._spelled, text)
 
-    def _shown(self, match: re.Match[str]) -> str:
+    def _as_text(self, piece: str, encode: Callable[[str, bool], list[int]], is_first: bool) -> list[int]:
+        return encode(self.shown(piece), is_first) if piece else []
+
+    def _spelled(self, match: re.Match[str]) -> str:
         number = int(match[1][:9])
         return self._guarded[number] if number < len(self._guarded) else match[0]
 

@@ -56,6 +56,15 @@ BELOW: Mapping[str, Dialect] = {
 """The same below any base: editors put these paths behind the URL that people paste (``/beta``, ``/v2``,
 ``/openai/deployments/NAME``, ``/v1/openai/v1``, twice ``/v1``), and no other thing here ends so."""
 
+TOKEN_PATHS: Mapping[str, Dialect] = {
+    "/tokenize": LLAMA,
+    "/detokenize": LLAMA,
+    "/apply-template": LLAMA,
+    "/messages/count_tokens": MESSAGES,
+    "/responses/input_tokens": RESPONSES,
+}
+"""Where questions about tokens are asked, also below any base, and in whose words they are refused."""
+
 
 def spoken(dialect: Dialect, body: bytes) -> Dialect:
     """Return the dialect of a body: Tabby's clients share a path with OpenAI's, llama.cpp's another."""

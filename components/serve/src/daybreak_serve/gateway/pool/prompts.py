@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from functools import cached_property
 
 from daybreak_model.fim import ComposedPrompt, PromptEncoder
+from daybreak_model.vocabulary import token_bytes, token_spellings
 from daybreak_serve.gateway.chat.prompts import ChatComposer
-from daybreak_serve.gateway.http.requests import CompletionRequest
+from daybreak_serve.gateway.http.requests import ChatMessage, CompletionRequest
 from daybreak_serve.model_metadata import ModelMetadata
 
 INLINE_CHARACTERS = 20_000
@@ -21,6 +24,8 @@ class PromptComposer:
         self._encoder = PromptEncoder(tokenizer, metadata.fim, metadata.layout, metadata.openings)
         self._chat = ChatComposer(tokenizer, metadata.chat, metadata.context_length)
         self._context_length = metadata.context_length
+        self._begin = metadata.begin_ids
+        self._tokenizer = tokenizer
 
     async def compose(self, request: CompletionRequest) -> ComposedPrompt:
         """Return the prompt of a request, cut to what the context leaves beside ``max_tokens``; no conversation is."""
@@ -30,6 +35,45 @@ class PromptComposer:
         if len(request.prompt) + len(request.suffix or "") + others > INLINE_CHARACTERS:
             return await asyncio.to_thread(self._compose, request)
         return self._compose(request)
+
+    async def ids_of_request(self, request: CompletionRequest) -> list[int]:
+        """Return the tokens that a request is asked with; of a conversation all, also where they have no place."""
+        if request.messages:
+            return await self._chat.ids_of(self._encoder.text, request.messages)
+        return list((await self.compose(request)).token_ids)
+
+    async def ids_of_text(self, text: str, *, with_marks: bool, with_begin: bool) -> list[int]:
+        """Return all tokens of a text; with marks, those that it spells are the marks, as in other servers."""
+        ids = await asyncio.to_thread(self._encoded, text, with_marks)
+        return [*(self._begin if with_begin else ()), *ids]
+
+    async def text_of(self, messages: Sequence[ChatMessage]) -> str:
+        """Return a conversation as the model's template writes it."""
+        return await self._chat.text_of(messages)
+
+    def bytes_of(self, ids: Sequence[int]) -> list[bytes]:
+        """Return what tokens spell, marks their names."""
+        table = self._bytes
+        return [table[index] if index < len(table) else b"" for index in ids]
+
+    def spelled(self, ids: Sequence[int]) -> list[str]:
+        """Return tokens as the vocabulary has them."""
+        table = self._spellings
+        return [table.get(index, "") for index in ids]
+
+    @cached_property
+    def _bytes(self) -> tuple[bytes, ...]:
+        return token_bytes(self._tokenizer, special_as_text=True)
+
+    @cached_property
+    def _spellings(self) -> dict[int, str]:
+        return token_spellings(self._tokenizer)
+
+    def _encoded(self, text: str, with_marks: bool) -> list[int]:
+        encoder = self._encoder.text
+        if with_marks:
+            return self._chat.encoded(encoder, text)
+        return encoder.encode_behind_marks(text, is_first=True)
 
     async def close(self) -> None:
         """End what was started for composing."""
