@@ -76,6 +76,16 @@ FINE = [
     ("a payload", "shell", "a.sh", "if [ a ]; then exec b; fi\nexit 0\n__ARCHIVE__\n\"it's {{ (\n"),
     ("the first part of pages", "html", "theme/header.html", "<html><body><div class='wrap'><p <b>\n"),
     ("a lexer of re2c", "cpp", "a.re", 'int f() {\n/*!re2c\n "${" [^}]* "}" { return 1; }\n "{" { return 2; }\n*/\n'),
+    ("block with colon", "php", "a.php", "<?php if (a(b)) : ?>\nit's\n<?php endif; ?>\n<?php X(=)"),
+    ("names of methods", "php", "a.php", "<?php function for(int $b): C { return $a ? $b->if(1) : E::if(2); } X(=)"),
+    ("blocks in a string", "php", "a.php", "<?php $a = 'if (b): '; // while (c):\nX(=);\n"),
+    ("here-documents", "ruby", "a.rb", "a <<~B, <<-'C'\n  d\nB\n e\n  C\nclass << self; end\nf <<G\nit's\nG\n"),
+    ("a shift, and one in a comment", "ruby", "a.rb", "# a <<B\nx = y << z\nw = '<<~V'\n"),
+    ("a style with links and a note", "scss", "a.scss", "// it's {\n.a { b: url(http://d{); #{$e}: '}' }\n"),
+    ("a program of Dart", "dart", "a.dart", "final a = '${b ? '}' : \"{\"}'; var c = r'\\{'; /* /* { */ */\n"),
+    ("a contract", "solidity", "a.sol", "contract A { string b = '{'; /* { */ }\n"),
+    ("a part of a shader", "glsl", "a.glsl", "#ifdef A\nvoid f() {\n#else\nvoid g() { // it's\n#endif\n}\n"),
+    ("a style that is a template", "scss", "a.scss", "{% if a %}\n.b {\n{% else %}\n.c {\n{% endif %}\n}\n"),
     ("a last statement that is too new", "ruby", "a.rb", "class A\n  def b = 1\nend\nprivate def a(b) = c b\n"),
 ]  # fmt: skip
 
@@ -122,6 +132,15 @@ TORN = [
     ("a page that is no first part", "html", "theme/page.html", "<html><body><div class='wrap'><p <b>\n"),
     ("a method that is cut", "ruby", "a.rb", "class A\n  def b\n    c(1,\n"),
     ("a method without an end", "ruby", "a.rb", "def f\n  if a\n    b\nend\n"),
+    ("an if that nothing ends", "php", "a.php", "<?php if ($a): ?>\n<?php for (;;): ?>\n<?php endfor ?>\n"),
+    ("a loop that nothing ends", "php", "a.php", "<?php\nforeach (a(1) as $b):\n  c();\n"),
+    ("a here-document that nothing ends", "ruby", "a.rb", "def f\n  1\nend\nputs <<EOS\nhello\n"),
+    ("the second of two", "ruby", "a.rb", "puts <<-'EOS', <<~A\nhello\nEOS\n  b\n"),
+    ("a style that is cut", "scss", "a.scss", ".a { &:b { c: d;\n"),
+    ("one of Less", "less", "a.less", ".a() when (b) { .c { d: e }\n"),
+    ("a program of Dart that is cut", "dart", "a.dart", "class A {\n  void b() {\n"),
+    ("a contract that is cut", "solidity", "a.sol", "contract A { function b() {\n"),
+    ("a message that is cut", "protocol-buffer", "a.proto", "message A {\n  string b = 1;\n"),
     ("a list that is cut", "ruby", "a.rb", "x = [1, 2\n"),
 ]  # fmt: skip
 

@@ -25,6 +25,8 @@ _TRIPLE = r"|\"\"\"(?:\\.|[^\\])*?\"\"\"+"
 _STRING = r"\"(?:\\.|[^\"\\\n]){0,200}+\""
 _IN_BRACES = r"\{(?:[^{}\"'\\\n]|\{[^{}\"\n]{0,200}\}|" + _STRING + r"|'(?:\\.|[^'\\\n])'){0,500}+\}"
 """What stands in an interpolated string: an expression, with strings of its own."""
+_IN_SINGLE = r"\{(?:[^{}\"'\\\n]|\{[^{}'\n]{0,200}\}|" + _STRING + r"|'(?:\\.|[^'\\\n]){0,200}+'){0,500}+\}"
+"""The same where single quotes hold strings, as in Dart."""
 _BEFORE_NO_TRIPLE = r"|(?!\"\"\")"
 _INTERPOLATED = _BEFORE_NO_TRIPLE + r"\"(?>\\.|\$" + _IN_BRACES + r"|[^\"\\\n])*+\""
 _SWIFT_STRING = (
@@ -65,7 +67,10 @@ _FAMILIES = {
     + _SWIFT_STRING
     + r"|`[^`\n]*`|(?<=[(,=:\[ ])/(?![ /*\t\n])(?:\\.|[^/\\\n]){0,200}?(?<![ \t])/(?=[\s),.\]]|$)"
     + r")|(?P<unended>/\*|(?<!\#)\#++\"|\"\"\")|(?P<open>[(\[{])|(?P<close>[)\]}])",
-    "dart": _LINE + _TRIPLE + r"|'''(?:\\.|[^\\])*?'''" + _INTERPOLATED + _SINGLE + _ENDS,
+    "dart": _LINE
+    + r"|\br(?:(?P<mark>\"{3}|'{3}).*?(?P=mark)|'[^'\n]*'|\"[^\"\n]*\")"
+    + _TRIPLE + r"|'''(?:\\.|[^\\])*?'''" + _INTERPOLATED
+    + r"|(?!''')'(?>\\.|\$" + _IN_SINGLE + r"|[^'\\\n])*+'" + _ENDS,
     "rust": _LINE
     + r"|\b(?:b|c)?r(?P<mark>\#*)\".*?\"(?P=mark)|\"(?:\\.|[^\"\\])*\"|'(?:\\[^'\n]+|\\'|[^'\\\n])'"
     + r")|(?P<unended>/\*|\br\#+\"|\")|(?P<open>[(\[{])|(?P<close>[)\]}])",
@@ -86,6 +91,8 @@ _FAMILIES = {
     + _DOUBLE
     + _SINGLE
     + r")|(?P<unended>/\*)|(?P<open>[(\[{])|(?P<close>[)\]}])",
+    "plain": _LINE + _BLOCK + _DOUBLE + _SINGLE
+    + r")|(?P<unended>/\*)|(?P<open>[(\[{])|(?P<close>[)\]}])",
     "php": r"(?P<skip>\?>.*?(?:<\?(?:php\b|=)|\Z)|(?://|\#(?!\[))(?:(?!\?>)[^\n])*"
     + _BLOCK
     + r"|<<<[ \t]*[\"']?(?P<mark>\w+)[\"']?(?=\r?\n)[^\0]*?\n[ \t]*(?P=mark)\b"
@@ -93,13 +100,16 @@ _FAMILIES = {
     + r")|(?P<unended>/\*|<<<[ \t]*[\"']?\w+[\"']?\r?\n|\"|'|`)|(?P<open>[(\[{])|(?P<close>[)\]}])",
 }  # fmt: skip
 _FAMILY_OF = {
-    **dict.fromkeys(("c", "cpp", "objective-c", "objective-c++", "cuda"), "c"),
+    **dict.fromkeys(("c", "cpp", "objective-c", "objective-c++", "cuda", "glsl", "hlsl"), "c"),
     **dict.fromkeys(("javascript", "typescript", "tsx"), "javascript"),
     **dict.fromkeys(("kotlin", "scala"), "kotlin"),
-    **{name: name for name in ("csharp", "go", "java", "swift", "dart", "rust", "css", "scss", "php")},
+    **dict.fromkeys(("scss", "less"), "scss"),
+    **dict.fromkeys(("solidity", "protocol-buffer"), "plain"),
+    **{name: name for name in ("csharp", "go", "java", "swift", "dart", "rust", "css", "php")},
 }
 LANGUAGES = tuple(sorted(_FAMILY_OF))
 """Whose strings and comments are known."""
+_NO_CODE = frozenset(("skip", "mark", "slashes"))
 _NESTED_COMMENTS = frozenset(("kotlin", "swift", "dart", "rust"))
 _NESTED = re.compile(r"/\*|\*/")
 _TEMPLATE = re.compile(r"\\.|\$\{|`", re.DOTALL)
@@ -160,6 +170,18 @@ def balance(text: str, language: str) -> Balance:
     return Balance() if macros_open else best
 
 
+def code_of(text: str, language: str) -> str:
+    """Return the text with blanks in the place of strings, comments and what is outside of the language."""
+    family = _FAMILY_OF[language]
+    start = _first_code(text, family)
+    code = _pattern(family).sub(_blank, text[start:])
+    return " " * start + code
+
+
+def _blank(found: re.Match[str]) -> str:
+    return " " * len(found.group()) if found.lastgroup in {None, *_NO_CODE} else found.group()
+
+
 def _is_half(directive: str, family: str) -> bool:
     """Whether a directive defines a macro that leaves brackets over."""
     name = _DEFINITION.match(directive)
@@ -185,7 +207,7 @@ def _events(text: str, family: str) -> Iterator[_Event]:
     """Of each open brace: whether it is the ``${`` of a template."""
     while (found := code.search(text, place)) is not None:
         kind, token, place = found.lastgroup or "skip", found.group(), found.end()
-        if kind in {"skip", "mark", "slashes"}:
+        if kind in _NO_CODE:
             continue
         end = _end_of_nested(text, place) if nested and token == "/*" else None
         if end is not None:

@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable
 
-from daybreak_data.syntax import brackets, grammars, native_parsers, words
+from daybreak_data.syntax import brackets, grammars, native_parsers, open_blocks, words
 from daybreak_data.syntax.result import SyntaxResult
 from daybreak_data.syntax.tearing import find_tear
 
@@ -58,7 +58,9 @@ def check_syntax(
     and compilers newer than the grammar look like this. A header or a template is skipped and tagged: without the
     macros and the values it is written for, nobody can tell. Python 2 is ok and tagged ``python2``.
     """
-    if language is None or (language not in _NATIVE and not grammars.knows(language)):
+    if language is None or not (
+        language in _NATIVE or grammars.knows(language) or language in brackets.LANGUAGES
+    ):
         return SyntaxResult("skipped", "none", f"no parser for {language or 'an unknown language'}")
     size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
     if size > CAP_BYTES:
@@ -67,14 +69,31 @@ def check_syntax(
     if native is not None:
         found = native(text, path)
         return _excused(found, text, path, language) if found.verdict == "error" else found
+    if not grammars.knows(language):
+        return _by_brackets(text, language, path)
     placed = grammars.place(text, language, path, _Deadline(clock))
     return placed if isinstance(placed, SyntaxResult) else _second_opinion(placed, text, path, language)
+
+
+def _by_brackets(text: str, language: str, path: str) -> SyntaxResult:
+    """The verdict where no grammar is: brackets that are left over, else skipped.
+
+    On 1,700 files of Dart, SCSS, Less, CUDA, GLSL, HLSL, Solidity and Protobuf they were left over in four, none of
+    them whole; of as many that were cut at random nine in ten leave some over.
+    """
+    balance = brackets.balance(text, language)
+    if balance.is_whole:
+        return SyntaxResult("skipped", "brackets", f"no grammar for {language}; its brackets are whole")
+    found = SyntaxResult("error", "brackets", str(balance))
+    return found if balance.is_conditional else _excused(found, text, path, language)
 
 
 def _second_opinion(placed: grammars.Placed, text: str, path: str, language: str) -> SyntaxResult:
     """Drop what is torn; what is whole and does not fit is written for a newer compiler, or with macros."""
     if placed.is_clean:
-        return SyntaxResult("ok", placed.parser)
+        endless = open_blocks.of_ruby(text) if language == "ruby" else ""
+        found = SyntaxResult("error", placed.parser, endless)
+        return _excused(found, text, path, language) if endless else SyntaxResult("ok", placed.parser)
     torn = find_tear(text)
     if torn:
         return SyntaxResult("error", placed.parser, torn)
@@ -99,7 +118,9 @@ def _torn(placed: grammars.Placed, text: str, language: str, path: str) -> str:
     """Why the text is no whole file, empty where it may be one."""
     if language in brackets.LANGUAGES:
         balance = brackets.balance(text, language)
-        return "" if balance.is_whole else str(balance)
+        if balance.is_whole:
+            return open_blocks.of_php(text) if language == "php" else ""
+        return str(balance)
     if language in words.LANGUAGES:
         return words.find_cut(text, language, path) if placed.reaches_end or language != "shell" else ""
     is_torn = placed.reaches_end and (placed.share >= 1 or not grammars.goes_on(text, language))

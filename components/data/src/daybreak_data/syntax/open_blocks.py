@@ -1,0 +1,74 @@
+"""Blocks that words open and grammars do not miss: ``if (a):`` of PHP, here-documents of Ruby.
+
+Owns the two. What brackets tell is brackets.py, the words of the shell and of pages words.py; what a block that nothing
+ends leads to, check.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from daybreak_data.syntax import brackets, grammars
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+_OPENS = re.compile(r"(?<![\w$>:\\])(if|while|for|foreach|switch|declare)\s*\(", re.IGNORECASE)
+_ENDS = re.compile(r"(?<![\w$>:\\])end(if|while|for|foreach|switch|declare)\b(?!\s*\()", re.IGNORECASE)
+_NAME_OF_METHOD = re.compile(r"\bfunction\s*&?\s*\Z", re.IGNORECASE)
+_COLON = re.compile(r"\s*:(?!:)")
+_MARK = re.compile(r"<<(?:[~-][\"'`]?(?=[a-z])|[~-]?[\"'`]?(?=[A-Z_])|[\"'`](?=[a-z]))(\w+)")
+
+
+def of_php(text: str) -> str:
+    """Say which block with a colon nothing ends, empty where each has its word. A file of PHP is whole by itself."""
+    code = brackets.code_of(text, "php")
+    opened = Counter(word for word in _with_colon(code))
+    ended = Counter(found.group(1).lower() for found in _ENDS.finditer(code))
+    name = next((name for name in opened if opened[name] > ended[name]), "")
+    return f"{opened[name]} times '{name} ():' and {ended[name]} times 'end{name}'" if name else ""
+
+
+def _with_colon(code: str) -> Iterator[str]:
+    for found in _OPENS.finditer(code):
+        if _NAME_OF_METHOD.search(code, max(0, found.start() - 20), found.start()):
+            continue  # function for(): string
+        end = _closing(code, found.end())
+        if end and _COLON.match(code, end):
+            yield found.group(1).lower()
+
+
+def _closing(code: str, place: int) -> int:
+    depth = 1
+    for bracket in re.compile(r"[()]").finditer(code, place):
+        depth += 1 if bracket.group() == "(" else -1
+        if not depth:
+            return bracket.end()
+    return 0
+
+
+def of_ruby(text: str) -> str:
+    """Say where a here-document begins that the end of the file ends; its grammar finds nothing wrong with that."""
+    marks = {found.group(1) for found in _MARK.finditer(text)}
+    if all(re.search(rf"^[ \t]*{mark}\r?$", text, re.MULTILINE) for mark in marks):
+        return ""
+    tree = grammars.tree_of(text.encode("utf-8", "surrogatepass"), "ruby")
+    body = None if tree is None else _endless_body(tree.root_node)
+    return "" if body is None else f"line {body.start_point[0] + 1}: nothing ends this here-document"
+
+
+def _endless_body(root: Node) -> Node | None:
+    cursor = root.walk()
+    for _ in range(grammars.MOST_VISITED):
+        node = cursor.node
+        if node is not None and node.type == "heredoc_end" and node.start_byte == node.end_byte:
+            return node.parent
+        if cursor.goto_first_child():
+            continue
+        while not cursor.goto_next_sibling():
+            if not cursor.goto_parent():
+                return None
+    return None
