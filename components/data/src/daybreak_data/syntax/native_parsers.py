@@ -13,7 +13,7 @@ import textwrap
 import tomllib
 import warnings
 
-from daybreak_data.syntax import grammars, newer_python, newer_toml, newer_yaml
+from daybreak_data.syntax import grammars, newer_json, newer_python, newer_toml, newer_yaml
 from daybreak_data.syntax.result import SyntaxResult, error, skipped
 
 DEEPEST_FLOW = 500
@@ -118,7 +118,10 @@ def check_json(text: str, path: str) -> SyntaxResult:
     if found.verdict != "error":
         return found
     commented = check_json_with_comments(text, path)  # editors and tools write them into any .json
-    return SyntaxResult("ok", "json", tags=("comments",)) if commented.verdict == "ok" else found
+    if commented.verdict == "ok":
+        return SyntaxResult("ok", "json", tags=("comments",))
+    again = _one_json(newer_json.as_json(text))
+    return SyntaxResult("ok", "json", tags=("json5",)) if again.verdict == "ok" else found
 
 
 def check_json_with_comments(text: str, _path: str) -> SyntaxResult:
@@ -215,6 +218,8 @@ def check_xml(text: str, _path: str) -> SyntaxResult:
     found = _read_xml(text)
     if found.verdict != "error":
         return found
+    if not _MARKUP.search(text):
+        return skipped("expat", "XML by its name alone: nothing in it is markup")
     body = _XML_DECLARATION.sub("", text, count=1)
     if _DECLARATIONS.match(body):
         return skipped("expat", "declarations for other documents")
@@ -224,6 +229,7 @@ def check_xml(text: str, _path: str) -> SyntaxResult:
     return SyntaxResult("ok", "expat", tags=("fragment",)) if whole.verdict == "ok" and "<" in body else found
 
 
+_MARKUP = re.compile(r"<[A-Za-z!?/][^<>]*>|<[A-Za-z!?/][^<>]*\Z")
 _XML_DECLARATION = re.compile(r"\A\s*<\?xml\b[^>]*\?>")
 _PREPROCESSED = re.compile(r"^[ \t]*#[ \t]*(?:if|ifdef|ifndef|endif)\b", re.MULTILINE)
 _DOCTYPE = re.compile(r"<!DOCTYPE\b[^<>\[]*>")

@@ -1,0 +1,34 @@
+"""JSON5 and JSON with comments of the shell, written as JSON.
+
+Owns what people write under the name of JSON besides comments and last commas: keys without quotes, strings in single
+ones (json5.org; WaveDrom, Babel and others read them), lines behind ``#``. Pure. Values are never invented: a word that
+is no key stays as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+_TOKEN = re.compile(
+    r"(?P<string>\"(?:\\.|[^\"\\])*\")|(?P<single>'(?:\\.|[^'\\\n])*')|(?P<comment>//[^\n]*|/\*.*?\*/|^[ \t]*\#[^\n]*)"
+    r"|(?P<key>[A-Za-z_$][\w$]*(?=\s*:))|(?P<comma>,(?=(?:\s|//[^\n]*|/\*.*?\*/)*[}\]]))",
+    re.DOTALL | re.MULTILINE,
+)
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+
+
+def as_json(text: str) -> str:
+    """Return the text with keys and strings in double quotes, without comments and last commas; lines stay."""
+    return _TOKEN.sub(_older, text)
+
+
+def _older(found: re.Match[str]) -> str:
+    kind, said = found.lastgroup, found.group()
+    if kind == "single":
+        return json.dumps(_ESCAPE.sub(r"\1", said[1:-1]))
+    if kind == "key":
+        return f'"{said}"'
+    if kind == "comment":
+        return "\n" * said.count("\n") + " "
+    return said if kind == "string" else ""
