@@ -53,6 +53,9 @@ def test_emails(text: str, value: str) -> None:
         pytest.param("git clone aur@aur.acme.io:$NAME", id="a remote with a variable"),
         pytest.param("/%09//jane@acme.io/..", id="the user of a URL without scheme"),
         pytest.param("<14026.1184992338@s076.acme.io>", id="the number of a message"),
+        pytest.param("Message-Id: <201009220730.o8M7Urh3018@acme.io>", id="the number that sendmail gives"),
+        pytest.param("Content-ID: <image7@acme.io>", id="the name of a part"),
+        pytest.param("aes256-cbc,rijndael-cbc@lysator.liu.se", id="an algorithm of SSH"),
         pytest.param("lkml/20121022080525.GB2198@acme.io/", id="the time of a message"),
         pytest.param("<384a86a39e83be0d9b3a94d1feb3119f@acme.io>", id="the hash of a message"),
         pytest.param("<6e99e34d-e20a-80c4-ea61-d8234b612be9@acme.io>", id="the UUID of a message"),
@@ -97,6 +100,7 @@ def test_no_emails(text: str) -> None:
         pytest.param("host 1.2.3.4", "1.2.3.4", id="small numbers, called a host"),
         pytest.param("[2a00:1450:4001::200e]:443", "2a00:1450:4001::200e", id="IPv6 in brackets"),
         pytest.param("at 2a00:1450:4001:1:2:3:4:5: up", "2a00:1450:4001:1:2:3:4:5", id="IPv6 before a colon"),
+        pytest.param("[2607:f0d0:1002:51:4::]", "2607:f0d0:1002:51:4::", id="a machine that ends in colons"),
     ],
 )
 def test_addresses(text: str, value: str) -> None:
@@ -178,6 +182,8 @@ def test_addresses(text: str, value: str) -> None:
         pytest.param(
             "d='M3.1 4.2c1.5 0 2.7.12 2.7.8.52 1.75.79.64 0 1.21'", id="a drawing, after four numbers in one"
         ),
+        pytest.param('"39e1:f90e::"', id="the base of an IPv6 network"),
+        pytest.param("match(2607:f0d0:1002:51::)", id="of one of 64 bits"),
     ],
 )
 def test_no_addresses(text: str) -> None:
@@ -383,6 +389,11 @@ def test_keys(text: str, value: str) -> None:
         pytest.param("-H 'Authorization: Basic bG9naW46c2VjcmV0X3Bhc3N3b3Jk'", id="a stand-in in a header"),
         pytest.param("public key token = 'a8F3kd92mfQ0zL8s1Xb7'", id="what is public"),
         pytest.param("password = os.environ['DATABASE_PASSWORD2']", id="an expression"),
+        pytest.param("auth_passwdqc_options='min=disabled,16,12,8'", id="options of passwords"),
+        pytest.param(
+            "docsearch({apiKey: 'cb93c14bebd90678e789c946d95ea94d', indexName: 'a'})",
+            id="the key of a search in a page",
+        ),
     ],
 )
 def test_no_keys(text: str) -> None:

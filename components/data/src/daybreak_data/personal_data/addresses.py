@@ -174,6 +174,10 @@ def _is_network(data: bytes, start: int, end: int) -> bool:
     return network.num_addresses > 1 and network.network_address == ipaddress.ip_address(value)
 
 
+LEAST_GROUPS = 4
+"""Groups of an IPv6 network (RFC 4291: 64 bits). What has no more before its last colons names a network."""
+
+
 def _is_end_of_network(data: bytes, start: int, end: int) -> bool:
     before, last = data[max(0, start - _WINDOW) : start], data[end - 4 : end]
     if last.endswith(b".0"):
@@ -181,7 +185,7 @@ def _is_end_of_network(data: bytes, start: int, end: int) -> bool:
         is_named = _NETWORK_NAME.search(before) or _LENGTH_BEHIND.match(after)
         return bool(_RANGE_AFTER.match(after) or is_named)
     if data[end - 2 : end] == b"::":
-        return data[end : end + 1] == b"-"
+        return data[end : end + 1] == b"-" or data[start:end].count(b":") <= LEAST_GROUPS + 1
     if _LAST_OF_V6.search(data[start:end]):
         return True
     return last == b".255" and _RANGE_BEFORE.search(before) is not None

@@ -96,8 +96,14 @@ _HARMLESS_NAME = re.compile(
     rb"|(?:key|secret|password|token|credential)s?[_\-.]?(?:name|path|file|url|uri|type|field|id|ref|arn|class|label"
     rb"|prefix|hint|error|message|regex|pattern|format|policy|hash|length|header|signature|param|env|var|prompt|title|text"
     rb"|address)"
+    rb"|(?:passw\w*|pwd|secret|key)[_\-.]?(?:options?|opts|requirements?|rules?|complexity)\b"
     rb"|next[_\-]?(?:page)?[_\-]?token|page[_\-]?token|continuation|sync[_\-]?token|sas[_\-]?token[_\-]?type)"
 )
+
+
+# The key of a search that a page makes is meant to be public: it stands beside the index.
+_SEARCH = re.compile(rb"(?i)docsearch|indexName|algolia")
+_SEARCH_KEY = re.compile(rb"(?i)\bapi[_\-]?key[\"']?\s*[:=]\s*[\"']$|search[\w\-]*key[\"']?\s*[:=]\s*[\"']$")
 
 
 def find_assigned_secrets(data: bytes, path: str) -> Iterator[Span]:
@@ -125,6 +131,9 @@ def _is_secret(data: bytes, start: int, end: int) -> bool:
         return False
     before = data[max(0, start - _WINDOW) : start].rsplit(b"\n", 1)[-1]
     if _HARMLESS_NAME.search(before) or _SALT_ALONE.search(before):
+        return False
+    around = data[max(0, start - _WINDOW) : end + _WINDOW]
+    if is_hex(value) and _SEARCH_KEY.search(before) and _SEARCH.search(around):
         return False
     if is_hex(value) and len(value) in _HASH_LENGTHS and _HASH_WORDS.search(before):
         return False

@@ -29,6 +29,10 @@ _RESERVED_DOMAINS = ("example.com", "example.net", "example.org", "example.edu")
 _REMOTE_USERS = frozenset({"git", "hg", "svn", "ssh", "root", "ubuntu", "ec2-user"})
 # Owners of SSH algorithm names, which have the form of addresses (RFC 4251 section 6).
 _PROTOCOL_DOMAINS = frozenset({"openssh.com", "libssh.org"})
+_ALGORITHM = re.compile(
+    r"(?:rijndael|aes\d*|chacha20|hmac|umac|zlib|kex|sntrup\w+|curve\d+|ecdh|diffie|ssh|sk|hostkeys|posix|fsync|limits)-[\w-]+"
+)
+"""What SSH's own names begin with, whoever's the domain (rijndael-cbc@lysator.liu.se)."""
 # Kotlin labels and keywords before an annotation.
 _NOT_A_NAME = frozenset({"this", "super", "return", "break", "continue"})
 # What escapes leave before a name: the n of \n, \u003c, %3C, the 3D of quoted-printable.
@@ -38,10 +42,13 @@ _PERCENT_ESCAPES = re.compile(r".*%[0-9A-Fa-f]{2}", re.DOTALL)
 _FORMAT = re.compile(r"%[-+#0]?[0-9]*(?:\.[0-9]+)?[dsiux](?![A-Za-z])")
 _TEMPLATE_EDGES = frozenset((b"}", b"$"))
 _USER_INFORMATION = re.compile(rb"(?:^|[^/])//[^\s/\"'<>]*$")
+_MESSAGE = re.compile(
+    rb"(?i)(?:message|content)-?id(?:field)?\b[^\n@]*<$|\b(?:in-reply-to|references):[^\n]*<$"
+)
 _LOGIN = re.compile(rb"(?i)\bssh(?::[ \t]*[\"']?|[ \t](?:[^\n@|;]*[ \t])?)$")
 # The left side of what programs number messages by (RFC 5322 3.6.4): no mailbox is called so.
 _NUMBERED = re.compile(
-    r"(?=[0-9.]*[0-9]{8})[0-9]+(?:\.[0-9]+)+|[0-9]{14}\.\w+|[0-9a-fA-F]{24,}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+    r"(?=[0-9.]*[0-9]{8})[0-9]+(?:\.[0-9]+)+|[0-9]{12,14}\.\w+|[0-9a-fA-F]{24,}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 )
 _REMOTE_PATH = re.compile(rb":(?:[/~$]|[\w.\-]+/)")
 # Scale factors of image names: icon@2x.png, icon@1.5x.
@@ -78,6 +85,8 @@ def _trim_local(local: str, before: bytes) -> str:
 def _is_address(local: str, domain: str) -> bool:
     if len(local) > MAX_LOCAL or len(domain) > MAX_DOMAIN or local.endswith(".") or ".." in local:
         return False
+    if _ALGORITHM.fullmatch(local):
+        return False
     if local.lower() in _NOT_A_NAME or _NUMBERED.fullmatch(local) or _SCALE.match(domain):
         return False
     labels = domain.lower().split(".")
@@ -101,7 +110,7 @@ def _is_elsewhere(data: bytes, start: int, end: int, local: str) -> bool:
     if after[:1] in {b"(", b"@"} or after[:2] in {b"::", b"[["} or after[:1].isalnum() or after[:1] == b"_":
         return True
     before = data[max(0, start - _WINDOW) : start]
-    if _USER_INFORMATION.search(before) or _LOGIN.search(before):
+    if _USER_INFORMATION.search(before) or _LOGIN.search(before) or _MESSAGE.search(before):
         return True
     if local.lower() in _REMOTE_USERS and after[:1] in {b":", b"/"}:
         return True

@@ -14,7 +14,7 @@ from daybreak_data.personal_data.key_rules import KEY_RULES
 from daybreak_data.personal_data.keys import find_formed_keys
 from daybreak_data.personal_data.patterns import Gates
 
-CODE_VERSION = 6  # part of the digest of every step that redacts
+CODE_VERSION = 7  # part of the digest of every step that redacts
 
 MAX_ROUNDS = 4  # two are enough for all but texts made to defeat this
 
