@@ -58,7 +58,7 @@ def reason(text: str, language: str | None, path: str = "a", profile: Profile = 
         pytest.param("a: b\n" * 513, "yaml", "data-file-lines", id="one line more is not"),
         pytest.param("a b\n" * 513, "text", "data-file-lines", id="nor of plain text"),
         pytest.param("a b\n" * 513, "python", None, id="code may be longer"),
-        pytest.param('{"a": "bcd"}' + " " * 38, "json", "few-letters", id="blanks are no letters"),
+        pytest.param('{"a": "b"}' + " " * 40, "json", "few-letters", id="blanks are no letters"),
         pytest.param('{"a": "' + "b" * 41 + '"}', "json", None, id="50 characters of JSON are kept"),
         pytest.param('{"a": "' + "b" * 40 + '"}', "json", "unfit-characters", id="one character less is not"),
         pytest.param("a: bcdefg\n" * 500, "yaml", None, id="5,000 characters of YAML are kept"),
@@ -83,7 +83,50 @@ def reason(text: str, language: str | None, path: str = "a", profile: Profile = 
             id="settings with comments",
         ),
         pytest.param("replicas: {{ .Values.count }}\n" * 250, "yaml", None, id="a template"),
-        pytest.param(WORKFLOW * 3, "yaml", "data-file-lines", id="but not more than 512 lines"),
+        pytest.param(WORKFLOW * 19, "yaml", None, id="3,914 lines of it"),
+        pytest.param(WORKFLOW * 20, "yaml", "data-file-lines", id="but not more than 4,096"),
+        pytest.param(
+            "argument_specs:\n  main:\n    options:\n" + "      name:\n        type: str\n" * 300,
+            "yaml",
+            None,
+            id="the arguments of a role",
+        ),
+        pytest.param(
+            "linter:\n  rules:\n" + "    - always_declare_types\n" * 250, "yaml", None, id="rules of a linter"
+        ),
+        pytest.param(
+            ("- case: adds\n  main: |\n    from a import b\n" + "    reveal_type(b)\n" * 9) * 40,
+            "yaml",
+            None,
+            id="tests with programs in them",
+        ),
+        pytest.param(
+            '{\n  "$schema": "http://json-schema.org/draft-07/schema#",\n'
+            + '  "title": "The name of it",\n' * 200
+            + '  "type": "object"}',
+            "json",
+            None,
+            id="a schema",
+        ),
+        pytest.param(
+            "IF-MIB DEFINITIONS ::= BEGIN\n" + "mib OBJECT IDENTIFIER ::= { a 1 }\n" * 900,
+            "text",
+            None,
+            id="a module of SNMP",
+        ),
+        pytest.param(
+            "#define CHECK(a)" + " " * 72 + "\\\n" + ("  if (!(a)) f(#a);" + " " * 70 + "\\\n") * 20,
+            "c",
+            None,
+            id="a macro with its backslashes in one column",
+        ),
+        pytest.param(
+            "| Alias |" + " " * 90 + "Command |\n" + ("| gst   |" + " " * 85 + "git status |\n") * 20,
+            "markdown",
+            None,
+            id="a table in columns",
+        ),
+        pytest.param("0.12,  0.5,\n" * 100 + "data\n", "c", "few-letters", id="a table of numbers is data"),
         pytest.param(
             "- name: apple\n  colour: red\n  price: 12\n" * 150,
             "yaml",

@@ -268,7 +268,7 @@ def _is_about_this_file(before: str, after: str) -> bool:
 
 
 def _minified(_path: str, text: str) -> str | None:
-    newlines = text.count("\n")
+    newlines = text.count("\n") or text.count("\r")  # the ends of lines on an old Mac
     return "minified" if (len(text) - newlines) // (newlines + 1) > MINIFIED_MEAN else None
 
 

@@ -18,6 +18,7 @@ from daybreak_data.rules.written_data import is_written
 
 MOST_ENCODED = 0.5  # StarCoder2: share of all matches
 SMALL_PART, MOST_IN_A_SMALL_PART = 0.1, 8  # ours: a share of the text, and a multiple of the longest run
+MOST_IF_WRITTEN = 8  # ours: workflows and values of charts have up to 2,800 lines, rendered ones more
 LEAST_VISIBLE, LEAST_VISIBLE_SHARE = 100, 0.2  # StarCoder: visible text of HTML
 XML_HEAD = 100  # StarCoder: "<?xml version=" in the first 100 characters
 
@@ -48,10 +49,15 @@ def has_lines_that_are_long_on_average(document: MeasuredText) -> str | None:
 
 
 def has_too_few_letters(document: MeasuredText) -> str | None:
-    """Less than a quarter of the characters are letters (letters and digits in assembly)."""
+    """Less than a quarter of the characters are letters (letters and digits in assembly); a run of blanks is one.
+
+    A macro of many lines has its backslashes in one column, a table of Markdown its bars: more blanks than letters.
+    """
     count = document.letters + (document.digits if document.language in DIGITS_COUNT else 0)
     share, least = document.share(count), document.limits.min_letters
-    return f"{share:.1%} letters, at least {least:.0%}" if share < least else None
+    if share >= least or (document.text and count >= least * len(" ".join(document.words))):
+        return None
+    return f"{share:.1%} letters, at least {least:.0%}"
 
 
 def holds_encoded_data(document: MeasuredText) -> str | None:
@@ -72,9 +78,13 @@ def holds_encoded_data(document: MeasuredText) -> str | None:
 
 
 def is_a_data_file_with_too_many_lines(document: MeasuredText) -> str | None:
-    """Text, JSON, YAML, OWL or DOT of more than 512 lines."""
+    """Text, JSON, YAML, OWL or DOT of more than 512 lines; of more than eight times as many where a person wrote it."""
     count, limit = len(document.lines), document.limits.max_data_lines
-    return f"{count} lines of {document.language}, at most {limit}" if count > limit else None
+    if count <= limit:
+        return None
+    if count <= MOST_IF_WRITTEN * limit and is_written(document.text, _family(document), document.path):
+        return None
+    return f"{count} lines of {document.language}, at most {limit}"
 
 
 def is_of_unfit_size(document: MeasuredText) -> str | None:
