@@ -125,11 +125,26 @@ def test_a_legacy_charset_is_restored_byte_by_byte(text: str, codec: str) -> Non
         pytest.param(b"// 10\xb3 of them\n", "// 10³ of them\n", id="a power"),
         pytest.param(b"  \xb3 text\n", None, id="a raised number alone, or the line of a frame"),
         pytest.param(b"author: Ensar \xdeamil\n", None, id="a letter of Iceland or of Turkey"),
+        pytest.param(
+            b"compared with today\xd2s engines", None, id="a letter that is Korean for one set alone"
+        ),
     ],
 )
 def test_single_signs_are_read_where_they_belong(data: bytes, text: str | None) -> None:
     expected = Undecodable("unknown-encoding") if text is None else Decoded(text, "cp1252")
     assert decode(data) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        pytest.param("// 居中，支持扩展", "gb18030", id="words of programmers"),
+        pytest.param("// todo:判断是否enabled", "gb18030", id="a question"),
+        pytest.param("Русский текст", "cp1251", id="a capital of Windows, no dash of a Mac"),
+    ],
+)
+def test_a_few_words_are_read(text: str, encoding: str) -> None:
+    assert decode(text.encode(encoding)) == Decoded(text, encoding)
 
 
 def test_two_short_comments_in_a_long_program_are_enough() -> None:

@@ -58,7 +58,7 @@ CANDIDATES = (
     CharsetCandidate("cp866", "cyrillic", 4.5),
     CharsetCandidate("cp855", "cyrillic", 7.0),
     CharsetCandidate("iso8859_5", "cyrillic", 6.0),
-    CharsetCandidate("mac_cyrillic", "cyrillic", 6.0),
+    CharsetCandidate("mac_cyrillic", "cyrillic", 7.5),
     CharsetCandidate("cp437", "latin", 2.5),
     CharsetCandidate("cp850", "latin", 2.5),
     CharsetCandidate("cp852", "latin", 3.5),
@@ -69,7 +69,7 @@ CANDIDATES = (
     CharsetCandidate("mac_greek", "greek", 7.0),
     CharsetCandidate("mac_latin2", "latin", 7.0),
     CharsetCandidate("mac_turkish", "latin", 7.0),
-    CharsetCandidate("johab", "korean", 2.0),
+    CharsetCandidate("johab", "korean", 4.0),
     CharsetCandidate("euc_jis_2004", "japanese", 6.0),
     CharsetCandidate("latin_1", "latin", 2.0),
 )
