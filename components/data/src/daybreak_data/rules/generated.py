@@ -35,7 +35,7 @@ _COFFEE_TEMPORARY = re.compile(r"_fn|_i|_len|_ref|_results")
 _COFFEE_FUNCTION = re.compile(r"__bind|__extends|__hasProp|__indexOf|__slice")
 # Prose about generated things: "tools for automatically generated code", "not auto-generated".
 _TALKING = re.compile(
-    r"\b(?:not|non|never|of|for|with|on|any|some|all|these|no|each|every|from|to|using|uses?|contains?|into|in|about"
+    r"(?<!\.)\b(?:not|non|never|of|for|with|on|any|some|all|these|no|each|every|from|to|using|uses?|contains?|into|in|about"
     r"|handles?|via|or|and|where|whether|when|if|other"
     r"|various|many|most|support|supports|allow|allows|like|than)[- ](?:an? |the )?$",
     re.IGNORECASE,
@@ -60,7 +60,8 @@ _TEMPLATE_NAME = re.compile(
 )
 _JINJA = re.compile(r"\{%-?\s*\w+[^{}\n]*%\}|\{#(?:[^{}\n]|\n)*#\}")
 _BEGINS = re.compile(
-    r"(?:[\w./-]+\.\w+[.:]?\s+(?:-\s+)?)?(?:automatically\s+)?generated\s+(?:by|from)\s+"
+    r"(?:[\w./-]+\.\w+[.:]?\s+(?:-\s+)?)?(?:automatically\s+)?generated\s+"
+    r"(?:by\s+|from\s+|(?:with|using)\s+(?=[\"'`<]|(?-i:[A-Z])|\w+ v?\d))"
     r"(?!default\b|hand\b|the (?:following|user)\b)",
     re.IGNORECASE,
 )
@@ -183,12 +184,12 @@ def _by_phrase(path: str, text: str, language: str | None) -> str | None:
         return None
     # What a template says in the comments of its output is about the output.
     is_template = _TEMPLATE_NAME.search(path) is not None or _JINJA.search(head) is not None
-    if _is_named_as_source(path, head):
-        return None
     if language in _WITH_HERE_DOCUMENTS:
         head = _HERE_DOCUMENT.sub(lambda found: found[1] + "\n" * found[0].count("\n"), head)
     is_grammar = _GRAMMAR_NAME.search(path) is not None
     comments = comment_lines(head, language, of_template=is_template)
+    if _is_named_as_source(path, "\n".join(line for _, line in comments)):
+        return None
     for said in read_together(comments, head):
         for name, pattern in _phrases("phrases"):
             if any(_is_of_the_whole(said, match, is_grammar) for match in pattern.finditer(said)):
@@ -201,10 +202,10 @@ def _by_phrase(path: str, text: str, language: str | None) -> str | None:
     return None
 
 
-def _is_named_as_source(path: str, head: str) -> bool:
+def _is_named_as_source(path: str, said: str) -> bool:
     """A template says in the comment of its output where it comes from: "generated from primitives.h.in"."""
     name = re.escape(path.rsplit("/", 1)[-1])
-    return re.search(rf"\bfrom:?\s+(?:\S*/)?{name}(?![\w.-]*\w)", head, re.IGNORECASE) is not None
+    return re.search(rf"\bfrom:?\s+(?:\S*/)?{name}(?![\w.-]*\w)", said, re.IGNORECASE) is not None
 
 
 def _is_of_the_whole(said: str, match: re.Match[str], is_grammar: bool = False) -> bool:
