@@ -17,8 +17,16 @@ from functools import cache
 from pathlib import Path
 
 SCRIPTS = Path(__file__).with_name("peer_scripts")
-NODE_PACKAGES = ("openai@6.49.0", "ai@6.0.326", "@ai-sdk/openai-compatible@2.0.92", "@langchain/openai@1.5.8")
-PYTHON_PACKAGES = ("litellm==1.110.2", "langchain-openai==1.7.4")
+NODE_PACKAGES = (
+    "openai@6.49.0",
+    "ai@6.0.326",
+    "@ai-sdk/openai-compatible@2.0.92",
+    "@ai-sdk/openai@3.0.141",
+    "@ai-sdk/anthropic@3.0.140",
+    "@anthropic-ai/sdk@1.14.0",
+    "@langchain/openai@1.5.8",
+)
+PYTHON_PACKAGES = ("anthropic==2.14.0", "litellm==1.110.2", "langchain-openai==1.7.4")
 INSTALL_S = 240
 
 

@@ -26,7 +26,7 @@ from tests.serve.gateways import OLD, Engine
 
 pytestmark = pytest.mark.slow  # the first time clients are installed; later it takes some seconds
 PROMPT, OTHER, SUFFIX = "def add(a, b):", "class A:", "\nadd(1, 2)"
-MESSAGES = [{"role": "user", "content": "add two numbers"}]
+CONVERSATION = [{"role": "user", "content": "add two numbers"}]
 EVERYWHERE = (
     "whole",
     "tokens",
@@ -38,10 +38,15 @@ EVERYWHERE = (
     "not served",
     "limited",
 )
+RESPONSES = ("response", "response streamed")
+MESSAGES = ("message", "message streamed")
+OFTEN = (*EVERYWHERE, *RESPONSES, "several", "filled", "chat usage", "counted", "models", "no model")
 CLIENTS = {
-    "openai_python.py": (*EVERYWHERE, "several", "filled", "chat usage", "models", "no model"),
-    "openai_node.mjs": (*EVERYWHERE, "several", "filled", "chat usage", "models", "no model"),
-    "ai_sdk.mjs": (*EVERYWHERE, "chat usage"),
+    "openai_python.py": OFTEN,
+    "openai_node.mjs": OFTEN,
+    "anthropic_python.py": (*MESSAGES, "counted", "models", "no key", "not served", "limited"),
+    "anthropic_node.mjs": (*MESSAGES, "counted", "models", "no key", "not served", "limited"),
+    "ai_sdk.mjs": (*EVERYWHERE, *RESPONSES, *MESSAGES, "chat usage"),
     "litellm_client.py": (*EVERYWHERE, "several"),
     "langchain_python.py": (*EVERYWHERE, "several", "chat usage"),
     "langchain_node.mjs": (*EVERYWHERE, "several"),
@@ -95,7 +100,8 @@ def expected(gateway: KeyedGateway) -> dict[str, Any]:
     def text(**body: Any) -> str:
         return str(ask("completions", **body)["choices"][0]["text"])
 
-    said = ask("chat/completions", messages=MESSAGES, max_tokens=5)["choices"][0]["message"]["content"]
+    conversation = ask("chat/completions", messages=CONVERSATION, max_tokens=5)
+    said = conversation["choices"][0]["message"]["content"]
     whole = text(prompt=PROMPT, max_tokens=8)
     assert whole.split()[1:] == ["one", "two", "three", "four", "five", "six", "seven"]
     assert int(said.split()[0]) > int(whole.split()[0])  # a conversation has more tokens than a prompt
@@ -109,6 +115,8 @@ def expected(gateway: KeyedGateway) -> dict[str, Any]:
         "chat": said,
         "chat streamed": said,
         "chat usage": 5,
+        **dict.fromkeys((*RESPONSES, *MESSAGES), said),
+        "counted": conversation["usage"]["prompt_tokens"],
         "models": ["daybreak"],
         "no key": 401,
         "no model": 404,

@@ -1,4 +1,6 @@
-// Ask a gateway through Vercel's `ai` with `@ai-sdk/openai-compatible`: BASE_URL KEY LIMITED_KEY.
+// Ask a gateway through Vercel's `ai` with `@ai-sdk/openai-compatible`, `openai` and `anthropic`: BASE_URL KEY LIMITED_KEY.
+import { createAnthropic } from "@ai-sdk/anthropic";
+import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { embed, generateText, streamText } from "ai";
 
@@ -33,6 +35,13 @@ const chat = await generateText({ model: daybreak.chatModel("daybreak"), ...aske
 const talk = streamText({ model: daybreak.chatModel("daybreak"), ...asked, ...few });
 let said = "";
 for await (const piece of talk.textStream) said += piece;
+const others = {};
+for (const [name, make] of Object.entries({ response: createOpenAI, message: createAnthropic })) {
+  const model = make({ baseURL, apiKey })("daybreak");
+  others[name] = (await generateText({ model, ...asked, ...few })).text;
+  others[`${name} streamed`] = "";
+  for await (const piece of streamText({ model, ...asked, ...few }).textStream) others[`${name} streamed`] += piece;
+}
 
 console.log(
   JSON.stringify({
@@ -41,6 +50,7 @@ console.log(
     tokens: whole.usage.outputTokens,
     streamed,
     stopped: [stopped.text, stopped.finishReason],
+    ...others,
     chat: chat.text,
     "chat streamed": said,
     "chat usage": (await talk.usage).outputTokens,

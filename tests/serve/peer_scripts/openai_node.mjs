@@ -35,6 +35,11 @@ for await (const event of await client.chat.completions.create(asked)) {
   talk += event.choices[0]?.delta?.content ?? "";
   used = event.usage ?? used;
 }
+const input = { model, input: "add two numbers" };
+const response = await client.responses.create({ ...input, max_output_tokens: 5 });
+let told = "";
+for await (const event of client.responses.stream({ ...input, max_output_tokens: 5 }))
+  if (event.type === "response.output_text.delta") told += event.delta;
 const models = [];
 for await (const one of client.models.list()) models.push(one.id);
 
@@ -48,6 +53,9 @@ console.log(
     filled: filled.choices[0].text,
     chat: chat.choices[0].message.content,
     "chat streamed": talk,
+    response: response.output_text,
+    "response streamed": told,
+    counted: (await client.responses.inputTokens.count(input)).input_tokens,
     "chat usage": used.completion_tokens,
     models,
     "no key": await status(() => new OpenAI({ baseURL, apiKey: "wrong", maxRetries: 0 }).models.list()),

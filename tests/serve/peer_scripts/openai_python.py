@@ -41,6 +41,10 @@ with client.chat.completions.create(
     stream_options={"include_usage": True},
 ) as events:
     talk = list(events)
+ASKED = {"model": "daybreak", "input": "add two numbers"}
+response = client.responses.create(**ASKED, max_output_tokens=5)
+with client.responses.stream(**ASKED, max_output_tokens=5) as events:
+    told = [event.delta for event in events if event.type == "response.output_text.delta"]
 print(
     json.dumps(
         {
@@ -53,6 +57,9 @@ print(
             "chat": chat.choices[0].message.content,
             "chat streamed": "".join(event.choices[0].delta.content or "" for event in talk if event.choices),
             "chat usage": talk[-1].usage.completion_tokens,
+            "response": response.output_text,
+            "response streamed": "".join(told),
+            "counted": client.responses.input_tokens.count(**ASKED).input_tokens,
             "models": [model.id for model in client.models.list()],
             "no key": status(openai.OpenAI(base_url=url, api_key="wrong", max_retries=0).models.list),
             "no model": status(lambda: client.models.retrieve("gpt-4")),

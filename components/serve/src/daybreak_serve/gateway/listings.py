@@ -60,12 +60,17 @@ class Listings:
         ]
 
     async def models(self, request: Request) -> Response:
-        """``GET /v1/models``: the one model, with what an editor wants to know of the caller's revision of it."""
+        """``GET /v1/models``: the one model, in OpenAI's and Anthropic's words at once, with what an editor wants to
+        know of the caller's revision of it.
+        """
         model: dict[str, object] = {
             "id": self._name,
             "object": "model",
             "created": self._created,
             "owned_by": "daybreak",
+            "type": "model",
+            "display_name": self._name,
+            "created_at": _shown(self._created),
         }
         digest, metadata = self._of_caller(request)
         if digest:
@@ -75,7 +80,8 @@ class Listings:
             model |= {"context_length": length, "max_model_len": length, "fim": metadata.fim}
         name = request.path_params.get("name")
         if name is None:
-            return JSONResponse({"object": "list", "data": [model]})
+            ends = {"has_more": False, "first_id": self._name, "last_id": self._name}
+            return JSONResponse({"object": "list", "data": [model], **ends})
         if name != model["id"]:
             message = f"the model {name!r} does not exist, this gateway serves {model['id']!r}"
             raise ApiProblem(404, message, param="model", code="model_not_found")
@@ -84,11 +90,10 @@ class Listings:
     async def ollama_tags(self, request: Request) -> Response:
         """``GET /api/tags``, and ``/api/ps``: the one model is always loaded."""
         digest, _ = self._of_caller(request)
-        at = f"{datetime.fromtimestamp(self._created, UTC):%Y-%m-%dT%H:%M:%S}Z"
         one = {
             "name": self._name,
             "model": self._name,
-            "modified_at": at,
+            "modified_at": _shown(self._created),
             "size": 0,
             "digest": digest,
             "details": OLLAMA_DETAILS,
@@ -139,3 +144,7 @@ class Listings:
         for revision in self._fleet.choices(caller.user, caller.groups)[:1]:
             return revision.digest, revision.model.metadata if revision.model else None
         return "", None
+
+
+def _shown(at: int) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%S}Z"

@@ -197,7 +197,7 @@ def _usage(num_input: int, num_output: int) -> dict[str, int]:
 
 
 def _block(text: str) -> dict[str, Any]:
-    return {"type": "text", "text": text, "citations": None}
+    return {"type": "text", "text": text}  # no ``citations: null``: the AI SDK reads no such block
 
 
 def _reason(choice: CompletionChoice) -> str:
