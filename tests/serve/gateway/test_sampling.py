@@ -11,8 +11,10 @@ from daybreak_serve.gateway.dialects import sampling
 from daybreak_serve.gateway.dialects.chat import ChatCompletions
 from daybreak_serve.gateway.dialects.dialect import RequestHeaders
 from daybreak_serve.gateway.dialects.llamacpp import LlamaCpp
+from daybreak_serve.gateway.dialects.messages import AnthropicMessages
 from daybreak_serve.gateway.dialects.ollama import OllamaGenerate
 from daybreak_serve.gateway.dialects.openai import OpenAiCompletions
+from daybreak_serve.gateway.dialects.responses import OpenAiResponses
 from daybreak_serve.gateway.dialects.textgen import TextGeneration
 from daybreak_serve.gateway.http.problems import ApiProblem
 from daybreak_serve.gateway.http.requests import RequestLimits
@@ -40,8 +42,11 @@ LIMITS = RequestLimits("daybreak", default_max_tokens=32, max_tokens=64)
         pytest.param(sampling.openai, {"seed": -1}, {"seed": None}, id="vLLM's seed of none"),
         pytest.param(sampling.openai, {"max_completion_tokens": 9}, {"max_tokens": 9}, id="Refact"),
         pytest.param(
-            sampling.openai, {"max_completion_tokens": 9, "max_tokens": 3}, {"max_tokens": 3}, id="both: its own name"
+            sampling.openai, {"max_completion_tokens": 9, "max_tokens": 3}, {"max_tokens": 9}, id="both: the newer name"
         ),
+        pytest.param(sampling.openai, {"n_predict": 0}, {"max_tokens": 1}, id="llama.cpp's warming"),
+        pytest.param(sampling.openai, {"n_predict": -2}, {"max_tokens": -1}, id="llama.cpp's, without a bound"),
+        pytest.param(sampling.openai, {"max_tokens": 0}, {"max_tokens": 0}, id="OpenAI's 0, which is a mistake"),
     ],
 )  # fmt: skip
 def test_a_number_means_what_its_engine_does_with_it(engine: Any, sent: Any, meant: dict[str, Any]) -> None:
@@ -74,7 +79,9 @@ def test_what_is_no_number_is_named(dialect: Any, body: dict[str, Any], name: st
         (LlamaCpp(infill=False), {"prompt": "a", "n_predict": -1}),
         (LlamaCpp(infill=True), {"input_prefix": "a", "n_predict": -1}),
         (OpenAiCompletions(), {"prompt": "a", "max_tokens": -1}),
+        (OpenAiCompletions(), {"prompt": "a", "n_predict": -2}),
         (ChatCompletions(), {"messages": [{"role": "user", "content": "a"}], "max_tokens": -1}),
+        (ChatCompletions(), {"messages": [{"role": "user", "content": "a"}], "n_predict": -2}),
     ],
 )
 def test_no_bound_is_as_many_as_there_can_be(dialect: Any, body: Any) -> None:
@@ -90,6 +97,8 @@ def test_no_bound_is_as_many_as_there_can_be(dialect: Any, body: Any) -> None:
         (OpenAiCompletions(), {"input_prefix": "a", "input_suffix": "b"}, "/infill"),
         (ChatCompletions(), {"prompt": "a"}, "/v1/completions"),
         (ChatCompletions(), {"input": "a"}, "responses"),
+        (OpenAiResponses(), {"messages": [{"role": "user", "content": "a"}]}, "/v1/chat/completions"),
+        (AnthropicMessages(), {"prompt": "a"}, "/v1/completions"),
         (LlamaCpp(infill=False), {"messages": []}, "/v1/chat/completions"),
         (TextGeneration(), {"prompt": "a"}, "/v1/completions"),
         (OllamaGenerate(), {"messages": [{"role": "user", "content": "a"}]}, "/api/chat"),

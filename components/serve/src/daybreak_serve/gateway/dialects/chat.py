@@ -133,12 +133,9 @@ class ChatCompletions(Dialect):
             *COMPLETIONS_ALONE,
             *TOOLS,
             "response_format",
-            "n_predict",
-            "max_tokens",
-        }
+        } - {"max_completion_tokens"}
         rest = sampling.openai({name: value for name, value in document.items() if name not in own})
-        tokens = found.max_completion_tokens or sampling.tokens_of(document).get("max_tokens")
-        rest["max_tokens"] = limits.max_tokens if tokens is None else tokens
+        rest = {"max_tokens": limits.max_tokens} | rest
         composed = found.messages[-1].content or ""
         if found.messages[-1].role == "user" and headers.prompt != "text" and decompose(composed):
             # a gap in the words of a chat (QodeAssist with Qwen3-Coder): asked as what it is, whatever stands before it

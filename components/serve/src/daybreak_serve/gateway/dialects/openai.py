@@ -29,8 +29,6 @@ class OpenAiCompletions(Dialect):
         """Read a body."""
         document = sampling.openai(with_parameters(parse_object(body)))
         refuse_misplaced(document, ("prompt", "suffix"))
-        if "n_predict" in document:  # llama.cpp's server takes it here, too
-            document = {"max_tokens": document.pop("n_predict"), **document}
         return read(document, headers.file, limits, headers.prompt)
 
     def whole(self, identity: CompletionIdentity, choices: Sequence[CompletionChoice], usage: Usage) -> bytes:

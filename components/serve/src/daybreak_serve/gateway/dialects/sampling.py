@@ -24,7 +24,7 @@ NO_BOUND = -1
 ANY_SEED = 0xFFFFFFFF
 SEEDS = 1 << 63
 TOKENS = ("n_predict", "max_completion_tokens", "max_tokens")
-"""One field by three names in llama.cpp's server, the first that is given counts."""
+"""One field by three names in llama.cpp's server and, but for the first, OpenAI's; the first that is given counts."""
 
 
 def llamacpp(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,13 +43,23 @@ def llamacpp(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tokens_of(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return llama.cpp's number of tokens; -2, all that the context holds, is what no bound is here."""
-    number = next((document[name] for name in TOKENS if document.get(name) is not None), None)
-    if number is None:
+    """Return the number of tokens by whichever name it has, at every path: llama.cpp's clients ask at OpenAI's, too.
+
+    -2, all that the context holds, is what no bound is here; 0 in llama.cpp's own word only warms a cache.
+
+    >>> tokens_of({"max_tokens": 9, "max_completion_tokens": 7})
+    {'max_tokens': 7}
+    >>> tokens_of({"n_predict": 0}), tokens_of({"n_predict": -2})
+    ({'max_tokens': 1}, {'max_tokens': -1})
+    """
+    name = next((name for name in TOKENS if document.get(name) is not None), None)
+    if name is None:
         return {}
+    number = document[name]
     if _is_number(number) and number in (-1, -2):
         return {"max_tokens": NO_BOUND}
-    return {"max_tokens": 1 if _is_number(number) and number == 0 else number}
+    is_warming = name == TOKENS[0] and _is_number(number) and number == 0
+    return {"max_tokens": 1 if is_warming else number}
 
 
 def ollama(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,17 +97,14 @@ def openai(document: Mapping[str, Any]) -> dict[str, Any]:
     >>> openai({"prompt": "a", "top_p": 0, "seed": -2, "max_completion_tokens": 8})
     {'prompt': 'a', 'seed': 9223372036854775806, 'temperature': 0, 'max_tokens': 8}
     """
-    found = dict(document)
+    found = {name: value for name, value in document.items() if name not in TOKENS}
     if _is_number(found.get("top_p")) and found["top_p"] == 0:
         del found["top_p"]
         found["temperature"] = 0
     seed = found.get("seed")
     if isinstance(seed, int) and -SEEDS <= seed < 0:
         found["seed"] = None if seed == -1 else seed % SEEDS
-    number = found.pop("max_completion_tokens", None)
-    if number is not None and found.get("max_tokens") is None:
-        found["max_tokens"] = number
-    return found
+    return found | tokens_of(document)
 
 
 def _nucleus(found: Mapping[str, Any]) -> dict[str, Any]:
