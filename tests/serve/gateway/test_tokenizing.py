@@ -98,6 +98,27 @@ async def test_all_ways_count_what_a_conversation_costs(client: httpx.AsyncClien
     assert counts == [expected] * 4
 
 
+async def test_a_message_of_the_models_own_is_gone_on_with(client: httpx.AsyncClient) -> None:
+    """Anthropic's rule, Mistral's and DeepSeek's ``prefix``, vLLM's switch: a new turn was begun behind it."""
+    begun = {"role": "assistant", "content": "```python\ndef add("}
+    turn = (await told(client, "/apply-template", messages=MESSAGES))["prompt"]
+    wanted = turn + begun["content"]
+    bodies: list[dict[str, Any]] = [
+        {"messages": [*MESSAGES, begun | {"prefix": True}]},
+        {"messages": [*MESSAGES, begun], "continue_final_message": True, "add_generation_prompt": False},
+    ]
+    for body in bodies:
+        assert (await told(client, "/apply-template", **body))["prompt"] == wanted
+        chat = await told(client, "/v1/chat/completions", **body, max_tokens=1)
+        assert chat["usage"]["prompt_tokens"] == (await told(client, "/tokenize", content=wanted))["count"]
+    claude = {"system": MESSAGES[0]["content"], "messages": [MESSAGES[1], begun]}
+    assert (await told(client, "/v1/messages/count_tokens", **claude))["input_tokens"] == chat["usage"][
+        "prompt_tokens"
+    ]
+    left = (await told(client, "/apply-template", messages=[*MESSAGES, begun]))["prompt"]
+    assert left.endswith("<|im_start|>assistant\n")
+
+
 async def test_what_has_no_place_is_counted_all_the_same(client: httpx.AsyncClient) -> None:
     long = [{"role": "user", "content": "x " * 20_000}]
     assert (await told(client, "/v1/messages/count_tokens", model="m", messages=long))[

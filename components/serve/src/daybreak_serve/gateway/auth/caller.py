@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from starlette.types import Scope
 
 from daybreak_serve.gateway.http.asgi_io import header
-from daybreak_serve.gateway.http.requests import groups_of
 
 USER_HEADER, GROUPS_HEADER = b"x-daybreak-user", b"x-daybreak-groups"
 """Who asks, as the edge that logs people in says it; it must strip both from what comes from outside."""
@@ -29,6 +28,15 @@ def caller_of(scope: Scope) -> Caller:
     """Return who asks: by the credential if there is a guard, else by the headers of the edge."""
     known = scope.get(KEY)
     return known if isinstance(known, Caller) else named_by_headers(scope)
+
+
+def groups_of(groups_header: str | None) -> tuple[str, ...]:
+    """Return the groups that the edge names: separated by commas.
+
+    >>> groups_of("staff, berlin")
+    ('staff', 'berlin')
+    """
+    return tuple(filter(None, (group.strip() for group in (groups_header or "").split(","))))
 
 
 def named_by_headers(scope: Scope) -> Caller:

@@ -68,10 +68,15 @@ class ChatComposer:
         return self._split.encoded(text, encoder.encode_behind_marks)
 
     async def _rendered(self, messages: Sequence[ChatMessage]) -> str:
+        """Return a conversation with the model's turn begun, where it is asked so by what it has said of it already."""
         if self._renderer is None:
             raise invalid(NO_TEMPLATE, "messages")
+        begun = messages[-1] if messages[-1].is_begun else None
         try:
-            return await self._renderer.render([self._shown(message) for message in messages])
+            text = await self._renderer.render(
+                [self._shown(message) for message in messages if message is not begun]
+            )
+            return text + self._split.hidden(begun.content) if begun else text
         except TemplateFailed as failed:
             raise invalid(
                 f"the model's chat template takes no such messages: {failed}", "messages"

@@ -43,6 +43,8 @@ COMPLETIONS_ALONE = (
 """Fields of ``/v1/completions`` that mean nothing in a conversation."""
 TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
 NO_TOOLS = "no tool is called here: tools and tool_choice are for a server that reads calls out of answers"
+CONTINUATION = ("continue_final_message", "add_generation_prompt")
+"""vLLM's way to have the model's own last message gone on with."""
 CALLS_LEFT_OUT = "calls of tools in earlier messages are left out, what they told is not"
 NO_JSON = "answers are not held to JSON here, ask for it in the messages"
 FORMATS = (None, {"type": "text"})
@@ -81,6 +83,8 @@ class ChatMessageBody(BaseModel):
     role: Annotated[Text, Field(min_length=1, max_length=MAX_ROLE)]
     content: Annotated[Text | None, BeforeValidator(_flattened)] = None
     tool_calls: Any = None
+    prefix: Any = None
+    """True: Mistral's and DeepSeek's way to have the last message gone on with."""
 
     @property
     def has_calls(self) -> bool:
@@ -133,6 +137,7 @@ class ChatCompletions(Dialect):
             *COMPLETIONS_ALONE,
             *TOOLS,
             "response_format",
+            *CONTINUATION,
         } - {"max_completion_tokens"}
         rest = sampling.openai({name: value for name, value in document.items() if name not in own})
         rest = {"max_tokens": limits.max_tokens} | rest
@@ -147,6 +152,9 @@ class ChatCompletions(Dialect):
         if any(message.has_calls for message in found.messages):
             warnings.append(CALLS_LEFT_OUT)
         messages = tuple(ChatMessage(message.role, message.content or "") for message in found.messages)
+        last, is_wanted = messages[-1], document.get("continue_final_message")
+        if last.role == "assistant" and last.content and True in (found.messages[-1].prefix, is_wanted):
+            messages = (*messages[:-1], replace(last, is_begun=True))
         return replace(request, messages=messages, warnings=(*request.warnings, *warnings))
 
     def whole(self, identity: CompletionIdentity, choices: Sequence[CompletionChoice], usage: Usage) -> bytes:

@@ -139,8 +139,12 @@ def _messages_of(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"role": "system", "content": document["system"]}
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise invalid("messages must be a list of objects with role and content", "messages")
-    for message in messages:
+    for message in messages[:-1]:
         yield from _parts_of(message)
+    for part in _parts_of(messages[-1]) if messages else ():
+        yield part | {
+            "prefix": part["role"] == "assistant"
+        }  # the answer goes on from the model's own last words
 
 
 def _parts_of(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -269,7 +269,7 @@ _BEGIN = (
 def _begin(identity: CompletionIdentity) -> Iterator[dict[str, Any]]:
     response = _response(identity, "in_progress")
     item = _item(identity, "in_progress", [])
-    places = (
+    places: tuple[dict[str, Any], ...] = (
         {"response": response},
         {"response": response},
         {"output_index": 0, "item": item},

@@ -23,8 +23,8 @@ class TokenizeBody:
     """What is to be encoded."""
 
     text: str
-    messages: Any
-    """A conversation instead of a text."""
+    talk: Mapping[str, Any] | None
+    """A body with a conversation instead of a text."""
     with_begin: bool
     """The model's token before every prompt stands in front."""
     with_marks: bool
@@ -46,7 +46,7 @@ def tokenize_body(body: bytes) -> TokenizeBody:
         raise invalid(f"{name} must be a string", name)
     return TokenizeBody(
         text=_whole(text, name),
-        messages=document.get("messages") if name == "messages" else None,
+        talk=document if name == "messages" else None,
         with_begin=_switch(document, "add_special", default=False)
         if name == "content"
         else _switch(document, "add_special_tokens", default=True),
@@ -65,16 +65,17 @@ def detokenize_body(body: bytes, vocabulary_size: int) -> list[int]:
     return tokens
 
 
-def template_body(body: bytes) -> Any:
-    """Return the conversation of a body of ``/apply-template``."""
+def template_body(body: bytes) -> Mapping[str, Any]:
+    """Return a body of ``/apply-template``."""
     document = parse_object(body)
     _refuse_other_ends(document)
-    return document.get("messages")
+    return document
 
 
-def conversation(messages: Any, limits: RequestLimits) -> CompletionRequest:
-    """Return a conversation as ``/v1/chat/completions`` reads it."""
-    return ChatCompletions().read_object({"messages": messages}, AS_TEXT, limits)
+def conversation(document: Mapping[str, Any], limits: RequestLimits) -> CompletionRequest:
+    """Return the conversation of a body as ``/v1/chat/completions`` reads it."""
+    kept = {name: document.get(name) for name in ("messages", "continue_final_message")}
+    return ChatCompletions().read_object(kept, AS_TEXT, limits)
 
 
 def piece_of(data: bytes) -> str | list[int]:
@@ -90,7 +91,7 @@ def piece_of(data: bytes) -> str | list[int]:
 
 
 def _refuse_other_ends(document: Mapping[str, Any]) -> None:
-    if document.get("add_generation_prompt") is False or document.get("continue_final_message"):
+    if document.get("add_generation_prompt") is False and not document.get("continue_final_message"):
         raise invalid(
             "add_generation_prompt must be true: a conversation is counted as it is asked here, with the model's "
             "turn begun",

@@ -113,8 +113,8 @@ class TokenEndpoints:
 async def _tokenized(question: TokenQuestion) -> tuple[dict[str, Any], int]:
     """Answer in both servers' words at once: llama.cpp's ``tokens``, vLLM's ``count`` and ``max_model_len``."""
     asked, composer = token_bodies.tokenize_body(question.body), question.model.composer
-    if asked.messages is not None:
-        request = token_bodies.conversation(asked.messages, question.limits)
+    if asked.talk is not None:
+        request = token_bodies.conversation(asked.talk, question.limits)
         ids = await composer.ids_of_request(request)
     else:
         ids = await composer.ids_of_text(asked.text, with_marks=asked.with_marks, with_begin=asked.with_begin)
@@ -138,8 +138,7 @@ async def _detokenized(question: TokenQuestion) -> tuple[dict[str, Any], int]:
 
 
 async def _rendered(question: TokenQuestion) -> tuple[dict[str, Any], int]:
-    messages = token_bodies.template_body(question.body)
-    request = token_bodies.conversation(messages, question.limits)
+    request = token_bodies.conversation(token_bodies.template_body(question.body), question.limits)
     return {"prompt": await question.model.composer.text_of(request.messages)}, 0
 
 

@@ -49,6 +49,8 @@ class ChatMessage:
 
     role: str
     content: str
+    is_begun: bool = False
+    """The last one, of the model: it goes on from there instead of saying another."""
 
 
 @dataclass(frozen=True)
@@ -345,15 +347,6 @@ def identified(request: CompletionRequest, user_header: str | None) -> Completio
     """Return the request with the user that the edge names; that one wins over the ``user`` of the body."""
     user = _header_name(user_header, "X-Daybreak-User")
     return request if user is None else replace(request, user=user)
-
-
-def groups_of(groups_header: str | None) -> tuple[str, ...]:
-    """Return the groups that the edge names: separated by commas.
-
-    >>> groups_of("staff, berlin")
-    ('staff', 'berlin')
-    """
-    return tuple(filter(None, (group.strip() for group in (groups_header or "").split(","))))
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
