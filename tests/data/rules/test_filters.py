@@ -35,6 +35,7 @@ def reason(text: str, language: str | None, path: str = "a", profile: Profile = 
     ("text", "language", "expected"),
     [
         pytest.param("", "python", "few-letters", id="an empty text has no letters"),
+        pytest.param(" \n\n", "python", "few-letters", id="nor has one of blanks"),
         pytest.param(LINE, "python", None, id="one line of code is kept"),
         pytest.param("a;\n" * 100_000, "python", None, id="100,000 lines are kept"),
         pytest.param("a;\n" * 100_001, "python", "too-many-lines", id="one line more is not"),

@@ -88,6 +88,7 @@ FINE = [
     ("a program of Dart", "dart", "a.dart", "final a = '${b ? '}' : \"{\"}'; var c = r'\\{'; /* /* { */ */\n"),
     ("a contract", "solidity", "a.sol", "contract A { string b = '{'; /* { */ }\n"),
     ("a part of a shader", "glsl", "a.glsl", "#ifdef A\nvoid f() {\n#else\nvoid g() { // it's\n#endif\n}\n"),
+    ("prose by the name of a shader", "glsl", "README.vs", "It doesn't need it (see below\nfor a list of {tools}\n"),
     ("a style that is a template", "scss", "a.scss", "{% if a %}\n.b {\n{% else %}\n.c {\n{% endif %}\n}\n"),
     ("a last statement that is too new", "ruby", "a.rb", "class A\n  def b = 1\nend\nprivate def a(b) = c b\n"),
 ]  # fmt: skip

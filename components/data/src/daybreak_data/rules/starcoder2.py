@@ -55,7 +55,7 @@ def has_too_few_letters(document: MeasuredText) -> str | None:
     """
     count = document.letters + (document.digits if document.language in DIGITS_COUNT else 0)
     share, least = document.share(count), document.limits.min_letters
-    if share >= least or (document.text and count >= least * len(" ".join(document.words))):
+    if share >= least or (document.words and count >= least * len(" ".join(document.words))):
         return None
     return f"{share:.1%} letters, at least {least:.0%}"
 

@@ -82,10 +82,22 @@ def _by_brackets(text: str, language: str, path: str) -> SyntaxResult:
     them whole; of as many that were cut at random nine in ten leave some over.
     """
     balance = brackets.balance(text, language)
-    if balance.is_whole:
+    if balance.is_whole or not _is_left_over(text, balance):
         return SyntaxResult("skipped", "brackets", f"no grammar for {language}; its brackets are whole")
     found = SyntaxResult("error", "brackets", str(balance))
     return found if balance.is_conditional else _excused(found, text, path, language)
+
+
+def _is_left_over(text: str, balance: brackets.Balance) -> bool:
+    """Whether a brace is, or a comment or ``#if`` goes on: a parenthesis may be one of prose called ``README.vs``."""
+    if balance.unended is not None:
+        return True
+    lines = text.split("\n")
+    places = (
+        *[(number, "{") for number in balance.unclosed],
+        *[(number, "}") for number in balance.unopened],
+    )
+    return any(brace in lines[number - 1] for number, brace in places)
 
 
 def _second_opinion(placed: grammars.Placed, text: str, path: str, language: str) -> SyntaxResult:
