@@ -182,6 +182,7 @@ def test_addresses(text: str, value: str) -> None:
         pytest.param(
             "d='M3.1 4.2c1.5 0 2.7.12 2.7.8.52 1.75.79.64 0 1.21'", id="a drawing, after four numbers in one"
         ),
+        pytest.param("REPORT==== 10-Mar-2016::16:13:54 ===", id="a year and a time"),
         pytest.param('"39e1:f90e::"', id="the base of an IPv6 network"),
         pytest.param("match(2607:f0d0:1002:51::)", id="of one of 64 bits"),
     ],
@@ -389,6 +390,8 @@ def test_keys(text: str, value: str) -> None:
         pytest.param("-H 'Authorization: Basic bG9naW46c2VjcmV0X3Bhc3N3b3Jk'", id="a stand-in in a header"),
         pytest.param("public key token = 'a8F3kd92mfQ0zL8s1Xb7'", id="what is public"),
         pytest.param("password = os.environ['DATABASE_PASSWORD2']", id="an expression"),
+        pytest.param("_password = FocusNode();", id="a private name of a program"),
+        pytest.param('nsec3param_salt_new="573461ade8fcdabb"', id="a salt that DNS publishes"),
         pytest.param("auth_passwdqc_options='min=disabled,16,12,8'", id="options of passwords"),
         pytest.param(
             "docsearch({apiKey: 'cb93c14bebd90678e789c946d95ea94d', indexName: 'a'})",

@@ -60,6 +60,7 @@ FINE = [
     ("patterns of Swift", "swift", "a.swift", "let a = /x{2}\"[(]/\nlet b = #/ \" { /#\nlet c = 1 / 2; X(=)\n"),
     ("an inline table of lines", "toml", "a.toml", "a = {\n  b = 1, # why\n  c = [\n    2,\n  ],\n}\n"),
     ("times and escapes of TOML 1.1", "toml", "a.toml", 'a = 07:32\nb = "\\e[0m \\x41"\nc = \'\\e\'\n'),
+    ("a template of a project", "xml", "a/app-template.vcxproj", "<a>\n  <SOURCES>\n</a>\n"),
     ("several roots", "xml", "a.xml", "<a/>\n<b>c</b>\n"),
     ("XML by #ifdef", "xml", "a.xaml", "<a>\n#ifdef B\n<b c='1'>\n#else\n<b>\n#endif\n</b></a>\n"),
     ("a page that forgets an end", "html", "a.html", "<html><body><div><ul><li>a<b\n</li></body></html>\n"),

@@ -95,6 +95,7 @@ _CHANGED_IN = re.compile(
 _NUMBER = rb"[0-9]+(?:\.[0-9]+){1,4}"
 _FROM_BEFORE = re.compile(rb"(?i)\bfrom[ \t`v\"']{1,3}$|\bfrom[ `v]{1,3}" + _NUMBER + rb"`? to[ `v]{1,3}$")
 _TO_AFTER = re.compile(rb"(?i)[`\"']? to [`v\"']{0,2}" + _NUMBER)
+_YEAR_AND_TIME = re.compile(rb"20[0-9]{2}::?[0-2][0-9]:[0-5][0-9](?::[0-5][0-9])?")
 _LAST_OF_V6 = re.compile(rb"(?i)(?::ffff){3}$")
 _RIGHT_EDGE = re.compile(rb"\.?[A-Za-z0-9_]|-[A-Za-z]|\.[*x]")
 _REVERSE_ZONE = re.compile(rb"\.(?:in-addr\.arpa|nip\.io|sslip\.io|xip\.io)\b")
@@ -156,7 +157,7 @@ def find_ipv6(data: bytes) -> Iterator[Span]:
             continue
         if not _is_named_machine(data[start:end].decode("ascii")) or _is_network(data, start, end):
             continue
-        if not _is_scoped_name(data, start, end):
+        if not (_is_scoped_name(data, start, end) or _is_time(data, start, end)):
             yield Span("ipAddress", start, end, "ipv6")
 
 
@@ -189,6 +190,11 @@ def _is_end_of_network(data: bytes, start: int, end: int) -> bool:
     if _LAST_OF_V6.search(data[start:end]):
         return True
     return last == b".255" and _RANGE_BEFORE.search(before) is not None
+
+
+def _is_time(data: bytes, start: int, end: int) -> bool:
+    """Tell whether it is a year and a time, as Erlang's reports write them: 10-Mar-2016::16:13:54."""
+    return data[start - 1 : start] in {b"-", b"/"} and _YEAR_AND_TIME.fullmatch(data[start:end]) is not None
 
 
 def _is_scoped_name(data: bytes, start: int, end: int) -> bool:

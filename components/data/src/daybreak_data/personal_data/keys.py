@@ -41,6 +41,10 @@ _TYPED = frozenset(("url-password", "netrc-password", "curl-user", "mysql-passwo
 """Rules whose secret a person chose and typed: a word in small letters is a manual's."""
 
 
+# _password = FocusNode(); of a program, where .npmrc ends its line.
+_CODE_AFTER = frozenset((b"(", b";", b"[", b",", b")", b"<", b"?", b"!"))
+
+
 def find_formed_keys(data: bytes, rule: KeyRule) -> Iterator[Span]:
     """Yield the keys of one format."""
     for match in matches(rule.pattern, data):
@@ -63,6 +67,8 @@ def _name_before(data: bytes, start: int) -> bytes:
 
 def _is_key(value: str, rule: KeyRule, after: bytes) -> bool:
     if rule.name not in _TYPED and (after.isalnum() or after == b"_"):
+        return False
+    if rule.name == "npmrc-credential" and after in _CODE_AFTER:
         return False
     example = _EXAMPLE_OF_AN_ID if rule.name == "aws-access-key-id" else _EXAMPLE
     if example.search(value) or _LOWER_WORDS.fullmatch(value) or entropy(value) < rule.min_entropy:

@@ -89,6 +89,30 @@ _DEALING = re.compile(
     re.IGNORECASE,
 )
 _THIS_FILE = re.compile(r"\b(?:this|these)\b", re.IGNORECASE)
+# What a tool wrote once for a person to go on with: Doctrine's repositories, RSpec's helper.
+_SCAFFOLD = re.compile(
+    r"\badd your (?:own|custom|code)\b|--init\b|\bfeel free to\b|\bstarting point\b", re.IGNORECASE
+)
+# A program's text of many lines that begins with a comment is the head of what the program writes.
+_WITH_LONG_STRINGS = frozenset(
+    (
+        "dart",
+        "python",
+        "kotlin",
+        "scala",
+        "swift",
+        "groovy",
+        "javascript",
+        "typescript",
+        "tsx",
+        "go",
+        "java",
+        "csharp",
+    )
+)
+_LONG_STRING = re.compile(
+    r"(\"\"\"|'''|`)[ \t\\]*\n?[ \t]*(?=//|/\*|<!--|--|\#)(?:(?!\1).)*+(?:\1|\Z)", re.DOTALL
+)
 # What a script writes into another file is no comment of its own.
 _WITH_HERE_DOCUMENTS = frozenset(("shell", "perl", "ruby", "php", "dockerfile"))
 _HERE_DOCUMENT = re.compile(
@@ -186,6 +210,8 @@ def _by_phrase(path: str, text: str, language: str | None) -> str | None:
     is_template = _TEMPLATE_NAME.search(path) is not None or _JINJA.search(head) is not None
     if language in _WITH_HERE_DOCUMENTS:
         head = _HERE_DOCUMENT.sub(lambda found: found[1] + "\n" * found[0].count("\n"), head)
+    if language in _WITH_LONG_STRINGS:
+        head = _LONG_STRING.sub(lambda found: "\n" * found[0].count("\n"), head)
     is_grammar = _GRAMMAR_NAME.search(path) is not None
     comments = comment_lines(head, language, of_template=is_template)
     if _is_named_as_source(path, "\n".join(line for _, line in comments)):
@@ -215,6 +241,8 @@ def _is_of_the_whole(said: str, match: re.Match[str], is_grammar: bool = False) 
     lines = said[start : end if end >= 0 else len(said)]
     word = said.lower().find("generated", match.start())
     before = said[max(start - 120, 0) : word]
+    if _SCAFFOLD.search(said[match.start() : match.end() + 120]):
+        return False
     if _OF_A_PART.search(lines) or _HOLDS.search(before) or _OF_ANOTHER.search(before):
         return False
     if _WITHOUT.search(match.group()) or _is_about_others(said, match, word):

@@ -27,6 +27,8 @@ XML_DIALECTS = frozenset(
     ("xml", "xslt", "svg", "html", "wsdl", "xproc", "xpages", "ant-build-system", "genshi")
 )
 
+_RUN = re.compile(r"([^\w\s])(?<=\1\1\1\1)")
+"""A sign behind three of its kind: a rule, a banner."""
 _INVISIBLE = rb"(?is)<(?:script|style)\b[^>]*>.*?</(?:script|style)\s*>|<!--.*?-->|<[^>]*>"
 
 
@@ -49,13 +51,14 @@ def has_lines_that_are_long_on_average(document: MeasuredText) -> str | None:
 
 
 def has_too_few_letters(document: MeasuredText) -> str | None:
-    """Less than a quarter of the characters are letters (letters and digits in assembly); a run of blanks is one.
+    """Less than a quarter of the characters are letters (letters and digits in assembly).
 
-    A macro of many lines has its backslashes in one column, a table of Markdown its bars: more blanks than letters.
+    A run of blanks or of one sign counts once: a macro of many lines has its backslashes in one column, a table of
+    Markdown its bars, a skeleton its banners.
     """
     count = document.letters + (document.digits if document.language in DIGITS_COUNT else 0)
     share, least = document.share(count), document.limits.min_letters
-    if share >= least or (document.words and count >= least * len(" ".join(document.words))):
+    if share >= least or (document.words and count >= least * len(_RUN.sub("", " ".join(document.words)))):
         return None
     return f"{share:.1%} letters, at least {least:.0%}"
 

@@ -20,6 +20,8 @@ _YAML_SHAPES = (
     r"^(?:repos|rules|linters|plugins|site_name|theme|nav|AllCops|inherit_from|language|matrix|environment)\s*:",
     r"^(?:AWSTemplateFormatVersion|Resources|heat_template_version|resources|provider|functions)\s*:",
     r"^(?:argument_specs|analyzer|linter|include)\s*:",  # Ansible's roles, Dart
+    r"^services:(?=[\s\S]*^ {4,8}(?:class|arguments|tags|autowire|autoconfigure|resource):)",  # Symfony
+    r"^form:(?=[\s\S]*^ +fields:)",  # blueprints of Grav
 )
 _YAML_SHAPE = re.compile("|".join(f"(?:{shape})" for shape in _YAML_SHAPES), re.MULTILINE)
 _SCRIPT = re.compile(r":[ \t]+[|>][+-]?\d?[ \t]*$", re.MULTILINE)

@@ -25,7 +25,7 @@ CAP_SECONDS = 5.0
 
 _HEADER = re.compile(r"\.(?:h|hh|hpp|hxx|h\+\+|inl|ipp|tpp|txx|tcc|inc|def)$", re.IGNORECASE)
 _TEMPLATE_NAME = re.compile(
-    r"\.(?:in|tmpl|tpl|template|j2|jinja2?|erb|ejs|mustache|hbs|mako)$|\.(?:in|tmpl)\.\w+$"
+    r"\.(?:in|tmpl|tpl|template|j2|jinja2?|erb|ejs|mustache|hbs|mako)$|\.(?:in|tmpl)\.\w+$|[-_.]template\.\w+$"
 )
 _TEMPLATE_MARK = re.compile(
     r"\{%-?\s*\w+|\{\{-?\s*(?:/\*|[a-z]+\s+[\"(.$])|\{\{-?\s*[\w.$][\w.$]*(?:\s*\|[^{}\n]*)?\s*-?\}\}|<%[=@!-]?\s|\$\{\{|@@?[A-Z][A-Z0-9_]+@|/\*!(?:\w+:)?re2c\b"
