@@ -66,6 +66,7 @@ FINE = [
     ("a page that forgets an end", "html", "a.html", "<html><body><div><ul><li>a<b\n</li></body></html>\n"),
     ("declarations alone", "xml", "a.mod", '<!-- a --><!ENTITY b "c">\n'),
     ("a table of controls", "c", "a.c", "/* 1 \x01\n * 2 \x02 \x03 \x04\n * 5 \x05\x06\x0e\x0f */\nX(=)\n"),
+    ("in strings", "c", "a.c", 'char *a = "\ufffd\ufffd\ufffd", *b = "\ufffd\\"\ufffd\ufffd\ufffd\ufffd";\nX(=)\n'),
     ("one behind slashes", "go", "a.go", "package a\n\nvar x = N{=} // \x01 \x02 \x03 \x04 \x05 \x06 \x0e \x0f\n"),
     ("documents without ---", "yaml", ".clang-format", "A: 1\n...\nB: 2\n---\nC: 3\n...\nD: 4\n"),
     ("tabs where YAML 1.2 allows them", "yaml", "a.yaml", "a: b\n\t# c\nd:\n-\te\n\t\n- f\n"),

@@ -147,6 +147,14 @@ def test_a_few_words_are_read(text: str, encoding: str) -> None:
     assert decode(text.encode(encoding)) == Decoded(text, encoding)
 
 
+def test_a_test_of_decoders_is_in_no_old_set() -> None:
+    valid, bad = "κόσμε ╔═╗ €".encode(), b" \xc3 \xe2\x82 \xff\xfe \xc0\xaf \xed\xa0\x80 "
+    assert damaged.is_full_of_utf8(valid + bad * 2, "koi8_u")
+    assert not damaged.is_full_of_utf8(valid + bad * 9, "koi8_u")
+    assert not damaged.is_full_of_utf8("Читает настройки, ещё не всё".encode("koi8_r") * 9, "koi8_r")
+    assert not damaged.is_full_of_utf8("读取配置文件".encode("gb18030") * 9, "gb18030")
+
+
 def test_two_short_comments_in_a_long_program_are_enough() -> None:
     program = "def add(left, right):\n    return left + right\n\n\n" * 200
     data = (program + "# größer als früher\n" + program).encode("latin-1")

@@ -22,6 +22,8 @@ _SEQUENCE = re.compile(
     rb"[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]"
     rb"|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}"
 )
+_LETTERS_ON_TOP = ("koi8", "cp125", "iso8859", "latin")
+LEAST_VALID = 8
 _SURROGATES = re.compile(rb"\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]")
 _CUT = re.compile(rb"(?:[\xc2-\xdf]|[\xe0-\xef][\x80-\xbf]?|[\xf0-\xf4][\x80-\xbf]{0,2})\Z")
 # Dashes and quotation marks are E2 80 xx; a converter that has no character for the last byte writes "?".
@@ -51,6 +53,17 @@ def mostly_utf8(data: bytes) -> str | None:
     if valid == 0 or bad * 2 > valid + 1:
         return None
     return data.decode("utf-8", "replace")
+
+
+def is_full_of_utf8(data: bytes, codec: str) -> bool:
+    """Whether so much is valid UTF-8 that no set of single bytes may be believed: a test of decoders has both.
+
+    Only for sets whose letters lie above 0xBF, where hardly a pair of them looks like one of UTF-8.
+    """
+    if not codec.startswith(_LETTERS_ON_TOP):
+        return False
+    valid = len(_SEQUENCE.findall(data))
+    return valid >= LEAST_VALID and valid * 4 >= len(_HIGH.findall(_SEQUENCE.sub(b"", data)))
 
 
 def surrogates_in_utf8(data: bytes) -> str | None:

@@ -132,6 +132,8 @@ def _not_unicode(data: bytes) -> Decoded | Undecodable:
     if text is not None:
         return Decoded(text, damaged.REPLACED)
     guess = charsets.guess_codec(data)
+    if guess is not None and damaged.is_full_of_utf8(data, guess[0]):
+        guess = None
     return Undecodable("unknown-encoding") if guess is None else Decoded(guess[1], guess[0])
 
 
