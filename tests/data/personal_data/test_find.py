@@ -100,6 +100,8 @@ def test_no_emails(text: str) -> None:
         pytest.param("host 1.2.3.4", "1.2.3.4", id="small numbers, called a host"),
         pytest.param("[2a00:1450:4001::200e]:443", "2a00:1450:4001::200e", id="IPv6 in brackets"),
         pytest.param("at 2a00:1450:4001:1:2:3:4:5: up", "2a00:1450:4001:1:2:3:4:5", id="IPv6 before a colon"),
+        pytest.param("www.acme.io. 0 IN A 1.2.3.4", "1.2.3.4", id="of a record of DNS"),
+        pytest.param('getaddrinfo("1.2.3.4", "80")', "1.2.3.4", id="of a call that looks one up"),
         pytest.param("[2607:f0d0:1002:51:4::]", "2607:f0d0:1002:51:4::", id="a machine that ends in colons"),
     ],
 )
@@ -281,6 +283,11 @@ PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA75sdf7s6df5s7d6f5s7d6f5s
             "see " + "AKIA" + "ABCDEFGHIJKLMNOP" + " there", "AKIA" + "ABCDEFGHIJKLMNOP", id="an id alone"
         ),
         pytest.param("<token>a8F3kd92mfQ0zL8s1Xb7</token>", "a8F3kd92mfQ0zL8s1Xb7", id="in an element"),
+        pytest.param(
+            "'ClientSecret'              => 'aae053a9-4abf-4824-8956-e94b2af335c8',",
+            "aae053a9-4abf-4824-8956-e94b2af335c8",
+            id="behind an arrow in a column",
+        ),
     ],
 )
 def test_keys(text: str, value: str) -> None:

@@ -41,9 +41,9 @@ _SPECIAL_V4 = (ipaddress.IPv4Network("192.0.0.0/24"), ipaddress.IPv4Network("192
 _DOCUMENTATION_V6 = ipaddress.IPv6Network("3fff::/20")  # RFC 9637, younger than Python 3.11's table
 
 _NETWORK_WORDS = re.compile(
-    rb"(?i)(?:\b|_)(?:ip|ips|ipv4|ipaddr\w*|addr\w*|host\w*|servers?|dns|gateway|subnet|cidr|ping|ssh|nameserver|bind"
+    rb"(?i)(?:\b|_)(?:ip|ips|ipv4\w*|ipaddr\w*|getaddrinfo|addr\w*|host\w*|servers?|dns|gateway|subnet|cidr|ping|ssh|nameserver|bind"
     rb"|listen|connect\w*|socket|proxy|remote|peers?|inet|client|allow|deny|route|nodes?|whois|cluster|endpoint"
-    rb"|master|firewall|network)(?:\b|_|[0-9])|://$"
+    rb"|master|firewall|network)(?:\b|_|[0-9])|://$|(?-i:\bIN[ \t]+A)[ \t]"
 )
 _VERSION_WORDS = re.compile(
     rb"(?i)version|(?:\b|_)(?:ver|release[sd]?|rev|revision|build|firmware|driver|upgraded?|since|changelog|oid\w*|per|section"

@@ -35,7 +35,7 @@ _NAMES = (
 )
 # A type annotation between the name and its value: `: str =`, `: Optional[str] =`, ` string =`.
 _TYPE = r"(?::?[ \t]{0,3}[A-Za-z_][A-Za-z_.\[\]|?]{0,30}[ \t]{0,3})?"
-_SIGN = r"[ \t]{0,8}(?:=>|:=|[!=]==?|\?=|[:=,(])[ \t]{0,8}"
+_SIGN = r"[ \t]{0,24}(?:=>|:=|[!=]==?|\?=|[:=,(])[ \t]{0,8}"
 _NAME = rf"(?i:{_NAMES})[A-Za-z0-9_.\-]{{0,24}}[\"'`\])]{{0,2}}"
 _QUOTED = rf"{_NAME}(?:{_SIGN}|{_TYPE}={{1}}[ \t]{{0,8}})[A-Za-z@$]{{0,2}}(?:\"([!#-~]+)\"|'([!-&(-~]+)'|`([!-_a-~]+)`)"
 _DEFINED = rf"#define[ \t]+[A-Za-z0-9_]{{0,40}}{_NAME}[ \t]+\"([!#-~]+)\""
@@ -50,7 +50,7 @@ _INLINE = (
 )
 _LINE_START = r"(?:^|\n)[ \t]{0,40}(?:export |set |ENV |ARG |- )?[A-Za-z0-9_.\-]{0,40}"
 _BARE = rf"{_LINE_START}{_NAME}[ \t]{{0,4}}[=:][ \t]{{0,4}}([!#-&*-~]+)"
-HEAD = rf"{_NAME}{_TYPE}[ \t]{{0,8}}[=:,(!?>\"]|--[a-z\-]{{0,20}}{_NAME} "
+HEAD = rf"{_NAME}{_TYPE}[ \t]{{0,24}}[=:,(!?>\"]|--[a-z\-]{{0,20}}{_NAME} "
 
 _BARE_SUFFIXES = frozenset(
     {
