@@ -245,7 +245,7 @@ def test_a_model_that_storage_does_not_give_is_told() -> None:
 def test_an_engines_volume_that_does_not_come_is_told() -> None:
     world = with_pod(lambda pod: None)
     pod = world.pods(M1)[-1]
-    world.volumes = (ObservedWarning(pod["metadata"]["uid"], MOUNT),)
+    world.pods_wait = (ObservedWarning(pod["metadata"]["uid"], MOUNT),)
     world.look()
     world.now = world.now.replace(hour=(world.now.hour + 1) % 24)
     world.look()

@@ -403,7 +403,9 @@ class TestScaling:
                 "create that service account",
                 id="an account that is not there",
             ),
-            pytest.param("admission webhook denied the request", "allow them", id="a rule of the cluster"),
+            pytest.param(
+                "admission webhook denied the request", "do what it says", id="a rule of the cluster"
+            ),
         ],
     )
     def test_why_pods_are_refused_is_said_with_a_remedy(self, why: str, remedy: str) -> None:

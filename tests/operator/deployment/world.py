@@ -81,7 +81,7 @@ class World:
     missing: tuple[str, ...] = ()
     taken: tuple[str, ...] = ()
     stockouts: tuple[str, ...] = ()
-    volumes: tuple[ObservedWarning, ...] = ()
+    pods_wait: tuple[ObservedWarning, ...] = ()
     reclaimed: set[str] = field(default_factory=set)
     settings: Settings = field(default_factory=Settings)
     behind: bool = False
@@ -167,7 +167,7 @@ class World:
             missing=self.missing,
             taken=self.taken,
             stockouts=self.stockouts,
-            volumes=self.volumes,
+            pods_wait=self.pods_wait,
             has_gateway_api=self.has_gateway_api,
             node_kinds=self.node_kinds,
             settings=self.settings,

@@ -142,8 +142,8 @@ class TestPods:
         pod = a_pod(containerStatuses=states)
         killed = f"OOMKilled: it took more memory than its limit or its node has; {MORE_MEMORY}"
         assert [failure.sentence for failure in container_failures([pod])] == [
-            f"pod first exited with code 137: {killed}",
-            "pod first exited with code 1: lost rank 0",
+            f"container b of pod first exited with code 137: {killed}",
+            "container a of pod first exited with code 1: lost rank 0",
         ]
         assert pod.finished == "2026-01-01T12:00:09Z"
 

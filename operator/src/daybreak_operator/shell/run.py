@@ -38,7 +38,7 @@ from daybreak_operator.shell.lease.leadership import Leadership, LeaseTimes, Los
 from daybreak_operator.shell.metrics.prometheus import Metrics, Observations
 from daybreak_operator.shell.metrics.snapshots import Poller, Readings
 from daybreak_operator.shell.reconcile.execute import Executor
-from daybreak_operator.shell.reconcile.gather import MOUNT_REASONS, STOCKOUT_REASONS, Gather, Secrets
+from daybreak_operator.shell.reconcile.gather import STOCKOUT_REASONS, WAIT_REASONS, Gather, Secrets
 from daybreak_operator.shell.reconcile.queue import Schedule, WorkQueue
 from daybreak_operator.shell.reconcile.reconciler import CONFLICT_RECHECK_S, Decisions, Reconciler, Threads
 from daybreak_operator.shell.reconcile.silence import Silence
@@ -59,7 +59,7 @@ EVENT_FILTERS = (
     "involvedObject.kind=PyTorchJob,type=Warning",
     "involvedObject.kind=TrainJob,type=Warning",
     "involvedObject.kind=JobSet,type=Warning",
-    *(f"involvedObject.kind=Pod,reason={reason}" for reason in (*STOCKOUT_REASONS, *MOUNT_REASONS)),
+    *(f"involvedObject.kind=Pod,reason={reason}" for reason in (*STOCKOUT_REASONS, *WAIT_REASONS)),
 )
 """Events that say why pods don't come: refused by a quota, no machine found, a volume that does not come."""
 

@@ -51,6 +51,6 @@ def test_what_is_said_of_a_volume_counts_while_its_pod_has_not_begun(phase: str,
         ("Pod", "first", "FailedMount", 'secret "ca" not found'),
         ("Pod", "first", "FailedScaleUp", "none left"),
     )
-    assert [one.message for one in gather._of_volumes(body("Pod", "first", phase=phase))] == [
+    assert [one.message for one in gather._of_waiting(body("Pod", "first", phase=phase))] == [
         'secret "ca" not found'
     ] * count

@@ -75,6 +75,7 @@ def _pod(metadata: ObjectMetadata, item: Raw) -> ObservedPod:
         message=_text(status, "message"),
         conditions=_conditions(item),
         containers=(*init, *main),
+        scheduler=_text(part(item, "spec"), "schedulerName"),
     )
 
 

@@ -9,7 +9,6 @@ from datetime import datetime
 from daybreak_operator.core.observed.objects import (
     ObservedCondition,
     ObservedObject,
-    ObservedWarning,
     held_true,
 )
 from daybreak_operator.core.times import instant
@@ -18,7 +17,28 @@ DISRUPTED = "DisruptionTarget"
 """Condition of a pod that the cluster takes from its node: preemption, eviction, a node that went."""
 GATED = "SchedulingGated"
 """Reason of ``PodScheduled`` while a pod has scheduling gates."""
-IMAGE_REASONS = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
+TAKEN_BY_NODE = frozenset(
+    {"Terminated", "Shutdown", "NodeShutdown", "NodeLost", "NodeAffinity", "MatchNodeSelector", "Preempting"}
+)
+"""Reasons of a failed pod that say that its node ended or rejected it, where no condition does: a node that is shut
+down (Kubernetes 1.34, pkg/kubelet/nodeshutdown), one without its labels yet, room for a critical pod.
+"""
+OUT_OF = "OutOf"
+"""How the reason begins where a node had less left than the scheduler thought: OutOfcpu, OutOfpods."""
+WORK = frozenset({"pytorch", "pipeline"})
+"""Containers that do a run's work; whatever else is in a pod of that kind, others put there (a mesh, a log shipper)."""
+IMAGE_REASONS = frozenset(
+    {
+        "ImagePullBackOff",
+        "ErrImagePull",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "ImageInspectError",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    }
+)
+"""Why a container waits for its image (Kubernetes 1.34, pkg/kubelet/images)."""
 KUBELETS_REMEDIES = (
     ("EmptyDir", "give the volume more room in podTemplate (volumes, sizeLimit), or a claim in its place"),
     (
@@ -29,6 +49,17 @@ KUBELETS_REMEDIES = (
 )
 """By what the kubelet says (Kubernetes 1.34, pkg/kubelet/eviction) of a pod that it evicts."""
 CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError"})
+START_REASONS = frozenset(
+    {
+        "RunContainerError",
+        "CreatePodSandboxError",
+        "ConfigPodSandboxError",
+        "PreCreateHookError",
+        "PreStartHookError",
+        "PostStartHookError",
+    }
+)
+"""Why a container does not begin although all that it names is there (pkg/kubelet/container, kuberuntime)."""
 
 REPLICA_TYPE = "training.kubeflow.org/replica-type"
 """Label that the training operator gives the pods of a PyTorchJob: master or worker."""
@@ -80,6 +111,18 @@ class WaitingState:
         """Return whether something that it names (Secret, ConfigMap) cannot be had."""
         return self.reason in CONFIG_REASONS
 
+    @property
+    def for_start(self) -> bool:
+        """Return whether its node cannot begin it: a program that is not in the image, a driver, a runtime."""
+        return self.reason in START_REASONS
+
+    @property
+    def remedy(self) -> str:
+        """Return what a person can do where it cannot be made or begun."""
+        if self.for_config:
+            return "make what it names in this namespace, or take it out of podTemplate"
+        return "correct its image or podTemplate, or look at its node (container runtime, drivers)"
+
 
 @dataclass(frozen=True)
 class ObservedContainer:
@@ -113,16 +156,48 @@ class ObservedPod(ObservedObject):
     message: str
     conditions: tuple[ObservedCondition, ...]
     containers: tuple[ObservedContainer, ...]
+    scheduler: str = ""
+    """Who is to find it a node; the API server always says it."""
 
     @property
     def conditions_held(self) -> frozenset[str]:
-        """Return the types of its conditions that are True."""
-        return frozenset(one.type for one in self.conditions if one.status == "True")
+        """Return the types of its conditions that are True; that it was disrupted may be said by its reason alone."""
+        held = frozenset(one.type for one in self.conditions if one.status == "True")
+        return held | {DISRUPTED} if self._was_taken_by_its_node else held
 
     @property
     def is_disrupted(self) -> bool:
         """Return whether the cluster takes it from its node."""
-        return held_true(self.conditions, DISRUPTED) is not None
+        return DISRUPTED in self.conditions_held
+
+    @property
+    def _was_taken_by_its_node(self) -> bool:
+        return self.phase == "Failed" and (self.reason in TAKEN_BY_NODE or self.reason.startswith(OUT_OF))
+
+    @property
+    def why_disrupted(self) -> str:
+        """Return what is said of why it was taken from its node."""
+        held = held_true(self.conditions, DISRUPTED)
+        return self.why_ended or (held.message or held.reason if held is not None else "")
+
+    @property
+    def work(self) -> ObservedContainer | None:
+        """Return the container that does a run's work."""
+        return next((one for one in self.containers if one.name in WORK and not one.is_init), None)
+
+    @property
+    def did_well(self) -> bool:
+        """Return whether its work ended well, however sidecars beside it ended or run on."""
+        work = self.work
+        return self.phase == "Succeeded" or (
+            work is not None and work.ended is not None and work.ended.exit_code == 0
+        )
+
+    @property
+    def is_unseen(self) -> bool:
+        """Return whether no scheduler has looked at it: one that finds no node says so, or that it waits."""
+        told = any(one.type == "PodScheduled" for one in self.conditions)
+        return self.phase == "Pending" and not self.node and not told and bool(self.scheduler)
 
     @property
     def is_up(self) -> bool:
@@ -150,7 +225,8 @@ class ObservedPod(ObservedObject):
         """
         if self.phase != "Failed" or not self.reason:
             return ""
-        remedy = next((words for found, words in KUBELETS_REMEDIES if found in self.message), "")
+        evicted = KUBELETS_REMEDIES if self.reason == "Evicted" else ()
+        remedy = next((words for found, words in evicted if found in self.message), "")
         return f"{self.reason}: {self.message[:MAX_MESSAGE]}{f'; {remedy}' if remedy else ''}"
 
     @property
@@ -181,12 +257,15 @@ class ContainerFailure:
     exit_code: int
     finished: str
     message: str
+    container: str = ""
+    """Its name, where it is not the one that does the work."""
 
     @property
     def sentence(self) -> str:
         """The failure in words."""
         why = f": {self.message}" if self.message else ""
-        return f"pod {self.pod} exited with code {self.exit_code}{why}"
+        who = f"container {self.container} of pod {self.pod}" if self.container else f"pod {self.pod}"
+        return f"{who} exited with code {self.exit_code}{why}"
 
 
 MAX_MESSAGE = 600
@@ -195,16 +274,38 @@ MORE_MEMORY = "raise its memory in podTemplate (resources), or make the work sma
 
 
 def container_failures(pods: Iterable[ObservedPod]) -> list[ContainerFailure]:
-    """Return the containers that failed, the first one first."""
+    """Return the containers that failed, the first one first.
+
+    How a sidecar ends says nothing of the work: it is killed when that is done. What others put before the work (the
+    first containers of a mesh) counts where the pod ended and the work never began.
+    """
     found = [
         ContainerFailure(
-            pod.name, one.ended.exit_code, one.ended.finished, pod.why_ended or explained(one.ended)
+            pod.name,
+            one.ended.exit_code,
+            one.ended.finished,
+            pod.why_ended or explained(one.ended),
+            "" if one.name in (*WORK, *MAIN) else one.name,
         )
         for pod in pods
-        for one in pod.containers
+        for one in _that_count(pod)
         if one.ended is not None and one.ended.exit_code
     ]
     return sorted(found, key=lambda failure: (failure.finished, failure.pod))
+
+
+MAIN = ("main", "")
+"""What Argo calls the container with a step of Kubeflow's; a pod that it makes ends with what stands beside it, too."""
+
+
+def _that_count(pod: ObservedPod) -> tuple[ObservedContainer, ...]:
+    """Return the containers of a pod whose end is that of its work."""
+    work = pod.work
+    if pod.did_well:
+        return ()
+    if work is not None and (work.ended is not None or pod.phase != "Failed"):
+        return (work,)
+    return pod.containers
 
 
 def explained(ended: Termination) -> str:
@@ -216,23 +317,3 @@ def explained(ended: Termination) -> str:
         said = f" (its last words: {ended.last_line[:MAX_MESSAGE]})" if ended.last_line else ""
         return f"{OUT_OF_MEMORY}: it took more memory than its limit or its node has; {MORE_MEMORY}{said}"
     return ended.last_line[:MAX_MESSAGE] or (ended.reason if ended.reason != "Error" else "")
-
-
-VOLUME_S = 60.0
-"""A volume that is attached, or a ConfigMap that a kubelet does not know yet, may fail a few times before it comes."""
-
-
-def volume_that_does_not_come(
-    pods: Iterable[ObservedPod], warnings: Iterable[ObservedWarning], now: datetime
-) -> str | None:
-    """Return a sentence about the first pod that has waited for a volume for a while; None where none does."""
-    said = {warning.about_uid: warning.message for warning in warnings}
-    for pod in sorted(pods, key=lambda one: one.name):
-        made = pod.metadata.created
-        waits = pod.phase == "Pending" and not pod.is_leaving and pod.uid in said
-        if waits and made is not None and (now - made).total_seconds() >= VOLUME_S:
-            return (
-                f"pod {pod.name} waits for a volume: {said[pod.uid][:MAX_MESSAGE]}; make what it names in this "
-                "namespace, or correct podTemplate or the chart's pods"
-            )
-    return None

@@ -57,9 +57,13 @@ REFUSALS_BY_500 = (
     "denied the request",
     "cannot unmarshal",
     "failed calling webhook",
+    "conversion webhook for",
+    "request is too large",
+    "trying to send message larger than max",
 )
 """What a 500 says that is no outage of the API server: an apply whose fields do not fit the kind, a webhook's own word,
-and a webhook that does not answer. The same request gets the same answer until somebody mends that."""
+a webhook that does not answer, an object that etcd does not take for its size (1.5 MiB). The same request gets the same
+answer until somebody mends that."""
 NAMESPACE_LEAVES = "NamespaceTerminating"
 """The cause that the API server's own admission names."""
 _KINDS: dict[int, type[ApiError]] = {404: NotFoundError, 409: ConflictError, 410: GoneError}

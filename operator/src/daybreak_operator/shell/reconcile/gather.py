@@ -19,6 +19,7 @@ from daybreak_operator.core.observed.parse import parse_object, parse_warning
 from daybreak_operator.core.observed.pods import ObservedPod
 from daybreak_operator.core.plan import Object
 from daybreak_operator.core.pod_shape.demands import NodeKind
+from daybreak_operator.core.times import instant
 from daybreak_operator.core.training.observed import observation as training
 from daybreak_operator.core.training.observed.snapshot import backend_of
 from daybreak_operator.settings import Settings
@@ -38,8 +39,9 @@ SECRET_THERE_S = 300.0
 SECRET_MISSING_S = 15.0
 STOCKOUT_REASONS = ("FailedScaleUp", "NotTriggerScaleUp")
 """What cluster autoscalers say of a pod that they find no machine for: GKE's, and the common one's."""
-MOUNT_REASONS = ("FailedMount", "FailedAttachVolume")
-"""What kubelet and attach controller say of a pod whose volume does not come: its status says only that it waits."""
+WAIT_REASONS = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
+"""What kubelet and attach controller say of a pod whose volume or sandbox does not come: its status says only that it
+waits. The last one counts: a sandbox is tried when all volumes are there."""
 JOBS = ("Job", "PyTorchJob", "TrainJob")
 
 
@@ -165,7 +167,7 @@ class Gather:
             neighbours=self.store.neighbours_of(key),
             events=(
                 *(warning for job in jobs for warning in self._warnings(job)),
-                *(warning for child in children for warning in self._of_volumes(child)),
+                *(warning for child in children for warning in self._of_waiting(child)),
             ),
             refused=cache.refused,
             pipelines=asked.pipelines,
@@ -188,11 +190,11 @@ class Gather:
             if isinstance(pod, ObservedPod) and pod.label(names.LABEL_ROLE) == names.ROLE_TRAINING:
                 yield pod
 
-    def _of_volumes(self, child: Object) -> Iterator[ObservedWarning]:
-        """Yield what was said of the volumes of a pod that has not begun."""
+    def _of_waiting(self, child: Object) -> Iterator[ObservedWarning]:
+        """Yield what was said of the volumes and the sandbox of a pod that has not begun."""
         if child["kind"] == "Pod" and (child.get("status") or {}).get("phase") == "Pending":
             told = self.store.told_of(child)
-            yield from (parse_warning(told[reason]) for reason in MOUNT_REASONS if reason in told)
+            yield from (parse_warning(told[reason]) for reason in WAIT_REASONS if reason in told)
 
     def _warnings(self, job: Object) -> Iterator[ObservedWarning]:
         """Yield what was said about a job, and about the JobSet and its Job that are made for a TrainJob."""
@@ -225,7 +227,7 @@ class Gather:
                 for pod in pods
                 if (waited := unschedulable_s(pod, now)) is not None
             },
-            volumes=tuple(warning for pod in pods for warning in self._of_volumes(pod)),
+            pods_wait=tuple(warning for pod in pods for warning in self._of_waiting(pod)),
             reclaimed=tuple(pod["metadata"]["name"] for pod in pods if self._is_reclaimed(pod)),
             stockouts=tuple(pod["metadata"]["name"] for pod in pods if self._has_no_machine(pod)),
             missing=self.secrets.missing(named_secrets(body, self.settings)),
@@ -272,10 +274,14 @@ def window_of(deployment: Object) -> Any:
 
 
 def unschedulable_s(pod: Object, now: datetime) -> float | None:
-    """Return for how many seconds no node takes the pod; None when one did or nobody has looked yet."""
+    """Return for how many seconds no node takes the pod; None when one did or nobody has looked yet.
+
+    Not every scheduler says since when: then it is since the pod was made.
+    """
     for condition in (pod.get("status") or {}).get("conditions") or ():
-        refused = condition["type"] == "PodScheduled" and condition["status"] == "False"
+        refused = (condition.get("type"), condition.get("status")) == ("PodScheduled", "False")
         if refused and condition.get("reason") == "Unschedulable":
-            since = datetime.fromisoformat(condition["lastTransitionTime"])
+            made = pod.get("metadata", {}).get("creationTimestamp")
+            since = instant(condition.get("lastTransitionTime")) or instant(made) or now
             return max(0.0, (now - since).total_seconds())
     return None

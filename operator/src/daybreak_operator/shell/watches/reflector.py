@@ -91,7 +91,7 @@ class Reflector:
                 self._position.answered()
                 self._stopped.wait(REOPEN_S)
             except DaybreakError as error:
-                if self.optional and isinstance(error, (NotFoundError, RefusedError)):
+                if self.optional and _is_not_for_us(error):
                     self._is_absent(error)
                 else:
                     self._failed(error)
@@ -146,3 +146,11 @@ class Reflector:
         self.last_error = str(error)
         LOG.warning("watch restarted", extra={"kind": self.resource.kind, "error": str(error)})
         self._stopped.wait(self._position.pause_s(self.back_off, random.random()))
+
+
+def _is_not_for_us(error: DaybreakError) -> bool:
+    """Return whether a kind is not served, or not ours to see.
+
+    What cannot be read now (a webhook that converts it is down, say) is still there: an empty list would end its runs.
+    """
+    return isinstance(error, NotFoundError) or (isinstance(error, RefusedError) and error.code < 500)

@@ -90,6 +90,7 @@ def pod_spec(revision: EngineRevision, pool: Pool, zone: str, selector: Mapping[
     return {
         "serviceAccountName": revision.settings.pipeline_service_account,
         "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
         **image_pull_secrets(revision.settings),
         "securityContext": RESTRICTED,
         "terminationGracePeriodSeconds": GRACE_S,

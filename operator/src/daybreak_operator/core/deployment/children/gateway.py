@@ -53,6 +53,7 @@ def gateway_deployment(owner: OwnerIdentity, gateway: Gateway, settings: Setting
     labels, selector = owner.labels(names.ROLE_GATEWAY), owner.selector(names.ROLE_GATEWAY)
     pod: dict[str, Json] = {
         "serviceAccountName": names.gateway_name(owner.name),
+        "enableServiceLinks": False,
         **image_pull_secrets(settings),
         "securityContext": RESTRICTED,
         "terminationGracePeriodSeconds": GRACE_S,

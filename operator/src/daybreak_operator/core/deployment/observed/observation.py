@@ -37,8 +37,8 @@ class DeploymentObservation:
     """What the guardrails compare with: the readings since when the same users get the candidate, kept by the shell."""
     unschedulable: Mapping[str, float] = field(default_factory=dict)
     """Name of a pod that no node takes, to the seconds since that is so."""
-    volumes: tuple[ObservedWarning, ...] = ()
-    """What was said of volumes of pods that have not begun (events)."""
+    pods_wait: tuple[ObservedWarning, ...] = ()
+    """What was said of volumes and sandboxes of pods that have not begun (events)."""
     reclaimed: tuple[str, ...] = ()
     """Names of pods whose node was given notice."""
     stockouts: tuple[str, ...] = ()

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from daybreak_contracts.errors import EXIT_USER
-from daybreak_operator.core.deployment.observed.fleet import ENGINE, FETCH
+from daybreak_operator.core.deployment.observed.fleet import ENGINE, FETCH, GATEWAY
 from daybreak_operator.core.observed.pods import ObservedContainer, ObservedPod, Termination, explained
 from daybreak_operator.core.plan import Finding
 
 CRASHES = 5
 """Restarts of an engine that never answered: with the kubelet's doubling back-off from ten seconds, about five
 minutes."""
+CRASH_LOOP = "CrashLoopBackOff"
 MAX_CHARACTERS = 1000
 
 
@@ -44,6 +45,17 @@ def crash_of(pods: Iterable[ObservedPod]) -> str | None:
     return None
 
 
+def gateway_crash_of(pods: Iterable[ObservedPod]) -> str | None:
+    """Return what a gateway last said that its kubelet starts again and again: a key or an issuer it cannot read."""
+    for pod, container in _containers(sorted(pods, key=lambda pod: pod.name)):
+        waits = container.waiting is not None and container.waiting.reason == CRASH_LOOP
+        if container.name != GATEWAY or not waits or container.restarts < CRASHES:
+            continue
+        said = explained(container.ends[0])[:MAX_CHARACTERS] if container.ends else ""
+        return f"gateway pod {pod.name} ended {container.restarts} times: {said or 'it said nothing'}"
+    return None
+
+
 def fetch_fails(pods: Iterable[ObservedPod]) -> Finding | None:
     """Storage gives a model to no replica: wrong keys, no such bucket, no way there. It tries again for ever."""
     for _, container in _containers(sorted(pods, key=lambda pod: pod.name)):
@@ -66,11 +78,14 @@ def containers_cannot_start(pods: Iterable[ObservedPod]) -> Finding | None:
     """An image cannot be pulled or a container cannot be made: the first such reason by the pods' names."""
     for _, container in _containers(sorted(pods, key=lambda pod: pod.name)):
         waiting = container.waiting
-        if waiting is not None and waiting.for_image:
-            return Finding("ImagePullFailed", _image_sentence(container))
-        if waiting is not None and waiting.for_config:
-            why = (waiting.message or waiting.reason)[:MAX_CHARACTERS]
-            return Finding("ContainerCannotStart", f"container {container.name} cannot start: {why}")
+        if waiting is None:
+            continue
+        why = (waiting.message or waiting.reason)[:MAX_CHARACTERS]
+        if waiting.for_image:
+            return Finding("ImagePullFailed", f"{_image_sentence(container)} (the node says: {why})")
+        if waiting.for_config or waiting.for_start:
+            text = f"container {container.name} cannot start: {why}; {waiting.remedy}"
+            return Finding("ContainerCannotStart", text)
     return None
 
 

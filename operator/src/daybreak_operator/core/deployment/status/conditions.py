@@ -12,6 +12,7 @@ from daybreak_operator.core.deployment.rollout.target import NO_MODEL_EVER, Awai
 from daybreak_operator.core.deployment.status.pods_wait import (
     a_queue_holds_replicas,
     containers_cannot_start,
+    gateways_end,
     no_node_has_the_label,
     nodes_do_not_come,
 )
@@ -102,7 +103,8 @@ def no_gateway_answers(view: View) -> Finding | None:
     """Nothing that editors could reach."""
     if ready_gateways(view.observed.children):
         return None
-    return Finding("GatewayNotReady", "no gateway pod is ready")
+    ends = gateways_end(view)
+    return Finding("GatewayNotReady", f"no gateway pod is ready{f': {ends.message}' if ends else ''}")
 
 
 def nobody_holds_requests(view: View) -> Finding | None:
@@ -389,6 +391,7 @@ STALLED: StatusRules = (
     ("True", containers_cannot_start),
     ("True", replicas_are_refused),
     ("True", gateways_are_refused),
+    ("True", gateways_end),
     ("True", pods_are_not_replaced),
     ("True", nodes_do_not_come),
     ("True", first_model_was_refused),

@@ -9,7 +9,8 @@ from daybreak_operator.core.deployment.rollout import blockers
 from daybreak_operator.core.deployment.rollout.demand import without_nodes
 from daybreak_operator.core.deployment.rollout.sizing import carrier_of
 from daybreak_operator.core.deployment.status.view import View
-from daybreak_operator.core.observed.pods import ObservedPod, volume_that_does_not_come
+from daybreak_operator.core.observed.pods import ObservedPod
+from daybreak_operator.core.observed.waits import what_does_not_come
 from daybreak_operator.core.plan import Finding
 
 PATIENCE_S = 600
@@ -53,8 +54,19 @@ def a_queue_holds_replicas(view: View) -> Finding | None:
 def containers_cannot_start(view: View) -> Finding | None:
     """An image that cannot be pulled, a container that cannot be made."""
     pods = [child for child in view.observed.children if isinstance(child, ObservedPod)]
-    alive = [pod for pod in pods if not pod.is_leaving]
+    alive = [pod for pod in pods if not pod.is_leaving and pod.phase not in ("Failed", "Succeeded")]
     now = datetime.fromtimestamp(view.fleet.at, UTC)
-    volume = volume_that_does_not_come(alive, view.observed.volumes, now)
-    waits = Finding("VolumeDoesNotCome", volume) if volume is not None else None
+    waits = what_does_not_come(alive, view.observed.pods_wait, now)
     return blockers.containers_cannot_start(alive) or waits or blockers.fetch_fails(alive)
+
+
+def gateways_end(view: View) -> Finding | None:
+    """Gateways that do not stay up, while their kubelet starts them again."""
+    why = blockers.gateway_crash_of(
+        child for child in view.observed.children if isinstance(child, ObservedPod) and not child.is_leaving
+    )
+    return (
+        Finding("GatewayCrashes", f"{why}; correct spec.gateway or what it names")
+        if why is not None
+        else None
+    )

@@ -15,10 +15,10 @@ from daybreak_operator.core.observed.pods import (
     ObservedContainer,
     ObservedPod,
     WaitingState,
-    volume_that_does_not_come,
 )
+from daybreak_operator.core.observed.waits import what_does_not_come
 from daybreak_operator.core.plan import Finding, Object
-from daybreak_operator.core.pod_shape.remedies import WEBHOOK_DOWN, remedy_of
+from daybreak_operator.core.pod_shape.remedies import QUOTA_FULL, is_refusal, remedy_of
 from daybreak_operator.core.rules import Rule
 from daybreak_operator.core.training.children.owned import QUEUE_LABEL
 from daybreak_operator.core.training.observed import objects
@@ -26,9 +26,6 @@ from daybreak_operator.core.training.observed.launcher import Launcher, the_kind
 from daybreak_operator.core.training.observed.observation import RunObservation
 
 MAX_MESSAGE = 4000
-DENIED = "denied the request"
-"""What the API server says of a webhook (a policy engine, JobSet's own) that refuses an object."""
-REFUSED = ("forbidden", DENIED, WEBHOOK_DOWN)
 MULTIKUEUE = "kueue.x-k8s.io/multikueue"
 """What Kueue writes into ``managedBy`` of a job whose queue has a check of that controller."""
 OPERATORS_OWN_CONTAINER = "init-pytorch"
@@ -102,47 +99,44 @@ def an_image_cannot_be_pulled(subject: BlockerInput) -> Finding | None:
 
 
 def a_container_cannot_be_made(subject: BlockerInput) -> Finding | None:
-    """A pod waits for a Secret or ConfigMap that its containers name."""
+    """A pod waits for a Secret or ConfigMap that its containers name, or its node cannot begin one."""
     for pod, _, waiting in _waiting(subject.pods):
-        if waiting.for_config:
-            return Finding(
-                "ContainerCannotBeMade",
-                f"pod {pod.name}: {waiting.message[:500]}; "
-                "make what it names in this namespace, or take it out of podTemplate",
-            )
+        if waiting.for_config or waiting.for_start:
+            said = waiting.message[:500] or waiting.reason
+            return Finding("ContainerCannotBeMade", f"pod {pod.name}: {said}; {waiting.remedy}")
     return None
 
 
-def a_volume_does_not_come(subject: BlockerInput) -> Finding | None:
-    """A pod has its node and waits for a Secret, ConfigMap or claim that it mounts."""
+def something_does_not_come(subject: BlockerInput) -> Finding | None:
+    """A pod waits for what it mounts, for its sandbox, or for a scheduler that is not there."""
     if subject.moment is None:
         return None
-    said = volume_that_does_not_come(subject.pods, subject.observed.events, subject.moment)
-    return Finding("VolumeDoesNotCome", said) if said is not None else None
+    return what_does_not_come(subject.pods, subject.observed.events, subject.moment)
 
 
 def a_quota_refuses_pods(subject: BlockerInput) -> Finding | None:
     """A job's pods are not made, because a quota, a policy of the namespace or a webhook refuses them."""
+    for job, message in _refusals(subject):
+        reason = "QuotaExceeded" if QUOTA_FULL in message else "PodsRefused"
+        return Finding(reason, f"{job.kind} {job.name}: {message[:1000]}: {_remedy(message)}")
+    return None
+
+
+def _refusals(subject: BlockerInput) -> Iterator[tuple[ObservedJob, str]]:
+    """Yield (job, what the API server says of its pods) while pods are lacking."""
     made = [pod for pod in subject.pods if not pod.is_leaving and pod.phase not in ("Failed", "Succeeded")]
     if len(made) >= subject.num_pods:
-        return None  # an event stays for an hour: what it tells of is over
+        return  # an event stays for an hour: what it tells of is over
     alive = {job.uid: job for job in subject.jobs if not job.has_ended}
     for event in subject.observed.events:
-        job, message = alive.get(event.about_uid), event.message
-        if job is None or not any(word in message for word in REFUSED):
-            continue
-        quota = "exceeded quota" in message
-        remedy = _remedy(message)
-        return Finding(
-            "QuotaExceeded" if quota else "PodsRefused",
-            f"{job.kind} {job.name}: {message[:1000]}: {remedy}",
-        )
-    return None
+        job = alive.get(event.about_uid)
+        if job is not None and is_refusal(event.message):
+            yield job, event.message
 
 
 def _remedy(message: str) -> str:
     """Return what helps when pods are refused."""
-    if "exceeded quota" in message:
+    if QUOTA_FULL in message:
         return "raise the quota or make the run smaller"
     if "violates PodSecurity" in message and OPERATORS_OWN_CONTAINER in message:
         return (
@@ -192,17 +186,14 @@ def _whose(item: ObservedObject, run: Object) -> str:
 
 
 def a_policy_refuses_pods(subject: BlockerInput) -> bool:
-    """Return whether pod security, a webhook or an absent account or class refuses pods: another place would too."""
-    uids = {job.uid for job in subject.jobs if not job.has_ended}
-    events = [event for event in subject.observed.events if event.about_uid in uids]
-    words = ("violates PodSecurity", DENIED, WEBHOOK_DOWN, "not found", "no PriorityClass")
-    return any(word in event.message for event in events for word in words)
+    """Return whether anything but a full quota refuses pods: in another place they would be refused as well."""
+    return any(QUOTA_FULL not in message for _, message in _refusals(subject))
 
 
 PODS_CANNOT_START: tuple[Rule[BlockerInput], ...] = (
     an_image_cannot_be_pulled,
     a_container_cannot_be_made,
-    a_volume_does_not_come,
+    something_does_not_come,
 )
 RUNNING: tuple[Rule[BlockerInput], ...] = (
     something_named_is_missing,

@@ -11,7 +11,7 @@ from daybreak_contracts import names
 from daybreak_contracts.errors import EXIT_TRANSIENT, EXIT_USER, UserError, exit_code_of
 from daybreak_contracts.resources.run import FailureRule
 from daybreak_operator.core.observed.objects import ObservedJob, held_true
-from daybreak_operator.core.observed.pods import DISRUPTED, ContainerFailure, ObservedPod, container_failures
+from daybreak_operator.core.observed.pods import ContainerFailure, ObservedPod, container_failures
 from daybreak_operator.core.plan import Finding
 from daybreak_operator.core.rules import Rule, first_finding
 from daybreak_operator.core.times import instant
@@ -66,7 +66,7 @@ class TrainingAttempt:
     @property
     def is_over(self) -> bool:
         """Whether the first pod or the whole job ended, so that the others may go."""
-        done = [pod for pod in self.pods if pod.phase == "Succeeded" and pod.is_first]
+        done = [pod for pod in self.pods if pod.did_well and pod.is_first]
         return bool(done) or (self.job is not None and self.job.has_ended)
 
 
@@ -81,9 +81,8 @@ def a_pod_was_disrupted(attempt: TrainingAttempt) -> Finding | None:
     taken = [pod for pod in attempt.pods if pod.is_disrupted]
     if not taken:
         return None
-    held = held_true(taken[0].conditions, DISRUPTED)
-    said = taken[0].why_ended or (held.message or held.reason if held is not None else "")
-    return Finding("Disrupted", f"pod {taken[0].name} was disrupted ({said[:800] or 'no details given'})")
+    said = taken[0].why_disrupted[:800] or "no details given"
+    return Finding("Disrupted", f"pod {taken[0].name} was disrupted ({said})")
 
 
 def training_said_why(attempt: TrainingAttempt) -> Finding | None:
@@ -101,7 +100,7 @@ def a_pod_failed(attempt: TrainingAttempt) -> Finding | None:
     failures = attempt.failures
     if failures:
         return Finding("PodFailed", failures[0].sentence)
-    failed = [pod for pod in attempt.pods if pod.phase == "Failed"]
+    failed = [pod for pod in attempt.pods if pod.phase == "Failed" and not pod.did_well]
     if not failed:
         return None
     said = failed[0].why_ended or (failed[0].message or "no details given")[:300]
@@ -136,9 +135,9 @@ def a_pod_was_replaced(attempt: TrainingAttempt) -> Finding | None:
 
 
 def the_job_failed(attempt: TrainingAttempt) -> Finding | None:
-    """Its controller gave the job up."""
+    """Its controller gave the job up, and not for a sidecar that was killed when the training had ended well."""
     held = held_true(attempt.job.conditions, "Failed") if attempt.job is not None else None
-    if held is None:
+    if held is None or any(pod.is_first and pod.did_well for pod in attempt.pods):
         return None
     return Finding("JobFailed", f"the {attempt.context.launcher} failed: {held.message[:300]}")
 
@@ -163,7 +162,7 @@ def no_result_was_reported(attempt: TrainingAttempt) -> Finding | None:
     """Training ended well, but nobody got its result."""
     ended = attempt.job.ended if attempt.job is not None else None
     for pod in attempt.pods:
-        if ended is None and pod.is_first and pod.phase == "Succeeded":
+        if ended is None and pod.is_first and pod.did_well:
             ended = instant(pod.finished)
     if ended is None or (attempt.context.moment - ended).total_seconds() < RESULT_GRACE_S:
         return None

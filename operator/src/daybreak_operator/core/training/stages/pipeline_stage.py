@@ -253,8 +253,9 @@ def _kubeflow_ended(context: RunContext, stage: str, number: int) -> FailureVerd
     if run.ended is not None and context.moment.timestamp() - run.ended < RESULT_GRACE_S:
         return None
     own_pods = context.pods(stage, number)
-    if any(pod.is_disrupted for pod in own_pods):
-        return FailureVerdict("RestartFree", Finding("Disrupted", f"stage {stage}: a pod was disrupted"))
+    disrupted = _disrupted(stage, own_pods)
+    if disrupted is not None:
+        return FailureVerdict("RestartFree", disrupted)
     failures = container_failures(own_pods)
     told = [text for text in (run.message, failures[0].sentence if failures else "") if text]
     said = f": {'; '.join(told)}" if told else ""
@@ -279,12 +280,22 @@ def _job_ended(context: RunContext, stage: str, number: int) -> FailureVerdict |
     failures = container_failures(own_pods)
     if failures and failures[0].exit_code == EXIT_USER:
         return FailureVerdict("Fail", Finding("StepFailed", f"stage {stage}: {failures[0].sentence}"))
-    if any(pod.is_disrupted for pod in own_pods):
-        return FailureVerdict("RestartFree", Finding("Disrupted", f"stage {stage}: its pod was disrupted"))
+    disrupted = _disrupted(stage, own_pods)
+    if disrupted is not None:
+        return FailureVerdict("RestartFree", disrupted)
     said = failures[0].sentence if failures else f"Job {jobs[-1].name} ended"
     return FailureVerdict(
         "Restart", Finding("ResultMissing", f"stage {stage}: {said}, and not all steps reported a result")
     )
+
+
+def _disrupted(stage: str, own_pods: tuple[ObservedPod, ...]) -> Finding | None:
+    """The cluster took a pod from its node, or its node rejected it."""
+    taken = next((pod for pod in own_pods if pod.is_disrupted), None)
+    if taken is None:
+        return None
+    said = taken.why_disrupted[:800] or "no details given"
+    return Finding("Disrupted", f"stage {stage}: pod {taken.name} was disrupted ({said})")
 
 
 def _work_ended(context: RunContext, stage: str, number: int) -> datetime | None:

@@ -182,7 +182,8 @@ def the_pods_are_late(attempt: TrainingAttempt) -> bool:
     if attempt.was_up or began is None or _are_up(attempt):
         return False
     jobs = (attempt.job,) if attempt.job is not None else ()
-    subject = BlockerInput(attempt.context.observed, attempt.pods, jobs, moment=attempt.context.moment)
+    observed, moment = attempt.context.observed, attempt.context.moment
+    subject = BlockerInput(observed, attempt.pods, jobs, num_pods=attempt.expected, moment=moment)
     if first_finding(subject, blockers.PODS_CANNOT_START) is not None or blockers.a_policy_refuses_pods(
         subject
     ):
