@@ -220,7 +220,28 @@ class TestWhatGoesWrong:
         pytest.param(
             OSError(errno.ESTALE, "Stale file handle"), TransientError, "Stale", id="a network disk that left"
         ),
-        pytest.param(OSError(errno.EIO, "x"), OSError, "x", id="a broken disk is nobody's fault"),
+        pytest.param(
+            OSError(errno.EIO, "Input/output error"),
+            TransientError,
+            "network file system failed (Input/output error)",
+            id="a broken disk",
+        ),
+        pytest.param(
+            OSError(errno.ENOTCONN, "x"), TransientError, "not mounted any more", id="FUSE that ended"
+        ),
+        pytest.param(
+            OSError(errno.ENODEV, "x"), TransientError, "the disk is gone", id="a volume that was detached"
+        ),
+        pytest.param(
+            OSError(errno.EUCLEAN, "x"), TransientError, "damaged", id="a file system to be checked"
+        ),
+        pytest.param(
+            OSError(errno.ENOLCK, "No locks available"), TransientError, "No locks", id="NFS without locks"
+        ),
+        pytest.param(OSError(errno.ENETUNREACH, "x"), TransientError, "x", id="no way to the network disk"),
+        pytest.param(OSError(errno.EMFILE, "x"), UserError, "ulimit -n", id="files of the process"),
+        pytest.param(OSError(errno.ENFILE, "x"), UserError, "fs.file-max", id="files of the machine"),
+        pytest.param(OSError(errno.EINVAL, "x"), OSError, "x", id="a wrong call is a bug"),
     ],
 )
 def test_local_errors_say_who_can_mend_them(error: OSError, kind: type[Exception], words: str) -> None:

@@ -56,8 +56,8 @@ def test_in_a_pod_the_group_meets_where_the_job_says() -> None:
     )
 
 
-def error(code: int, message: str) -> str:
-    return json.dumps({"error": {"exitCode": code, "message": message}})
+def error(code: int, message: str, kind: str = "E") -> str:
+    return json.dumps({"error": {"exitCode": code, "kind": kind, "message": message}})
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,21 @@ def error(code: int, message: str) -> str:
         ),
         pytest.param({1: error(2, "bad shard")}, 2, "bad shard", id="rank-0-said-nothing"),
         pytest.param({0: error(1, "bug")}, 1, "bug", id="a-bug-stays-a-bug"),
+        pytest.param(
+            {0: error(75, "peer gone", "PeerLostError"), 1: error(1, "bug")},
+            1,
+            "bug",
+            id="a-bug-explains-why-the-others-lost-that-rank",
+        ),
+        pytest.param(
+            {0: error(75, "peer gone", "PeerLostError"), 1: error(75, "faulty GPU")},
+            75,
+            "faulty GPU",
+            id="and-so-does-what-passes",
+        ),
+        pytest.param(
+            {0: error(1, "second"), 1: error(1, "first")}, 1, "second", id="of-equals-the-lower-rank"
+        ),
     ],
 )
 def test_the_error_that_explains_most_is_told(
@@ -101,6 +116,14 @@ def test_the_error_that_explains_most_is_told(
             {0: 1, 2: -11}, {0: error(1, "reset")}, 1, "rank 2 was ended by signal 11 (SIGSEGV)", id="a-crash"
         ),
         pytest.param(
+            {0: 1, 1: -6}, {0: error(75, "faulty GPU")}, 75, "faulty GPU", id="an-abort-follows-from-an-error"
+        ),
+        pytest.param({0: -6, 2: -11}, {}, 1, "rank 2 was ended by signal 11", id="and-from-a-crash"),
+        pytest.param(
+            {0: -6}, {}, 75, "rank 0 was ended by signal 6 (SIGABRT), as torch does", id="an-abort-alone"
+        ),
+        pytest.param({1: -7}, {}, 75, "give /dev/shm more", id="shared-memory-is-full"),
+        pytest.param(
             {0: 2, 1: -9}, {0: error(2, "bad shard")}, 2, "bad shard", id="the-users-error-explains-more"
         ),
         pytest.param({0: 1, 1: 1}, {0: error(1, "bug")}, 1, "bug", id="none-was-killed"),
@@ -117,8 +140,29 @@ def test_a_rank_that_was_killed_is_named(
     assert message in json.loads(result.read_text())["error"]["message"]
 
 
-def test_a_group_that_left_nothing_has_its_own_code(tmp_path: Path) -> None:
-    assert launch.exit_code(tmp_path / "r.json", -9) == 1
+@pytest.mark.parametrize(
+    ("code", "expected", "words"),
+    [
+        pytest.param(-9, 75, "torchrun, which starts the ranks, was killed (signal 9)", id="killed"),
+        pytest.param(
+            -11, 1, "torchrun, which starts the ranks, was ended by signal 11 (SIGSEGV)", id="crashed"
+        ),
+        pytest.param(3, 3, None, id="its-own-code"),
+    ],
+)
+def test_a_group_that_left_nothing(code: int, expected: int, words: str | None, tmp_path: Path) -> None:
+    result = tmp_path / "r.json"
+    assert launch.exit_code(result, code) == expected
+    assert result.exists() == (words is not None)
+    if words is not None:
+        assert words in json.loads(result.read_text())["error"]["message"]
+
+
+def test_what_the_group_says_itself_is_told_where_no_rank_was_started(tmp_path: Path) -> None:
+    result = tmp_path / "r.json"
+    launch.ends_of_ranks(result).write_text(error(75, "did not meet the other ranks", "PeerLostError"))
+    assert launch.exit_code(result, 1) == 75
+    assert "did not meet the other ranks" in result.read_text()
 
 
 def test_a_node_without_rank_0_ends_well_when_its_ranks_did(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ class TestReporting:
 
     def test_a_death_without_a_word_is_told(self, api: Api, file: Path) -> None:
         assert self.run(api, file, says(None, 1)) == 1
-        assert "ended on node 0 without a word (exit code 1)" in held(api)["error"]["message"]
+        assert "ended on node 0 with exit code 1 and said nothing" in held(api)["error"]["message"]
 
     def test_progress_and_attempt_are_told(self, api: Api, file: Path) -> None:
         self.run(api, file, says({"result": {}}, 0))

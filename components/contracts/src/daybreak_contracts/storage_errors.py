@@ -27,10 +27,24 @@ LOCAL = {
     errno.ENAMETOOLONG: "the name is too long",
     errno.ELOOP: "too many symbolic links",
     errno.EFBIG: "larger than the file system allows",
+    errno.EMFILE: "too many open files, raise the limit (ulimit -n)",
+    errno.ENFILE: "too many open files on this machine, raise its limit (sysctl fs.file-max)",
 }
 """What a user can mend."""
-PASSING = (errno.ETIMEDOUT, errno.ESTALE, errno.ECONNREFUSED, errno.ECONNRESET, errno.EHOSTUNREACH)
+PASSING = (
+    errno.ETIMEDOUT, errno.ESTALE, errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.EHOSTUNREACH,
+    errno.EHOSTDOWN, errno.ENETUNREACH, errno.ENETDOWN, errno.ENOLCK, errno.EAGAIN, errno.EBUSY, errno.EINTR,
+)  # fmt: skip
 """Network file systems: the same call may succeed later."""
+BROKEN = {
+    errno.EIO: "the disk or the network file system failed",
+    errno.EREMOTEIO: "the disk or the network file system failed",
+    errno.ENOTCONN: "the file system is not mounted any more (its FUSE process ended)",
+    errno.ENODEV: "the disk is gone",
+    errno.ENXIO: "the disk is gone",
+    errno.EUCLEAN: "the file system is damaged",
+}
+"""What somebody must look at, but no bug of ours; what was written before stays good."""
 DENIED = (
     "ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "INVALID_CLIENT_TOKEN_ID",
     "MISSING_AUTHENTICATION_TOKEN", "UNRECOGNIZED_CLIENT", "INVALID_SIGNATURE", "ACCOUNT_BLOCKED",
@@ -50,6 +64,10 @@ def translate(uri: str, error: OSError, *, remote: bool) -> Exception:
         return TransientError(f"{uri}: {FULL[error.errno]}")
     if error.errno in PASSING:
         return TransientError(f"{uri}: {error.strerror}")
+    if error.errno in BROKEN:
+        return TransientError(
+            f"{uri}: {BROKEN[error.errno]} ({error.strerror}), look at the kernel's log and run again"
+        )
     return error
 
 

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from daybreak_contracts import errors, steps
 from daybreak_contracts.launch import PROGRESS_FILE
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.result_reporter import RESULTS_CONFIGMAP
-from daybreak_train import run_key
+from daybreak_train import faults, run_key
 from daybreak_train.pod import environment, launch
 
 
@@ -35,6 +37,21 @@ def _train(args: steps.TrainArgs, progress: Progress) -> steps.TrainResult:
     return run_train(args, manifests, key, progress)
 
 
+def _scene() -> faults.FaultScene:
+    rank = environment.placement_from(os.environ).rank
+    return faults.FaultScene(f"rank {rank}", socket.gethostname(), num_steps=0)
+
+
+def _explained(perform: Callable[[Any, Progress], Any]) -> Callable[[Any, Progress], Any]:
+    """Return the step with its last error told by who can mend it."""
+
+    def performing(args: Any, progress: Progress) -> Any:
+        with faults.explaining(_scene):
+            return perform(args, progress)
+
+    return performing
+
+
 def _export(args: steps.ExportArgs, progress: Progress) -> steps.ExportResult:
     from daybreak_train.export.step import run_export
 
@@ -51,9 +68,9 @@ def _calibrate(args: steps.CalibrateArgs, progress: Progress) -> steps.Calibrate
 
 
 STEPS = {
-    "calibrate": steps.Step(steps.CalibrateArgs, _calibrate),
-    "train": steps.Step(steps.TrainArgs, _train),
-    "export": steps.Step(steps.ExportArgs, _export),
+    "calibrate": steps.Step(steps.CalibrateArgs, _explained(_calibrate)),
+    "train": steps.Step(steps.TrainArgs, _explained(_train)),
+    "export": steps.Step(steps.ExportArgs, _explained(_export)),
 }
 
 

@@ -13,6 +13,7 @@ import hashlib
 import logging
 import math
 import os
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ from daybreak_contracts.planning import sharding as sharding_plan
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import TrainArgs, TrainResult
 from daybreak_model.llama.sizes import flops_per_token
-from daybreak_train import places, sharded_model
+from daybreak_train import faults, places, sharded_model
 from daybreak_train.checkpoints import snapshots, space, tensor_files
 from daybreak_train.checkpoints.peers import PartHolders
 from daybreak_train.checkpoints.writer import CheckpointStore, CheckpointWriter
@@ -37,9 +38,7 @@ from daybreak_train.guard import record
 from daybreak_train.loop import shared_memory
 from daybreak_train.loop.callbacks import Recorders, TrainPlan, peak_memory_bytes
 from daybreak_train.loop.composer_adapter import fit, held_out_loss
-from daybreak_train.loop.data_loading import (
-    prepare,
-)
+from daybreak_train.loop.data_loading import prepare
 from daybreak_train.loop.example_samples import EXAMPLES, transformed_examples
 from daybreak_train.loop.ledger import Ledger
 from daybreak_train.loop.run import Run, run_of
@@ -139,7 +138,11 @@ def _train_from_checkpoint(
     if run.placement.is_leader:
         _note_start(run, outcome)
     recorders = _recorders(run, writer, snapshot, tracker, progress)
-    try:
+    who, host = f"rank {run.placement.rank}", socket.gethostname()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(faults.explaining(lambda: faults.FaultScene(who, host, outcome.steps_here)))
+        if recorders.ledger is not None:
+            stack.callback(recorders.ledger.close)
         if not outcome.stopped_by:
             random_state = random_state_of(snapshot, run.placement.rank) if snapshot is not None else None
             fit(run, plan, TrainState(trained, outcome, random_state), recorders)
@@ -152,9 +155,6 @@ def _train_from_checkpoint(
         _stop_if_found(run, outcome)
         _leave_if_asked(run, outcome)
         return _finish(run, outcome, trained.model, recorders)
-    finally:
-        if recorders.ledger is not None:
-            recorders.ledger.close()
 
 
 def _note_start(run: Run, outcome: TrainingOutcome) -> None:

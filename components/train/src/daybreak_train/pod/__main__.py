@@ -29,6 +29,7 @@ from daybreak_contracts.result_reporter import (
     reporter_from,
 )
 from daybreak_contracts.steps import TrainArgs
+from daybreak_train import faults
 from daybreak_train.pod import environment, progress_server
 from daybreak_train.pod import launch as torchrun
 from daybreak_train.pod.metrics_file import METRICS_FILE
@@ -180,8 +181,7 @@ def _document(pod: TrainerPod, code: int) -> dict[str, Any]:
     if code == errors.EXIT_OK:  # no rank of this node writes a result but rank 0
         return {"result": {}}
     words = (
-        f"training ended on node {pod.node_rank} without a word (exit code {code}): "
-        "killed, most likely for want of memory; the pod's log has its last lines"
+        f"training ended on node {pod.node_rank} with exit code {code} and said nothing, see the pod's log"
     )
     return {"error": errors.document_of(RuntimeError(words))}
 
@@ -193,13 +193,9 @@ def _report_failure(reporter: StepResultReporter, failure: Mapping[str, Any]) ->
     except errors.DaybreakError as error:
         print(f"train: {error}", file=sys.stderr)
         return
-    if held is not None and ("result" in held or _order(held["error"]) <= _order(failure)):
+    if held is not None and ("result" in held or faults.order_of(held["error"]) <= faults.order_of(failure)):
         return
     reporter.failure(names.STEP_TRAIN, failure)
-
-
-def _order(failure: Mapping[str, Any]) -> int:
-    return torchrun.ORDER.get(int(failure["exitCode"]), 2)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -19,15 +19,26 @@ from daybreak_contracts import errors
 from daybreak_contracts import launch as contracts_launch
 from daybreak_contracts.ports import free_port
 from daybreak_contracts.steps import TrainArgs
+from daybreak_train import faults
 from daybreak_train.pod import environment
 
-ORDER = {errors.EXIT_USER: 0, errors.EXIT_TRANSIENT: 1}
-"""Which error explains more, by exit code: the user's fault, then the world's; anything else follows from another."""
-FOLLOWS = 2
-"""The order of an error that may follow from another rank's end ("Connection reset by peer")."""
 SHUTDOWN_S = 3600
 """How long torchrun waits for ranks that save after SIGTERM (its default is 30 s, whatever they hold); in a cluster the
 pod's grace period ends first, and it follows from the state's size."""
+MORE_MEMORY = "most likely out of memory: give the machine or the pod more memory"
+MORE_SHARED_MEMORY = (
+    "most likely memory that processes share is full: give /dev/shm more (docker run --shm-size=8g)"
+)
+SIGNALS: Mapping[int, tuple[type[errors.TransientError], str]] = {
+    signal.SIGKILL: (errors.TransientError, f"was killed (signal 9), {MORE_MEMORY}"),
+    signal.SIGBUS: (errors.TransientError, f"was ended by signal 7 (SIGBUS), {MORE_SHARED_MEMORY}"),
+    signal.SIGABRT: (
+        faults.PeerLostError,
+        "was ended by signal 6 (SIGABRT), as torch does when GPUs' collectives fail",
+    ),
+    signal.SIGTERM: (faults.PeerLostError, "was told to stop (SIGTERM)"),
+}
+"""What it mostly means when this signal ends a rank. Others, as SIGSEGV, are bugs."""
 PROCESSES_VARIABLE = "DAYBREAK_TRAIN_PROCESSES"
 """Overrides the number of processes on this machine; for tests and for CPUs with several memory nodes."""
 
@@ -98,25 +109,28 @@ def result_of_rank(result: Path, rank: int) -> Path:
 
 
 def ends_of_ranks(result: Path) -> Path:
-    """Return the file in which the group says with which exit code each rank ended that failed first."""
+    """Return the file in which the group says with which exit codes the first ranks ended that failed, or its error."""
     return result.with_name(f"{result.name}.ends")
 
 
 def killed(ends: Mapping[int, int]) -> BaseException | None:
     """Return what to say of ranks that a signal ended, from rank to exit code; None when there are none.
 
-    The kernel's signal 9 first: an abort on another rank may follow from it.
+    The kernel's signal 9 first, an abort last: it may follow from any of the others.
     """
-    signals = {rank: -code for rank, code in ends.items() if code < 0}
-    if not signals:
-        return None
-    rank = min(signals, key=lambda rank: (signals[rank] != signal.SIGKILL, rank))
-    if signals[rank] == signal.SIGKILL:
-        return errors.TransientError(
-            f"rank {rank} was killed (signal 9), most likely out of memory: give the machine or the pod more memory; "
-            "run again to go on from the last checkpoint"
-        )
-    return RuntimeError(f"rank {rank} was ended by signal {signals[rank]} ({_name(signals[rank])})")
+    signals = {rank: -code for rank, code in sorted(ends.items()) if code < 0}
+    said = [
+        _of_signal(f"rank {rank}", number) for rank, number in signals.items() if number == signal.SIGKILL
+    ]
+    said += [_of_signal(f"rank {rank}", number) for rank, number in signals.items()]
+    return min(said, key=lambda error: faults.order_of(errors.document_of(error)), default=None)
+
+
+def _of_signal(who: str, number: int) -> Exception:
+    if number not in SIGNALS:
+        return RuntimeError(f"{who} was ended by signal {number} ({_name(number)})")
+    kind, words = SIGNALS[number]
+    return kind(f"{who} {words}; {faults.GO_ON}")
 
 
 def _name(number: int) -> str:
@@ -126,11 +140,13 @@ def _name(number: int) -> str:
         return "unknown"
 
 
-def _killed_text(result: Path) -> str:
-    ends = ends_of_ranks(result)
-    if not ends.exists():
-        return ""
-    error = killed({int(rank): code for rank, code in json.loads(ends.read_text()).items()})
+def _text_of_group(result: Path) -> str:
+    """Return what the group itself says of its end as a result's text; empty when it says nothing."""
+    note = ends_of_ranks(result)
+    found = json.loads(note.read_text()) if note.exists() else {}
+    if "error" in found:
+        return json.dumps(found, indent=2)
+    error = killed({int(rank): code for rank, code in found.items()})
     return "" if error is None else json.dumps({"error": errors.document_of(error)}, indent=2)
 
 
@@ -139,11 +155,12 @@ def merge(result: Path) -> None:
     best: tuple[float, str] | None = None
     left = [path.read_text() for path in sorted(result.parent.glob(f"{result.name}.rank*"))]
     whole = result.read_text() if result.exists() else ""
-    for text, ahead in ((whole, 0.0), *((text, 0.0) for text in left), (_killed_text(result), 0.5)):
+    for text, ahead in ((whole, 0.0), *((text, 0.0) for text in left), (_text_of_group(result), 0.5)):
         document = json.loads(text) if text else {}
         if "error" in document:
-            order = ORDER.get(document["error"]["exitCode"], FOLLOWS) - ahead
-            best = min(best or (3, ""), (order, text))
+            order = faults.order_of(document["error"]) - ahead
+            if best is None or order < best[0]:  # of two equals that of the lower rank
+                best = (order, text)
     if best is not None:
         temporary = result.with_name(f".{result.name}.{os.getpid()}.tmp")
         temporary.write_text(best[1])
@@ -156,6 +173,8 @@ def exit_code(result: Path, code: int) -> int:
     if not result.exists():
         if code == errors.EXIT_OK and any(result.parent.glob(f"{result.name}.rank*")):
             return errors.EXIT_OK  # a node without rank 0: its ranks left results, and none an error
-        return code if code > 0 else errors.EXIT_BUG
+        if code >= 0:
+            return code or errors.EXIT_BUG
+        errors.write(result, _of_signal("torchrun, which starts the ranks,", -code))
     document = json.loads(result.read_text())
     return int(document["error"]["exitCode"]) if "error" in document else errors.EXIT_OK
