@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from daybreak_contracts import arguments, launch, names, steps, storage
-from daybreak_contracts.errors import UserError
+from daybreak_contracts.errors import TransientError, UserError
 from daybreak_contracts.errors import read as error_from
 from daybreak_contracts.names import DATA_PIPELINE, MODEL_PIPELINE
 from daybreak_contracts.resources import TrainingRun
@@ -205,11 +205,18 @@ def error_of(step: str, document: Mapping[str, Any]) -> Exception:
     return type(error)(message if message.startswith(f"{step}:") else f"{step}: {message}")
 
 
-def ended_without_result(step: str, returncode: int | None, log: Path) -> RuntimeError:
-    """Return the error of a step that died without a word (killed, out of memory): its exit and the end of its log."""
+def ended_without_result(step: str, returncode: int | None, log: Path) -> Exception:
+    """Return the error of a step that died without a word: its exit and the end of its log.
+
+    Signal 9 is the kernel's when memory is short, seldom somebody's; 137 is how a shell says it.
+    """
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
-    hint = " (killed: out of memory?)" if returncode in (-9, 137) else ""
-    return RuntimeError(f"{step}: ended without a result, exit code {returncode}{hint}; log: {log}\n{tail}")
+    if returncode in (-9, 137):
+        return TransientError(
+            f"{step}: ended without a result, killed (signal 9): most likely out of memory, give it more and run again; "
+            f"log: {log}\n{tail}"
+        )
+    return RuntimeError(f"{step}: ended without a result, exit code {returncode}; log: {log}\n{tail}")
 
 
 @contextlib.contextmanager
