@@ -213,8 +213,8 @@ def ended_without_result(step: str, returncode: int | None, log: Path) -> Except
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-25:])
     if returncode in (-9, 137):
         return TransientError(
-            f"{step}: ended without a result, killed (signal 9): most likely out of memory, give it more and run again; "
-            f"log: {log}\n{tail}"
+            f"{step}: ended without a result, killed (signal 9): most likely out of memory, give it more and run "
+            f"again; log: {log}\n{tail}"
         )
     return RuntimeError(f"{step}: ended without a result, exit code {returncode}; log: {log}\n{tail}")
 

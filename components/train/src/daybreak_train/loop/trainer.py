@@ -30,7 +30,7 @@ from daybreak_contracts.planning import sharding as sharding_plan
 from daybreak_contracts.progress import Progress
 from daybreak_contracts.steps import TrainArgs, TrainResult
 from daybreak_model.llama.sizes import flops_per_token
-from daybreak_train import faults, places, sharded_model
+from daybreak_train import devices, faults, places, sharded_model
 from daybreak_train.checkpoints import snapshots, space, tensor_files
 from daybreak_train.checkpoints.peers import PartHolders
 from daybreak_train.checkpoints.writer import CheckpointStore, CheckpointWriter
@@ -52,7 +52,6 @@ from daybreak_train.loop.train_state import (
 )
 from daybreak_train.model import Llama, initialise
 from daybreak_train.pod import environment
-from daybreak_train.pod.environment import ProcessPlacement
 from daybreak_train.pod.metrics_file import metrics_file_of
 from daybreak_train.precision import chosen_precision
 from daybreak_train.process_group import joined
@@ -84,27 +83,14 @@ def run_train(
     if placement.is_leader:
         progress.report("checking the shards")
     run = run_of(args, manifests, key)
-    _check_device(args)
+    devices.check(args.training.gpus_per_node)
     if placement.is_local_leader:
         shared_memory.sweep(time.time())
         prepare(run.inputs.shards)
-    torch.set_num_threads(_threads(args, placement))
+    torch.set_num_threads(devices.threads(args.cores, placement))
     # each rank looked at the output at another moment: a shorter run may have come or gone in between
     with joined(run.placement, run.device.type, run.key) as leaders_key:
         return _train(dataclasses.replace(run, key=leaders_key), progress, shard_from)
-
-
-def _check_device(args: TrainArgs) -> None:
-    wanted = args.training.gpus_per_node
-    if wanted and not torch.cuda.is_available():
-        raise UserError(
-            f"gpusPerNode is {wanted} but this machine has no CUDA GPU: set it to 0 to train on the CPU"
-        )
-
-
-def _threads(args: TrainArgs, placement: ProcessPlacement) -> int:
-    cores = args.cores or len(os.sched_getaffinity(0))
-    return max(1, cores // placement.local_world_size)
 
 
 def _train(run: Run, progress: Progress, shard_from: int) -> TrainResult:
