@@ -22,7 +22,7 @@ def check(gpus_per_node: int) -> None:
         return
     wanted = f"gpusPerNode is {gpus_per_node} but"
     try:
-        torch.cuda.init()
+        torch.cuda.init()  # type: ignore[no-untyped-call]
     except AssertionError as error:  # a build for processors has no more to say
         raise UserError(
             f"{wanted} this torch is built without CUDA: use an image or environment with a CUDA build, or set it to 0 "
