@@ -65,6 +65,41 @@ ASKS: dict[str, tuple[str, dict[str, Any]]] = {
         {"role": "assistant", "content": [{"type": "output_text", "text": "Sure"}], "id": "msg_1"},
         {"role": "user", "content": [{"type": "input_text", "text": "go on"}]}],
         "temperature": 0.01, "top_p": 1, "max_output_tokens": 6, "stream": True}),
+    "gptel, responses": (RESPONSES, {
+        "model": "m", "input": [{"role": "user", "content": ASKED}], "store": False, "stream": True,
+        "instructions": "You edit.", "temperature": 0.01, "max_output_tokens": 6, "tools": TOOLS}),
+    "codecompanion, responses": (RESPONSES, {
+        "model": "m", "store": False, "stream": True, "include": ["reasoning.encrypted_content"],
+        "max_output_tokens": 6, "instructions": "You edit.", "tools": TOOLS,
+        "context_management": [{"type": "compaction", "compact_threshold": 50000}],
+        "input": [{"role": "user", "content": ASKED},
+                  {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]},
+                  {"type": "function_call", "id": "f", "call_id": "c", "name": "shell", "arguments": "{}"},
+                  {"type": "function_call_output", "call_id": "c", "output": "x = 1"}]}),
+    "Copilot in VS Code, responses": (RESPONSES, {
+        "model": "m", "input": [{"role": "system", "content": [{"type": "input_text", "text": "You edit."}]},
+                                {"role": "user", "content": [{"type": "input_text", "text": ASKED}]}],
+        "store": True, "stream": True, "tools": TOOLS, "top_p": 1, "max_output_tokens": 6, "truncation": "disabled"}),
+    "gptel, Anthropic": (MESSAGES, {
+        "model": "m", "stream": True, "max_tokens": 6, "messages": [{"role": "user", "content": ASKED}],
+        "system": "You edit.", "temperature": 0.01, "tools": CLAUDE_TOOLS}),
+    "codecompanion, Anthropic": (MESSAGES, {
+        "model": "m", "stream": True, "max_tokens": 6, "temperature": 0.01, "cache_control": EPHEMERAL,
+        "system": [{"type": "text", "text": "You edit."}], "thinking": {"type": "adaptive"},
+        "context_management": {"edits": [{"type": "compact_20260112"}]},
+        "messages": [{"role": "user", "content": [{"type": "text", "text": ASKED}]},
+                     {"role": "assistant", "content": [{"type": "text", "text": "ok"},
+                                                       {"type": "tool_use", "id": "t", "name": "Bash", "input": {}}]},
+                     {"role": "user", "content": [
+                         {"type": "tool_result", "tool_use_id": "t", "content": "x = 1", "is_error": False}]}],
+        "tools": CLAUDE_TOOLS}),
+    "avante, Anthropic": (MESSAGES, {
+        "model": "m", "system": [{"type": "text", "text": "You edit.", "cache_control": EPHEMERAL}], "stream": True,
+        "messages": [{"role": "user", "content": [{"type": "text", "text": ASKED, "cache_control": EPHEMERAL}]}],
+        "temperature": 0, "max_tokens": 6}),
+    "CodeContinue for Sublime Text, Anthropic": (MESSAGES, {
+        "model": "m", "max_tokens": 6, "temperature": 0.01, "system": "You edit.",
+        "messages": [{"role": "user", "content": ASKED}]}),
     "anthropic, a text": (MESSAGES, {"model": "m", "max_tokens": 6, "messages": [{"role": "user", "content": ASKED}]}),
     "Claude Code": ("/v1/messages?beta=true", CLAUDE),
     "Zed, Continue, Cline: a base URL of their own": ("/anthropic/v1/messages", {
@@ -164,14 +199,19 @@ async def test_a_message_begins_with_the_tokens_that_it_was_asked_with(client: h
     assert (events[0]["message"]["content"], events[0]["message"]["stop_reason"]) == ([], None)
 
 
-async def test_who_instructs_by_openais_newer_word_is_heard(client: httpx.AsyncClient) -> None:
-    """Most templates know no ``developer`` and left its messages out: avante's and Codex' instructions were lost."""
-    counts = []
-    for role in ("system", "developer"):
-        body = {"messages": [{"role": role, "content": "You edit code, and code alone."},
-                             {"role": "user", "content": ASKED}], "max_tokens": 1}  # fmt: skip
-        counts.append((await client.post("/v1/chat/completions", json=body)).json()["usage"]["prompt_tokens"])
-    assert counts[0] == counts[1]
+@pytest.mark.parametrize(
+    ("role", "nearest"), [("developer", "system"), ("tool", "user"), ("function", "user")]
+)
+async def test_a_role_that_the_template_does_not_name_is_heard(
+    client: httpx.AsyncClient, role: str, nearest: str
+) -> None:
+    """This one, as many, left its messages out: avante's instructions were lost, and what agents' tools told."""
+    told = []
+    for one in (nearest, role):
+        body = {"messages": [{"role": "user", "content": ASKED}, {"role": one, "content": "x = 1"}]}
+        told.append((await client.post("/apply-template", json=body)).json()["prompt"])
+    assert told[0] == told[1]
+    assert "x = 1" in told[0]
 
 
 @pytest.mark.parametrize(

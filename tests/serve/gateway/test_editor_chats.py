@@ -74,6 +74,28 @@ CHATS: dict[str, tuple[str, dict[str, Any]]] = {
         "model": "m", "messages": [ASKED], "stream": True, "temperature": 0.01, "max_tokens": 6}),
     "helix-gpt": (OPENAI, {
         "max_tokens": 6, "model": "m", "n": 1, "stream": True, "temperature": 0, "top_p": 1, "messages": [ASKED]}),
+    "Copilot in VS Code, a model of one's own": (OPENAI, {
+        "messages": [{"role": "system", "content": "You edit code."}, ASKED], "model": "daybreak", "temperature": 0.01,
+        "top_p": 1, "n": 1, "stream": True, "stream_options": {"include_usage": True}, "tools": TOOLS,
+        "max_completion_tokens": 6}),
+    "opencode": (OPENAI, {
+        "model": "daybreak", "max_tokens": 6, "temperature": 0.01, "top_p": 1, "messages": [
+            {"role": "system", "content": "You edit."}, {"role": "user", "content": [{"type": "text", "text": "add"}]},
+            {"role": "assistant", "content": None, "tool_calls": CALLED[1]["tool_calls"]}, CALLED[2]],
+        "tools": TOOLS, "tool_choice": "auto", "stream": True, "stream_options": {"include_usage": True}}),
+    "OpenAI completion for Sublime Text": (OPENAI, {
+        "messages": [{"role": "system", "content": "You edit."}, {**ASKED, "file_path": "a.py"}], "model": "m",
+        "temperature": 0.01, "max_tokens": 2048, "max_completion_tokens": 6, "top_p": 1, "stream": True,
+        "parallel_tool_calls": False}),
+    "CodeContinue for Sublime Text": (OPENAI, {
+        "model": "m", "messages": [{"role": "system", "content": "You edit."}, ASKED], "max_tokens": 6,
+        "temperature": 0.01}),
+    "Local LLM Chat for Visual Studio": (OPENAI, {
+        "model": "m", "messages": [{"role": "system", "content": "You edit."}, ASKED], "temperature": 0.01,
+        "max_tokens": 6, "stream": False}),
+    "aider, a model that goes on from its own words": (OPENAI, {
+        "model": "m", "messages": [ASKED, {"role": "assistant", "content": "```python\n", "prefix": True}],
+        "temperature": 0, "stream": True, "max_tokens": 6}),
     "Tabby's chat": ("/v1beta/chat/completions", {
         "messages": [ASKED], "model": "m", "stream": True, "max_tokens": 6}),
     "a base URL without /v1": ("/chat/completions", {"messages": [ASKED], "stream": True, "max_tokens": 6}),

@@ -154,6 +154,13 @@ def test_ollamas_clients_find_a_text_where_they_print_it(client: httpx.Client) -
         assert isinstance(client.request(method, path, json={}).json()["error"], str)
 
 
+def test_copilot_in_vs_code_names_the_model_of_an_ollama(client: httpx.Client) -> None:
+    """It reads name and context there, and had a model without a name."""
+    shown = client.post("/api/show", json={"model": "daybreak"}).json()["model_info"]
+    assert shown["general.basename"] == "daybreak"
+    assert shown[f"{shown['general.architecture']}.context_length"] == 256
+
+
 def test_roo_code_reads_the_model_from_ollamas_list(client: httpx.Client) -> None:
     """Its schema wants ``family`` and ``parameter_size`` in ``details``, here and in ``/api/show``."""
     listed = [*client.get("/api/tags").json()["models"], *client.get("/api/ps").json()["models"]]

@@ -52,6 +52,27 @@ async def test_the_ids_are_those_of_transformers(folder: Path) -> None:
     assert list(await ids_of(folder, ASKED)) == expected
 
 
+@pytest.mark.parametrize(
+    ("template", "seen"),
+    [
+        pytest.param("{% if m.role == 'tool' %}{% endif %}", ["tool", "system"], id="names tools"),
+        pytest.param(
+            '{% if m["role"] == "developer" %}{% endif %}', ["user", "developer"], id="names developers"
+        ),
+        pytest.param("{% if m.tool_calls %}{% endif %}", ["user", "system"], id="names calls alone"),
+    ],
+)
+async def test_a_role_that_a_template_names_stays(folder: Path, template: str, seen: list[str]) -> None:
+    told = template.replace("m.", "messages[0].").replace("m[", "messages[0][")
+    told += "{% for one in messages %}{{ one.role }},{% endfor %}"
+    composer = ChatComposer((folder / "tokenizer.json").read_text(), ChatTemplate(template=told), 4096)
+    try:
+        roles = await composer.text_of([ChatMessage(role, "x") for role in ("function", "developer")])
+    finally:
+        await composer.close()
+    assert roles.split(",")[:-1] == seen
+
+
 @pytest.mark.slow
 async def test_a_mark_in_a_message_is_text(folder: Path) -> None:
     from transformers import AutoTokenizer

@@ -111,7 +111,11 @@ class Listings:
                 "parameters": f"num_ctx {length}",
                 "template": "{{ .Prompt }}{{ .Suffix }}" if fills else "{{ .Prompt }}",
                 "details": OLLAMA_DETAILS,
-                "model_info": {"general.architecture": "daybreak", "daybreak.context_length": length},
+                "model_info": {
+                    "general.architecture": "daybreak",
+                    "general.basename": self._name,
+                    "daybreak.context_length": length,
+                },
                 "capabilities": abilities,
             }
         )

@@ -22,7 +22,8 @@ from daybreak_serve.hubfolder import ChatTemplate
 
 CHARACTERS_A_TOKEN = 16
 """No text has more on average; a longer one cannot have a place and is not encoded."""
-DEVELOPER = "developer"
+NEAREST = {"developer": "system", "function": "tool", "tool": "user"}
+QUOTED = re.compile(r"['\"](\w+)['\"]")
 HIDDEN = re.compile("\ue000([0-9]+)\ue001")
 TAG = re.compile(r"</?[a-z_]+>")
 """Added tokens like ``</think>`` and ``<tool_call>``, which are parts of what a model says and no marks of turns."""
@@ -37,7 +38,8 @@ class ChatComposer:
 
     def __init__(self, tokenizer: str, chat: ChatTemplate | None, context_length: int) -> None:
         self._renderer = TemplateRenderer(chat.template, chat.tokens) if chat else None
-        self._knows_developers = chat is not None and DEVELOPER in chat.template
+        self._roles = frozenset(QUOTED.findall(chat.template)) if chat else frozenset()
+        """Words in quotes of the template, the roles that it tells apart among them."""
         self._split = MarkSplit(json.loads(tokenizer).get("added_tokens", ()))
         self._context_length = context_length
 
@@ -83,9 +85,12 @@ class ChatComposer:
             ) from failed
 
     def _shown(self, message: ChatMessage) -> dict[str, str]:
-        """Return a message as the template sees it. OpenAI's newer word for who instructs is nobody to most templates,
-        which leave such messages out without a word."""
-        role = "system" if message.role == DEVELOPER and not self._knows_developers else message.role
+        """Return a message as the template sees it. Most leave messages of roles that they do not name out without a
+        word: there who speaks is the nearest that all of them know.
+        """
+        role = message.role
+        while role in NEAREST and role not in self._roles:
+            role = NEAREST[role]
         return {"role": role, "content": self._split.hidden(message.content)}
 
     async def close(self) -> None:
