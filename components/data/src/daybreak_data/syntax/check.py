@@ -78,8 +78,8 @@ def check_syntax(
 def _by_brackets(text: str, language: str, path: str) -> SyntaxResult:
     """The verdict where no grammar is: brackets that are left over, else skipped.
 
-    On 1,700 files of Dart, SCSS, Less, CUDA, GLSL, HLSL, Solidity and Protobuf they were left over in four, none of
-    them whole; of as many that were cut at random nine in ten leave some over.
+    On 1,741 files of Dart, SCSS, Less, CUDA, GLSL, HLSL, Solidity and Protobuf they were left over in three, none of
+    them whole; of those that were cut at random 0.88 leave some over.
     """
     balance = brackets.balance(text, language)
     if balance.is_whole or not _is_left_over(text, balance):
