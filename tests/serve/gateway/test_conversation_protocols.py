@@ -13,6 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
+from daybreak_serve.gateway.dialects.dialect import CompletionChoice
+from daybreak_serve.gateway.dialects.messages import AnthropicMessages
+from daybreak_serve.gateway.dialects.responses import OpenAiResponses
+from daybreak_serve.gateway.http.answers import CompletionIdentity, Usage
+from daybreak_serve.gateway.http.paths import body_of
+from daybreak_serve.gateway.http.problems import ApiProblem, engine_down
 from daybreak_serve.hubfolder import ChatTemplate
 from daybreak_serve.modelfolder import ModelFolder
 from tests.serve.conftest import start_gateway, wait_for
@@ -267,6 +273,67 @@ async def test_what_cannot_be_done_is_refused_in_the_protocols_own_words(
     document = response.json()
     assert words in document["error"]["message"]
     assert document.get("type") == (None if path == RESPONSES else "error")
+
+
+@pytest.fixture(scope="module")
+def without_template(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("plain")
+    engine = Engine(folder, model, OLD, "counting")
+    child, url = start_gateway(model, f"127.0.0.1:{engine.ports[0]}", folder)
+    wait_for(url, 200)
+    yield url
+    child.stop(2)
+    engine.child.stop(2)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (RESPONSES, {"input": ASKED}),
+        (RESPONSES, {"input": ASKED, "stream": True}),
+        ("/v1/responses/input_tokens", {"input": ASKED}),
+        (MESSAGES, {"messages": [{"role": "user", "content": ASKED}]}),
+        (MESSAGES, {"messages": [{"role": "user", "content": ASKED}], "stream": True}),
+        ("/v1/messages/count_tokens", {"messages": [{"role": "user", "content": ASKED}]}),
+        ("/tokenize", {"messages": [{"role": "user", "content": ASKED}]}),
+        ("/apply-template", {"messages": [{"role": "user", "content": ASKED}]}),
+    ],
+)
+def test_a_model_without_a_template_says_so(without_template: str, path: str, body: dict[str, Any]) -> None:
+    response = httpx.post(without_template + path, json=body, trust_env=False)
+    document = response.json()
+    assert (response.status_code, document.get("type")) == (400, "error" if "messages" in path else None)
+    assert "no chat template: ask it at /v1/completions" in document["error"]["message"]
+
+
+def test_a_stream_that_breaks_ends_as_its_clients_look_for_it() -> None:
+    """The package `anthropic` raises at an event named error, Codex at a response that failed, and at no other data."""
+    identity, problem = CompletionIdentity("cmpl-1", 1, "m"), engine_down("it is gone")
+    name, data = AnthropicMessages().broken(identity, problem, 3).decode().strip().split("\n")
+    told = json.loads(data.removeprefix("data: "))
+    assert (name, told["type"], told["error"]["type"]) == ("event: error", "error", "overloaded_error")
+    name, data = OpenAiResponses().broken(identity, problem, 3).decode().strip().split("\n")
+    told = json.loads(data.removeprefix("data: "))
+    assert (name, told["type"], told["sequence_number"]) == ("event: response.failed", "response.failed", 7)
+    failed = told["response"]
+    assert (failed["status"], failed["error"]) == ("failed", {"code": "engine_down", "message": "it is gone"})
+
+
+def test_a_text_that_was_given_up_is_cut_in_both_protocols() -> None:
+    identity, choice = CompletionIdentity("cmpl-1", 1, "m"), CompletionChoice(0, "a", "cancelled")
+    response = json.loads(OpenAiResponses().whole(identity, [choice], Usage(1, 1)))
+    assert (response["status"], response["incomplete_details"]) == ("incomplete", {"reason": None})
+    message = json.loads(AnthropicMessages().whole(identity, [choice], Usage(1, 1)))
+    assert message["stop_reason"] == "max_tokens"
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 413, 429, 500, 503])
+def test_problems_before_a_dialect_are_told_in_anthropics_form_too(status: int) -> None:
+    """Who has no key is refused before the path is looked at."""
+    for path in ("/v1/messages", "/anthropic/v1/messages/count_tokens"):
+        told = json.loads(body_of(ApiProblem(status, "no"), path))
+        assert (told["type"], told["error"]["message"]) == ("error", "no")
+        assert told["error"]["type"].endswith(("_error", "too_large"))
 
 
 async def test_half_a_character_is_a_mistake_in_ollamas_words_too(client: httpx.AsyncClient) -> None:
