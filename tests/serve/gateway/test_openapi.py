@@ -34,4 +34,4 @@ def test_a_gateway_shows_its_document(slow: Any) -> None:
     "path", ["/v1/fim/completions", "/infill", "/generate", "/v1/responses", "/v1/messages", "/tokenize"]
 )
 def test_other_dialects_are_named(path: str) -> None:
-    assert path in document()["info"]["description"]
+    assert path in document()["info"]["description"] or path in document()["paths"]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from daybreak_serve.gateway.dialects.chat import CHAT_RULES, ChatBody
-from daybreak_serve.gateway.dialects.routes import CHAT, OPENAI, ROUTES, TOKEN_PATHS
+from daybreak_serve.gateway.dialects.routes import CHAT, OPENAI, ROUTES
 from daybreak_serve.gateway.events.journal import EventBatch, SuggestionEvent
 from daybreak_serve.gateway.http.requests import RULES, CompletionBody
 
@@ -81,6 +81,72 @@ CHAT_COMPLETION: Mapping[str, Any] = {
         },
     },
 }
+TEXT: Mapping[str, Any] = {"type": "string"}
+NUMBER: Mapping[str, Any] = {"type": "integer"}
+BLOCKS: Mapping[str, Any] = {"anyOf": [TEXT, {"type": "array", "items": {"type": "object"}}]}
+MESSAGES_PROBLEM: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["type", "error"],
+    "properties": {
+        "type": {"const": "error"},
+        "error": {
+            "type": "object",
+            "required": ["type", "message"],
+            "properties": {"type": TEXT, "message": TEXT},
+        },
+    },
+}
+"""Anthropic's form."""
+NAMED_PROBLEM: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "object", "required": ["type", "message"]}},
+}
+"""OpenAI's and llama.cpp's form, which differ in ``code``."""
+ELSEWHERE: Mapping[str, tuple[str, Mapping[str, Any], Mapping[str, Any]]] = {
+    "/v1/responses": (
+        "Answer a conversation in OpenAI's newer words",
+        {"input": BLOCKS, "instructions": TEXT, "max_output_tokens": NUMBER},
+        {
+            "id": TEXT,
+            "object": {"const": "response"},
+            "status": TEXT,
+            "output": {"type": "array"},
+            "model": TEXT,
+        },
+    ),
+    "/v1/messages": (
+        "Answer a conversation in Anthropic's words",
+        {"messages": {"type": "array", "items": {"type": "object"}}, "system": BLOCKS, "max_tokens": NUMBER},
+        {"id": TEXT, "type": {"const": "message"}, "content": {"type": "array"}, "stop_reason": TEXT},
+    ),
+    "/v1/messages/count_tokens": (
+        "Count the tokens of such a conversation",
+        {"messages": {"type": "array", "items": {"type": "object"}}, "system": BLOCKS},
+        {"input_tokens": NUMBER},
+    ),
+    "/v1/responses/input_tokens": (
+        "Count the tokens of such a conversation",
+        {"input": BLOCKS, "instructions": TEXT},
+        {"input_tokens": NUMBER},
+    ),
+    "/tokenize": (
+        "Turn a text into tokens, in llama.cpp's or vLLM's words",
+        {"content": TEXT, "prompt": TEXT, "messages": {"type": "array", "items": {"type": "object"}}},
+        {"tokens": {"type": "array"}, "count": NUMBER, "max_model_len": NUMBER},
+    ),
+    "/detokenize": (
+        "Turn tokens into a text",
+        {"tokens": {"type": "array", "items": NUMBER}},
+        {"content": TEXT, "prompt": TEXT},
+    ),
+    "/apply-template": (
+        "Show a conversation as the model's template writes it",
+        {"messages": {"type": "array", "items": {"type": "object"}}},
+        {"prompt": TEXT},
+    ),
+}
+"""Paths of other protocols: what they do, the fields that matter, and what an answer always has."""
 IN_CHATS = (
     "model",
     "max_tokens",
@@ -148,6 +214,7 @@ def document() -> dict[str, Any]:
         "/healthz": {"get": _get("Whether the process answers")},
         "/readyz": {"get": _get("Whether requests can be answered")},
     }
+    paths |= {path: {"post": _elsewhere(path)} for path in ELSEWHERE}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Daybreak gateway", "version": "1", "description": _others()},
@@ -162,13 +229,11 @@ def document() -> dict[str, Any]:
 
 def _others() -> str:
     paths = ", ".join(
-        f"{path} ({dialect.name})" for path, dialect in ROUTES.items() if dialect not in (OPENAI, CHAT)
+        f"{path} ({dialect.name})"
+        for path, dialect in ROUTES.items()
+        if dialect not in (OPENAI, CHAT) and path not in ELSEWHERE
     )
-    tokens = ", ".join(TOKEN_PATHS)
-    return (
-        f"Completions and conversations in the words of other servers: {paths}. Tokens are counted at {tokens}, also "
-        "below /v1. See docs/editors.md."
-    )
+    return f"Completions and conversations in the words of other servers: {paths}. See docs/editors.md."
 
 
 def _described(schema: dict[str, Any]) -> dict[str, Any]:
@@ -222,6 +287,19 @@ def _post(summary: str, body: Mapping[str, Any], answer: Mapping[str, Any]) -> d
         "requestBody": {"required": True, "content": _json(body)},
         "responses": answers,
     }
+
+
+def _elsewhere(path: str) -> dict[str, Any]:
+    """Return what is asked at a path of another protocol; its problems have that protocol's form."""
+    summary, fields, answer = ELSEWHERE[path]
+    body = {"type": "object", "properties": dict(fields)}
+    found = _post(summary, body, {"type": "object", "required": list(answer), "properties": dict(answer)})
+    problem = MESSAGES_PROBLEM if "messages" in path else NAMED_PROBLEM
+    for status in PROBLEMS:
+        found["responses"][str(status)]["content"] = _json(problem)
+    if path in ROUTES:
+        found["responses"]["200"]["content"]["text/event-stream"] = {}
+    return found
 
 
 def _get(summary: str) -> dict[str, Any]:
