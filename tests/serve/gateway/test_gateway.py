@@ -101,9 +101,9 @@ async def test_a_bad_request_is_told_what_is_wrong(
 
 
 async def test_an_unknown_path_answers_in_the_shape_of_openai(client: httpx.AsyncClient) -> None:
-    response = await client.get("/v1/responses")
+    response = await client.get("/v1/embeddings")
     assert response.status_code == 404
-    assert "/v1/responses" in response.json()["error"]["message"]
+    assert "/v1/embeddings" in response.json()["error"]["message"]
 
 
 async def test_a_long_prompt_keeps_its_end_and_says_so(client: httpx.AsyncClient) -> None:

@@ -45,7 +45,7 @@ def llamacpp(document: Mapping[str, Any]) -> dict[str, Any]:
 def tokens_of(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the number of tokens by whichever name it has, at every path: llama.cpp's clients ask at OpenAI's, too.
 
-    -2, all that the context holds, is what no bound is here; 0 in llama.cpp's own word only warms a cache.
+    In llama.cpp's own word -2, all that the context holds, is what no bound is here, and 0 only warms a cache.
 
     >>> tokens_of({"max_tokens": 9, "max_completion_tokens": 7})
     {'max_tokens': 7}
@@ -56,10 +56,9 @@ def tokens_of(document: Mapping[str, Any]) -> dict[str, Any]:
     if name is None:
         return {}
     number = document[name]
-    if _is_number(number) and number in (-1, -2):
-        return {"max_tokens": NO_BOUND}
-    is_warming = name == TOKENS[0] and _is_number(number) and number == 0
-    return {"max_tokens": 1 if is_warming else number}
+    if name == TOKENS[0] and _is_number(number):
+        number = {-2: NO_BOUND, 0: 1}.get(number, number)
+    return {"max_tokens": number}
 
 
 def ollama(options: Mapping[str, Any]) -> dict[str, Any]:
