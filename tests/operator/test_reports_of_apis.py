@@ -6,14 +6,17 @@ Texts are those of the reports (kubermatic, pv-mounter, kubeflow, awx, flyte, ni
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from daybreak_contracts.errors import TransientError
+from daybreak_operator.core.deployment.decide import decide as decide_deployment
 from daybreak_operator.core.pod_shape.remedies import remedy_of
 from daybreak_operator.core.times import instant, seconds_of
+from daybreak_operator.core.training.decide import decide as decide_run
 from daybreak_operator.shell.kube.answers import RefusedError, error_of
 from daybreak_operator.shell.reconcile.gather import unschedulable_s
 from tests.operator.deployment.world import M1, serving_world
@@ -203,6 +206,26 @@ def test_a_training_job_with_a_ttl_of_nothing_has_still_done_its_work() -> None:
     world.settle(2)
     assert world.status["restarts"] == 0
     assert world.states().startswith("SSSSS")
+
+
+# Deletion ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("by", ["foregroundDeletion", "orphan", "backup.example.dev/keep"])
+@pytest.mark.parametrize("kind", ["run", "deployment"])
+def test_what_is_being_deleted_gets_no_child_anew(kind: str, by: str) -> None:
+    """seldon-core#2781, dragonfly#408, clickhouse#309, infinispan#1428: a prune never ends, children are made anew."""
+    going = {"deletionTimestamp": "2026-01-01T12:00:00Z", "finalizers": [by]}
+    world: Any
+    if kind == "run":
+        world = training()
+        world.run["metadata"] |= going
+        observed = world.observe()
+        plan = decide_run(observed, world.now)
+    else:
+        world = serving_world()
+        observed = world.observed()
+        body = {**observed.deployment, "metadata": {**observed.deployment["metadata"], **going}}
+        plan = decide_deployment(replace(observed, deployment=body), world.now)
+    assert (list(plan.apply), list(plan.delete), plan.finalizer) == ([], [], False)
 
 
 # A gateway that does not come up ---------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ Nothing else in the project spells the label prefix (a ratchet test holds it).
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Literal
 
 GROUP = "daybreak.dev"
@@ -221,10 +222,13 @@ def pipelines_policy(run: str) -> str:
 def engine_name(deployment: str, digest: str, pool: str, zone: str) -> str:
     """Return the name of the Deployment of one revision in one pool and zone; at most 54 characters.
 
-    It ends in a digest of pool and zone: their names may be long, and ``a-b`` in ``c`` is not ``a`` in ``b-c``.
+    It ends in a digest of pool and zone: their names may be long, ``a-b`` in ``c`` is not ``a`` in ``b-c``, and what a
+    label may hold and a name may not (OpenStack has zones with capitals) is written otherwise before it.
     """
     tail = hashlib.sha256(f"{pool}/{zone}".encode()).hexdigest()[:6]
-    name = f"{deployment}-{short(digest)}-{pool}-{zone}"[: MAX_CHILD_NAME - 7].rstrip("-.")
+    whole = re.sub(r"[^a-z0-9.-]", "-", f"{deployment}-{short(digest)}-{pool}-{zone}".lower())
+    whole = re.sub(r"[.-]*(?:-\.|\.-|\.\.)[.-]*", "-", whole)
+    name = whole[: MAX_CHILD_NAME - 7].rstrip("-.")
     return f"{name}-{tail}"
 
 

@@ -46,9 +46,10 @@ from daybreak_operator.shell.reconcile.work import Pipelines
 from daybreak_operator.shell.reconcile.workloads import Workloads
 from daybreak_operator.shell.watches import kopf_events
 from daybreak_operator.shell.watches.keys import ObjectKey, Priority
+from daybreak_operator.shell.watches.marks import Marks, taken_off
 from daybreak_operator.shell.watches.nodes import NodeInventory
 from daybreak_operator.shell.watches.reflector import ABSENT_S, SILENCE_S, Reflector
-from daybreak_operator.shell.watches.store import ListResult, Store
+from daybreak_operator.shell.watches.store import ListResult, Store, child_id
 
 LOG = logging.getLogger(__name__)
 Body = dict[str, Any]
@@ -135,6 +136,8 @@ class Operator:
         schedule = Schedule(random.random, self._timing.back_off)
         self.queue = WorkQueue(schedule, time.monotonic)
         self.readings = Readings(time.monotonic)
+        self.marks = Marks(time.monotonic)
+        self._putting: set[asyncio.Future[None]] = set()
         self.threads = Threads(NUM_WORKERS)
         self.lease_threads = Threads(2)  # never behind requests that wait for a lost connection
         self.watches = self._make_watches()
@@ -178,7 +181,29 @@ class Operator:
         elif resource == EVENTS:
             self._wake(store.drop_event(body) if is_gone else store.put_event(body))
         else:
-            self._wake(store.drop_child(body) if is_gone else store.put_child(body))
+            labels = self._taken_off(resource, body, is_gone)
+            if labels:
+                task = asyncio.ensure_future(self._put_back(body, labels, is_gone))
+                self._putting.add(task)
+                task.add_done_callback(self._putting.discard)
+            else:
+                self._wake(store.drop_child(body) if is_gone else store.put_child(body))
+
+    def _taken_off(self, resource: ApiResource, body: Body, is_gone: bool) -> dict[str, str]:
+        """Return labels of ours that somebody took off one of our pods, if it is time to put them back."""
+        if resource != PODS or not self.leadership.held():
+            return {}
+        labels = taken_off(self.store.child(child_id(body)), body, is_gone=is_gone)
+        return labels if labels and self.marks.may_put(body["metadata"]["uid"]) else {}
+
+    async def _put_back(self, body: Body, labels: dict[str, str], is_gone: bool) -> None:
+        """Put labels back on a pod that is there; one that is not, or cannot be changed, is what the event says."""
+        try:
+            await self.threads.call(self.kube.set_labels, body, labels)
+        except (ApiError, TransientError):
+            self._wake(self.store.drop_child(body) if is_gone else self.store.put_child(body))
+        else:  # the watch tells of it as it is now
+            LOG.warning("labels put back", extra={"pod": body["metadata"]["name"], "labels": sorted(labels)})
 
     def _in_loop(self, function: Callable[..., None], *args: Any) -> None:
         if self._loop is not None and not self._loop.is_closed():

@@ -233,6 +233,13 @@ class Kube:
         path = resource_for(body).path(metadata.get("namespace"), metadata["name"])
         return self._write("PATCH", path, {"fieldManager": names.FIELD_OWNER}, patch, MERGE)
 
+    def set_labels(self, body: Object, labels: Mapping[str, str]) -> None:
+        """Write some labels of exactly this object; a namesake is a ConflictError."""
+        metadata = body["metadata"]
+        patch = {"metadata": {"uid": metadata["uid"], "labels": dict(labels)}}
+        path = resource_for(body).path(metadata.get("namespace"), metadata["name"])
+        self._write("PATCH", path, {"fieldManager": names.FIELD_OWNER}, patch, MERGE)
+
     def delete(self, ref: Ref) -> dict[str, Any] | None:
         """Delete exactly this object; returns it when it stays for a while, None when it is gone.
 

@@ -141,9 +141,11 @@ class Reconciler:
         return self.clock() - seen_at < LEAVING_RECHECK_S and "deletionTimestamp" not in body["metadata"]
 
     def _seen_leaving(self, namespace: str) -> None:
+        now = self.clock()
         if namespace not in self._leaving:
             LOG.info("namespace is being deleted, nothing is made there", extra={"namespace": namespace})
-        self._leaving[namespace] = self.clock()
+        going = {one: at for one, at in self._leaving.items() if now - at < 2 * LEAVING_RECHECK_S}
+        self._leaving = {**going, namespace: now}
 
     async def _ask(self, key: ObjectKey) -> ExternalState:
         body = self.store.get(key)
