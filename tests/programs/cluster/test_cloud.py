@@ -15,9 +15,11 @@ from tests.cluster.reach import Reach, wait_for
 
 pytestmark = pytest.mark.slow
 
-# Zones in which nobody else has nodes: a session's tests share one cluster.
+# Zones in which nobody else has nodes, and a taint that nobody else puts up with: a session's tests share one cluster,
+# and a pod of another test that waits anywhere would lie down on a machine that is to be empty.
+TAINT = "cluster.test/small-cloud"
 OFFERINGS = [
-    Offering(zone, accelerator="nvidia-l4", market=market, price_per_hour=price)
+    Offering(zone, accelerator="nvidia-l4", market=market, price_per_hour=price, taints=(TAINT,))
     for zone in ("cloud-a", "cloud-b")
     for market, price in (("Spot", 0.35), ("OnDemand", 0.98))
 ]
@@ -47,6 +49,7 @@ def template(zone: str, market: str) -> dict[str, Any]:
     resources = {"limits": {names.RESOURCE_GPU: "1"}}
     return {
         "containers": [{"name": "main", "image": "daybreak", "resources": resources}],
+        "tolerations": [{"key": TAINT, "operator": "Exists"}],
         "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}},
     }
 
