@@ -87,7 +87,7 @@ _FAMILIES = {
     + _DOUBLE
     + _SINGLE
     + r")|(?P<unended>/\*)|(?P<open>[(\[{])|(?P<close>[)\]}])",
-    "scss": r"(?P<skip>\\.|(?<!:)//[^\n]*|/\*.*?\*/|\burl\(\s*[^\"'\s)][^)\n]*\)"
+    "scss": r"(?P<skip>\\.|(?<!:)//[^\n]*|/\*.*?\*/|\burl\(\s*[^\"'\s)][^)\n]*+(?:\)|$)"
     + _DOUBLE
     + _SINGLE
     + r")|(?P<unended>/\*)|(?P<open>[(\[{])|(?P<close>[)\]}])",

@@ -29,7 +29,7 @@ _PYTHON_2 = re.compile(
     r"|\bexcept\s+[\w.()\s,]+,\s*[\w.]+\s*:|`[^`\n]+`|(?<![\w.])0[0-7]+\b|(?<![\w.])(?:0[xX][0-9a-fA-F]+|\d+)[lL]\b"
     r"|<>|^\s*raise\s+[\w.]+\s*,|(?<!\w)[uU][rR][\"']|\bdef\s+\w+\s*\([^)]*\(|\blambda\s*\("
 )
-_COMMENT_OR_STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|//[^\n]*|/\*.*?\*/", re.DOTALL)
+_COMMENT_OR_STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|//[^\n]*|/\*(?:.*?\*/|.*)", re.DOTALL)
 _TRAILING_COMMA = re.compile(r"\"(?:\\.|[^\"\\])*\"|,(?=\s*[}\]])", re.DOTALL)
 
 

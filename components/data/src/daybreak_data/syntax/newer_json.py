@@ -11,16 +11,18 @@ import json
 import re
 
 _TOKEN = re.compile(
-    r"(?P<string>\"(?:\\.|[^\"\\])*\")|(?P<single>'(?:\\.|[^'\\\n])*')|(?P<comment>//[^\n]*|/\*.*?\*/|^[ \t]*\#[^\n]*)"
-    r"|(?P<key>[A-Za-z_$][\w$]*(?=\s*:))|(?P<comma>,(?=(?:\s|//[^\n]*|/\*.*?\*/)*[}\]]))",
+    r"(?P<string>\"(?:\\.|[^\"\\])*\")|(?P<single>'(?:\\.|[^'\\\n])*')"
+    r"|(?P<comment>//[^\n]*|/\*(?:.*?\*/|.*)|^[ \t]*\#[^\n]*)"
+    r"|(?P<key>(?<![\w$])[A-Za-z_$][\w$]*+(?=[ \t]*:))",
     re.DOTALL | re.MULTILINE,
 )
+_LAST_COMMA = re.compile(r"\"(?:\\.|[^\"\\])*\"|,(?=\s*[}\]])", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
 def as_json(text: str) -> str:
     """Return the text with keys and strings in double quotes, without comments and last commas; lines stay."""
-    return _TOKEN.sub(_older, text)
+    return _LAST_COMMA.sub(lambda found: found[0] if found[0] != "," else "", _TOKEN.sub(_older, text))
 
 
 def _older(found: re.Match[str]) -> str:
@@ -29,6 +31,4 @@ def _older(found: re.Match[str]) -> str:
         return json.dumps(_ESCAPE.sub(r"\1", said[1:-1]))
     if kind == "key":
         return f'"{said}"'
-    if kind == "comment":
-        return "\n" * said.count("\n") + " "
-    return said if kind == "string" else ""
+    return said if kind == "string" else "\n" * said.count("\n") + " "

@@ -16,7 +16,7 @@ from daybreak_data.syntax import brackets, grammars
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-_OPENS = re.compile(r"(?<![\w$>:\\])(if|while|for|foreach|switch|declare)\s*\(", re.IGNORECASE)
+_PARENTHESIS = re.compile(r"(?<![\w$>:\\])(if|while|for|foreach|switch|declare)\s*\(|[()]", re.IGNORECASE)
 _ENDS = re.compile(r"(?<![\w$>:\\])end(if|while|for|foreach|switch|declare)\b(?!\s*\()", re.IGNORECASE)
 _NAME_OF_METHOD = re.compile(r"\bfunction\s*&?\s*\Z", re.IGNORECASE)
 _COLON = re.compile(r"\s*:(?!:)")
@@ -33,27 +33,24 @@ def of_php(text: str) -> str:
 
 
 def _with_colon(code: str) -> Iterator[str]:
-    for found in _OPENS.finditer(code):
-        if _NAME_OF_METHOD.search(code, max(0, found.start() - 20), found.start()):
-            continue  # function for(): string
-        end = _closing(code, found.end())
-        if end and _COLON.match(code, end):
-            yield found.group(1).lower()
-
-
-def _closing(code: str, place: int) -> int:
-    depth = 1
-    for bracket in re.compile(r"[()]").finditer(code, place):
-        depth += 1 if bracket.group() == "(" else -1
-        if not depth:
-            return bracket.end()
-    return 0
+    """One pass: each parenthesis is known by the word before it when it closes."""
+    words: list[str] = []
+    for found in _PARENTHESIS.finditer(code):
+        if found.group() == ")":
+            word = words.pop() if words else ""
+            if word and _COLON.match(code, found.end()):
+                yield word
+            continue
+        is_method = _NAME_OF_METHOD.search(
+            code, max(0, found.start() - 20), found.start()
+        )  # function for(): C
+        words.append("" if is_method else (found.group(1) or "").lower())
 
 
 def of_ruby(text: str) -> str:
     """Say where a here-document begins that the end of the file ends; its grammar finds nothing wrong with that."""
     marks = {found.group(1) for found in _MARK.finditer(text)}
-    if all(re.search(rf"^[ \t]*{mark}\r?$", text, re.MULTILINE) for mark in marks):
+    if not marks or marks <= {line.strip() for line in text.split("\n")}:
         return ""
     tree = grammars.tree_of(text.encode("utf-8", "surrogatepass"), "ruby")
     body = None if tree is None else _endless_body(tree.root_node)
