@@ -32,6 +32,7 @@ ROOMS = {
     "train": ("Training", "train"),
     "objectives": ("Objectives", "objectives"),
     "sweep": ("Peak rate by size, length and batch", "sweep"),
+    "scaling": ("A scaling law and a run that it has not seen", "scaling"),
     "first_light": ("First light", "first_light"),
     "guard": ("Guard against spikes", "guard.battery"),
     "kills": ("Trainings that are killed", "kills"),

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from daybreak_contracts.planning.sizes import SIZES, Dimensions
 from tests.bench.data.corpus import environment_code
 from tests.bench.row import Row
 
@@ -43,10 +44,10 @@ class SweepData:
 
 def measure() -> list[Row]:
     """Return for each size, length and batch the held-out loss of the best peak, with the others beside."""
-    data = _data()
+    data = packed_code(max(tokens for _, tokens, _, _ in GRID))
     rows = []
     for size, tokens, batch, rates in GRID:
-        losses = {rate: _held_out_loss(size, tokens, batch, rate, data) for rate in rates}
+        losses = {rate: held_out_loss(SIZES[size], tokens, batch, rate, data) for rate in rates}
         print(size, tokens, batch, losses, file=sys.stderr)
         best = min(losses, key=lambda rate: losses[rate])
         note = ", ".join(f"{rate:g}: {loss:.3f}" for rate, loss in losses.items())
@@ -55,7 +56,8 @@ def measure() -> list[Row]:
     return rows
 
 
-def _data() -> SweepData:
+def packed_code(most_tokens: int) -> SweepData:
+    """Return so many tokens of this environment's Python to train on, and those of packages that are held out whole."""
     from daybreak_contracts import names
     from daybreak_data.tokenizer import step as tokenizer
     from daybreak_model.vocabulary import TextEncoder, special_ids
@@ -77,8 +79,7 @@ def _data() -> SweepData:
         return np.array(ids[: rows * CONTEXT], dtype=np.int64).reshape(rows, CONTEXT)
 
     unseen = [text for path, text in python if _package(path) in held]
-    longest = max(tokens for _, tokens, _, _ in GRID)
-    return SweepData(packed(learnt, longest), packed(unseen, HELD_OUT_TOKENS), end)
+    return SweepData(packed(learnt, most_tokens), packed(unseen, HELD_OUT_TOKENS), end)
 
 
 def _package(path: str) -> str:
@@ -97,13 +98,12 @@ def _first(texts: Sequence[str], num_bytes: int) -> list[str]:
     return found
 
 
-def _held_out_loss(size: str, tokens: int, batch: int, rate: float, data: SweepData) -> float:
+def held_out_loss(dims: Dimensions, tokens: int, batch: int, rate: float, data: SweepData) -> float:
     """Train once and return the loss on the held-out part."""
     import torch
 
     from daybreak_contracts.planning import schedule
     from daybreak_contracts.planning.schedule import Hyperparameters
-    from daybreak_contracts.planning.sizes import SIZES
     from daybreak_train.loop.trainer import BETAS, EPSILON
     from daybreak_train.model import Llama, ModelConfig, initialise
 
@@ -116,7 +116,7 @@ def _held_out_loss(size: str, tokens: int, batch: int, rate: float, data: SweepD
         clip_norm=schedule.CLIP_NORM,
         weight_decay=schedule.WEIGHT_DECAY,
     )
-    model = Llama(ModelConfig(SIZES[size], VOCABULARY, CONTEXT, data.end_of_text))
+    model = Llama(ModelConfig(dims, VOCABULARY, CONTEXT, data.end_of_text))
     initialise(model, 0)
     matrices = [
         weight for name, weight in model.named_parameters() if weight.ndim > 1 and "embedding" not in name
