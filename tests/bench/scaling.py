@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from daybreak_contracts.planning import schedule
+from daybreak_contracts.planning import recipe, schedule
 from daybreak_contracts.planning.sizes import Dimensions
 from daybreak_model.llama.sizes import num_parameters
 from daybreak_pipelines.scaling import law
@@ -33,8 +33,10 @@ def measure() -> list[Row]:
     runs = []
     for name, dims, tokens in RUNS:
         parameters = num_parameters(dims, VOCABULARY)
-        length = tokens / (schedule.TOKENS_PER_PARAMETER * parameters)
-        rate = schedule.default_peak_rate(parameters, BATCH / schedule.default_batch_tokens(parameters, length))
+        length = tokens / (recipe.TOKENS_PER_PARAMETER * parameters)
+        rate = schedule.default_peak_rate(
+            parameters, BATCH / schedule.default_batch_tokens(parameters, length)
+        )
         runs.append(ScaledRun(name, parameters, tokens, held_out_loss(dims, tokens, BATCH, rate, data)))
         print(runs[-1], f"peak rate {rate:g}", file=sys.stderr, flush=True)
     *known, last = runs
