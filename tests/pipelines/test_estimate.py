@@ -31,6 +31,19 @@ def test_seconds_left(
     assert estimate.seconds_left(STEPS, EXPECTED, done, current, elapsed, share) == pytest.approx(left)
 
 
+def test_what_ends_by_the_clock_is_neither_stretched_nor_a_measure_of_pace() -> None:
+    """A fast first step made six minutes of training "about 3 min left"; a step that was not done again did so, too."""
+    expected = {"data": 90.0, "train": 375.0, "judge": 12.0}
+    left = estimate.seconds_left(tuple(expected), expected, {"data": 30.0}, "train", 0, 0, {"train"})
+    assert left == pytest.approx(375 + 12 / 3)
+    left = estimate.seconds_left(tuple(expected), expected, {"data": 0.2}, "train", 5, 0, {"data", "train"})
+    assert left == pytest.approx(370 + 12)
+    left = estimate.seconds_left(
+        tuple(expected), expected, {"data": 90.0, "train": 1.0}, "judge", 0, 0, {"train"}
+    )
+    assert left == pytest.approx(12)
+
+
 @given(
     share=st.floats(0, 1),
     elapsed=st.floats(0, 1e6),

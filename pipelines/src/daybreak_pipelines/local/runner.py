@@ -58,7 +58,8 @@ class Runner:
         self._progress_file = self._work / "progress.json"
         self._timings_file = self._work / "timings.json"
         deadline = self.run.spec.training.deadline_seconds
-        known = {names.STEP_TRAIN: deadline * 1.15} if deadline else {}
+        known = {names.STEP_TRAIN: deadline + estimate.BESIDES_DEADLINE_S} if deadline else {}
+        self._by_the_clock = frozenset(known)
         self._expected = estimate.expected_seconds(self.wanted, self._read_timings(), known)
 
     def make_model(self) -> None:
@@ -166,10 +167,16 @@ class Runner:
 
     def _show(self, current: str | None, activity: str, share: float) -> None:
         now = self.clock()
-        left = estimate.seconds_left(
-            self.wanted, self._expected, self.seconds, current, now - self._step_began, share
-        )
         cached = frozenset(step for step in self.seconds if self._cached(step))
+        left = estimate.seconds_left(
+            self.wanted,
+            self._expected,
+            self.seconds,
+            current,
+            now - self._step_began,
+            share,
+            cached | self._by_the_clock,
+        )
         self.display.show(
             RunState(now - self._began, dict(self.seconds), cached, current, activity, share, left)
         )
