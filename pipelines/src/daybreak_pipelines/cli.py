@@ -206,7 +206,9 @@ def _add_plan(commands: Any) -> None:
         help="unique training tokens of the data, if not here",
     )
     plan.add_argument(
-        "--measure", action="store_true", help="train 20 steps on this machine to know its speed and memory"
+        "--measure",
+        action="store_true",
+        help="train 20 to 200 steps on this machine to know its speed and memory",
     )
     plan.add_argument("--json", action="store_true", help="one JSON object")
     plan.set_defaults(call=_plan)

@@ -1,4 +1,4 @@
-"""Twenty real steps tell the speed and memory of a training before there is any data."""
+"""Some real steps tell the speed and memory of a training before there is any data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from daybreak_contracts import names
 from daybreak_contracts.resources.training import CustomModel, Model, Training
 from daybreak_contracts.steps import CalibrateArgs, CalibrateResult
 from daybreak_train.calibration import synthetic
-from daybreak_train.calibration.step_times import speeds
+from daybreak_train.calibration.step_times import speeds, warm
 from tests.train.conftest import Zygote
 
 TINY = CustomModel(hidden_size=32, layers=2, heads=2, key_value_heads=1, intermediate_size=64)
@@ -38,6 +38,26 @@ def test_a_calibration_measures_and_leaves_nothing(tmp_path: Path, zygote: Zygot
     assert found.peak_memory_bytes > 50_000_000
     assert found.loop_s > 0
     assert not list(work.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "left"),
+    [
+        pytest.param([2.0] * 20, 17, id="four-steps-where-one-takes-seconds"),
+        pytest.param([0.5] * 4 + [0.25] * 96, 89, id="four-seconds-where-a-step-takes-none"),
+        pytest.param([0.01] * 100, 50, id="no-more-than-half"),
+        pytest.param([1.0], 1, id="one-is-kept"),
+    ],
+)
+def test_the_beginning_is_left_out(seconds: list[float], left: int) -> None:
+    assert len(warm(seconds)) == left
+
+
+@given(st.lists(st.floats(1e-3, 60), min_size=1, max_size=300))
+def test_half_of_the_steps_and_one_at_least_are_kept(seconds: list[float]) -> None:
+    kept = list(warm(seconds))
+    assert kept == seconds[len(seconds) - len(kept) :]
+    assert len(kept) >= max(1, len(seconds) // 2)
 
 
 @given(st.lists(st.floats(1e-3, 60), min_size=1, max_size=30))

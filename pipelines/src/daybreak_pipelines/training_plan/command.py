@@ -35,7 +35,7 @@ class Question:
     tokens: int | None = None
     """Of the data, when it is not there to be counted."""
     measure: bool = False
-    """Train twenty steps on this machine to know its speed and memory."""
+    """Train some steps on this machine to know its speed and memory."""
 
 
 def plan_manifest(manifest: Path, question: Question, as_json: bool) -> int:

@@ -23,7 +23,7 @@ STEP = "calibrate"
 
 
 def measured(run: TrainingRun, settings: arguments.RunSettings, plan: TrainingPlan) -> Throughput:
-    """Train one process's share of twenty steps and return what all processes together would do."""
+    """Train one process's share of some steps and return what all processes together would do."""
     number = Hardware(plan.nodes, plan.gpus_per_node).processes
     alone = {"nodes": 1, "gpus_per_node": min(1, plan.gpus_per_node)}
     with tempfile.TemporaryDirectory(prefix="daybreak-calibration-") as folder:

@@ -10,7 +10,7 @@ from daybreak_contracts.planning.duration import Estimate
 from daybreak_contracts.planning.plan import TrainingPlan
 from daybreak_pipelines import estimate
 
-UNKNOWN_SPEED = "unknown: give --gpu, or --measure 20 steps on this machine"
+UNKNOWN_SPEED = "unknown: give --gpu, or --measure some steps on this machine"
 
 
 def render(name: str, plan: TrainingPlan, deadline: str = "") -> str:
