@@ -67,4 +67,4 @@ def test_this_machine_says_which_it_is() -> None:
 def test_processes_of_a_machine_share_its_cores() -> None:
     assert devices.threads(16, ProcessPlacement(local_world_size=4, world_size=8)) == 4
     assert devices.threads(2, ProcessPlacement(local_world_size=4, world_size=4)) == 1
-    assert devices.threads(None, ProcessPlacement()) >= 1
+    assert devices.threads(0, ProcessPlacement()) >= 1

@@ -34,6 +34,6 @@ def check(gpus_per_node: int) -> None:
     raise UserError(f"{wanted} this machine has no CUDA GPU: set it to 0 to train on the CPU")
 
 
-def threads(cores: int | None, placement: ProcessPlacement) -> int:
-    """Return how many threads each process of a machine computes with."""
+def threads(cores: int, placement: ProcessPlacement) -> int:
+    """Return how many threads each process of a machine computes with; 0 cores are all that it may use."""
     return max(1, (cores or len(os.sched_getaffinity(0))) // placement.local_world_size)

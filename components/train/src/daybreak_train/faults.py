@@ -38,7 +38,6 @@ class PeerLostError(TransientError):
 ORDER = {errors.EXIT_USER: 0, errors.EXIT_TRANSIENT: 1}
 """Which error explains more, by exit code: the user's fault, then the world's, then a bug."""
 BUG, FOLLOWS = 2, 3
-LAST = FOLLOWS + 1
 
 
 def order_of(failure: Mapping[str, Any]) -> int:
@@ -139,60 +138,6 @@ def _gpu_memory(text: str, scene: FaultScene) -> DaybreakError:
     )
 
 
-def _host_memory(text: str, scene: FaultScene) -> DaybreakError:
-    return TransientError(
-        f"{scene.who}: out of memory ({text}): give the machine or the pod more memory; {GO_ON}"
-    )
-
-
-def _shared_memory(text: str, scene: FaultScene) -> DaybreakError:
-    return UserError(
-        f"{scene.who}: /dev/shm is too small ({text}): give the container more (docker run --shm-size=8g, in a pod an "
-        "emptyDir of medium Memory at /dev/shm)"
-    )
-
-
-def _hardware(text: str, scene: FaultScene) -> DaybreakError:
-    return TransientError(
-        f"the GPU of {scene.who} is faulty ({text}): nvidia-smi -q and the kernel's log (Xid) say more; if it comes "
-        f"again take the node out (kubectl cordon) and have it reset; {GO_ON}"
-    )
-
-
-def _not_ready(text: str, scene: FaultScene) -> DaybreakError:
-    return TransientError(
-        f"the GPU of {scene.who} cannot be used now ({text}): NVIDIA's fabric manager does not run on the node, the "
-        f"GPU is in exclusive use, or its MIG mode was changed; {GO_ON}"
-    )
-
-
-def _driver(text: str, scene: FaultScene) -> DaybreakError:
-    return UserError(
-        f"{scene.who}: driver, GPU and this build of torch do not fit together ({text}): use a newer driver on the "
-        "node, or an image with a torch that was built for this GPU"
-    )
-
-
-def _no_gpu(text: str, scene: FaultScene) -> DaybreakError:
-    return UserError(
-        f"{scene.who}: there is no GPU for this process ({text}): training.gpusPerNode is more than the machine or "
-        "the container shows (nvidia-smi -L, CUDA_VISIBLE_DEVICES)"
-    )
-
-
-def _processes(text: str, scene: FaultScene) -> DaybreakError:
-    return UserError(
-        f"{scene.who}: no more threads or processes may be started ({text}): raise the limit (ulimit -u, the "
-        "container's pids limit)"
-    )
-
-
-def _port_taken(text: str, scene: FaultScene) -> DaybreakError:
-    return TransientError(
-        f"{scene.who}: the port at which ranks meet is taken ({text}): another training runs there; {GO_ON}"
-    )
-
-
 def _others(text: str, scene: FaultScene) -> DaybreakError:
     if scene.num_steps:
         return PeerLostError(
@@ -203,6 +148,12 @@ def _others(text: str, scene: FaultScene) -> DaybreakError:
         f"{scene.who} did not meet the other ranks ({text}): one of them is missing or ended first, its name is not "
         f"resolved, or a NetworkPolicy closes the port; {GO_ON}"
     )
+
+
+def _always(kind: type[DaybreakError], sentence: str) -> Explanation:
+    """Return what says the same wherever it happens; what passes is tried again."""
+    end = f"; {GO_ON}" if issubclass(kind, TransientError) else ""
+    return lambda text, scene: kind(sentence.format(who=scene.who, text=text) + end)
 
 
 MEMORY_OF_GPU = r"(CUDA|HIP) (error: )?out of memory|Cuda failure\S* 'out of memory'|_STATUS_ALLOC_FAILED"
@@ -232,14 +183,65 @@ RULES: tuple[tuple[re.Pattern[str], Explanation], ...] = tuple(
     (re.compile(pattern), explanation)
     for pattern, explanation in (
         (MEMORY_OF_GPU, _gpu_memory),
-        (MEMORY_SHARED, _shared_memory),
-        (MEMORY_OF_HOST, _host_memory),
-        (HARDWARE, _hardware),
-        (NOT_READY, _not_ready),
-        (DRIVER, _driver),
-        (NO_GPU, _no_gpu),
-        (PROCESSES, _processes),
-        (PORT_TAKEN, _port_taken),
+        (
+            MEMORY_SHARED,
+            _always(
+                UserError,
+                "{who}: /dev/shm is too small ({text}): give the container more (docker run --shm-size=8g, in a pod an "
+                "emptyDir of medium Memory at /dev/shm)",
+            ),
+        ),
+        (
+            MEMORY_OF_HOST,
+            _always(TransientError, "{who}: out of memory ({text}): give the machine or the pod more memory"),
+        ),
+        (
+            HARDWARE,
+            _always(
+                TransientError,
+                "the GPU of {who} is faulty ({text}): nvidia-smi -q and the kernel's log (Xid) say more; if it comes "
+                "again take the node out (kubectl cordon) and have it reset",
+            ),
+        ),
+        (
+            NOT_READY,
+            _always(
+                TransientError,
+                "the GPU of {who} cannot be used now ({text}): NVIDIA's fabric manager does not run on the node, the "
+                "GPU is in exclusive use, or its MIG mode was changed",
+            ),
+        ),
+        (
+            DRIVER,
+            _always(
+                UserError,
+                "{who}: driver, GPU and this build of torch do not fit together ({text}): use a newer driver on the "
+                "node, or an image with a torch that was built for this GPU",
+            ),
+        ),
+        (
+            NO_GPU,
+            _always(
+                UserError,
+                "{who}: there is no GPU for this process ({text}): training.gpusPerNode is more than the machine or "
+                "the container shows (nvidia-smi -L, CUDA_VISIBLE_DEVICES)",
+            ),
+        ),
+        (
+            PROCESSES,
+            _always(
+                UserError,
+                "{who}: no more threads or processes may be started ({text}): raise the limit (ulimit -u, the "
+                "container's pids limit)",
+            ),
+        ),
+        (
+            PORT_TAKEN,
+            _always(
+                TransientError,
+                "{who}: the port at which ranks meet is taken ({text}): another training runs there",
+            ),
+        ),
         (OTHERS, _others),
     )
 )
