@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -195,6 +196,19 @@ def start_gateway(
     url = url_of(listener)
     listener.close()
     return child, url
+
+
+@contextlib.contextmanager
+def gateway_before_an_engine(model: ModelFolder, folder: Path, **changes: Any) -> Iterator[str]:
+    """Run a gateway before an echo engine that counts, both processes; yield its URL when it answers."""
+    engine = Engine(folder, model, OLD, "counting")
+    child, url = start_gateway(model, f"127.0.0.1:{engine.ports[0]}", folder, **changes)
+    try:
+        wait_for(url, 200)
+        yield url
+    finally:
+        child.stop(2)
+        engine.child.stop(2)
 
 
 @pytest.fixture(scope="session")

@@ -20,9 +20,8 @@ from daybreak_serve.gateway.auth.api_keys import new_key
 from daybreak_serve.hubfolder import ChatTemplate
 from daybreak_serve.modelfolder import ModelFolder
 from tests.serve.client_packages import NoClientError, Script
-from tests.serve.conftest import start_gateway, wait_for
+from tests.serve.conftest import gateway_before_an_engine
 from tests.serve.gateway.chat.test_template import CHATML
-from tests.serve.gateways import OLD, Engine
 
 pytestmark = pytest.mark.slow  # the first time clients are installed; later it takes some seconds
 PROMPT, OTHER, SUFFIX = "def add(a, b):", "class A:", "\nadd(1, 2)"
@@ -67,24 +66,14 @@ class KeyedGateway:
 @pytest.fixture(scope="module")
 def gateway(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyedGateway]:
     folder = tmp_path_factory.mktemp("clients")
-    engine = Engine(folder, model, OLD, "counting")
     keys = {name: new_key() for name in ("ada", *CLIENTS)}
     (folder / "keys").write_text(
         "".join(f"{name} sha256:{digest} {name}\n" for name, (_, digest) in keys.items())
     )
     limits = AccessLimits(groups=[GroupLimits(name=name, requests_per_minute=2) for name in CLIENTS])
-    child, url = start_gateway(
-        model,
-        f"127.0.0.1:{engine.ports[0]}",
-        folder,
-        api_keys=str(folder / "keys"),
-        limits=limits,
-        chat=ChatTemplate(template=CHATML),
-    )
-    wait_for(url, 200)
-    yield KeyedGateway(url, {name: key for name, (key, _) in keys.items()})
-    child.stop(2)
-    engine.child.stop(2)
+    access = {"api_keys": str(folder / "keys"), "limits": limits}
+    with gateway_before_an_engine(model, folder, chat=ChatTemplate(template=CHATML), **access) as url:
+        yield KeyedGateway(url, {name: key for name, (key, _) in keys.items()})
 
 
 @pytest.fixture(scope="module")

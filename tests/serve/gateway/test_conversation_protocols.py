@@ -21,9 +21,8 @@ from daybreak_serve.gateway.http.paths import body_of
 from daybreak_serve.gateway.http.problems import ApiProblem, engine_down
 from daybreak_serve.hubfolder import ChatTemplate
 from daybreak_serve.modelfolder import ModelFolder
-from tests.serve.conftest import start_gateway, wait_for
+from tests.serve.conftest import gateway_before_an_engine
 from tests.serve.gateway.chat.test_template import CHATML
-from tests.serve.gateways import OLD, Engine
 
 RESPONSES, MESSAGES = "/v1/responses", "/v1/messages"
 ASKED = "add two numbers"
@@ -118,13 +117,9 @@ ASKS: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.fixture(scope="module")
 def url(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("protocols")
-    engine = Engine(folder, model, OLD, "counting")
     chat = ChatTemplate(template=CHATML)
-    child, url = start_gateway(model, f"127.0.0.1:{engine.ports[0]}", folder, chat=chat, max_new_tokens=64)
-    wait_for(url, 200)
-    yield url
-    child.stop(2)
-    engine.child.stop(2)
+    with gateway_before_an_engine(model, folder, chat=chat, max_new_tokens=64) as url:
+        yield url
 
 
 @pytest.fixture
@@ -277,13 +272,8 @@ async def test_what_cannot_be_done_is_refused_in_the_protocols_own_words(
 
 @pytest.fixture(scope="module")
 def without_template(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("plain")
-    engine = Engine(folder, model, OLD, "counting")
-    child, url = start_gateway(model, f"127.0.0.1:{engine.ports[0]}", folder)
-    wait_for(url, 200)
-    yield url
-    child.stop(2)
-    engine.child.stop(2)
+    with gateway_before_an_engine(model, tmp_path_factory.mktemp("plain")) as url:
+        yield url
 
 
 @pytest.mark.parametrize(

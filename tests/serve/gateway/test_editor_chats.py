@@ -14,9 +14,8 @@ import pytest
 
 from daybreak_serve.hubfolder import ChatTemplate
 from daybreak_serve.modelfolder import ModelFolder
-from tests.serve.conftest import start_gateway, wait_for
+from tests.serve.conftest import gateway_before_an_engine
 from tests.serve.gateway.chat.test_template import CHATML
-from tests.serve.gateways import OLD, Engine
 
 TOOLS = [{"type": "function", "function": {"name": "read_file", "description": "Read a file.",
           "parameters": {"type": "object", "properties": {"path": {"type": "string"}}}}}]  # fmt: skip
@@ -105,13 +104,9 @@ CHATS: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.fixture(scope="module")
 def url(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("chats")
-    engine = Engine(folder, model, OLD, "counting")
     chat = ChatTemplate(template=CHATML)
-    child, url = start_gateway(model, f"127.0.0.1:{engine.ports[0]}", folder, chat=chat, max_new_tokens=64)
-    wait_for(url, 200)
-    yield url
-    child.stop(2)
-    engine.child.stop(2)
+    with gateway_before_an_engine(model, folder, chat=chat, max_new_tokens=64) as url:
+        yield url
 
 
 @pytest.fixture

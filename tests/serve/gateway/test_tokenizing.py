@@ -14,9 +14,8 @@ from daybreak_contracts import names
 from daybreak_contracts.resources.access import AccessLimits, GroupLimits
 from daybreak_serve.hubfolder import ChatTemplate
 from daybreak_serve.modelfolder import ModelFolder
-from tests.serve.conftest import start_gateway, wait_for
+from tests.serve.conftest import gateway_before_an_engine
 from tests.serve.gateway.chat.test_template import CHATML
-from tests.serve.gateways import OLD, Engine
 
 TEXT = "def größe(x):\n    return x  # 🙂\n"
 MESSAGES = [{"role": "system", "content": "You edit."}, {"role": "user", "content": TEXT}]
@@ -29,14 +28,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(model: ModelFolder, folder: Path) -> Iterator[str]:
-    engine = Engine(folder, model, OLD, "counting")
     chat = ChatTemplate(template=CHATML)
     limits = AccessLimits(groups=[GroupLimits(name="few", requests_per_minute=1)])
-    child, url = start_gateway(model, f"127.0.0.1:{engine.ports[0]}", folder, chat=chat, limits=limits)
-    wait_for(url, 200)
-    yield url
-    child.stop(2)
-    engine.child.stop(2)
+    with gateway_before_an_engine(model, folder, chat=chat, limits=limits) as url:
+        yield url
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ How the conversation becomes a prompt is the model's own template's (`gateway.ch
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -16,7 +16,7 @@ from daybreak_serve.gateway.dialects.dialect import CompletionChoice, Dialect, R
 from daybreak_serve.gateway.dialects.misplaced import refuse_misplaced
 from daybreak_serve.gateway.dialects.openai import DONE
 from daybreak_serve.gateway.http.answers import EVENTS, CompletionIdentity, Usage, as_json, event
-from daybreak_serve.gateway.http.problems import ApiProblem, invalid
+from daybreak_serve.gateway.http.problems import ApiProblem, invalid, renamed
 from daybreak_serve.gateway.http.requests import (
     ChatMessage,
     CompletionRequest,
@@ -131,7 +131,6 @@ class ChatCompletions(Dialect):
         except ValidationError as error:
             raise problem_of(error, CHAT_RULES) from error
         refuse_what_an_answer_would_break(document)
-        ignored = [name for name in COMPLETIONS_ALONE if document.get(name) is not None]
         own = {
             *ChatBody.model_fields,
             *COMPLETIONS_ALONE,
@@ -146,7 +145,7 @@ class ChatCompletions(Dialect):
             # a gap in the words of a chat (QodeAssist with Qwen3-Coder): asked as what it is, whatever stands before it
             return read({**rest, "prompt": composed}, headers.file, limits)
         request = read(rest, headers.file, limits, "text")
-        warnings = [f"ignored: {', '.join(ignored)}"] if ignored else []
+        warnings = list(ignored({name: document.get(name) is not None for name in COMPLETIONS_ALONE}))
         if document.get("tools") or document.get("functions"):
             warnings.append(NO_TOOLS)
         if any(message.has_calls for message in found.messages):
@@ -197,6 +196,23 @@ class ChatCompletions(Dialect):
     def problem(self, problem: ApiProblem) -> bytes:
         """Return OpenAI's error object."""
         return problem.body()
+
+
+def read_translated(
+    document: Mapping[str, Any], headers: RequestHeaders, limits: RequestLimits, words: Mapping[str, str]
+) -> CompletionRequest:
+    """Read a conversation that another protocol's body was brought into; what is wrong is told in that one's words."""
+    try:
+        return ChatCompletions().read_object(document, headers, limits)
+    except ApiProblem as problem:
+        raise renamed(problem, words) from problem
+
+
+def ignored(asks: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a warning of the fields that ask for what is not done here, if there are any."""
+    names = [name for name, is_asked in asks.items() if is_asked]
+    if names:
+        yield f"ignored: {', '.join(names)}"
 
 
 def refuse_what_an_answer_would_break(document: Mapping[str, Any]) -> None:

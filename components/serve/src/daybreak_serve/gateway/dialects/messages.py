@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from daybreak_serve.gateway.dialects.chat import CALLS_LEFT_OUT, NO_JSON, NO_TOOLS, ChatCompletions
+from daybreak_serve.gateway.dialects.chat import CALLS_LEFT_OUT, NO_JSON, NO_TOOLS, ignored, read_translated
 from daybreak_serve.gateway.dialects.dialect import CompletionChoice, Dialect, RequestHeaders
 from daybreak_serve.gateway.dialects.misplaced import refuse_misplaced
 from daybreak_serve.gateway.http.answers import EVENTS, CompletionIdentity, Usage, as_json, event, framed
 from daybreak_serve.gateway.http.paths import anthropic
-from daybreak_serve.gateway.http.problems import ApiProblem, invalid, renamed
+from daybreak_serve.gateway.http.problems import ApiProblem, invalid
 from daybreak_serve.gateway.http.requests import (
     MAX_NAME_CHARACTERS,
     CompletionRequest,
@@ -70,10 +70,7 @@ class AnthropicMessages(Dialect):
         found["max_completion_tokens"] = document.get("max_tokens")
         found["stop"] = document.get("stop_sequences") or None
         found["user"] = _user_of(document)
-        try:
-            request = ChatCompletions().read_object(found, headers, limits)
-        except ApiProblem as problem:
-            raise renamed(problem, WORDS) from problem
+        request = read_translated(found, headers, limits, WORDS)
         return replace(request, warnings=(*request.warnings, *_warnings(document)))
 
     def whole(self, identity: CompletionIdentity, choices: Sequence[CompletionChoice], usage: Usage) -> bytes:
@@ -172,9 +169,7 @@ def _warnings(document: Mapping[str, Any]) -> Iterator[str]:
         "thinking": isinstance(thinking, dict) and thinking.get("type") != "disabled",
         "output_config.effort": isinstance(config, dict) and config.get("effort"),
     }
-    ignored = [name for name, is_asked in asks.items() if is_asked]
-    if ignored:
-        yield f"ignored: {', '.join(ignored)}"
+    yield from ignored(asks)
     if document.get("tools"):
         yield NO_TOOLS
     contents = [message.get("content") for message in document["messages"]]

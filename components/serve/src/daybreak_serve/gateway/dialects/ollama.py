@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from daybreak_serve.gateway.dialects import sampling
-from daybreak_serve.gateway.dialects.chat import ChatCompletions
+from daybreak_serve.gateway.dialects.chat import read_translated
 from daybreak_serve.gateway.dialects.dialect import CompletionChoice, Dialect, RequestHeaders
 from daybreak_serve.gateway.dialects.misplaced import refuse_misplaced
 from daybreak_serve.gateway.http.answers import LINES, CompletionIdentity, Usage, as_json
@@ -78,10 +78,7 @@ class OllamaChat(OllamaGenerate):
 
     def read(self, body: bytes, headers: RequestHeaders, limits: RequestLimits) -> CompletionRequest:
         """Read a body."""
-        try:
-            return ChatCompletions().read_object(in_our_words(parse_object(body)), headers, limits)
-        except ApiProblem as problem:
-            raise renamed(problem, WORDS) from problem
+        return read_translated(in_our_words(parse_object(body)), headers, limits, WORDS)
 
     def line(self, identity: CompletionIdentity, text: str) -> dict[str, Any]:
         """Return what every line has."""

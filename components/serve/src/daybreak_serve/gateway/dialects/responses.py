@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from daybreak_serve.gateway.dialects.chat import CALLS_LEFT_OUT, NO_JSON, NO_TOOLS, ChatCompletions
+from daybreak_serve.gateway.dialects.chat import CALLS_LEFT_OUT, NO_JSON, NO_TOOLS, ignored, read_translated
 from daybreak_serve.gateway.dialects.dialect import CompletionChoice, Dialect, RequestHeaders
 from daybreak_serve.gateway.dialects.misplaced import refuse_misplaced
 from daybreak_serve.gateway.http.answers import EVENTS, CompletionIdentity, Usage, as_json, event
@@ -69,10 +69,7 @@ class OpenAiResponses(Dialect):
         found = {name: value for name, value in document.items() if name not in own}
         found["messages"] = list(_messages_of(document))
         found["max_completion_tokens"] = document.get("max_output_tokens")
-        try:
-            request = ChatCompletions().read_object(found, headers, limits)
-        except ApiProblem as problem:
-            raise renamed(problem, WORDS) from problem
+        request = read_translated(found, headers, limits, WORDS)
         return replace(request, warnings=(*request.warnings, *_warnings(document)))
 
     def whole(self, identity: CompletionIdentity, choices: Sequence[CompletionChoice], usage: Usage) -> bytes:
@@ -183,9 +180,7 @@ def _warnings(document: Mapping[str, Any]) -> Iterator[str]:
         "top_logprobs": document.get("top_logprobs"),
         "text.verbosity": isinstance(text, dict) and text.get("verbosity"),
     }
-    ignored = [name for name, is_asked in asks.items() if is_asked]
-    if ignored:
-        yield f"ignored: {', '.join(ignored)}"
+    yield from ignored(asks)
     if document.get("tools"):
         yield NO_TOOLS
     items = document.get("input")
