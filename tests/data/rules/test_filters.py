@@ -153,6 +153,7 @@ def reason(text: str, language: str | None, path: str = "a", profile: Profile = 
             '{"a": "' + "word " * 1200 + '"}', "json", "data-file-size", id="so is JSON of 6,000 characters"
         ),
         pytest.param(' <?xml version="1.0"?>\n<a/>\n', "python", "xml-in-disguise", id="XML called Python"),
+        pytest.param('a = `<?xml version="1.0"?>`\n' + LINE * 9, "javascript", None, id="XML in a string"),
         pytest.param('<?xml version="1.0"?>\n<a/>\n', "xml", None, id="XML called XML"),
         pytest.param('<?xml version="1.0"?>\n' + PAGE, "html", None, id="XHTML"),
         pytest.param(LINE * 9 + '<?xml version="1.0"?>\n', "python", None, id="XML after 100 characters"),

@@ -76,6 +76,8 @@ _HASH_WORDS = re.compile(
 _IN_A_LIST = re.compile(rb"[\"'],[ \t]{0,8}[\"']$")
 _NAME_OF_CODE = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[:/.][A-Za-z0-9]+)*")
 _NAMES_BEFORE = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
+# salt_minion_pkg_hash: 'sha256=...': the sum of a download, which says by what it was made.
+_NAMED_HASH = re.compile(r"(?i)(?:md5|sha[-_]?[0-9]{1,3}(?:[-_][0-9]{3})?)[=:][0-9a-f]{32,128}")
 _HASH_LENGTHS = frozenset({32, 40, 64, 96, 128})
 # Beside a hash or the parameters of one; salts of an installation have a longer name (AUTH_SALT).
 _SALT_ALONE = re.compile(
@@ -136,6 +138,8 @@ def _is_secret(data: bytes, start: int, end: int) -> bool:
     if is_hex(value) and _SEARCH_KEY.search(before) and _SEARCH.search(around):
         return False
     if is_hex(value) and len(value) in _HASH_LENGTHS and _HASH_WORDS.search(before):
+        return False
+    if _NAMED_HASH.fullmatch(value) and _HASH_WORDS.search(before) and not _PASSWORD.search(before):
         return False
     if _says_itself(before, value):
         return False

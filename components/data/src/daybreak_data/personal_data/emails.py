@@ -27,6 +27,8 @@ _WINDOW = 80
 _RESERVED_LABELS = frozenset({"example", "test", "invalid", "localhost", "local", "internal", "lan"})
 _RESERVED_DOMAINS = ("example.com", "example.net", "example.org", "example.edu")
 _REMOTE_USERS = frozenset({"git", "hg", "svn", "ssh", "root", "ubuntu", "ec2-user"})
+# Nobody's mailbox is git@ a forge, also where prose leaves out the path.
+_FORGE = re.compile(r"(?i)(?:\A|\.)(?:github|gitlab|bitbucket|gitee|gitea|codeberg|codecommit)\b")
 # Owners of SSH algorithm names, which have the form of addresses (RFC 4251 section 6).
 _PROTOCOL_DOMAINS = frozenset({"openssh.com", "libssh.org"})
 _ALGORITHM = re.compile(
@@ -85,7 +87,7 @@ def _trim_local(local: str, before: bytes) -> str:
 def _is_address(local: str, domain: str) -> bool:
     if len(local) > MAX_LOCAL or len(domain) > MAX_DOMAIN or local.endswith(".") or ".." in local:
         return False
-    if _ALGORITHM.fullmatch(local):
+    if _ALGORITHM.fullmatch(local) or (local == "git" and _FORGE.search(domain)):
         return False
     if local.lower() in _NOT_A_NAME or _NUMBERED.fullmatch(local) or _SCALE.match(domain):
         return False

@@ -123,7 +123,12 @@ def is_html_with_little_text(document: MeasuredText) -> str | None:
 
 def is_xml_in_disguise(document: MeasuredText) -> str | None:
     """An XML declaration in the first 100 characters of something that is called otherwise."""
-    if _family(document) in XML_DIALECTS or "<?xml version=" not in document.text[:XML_HEAD]:
+    if _family(document) in XML_DIALECTS:
+        return None
+    place = document.text.find("<?xml version=", 0, XML_HEAD)
+    if place < 0 or document.text[:place].endswith(
+        ("'", '"', "`")
+    ):  # a program's string, not the file's head
         return None
     return f"an XML declaration in a file of {document.language or 'no known language'}"
 

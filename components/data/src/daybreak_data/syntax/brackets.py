@@ -62,6 +62,7 @@ _FAMILIES = {
     + r"|(?P<mark>'{3,}+).*?(?P=mark)"
     + _INTERPOLATED + r"|'(?:\\[^'\n]+|\\'|[^'\\\n])'" + r"|`[^`\n]*`" + _ENDS,
     "swift": _LINE
+    + r"|(?<!\#)(?P<lines>\#++)\"{3}[ \t]*\r?\n.*?\"{3}(?P=lines)"
     + r"|(?<!\#)(?P<mark>\#++)\".*?\"(?P=mark)|(?<!\#)(?P<slashes>\#++)/.*?/(?P=slashes)"
     + _TRIPLE
     + _SWIFT_STRING
@@ -83,11 +84,11 @@ _FAMILIES = {
     + r"|\b(?:return|typeof|case|of|in|yield|await)[ \t]*"
     + _REGEX_BODY
     + r")|(?P<unended>/\*)|(?P<template>`)|(?P<open>[(\[{])|(?P<close>[)\]}])",
-    "css": r"(?P<skip>\\.|/\*.*?\*/|\burl\(\s*[^\"'\s)][^)\n]*\)"
+    "css": r"(?P<skip>\\.|/\*.*?\*/|\burl\(\s*[^\"'\s)](?:\([^()\n]*\)|[^)\n])*+\)"
     + _DOUBLE
     + _SINGLE
     + r")|(?P<unended>/\*)|(?P<open>[(\[{])|(?P<close>[)\]}])",
-    "scss": r"(?P<skip>\\.|(?<!:)//[^\n]*|/\*.*?\*/|\burl\(\s*[^\"'\s)][^)\n]*+(?:\)|$)"
+    "scss": r"(?P<skip>\\.|(?<!:)//[^\n]*|/\*.*?\*/|\burl\(\s*[^\"'\s)](?:\#\{[^}\n]*\}|\([^()\n]*\)|[^)\n])*+(?:\)|$)"
     + _DOUBLE
     + _SINGLE
     + r")|(?P<unended>/\*)|(?P<open>[(\[{])|(?P<close>[)\]}])",
@@ -109,7 +110,7 @@ _FAMILY_OF = {
 }
 LANGUAGES = tuple(sorted(_FAMILY_OF))
 """Whose strings and comments are known."""
-_NO_CODE = frozenset(("skip", "mark", "slashes"))
+_NO_CODE = frozenset(("skip", "mark", "slashes", "lines"))
 _NESTED_COMMENTS = frozenset(("kotlin", "swift", "dart", "rust"))
 _NESTED = re.compile(r"/\*|\*/")
 _TEMPLATE = re.compile(r"\\.|\$\{|`", re.DOTALL)

@@ -28,7 +28,8 @@ _TEMPLATE_NAME = re.compile(
     r"\.(?:in|tmpl|tpl|template|j2|jinja2?|erb|ejs|mustache|hbs|mako)$|\.(?:in|tmpl)\.\w+$|[-_.]template\.\w+$"
 )
 _TEMPLATE_MARK = re.compile(
-    r"\{%-?\s*\w+|\{\{-?\s*(?:/\*|[a-z]+\s+[\"(.$])|\{\{-?\s*[\w.$][\w.$]*(?:\s*\|[^{}\n]*)?\s*-?\}\}|<%[=@!-]?\s|\$\{\{|@@?[A-Z][A-Z0-9_]+@|/\*!(?:\w+:)?re2c\b"
+    r"\{%-?\s*\w+|\{\{-?\s*(?:/\*|[a-z]+\s+[\"(.$])|\{\{-?\s*[\w.$][\w.$]*(?:\s*\|[^{}\n]*)?\s*-?\}\}"
+    r"|\{\{[~-]?[#/^>!]|<%[=@!-]?\s|</?\#[A-Za-z]+[ >]|<\#[=@+]|\$\{\{|@@?[A-Z][A-Z0-9_]+@|/\*!(?:\w+:)?re2c\b"
 )
 _NATIVE: dict[str, Callable[[str, str], SyntaxResult]] = {
     "python": native_parsers.check_python,
@@ -62,6 +63,8 @@ def check_syntax(
         language in _NATIVE or grammars.knows(language) or language in brackets.LANGUAGES
     ):
         return SyntaxResult("skipped", "none", f"no parser for {language or 'an unknown language'}")
+    if path.endswith(".phpt"):
+        text = open_blocks.program_of_phpt(text)
     size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
     if size > CAP_BYTES:
         return SyntaxResult("skipped", "none", f"{size} bytes, parsed up to {CAP_BYTES}")

@@ -13,7 +13,7 @@ import textwrap
 import tomllib
 import warnings
 
-from daybreak_data.syntax import grammars, newer_json, newer_python, newer_toml, newer_yaml
+from daybreak_data.syntax import grammars, newer_json, newer_python, newer_toml, newer_yaml, words
 from daybreak_data.syntax.result import SyntaxResult, error, skipped
 
 DEEPEST_FLOW = 500
@@ -117,19 +117,27 @@ def check_json(text: str, path: str) -> SyntaxResult:
     found = _one_json(text)
     if found.verdict != "error":
         return found
-    commented = check_json_with_comments(text, path)  # editors and tools write them into any .json
-    if commented.verdict == "ok":
+    if _without_comments(text).verdict == "ok":  # editors and tools write them into any .json
         return SyntaxResult("ok", "json", tags=("comments",))
-    again = _one_json(newer_json.as_json(text))
-    return SyntaxResult("ok", "json", tags=("json5",)) if again.verdict == "ok" else found
+    return _json5(text, found)
 
 
 def check_json_with_comments(text: str, _path: str) -> SyntaxResult:
-    """JSON after comments and trailing commas are blanked out (lines stay where they are)."""
+    """JSON after comments and trailing commas are blanked out (lines stay where they are), or JSON5."""
+    found = _without_comments(text)
+    return _json5(text, found) if found.verdict == "error" else found
+
+
+def _without_comments(text: str) -> SyntaxResult:
     without = _COMMENT_OR_STRING.sub(_blank_comment, text)
     return _one_json(
         _TRAILING_COMMA.sub(lambda match: "" if match.group() == "," else match.group(), without)
     )
+
+
+def _json5(text: str, otherwise: SyntaxResult) -> SyntaxResult:
+    again = _one_json(newer_json.as_json(text))
+    return SyntaxResult("ok", "json", tags=("json5",)) if again.verdict == "ok" else otherwise
 
 
 def _blank_comment(match: re.Match[str]) -> str:
@@ -209,7 +217,7 @@ class _EntityDeclaredError(Exception):
     """Raised out of expat at the first entity declaration."""
 
 
-def check_xml(text: str, _path: str) -> SyntaxResult:
+def check_xml(text: str, path: str) -> SyntaxResult:
     """Well-formed XML; a text that declares entities is not read further (they may multiply).
 
     A fragment that other files include has several roots, entities that they declare, or declarations only: ok with
@@ -218,6 +226,9 @@ def check_xml(text: str, _path: str) -> SyntaxResult:
     found = _read_xml(text)
     if found.verdict != "error":
         return found
+    if path.endswith(".mjml"):  # what its tags hold is a browser's HTML
+        torn = words.find_cut(text, "html", path)
+        return error("html", None, torn) if torn else skipped("html", found.detail)
     if not _MARKUP.search(text):
         return skipped("expat", "XML by its name alone: nothing in it is markup")
     body = _XML_DECLARATION.sub("", text, count=1)

@@ -1,7 +1,7 @@
 """Blocks that words open and grammars do not miss: ``if (a):`` of PHP, here-documents of Ruby.
 
-Owns the two. What brackets tell is brackets.py, the words of the shell and of pages words.py; what a block that nothing
-ends leads to, check.py.
+Owns the two, and where the program of a test of PHP stands. What brackets tell is brackets.py, the words of the shell
+and of pages words.py; what a block that nothing ends leads to, check.py.
 """
 
 from __future__ import annotations
@@ -21,6 +21,16 @@ _ENDS = re.compile(r"(?<![\w$>:\\])end(if|while|for|foreach|switch|declare)\b(?!
 _NAME_OF_METHOD = re.compile(r"\bfunction\s*&?\s*\Z", re.IGNORECASE)
 _COLON = re.compile(r"\s*:(?!:)")
 _MARK = re.compile(r"<<(?:[~-][\"'`]?(?=[a-z])|[~-]?[\"'`]?(?=[A-Z_])|[\"'`](?=[a-z]))(\w+)")
+
+_PROGRAM_OF_PHPT = re.compile(
+    r"^--FILE(?:EOF)?--[ \t]*\r?\n(.*?)(?=^--[A-Z][A-Z_]*--[ \t]*\r?$|\Z)", re.MULTILINE | re.DOTALL
+)
+
+
+def program_of_phpt(text: str) -> str:
+    """The program of a test of PHP's own runner, on its lines; around it stand its title and what it must print."""
+    found = _PROGRAM_OF_PHPT.search(text)
+    return text if found is None else "\n" * text.count("\n", 0, found.start(1)) + found.group(1)
 
 
 def of_php(text: str) -> str:

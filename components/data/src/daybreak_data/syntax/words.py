@@ -17,6 +17,8 @@ _SHELL = re.compile(
     r"|(?P<brace>[{}])",
     re.MULTILINE | re.DOTALL,
 )
+# The title of a test is what stands before the last brace, quotes and braces and all.
+_TITLE_OF_BATS = re.compile(r"^[ \t]*@test[ \t][^\n]*[ \t](?=\{)", re.MULTILINE)
 # What follows is no program: an archive behind the script that unpacks it.
 _PAYLOAD = re.compile(
     r"^(?:exit\b|exec\b)[^\n]*\n+((?:\#[^\n]*\n|\n)*:?[ \t]*(?:_{2,}\w+_{2,}|[A-Z_]+_BELOW\w*):?[ \t]*\n)",
@@ -53,6 +55,7 @@ def _of_shell(text: str) -> str:
         return ""
     if _ZSH.search(text):  # its ``if [[ a ]] { b }`` and ``${(s:{:)c}`` leave words and braces over
         return ""
+    text = _TITLE_OF_BATS.sub("", text)
     counts = dict.fromkeys(("then", "elif", "fi", "do", "done", "case", "esac", "{", "}"), 0)
     payload = _PAYLOAD.search(text)
     text = text if payload is None else text[: payload.start(1)]
