@@ -119,6 +119,7 @@ def test_addresses(text: str, value: str) -> None:
         pytest.param('{ "9.9.9.11", "149.112.112.11" }, "8.26.56.26"', id="more of them"),
         pytest.param("198.12.120.0-198.12.122.255 8.17.250.0 - 8.17.252.255", id="a range of networks"),
         pytest.param('"subnet": "93.184.216.0"', id="a network by its name"),
+        pytest.param("Also note §12.6.4.2:1065, of the host", id="behind a section's sign"),
         pytest.param("must have a host header. (RFC7540 8.1.2.3, RFC7230 5.4)", id="a section of an RFC"),
         pytest.param(
             "program files\\sentinel agent 93.184.216.34\\inprocess.dll", id="a folder with a version"
@@ -301,6 +302,7 @@ def test_keys(text: str, value: str) -> None:
     [
         pytest.param("if head == '-----BEGIN RSA PRIVATE KEY-----':", id="the head of a block alone"),
         pytest.param("AKIAIOSFODNN7EXAMPLE", id="the example of a manual"),
+        pytest.param("mysql -uuser -p(read); mysql -p(read --silent)", id="what the shell asks for"),
         pytest.param(
             "salt_pkg_hash = 'sha256=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08'",
             id="the sum of a download",

@@ -88,6 +88,7 @@ _COUNTED_BY_FOUR = re.compile(
     rb"\b(?:V8|Chrom(?:e|ium)|Node\.js|Electron|Edge|Opera|Brave|Vivaldi|WebView2?|CEF|NuGet|SQL Server|Exchange|Db2)"
     rb"(?: (?:is|was|now|currently|at|on|to|release|build)){0,3} [v(`]?$"
 )
+_SECTION_SIGN = re.compile(rb"\xc2\xa7[ \t]?$")
 _SECTION_AFTER = re.compile(rb"\.(?: |\xc2\xa0)[A-Za-z]")
 _CHANGED_IN = re.compile(
     rb"(?i)\b(?:introduced|broken|fixed|added|removed|deprecated|appeared|changed) (?:in|by|with) [`v\"']{0,2}$"
@@ -249,7 +250,12 @@ def _is_escape(before: bytes) -> bool:
 def _is_version(data: bytes, start: int, end: int) -> bool:
     before = data[max(0, start - _WINDOW) : start].rsplit(b"\n", 1)[-1]
     value = data[start:end]
-    if _REVISION.search(before) or _BOUND.search(before) or _COUNTED_BY_FOUR.search(before):
+    if (
+        _SECTION_SIGN.search(before)
+        or _REVISION.search(before)
+        or _BOUND.search(before)
+        or _COUNTED_BY_FOUR.search(before)
+    ):
         return True
     if _FROM_BEFORE.search(before) and (
         _TO_AFTER.match(data[end : end + _WINDOW]) or not before.endswith((b"from ", b"From "))

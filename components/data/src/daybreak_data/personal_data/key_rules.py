@@ -101,7 +101,7 @@ KEY_RULES: tuple[KeyRule, ...] = (
         "mysql-password",
         r"(?:mysql|mariadb)[a-z]*[ \t][^\n]*-p[^\s]",
         r"\b(?:mysql|mysqldump|mysqladmin|mysqlimport|mysqlshow|mysqlcheck|mariadb|mariadb-dump)"
-        r"(?:[ \t]+[^\s|;&]+){0,12}?[ \t]+-p[\"']?([!#-&(-:<-{}~]{4,64})",
+        r"(?:[ \t]+[^\s|;&]+){0,12}?[ \t]+-p[\"']?([!#-&*-:<-{}~][!#-&(-:<-{}~]{3,63})",
         2.0,
         "MySQL reference manual, connection options",
     ),

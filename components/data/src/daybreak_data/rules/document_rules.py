@@ -28,7 +28,7 @@ from daybreak_data.syntax.check import check_syntax
 from daybreak_data.syntax.result import SyntaxResult
 from daybreak_data.text.decode import Undecodable, decode
 
-CODE_VERSION = 21
+CODE_VERSION = 22
 NOTEBOOK = "jupyter-notebook"
 
 

@@ -100,18 +100,8 @@ _SCAFFOLD = re.compile(
 # A program's text of many lines that begins with a comment is the head of what the program writes.
 _WITH_LONG_STRINGS = frozenset(
     (
-        "dart",
-        "python",
-        "kotlin",
-        "scala",
-        "swift",
-        "groovy",
-        "javascript",
-        "typescript",
-        "tsx",
-        "go",
-        "java",
-        "csharp",
+        *("csharp", "dart", "go", "groovy", "java", "javascript", "kotlin", "odin"),
+        *("python", "scala", "swift", "tsx", "typescript"),
     )
 )
 _LONG_STRING = re.compile(
@@ -158,7 +148,8 @@ _GRAMMAR_NAME = re.compile(
 _WILL_BE = re.compile(r"\bwill (?:later |then )?be $", re.IGNORECASE)
 _OF_THIS_FILE = re.compile(r"\b(?:this|these|it|files?|code|contents?|script|header|module)\b", re.IGNORECASE)
 _NOT_THE_FILE = re.compile(
-    r"\s+(?:(?:method|constructor|function) stub|catch block)\b|\s+files\W*$"
+    r"\s+(?:(?:method|constructor|function) stub|catch block)\b"
+    r"|\s+(?:methods|fields|attributes|properties|members|names|keys|ids)\b|\s+files\W*$"
     r"|\s+(?!bindings|files)\w+s\s+(?:are|were|must|should|will|can|may|have|go)\b",
     re.IGNORECASE,
 )
