@@ -120,6 +120,7 @@ def test_addresses(text: str, value: str) -> None:
         pytest.param("198.12.120.0-198.12.122.255 8.17.250.0 - 8.17.252.255", id="a range of networks"),
         pytest.param('"subnet": "93.184.216.0"', id="a network by its name"),
         pytest.param("Also note §12.6.4.2:1065, of the host", id="behind a section's sign"),
+        pytest.param("network ^>= { 2.6.3.6, 2.7.0.2, 3.0.1.0 }", id="versions in braces behind a bound"),
         pytest.param("must have a host header. (RFC7540 8.1.2.3, RFC7230 5.4)", id="a section of an RFC"),
         pytest.param(
             "program files\\sentinel agent 93.184.216.34\\inprocess.dll", id="a folder with a version"
@@ -302,6 +303,7 @@ def test_keys(text: str, value: str) -> None:
     [
         pytest.param("if head == '-----BEGIN RSA PRIVATE KEY-----':", id="the head of a block alone"),
         pytest.param("AKIAIOSFODNN7EXAMPLE", id="the example of a manual"),
+        pytest.param('--from-file=credentials.json="our-4x9e35d85a593.json"', id="where a secret lies"),
         pytest.param("mysql -uuser -p(read); mysql -p(read --silent)", id="what the shell asks for"),
         pytest.param(
             "salt_pkg_hash = 'sha256=9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08'",
@@ -418,10 +420,13 @@ def test_no_keys(text: str) -> None:
     assert found(text) == []
 
 
-def test_values_without_quotes_count_in_settings_only() -> None:
+def test_values_without_quotes_count_in_settings_and_as_documents_show_them() -> None:
     line = "API_KEY=a8F3kd92mfQ0zL8s1Xb7"
-    assert found(line, ".env") == [("key", "a8F3kd92mfQ0zL8s1Xb7")]
-    assert found(line, "notes.rst") == []
+    for path in (".env", "pillar.example", "app.ini.dist", "docs/setup.rst"):
+        assert found(line, path) == [("key", "a8F3kd92mfQ0zL8s1Xb7")], path
+    assert (
+        found("run it with API_KEY=a8F3kd92mfQ0zL8s1Xb7 or\nAPI_KEY=the-key-of-yours-here", "docs/a.md") == []
+    )
 
 
 def test_a_value_ends_before_what_escapes_the_quote_behind_it() -> None:

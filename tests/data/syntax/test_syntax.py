@@ -50,7 +50,7 @@ BROKEN = {
     "c": "int main(void) { if (1 { return 0; }\n",
     "cpp": "class A { public int b() { return 1 } ;\n",
     "rust": "fn a(b: i32 -> i32 { b +  }\n",
-    "html": "<html><body><p <b></body>\n",
+    "html": "<html><body><div><p <b></body>\n",
     "css": "a { color red; } } b {\n",
     "ruby": "class A\n  def b(c\n    c +\n",
     "php": "<?php\nfunction a(int $b { return $b > ; }\n",

@@ -50,7 +50,9 @@ _VERSION_WORDS = re.compile(
     rb"|sect?|core|spec|specification|standard|chapter|figure|fig|table|clause|appendix|rfc[0-9]*|iso|patch|update|requires?|\w*identifiers?|arcs?)(?:\b|_|\.)"
 )
 _COMPARISON = re.compile(rb"(?:[<>=~!]=|~>|\^|>|<)\s*$")
-_BOUND = re.compile(rb"(?:~>|>=|<=|~=)\s*$")  # nobody compares addresses so
+_BOUND = re.compile(
+    rb"(?:~>|>=|<=|~=|\^>=|==)\s*\{[^{}]*$|(?:~>|>=|<=|~=)\s*$"
+)  # nobody compares addresses so
 _PRODUCT = re.compile(rb"[A-Za-z0-9)]/$")  # Chrome/91.0.4472.124, download/1.20.3.4
 _ADDRESS_IN_PATH = re.compile(rb"(?i)(?:ip|ips|hosts?|whois|addr\w*|nodes?|cidr|sub)/$")
 _DOTTED_BEFORE = re.compile(rb"(?:[0-9]{1,3}\.){3}[0-9]{1,3}\s?-$")

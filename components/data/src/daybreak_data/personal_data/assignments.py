@@ -69,12 +69,24 @@ _BARE_SUFFIXES = frozenset(
     }
     | {".tf", ".tfvars", ".txt", ".envrc"}
 )
+# pillar.example, config.yml.dist: settings to be copied.
+_EXAMPLE = re.compile(r"\.(?:example|sample|dist|default|orig|bak)$")
+_DOCUMENTS = frozenset({".md", ".mdx", ".markdown", ".rst", ".adoc", ".asciidoc"})
+# A variable of the environment on a line of its own, as documents show the file that sets it.
+_SHOWN = (
+    r"(?:^|\n)[ \t]{0,40}(?:export |set |ENV |ARG |- )?(?:[A-Z0-9]+_)*"
+    r"(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|SECRET_KEY)=([A-Za-z0-9+/_=\-]{16,512})"
+)
 _HASH_WORDS = re.compile(
     rb"(?i)sha[-_]?[0-9]|md5|hash|digest|checksum|integrity|hmac|commit|etag|fingerprint|crc|blob"
 )
 # ['DatabaseCredentials', 'S3StagingLocation']: the next name of a list, not what the first one is set to.
 _IN_A_LIST = re.compile(rb"[\"'],[ \t]{0,8}[\"']$")
 _NAME_OF_CODE = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[:/.][A-Za-z0-9]+)*")
+# credentials.json="project-45e35d85.json": where the secret lies, not what it is.
+_NAME_OF_FILE = re.compile(
+    r"[\w./\-]+\.(?:json|pem|key|crt|cer|p12|pfx|jks|keystore|kubeconfig|ya?ml|properties)"
+)
 _NAMES_BEFORE = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 # salt_minion_pkg_hash: 'sha256=...': the sum of a download, which says by what it was made.
 _NAMED_HASH = re.compile(r"(?i)(?:md5|sha[-_]?[0-9]{1,3}(?:[-_][0-9]{3})?)[=:][0-9a-f]{32,128}")
@@ -114,8 +126,12 @@ def find_assigned_secrets(data: bytes, path: str) -> Iterator[Span]:
         return
     patterns = [_QUOTED, _ELEMENT, _DEFINED, _INLINE]
     name = PurePosixPath(path).name.lower()
-    if PurePosixPath(name).suffix in _BARE_SUFFIXES or name.startswith((".env", "dockerfile")):
+    shown = _EXAMPLE.sub("", name)
+    suffix = PurePosixPath(shown).suffix
+    if suffix in _BARE_SUFFIXES or (shown != name and not suffix) or name.startswith((".env", "dockerfile")):
         patterns.append(_BARE)
+    elif suffix in _DOCUMENTS:
+        patterns.append(_SHOWN)
     for pattern in patterns:
         for match in matches(pattern, data):
             group = next(i for i, value in enumerate(match.groups(), 1) if value is not None)
@@ -129,7 +145,7 @@ def _is_secret(data: bytes, start: int, end: int) -> bool:
     value = data[start:end].decode("ascii")
     if is_placeholder(value) or is_code(value) or is_encoded_placeholder(value):
         return False
-    if _ETHEREUM_ADDRESS.fullmatch(value) or _DATE.fullmatch(value):
+    if _NAME_OF_FILE.fullmatch(value) or _ETHEREUM_ADDRESS.fullmatch(value) or _DATE.fullmatch(value):
         return False
     before = data[max(0, start - _WINDOW) : start].rsplit(b"\n", 1)[-1]
     if _HARMLESS_NAME.search(before) or _SALT_ALONE.search(before):

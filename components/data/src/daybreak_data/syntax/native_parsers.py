@@ -229,7 +229,7 @@ def check_xml(text: str, path: str) -> SyntaxResult:
     if path.endswith(".mjml"):  # what its tags hold is a browser's HTML
         torn = words.find_cut(text, "html", path)
         return error("html", None, torn) if torn else skipped("html", found.detail)
-    if not _MARKUP.search(text):
+    if not (_MARKUP.search(text) and _BEGINS_AS_MARKUP.match(text)):
         return skipped("expat", "XML by its name alone: nothing in it is markup")
     body = _XML_DECLARATION.sub("", text, count=1)
     if _DECLARATIONS.match(body):
@@ -240,6 +240,7 @@ def check_xml(text: str, path: str) -> SyntaxResult:
     return SyntaxResult("ok", "expat", tags=("fragment",)) if whole.verdict == "ok" and "<" in body else found
 
 
+_BEGINS_AS_MARKUP = re.compile(r"[\s\ufeff]*[<&%#{@]")  # else a test called .tml, a Makefile called .targets
 _MARKUP = re.compile(r"<[A-Za-z!?/][^<>]*>|<[A-Za-z!?/][^<>]*\Z")
 _XML_DECLARATION = re.compile(r"\A\s*<\?xml\b[^>]*\?>")
 _PREPROCESSED = re.compile(r"^[ \t]*#[ \t]*(?:if|ifdef|ifndef|endif)\b", re.MULTILINE)

@@ -1,10 +1,10 @@
 """Python that is newer than the CPython here, rewritten to what every CPython since 3.11 reads alike.
 
 Owns: type parameters, their defaults and ``type`` statements (3.12 and 3.13, PEP 695 and 696), strings in f-strings
-(3.12, PEP 701), ``except A, B:`` and t-strings (3.14, PEP 758 and 750), lazy imports and unpacking in comprehensions
-(3.15, PEP 810 and 798), and the magics that IPython writes into an exported notebook. Older, too: ``async`` and
-``await`` as names, which they were until 3.7. Only these are taken out, so CPython's own parser still judges all the
-rest: tree-sitter alone misses one truncated file in six.
+(3.12, PEP 701), ``except A, B:`` and t-strings (3.14, PEP 758 and 750), lazy imports, unpacking in comprehensions and
+``+1`` in a pattern (3.15, PEP 810 and 798, python/cpython#148566), and the magics that IPython writes into an exported
+notebook. Older, too: ``async`` and ``await`` as names, which they were until 3.7. Only these are taken out, so
+CPython's own parser still judges all the rest: tree-sitter alone misses one truncated file in six.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ _GENERIC = re.compile(rf"\b((?:def|class)[ \t]+\w+)[ \t]*{_PARAMETERS}(?=[ \t]*[
 _ALIAS = re.compile(rf"(?<![^\s;])type[ \t]+(\w+)[ \t]*(?:{_PARAMETERS})?[ \t]*(?==(?!=))")
 _UNPACKING = re.compile(r"(?<=[\[({])(\s*)\*\*?(?=[^,\[\]{}:=]{1,200}?\sfor\s)")
 _LAZY = re.compile(r"(?<![^\s;])lazy[ \t]+(?=(?:import|from)\b)")
+_CASE = re.compile(r"^[ \t]*case\b[^\n]*", re.MULTILINE)
+_PLUS = re.compile(r"((?:\bcase|[(\[{,|=:])[ \t]*)\+[ \t]*(?=[0-9.])")
 _MAGIC = re.compile(r"^(?=[ \t]*(?:%{1,2}[a-zA-Z]|![\w./]|\?{1,2}\w|[\w.]+\?{1,2}[ \t]*$))", re.MULTILINE)
 _ASSIGNED_MAGIC = re.compile(r"^([ \t]*\w[\w, ]*=[ \t]*)[!%][a-zA-Z./][^\n]*$", re.MULTILINE)
 _ASYNC_NAME = re.compile(r"\b(async|await)\b(?=[ \t]*(?:[=,:.)\]]|$))|(?<=\.)(async|await)\b", re.MULTILINE)
@@ -35,6 +37,7 @@ _Edit = tuple[int, int, bytes]
 def rewritten(text: str) -> str | None:
     """The text without what is newer; None where there is nothing of the kind."""
     plain = _ASSIGNED_MAGIC.sub(r"\1None", _MAGIC.sub("#", _TEMPLATE_STRING.sub(r"\1f", text)))
+    plain = _CASE.sub(lambda line: _PLUS.sub(r"\1", line.group()), plain)
     plain = _ASYNC_NAME.sub(r"\1\2_", _LAZY.sub("", plain))
     plain = _UNPACKING.sub(r"\1", _ALIAS.sub(r"\1", _GENERIC.sub(r"\1", plain)))
     data = plain.encode("utf-8", "surrogatepass")

@@ -36,7 +36,7 @@ _OTHER_SHELL = re.compile(  # csh and rc, which linguist counts to the shell, cl
 )
 _UNREAD = re.compile(r"<!--|<(script|style)\b[^<>]*>", re.IGNORECASE)
 _ENDS = {"script": re.compile("</script", re.IGNORECASE), "style": re.compile("</style", re.IGNORECASE)}
-_COMMENT_END = re.compile("-->")
+_COMMENT_END = re.compile("--!?>")  # of ``<!-->``, too, which is an empty one
 _PAGE_END = re.compile(r"</html\s*>\s*\Z", re.IGNORECASE)
 _FIRST_PART = re.compile(
     r"(?:^|[/_.-])(?:headers?|head|top|prolog(?:ue)?|preamble|begin|start|before|open|navbar|nav)(?:[_.-][\w-]+)*\.x?html?$",
@@ -108,7 +108,7 @@ def _of_markup(text: str, is_first_part: bool) -> str:
     while (found := _UNREAD.search(text, place)) is not None:
         plain.append(text[place : found.start()])
         name = (found.group(1) or "").lower()
-        end = (_ENDS[name] if name else _COMMENT_END).search(text, found.end())
+        end = _ENDS[name].search(text, found.end()) if name else _COMMENT_END.search(text, found.start() + 2)
         if end is None:
             return f"ends inside <{name}>" if name else "ends inside a comment"
         place = text.find(">", end.end() - 1) + 1 or len(text)
@@ -123,5 +123,7 @@ def _of_markup(text: str, is_first_part: bool) -> str:
     for tag in _TAGS.finditer(rest):
         name = tag.group(2).lower()
         counts[name] = counts.get(name, 0) + (-1 if tag.group(1) else 1)
+    if "body" in counts:  # pages may leave out these ends, as tools that write them do
+        counts |= dict.fromkeys(("html", "head", "body"), 0)
     name = next((name for name, number in counts.items() if number > 0), "")
     return f"nothing closes <{name}>" if name else ""
