@@ -121,6 +121,7 @@ def test_addresses(text: str, value: str) -> None:
         pytest.param('"subnet": "93.184.216.0"', id="a network by its name"),
         pytest.param("Also note §12.6.4.2:1065, of the host", id="behind a section's sign"),
         pytest.param("network ^>= { 2.6.3.6, 2.7.0.2, 3.0.1.0 }", id="versions in braces behind a bound"),
+        pytest.param('<li><a><span class="secno">3.2.5.3 </span> Hosts</a>', id="a section of a W3C page"),
         pytest.param("must have a host header. (RFC7540 8.1.2.3, RFC7230 5.4)", id="a section of an RFC"),
         pytest.param(
             "program files\\sentinel agent 93.184.216.34\\inprocess.dll", id="a folder with a version"

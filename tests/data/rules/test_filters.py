@@ -154,6 +154,7 @@ def reason(text: str, language: str | None, path: str = "a", profile: Profile = 
         ),
         pytest.param(' <?xml version="1.0"?>\n<a/>\n', "python", "xml-in-disguise", id="XML called Python"),
         pytest.param('a = `<?xml version="1.0"?>`\n' + LINE * 9, "javascript", None, id="XML in a string"),
+        pytest.param('<?xml version="1.0"?>\n' + LINE * 9, "twig", None, id="a template of XML"),
         pytest.param('<?xml version="1.0"?>\n<a/>\n', "xml", None, id="XML called XML"),
         pytest.param('<?xml version="1.0"?>\n' + PAGE, "html", None, id="XHTML"),
         pytest.param(LINE * 9 + '<?xml version="1.0"?>\n', "python", None, id="XML after 100 characters"),

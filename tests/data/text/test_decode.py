@@ -56,6 +56,8 @@ CZECH = "# Příliš žluťoučký kůň úpěl ďábelské ódy a všechno řek
         pytest.param(b"a\r\nb\rc\n", Decoded("a\r\nb\rc\n", "utf-8"), id="line ends stay as they are"),
         pytest.param(b"\xef\xbb\xbfa", Decoded("a", "utf-8-sig"), id="a UTF-8 mark is taken off"),
         pytest.param(b"\xff\xfea\0", Decoded("a", "utf-16-le"), id="little-endian UTF-16 by its mark"),
+        pytest.param(b"*\x04P\x01X\0", Undecodable("binary"), id="a few bytes with a zero at an even place"),
+        pytest.param(b"BZh91AY&SY\xea\xe0\x8d\x8f", Undecodable("binary"), id="a few bytes that are packed"),
         pytest.param(b"\xfe\xff\0a", Decoded("a", "utf-16-be"), id="big-endian UTF-16 by its mark"),
         pytest.param(
             b"\xff\xfe\0\0a\0\0\0", Decoded("a", "utf-32-le"), id="little-endian UTF-32 by its mark"

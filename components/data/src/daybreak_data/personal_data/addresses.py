@@ -47,7 +47,7 @@ _NETWORK_WORDS = re.compile(
 )
 _VERSION_WORDS = re.compile(
     rb"(?i)version|(?:\b|_)(?:ver|release[sd]?|rev|revision|build|firmware|driver|upgraded?|since|changelog|oid\w*|per|section"
-    rb"|sect?|core|spec|specification|standard|chapter|figure|fig|table|clause|appendix|rfc[0-9]*|iso|patch|update|requires?|\w*identifiers?|arcs?)(?:\b|_|\.)"
+    rb"|sect?|core|spec|specification|standard|chapter|figure|fig|table|clause|appendix|rfc[0-9]*|secno|sectnum|tocnumber|iso|patch|update|requires?|\w*identifiers?|arcs?)(?:\b|_|\.)"
 )
 _COMPARISON = re.compile(rb"(?:[<>=~!]=|~>|\^|>|<)\s*$")
 _BOUND = re.compile(

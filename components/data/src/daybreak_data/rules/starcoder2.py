@@ -26,6 +26,14 @@ DIGITS_COUNT = frozenset(("motorola-68k-assembly", "webassembly"))
 XML_DIALECTS = frozenset(
     ("xml", "xslt", "svg", "html", "wsdl", "xproc", "xpages", "ant-build-system", "genshi")
 )
+# Whose templates are of XML as often as not.
+TEMPLATES = frozenset(
+    (
+        *("blade", "ejs", "freemarker", "handlebars", "jinja", "latte", "liquid", "mako", "mustache"),
+        *("html+ecr", "html+eex", "html+erb", "html+php", "html+razor", "nunjucks", "smarty", "twig"),
+        "velocity-template-language",
+    )
+)
 
 _RUN = re.compile(r"([^\w\s])(?<=\1\1\1\1)")
 """A sign behind three of its kind: a rule, a banner."""
@@ -123,12 +131,11 @@ def is_html_with_little_text(document: MeasuredText) -> str | None:
 
 def is_xml_in_disguise(document: MeasuredText) -> str | None:
     """An XML declaration in the first 100 characters of something that is called otherwise."""
-    if _family(document) in XML_DIALECTS:
+    if _family(document) in XML_DIALECTS | TEMPLATES:
         return None
     place = document.text.find("<?xml version=", 0, XML_HEAD)
-    if place < 0 or document.text[:place].endswith(
-        ("'", '"', "`")
-    ):  # a program's string, not the file's head
+    in_string = document.text[: max(place, 0)].endswith(("'", '"', "`"))  # of a program
+    if place < 0 or in_string:
         return None
     return f"an XML declaration in a file of {document.language or 'no known language'}"
 

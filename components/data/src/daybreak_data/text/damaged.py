@@ -102,7 +102,7 @@ def unmarked_utf16(data: bytes) -> tuple[str, str] | None:
         if len(data) < 2 * unit or len(data) % unit:
             continue
         zeroes = data[zero::unit].count(0) / (len(data) // unit)
-        if zeroes < (1.0 if unit == 4 else LEAST_ZEROES):
+        if zeroes < (1.0 if unit == 4 or len(data) < LEAST_TEXT else LEAST_ZEROES):
             continue
         text = there_and_back(data, codec)
         if text is not None and is_writable(text) and text.translate(_NO_CONTROLS) == text:

@@ -45,6 +45,8 @@ _ANNOUNCED = ((b"\x1b$)C", "iso2022_kr"), (b"\x1b$B", "iso2022_jp_2004"), (b"\x1
 _ISO_2022_JP = ("iso2022_jp", "iso2022_jp_1", "iso2022_jp_2004", "iso2022_jp_3", "iso2022_jp_ext")
 _COOKIE = re.compile(rb"^[ \t\f]*(?:#|//|/\*|;|%|--|<!--)?.*?coding[:=][ \t]*([-\w.]+)", re.ASCII)
 _HTML_CHARSET = re.compile(rb"<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*[\"']?([-\w.]+)", re.I)
+# What packs a few bytes has hardly a control among them.
+_PACKED = re.compile(rb"BZh[1-9]1AY&SY|\x1f\x8b|\xfd7zXZ|\x28\xb5\x2f\xfd|PK\x03\x04|Rar!\x1a|7z\xbc\xaf")
 _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\v\f\r\x1b\x08\x1a")) + b"\x7f"
 _MOST_CONTROLS = 0.01
 """Share of control bytes above which bytes that are not UTF-8 are no text."""
@@ -119,7 +121,7 @@ def _not_unicode(data: bytes) -> Decoded | Undecodable:
     mainframe = damaged.ebcdic(data)
     if mainframe is not None:
         return Decoded(mainframe[1], mainframe[0])
-    if len(data.translate(None, _CONTROLS)) < len(data) * (1 - _MOST_CONTROLS):
+    if _PACKED.match(data) or len(data.translate(None, _CONTROLS)) < len(data) * (1 - _MOST_CONTROLS):
         return Undecodable("binary")
     paired = damaged.surrogates_in_utf8(data)
     if paired is not None:
