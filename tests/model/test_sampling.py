@@ -51,7 +51,15 @@ def test_stopping_piece_by_piece_is_stopping_the_whole_text(pieces: list[str], s
     # The word that is complete first ends the text; among those complete in one piece the earliest start wins.
     assert whole.startswith(shown)
     assert not any(word in shown for word in stop)
-    assert any(whole.startswith(word, len(shown)) for word in stop)
+    assert scanner.met in stop
+    assert whole.startswith(scanner.met, len(shown))
+
+
+@pytest.mark.parametrize("pieces", [["x\n\ny"], ["x\n", "\n"], ["x", "\n", "\ny"]])
+def test_of_stop_strings_that_begin_at_one_place_the_one_that_is_whole_first_is_named(pieces: list[str]) -> None:
+    scanner = StopScanner(["\n\n", "\n"])
+    assert any(scanner.add(piece)[1] for piece in pieces)
+    assert scanner.met == "\n"
 
 
 LOGITS = st.lists(st.floats(-20, 20, width=32), min_size=1, max_size=30).map(

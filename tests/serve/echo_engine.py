@@ -54,7 +54,7 @@ class Echo(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
                 reason = "length" if number + 1 == options.max_tokens else None
                 text = self._label if self._label != COUNTING else _counted(request, number)
                 if text in options.stop:
-                    yield self._message(Chunk("", (number,), "stop"))
+                    yield self._message(Chunk("", (number,), "stop", text))
                     break
                 yield self._message(Chunk(f"{text} ", (number,), reason))
 

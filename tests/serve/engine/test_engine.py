@@ -280,8 +280,32 @@ def test_whoever_shares_the_engine_the_text_is_the_same(
 
 @given(st.text(), st.lists(st.integers(0, 1 << 20)).map(tuple), st.sampled_from([None, "stop", "length"]))
 def test_a_chunk_arrives_as_it_was_sent(text: str, token_ids: tuple[int, ...], reason: Any) -> None:
-    chunk = Chunk(text, token_ids, reason)
+    chunk = Chunk(text, token_ids, reason, text or None)
     assert decode_chunk(encode_chunk(chunk)) == chunk
+
+
+def test_a_chunk_of_an_engine_that_names_no_stop_string_is_read() -> None:
+    """While a deployment is renewed, engines before a gateway are older than it."""
+    assert decode_chunk(b'{"text": "", "token_ids": [1], "finish_reason": "stop"}') == Chunk("", (1,), "stop")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "max_tokens", "reason", "stop"),
+    [
+        pytest.param("a", 10, "stop", "de", id="a stop string"),
+        pytest.param("e", 3, "length", None, id="the limit"),
+        pytest.param("\x7e", 10, "stop", None, id="the model's own end"),
+        pytest.param("b", 3, "stop", "de", id="a stop string with the last token"),
+    ],
+)
+def test_the_last_chunk_names_the_stop_string_that_ended_the_text(
+    prompt: str, max_tokens: int, reason: str, stop: str | None
+) -> None:
+    caller, engine = Caller(), new_engine(CountingModel())
+    engine.submit([ord(prompt)], GenerationOptions(max_tokens=max_tokens, stop=("xyz", "de")), caller)
+    run(engine, caller)
+    assert (caller.chunks[-1].finish_reason, caller.chunks[-1].stop) == (reason, stop)
+    assert not any(chunk.stop for chunk in caller.chunks[:-1])
 
 
 @given(st.lists(st.integers(0, 2), max_size=8), st.lists(st.integers(0, 2), max_size=8))

@@ -181,15 +181,24 @@ async def test_a_response_tells_its_text_four_times_and_counts_its_events(client
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_text_that_ends_by_itself_is_complete(client: httpx.AsyncClient, stream: bool) -> None:
-    """The echo engine ends at a stop string; of OpenAI's responses these are not."""
-    body = {"max_tokens": 9, "messages": [{"role": "user", "content": ASKED}], "stop_sequences": ["three"]}
+async def test_a_message_names_the_stop_sequence_that_ended_it(client: httpx.AsyncClient, stream: bool) -> None:
+    """Anthropic's clients were told that the model had nothing more to say."""
+    body = {"max_tokens": 9, "messages": [{"role": "user", "content": ASKED}], "stop_sequences": ["x", "three"]}
+    told = {"stop_reason": "stop_sequence", "stop_sequence": "three"}
     if stream:
         delta, end = (await events_of(client, MESSAGES, body))[-2:]
-        assert (delta["delta"]["stop_reason"], end) == ("end_turn", {"type": "message_stop"})
+        assert (delta["delta"], end) == (told, {"type": "message_stop"})
     else:
         whole = (await client.post(MESSAGES, json=body)).json()
-        assert (whole["stop_reason"], whole["stop_sequence"]) == ("end_turn", None)
+        assert told.items() <= whole.items()
+
+
+def test_a_text_that_ends_by_itself_is_complete_in_both_protocols() -> None:
+    identity, choice = CompletionIdentity("cmpl-1", 1, "m"), CompletionChoice(0, "a", "stop")
+    message = json.loads(AnthropicMessages().whole(identity, [choice], Usage(1, 1)))
+    assert (message["stop_reason"], message["stop_sequence"]) == ("end_turn", None)
+    response = json.loads(OpenAiResponses().whole(identity, [choice], Usage(1, 1)))
+    assert (response["status"], response["incomplete_details"]) == ("completed", None)
 
 
 async def test_a_message_begins_with_the_tokens_that_it_was_asked_with(client: httpx.AsyncClient) -> None:

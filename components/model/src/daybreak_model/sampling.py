@@ -58,6 +58,8 @@ class StopScanner:
 
     def __init__(self, stop: Sequence[str]) -> None:
         self._stop = tuple(stop)
+        self.met: str | None = None
+        """The stop string that ended the text; of those that begin at one place the shortest, which is whole first."""
         self._held = ""
 
     def add(self, text: str) -> tuple[str, bool]:
@@ -68,6 +70,7 @@ class StopScanner:
         end = first_stop(text, self._stop)
         if end is not None:
             self._held = ""
+            self.met = min((word for word in self._stop if text.startswith(word, end)), key=len)
             return text[:end], True
         keep = max(_overlap(text, word) for word in self._stop)
         self._held = text[len(text) - keep :]

@@ -86,7 +86,8 @@ class ChunkWriter:
             self._last_sent_s = now
 
     def _send(self, reason: FinishReason | None) -> None:
-        self._sink.send(Chunk(self._text, tuple(self.token_ids[self._sent :]), reason))
+        stop = self._scanner.met if reason == "stop" else None
+        self._sink.send(Chunk(self._text, tuple(self.token_ids[self._sent :]), reason, stop))
         self._sent, self._text = len(self.token_ids), ""
 
 

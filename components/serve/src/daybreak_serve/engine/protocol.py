@@ -55,6 +55,8 @@ class Chunk:
     text: str
     token_ids: tuple[int, ...]
     finish_reason: FinishReason | None = None
+    stop: str | None = None
+    """The asked stop string that ended the text; None where the model ended it, or something else did."""
 
 
 def encode_options(options: GenerationOptions) -> bytes:
@@ -93,4 +95,5 @@ def encode_chunk(chunk: Chunk) -> bytes:
 def decode_chunk(data: bytes) -> Chunk:
     """Read a chunk that the engine wrote."""
     document = json.loads(data)
-    return Chunk(document["text"], tuple(document["token_ids"]), document["finish_reason"])
+    text, token_ids = document["text"], tuple(document["token_ids"])
+    return Chunk(text, token_ids, document["finish_reason"], document.get("stop"))  # older engines name no stop

@@ -164,6 +164,7 @@ class ChatCompletions(Dialect):
                 "message": {"role": "assistant", "content": choice.text, "refusal": None},
                 "logprobs": None,
                 "finish_reason": choice.finish_reason,
+                "stop_reason": choice.stop,
             }
             for choice in choices
         ]
@@ -177,6 +178,7 @@ class ChatCompletions(Dialect):
             "delta": delta | ({"content": choice.text} if choice.text or choice.is_first else {}),
             "logprobs": None,
             "finish_reason": choice.finish_reason,
+            "stop_reason": choice.stop,
         }
         document = _object(identity, "chat.completion.chunk", [found])
         return event(document | {"usage": None} if with_usage else document)

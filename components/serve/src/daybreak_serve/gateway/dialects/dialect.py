@@ -30,6 +30,8 @@ class CompletionChoice:
     """Pieces of its text that a stream had before this one; at the stream's end, all of them."""
     prompt_tokens: int = 0
     """Of the prompt that it answers."""
+    stop: str | None = None
+    """The asked stop string that ended it; None where nothing, or something else, did."""
 
     @property
     def is_first(self) -> bool:

@@ -172,12 +172,18 @@ def _last(identity: CompletionIdentity, choice: CompletionChoice, usage: Usage) 
         "tokens_predicted": usage.completion_tokens,
         "tokens_evaluated": usage.prompt_tokens,
         "tokens_cached": 0,
-        "stop_type": "limit" if choice.finish_reason == "length" else "eos",
-        "stopping_word": "",
+        "stop_type": _stop_type(choice),
+        "stopping_word": choice.stop or "",
         "truncated": False,
         "timings": timings,
         **{f"timings/{name}": value for name, value in timings.items()},  # as `response_fields` spells them
     }
+
+
+def _stop_type(choice: CompletionChoice) -> str:
+    if choice.stop:
+        return "word"
+    return "limit" if choice.finish_reason == "length" else "eos"
 
 
 def _timed(name: str, count: int, seconds: float) -> dict[str, float]:

@@ -50,7 +50,7 @@ LEFT_OUT = frozenset(
 WORDS = {"max_completion_tokens": "max_tokens", "stop": "stop_sequences", "user": "metadata.user_id"}
 CALLS = ("tool_use", "server_tool_use")
 REASONS = {"stop": "end_turn"}
-"""All else is a text that was cut. Engines do not say which stop sequence ended a text: ``end_turn`` then, too."""
+"""Of texts that no stop sequence ended; all else is a text that was cut."""
 
 
 class AnthropicMessages(Dialect):
@@ -77,9 +77,7 @@ class AnthropicMessages(Dialect):
         """Return a ``message``."""
         choice = choices[0]
         found = _message(identity, usage.prompt_tokens, usage.completion_tokens)
-        return as_json(
-            found | {"content": [_block(choice.text)], "stop_reason": _reason(choice), "stop_sequence": None}
-        )
+        return as_json(found | {"content": [_block(choice.text)], **_reason(choice)})
 
     def piece(self, identity: CompletionIdentity, choice: CompletionChoice, *, with_usage: bool) -> bytes:
         """Return a delta, behind what a message begins with; nothing where there is no text."""
@@ -99,9 +97,8 @@ class AnthropicMessages(Dialect):
         with_usage: bool,
     ) -> bytes:
         """Return the end of the block, why the text ended with the usage, and the end."""
-        delta = {"stop_reason": _reason(choices[0]), "stop_sequence": None}
         used = _usage(usage.prompt_tokens, usage.completion_tokens)
-        last = _told("message_delta", delta=delta, usage=used) + _told("message_stop")
+        last = _told("message_delta", delta=_reason(choices[0]), usage=used) + _told("message_stop")
         return _told("content_block_stop", index=0) + last
 
     def problem(self, problem: ApiProblem) -> bytes:
@@ -199,8 +196,9 @@ def _block(text: str) -> dict[str, Any]:
     return {"type": "text", "text": text}  # no ``citations: null``: the AI SDK reads no such block
 
 
-def _reason(choice: CompletionChoice) -> str:
-    return REASONS.get(choice.finish_reason or "", "max_tokens")
+def _reason(choice: CompletionChoice) -> dict[str, str | None]:
+    reason = "stop_sequence" if choice.stop else REASONS.get(choice.finish_reason or "", "max_tokens")
+    return {"stop_reason": reason, "stop_sequence": choice.stop}
 
 
 def _told(kind: str, **document: Any) -> bytes:

@@ -76,4 +76,5 @@ def _choice(choice: CompletionChoice) -> dict[str, Any]:
         "index": choice.index,
         "logprobs": None,
         "finish_reason": choice.finish_reason,
+        "stop_reason": choice.stop,  # vLLM's word; OpenAI tells no stop string from an end
     }

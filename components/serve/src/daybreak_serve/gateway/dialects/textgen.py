@@ -64,7 +64,7 @@ class TextGeneration(Dialect):
 
     def whole(self, identity: CompletionIdentity, choices: Sequence[CompletionChoice], usage: Usage) -> bytes:
         """Return the generated text."""
-        found: list[dict[str, Any]] = [{"generated_text": choice.text} for choice in choices]
+        found = [_generated(choice, usage) for choice in choices]
         return as_json(found if self._listed else found[0])
 
     def piece(self, identity: CompletionIdentity, choice: CompletionChoice, *, with_usage: bool) -> bytes:
@@ -80,9 +80,22 @@ class TextGeneration(Dialect):
         *,
         with_usage: bool,
     ) -> bytes:
-        """Nothing: the stream's end is its end."""
-        return b""
+        """Return the event with the whole text and why it ended; its token is no text."""
+        token = {"id": 0, "text": "", "logprob": None, "special": True}
+        return event({"index": 0, "token": token, **_generated(choices[0], usage)})
 
     def problem(self, problem: ApiProblem) -> bytes:
         """Return its error object."""
         return as_json({"error": problem.message, "error_type": problem.code or problem.type})
+
+
+def _generated(choice: CompletionChoice, usage: Usage) -> dict[str, Any]:
+    reason = "length" if choice.finish_reason == "length" else "eos_token"
+    details = {
+        "finish_reason": "stop_sequence" if choice.stop else reason,
+        "generated_tokens": usage.completion_tokens,
+        "seed": None,
+        "prefill": [],
+        "tokens": [],
+    }
+    return {"generated_text": choice.text, "details": details}

@@ -308,6 +308,7 @@ class Completions:
             text = flight.request.echo + text
         flight.text.append(text)
         flight.reason = reason or ""
+        flight.stop = None if flight.shaper.is_over else chunk.stop
         if exchange.request.stream:
             text = flight.unsent(text, is_over=reason is not None)
             if text or reason:

@@ -41,6 +41,8 @@ class Flight:
     text: list[str] = field(default_factory=list)
     """What the client sees of it."""
     reason: str = ""
+    stop: str | None = None
+    """The asked stop string that ended it."""
     digest: str = ""
     """Of the model that was asked last; empty before any was."""
     model: RevisionModel | None = None
@@ -57,13 +59,14 @@ class Flight:
     def begin(self, model: RevisionModel, prompt: ComposedPrompt) -> None:
         """Begin the text, anew where an earlier engine told a part of it."""
         self.model, self.prompt = model, prompt
-        self.text, self.cancellation.num_tokens = [], 0
+        self.text, self.stop, self.cancellation.num_tokens = [], None, 0
         self.shaper = CompletionShaper(self.request.prompt, self.request.suffix, self.request.mode)
         self.behind = "".join(self.sent)
 
     def choice(self, text: str, reason: str | None) -> CompletionChoice:
         """Return a text of it, or a piece, as a dialect tells it now."""
-        return CompletionChoice(self.index, text, reason, len(self.sent), len(self.prompt.token_ids))
+        num_prompt = len(self.prompt.token_ids)
+        return CompletionChoice(self.index, text, reason, len(self.sent), num_prompt, self.stop)
 
     def unsent(self, text: str, *, is_over: bool) -> str:
         """Return what of a piece the client does not have; a text that is another than was sent is an `ApiProblem`."""
