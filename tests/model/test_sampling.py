@@ -56,7 +56,9 @@ def test_stopping_piece_by_piece_is_stopping_the_whole_text(pieces: list[str], s
 
 
 @pytest.mark.parametrize("pieces", [["x\n\ny"], ["x\n", "\n"], ["x", "\n", "\ny"]])
-def test_of_stop_strings_that_begin_at_one_place_the_one_that_is_whole_first_is_named(pieces: list[str]) -> None:
+def test_of_stop_strings_that_begin_at_one_place_the_one_that_is_whole_first_is_named(
+    pieces: list[str],
+) -> None:
     scanner = StopScanner(["\n\n", "\n"])
     assert any(scanner.add(piece)[1] for piece in pieces)
     assert scanner.met == "\n"

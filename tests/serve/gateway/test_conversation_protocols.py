@@ -7,6 +7,7 @@ Events are checked by what the clients' sources read: Codex ``codex-api/src/sse/
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -27,6 +28,7 @@ from tests.serve.gateway.chat.test_template import CHATML
 RESPONSES, MESSAGES = "/v1/responses", "/v1/messages"
 ASKED = "add two numbers"
 SAID = ["one", "two", "three", "four", "five"]
+SAID_WORDS = re.compile(r"\b(?:one|two|three|four|five|six|seven|eight|nine)\b")
 TOOLS = [
     {
         "type": "function",
@@ -181,9 +183,15 @@ async def test_a_response_tells_its_text_four_times_and_counts_its_events(client
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_message_names_the_stop_sequence_that_ended_it(client: httpx.AsyncClient, stream: bool) -> None:
+async def test_a_message_names_the_stop_sequence_that_ended_it(
+    client: httpx.AsyncClient, stream: bool
+) -> None:
     """Anthropic's clients were told that the model had nothing more to say."""
-    body = {"max_tokens": 9, "messages": [{"role": "user", "content": ASKED}], "stop_sequences": ["x", "three"]}
+    body = {
+        "max_tokens": 9,
+        "messages": [{"role": "user", "content": ASKED}],
+        "stop_sequences": ["x", "three"],
+    }
     told = {"stop_reason": "stop_sequence", "stop_sequence": "three"}
     if stream:
         delta, end = (await events_of(client, MESSAGES, body))[-2:]
@@ -199,6 +207,28 @@ def test_a_text_that_ends_by_itself_is_complete_in_both_protocols() -> None:
     assert (message["stop_reason"], message["stop_sequence"]) == ("end_turn", None)
     response = json.loads(OpenAiResponses().whole(identity, [choice], Usage(1, 1)))
     assert (response["status"], response["incomplete_details"]) == ("completed", None)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (MESSAGES, {**CLAUDE, "max_tokens": 64_000}),
+        (RESPONSES, CODEX),
+        ("/v1/chat/completions", {"max_tokens": 32_000, "messages": [{"role": "user", "content": ASKED}]}),
+    ],
+    ids=["Claude Code", "Codex", "opencode"],
+)
+async def test_an_answer_may_be_as_long_as_the_context_leaves(
+    client: httpx.AsyncClient, path: str, body: dict[str, Any], stream: bool
+) -> None:
+    """This gateway's completions have 64 tokens at most. Agents got no more either, and take a cut answer for an error:
+    Codex ends with "Incomplete response returned", Claude Code with "exceeded the 64000 output token maximum".
+    """
+    response = await client.post(path, json={**body, "stream": stream})
+    room = int(response.headers["x-daybreak-max-tokens"])
+    assert 64 < room < 256
+    assert len(SAID_WORDS.findall(response.text)) >= room - 1
 
 
 async def test_a_message_begins_with_the_tokens_that_it_was_asked_with(client: httpx.AsyncClient) -> None:

@@ -28,7 +28,9 @@ WORD, LIMIT = "three", 3
 @pytest.fixture(scope="module")
 def url(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     chat = ChatTemplate(template=CHATML)
-    with gateway_before_an_engine(model, tmp_path_factory.mktemp("ends"), chat=chat, max_new_tokens=64) as url:
+    with gateway_before_an_engine(
+        model, tmp_path_factory.mktemp("ends"), chat=chat, max_new_tokens=64
+    ) as url:
         yield url
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -143,4 +144,13 @@ async def test_one_that_always_crashes_is_a_reason(new_renderer: list[TemplateRe
     renderer = TemplateRenderer(CHATML, {}, ("/bin/sh", "-c", "kill -SEGV $$"))
     new_renderer.append(renderer)
     with pytest.raises(TemplateFailed, match="died 4 times"):
+        await renderer.render(ASKED)
+
+
+async def test_one_that_takes_no_conversation_is_given_up(new_renderer: list[TemplateRenderer]) -> None:
+    """A stopped process reads nothing, and a pipe holds 64 KiB: writing to it was waited for without a bound."""
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    renderer = TemplateRenderer("x" * 1_000_000, {}, command, start_s=0.2)
+    new_renderer.append(renderer)
+    with pytest.raises(TemplateFailed, match="did not end"):
         await renderer.render(ASKED)

@@ -95,5 +95,5 @@ def encode_chunk(chunk: Chunk) -> bytes:
 def decode_chunk(data: bytes) -> Chunk:
     """Read a chunk that the engine wrote."""
     document = json.loads(data)
-    text, token_ids = document["text"], tuple(document["token_ids"])
-    return Chunk(text, token_ids, document["finish_reason"], document.get("stop"))  # older engines name no stop
+    text, token_ids, reason = document["text"], tuple(document["token_ids"]), document["finish_reason"]
+    return Chunk(text, token_ids, reason, document.get("stop"))  # older engines name none

@@ -20,6 +20,8 @@ from daybreak_serve.gateway.http.problems import ApiProblem, invalid
 from daybreak_serve.gateway.http.requests import ChatMessage
 from daybreak_serve.hubfolder import ChatTemplate
 
+MIN_ANSWER = 64
+"""Tokens that an answer must have a place for, if so many are asked: with fewer it would say nothing."""
 CHARACTERS_A_TOKEN = 16
 """No text has more on average; a longer one cannot have a place and is not encoded."""
 NEAREST = {"developer": "system", "function": "tool", "tool": "user"}
@@ -46,7 +48,11 @@ class ChatComposer:
     async def compose(
         self, encoder: TextEncoder, messages: Sequence[ChatMessage], max_tokens: int
     ) -> ComposedPrompt:
-        """Return the prompt of a conversation; an `ApiProblem` says why there is none."""
+        """Return the prompt of a conversation; an `ApiProblem` says why there is none.
+
+        The answer may have what it leaves of the context (`pool.prompts.fitted`), also where more was asked for.
+        """
+        max_tokens = min(max_tokens, MIN_ANSWER)
         text = await self._rendered(messages)
         if len(text) > CHARACTERS_A_TOKEN * self._context_length:
             raise self._too_long(f"{len(text)} characters", max_tokens)
@@ -101,7 +107,7 @@ class ChatComposer:
     def _too_long(self, size: str, max_tokens: int) -> ApiProblem:
         return ApiProblem(
             400,
-            f"the conversation has {size}; with max_tokens {max_tokens} it must fit a context of "
+            f"the conversation has {size}; with {max_tokens} for the answer it must fit a context of "
             f"{self._context_length} tokens: leave out earlier messages",
             param="messages",
             code="context_length_exceeded",

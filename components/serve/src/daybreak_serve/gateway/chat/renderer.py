@@ -16,11 +16,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daybreak_serve.gateway.chat.template import MAX_CHARACTERS, RENDER_S
+from daybreak_serve.gateway.http.turns import Turn
 
 START_S = 20.0
 """Python's start on a busy machine."""
 WAIT_S = RENDER_S + 3.0
 """The process ends itself before; this is for one that was stopped."""
+MAX_WAITING = 256
+"""Conversations in engines' places and questions about tokens, each kind bounded by itself: more would be a mistake."""
 COMMAND = (sys.executable, "-I", "-m", "daybreak_serve.gateway.chat.template")
 STARTS = 4
 """Tries to start it: one in sixty dies of gRPC's handlers between fork and exec, in a gateway that has its threads."""
@@ -35,15 +38,23 @@ class TemplateFailed(Exception):  # noqa: N818 - it says what happened
 class TemplateRenderer:
     """Renders by one template, one conversation after the other."""
 
-    def __init__(self, template: str, tokens: Mapping[str, str], command: Sequence[str] = COMMAND) -> None:
+    def __init__(
+        self,
+        template: str,
+        tokens: Mapping[str, str],
+        command: Sequence[str] = COMMAND,
+        start_s: float = START_S,
+    ) -> None:
         self._command = command
         self._first = json.dumps({"template": template, "tokens": dict(tokens)})
         self._process: Process | None = None
-        self._turn = asyncio.Lock()
+        self._start_s = start_s
+        wait_s = start_s + WAIT_S  # of those before it one may have to start, and one may take too long
+        self._turn = Turn("conversations", wait_s=wait_s, max_waiting=MAX_WAITING)
 
     async def render(self, messages: Sequence[Mapping[str, Any]]) -> str:
         """Return the text of a conversation; `TemplateFailed` says why there is none."""
-        async with self._turn:
+        async with self._turn.taken():
             try:
                 process = await self._started()
                 found = await self._ask(process, json.dumps(list(messages)), WAIT_S)
@@ -56,7 +67,7 @@ class TemplateRenderer:
 
     async def close(self) -> None:
         """End the process."""
-        async with self._turn:
+        async with self._turn.taken():
             await self._end()
 
     async def _started(self) -> Process:
@@ -64,7 +75,7 @@ class TemplateRenderer:
             return self._process
         for _ in range(STARTS):
             self._process = process = await self._spawned()
-            found = await self._asked(process, self._first, START_S)
+            found = await self._asked(process, self._first, self._start_s)
             if found is None and await _crashed(process):
                 continue
             if found is None:
@@ -89,13 +100,15 @@ class TemplateRenderer:
     async def _asked(self, process: Process, line: str, wait_s: float) -> dict[str, Any] | None:
         assert process.stdin is not None
         assert process.stdout is not None
-        with contextlib.suppress(ConnectionError, RuntimeError):  # uvloop's word for a pipe that is closed
-            process.stdin.write(line.encode() + b"\n")
-            await process.stdin.drain()
-        try:
-            answer = await asyncio.wait_for(process.stdout.readline(), wait_s)
-        except TimeoutError:
-            answer = b""
+        answer = b""
+        # The bound is also for writing: a stopped process takes no more than a pipe holds. RuntimeError is
+        # uvloop's word for a pipe that is closed.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                with contextlib.suppress(ConnectionError, RuntimeError):
+                    process.stdin.write(line.encode() + b"\n")
+                    await process.stdin.drain()
+                answer = await process.stdout.readline()
         found: dict[str, Any] | None = json.loads(answer) if answer else None
         return found
 

@@ -139,12 +139,12 @@ class ChatCompletions(Dialect):
             *CONTINUATION,
         } - {"max_completion_tokens"}
         rest = sampling.openai({name: value for name, value in document.items() if name not in own})
-        rest = {"max_tokens": limits.max_tokens} | rest
         composed = found.messages[-1].content or ""
         if found.messages[-1].role == "user" and headers.prompt != "text" and decompose(composed):
             # a gap in the words of a chat (QodeAssist with Qwen3-Coder): asked as what it is, whatever stands before it
-            return read({**rest, "prompt": composed}, headers.file, limits)
-        request = read(rest, headers.file, limits, "text")
+            return read({"max_tokens": limits.max_tokens, **rest, "prompt": composed}, headers.file, limits)
+        limits = replace(limits, max_tokens=max(limits.max_tokens, limits.max_answer_tokens))
+        request = read({"max_tokens": limits.max_tokens, **rest}, headers.file, limits, "text")
         warnings = list(ignored({name: document.get(name) is not None for name in COMPLETIONS_ALONE}))
         if document.get("tools") or document.get("functions"):
             warnings.append(NO_TOOLS)

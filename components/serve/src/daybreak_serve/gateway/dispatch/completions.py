@@ -102,7 +102,8 @@ class Completions:
         exchange = self._exchange(request, dialect, answer, scope, began_s)
         watcher = asyncio.create_task(cancel_on_disconnect(receive, exchange.cancellation))
         try:
-            await self._answer(exchange)
+            with contextlib.suppress(ClientDisconnected):
+                await self._answer(exchange)
         finally:
             watcher.cancel()
             parts.counters.stir()
@@ -196,6 +197,9 @@ class Completions:
                 await self._end_cancelled(exchange)
             else:
                 await self._end_by(exchange, problem)
+        except ClientDisconnected:
+            cancellation.cancel("disconnected")
+            await self._end_cancelled(exchange)
         except asyncio.CancelledError:
             if cancellation.cancelled is None or is_task_cancelled():
                 raise
@@ -250,9 +254,7 @@ class Completions:
 
         def on_acquired(has_woken: bool) -> None:
             waited_s = parts.clock() - asked_s
-            if (
-                has_woken
-            ):  # neither a busy engine nor a slow one: counted as such, it would ask for more of them
+            if has_woken:  # neither busy nor slow: counted as such, it would ask for more engines
                 parts.metrics.wake_seconds.observe(waited_s)
                 flight.model_began_s = parts.clock()
                 return

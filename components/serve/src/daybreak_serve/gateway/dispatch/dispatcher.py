@@ -19,6 +19,7 @@ from daybreak_serve.gateway.http.cancellation import Cancellation
 from daybreak_serve.gateway.http.problems import ApiProblem
 from daybreak_serve.gateway.http.requests import CompletionRequest
 from daybreak_serve.gateway.pool.endpoint_pool import Endpoint
+from daybreak_serve.gateway.pool.prompts import fitted
 from daybreak_serve.gateway.pool.streams import EngineDown, EngineRefused, EngineStream, infer_request
 from daybreak_serve.gateway.pool.waking import WakeHold
 
@@ -127,7 +128,8 @@ async def _dispatch_to_endpoint(
     stream = endpoint.engine.open()
     context.cancellation.on_cancel(stream.cancel)
     try:
-        await stream.ask(infer_request(prompt.token_ids, context.request.options, context.request_id))
+        options = fitted(context.request.options, prompt, model.metadata)
+        await stream.ask(infer_request(prompt.token_ids, options, context.request_id))
         await _relay(stream, context)
     except EngineDown as error:
         if not context.cancellation.cancelled:

@@ -15,6 +15,7 @@ from daybreak_serve.gateway.http.cancellation import Cancellation, CancellationG
 from daybreak_serve.gateway.http.manners import CompletionShaper
 from daybreak_serve.gateway.http.problems import engine_failed
 from daybreak_serve.gateway.http.requests import CompletionRequest
+from daybreak_serve.gateway.pool.prompts import fitted
 
 NO_PROMPT = ComposedPrompt((), 0)
 TRUNCATED_HEADER = "x-daybreak-truncated"
@@ -129,8 +130,10 @@ def headers_of(exchange: Exchange) -> dict[str, str]:
     """Return what is to be said about request and prompt."""
     flight, request = exchange.flights[0], exchange.request
     found = {REQUEST_ID_HEADER: exchange.identity.completion_id}
-    if request.max_tokens_cut:
-        found[MAX_TOKENS_HEADER] = str(request.options.max_tokens)
+    asked = flight.request.options
+    taken = fitted(asked, flight.prompt, flight.model.metadata) if flight.model else asked
+    if request.max_tokens_cut or taken != asked:
+        found[MAX_TOKENS_HEADER] = str(taken.max_tokens)
     if request.warnings:
         found[WARNING_HEADER] = "; ".join(request.warnings)
     if flight.prompt.num_dropped:

@@ -7,7 +7,6 @@ completions, one request at a time: a megabyte of text takes a core for seconds.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +29,7 @@ from daybreak_serve.gateway.http.answers import as_json
 from daybreak_serve.gateway.http.asgi_io import ClientDisconnected, header, read_body
 from daybreak_serve.gateway.http.problems import ApiProblem
 from daybreak_serve.gateway.http.requests import RequestLimits
+from daybreak_serve.gateway.http.turns import Turn
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class TokenQuestion:
     model: RevisionModel
 
 
+TURN_S = 5.0
+"""How long a question may wait for its turn: about as long as the longest one before it may take."""
 Ask = Callable[[TokenQuestion], Awaitable[tuple[dict[str, Any], int]]]
 """Returns the answer, and how many tokens it is about."""
 
@@ -51,7 +53,8 @@ class TokenEndpoints:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._turn = asyncio.Semaphore(1)
+        max_held = parts.settings.max_held
+        self._turn = Turn("questions about tokens", wait_s=TURN_S, max_waiting=max_held)
 
     def routes(self) -> list[Route]:
         """Return their paths, also below any base."""
@@ -104,7 +107,7 @@ class TokenEndpoints:
         owner = caller.user or (scope.get("client") or ("",))[0]
         admission = parts.consumptions.enter(owner, caller.groups, parts.moment())
         try:
-            async with self._turn:
+            async with self._turn.taken():
                 return await ask(TokenQuestion(body, headers, limits, model))
         finally:
             parts.consumptions.leave(admission)

@@ -22,6 +22,10 @@ from daybreak_serve.gateway.pool.streams import EngineClient
 from daybreak_serve.model_metadata import ModelMetadata
 from daybreak_serve.modelfolder import Golden
 
+MAX_ANSWER_TOKENS = 4096
+"""Of an answer in a conversation: the most that a manifest may allow for completions, which are a few lines. Agents ask
+for 8,000 to 64,000, and take an answer that was cut for an error."""
+
 
 @dataclass(frozen=True)
 class RevisionModel:
@@ -93,10 +97,10 @@ class ServingFleet:
         """Return what a request may ask for: what every revision that may answer it can do."""
         routing = self.routing
         longest = routing.max_new_tokens if routing else default_max_tokens
-        for revision in self.revisions.values():
-            if revision.model is not None:
-                longest = min(longest, revision.model.metadata.context_length - fim.MIN_PROMPT)
-        return RequestLimits(model_name, min(default_max_tokens, longest), longest)
+        models = [revision.model for revision in self.revisions.values() if revision.model is not None]
+        room = min((model.metadata.context_length - fim.MIN_PROMPT for model in models), default=longest)
+        longest, answer = min(longest, room), min(MAX_ANSWER_TOKENS, room)
+        return RequestLimits(model_name, min(default_max_tokens, longest), longest, answer)
 
     def new_endpoint(self, name: str, address: str, model: RevisionModel, max_concurrency: int) -> Endpoint:
         """Return an engine of a model; it is not asked anything yet."""

@@ -14,6 +14,7 @@ from daybreak_serve.gateway.http import problems
 from daybreak_serve.gateway.http.problems import ApiProblem
 from daybreak_serve.gateway.http.requests import CompletionRequest
 from daybreak_serve.gateway.pool.endpoint_pool import Endpoint
+from daybreak_serve.gateway.pool.prompts import fitted
 from daybreak_serve.gateway.pool.streams import EngineDown, EngineRefused
 
 
@@ -54,7 +55,8 @@ class Shadow:
         try:
             assert revision.model is not None, "engines are added after their metadata"
             prompt = await revision.model.composer.compose(request)
-            await endpoint.engine.complete(prompt.token_ids, request.options)
+            options = fitted(request.options, prompt, revision.model.metadata)
+            await endpoint.engine.complete(prompt.token_ids, options)
             failed = False
         except ApiProblem:
             pass  # a conversation that this model takes no part in: its users would get that answer

@@ -19,6 +19,8 @@ BODY_TIMEOUT_S = 15.0
 """A mebibyte in that time is a slow line's; a client that is silent for longer holds a connection for nothing."""
 
 
+WRITE_TIMEOUT_S = 30.0
+"""A client that takes nothing of its answer for so long would hold its place in an engine."""
 GZIP, ZLIB = zlib.MAX_WBITS | 16, zlib.MAX_WBITS
 ENCODINGS = {"gzip": GZIP, "x-gzip": GZIP, "deflate": ZLIB}
 """HTTP's ``deflate`` is zlib's format (RFC 9110)."""
@@ -92,8 +94,9 @@ async def cancel_on_disconnect(receive: Receive, cancellation: CancellationGroup
 class ResponseWriter:
     """The response of one exchange; remembers whether its head has been sent."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, patience_s: float = WRITE_TIMEOUT_S) -> None:
         self._send = send
+        self._patience_s = patience_s
         self.status = 0
 
     @property
@@ -109,8 +112,12 @@ class ResponseWriter:
         await self._send({"type": "http.response.start", "status": status, "headers": pairs})
 
     async def write(self, data: bytes, *, more: bool) -> None:
-        """Send a part of the body."""
-        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        """Send a part of the body; a client that takes none of it is a `ClientDisconnected`."""
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        except TimeoutError as error:
+            raise ClientDisconnected from error
 
     async def whole(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         """Send a JSON answer at once."""

@@ -41,6 +41,8 @@ class RequestLimits:
     model_name: str
     default_max_tokens: int
     max_tokens: int
+    max_answer_tokens: int = 0
+    """Of an answer in a conversation, where that is more."""
 
 
 @dataclass(frozen=True)

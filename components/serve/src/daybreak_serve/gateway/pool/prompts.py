@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from daybreak_model.fim import ComposedPrompt, PromptEncoder
 from daybreak_model.vocabulary import token_bytes, token_spellings
+from daybreak_serve.engine.protocol import GenerationOptions
 from daybreak_serve.gateway.chat.prompts import ChatComposer
 from daybreak_serve.gateway.http.requests import ChatMessage, CompletionRequest
 from daybreak_serve.model_metadata import ModelMetadata
@@ -15,6 +17,12 @@ from daybreak_serve.model_metadata import ModelMetadata
 INLINE_CHARACTERS = 20_000
 """Some 2 ms of encoding; longer texts go to a thread, so that they hold nobody else up. Only what has a place in the
 context is encoded of them (`TextEncoder.encode_end`)."""
+
+
+def fitted(options: GenerationOptions, prompt: ComposedPrompt, metadata: ModelMetadata) -> GenerationOptions:
+    """Return options whose tokens have a place behind a prompt: a conversation is not cut for what was asked."""
+    room = metadata.context_length - len(prompt.token_ids)
+    return options if options.max_tokens <= room else replace(options, max_tokens=room)
 
 
 class PromptComposer:
