@@ -20,7 +20,8 @@ from typing import Any
 import httpx
 import uvloop
 
-from daybreak_serve.local.serving import LocalServer, serve
+from daybreak_serve.engine.repository import EngineSettings
+from daybreak_serve.local.serving import LocalServer, ServeSettings, serve
 from daybreak_serve.modelfolder import ModelFolder
 from daybreak_serve.process import Child
 from tests.bench.row import Row
@@ -33,6 +34,9 @@ TRITON, ENGINE, GATEWAY = "Triton", "the engine inside it", "the gateway"
 KILLS = 3
 RATE, LOAD_S = 100, 4.0
 SHARES_S = 20.0
+ECHOED = {"prompt": "x", "max_tokens": 10, "temperature": 0.4}
+"""400 ms in the engine that echoes, so that this process is not what is measured."""
+MODELLED = {"prompt": "def add(a, b):", "max_tokens": 200, "temperature": 0.8}
 GREEDY, POLITE = 16, 5
 """Connections of the one, and users with two connections each, before an engine with four places."""
 REQUESTS, WARM = int(os.environ.get("DAYBREAK_BENCH_REQUESTS", "100000")), 20_000
@@ -48,7 +52,8 @@ def measure() -> list[Row]:
         with serve(uri, work_dir=folder / "work", port=0) as server:
             model = server.model
             rows = outages(server)
-        return [*rows, *shares(folder, model), *uvloop.run(hang(folder, model)), *memory(folder, model)]
+        rows += [*shares(folder, model), *shares_of_an_engine(folder, uri)]
+        return [*rows, *uvloop.run(hang(folder, model)), *memory(folder, model)]
 
 
 def outages(server: LocalServer) -> list[Row]:
@@ -136,26 +141,38 @@ def gateway_before_echo(
 def shares(folder: Path, model: ModelFolder) -> list[Row]:
     """Let one user with many connections and polite ones ask without pause; return what each got."""
     with gateway_before_echo(folder, model, "shares", max_inflight=4, max_held=64, hold_ms=2000) as (_, url):
-        answers, refused = uvloop.run(asked_by_many(url))
+        answers, refused = uvloop.run(asked_by_many(url, ECHOED))
+    return [_shares(answers, refused, "an engine that echoes, 400 ms each")]
+
+
+def shares_of_an_engine(folder: Path, uri: str) -> list[Row]:
+    """Do the same before Triton and the tiny model: what a request takes is then the model's business."""
+    settings = ServeSettings(hold_ms=2000, engine=EngineSettings(max_running=4))
+    with serve(uri, work_dir=folder / "shares-work", port=0, settings=settings) as server:
+        answers, refused = uvloop.run(asked_by_many(server.url, MODELLED))
+    return [_shares(answers, refused, "Triton and the tiny model, up to 200 tokens each")]
+
+
+def _shares(answers: Counter[str], refused: Counter[str], before: str) -> Row:
     users = ["greedy", *(f"polite-{number}" for number in range(POLITE))]
     got = [answers[user] for user in users]
     jain = sum(got) ** 2 / (len(got) * sum(number**2 for number in got))
     note = f"answers in {SHARES_S:.0f} s: greedy {got[0]}, polite {min(got[1:])} to {max(got[1:])}; "
     note += f"turned away: greedy {refused['greedy']}, polite {sum(refused.values()) - refused['greedy']}"
-    what = f"Jain's index, a user with {GREEDY} connections beside {POLITE} with two, four places"
-    return [Row(what, jain, "", ">= 0.9", note=note)]
+    what = f"Jain's index, a user with {GREEDY} connections beside {POLITE} with two, four places, {before}"
+    return Row(what, jain, "", ">= 0.9", note=f"{note}; load {os.getloadavg()[0]:.0f}")
 
 
-async def asked_by_many(url: str) -> tuple[Counter[str], Counter[str]]:
-    """Run the closed loops; each request takes 400 ms in the engine, so that this process is not what is measured."""
+async def asked_by_many(url: str, body: dict[str, Any]) -> tuple[Counter[str], Counter[str]]:
+    """Run the closed loops of one user with many connections and of polite ones."""
     answers, refused, end = Counter[str](), Counter[str](), time.monotonic() + SHARES_S
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(base_url=url, timeout=30, trust_env=False, limits=limits) as client:
 
         async def ask(user: str) -> None:
-            body = {"prompt": "x", "max_tokens": 10, "temperature": 0.4, "user": user}
+            asked = {**body, "user": user}
             while time.monotonic() < end:
-                response = await client.post("/v1/completions", json=body)
+                response = await client.post("/v1/completions", json=asked)
                 (answers if response.status_code == 200 else refused)[user] += 1
 
         polite = [f"polite-{number}" for number in range(POLITE)] * 2

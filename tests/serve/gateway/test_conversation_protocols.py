@@ -109,6 +109,26 @@ ASKS: dict[str, tuple[str, dict[str, Any]]] = {
         "messages": [{"role": "user", "content": ASKED}]}),
     "anthropic, a text": (MESSAGES, {"model": "m", "max_tokens": 6, "messages": [{"role": "user", "content": ASKED}]}),
     "Claude Code": ("/v1/messages?beta=true", CLAUDE),
+    "Claude Code 2.1: the system in the middle": ("/v1/messages?beta=true", {
+        "model": "claude-opus-4-8", "max_tokens": 6, "stream": True, "thinking": {"type": "adaptive"},
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "<system-reminder>"},
+                                         {"type": "text", "text": ASKED, "cache_control": EPHEMERAL}]},
+            {"role": "system", "content": "Available agent types: none."}],
+        "system": [{"type": "text", "text": "x-anthropic-billing-header: a"},
+                   {"type": "text", "text": "You edit code.", "cache_control": EPHEMERAL}],
+        "tools": CLAUDE_TOOLS, "metadata": {"user_id": '{"device_id": "a"}'}, "output_config": {"effort": "high"},
+        "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}}),
+    "Codex 0.171": (RESPONSES, {
+        "model": "daybreak", "stream": True, "tools": TOOLS, "tool_choice": "auto", "parallel_tool_calls": True,
+        "reasoning": {"summary": "auto"}, "store": False, "include": ["reasoning.encrypted_content"],
+        "prompt_cache_key": "a", "client_metadata": {"session_id": "a"}, "max_output_tokens": 6,
+        "input": [{"type": "message", "id": "msg_1", "role": "developer",
+                   "content": [{"type": "input_text", "text": "You are a coding agent."}]},
+                  {"type": "message", "id": "msg_2", "role": "user",
+                   "content": [{"type": "input_text", "text": "<environment_context>"}]},
+                  {"type": "message", "id": "msg_3", "role": "user",
+                   "content": [{"type": "input_text", "text": ASKED}]}]}),
     "Zed, Continue, Cline: a base URL of their own": ("/anthropic/v1/messages", {
         "model": "m", "max_tokens": 6, "stream": True, "system": "You edit.", "stop_sequences": ["\n\nHuman:"],
         "tool_choice": {"type": "auto"}, "tools": CLAUDE_TOOLS, "top_k": 40, "thinking": {"type": "disabled"},

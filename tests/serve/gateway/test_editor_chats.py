@@ -82,6 +82,30 @@ CHATS: dict[str, tuple[str, dict[str, Any]]] = {
             {"role": "system", "content": "You edit."}, {"role": "user", "content": [{"type": "text", "text": "add"}]},
             {"role": "assistant", "content": None, "tool_calls": CALLED[1]["tool_calls"]}, CALLED[2]],
         "tools": TOOLS, "tool_choice": "auto", "stream": True, "stream_options": {"include_usage": True}}),
+    "opencode 1.18, a title: twice the user": (OPENAI, {
+        "model": "daybreak", "max_tokens": 6, "messages": [
+            {"role": "system", "content": "You make titles."}, {"role": "user", "content": "Generate a title:\n"},
+            ASKED], "stream": True, "stream_options": {"include_usage": True}}),
+    "Continue's cn": (OPENAI, {
+        "model": "daybreak", "messages": [{"role": "system", "content": "You are an agent."}, ASKED], "stream": True,
+        "tools": TOOLS, "stream_options": {"include_usage": True}, "max_tokens": 6}),
+    "Qwen Code 0.15": (OPENAI, {
+        "model": "daybreak", "messages": [
+            {"role": "system", "content": "You are an agent."},
+            {"role": "user", "content": [{"type": "text", "text": "This is the context."}]},
+            {"role": "assistant", "content": "Got it. Thanks for the context!"},
+            {"role": "user", "content": [{"type": "text", "text": "add"}]}],
+        "stream": True, "stream_options": {"include_usage": True}, "tools": TOOLS, "max_tokens": 6}),
+    "Cline's command line 3": (OPENAI, {
+        "model": "daybreak", "messages": [{"role": "system", "content": "You are an agent."}, ASKED], "tools": TOOLS,
+        "tool_choice": "auto", "stream": True, "stream_options": {"include_usage": True}, "max_tokens": 6}),
+    "llm": (OPENAI, {
+        "model": "daybreak", "messages": [ASKED], "stream": True, "stream_options": {"include_usage": True},
+        "max_tokens": 6}),
+    "aider 0.86": (OPENAI, {
+        "messages": [{"role": "system", "content": "Act as an expert."}, ASKED,
+                     {"role": "assistant", "content": "Ok."}, ASKED],
+        "model": "daybreak", "stream": True, "temperature": 0, "max_tokens": 6}),
     "OpenAI completion for Sublime Text": (OPENAI, {
         "messages": [{"role": "system", "content": "You edit."}, {**ASKED, "file_path": "a.py"}], "model": "m",
         "temperature": 0.01, "max_tokens": 2048, "max_completion_tokens": 6, "top_p": 1, "stream": True,

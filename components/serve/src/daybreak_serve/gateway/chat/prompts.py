@@ -15,7 +15,8 @@ from typing import Any
 from daybreak_model import marks
 from daybreak_model.fim import ComposedPrompt
 from daybreak_model.vocabulary import TextEncoder
-from daybreak_serve.gateway.chat.renderer import TemplateFailed, TemplateRenderer
+from daybreak_serve.gateway.chat.alternating import gentler, says_all
+from daybreak_serve.gateway.chat.renderer import TemplateFailed, TemplateRefused, TemplateRenderer
 from daybreak_serve.gateway.http.problems import ApiProblem, invalid
 from daybreak_serve.gateway.http.requests import ChatMessage
 from daybreak_serve.hubfolder import ChatTemplate
@@ -81,14 +82,31 @@ class ChatComposer:
             raise invalid(NO_TEMPLATE, "messages")
         begun = messages[-1] if messages[-1].is_begun else None
         try:
-            text = await self._renderer.render(
-                [self._shown(message) for message in messages if message is not begun]
-            )
+            shown = [self._shown(message) for message in messages if message is not begun]
+            text = await self._whole(self._renderer, shown)
             return text + self._split.hidden(begun.content) if begun else text
         except TemplateFailed as failed:
             raise invalid(
                 f"the model's chat template takes no such messages: {failed}", "messages"
             ) from failed
+
+    async def _whole(self, renderer: TemplateRenderer, messages: Sequence[Mapping[str, str]]) -> str:
+        """Return what the template makes of a conversation.
+
+        One that it refuses, or leaves a part of out without a word, is asked once more in its gentler forms.
+        """
+        refused, texts = None, list[str]()
+        for form in (list(messages), *gentler(messages)):
+            try:
+                texts.append(await renderer.render(form))
+            except TemplateRefused as failed:
+                refused = refused or failed
+                continue
+            if says_all(form, texts[-1]):
+                return texts[-1]
+        if not texts and refused:
+            raise refused
+        return texts[0]
 
     def _shown(self, message: ChatMessage) -> dict[str, str]:
         """Return a message as the template sees it. Most leave messages of roles that they do not name out without a

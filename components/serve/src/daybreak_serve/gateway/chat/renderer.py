@@ -35,6 +35,10 @@ class TemplateFailed(Exception):  # noqa: N818 - it says what happened
     """Why a template made no prompt of a conversation."""
 
 
+class TemplateRefused(TemplateFailed):
+    """What the template itself says of a conversation that it takes no part in."""
+
+
 class TemplateRenderer:
     """Renders by one template, one conversation after the other."""
 
@@ -62,7 +66,7 @@ class TemplateRenderer:
                 await self._end()
                 raise
         if "text" not in found:
-            raise TemplateFailed(found["reason"])
+            raise TemplateRefused(found["reason"])
         return str(found["text"])
 
     async def close(self) -> None:
