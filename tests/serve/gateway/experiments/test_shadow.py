@@ -64,7 +64,7 @@ def a_shadow(percent: int, error: Exception | None = None) -> tuple[Shadow, Serv
     fleet, counters = ServingFleet(5, random.Random(7), 30), GatewayCounters("g", lambda: 0.0)
     fleet.route(Routing(version=1, salt="s", stable=OLD, candidate=NEW, shadow_percent=percent))
     revision = fleet.revisions[NEW]
-    revision.model = SimpleNamespace(composer=Composer())  # type: ignore[assignment]
+    revision.model = SimpleNamespace(composer=Composer(), metadata=SimpleNamespace(context_length=256))  # type: ignore[assignment]
     revision.pool.add(Endpoint("new", Answering(error), Proven(), 8))
     return Shadow(fleet, counters, random.Random(7), lambda: 0.0), revision, counters
 
