@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from daybreak_evaluate.judge.values import SampleVerdict, SandboxLimits
-from daybreak_evaluate.runtimes.command import command_runtimes
+from daybreak_evaluate.runtimes.command import CommandRuntime
+from daybreak_evaluate.runtimes.definition import definitions
 from daybreak_evaluate.runtimes.protocol import Attempt
 from daybreak_evaluate.task import Example, Task
 
 LIMITS = SandboxLimits(timeout_s=2.0)
+COMPILING_S = 8.0
+"""Processor time that a compiler gets here: what would compile for ever is ended sooner than for users."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,9 @@ def judge(
     task: Task, completions: dict[str, str], limits: SandboxLimits = LIMITS
 ) -> dict[str, SampleVerdict]:
     """Return the verdict of each completion, by its name; skipped where the language's tools are not there."""
-    runtime = command_runtimes()[task.language]
+    definition = definitions()[task.language]
+    hasty = replace(definition.compile_need, cpu_s=COMPILING_S)
+    runtime = CommandRuntime(replace(definition, compile_need=hasty) if definition.compile_argvs else definition)
     available = runtime.probe()
     if not available.works:
         pytest.skip(available.remedy)
