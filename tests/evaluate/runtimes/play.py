@@ -38,7 +38,9 @@ def judge(
     """Return the verdict of each completion, by its name; skipped where the language's tools are not there."""
     definition = definitions()[task.language]
     hasty = replace(definition.compile_need, cpu_s=COMPILING_S)
-    runtime = CommandRuntime(replace(definition, compile_need=hasty) if definition.compile_argvs else definition)
+    runtime = CommandRuntime(
+        replace(definition, compile_need=hasty) if definition.compile_argvs else definition
+    )
     available = runtime.probe()
     if not available.works:
         pytest.skip(available.remedy)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,7 +35,7 @@ def fields_of(kind: type[BaseModel]) -> dict[str, FieldInfo]:
     return {field.alias or name: field for name, field in kind.model_fields.items()}
 
 
-def model_at(kind: type[BaseModel], location: Location) -> type[BaseModel] | None:
+def model_at(kind: type[BaseModel], location: Iterable[str | int]) -> type[BaseModel] | None:
     """Return the model at a location, or None where there is a plain value or nothing known."""
     here: type[BaseModel] | None = kind
     for step in location:
@@ -44,6 +44,24 @@ def model_at(kind: type[BaseModel], location: Location) -> type[BaseModel] | Non
         field = fields_of(here).get(step) if here is not None else None
         here = part_of(field.annotation)[0] if field is not None else None
     return here
+
+
+def field_at(kind: type[BaseModel], location: Location) -> FieldInfo | None:
+    """Return the field at a location, for an item of a list what its items are; None where nothing is known."""
+    names = [step for step in location if isinstance(step, str)]
+    above = model_at(kind, names[:-1]) if names else None
+    field = fields_of(above).get(names[-1]) if above is not None else None
+    if field is None or location[-1] == names[-1]:
+        return field
+    item = _item_of(field.annotation)
+    return FieldInfo.from_annotation(item) if item is not None else None
+
+
+def _item_of(annotation: Any) -> Any:
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated or origin in (typing.Union, types.UnionType):
+        return _item_of(inner[0])
+    return inner[0] if origin is tuple else None
 
 
 def places_of(kind: type[BaseModel], above: str = "") -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from daybreak_contracts import names
 from daybreak_contracts.errors import EXIT_OK, EXIT_USER, UserError
-from daybreak_contracts.manifests import wording
+from daybreak_contracts.manifests import pod_template, wording
 from daybreak_contracts.manifests.manifest_text import MAX_BYTES, YamlDocument, read_documents
 from daybreak_contracts.manifests.model_tree import broken_rules_below, without_absent
 from daybreak_contracts.manifests.problems import Location, Problem, path_text, render, value_text
@@ -24,6 +24,10 @@ from daybreak_contracts.resources.fields import RULE_ERROR, Resource
 from daybreak_contracts.resources.near_names import did_you_mean
 
 KINDS: dict[str, type[Resource]] = {"TrainingRun": TrainingRun, "ModelDeployment": ModelDeployment}
+POD_TEMPLATES: dict[str, tuple[Location, ...]] = {
+    "TrainingRun": (("spec", "training", "podTemplate"),),
+    "ModelDeployment": (("spec", "podTemplate"), ("spec", "gateway", "podTemplate")),
+}
 METADATA_FIELDS = (
     "annotations", "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers",
     "generateName", "generation", "labels", "managedFields", "name", "namespace", "ownerReferences",
@@ -137,13 +141,13 @@ class _Checker:
             return None
         self._metadata(value.get("metadata"))
         value = {**without_absent(kind, value), "apiVersion": names.API_VERSION}
+        checked, wrong = self._fields(kind, value)
         for location, sentence in broken_rules_below(kind, value):
-            self._add(location, sentence, remedy=self._empty_field_hint(location))
-        checked = self._fields(kind, value)
-        if isinstance(checked, TrainingRun) and not self.problems:
-            why = cannot_work(checked.spec)
-            if why is not None:
-                self._add(("spec", "training"), why)
+            if location not in wrong:  # a rule about a value of the wrong type says nothing
+                self._add(location, sentence, remedy=self._empty_field_hint(location))
+        self._pod_templates(kind, value)
+        if not self.problems:
+            self._whole(checked)
         return None if self.problems else checked
 
     def _kind(self, value: dict[str, Any]) -> type[Resource] | None:
@@ -165,15 +169,35 @@ class _Checker:
                 guess = did_you_mean(name, METADATA_FIELDS)
                 self._add(("metadata", name), "unknown field", remedy=guess)
 
-    def _fields(self, kind: type[Resource], value: dict[str, Any]) -> Resource | None:
+    def _fields(self, kind: type[Resource], value: dict[str, Any]) -> tuple[Resource | None, set[Location]]:
+        """Return the object, if it is one, and which fields are wrong themselves or hold an item that is."""
+        wrong: set[Location] = set()
         try:
-            return kind.model_validate(value, by_alias=True, by_name=False)
+            return kind.model_validate(value, by_alias=True, by_name=False), wrong
         except ValidationError as error:
             for detail in _real_errors(error):
                 location = tuple(part for part in detail["loc"])
                 said = wording.sentence(kind, location, detail)
                 self._add(location, said.message, said.got, said.remedy)
-            return None
+                wrong |= {location, location[:-1] if isinstance(location[-1], int) else location}
+            return None, wrong
+
+    def _pod_templates(self, kind: type[Resource], value: dict[str, Any]) -> None:
+        for location in POD_TEMPLATES[kind.__name__]:
+            part: Any = value
+            for step in location:
+                part = part.get(step) if isinstance(part, dict) else None
+            for found in pod_template.mistakes(part):
+                self._add((*location, *found.location), found.message, found.got, found.remedy)
+
+    def _whole(self, checked: Resource | None) -> None:
+        """Say what is wrong with an object whose fields and rules all hold."""
+        if isinstance(checked, TrainingRun):
+            why = cannot_work(checked.spec)
+            if why is not None:
+                self._add(("spec", "training"), why)
+        if isinstance(checked, ModelDeployment) and checked.spec.runtime.kind not in names.RUNTIMES:
+            self._add(("spec", "runtime", "kind"), wording.not_served(checked.spec.runtime.kind))
 
     def _empty_field_hint(self, location: Location) -> str:
         """An empty field (``nextToken:``) is an absent one: say how to mean it."""

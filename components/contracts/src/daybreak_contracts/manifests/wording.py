@@ -5,17 +5,24 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
-from daybreak_contracts.manifests.model_tree import fields_of, model_at, places_of
+from daybreak_contracts import names
+from daybreak_contracts.manifests import meant
+from daybreak_contracts.manifests.field_words import fields_meant, language_meant
+from daybreak_contracts.manifests.model_tree import field_at, fields_of, model_at, places_of
 from daybreak_contracts.manifests.problems import Location, value_text
 from daybreak_contracts.resources.descriptions import field_descriptions
 from daybreak_contracts.resources.fields import PATTERNS_IN_WORDS
 from daybreak_contracts.resources.languages import LANGUAGE_ERROR, spellings
-from daybreak_contracts.resources.near_names import did_you_mean
+from daybreak_contracts.resources.near_names import did_you_mean, nearest
+
+LONGEST_ENDING = 3
+"""Letters of a word that is near to too many languages to guess one."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +45,15 @@ def sentence(kind: type[BaseModel], location: Location, detail: Mapping[str, Any
         known = [word.strip(" '") for word in str(context["expected"]).replace(" or ", ", ").split(", ")]
         return Said(f"must be one of {', '.join(known)}", value_text(value), did_you_mean(str(value), known))
     if detail["type"] == LANGUAGE_ERROR:
-        return Said(str(detail["msg"]), value_text(value), did_you_mean(str(value), spellings()))
+        return Said(str(detail["msg"]), value_text(value), _language(str(value)))
     words = _WORDS.get(detail["type"])
     message = words(context) if words is not None else str(detail["msg"])
-    return Said(message, value_text(value), _type_remedy(detail["type"], value))
+    return Said(message, value_text(value), _type_remedy(kind, location, detail["type"], value))
+
+
+def not_served(kind: str) -> str:
+    """Return the sentence for a runtime that can be named and that nothing speaks to."""
+    return f"the gateway does not speak to {kind} yet (use {' or '.join(names.RUNTIMES)})"
 
 
 _WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
@@ -64,16 +76,21 @@ _WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
 """Type of a pydantic error to the rule that it means; the types are those our models can raise."""
 
 
-def _type_remedy(kind: str, value: Any) -> str:
-    if kind == "string_type" and isinstance(value, int | float) and not isinstance(value, bool):
-        return f'write it in quotes: "{value}"'
-    if kind == "string_type" and isinstance(value, bool):
+def _type_remedy(kind: type[BaseModel], location: Location, error: str, value: Any) -> str:
+    if error == "string_type" and isinstance(value, bool):
         return "write it in quotes, yes and no are truth values in YAML"
-    if kind == "tuple_type" and isinstance(value, str | int):
-        return f"write [{value}]"
-    if kind == "int_type" and isinstance(value, str) and value.strip().isdigit():
-        return "write it without quotes"
-    return ""
+    return meant.remedy(field_at(kind, location), _name_of(location), value)
+
+
+def _language(word: str) -> str:
+    by_ending = language_meant(word)
+    if by_ending is not None:
+        return f"did you mean {by_ending}?"
+    return did_you_mean(word, spellings()) if len(word) > LONGEST_ENDING else ""
+
+
+def _name_of(location: Location) -> str:
+    return next((step for step in reversed(location) if isinstance(step, str)), "")
 
 
 def _purpose(kind: type[BaseModel], location: Location) -> str:
@@ -87,14 +104,40 @@ def _purpose(kind: type[BaseModel], location: Location) -> str:
 
 
 def _known_field(kind: type[BaseModel], location: Location) -> str:
-    """Guess the field that was meant: one beside it of nearly this name, or one of this name elsewhere."""
+    """Guess the field that was meant: one beside it that other tools call so or nearly so, or one elsewhere."""
     name, above = str(location[-1]), model_at(kind, location[:-1])
     beside = list(fields_of(above)) if above is not None else []
-    guess = did_you_mean(name, beside)
+    everywhere = list(places_of(kind))
+    names = {alias for alias, _ in everywhere}
+    guess = (
+        to_camel(name)
+        if to_camel(name) in beside
+        else next((word for word in fields_meant(name) if word in beside), None)
+        or _elsewhere([to_camel(name)], everywhere, location)
+        or nearest(name, beside)
+        or _elsewhere(
+            [*fields_meant(name), *difflib.get_close_matches(name, names, n=1, cutoff=0.8)],
+            everywhere,
+            location,
+        )
+    )
     if guess:
-        return guess
-    everywhere = dict(places_of(kind))
-    for near in (to_camel(name), *difflib.get_close_matches(name, everywhere, n=1, cutoff=0.8)):
-        if near in everywhere:
-            return f"did you mean {everywhere[near]}?"
+        return f"did you mean {guess}?"
     return f"known here: {', '.join(beside)}" if beside else ""
+
+
+def _elsewhere(wanted: list[str], everywhere: list[tuple[str, str]], location: Location) -> str | None:
+    """Return where one of these fields stands: the only such place, or the nearest below the part that is meant."""
+    for name in wanted:
+        places = [path for alias, path in everywhere if alias == name]
+        best = max(places, key=lambda path: _shared(path, location), default="")
+        if len(places) == 1 or (best and _shared(best, location) >= len(location) - 1):
+            return best
+    return None
+
+
+def _shared(path: str, location: Location) -> int:
+    """Return how many steps a place has in common with a location, from the top."""
+    steps = [step for step in location if isinstance(step, str)]
+    pairs = zip(path.replace("[]", "").split("."), steps, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

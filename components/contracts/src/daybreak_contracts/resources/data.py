@@ -61,6 +61,8 @@ class JsonLinesSource(TableSource):
 class GitSource(Resource):
     """Git repositories, cloned without history at one reference."""
 
+    rules = (rules.cloneable("urls"),)
+
     urls: Annotated[tuple[Uri, ...], Field(min_length=1, max_length=256)]
     """Where the repositories are: anything that `git clone` takes, bundle files too."""
     ref: GitReference = ""

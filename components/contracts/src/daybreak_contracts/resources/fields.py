@@ -82,8 +82,8 @@ ResourceName = Annotated[str, StringConstraints(pattern=RESOURCE_PATTERN, max_le
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, min_length=1, max_length=63)]
 """A DNS label: lower-case letters, digits and dashes."""
 Text = Annotated[str, StringConstraints(max_length=256)]
-URI_PATTERN = r"^[^-\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
-"""No control characters; no dash in front, so that no URI is taken for an option of git or tar."""
+URI_PATTERN = r"^[^-\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$"
+"""No control characters, no space at an end; no dash in front: no URI is taken for an option of git or tar."""
 Uri = Annotated[str, StringConstraints(pattern=URI_PATTERN, min_length=1, max_length=1024)]
 ISSUER_PATTERN = r"^(https://[^/@?#\x00-\x20\x7f]+|http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?)(/[^?#\x00-\x20\x7f]*)?$"
 """Whoever can change what comes from there can make tokens: encrypted, or on this machine."""
@@ -148,7 +148,7 @@ PATTERNS_IN_WORDS = {
     ),
     NAME_PATTERN: "lower-case letters, digits and dashes, beginning and ending with a letter or digit",
     RESOURCE_PATTERN: "a resource that nodes have, as nvidia.com/gpu or amd.com/gpu",
-    URI_PATTERN: "a path or URI without control characters, not beginning with a dash or a space",
+    URI_PATTERN: "a path or URI without control characters, not beginning with a dash, no space before or after it",
     ORIGIN_PATTERN: "a web page's site such as `https://ide.example.org`: scheme, host and port in lower case, no path",
     ISSUER_PATTERN: "a URL that begins with https:// (http:// on this machine alone), without ? and #",
     REFERENCE_PATTERN: "a branch, tag or commit, without spaces, not beginning with a dash",

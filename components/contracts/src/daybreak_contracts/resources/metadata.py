@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from daybreak_contracts.resources.fields import OBJECT_NAME_PATTERN, Between, Resource, Text
+from daybreak_contracts.resources.fields import OBJECT_NAME_PATTERN, Between, Name, Resource, Text
 
 MAX_OBJECT_NAME = 40
 """Child names are built from it and must stay below 63."""
@@ -20,7 +20,7 @@ class ObjectMeta(BaseModel):
     name: Annotated[
         str, StringConstraints(pattern=OBJECT_NAME_PATTERN, min_length=1, max_length=MAX_OBJECT_NAME)
     ]
-    namespace: str = "default"
+    namespace: Name = "default"
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
 

@@ -18,6 +18,24 @@ from pydantic.alias_generators import to_camel
 from daybreak_contracts.resources.near_names import did_you_mean
 
 STORAGE_SCHEMES = ("file://", "s3://", "gs://")
+NO_PATH = ("s3:", "s3//", "gs:", "gs//", "file:", "hf:", "http:", "https:", "~/", "$")
+"""Beginnings of what is no path although it has no scheme: a mistyped one, and what only a shell fills in."""
+NO_REPOSITORY = (
+    "http://",
+    "git://",
+    "s3://",
+    "www.",
+    "github.com/",
+    "gitlab.com/",
+    "bitbucket.org/",
+    "codeberg.org/",
+)
+"""Beginnings of what git is not let use here, and of an address without its scheme."""
+GITHUB = "https://github.com/"
+PAGE = "/tree/"
+"""In an address of GitHub the page of a folder; GitLab has ``/-/`` in front of each. Of other pages git itself says
+that they are no repository: an API server lets a rule look for two texts in 256 addresses, not for three."""
+MLFLOW_HOST = r"^[A-Za-z0-9.-]+:[0-9]+(/.*)?$"
 
 
 def _nothing(_: Any) -> str:
@@ -232,12 +250,26 @@ def stored(name: str) -> Rule:
 
 def _with_remedy(uri: str) -> str:
     """Return a URI that our storage does not know, with what to do instead where that is known."""
+    scheme, separator, rest = uri.partition("://")
+    if separator and f"{scheme.lower()}://" in STORAGE_SCHEMES:
+        return f"{uri}: write {scheme.lower()}://{rest}"
+    if scheme.lower() in ("s3a", "s3n"):
+        return f"{uri}: write s3://{rest}"
+    if not separator:
+        return f"{uri}: {_mistyped(uri)}"
     if not uri.startswith("hf://"):
         return without_password(uri)
     kind, _, rest = uri.removeprefix("hf://").partition("/")
     name = "/".join(rest.split("/")[:2])
     said = f"{name} --repo-type dataset" if kind == "datasets" else uri.removeprefix("hf://")
     return f"{uri}: fetch it before the run (hf download {said} --local-dir FOLDER), then give the folder"
+
+
+def _mistyped(uri: str) -> str:
+    if uri.startswith(("~", "$")):
+        return "no shell fills it in here, write the whole path"
+    scheme, rest = re.match(r"([A-Za-z0-9]+)[:/]+(.*)", uri).groups()  # type: ignore[union-attr]
+    return f"write {scheme.lower()}://{'/' if scheme.lower() == 'file' else ''}{rest}"
 
 
 def all_stored(name: str) -> Rule:
@@ -248,9 +280,61 @@ def all_stored(name: str) -> Rule:
         cel=f"self.{field}.all(uri, {_is_stored('uri', '')})",
         holds=lambda part: all(is_stored(uri) for uri in getattr(part, name)),
         at=field,
-        got=lambda part: ", ".join(
-            without_password(uri) for uri in getattr(part, name) if not is_stored(uri)
-        ),
+        got=lambda part: ", ".join(_with_remedy(uri) for uri in getattr(part, name) if not is_stored(uri)),
+    )
+
+
+def cloneable(name: str) -> Rule:
+    """Every address of a list must be one that git clones, not a page of the repository or half an address."""
+    field = to_camel(name)
+    return Rule(
+        message=f"each of {field} must be what git clones by https, ssh or a path",
+        cel=f"self.{field}.all(url, {_CLONEABLE})",
+        holds=lambda part: all(is_cloneable(url) for url in getattr(part, name)),
+        at=field,
+        got=lambda part: ", ".join(_repository(url) for url in getattr(part, name) if not is_cloneable(url)),
+    )
+
+
+def is_cloneable(url: str) -> bool:
+    """Tell whether git may be given an address: a repository's own, by https, ssh or a path."""
+    is_folder = PAGE in url and url.startswith(GITHUB) and not url.startswith(f"{GITHUB[:-1]}{PAGE}")
+    return "/-/" not in url and not is_folder and not url.startswith(NO_REPOSITORY)
+
+
+_CLONEABLE = " && ".join(
+    [
+        *(f"!url.startsWith('{start}')" for start in NO_REPOSITORY),
+        "!url.contains('/-/')",
+        # An owner may be called so: https://github.com/tree/x is a repository.
+        f"(!url.startsWith('{GITHUB}') || url.startsWith('{GITHUB[:-1]}{PAGE}') || !url.contains('{PAGE}'))",
+    ]
+)
+
+
+def _repository(url: str) -> str:
+    """Return an address that git does not clone, and the one that was meant where it can be read from it."""
+    page = re.match(r"(https://[^/]+/.+?)/-/|(https://github\.com/[^/]+/[^/]+)/[a-z]+/", url)
+    scheme, separator, rest = url.partition("://")
+    meant = ""
+    if page:
+        meant = f"{page[1] or page[2]}, and a branch or commit in ref"
+    elif not separator:
+        meant = f"https://{url}"
+    elif scheme in ("http", "git"):
+        meant = f"https://{rest}"
+    return f"{without_password(url)}: write {without_password(meant)}" if meant else without_password(url)
+
+
+def tracking_server(name: str) -> Rule:
+    """An address of MLflow must not be a host and port without its scheme: MLflow takes the host for a scheme."""
+    field = to_camel(name)
+    return Rule(
+        message=f"{field} must be a path or begin with a scheme, as http://mlflow:5000",
+        cel=f"!self.{field}.matches(r'{MLFLOW_HOST}')",
+        holds=lambda part: not re.search(MLFLOW_HOST, getattr(part, name)),
+        at=field,
+        got=lambda part: str(getattr(part, name)),
     )
 
 
@@ -261,13 +345,18 @@ def without_password(text: str) -> str:
 
 def is_stored(uri: str) -> bool:
     """Tell whether the storage module can reach a URI."""
-    return "://" not in uri or uri.startswith(STORAGE_SCHEMES)
+    return uri.startswith(STORAGE_SCHEMES) if "://" in uri else not (uri == "~" or uri.startswith(NO_PATH))
 
 
 def _is_stored(value: str, given: str) -> str:
     absent = [f"!{given}"] if given else []
     known = [f"{value}.startsWith('{scheme}')" for scheme in STORAGE_SCHEMES]
-    return " || ".join([*absent, f"!{value}.contains('://')", *known])
+    path = [
+        f"!{value}.contains('://')",
+        f"{value} != '~'",
+        *(f"!{value}.startsWith('{start}')" for start in NO_PATH),
+    ]
+    return " || ".join([*absent, f"({' && '.join(path)})", *known])
 
 
 def _given(part: Any, names: tuple[str, ...]) -> list[str]:

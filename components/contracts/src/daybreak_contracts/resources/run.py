@@ -145,6 +145,8 @@ class RunPolicy(Resource):
 class Mlflow(Resource):
     """MLflow tracking server."""
 
+    rules = (rules.tracking_server("uri"),)
+
     uri: OptionalUri = ""
     """Address of the server; empty means a local store below the run's output."""
 

@@ -28,8 +28,7 @@ def parse(spec: Any) -> ModelDeploymentSpec | tuple[str, ...]:
     except ValidationError as error:
         return tuple(dict.fromkeys([*_broken_rules(value), *_wrong_fields(error)]))
     if parsed.runtime.kind not in names.RUNTIMES:
-        served = " or ".join(names.RUNTIMES)
-        return (f"spec.runtime.kind: the gateway does not speak to {parsed.runtime.kind} yet (use {served})",)
+        return (f"spec.runtime.kind: {wording.not_served(parsed.runtime.kind)}",)
     return parsed
 
 
