@@ -7,7 +7,9 @@ licence it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
 
 from daybreak_data.text.leading_comments import comment_spans
 
@@ -29,7 +31,15 @@ _SAYS_LICENCE = re.compile(
     re.IGNORECASE,
 )
 _ENOUGH = (
-    *("copyright", "spdx-", "all rights reserved", "public domain", "creative commons", "written permission"),
+    *(
+        "copyright",
+        "©",
+        "spdx-",
+        "all rights reserved",
+        "public domain",
+        "creative commons",
+        "written permission",
+    ),
     *("must not be misrepresented", "redistribut", "merchantab", "liability", "free software foundation"),
 )
 """Alternatives of the pattern that are plain words."""
@@ -48,7 +58,9 @@ _NEEDED = (
     ),
     *("secret", "part of", "free", "distributed", "subject", "provided", "released", "governed"),
 )
-"""In lower case and with single blanks, every other text that fits has one of these, but for letters beyond ASCII."""
+"""In lower case and with single blanks, every other text that fits has one of these, or a letter of ``_FOLDED``."""
+_FOLDED = re.compile("[\u017f\u0130\u0131\u212a]")
+"""Letters beyond ASCII that stand for an s, an i or a k where case does not count."""
 _WORD = re.compile(r"[^\W_]")
 
 
@@ -68,21 +80,39 @@ def says_licence(paragraph: str) -> bool:
 
     A look for words decides nearly all, in a tenth of the pattern's time.
     """
+    said = _by_words(paragraph)
+    if said is not None:
+        return said
     if paragraph.isascii():
-        lower = paragraph.lower()
-        if any(word in lower for word in _ENOUGH):
-            return True
-        if not any(word in lower for word in _NEEDED):
-            return False
+        return _in_ascii()(paragraph.encode()) is not None
     return _SAYS_LICENCE.search(paragraph) is not None
+
+
+def _by_words(text: str) -> bool | None:
+    """What the words in a text with single blanks tell of it: it speaks of licence, it does not, it may."""
+    lower = text.lower()
+    for word in _ENOUGH:
+        if word in lower:
+            return True
+    for word in _NEEDED:
+        if word in lower:
+            return None
+    return None if not text.isascii() and _FOLDED.search(text) else False
+
+
+@cache
+def _in_ascii() -> Callable[[bytes], Any]:
+    """The same pattern by RE2, which takes a tenth of the time; of ASCII the two say the same."""
+    import re2
+
+    pattern = _SAYS_LICENCE.pattern.replace("©|", "").encode("ascii")
+    search: Callable[[bytes], Any] = re2.compile(b"(?i)" + pattern).search
+    return search
 
 
 def _may_say_licence(comment: str) -> bool:
     """False where no paragraph of a comment, with single blanks, can speak of licence."""
-    if not comment.isascii():
-        return True
-    lower = comment.lower()
-    return any(word in lower for word in _NEEDED) or any(word in lower for word in _ENOUGH)
+    return _by_words(comment) is not False
 
 
 def _licence_spans(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
