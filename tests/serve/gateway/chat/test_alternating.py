@@ -31,6 +31,11 @@ DEAF = (
     "{% if messages[0]['role'] == 'system' %}[system]{{ messages[0]['content'] }}{% endif %}"
     "{% for m in messages %}{% if m['role'] != 'system' %}[{{ m['role'] }}]{{ m['content'] }}{% endif %}{% endfor %}"
 )
+ESCAPED = (
+    "{% for m in messages %}[{{ m['role'] }}]"
+    "{% if m['role'] == 'tool' %}{{ m['content'] | tojson }}{% else %}{{ m['content'] }}{% endif %}{% endfor %}"
+)
+TOLD = (ChatMessage("user", "a"), ChatMessage("assistant", "b"), ChatMessage("tool", '"c"'))
 CLAUDE_CODE = (
     ChatMessage("system", "You edit."),
     ChatMessage("user", "hello"),
@@ -67,6 +72,9 @@ async def composer(request: pytest.FixtureRequest, tokenizer: str) -> AsyncItera
             DEAF, CLAUDE_CODE, "[system]You edit.[user]hello\n\nAgents: none.", id="left out without a word"
         ),
         pytest.param(STRICT, OPENCODE, "[user]a title for this:\n\nhello", id="twice the user"),
+        pytest.param(
+            ESCAPED, TOLD, '[user]a[assistant]b[tool]"\\"c\\""', id="Llama 3.1 writes what tools told as JSON"
+        ),
         pytest.param(STRICT, TALK, "[user]a[assistant]b[user]c", id="nothing out of turn"),
     ],
     indirect=["composer"],

@@ -29,8 +29,11 @@ def gentler(messages: Iterable[Message]) -> Iterator[list[Message]]:
 
 
 def says_all(messages: Iterable[Message], text: str) -> bool:
-    """Tell whether a text says what the user and the system said; of its own words a model may leave thoughts out."""
-    return all(one["content"].strip() in text for one in messages if one["role"] != "assistant")
+    """Tell whether a text says what the user and the system said.
+
+    Of a model's own words a template may leave thoughts out, and what tools told it may write as JSON (Llama 3.1).
+    """
+    return all(one["content"].strip() in text for one in messages if one["role"] in ("user", "system"))
 
 
 def _as_user(message: Message) -> Message:
