@@ -304,6 +304,9 @@ def test_keys(text: str, value: str) -> None:
     [
         pytest.param("if head == '-----BEGIN RSA PRIVATE KEY-----':", id="the head of a block alone"),
         pytest.param("AKIAIOSFODNN7EXAMPLE", id="the example of a manual"),
+        pytest.param(
+            "gpg --export-secret-subkeys 2EFA66D0785C31F956F2F87EA0B5CA1A4E086839", id="a fingerprint"
+        ),
         pytest.param('--from-file=credentials.json="our-4x9e35d85a593.json"', id="where a secret lies"),
         pytest.param("mysql -uuser -p(read); mysql -p(read --silent)", id="what the shell asks for"),
         pytest.param(

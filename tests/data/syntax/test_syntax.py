@@ -172,7 +172,7 @@ def test_a_broken_text_of_each_language_is_an_error(language: str) -> None:
             '{"a": 1}\n\n{"a": 2}\n', "json", "a.jsonl", SyntaxResult("ok", "json"), id="a value a line"
         ),
         pytest.param(
-            '{"a": 1}\n{"a": 2}\n',
+            '{"a": 1}\n{\n"a": 2}\n',
             "json",
             "a.json",
             SyntaxResult("error", "json", "line 2: Extra data"),
@@ -261,6 +261,7 @@ def test_a_text_is_judged_with_its_reason(
         "x = 0777",
         "x = 10L",
         "if a <> b: pass",
+        "def f(a): print a",
         "x = `a`",
         "x = ur'a'",
     ],

@@ -110,7 +110,7 @@ _HARMLESS_NAME = re.compile(
     rb"|(?:key|secret|password|token|credential)s?[_\-.]?(?:name|path|file|url|uri|type|field|id|ref|arn|class|label"
     rb"|prefix|hint|error|message|regex|pattern|format|policy|hash|length|header|signature|param|env|var|prompt|title|text"
     rb"|address)"
-    rb"|nsec3\w*salt|(?:passw\w*|pwd|secret|key)[_\-.]?(?:options?|opts|requirements?|rules?|complexity)\b"
+    rb"|export-secret-(?:sub)?keys|nsec3\w*salt|(?:passw\w*|pwd|secret|key)[_\-.]?(?:options?|opts|requirements?|rules?|complexity)\b"
     rb"|next[_\-]?(?:page)?[_\-]?token|page[_\-]?token|continuation|sync[_\-]?token|sas[_\-]?token[_\-]?type)"
 )
 

@@ -25,7 +25,7 @@ MOST_DOTS = 1000
 # What Python 2 has and Python 3 refuses: print and exec statements, "except E, e", backticks, octal 0777,
 # long 10L, "<>", raise with a comma, ur"", parameters that unpack, tabs that count as eight blanks.
 _PYTHON_2 = re.compile(
-    r"^\s*(?:else\s*:|try\s*:|if\b.*:|for\b.*:|\w+\s*=.*;)?\s*(?:print(?:\s+[^\s(=.]|\s*>>|\s*$|\s*\()|exec\s+[\w\"'(])"
+    r"^\s*(?:else\s*:|try\s*:|(?:if|for|while|def|class)\b.*:|\w+\s*=.*;)?\s*(?:print(?:\s+[^\s(=.]|\s*>>|\s*$|\s*\()|exec\s+[\w\"'(])"
     r"|\bexcept\s+[\w.()\s,]+,\s*[\w.]+\s*:|`[^`\n]+`|(?<![\w.])0[0-7]+\b|(?<![\w.])(?:0[xX][0-9a-fA-F]+|\d+)[lL]\b"
     r"|<>|^\s*raise\s+[\w.]+\s*,|(?<!\w)[uU][rR][\"']|\bdef\s+\w+\s*\([^)]*\(|\blambda\s*\("
 )
@@ -107,19 +107,25 @@ _NO_PROGRAM = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*")
 
 
 def check_json(text: str, path: str) -> SyntaxResult:
-    """One JSON value, or one a line where the name says so."""
+    """One JSON value, or one a line: tools that write and read such files call them ``.json``, too."""
     if path.endswith((".jsonl", ".ndjson", ".jsonlines")):
-        for number, line in enumerate(text.splitlines(), 1):
-            found = _one_json(line) if line.strip() else None
-            if found is not None and found.verdict != "ok":
-                return error("json", number, found.detail) if found.verdict == "error" else found
-        return SyntaxResult("ok", "json")
+        return _json_lines(text)
     found = _one_json(text)
     if found.verdict != "error":
         return found
+    if found.detail.endswith("Extra data") and _json_lines(text).verdict == "ok":
+        return SyntaxResult("ok", "json", tags=("lines",))
     if _without_comments(text).verdict == "ok":  # editors and tools write them into any .json
         return SyntaxResult("ok", "json", tags=("comments",))
     return _json5(text, found)
+
+
+def _json_lines(text: str) -> SyntaxResult:
+    for number, line in enumerate(text.splitlines(), 1):
+        found = _one_json(line) if line.strip() else None
+        if found is not None and found.verdict != "ok":
+            return error("json", number, found.detail) if found.verdict == "error" else found
+    return SyntaxResult("ok", "json")
 
 
 def check_json_with_comments(text: str, _path: str) -> SyntaxResult:

@@ -34,6 +34,8 @@ _OTHER_SHELL = re.compile(  # csh and rc, which linguist counts to the shell, cl
     r"|^[ \t]*set[ \t]+\w+[ \t]*=[ \t]*\(",
     re.MULTILINE,
 )
+# A program of another language that a shell starts: its comment hides from the one what the other reads.
+_POLYGLOT = re.compile(r"\A#![^\n]*\n(?://|#\[|/\*|\(\*|--\[)")
 _UNREAD = re.compile(r"<!--|<(script|style)\b[^<>]*>", re.IGNORECASE)
 _ENDS = {"script": re.compile("</script", re.IGNORECASE), "style": re.compile("</style", re.IGNORECASE)}
 _COMMENT_END = re.compile("--!?>")  # of ``<!-->``, too, which is an empty one
@@ -51,7 +53,7 @@ def find_cut(text: str, language: str, path: str = "") -> str:
 
 
 def _of_shell(text: str) -> str:
-    if _OTHER_SHELL.search(text):
+    if _OTHER_SHELL.search(text) or _POLYGLOT.match(text):
         return ""
     if _ZSH.search(text):  # its ``if [[ a ]] { b }`` and ``${(s:{:)c}`` leave words and braces over
         return ""
