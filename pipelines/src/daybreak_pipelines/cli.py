@@ -37,7 +37,9 @@ def parser() -> argparse.ArgumentParser:
     forget_options.add(commands)
 
     validate = commands.add_parser("validate", help="validate manifests and report every error at once")
-    validate.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    validate.add_argument(
+        "files", type=Path, nargs="+", metavar="FILE", help="a manifest, or a folder of them"
+    )
     validate.add_argument(
         "--data", action="store_true", help="also count the data: tokens, epochs, size it carries"
     )
@@ -287,14 +289,15 @@ def _validate(options: argparse.Namespace) -> int:
     from daybreak_contracts.manifests import validate
     from daybreak_pipelines.scores.suite_names import unknown_suites
 
-    text, exit_code = validate.report(options.files)
-    unknown = unknown_suites(options.files)
+    files = validate.files_of(options.files)
+    text, exit_code = validate.report(files)
+    unknown = unknown_suites(files)
     print("\n".join([text, *unknown]))
     exit_code = EXIT_USER if unknown else exit_code
     if options.data:
         from daybreak_pipelines.training_plan.command import data_of_manifests
 
-        print(data_of_manifests(options.files))
+        print(data_of_manifests(files))
     return exit_code
 
 

@@ -14,6 +14,7 @@ from daybreak_contracts.errors import UserError
 from daybreak_contracts.manifests.manifest_text import MAX_BYTES, MAX_DEPTH, read_documents
 from daybreak_contracts.manifests.problems import path_text, render, value_text
 from daybreak_contracts.manifests.validate import (
+    files_of,
     load_deployment,
     load_run,
     report,
@@ -274,3 +275,69 @@ class TestFiles:
         file = ROOT / "manifests/examples/completions.yaml"
         with pytest.raises(UserError, match="must hold one TrainingRun, found ModelDeployment completions"):
             load_run(file)
+
+
+OTHERS = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+---
+"""
+
+
+def test_objects_of_other_tools_in_a_file_are_passed_over_and_named(tmp_path: Path) -> None:
+    file = tmp_path / "all.yaml"
+    file.write_text(OTHERS + RUN)
+    assert load_run(file).metadata.name == "a"
+    text, exit_code = report([file])
+    assert exit_code == 0
+    assert text.splitlines() == [
+        f"{file}: TrainingRun a is valid",
+        f"{file}: ConfigMap settings is not ours, not checked",
+        f"{file}: Deployment web is not ours, not checked",
+    ]
+
+
+@pytest.mark.parametrize("head", ["apiVersion: daybreak.io/v1\nkind: Run", "apiVersion: v1alpha1\nkind: Run"])
+def test_a_mistyped_group_of_ours_is_no_other_tools(head: str) -> None:
+    assert any("kind: must be one of" in problem for problem in said(head))
+
+
+def test_nothing_of_ours_is_no_success(tmp_path: Path) -> None:
+    file = tmp_path / "all.yaml"
+    file.write_text(OTHERS)
+    text, exit_code = report([file])
+    assert exit_code == 2
+    assert "no TrainingRun or ModelDeployment here" in text
+    with pytest.raises(
+        UserError, match="must hold one TrainingRun, found ConfigMap settings, Deployment web"
+    ):
+        load_run(file)
+
+
+def test_a_list_of_kubectl_is_its_objects() -> None:
+    value = yaml.safe_load(RUN)
+    wrong = {**value, "spec": {**value["spec"], "model": {"size": "2m"}}}
+    text = yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": [value, wrong]}, sort_keys=False)
+    (problem,) = said(text)
+    line = next(number for number, words in enumerate(text.splitlines(), 1) if "2m" in words)
+    assert problem.startswith(f"m.yaml:{line}:")
+    assert "spec.model.size: must be one of" in problem
+
+
+def test_a_folder_is_the_manifests_in_it(tmp_path: Path) -> None:
+    for name in ("b.yml", "a.yaml", "notes.md", "c.json"):
+        (tmp_path / name).write_text(RUN)
+    (tmp_path / "deeper").mkdir()
+    assert [path.name for path in files_of([tmp_path, tmp_path / "notes.md"])] == [
+        "a.yaml",
+        "b.yml",
+        "c.json",
+        "notes.md",
+    ]
+    with pytest.raises(UserError, match="no manifest in this folder"):
+        files_of([tmp_path / "deeper"])

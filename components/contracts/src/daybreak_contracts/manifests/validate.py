@@ -7,6 +7,8 @@ words them and guesses what was meant. Reads files, asks nothing else of the wor
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +26,9 @@ from daybreak_contracts.resources.fields import RULE_ERROR, Resource
 from daybreak_contracts.resources.near_names import did_you_mean
 
 KINDS: dict[str, type[Resource]] = {"TrainingRun": TrainingRun, "ModelDeployment": ModelDeployment}
+SUFFIXES = (".yaml", ".yml", ".json")
+OURS = "daybreak"
+"""How our API group begins: with another ending it is mistyped, not another API's."""
 POD_TEMPLATES: dict[str, tuple[Location, ...]] = {
     "TrainingRun": (("spec", "training", "podTemplate"),),
     "ModelDeployment": (("spec", "podTemplate"), ("spec", "gateway", "podTemplate")),
@@ -37,14 +42,50 @@ METADATA_FIELDS = (
 K = TypeVar("K", bound=Resource)
 
 
+@dataclass(frozen=True)
+class Checked:
+    """What a text holds: our objects in which nothing is wrong, what is, and objects that are not ours."""
+
+    objects: list[Resource]
+    problems: list[Problem]
+    others: list[str]
+    """Kind and name of each, as other tools keep them beside ours: not checked."""
+
+    def problems_alone(self, file: str) -> list[Problem]:
+        """Return the problems of a text that is looked at alone: it must hold something of ours."""
+        if self.problems or self.objects or not self.others:
+            return self.problems
+        return [
+            Problem(
+                file,
+                0,
+                0,
+                "kind",
+                f"must be one of {', '.join(KINDS)}",
+                ", ".join(map(value_text, self.others)),
+            )
+        ]
+
+
 def validate_file(path: Path) -> list[Problem]:
     """Return everything that is wrong with the manifests of a YAML file, in the order of the text."""
-    return _checked_file(path)[1]
+    return _checked_file(path).problems_alone(str(path))
 
 
 def validate_text(data: bytes, file: str) -> list[Problem]:
     """Return everything that is wrong with a YAML text; ``file`` is its name in the problems."""
-    return _checked_text(data, file)[1]
+    return _checked_text(data, file).problems_alone(file)
+
+
+def files_of(paths: Sequence[Path]) -> list[Path]:
+    """Return files, and for a folder the manifests directly in it, as ``kubectl apply -f FOLDER`` takes them."""
+    files: list[Path] = []
+    for path in paths:
+        found = sorted(one for one in path.iterdir() if one.suffix in SUFFIXES) if path.is_dir() else [path]
+        if not found:
+            raise UserError(f"{path}: no manifest in this folder ({', '.join(SUFFIXES)})")
+        files += found
+    return files
 
 
 def load_run(path: Path) -> TrainingRun:
@@ -59,21 +100,25 @@ def load_deployment(path: Path) -> ModelDeployment:
 
 def report(paths: Sequence[Path]) -> tuple[str, int]:
     """Return what ``daybreak validate FILE...`` prints, and its exit code: 0 all are valid, 2 something is wrong."""
-    lines, num_problems = [], 0
+    lines, num_problems, num_ours = [], 0, 0
     for path in paths:
-        objects, problems = _checked_file(path)
-        num_problems += len(problems)
-        lines += [render(problems)] if problems else []
-        lines += [f"{path}: {_title(item)} is valid" for item in objects if not problems]
+        checked = _checked_file(path)
+        num_problems += len(checked.problems)
+        num_ours += len(checked.objects)
+        lines += [render(checked.problems)] if checked.problems else []
+        lines += [f"{path}: {_title(item)} is valid" for item in checked.objects if not checked.problems]
+        lines += [f"{path}: {other} is not ours, not checked" for other in checked.others]
     if num_problems:
         lines.append(f"{num_problems} problem{'s' if num_problems > 1 else ''}")
-    return "\n".join(lines), EXIT_USER if num_problems else EXIT_OK
+    elif not num_ours:
+        lines.append(f"no {' or '.join(KINDS)} here, begin one with apiVersion: {names.API_VERSION}")
+    return "\n".join(lines), EXIT_USER if num_problems or not num_ours else EXIT_OK
 
 
 def runs_of(path: Path) -> list[TrainingRun]:
     """Return the TrainingRuns of a file; none when something is wrong with it."""
-    objects, problems = _checked_file(path)
-    return [] if problems else [item for item in objects if isinstance(item, TrainingRun)]
+    checked = _checked_file(path)
+    return [] if checked.problems else [item for item in checked.objects if isinstance(item, TrainingRun)]
 
 
 def _title(item: Any) -> str:
@@ -86,40 +131,71 @@ def _title(item: Any) -> str:
 
 
 def _load(path: Path, kind: type[K]) -> K:
-    objects, problems = _checked_file(path)
-    if problems:
-        raise UserError(render(problems))
-    wanted = [item for item in objects if isinstance(item, kind)]
+    checked = _checked_file(path)
+    if checked.problems:
+        raise UserError(render(checked.problems))
+    wanted = [item for item in checked.objects if isinstance(item, kind)]
     if len(wanted) != 1:
-        found = ", ".join(_title(item) for item in objects)
+        found = ", ".join([*map(_title, checked.objects), *checked.others])
         raise UserError(f"{path}: must hold one {kind.__name__}, found {found or 'nothing'}")
     return wanted[0]
 
 
-def _checked_file(path: Path) -> tuple[list[Resource], list[Problem]]:
+def _checked_file(path: Path) -> Checked:
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        return [], [Problem(str(path), 0, 0, "", f"cannot be read: {reason}")]
+        return Checked([], [Problem(str(path), 0, 0, "", f"cannot be read: {reason}")], [])
     return _checked_text(data, str(path))
 
 
-def _checked_text(data: bytes, file: str) -> tuple[list[Resource], list[Problem]]:
+def _checked_text(data: bytes, file: str) -> Checked:
     documents, problems = read_documents(data, file)
     if not documents and not problems:
         problems = [
             Problem(file, 0, 0, "", "holds no object", remedy=f"begin with apiVersion: {names.API_VERSION}")
         ]
-    objects = []
-    for document in documents:
+    objects, others = [], []
+    for document in chain.from_iterable(map(_items, documents)):
+        if _is_foreign(document.value):
+            others.append(_name_of(document.value))
+            continue
         checker = _Checker(document, file)
         checked = checker.check()
         problems += checker.problems
         if checked is not None:
             objects.append(checked)
-    return objects, sorted(set(problems))
+    return Checked(objects, sorted(set(problems)), others)
+
+
+def _items(document: YamlDocument) -> Iterator[YamlDocument]:
+    """Yield the objects of a list, as ``kubectl get --output yaml`` prints them; anything else as it is."""
+    value = document.value
+    items = value.get("items") if isinstance(value, dict) else None
+    if not isinstance(items, list) or not str(value.get("kind")).endswith("List"):
+        yield document
+        return
+    for at, item in enumerate(items):
+        places = {
+            place[2:]: position for place, position in document.places.items() if place[:2] == ("items", at)
+        }
+        yield YamlDocument(item, places)
+
+
+def _is_foreign(value: Any) -> bool:
+    """Tell whether an object is another API's: kept beside ours in one file, it is none of our mistakes."""
+    version, kind = (value.get("apiVersion"), value.get("kind")) if isinstance(value, dict) else (None, None)
+    if not isinstance(version, str) or not isinstance(kind, str) or kind in KINDS:
+        return False
+    return version == "v1" or ("/" in version and not version.startswith(OURS))
+
+
+def _name_of(value: dict[str, Any]) -> str:
+    metadata = value.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return f"{value['kind']} {name}" if isinstance(name, str) else str(value["kind"])
 
 
 class _Checker:
