@@ -205,6 +205,44 @@ def test_a_compressed_file_is_taken_and_old_results_are_replaced(tmp_path: Path)
             json.dumps({"task_id": FIRST, "solution": program_of(FIRST), "completion": None}).encode(),
             id="EvalPlus' solution",
         ),
+        pytest.param(
+            json.dumps(
+                {
+                    "doc_id": 0,
+                    "doc": {"task_id": FIRST, "prompt": ""},
+                    "target": "",
+                    "resps": [[right(FIRST)["completion"]]],
+                    "filtered_resps": [[program_of(FIRST)]],
+                    "pass@1": 1.0,
+                }
+            ).encode(),
+            id="lm-evaluation-harness",
+        ),
+        pytest.param(
+            json.dumps([[program_of(FIRST)]]).encode(),
+            id="bigcode-evaluation-harness",
+        ),
+        pytest.param(
+            json.dumps(
+                {
+                    "hash": "",
+                    "eval": {
+                        FIRST: [{"task_id": FIRST, "solution": program_of(FIRST), "base_status": "pass"}]
+                    },
+                },
+                indent=2,
+            ).encode(),
+            id="EvalPlus' eval_results.json",
+        ),
+        pytest.param(
+            json.dumps(
+                {
+                    "custom_id": FIRST,
+                    "response": {"body": {"choices": [{"message": {"content": right(FIRST)["completion"]}}]}},
+                }
+            ).encode(),
+            id="a batch of OpenAI's",
+        ),
     ],
 )
 def test_usual_files_are_taken(tmp_path: Path, content: bytes) -> None:
@@ -222,6 +260,18 @@ def test_usual_files_are_taken(tmp_path: Path, content: bytes) -> None:
         (json.dumps(right(FIRST)).encode("utf-16"), "UTF-16"),
         (b"\x28\xb5\x2f\xfd...", "zstd -d"),
         (b"[]", "no sample in it"),
+        (b'[["a"], ["b"]]', "item 1: a list of answers without a name"),
+        (json.dumps({"name": "HumanEval_0_x", "completions": ["a"]}).encode(), "MultiPL-E's"),
+        (json.dumps({"name": "HumanEval_0_x", "language": "rs", "results": []}).encode(), "MultiPL-E's"),
+        (
+            json.dumps({"adapter_spec": {}, "request_states": []}, indent=1).encode(),
+            "HELM's scenario_state.json",
+        ),
+        (json.dumps({"doc": {"q": 1}, "resps": [["a"]]}).encode(), "no task_id, as humaneval's have"),
+        (
+            json.dumps({"task_id": FIRST, "generation": "a"}).encode(),
+            "is generation what goes behind the prompt",
+        ),
     ],
 )
 def test_arrays_and_encodings_are_refused_with_a_remedy(tmp_path: Path, content: bytes, words: str) -> None:

