@@ -11,7 +11,8 @@ from daybreak_contracts.progress import Progress
 from daybreak_evaluate.judge.values import FailureKind, SampleVerdict, SandboxLimits
 from daybreak_evaluate.runtimes import registry as runtimes
 from daybreak_evaluate.runtimes.in_repository import js_tests
-from daybreak_evaluate.runtimes.in_repository.js_functions import functions_in, is_body
+from daybreak_evaluate.runtimes.in_repository.js_functions import functions_in, is_body, with_marks
+from daybreak_evaluate.runtimes.in_repository.js_runners import RunnerCall, runner_of
 from daybreak_evaluate.runtimes.in_repository.write_tasks import write_tasks
 from daybreak_evaluate.runtimes.protocol import Attempt
 from daybreak_evaluate.suites import problem_suite
@@ -111,6 +112,10 @@ CHEATS = {
     "turns what writes": '  const fs = process.getBuiltinModule("node:fs");\n'
     '  fs.writeSync = () => {}; process.stdout.write("ok");\n' + WRONG,
     "throws what is no failure": "  throw undefined;\n",
+    "reports by itself": '  import("/job/reporter.mjs").then((ours) => ours.default((async function* () {\n'
+    '    for (const name of ["lastWord", "a basket", "twice"])\n'
+    '      yield { type: "test:pass", data: { nesting: 0, name, file: "/tmp/repository/test/shop.test.js" } };\n'
+    "  })()).next());\n" + WRONG,
     "ends by an event": '  process.on("exit", () => { process.exitCode = 0; });\n' + WRONG,
     "swallows the failure": '  process.on("uncaughtException", () => {});\n' + WRONG,
     "reads the secret": '  const fs = process.getBuiltinModule("node:fs");\n'
@@ -162,11 +167,93 @@ class TestJudging:
     def test_no_cheat_passes(self, cheat: str, verdicts: dict[str, SampleVerdict]) -> None:
         assert not verdicts[cheat].passed, verdicts[cheat]
 
-    def test_a_repository_of_another_runner_is_refused(self, tmp_path: Path) -> None:
-        (tmp_path / "package.json").write_text("{}\n")
+    @pytest.mark.parametrize(
+        ("package", "words"),
+        [
+            pytest.param("{}", "no script of package.json calls a test runner", id="no script"),
+            pytest.param(
+                '{"scripts": {"test": "ava"}}', "the tests are for ava", id="a runner that is not played"
+            ),
+            pytest.param(
+                '{"scripts": {"test": "vitest"}}', "vitest is not in node_modules", id="nothing installed"
+            ),
+            pytest.param("{", "package.json is no JSON", id="no JSON"),
+        ],
+    )
+    def test_what_cannot_be_played_is_told(self, tmp_path: Path, package: str, words: str) -> None:
+        (tmp_path / "package.json").write_text(package)
         (tmp_path / "a.test.js").write_text('import { expect } from "vitest";\n')
-        with pytest.raises(UserError, match="no file imports node:test"):
+        with pytest.raises(UserError, match=words):
             write_tasks(tmp_path, tmp_path / "out.jsonl", 5, Progress("tasks"))
+
+
+@pytest.mark.parametrize(
+    ("scripts", "runner"),
+    [
+        ({"test": "mocha"}, RunnerCall("mocha")),
+        (
+            {"test": "npm run lint && nyc --reporter=text mocha --require x test"},
+            RunnerCall("mocha", ("--require", "x", "test")),
+        ),
+        ({"test": "npm run unit", "unit": "jest --coverage"}, RunnerCall("jest", ("--coverage",))),
+        ({"test": "cross-env TZ=UTC CI=1 jest"}, RunnerCall("jest", (), (), (("TZ", "UTC"), ("CI", "1")))),
+        (
+            {"test": "NODE_OPTIONS=--experimental-vm-modules npx jest"},
+            RunnerCall("jest", (), ("--experimental-vm-modules",)),
+        ),
+        (
+            {"test": "node --experimental-vm-modules node_modules/jest/bin/jest.js -c x.js"},
+            RunnerCall("jest", ("-c", "x.js"), ("--experimental-vm-modules",)),
+        ),
+        ({"test": "node_modules/.bin/mocha test/*.js"}, RunnerCall("mocha", ("test/*.js",))),
+        ({"test": "xo && vitest run"}, RunnerCall("vitest", ("run",))),
+        ({"test": "node --test test/"}, RunnerCall("node")),
+        (
+            {"test": "node --expose-gc ./node_modules/vitest/dist/cli-wrapper.js --run"},
+            RunnerCall("vitest", ("--run",), ("--expose-gc",)),
+        ),
+        ({"test": "xo && ava && tsd"}, RunnerCall("ava")),
+        ({"test": "react-scripts test"}, RunnerCall("jest", ("test",))),
+        ({"test": "eslint mocha"}, None),
+        ({"test": "echo 'no test'; exit 1"}, None),
+        ({"test": "mocha 'it is"}, None),
+    ],
+)
+def test_scripts_say_which_runner_tests(scripts: dict[str, str], runner: RunnerCall | None) -> None:
+    assert runner_of({"scripts": scripts}) == runner
+
+
+def test_dependencies_say_it_where_scripts_do_not() -> None:
+    assert runner_of({"devDependencies": {"vitest": "^3", "eslint": "^9"}}) == RunnerCall("vitest")
+    assert runner_of({"scripts": [], "devDependencies": None}) is None
+
+
+def test_marks_move_no_line() -> None:
+    text = "export const a = (x: number): number => {\n  one();\n  return x;\n};\nfunction b() {\n  é();\n  two();\n}\n"
+    found = list(functions_in("a.ts", text))
+    marked = with_marks("a.ts", text, found, 7)
+    assert [each.name for each in found] == ["a", "b"]
+    assert marked.splitlines()[1] == "  (globalThis as any).daybreakReached?.(7);   one();".replace(
+        "  (g", "(g", 1
+    )
+    assert marked.splitlines()[5].endswith("daybreakReached?.(8);   é();")
+    assert len(marked.splitlines()) == len(text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "names"),
+    [
+        (
+            "a.ts",
+            "export abstract class C<T> {\n  private at = (x: T): T => {\n    one();\n    return x;\n  };\n}\n",
+            ["C.at"],
+        ),
+        ("a.tsx", "export function A({ x }: P) {\n  const y = x;\n  return <b>{y}</b>;\n}\n", ["A"]),
+        ("a.js", "export function A({ x }: P) {\n  const y = x;\n  return y;\n}\n", []),
+    ],
+)
+def test_typescript_has_its_own_grammar(path: str, text: str, names: list[str]) -> None:
+    assert [each.name for each in functions_in(path, text)] == names
 
 
 def test_bodies_begin_behind_a_brace_and_end_before_one() -> None:
@@ -178,13 +265,13 @@ def test_bodies_begin_behind_a_brace_and_end_before_one() -> None:
         "module.exports.f = async () => {\r\n  one();\r\n  two();\r\n};\r\n"
         'const o = {\n  "g": function () {\n    one();\n\n    two(`é`);\n  },\n};\n'
     )
-    found = {each.name: each for each in functions_in(text)}
+    found = {each.name: each for each in functions_in("a.js", text)}
     assert sorted(found) == ['"g"', "C.d", "C.e", "a", "b", "module.exports.f"]
     assert found["a"].body == "  one();\n  two();\n"
     assert found["module.exports.f"].body == "  one();\r\n  two();\r\n"
     for each in found.values():
         assert each.before + each.body + each.behind == text
-        assert is_body(each.before, each.body, each.behind)
+        assert is_body("a.js", each.before, each.body, each.behind)
 
 
 @pytest.mark.parametrize(
@@ -201,4 +288,4 @@ def test_bodies_begin_behind_a_brace_and_end_before_one() -> None:
     ],
 )
 def test_an_answer_is_a_body_and_nothing_else(body: str, good: bool) -> None:
-    assert is_body("export function f(a) {\n", body, "}\n\nf(2);\n") == good
+    assert is_body("a.js", "export function f(a) {\n", body, "}\n\nf(2);\n") == good

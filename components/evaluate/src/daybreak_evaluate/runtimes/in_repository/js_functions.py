@@ -1,4 +1,4 @@
-"""Functions of a JavaScript file whose bodies can be taken out.
+"""Functions of a JavaScript or TypeScript file whose bodies can be taken out.
 
 A body lies between a brace that ends its line and one that begins one. Owns where it begins and ends in the text, and
 whether an answer is a body and nothing else. Pure.
@@ -6,17 +6,20 @@ whether an answer is a body and nothing else. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import tree_sitter_javascript
+import tree_sitter_typescript
 from tree_sitter import Language, Node, Parser
 
 from daybreak_evaluate.runtimes.in_repository.functions import MAX_BODY_LINES, MIN_BODY_LINES
 
 DECLARED = ("function_declaration", "generator_function_declaration", "method_definition")
 ASSIGNED = ("arrow_function", "function_expression", "generator_function")
+CLASSES = ("class_declaration", "abstract_class_declaration")
 STUB = "throw new Error('taken out');\n"
 MAX_BYTES = 1 << 20
 
@@ -34,30 +37,40 @@ class JavaScriptFunction:
     behind: str
     """From the line of the closing brace on."""
 
-    @property
-    def end(self) -> int:
-        """Where the function ends in its file, in UTF-16 code units, as V8 counts."""
-        indent = len(self.behind) - len(self.behind.lstrip(" \t"))
-        return len(f"{self.before}{self.body}".encode("utf-16-le")) // 2 + indent + 1
-
     def stubbed(self) -> str:
         """Return the file with a body that throws."""
         return f"{self.before}{STUB}{self.behind}"
 
 
+def with_marks(path: str, text: str, functions: Sequence[JavaScriptFunction], first: int) -> str:
+    """Return the file with functions that say, by numbers from ``first`` on, that they ran; no line moves."""
+    everything = "(globalThis as any)" if re.search(r"\.[cm]?tsx?$", path) else "globalThis"
+    lines = text.encode().splitlines(keepends=True)
+    for number, each in enumerate(functions, first):
+        place = len(each.before.encode().splitlines())
+        lines[place] = f"{everything}.daybreakReached?.({number}); ".encode() + lines[place]
+    return b"".join(lines).decode()
+
+
 @cache
-def _language() -> Language:
+def _language(ending: str) -> Language:
+    match ending:
+        case "ts" | "mts" | "cts":
+            return Language(tree_sitter_typescript.language_typescript())
+        case "tsx":
+            return Language(tree_sitter_typescript.language_tsx())
     return Language(tree_sitter_javascript.language())
 
 
-def _parsed(text: str) -> Node | None:
+def _parsed(path: str, text: str) -> Node | None:
     data = text.encode("utf-8", "replace")
-    return Parser(_language()).parse(data).root_node if len(data) <= MAX_BYTES else None
+    language = _language(path.rpartition(".")[2])
+    return Parser(language).parse(data).root_node if len(data) <= MAX_BYTES else None
 
 
-def functions_in(text: str) -> Iterator[JavaScriptFunction]:
+def functions_in(path: str, text: str) -> Iterator[JavaScriptFunction]:
     """Yield the functions with a body of some lines; of a file with errors, none."""
-    root = _parsed(text)
+    root = _parsed(path, text)
     if root is None or root.has_error:
         return
     lines = text.encode().splitlines(keepends=True)
@@ -83,11 +96,17 @@ def _functions(node: Node, owner: str) -> Iterator[tuple[Node, str]]:
         node, owner = waiting.pop()
         if node.type in DECLARED:
             yield node, f"{owner}{_name(node)}"
-        elif node.type in ("variable_declarator", "assignment_expression", "field_definition", "pair"):
+        elif node.type in (
+            "variable_declarator",
+            "assignment_expression",
+            "field_definition",
+            "public_field_definition",
+            "pair",
+        ):
             value = node.child_by_field_name("value") or node.child_by_field_name("right")
             if value is not None and value.type in ASSIGNED:
                 yield value, f"{owner}{_name(node)}"
-        below = f"{owner}{_name(node)}." if node.type == "class_declaration" else owner
+        below = f"{owner}{_name(node)}." if node.type in CLASSES else owner
         waiting.extend((child, below) for child in reversed(node.named_children))
 
 
@@ -99,9 +118,9 @@ def _name(node: Node) -> str:
     return "anonymous"
 
 
-def is_body(before: str, body: str, behind: str) -> bool:
+def is_body(path: str, before: str, body: str, behind: str) -> bool:
     """Tell whether the text between is all of the block that ``before`` opens, and leaves no error in the file."""
-    root = _parsed(f"{before}{body}{behind}")
+    root = _parsed(path, f"{before}{body}{behind}")
     if root is None or root.has_error:
         return False
     opening = len(before.rstrip().encode("utf-8", "replace")) - 1

@@ -30,7 +30,7 @@ NO_BODY = "the answer is not the body of the function and nothing else"
 
 
 class JavaScriptRepositoryRuntime:
-    """Repositories whose tests Node's own runner runs, with the Node of this machine."""
+    """Repositories with tests in JavaScript or TypeScript, with the Node of this machine and their own runner."""
 
     language = JAVASCRIPT_LANGUAGE
     isolation = Isolation.IN_PROCESS
@@ -69,10 +69,10 @@ def order_of(attempt: Attempt) -> JavaScriptOrder | None:
     body, behind = attempt.completion, task.suffix or ""
     if body and not body.endswith("\n"):
         body += "\n"  # it was cut before the brace, and may end in a remark
-    if not is_body(task.prompt, body, behind):
+    if not is_body(wanted["path"], task.prompt, body, behind):
         return None
     text = f"{task.prompt}{body}{behind}"
-    return JavaScriptOrder(tuple(wanted["files"]), tuple(wanted["tests"]), wanted["path"], text)
+    return JavaScriptOrder(tuple(wanted["files"]), tuple(wanted["tests"]), ((wanted["path"], text),))
 
 
 def verdict_of(outcome: StepOutcome) -> SampleVerdict:
