@@ -42,6 +42,20 @@ SANITIZED = {
     "test_imports": ["import math"],
     "test_list": ["assert check(math.pi) == True", "assert check(1) == False"],
 }
+PLUS = {
+    **{
+        name: value
+        for name, value in MBPP.items()
+        if name not in ("test_setup_code", "challenge_test_list", "text")
+    },
+    "prompt": "Write a function to double all numbers.",
+    "source_file": "Benchmark Questions Verification V2.ipynb",
+    "test_imports": [],
+    "test": "import numpy as np\nfrom math import inf\n\ndef assertion(out, exp, atol):\n"
+    "    assert out == exp, f'out: {out}, exp: {exp}'\n\n"
+    "inputs = [[[1, 2]], [[]], [[7]]]\nresults = [[2, 4], [], [14]]\n"
+    "for i, (inp, exp) in enumerate(zip(inputs, results)):\n    assertion(double_all(*inp), exp, 0)\n",
+}
 APPS = {
     "problem_id": 7,
     "question": "Double a number. \\underline{Read} it.\n",
@@ -102,6 +116,7 @@ CHOOSE = "def pairs(n, names):\n    return [(n, len(names))]\n"
 JUDGED: list[Any] = [
     pytest.param("Mbpp", MBPP, None, "def double_all(ns):\n    return [2 * n for n in ns] or [0]\n", id="mbpp"),
     pytest.param("Mbpp", SANITIZED, None, "def check(n):\n    return True\n", id="mbpp-sanitized"),
+    pytest.param("Mbpp", PLUS, None, "def double_all(ns):\n    return [2 * n for n in ns if n != 7]\n", id="mbpp-plus"),
     pytest.param("Apps", APPS, None, "print(8)\n", id="apps"),
     pytest.param("Apps", APPS_CALL, None, "def add(a, b):\n    return [3]\n", id="apps-call"),
     pytest.param("LiveCodeBench", LCB, "print(2 * int(input()))\n", "print(8)\n", id="lcb"),
@@ -162,6 +177,12 @@ def test_the_limit_of_time_is_that_of_the_tests() -> None:
 @pytest.mark.parametrize(
     ("problem_format", "row", "sentence"),
     [
+        pytest.param(
+            "HumanEval",
+            {"task_id": "HumanEval/0", "prompt": "", "entry_point": "f", "base_input": [], "plus_input": []},
+            "row of inputs alone",
+            id="evalplus-inputs",
+        ),
         pytest.param("Mbpp", {**MBPP, "test_list": []}, "test_list must have at least one", id="mbpp-none"),
         pytest.param(
             "Mbpp", {**MBPP, "test_list": ["assert 1"]}, "must call the function", id="mbpp-no-call"

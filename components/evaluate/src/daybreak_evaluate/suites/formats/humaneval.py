@@ -35,6 +35,11 @@ def task_of(row: ProblemRow, language: str | None = None) -> Task:
 def _test(row: ProblemRow) -> str:
     """Return the test. MBPP+ (evalplus/mbppplus_release) has bare assertions, which call the function by its name."""
     if "test" in row.values or "assertion" not in row.values:
+        if "test" not in row.values and "base_input" in row.values:
+            raise UserError(
+                f"{row.place}: EvalPlus' row of inputs alone, whose tests it makes itself: take its problems "
+                "as published for data sets (humanevalplus, format HumanEval; mbppplus, format Mbpp), which have a test"
+            )
         return row.text("test")
     name = row.text("entry_point")
     if not name.isidentifier():

@@ -1,7 +1,8 @@
 """MBPP's own rows (google-research/google-research mbpp, Austin et al. 2021, arXiv 2108.07732).
 
-``mbpp.jsonl`` says ``text``, ``sanitized-mbpp.json`` ``prompt`` and ``test_imports``. The prompt is a docstring with
-the first of the tests, as InCoder and bigcode-evaluation-harness have it; all tests are run, the challenging ones too.
+``mbpp.jsonl`` says ``text``, ``sanitized-mbpp.json`` ``prompt`` and ``test_imports``; MBPP+ as EvalPlus publishes it
+for data sets has a ``test`` besides, which holds its own inputs and those of ``test_list``. The prompt is a docstring
+with the first of the tests, as InCoder and bigcode-evaluation-harness have it; all tests are run.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ def task_of(row: ProblemRow, language: str | None = None) -> Task:
     code = row.text("code").replace("\r\n", "\n")
     statement = row.text("text") if "text" in row.values else row.text("prompt")
     ahead = [row.optional_text("test_setup_code") or "", *row.texts("test_imports")]
-    assertions = "\n".join([*ahead, *tests, *row.texts("challenge_test_list")]).replace("\r\n", "\n")
+    plus = row.optional_text("test")
+    wanted = [plus] if plus else [*tests, *row.texts("challenge_test_list")]
+    assertions = "\n".join([*ahead, *wanted]).replace("\r\n", "\n")
     entry_point = _entry_point(row, code, tests)
     return Task(
         task_id=f"MBPP/{row.label('task_id')}",
