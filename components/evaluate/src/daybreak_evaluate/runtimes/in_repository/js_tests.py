@@ -12,6 +12,7 @@ import secrets
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import resources
 from typing import Any
 
@@ -66,13 +67,13 @@ class JavaScriptReport:
 class JavaScriptRepository(snapshot.LaidOut):
     """A snapshot laid out for the sandbox, by ``with``."""
 
-    def __enter__(self) -> JavaScriptRepository:
-        super().__enter__()
-        self._files = snapshot.files_of(self.place, with_modules=True)
-        self.runner = self._runner()
-        return self
+    @cached_property
+    def _files(self) -> list[str]:
+        return snapshot.files_of(self.place, with_modules=True)
 
-    def _runner(self) -> RunnerCall:
+    @cached_property
+    def runner(self) -> RunnerCall:
+        """Which runner plays the tests; where none can, a UserError says why."""
         try:
             package = json.loads((self.place / "package.json").read_bytes())
         except ValueError as error:
