@@ -17,7 +17,15 @@ from daybreak_evaluate.judge.client import START_S
 from daybreak_evaluate.judge.clock import longest_s
 from daybreak_evaluate.runtimes.boxes.pool import BoxPool, patience_s
 from daybreak_evaluate.runtimes.boxes.streams import KeptOutput, same_output
-from daybreak_evaluate.runtimes.boxes.values import Box, BoxLimits, BoxStep, Job, Overrun, StepOutcome
+from daybreak_evaluate.runtimes.boxes.values import (
+    TEST_OUT,
+    Box,
+    BoxLimits,
+    BoxStep,
+    Job,
+    Overrun,
+    StepOutcome,
+)
 
 pytestmark = [pytest.mark.needs("compilers"), pytest.mark.xdist_group("runtimes")]
 
@@ -54,6 +62,19 @@ def test_what_was_built_can_be_read_and_not_changed() -> None:
     (outcome,) = run(Job((build, use)))
     assert (outcome.stdout, outcome.status) == ("made\n", 1)
     assert "Read-only" in outcome.stderr
+
+
+def test_the_tests_side_of_equal_names_is_built_once() -> None:
+    def job(name: str) -> Job:
+        make = f"{CAT} /dev/null; echo 'echo '$RANDOM$RANDOM$RANDOM > /out/program"
+        build = BoxStep(Box((BASH, "-c", make), LIMITS, builds=True, out=TEST_OUT))
+        answer = BoxStep(Box((BASH, "-c", "echo echo forged > /out/program"), LIMITS, builds=True))
+        return Job((build, answer, BoxStep(Box((BASH, "/out/program"), LIMITS, out=TEST_OUT))), name, 1)
+
+    with BoxPool([BASH, CAT], 1) as pool:
+        said = [outcomes[-1].stdout for _, outcomes in pool.run([job("a"), job("b"), job("a")])]
+    assert said[0] == said[2] != said[1]
+    assert "forged" not in "".join(said)
 
 
 def test_the_secret_can_be_read_once() -> None:

@@ -103,17 +103,17 @@ def _fill_go(folder: Path, tools: Toolchain) -> None:
         package, _, path = line.partition("=")
         shutil.copyfile(path, folder / f"{number}.a")
         lines.append(f"packagefile {package}=/cache/{number}.a\n")
+    lines.append("packagefile _daybreak/plain=/cache/plain.a\n")
     (folder / "importcfg").write_text("".join(lines))
     lines += ["packagefile _daybreak/seal=/cache/seal.a\n", "packagefile answer=/build/answer.a\n"]
     (folder / "importcfg.main").write_text("".join(lines))
-    (folder / "seal.go").write_text(driver("go", "seal.go"))
     here = "".join(lines).replace("/cache/", f"{folder}/")
     (folder / "here").write_text(here)
     compiler = f"{tools.paths['tool']}/compile"
-    _run(
-        [compiler, "-p", "_daybreak/seal", "-complete", "-o", "seal.a", "-importcfg", "here", "seal.go"],
-        folder,
-    )
+    for name in ("plain", "seal"):
+        (folder / f"{name}.go").write_text(driver("go", f"{name}.go"))
+        argv = [compiler, "-p", f"_daybreak/{name}", "-complete", "-o", f"{name}.a", "-importcfg", "here"]
+        _run([*argv, f"{name}.go"], folder)
     (folder / "here").unlink()
 
 

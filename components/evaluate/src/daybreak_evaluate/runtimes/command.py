@@ -7,11 +7,12 @@ a verdict needs the secret that the test's own side prints after the last assert
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from daybreak_contracts.errors import UserError
 from daybreak_evaluate.judge.client import default_workers
@@ -26,6 +27,7 @@ from daybreak_evaluate.judge.values import (
 )
 from daybreak_evaluate.runtimes import definition as definitions
 from daybreak_evaluate.runtimes.assembling import cpp, csharp, go, java, javascript, rust, scripted
+from daybreak_evaluate.runtimes.assembling.apart import Apart, apart
 from daybreak_evaluate.runtimes.assembling.sources import Sources
 from daybreak_evaluate.runtimes.boxes.pool import BoxPool, reached_tier
 from daybreak_evaluate.runtimes.boxes.values import (
@@ -65,6 +67,12 @@ class Order:
     job: Job
     num_compiling: int
     needs_secret: bool
+    num_standing_in: int = 0
+    """The first steps compile a test without its answer; where that fails the two have to be one program."""
+
+    def test_is_no_program(self, outcomes: tuple[StepOutcome, ...]) -> bool:
+        """Tell whether the test does not compile without its answer, which the answer has no part in."""
+        return len(outcomes) <= self.num_standing_in and not outcomes[-1].is_good
 
 
 class CommandRuntime:
@@ -108,50 +116,79 @@ class CommandRuntime:
             raise UserError(
                 f"{definition.language} cannot be run here: {error}; apt-get install {packages}"
             ) from error
-        refused: deque[tuple[int, SampleVerdict]] = deque()
-        orders: dict[int, tuple[int, Order]] = {}
-
-        def jobs() -> Iterator[Job]:
-            place = 0
-            for index, attempt in enumerate(attempts):
-                size = len(attempt.completion.encode("utf-8", "surrogatepass"))
-                if size > limits.source_bytes:
-                    message = f"the answer has {size} bytes, more than {limits.source_bytes} are not run"
-                    refused.append((index, failed(message, FailureKind.TOO_LARGE)))
-                    continue
-                order = order_for(definition, tools, attempt, limits)
-                orders[place] = index, order
-                place += 1
-                yield order.job
-
         cache = cache_folder(definition, tools)
         num_slots = workers or default_workers(limits)
         moved = [(f"{cache}/{name}", place) for place, name in definition.shown.items()]
         if cache:
             moved.append((cache, "/cache"))
         with BoxPool(tools.readable(definition), num_slots, moved) as pool:
-            for place, outcomes in pool.run(jobs()):
-                index, order = orders.pop(place)
-                yield index, verdict_of(outcomes, order, definition)
-                while refused:
-                    yield refused.popleft()
-        yield from refused
+            yield from _Judging(definition, tools, limits, pool).judge(enumerate(attempts))
+
+
+class _Judging:
+    """Attempts on their way through one pool."""
+
+    def __init__(
+        self, definition: LanguageDefinition, tools: Toolchain, limits: SandboxLimits, pool: BoxPool
+    ) -> None:
+        self._definition, self._tools, self._limits, self._pool = definition, tools, limits, pool
+        self._refused: deque[tuple[int, SampleVerdict]] = deque()
+        self._orders: dict[int, tuple[int, Attempt, Order]] = {}
+        self._together: set[Task] = set()
+        """Tasks whose tests are no programs without an answer."""
+
+    def judge(self, attempts: Iterable[tuple[int, Attempt]]) -> Iterator[tuple[int, SampleVerdict]]:
+        again: list[tuple[int, Attempt]] = []
+        for place, outcomes in self._pool.run(self._jobs(attempts)):
+            index, attempt, order = self._orders.pop(place)
+            if order.test_is_no_program(outcomes):
+                self._together.add(attempt.task)
+                again.append((index, attempt))
+            else:
+                yield index, verdict_of(outcomes, order, self._definition)
+            while self._refused:
+                yield self._refused.popleft()
+        yield from self._refused
+        self._refused.clear()
+        if again:
+            yield from self.judge(again)
+
+    def _jobs(self, attempts: Iterable[tuple[int, Attempt]]) -> Iterator[Job]:
+        place = 0
+        for index, attempt in attempts:
+            size = len(attempt.completion.encode("utf-8", "surrogatepass"))
+            if size > self._limits.source_bytes:
+                message = f"the answer has {size} bytes, more than {self._limits.source_bytes} are not run"
+                self._refused.append((index, failed(message, FailureKind.TOO_LARGE)))
+                continue
+            order = order_for(self._definition, self._tools, attempt, self._limits, self._together)
+            self._orders[place] = index, attempt, order
+            place += 1
+            yield order.job
 
 
 def order_for(
-    definition: LanguageDefinition, tools: Toolchain, attempt: Attempt, limits: SandboxLimits
+    definition: LanguageDefinition,
+    tools: Toolchain,
+    attempt: Attempt,
+    limits: SandboxLimits,
+    together: Collection[Task] = (),
 ) -> Order:
-    """Return the job for an answer."""
+    """Return the job for an answer; ``together``: tasks whose test and answer are known to be one program."""
     task = attempt.task
     if task.examples:
         return _order_for_examples(definition, tools, attempt, limits)
+    both = None if task in together else apart(task, attempt.completion, _token_of(task))
+    if both is not None:
+        return _order_apart(definition, tools, attempt, limits, both)
     sources = ASSEMBLERS[definition.language](task, attempt.completion, secrets.token_hex(8))
     separate = definition.isolation is Isolation.SEPARATE
     steps = list(_compiling(definition, tools, sources))
     box_limits = definition.run_need.limits(task.timeout_s or limits.timeout_s, limits.memory_bytes)
     environment = tools.environment(definition)
     if separate:
-        steps += list(_compiling(definition, tools, Sources(sources.test), out=TEST_OUT))
+        test_sources = Sources(sources.test)  # its types do not know the answer's
+        steps += list(_compiling(definition, tools, test_sources, out=TEST_OUT, may_fail=True))
         tester = definition.run_need.limits(TESTER_SHARE * box_limits.cpu_s, limits.memory_bytes)
         argv = tools.fill(definition.test_argv)
         test = Box(argv, tester, files=sources.test, env=environment, out=TEST_OUT)
@@ -173,6 +210,39 @@ def order_for(
     return Order(Job(tuple(steps)), len(steps) - 1, not separate)
 
 
+def _order_apart(
+    definition: LanguageDefinition, tools: Toolchain, attempt: Attempt, limits: SandboxLimits, both: Apart
+) -> Order:
+    """Run a compiled test beside its answer; it says the secret as well, should something of it end too early."""
+    testing = list(_compiling(definition, tools, both.test, out=TEST_OUT))
+    answering = list(_compiling(definition, tools, both.answer))
+    box_limits = definition.run_need.limits(attempt.task.timeout_s or limits.timeout_s, limits.memory_bytes)
+    tester = definition.run_need.limits(TESTER_SHARE * box_limits.cpu_s, limits.memory_bytes)
+    environment = tools.environment(definition)
+    test = Box(
+        tools.fill(definition.test_argv),
+        tester,
+        secret=secrets.token_hex(16),
+        ending=both.test.ending,
+        env=environment,
+        writes_code=definition.writes_code,
+        out=TEST_OUT,
+    )
+    answer = Box(tools.fill(definition.run_argv), box_limits, env=environment)
+    steps = (*testing, *answering, BoxStep(test, answer))
+    kept = hashlib.sha256(repr(testing).encode("utf-8", "surrogatepass")).hexdigest()
+    job = Job(steps, kept, len(testing))
+    return Order(job, len(steps) - 1, needs_secret=True, num_standing_in=len(testing))
+
+
+_OURS = secrets.token_bytes(16)
+
+
+def _token_of(task: Task) -> str:
+    """Return a token that is the same for all answers to a task, whose test is then compiled once."""
+    return hashlib.blake2b(repr(task).encode("utf-8", "surrogatepass"), key=_OURS, digest_size=8).hexdigest()
+
+
 def _order_for_examples(
     definition: LanguageDefinition, tools: Toolchain, attempt: Attempt, limits: SandboxLimits
 ) -> Order:
@@ -180,7 +250,7 @@ def _order_for_examples(
     program = attempt.task.program(attempt.completion)
     assemble = WHOLE.get(definition.language)
     sources = assemble(program) if assemble else Sources(((definition.file, program),), stdin=program)
-    compiling = list(_compiling(definition, tools, sources, whole=True))
+    compiling = list(_compiling(definition, tools, replace(sources, whole=True)))
     box_limits = definition.run_need.limits(attempt.task.timeout_s or limits.timeout_s, limits.memory_bytes)
     run_files = () if definition.compile_argvs else sources.answer
     argv = tools.fill(definition.run_argv) + sources.arguments
@@ -198,14 +268,14 @@ def _compiling(
     sources: Sources,
     out: str = CANDIDATE_OUT,
     *,
-    whole: bool = False,
+    may_fail: bool = False,
 ) -> Iterator[BoxStep]:
     box_limits = definition.compile_need.limits(0.0)
     environment = tools.environment(definition)
-    for words in definition.compile_argvs if whole else definition.compile_test_argvs:
+    for words in definition.compile_argvs if sources.whole else definition.compile_test_argvs:
         argv, stdin, files = tools.fill(words), sources.stdin, sources.answer
         box = Box(argv, box_limits, stdin, files=files, env=environment, builds=True, out=out)
-        yield BoxStep(box, may_fail=out == TEST_OUT)  # a test's types do not know the answer's
+        yield BoxStep(box, may_fail=may_fail)
 
 
 def verdict_of(

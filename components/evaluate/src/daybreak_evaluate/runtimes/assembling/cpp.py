@@ -18,20 +18,34 @@ def assemble(task: Task, completion: str, token: str) -> Sources:
     """Return the text that the compiler reads; no file holds it."""
     end, rest = without_end(task.test)
     program = task.program(completion) + end
-    defined = sorted(
-        set(_DEFINED.findall(completion.replace("\\\n", ""))) | set(_DEFINED.findall(completion))
-    )
-    undo = "".join(f"#undef {name}\n" for name in defined if not name[0].isdigit())
+    undo = undoing(completion)
     test = _ASSERT_HEADER.sub("", rest)
     main = _MAIN.search(test)
     if main:
         test = _guarded(test, main.end(), token)
     before = driver("cpp", "before_test.h")
     entry = f'{main[0]} __asm__("daybreak_entry");\n' if main else ""
-    refused = _REFUSED if _opens_std(completion, defined) else ""
+    refused = _REFUSED if _opens_std(completion, _defined(completion)) else ""
     answer = (_first_header(program), program, "\n/**/\n", undo)
     parts = (*answer, before, refused, entry, _exact(task), '#line 1 "test"\n', test, "\n")
     return Sources(answer=(), stdin="".join(parts), ending=token)
+
+
+def _defined(completion: str) -> list[str]:
+    found = _DEFINED.findall(completion.replace("\\\n", "")) + _DEFINED.findall(completion)
+    return sorted({name for name in found if not name[0].isdigit()})
+
+
+def undoing(completion: str) -> str:
+    """Take an answer's macros back."""
+    return "".join(f"#undef {name}\n" for name in _defined(completion))
+
+
+def renamed_main(program: str) -> str:
+    """Let an answer that has a main of its own be a function among others."""
+    return (
+        f"{_first_header(program)}#define main daybreak_main_of_the_answer\n#line 1\n{program}\n#undef main\n"
+    )
 
 
 def _exact(task: Task) -> str:

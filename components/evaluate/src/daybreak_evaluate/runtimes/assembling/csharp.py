@@ -12,7 +12,7 @@ _ALIAS = re.compile(rf"\busing{_GAP}+[^\s;()=]+{_GAP}*=", re.DOTALL)
 _ASSERT = re.compile(r"\b(?:System\.Diagnostics\.)?(?:Debug|Trace)\.Assert\b")
 _DECLARED = re.compile(r"\b(?:class|struct|interface|enum)\s+(\w+)")
 _REFUSED = "\n#error an alias in the answer could change what the test means\n"
-_MEMORY = re.compile(r"\b(?:Marshal\s*\.|GetFunctionPointer\s*\()")
+_MEMORY = re.compile(r"\b(?:Marshal\s*\.|GetFunctionPointer\s*\(|CreateDelegate\b)")
 _ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})")
 _NATIVE = "\n#error the answer writes to memory that is not its own\n"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Collection
 
@@ -41,7 +42,7 @@ def assemble(task: Task, completion: str, token: str) -> Sources:
     """Return the text that the compiler reads; no file holds it."""
     head = task.preamble + task.prompt
     end, rest = without_end(task.test)
-    program = _MAIN.sub(rf"\1fn answer_main_{token}()\2", _CRATES.sub("", task.program(completion) + end))
+    program = without_main(task.program(completion) + end, token)
     test = _MACRO.sub(r"::std::\1!", rest)
     test, ending = _with_endings(test, token)
     calls = [f"answer_test_{token}();"] if _MAIN.search(test) else []
@@ -54,6 +55,15 @@ def assemble(task: Task, completion: str, token: str) -> Sources:
     entry = f'#[no_mangle] pub extern "C" fn daybreak_entry() -> ::std::primitive::i32 {{ {body} }}'
     text = f"#![no_main]\n{program}\n/**/\n{_guard(head, test)}\n{test}\n{entry}\n"
     return Sources(answer=(), stdin=text, ending=ending)
+
+
+def without_main(program: str, token: str) -> str:
+    """Let mains of prompt and answer be functions among others, and leave out crates that are not offered."""
+    count = itertools.count()
+    return _MAIN.sub(
+        lambda found: f"{found[1]}fn answer_main_{token}_{next(count)}(){found[2] or ''}",
+        _CRATES.sub("", program),
+    )
 
 
 def _with_endings(test: str, token: str) -> tuple[str, str]:

@@ -26,6 +26,8 @@ class Sources:
     """Standard input of the compiler: a program that is read from there is in no file that it could read itself."""
     arguments: tuple[str, ...] = ()
     """Come behind the command that runs the program."""
+    whole: bool = False
+    """It is a program by itself, and compiled as one."""
     ending: str = ""
     """What the program says behind the secret; it stands in no other place than the end of the test (decision 0132)."""
 

@@ -84,6 +84,9 @@ class Job:
     """Steps that share /out; the first that fails is the last."""
 
     steps: tuple[BoxStep, ...]
+    kept: str = ""
+    """Name of what the first ``num_kept`` steps build for the test's side, which is built once for equal names."""
+    num_kept: int = 0
     folder_bytes: int = 256 << 20
     """Size of /build and /out together."""
 
@@ -125,7 +128,7 @@ class StepOutcome:
 
 def job_from(document: dict[str, Any]) -> Job:
     """Read a job that came as JSON."""
-    return Job(tuple(_step(each) for each in document["steps"]), document["folder_bytes"])
+    return Job(**{**document, "steps": tuple(_step(each) for each in document["steps"])})
 
 
 def _step(document: dict[str, Any]) -> BoxStep:

@@ -23,6 +23,7 @@ from daybreak_evaluate.judge.channel import Inbox, Outbox, encoded
 from daybreak_evaluate.runtimes.boxes import confinement
 from daybreak_evaluate.runtimes.boxes.confinement import BoxIdentity, Streams, start_box
 from daybreak_evaluate.runtimes.boxes.groups import BoxGroup, BoxGroups, find_groups
+from daybreak_evaluate.runtimes.boxes.kept_programs import KeptPrograms
 from daybreak_evaluate.runtimes.boxes.meter import TreeMeter
 from daybreak_evaluate.runtimes.boxes.root import RootPlan, plan_root
 from daybreak_evaluate.runtimes.boxes.streams import (
@@ -77,6 +78,7 @@ class JobSlot:
 
     index: int
     job_id: int = -1
+    job: Job = field(default_factory=lambda: Job(()))
     steps: deque[BoxStep] = field(default_factory=deque)
     outcomes: list[StepOutcome] = field(default_factory=list)
     step: BoxStep | None = None
@@ -99,6 +101,7 @@ class Warden:
         self._own_user = own_user
         self._groups = groups
         self._num_boxes = 0
+        self._kept = KeptPrograms()
         self._selector = selectors.DefaultSelector()
         self._inbox = Inbox()
         self._outbox = Outbox(client)
@@ -155,7 +158,7 @@ class Warden:
     # jobs
 
     def _start_job(self, slot: JobSlot, job_id: int, job: Job) -> None:
-        slot.job_id, slot.steps, slot.outcomes = job_id, deque(job.steps), []
+        slot.job_id, slot.job, slot.steps, slot.outcomes = job_id, job, deque(job.steps), []
         Path(slot.folder).mkdir(exist_ok=True)
         safe = kernel.MS_NOSUID | kernel.MS_NODEV
         options = f"size={job.folder_bytes},nr_inodes=65536,mode=755"
@@ -164,6 +167,9 @@ class Warden:
             folder = Path(slot.folder, name)
             folder.mkdir()
             folder.chmod(0o777)
+        for _ in range(job.num_kept if self._kept.put_into(slot.folder, job.kept) else 0):
+            slot.steps.popleft()
+            slot.outcomes.append(StepOutcome(0, 0.0, 0.0))
         self._next_step(slot)
 
     def _next_step(self, slot: JobSlot) -> None:
@@ -315,6 +321,8 @@ class Warden:
         slot.boxes = []
         if outcome.is_good and slot.steps:
             slot.outcomes.append(outcome)
+            if len(slot.outcomes) == slot.job.num_kept:
+                self._kept.take_from(slot.folder, slot.job.kept)
             self._next_step(slot)
         else:
             self._end_job(slot, outcome)

@@ -37,6 +37,7 @@ static class Seal
         try
         {
             Assembly program = Assembly.LoadFrom(arguments[0]);
+            RefuseOtherWaysToMemory(program, arguments);
             RefuseNamesOfThePlatform(program, new HashSet<string>(new ArraySegment<string>(arguments, 1, arguments.Length - 1)));
             MethodInfo entry = program.EntryPoint;
             object[] values = entry.GetParameters().Length == 0 ? null : new object[] { new string[0] };
@@ -86,6 +87,38 @@ static class Seal
                 if (words.Contains(member.Name) && member.IsDefined(typeof(ExtensionAttribute), false))
                     throw new InvalidOperationException("the answer extends " + member.Name + ", which the test calls");
             }
+        }
+    }
+
+    /// <summary>
+    /// What an answer can call by its name stands in its tables of types. Without these it can make no native call and no
+    /// code, and change no memory that is not its own.
+    /// </summary>
+    static readonly string[] Reaching =
+    {
+        "System.Reflection", "System.Runtime.InteropServices", "System.Runtime.Serialization", "System.Runtime.Remoting", "Mono",
+        "System.AppDomain", "System.Linq.Expressions", "System.Diagnostics.StackTrace", "System.CodeDom", "Microsoft.CSharp",
+    };
+
+    static void RefuseOtherWaysToMemory(Assembly program, string[] words)
+    {
+        foreach (Type type in program.GetTypes())
+            if (type.IsExplicitLayout)
+                throw new InvalidOperationException("the answer lays one thing over another: " + type.Name);
+        for (int row = 1; ; row++)
+        {
+            Type type;
+            try
+            {
+                type = program.ManifestModule.ResolveType(0x01000000 + row);
+            }
+            catch (ArgumentException)
+            {
+                return; // behind the last
+            }
+            bool harmless = typeof(Attribute).IsAssignableFrom(type) || type == typeof(MemberInfo) || Array.IndexOf(words, type.Name) > 0;
+            if (!harmless && Reaching.Any(each => (type.FullName + ".").StartsWith(each + ".")))
+                throw new InvalidOperationException("the answer uses " + type.FullName + ", by which it could reach its test");
         }
     }
 

@@ -2,11 +2,14 @@ package daybreak;
 
 import java.io.File;
 import java.io.FileDescriptor;
+import java.io.FileInputStream;
 import java.io.FileOutputStream;
 import java.io.InputStream;
 import java.lang.reflect.Field;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Method;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.Set;
@@ -21,11 +24,17 @@ final class Seal {
 
     private Seal() {}
 
-    /** The secret is a local variable alone: no code of the answer's can reach a frame of its caller's. */
+    /**
+     * The secret lies outside the heap, which an answer can dump, and only a local variable says where: no code of the
+     * answer's can reach a frame of its caller's.
+     */
     public static void main(String[] arguments) throws Throwable {
-        byte[] secret = System.in.readAllBytes();
+        ByteBuffer secret = ByteBuffer.allocateDirect(256);
+        FileChannel input = new FileInputStream(FileDescriptor.in).getChannel();
+        while (input.read(secret) > 0);
+        secret.flip();
         System.setIn(InputStream.nullInputStream());
-        FileOutputStream output = new FileOutputStream(FileDescriptor.out);
+        FileChannel output = new FileOutputStream(FileDescriptor.out).getChannel();
         Set<String> words = new HashSet<>(), own = new HashSet<>();
         for (String each : arguments)
             if (each.startsWith("+")) own.add(each.substring(1));
@@ -43,8 +52,7 @@ final class Seal {
         } catch (Throwable error) {
             fail(error);
         }
-        output.write(secret);
-        output.flush();
+        while (secret.hasRemaining()) output.write(secret);
         Runtime.getRuntime().halt(0);
     }
 
