@@ -134,6 +134,7 @@ CSHARP = {
 SHELL = {
     "a here-document and an array": '    while read -r n; do (( n > $2 )) && found+=("$n"); done <<EOF\n$(printf \'%s\\n\' $1)\nEOF\n    echo "${found[*]}"; unset found\n',
     "a here-string and a pipe": "    tr ' ' '\\n' <<< \"$1\" | awk -v l=\"$2\" '$1 > l' | xargs\n",
+    "files that are found and compared": '    cd /tmp && touch a && cp a b && diff a b && find . -name a | xargs cat; for n in $1; do [ $n -gt $2 ] && /usr/bin/echo $n; done | paste -sd " "\n',
     "options of the shell": "    set -euo pipefail; shopt -s extglob nullglob; local IFS=' '; local out=''\n    for n in $1; do if (( n > $2 )); then out+=\"$n \"; fi; done; echo \"${out% }\"\n",
     "temporary files and a trap": '    local f; f=$(mktemp); trap \'rm -f "$f"\' RETURN; for n in $1; do [ "$n" -gt "$2" ] && echo "$n"; done > "$f"; paste -sd\' \' "$f"\n',
     "exits in a subshell": "    ( for n in $1; do [ $n -gt $2 ] && printf '%s ' $n; done; exit 0 ) | sed 's/ $//'\n",
