@@ -25,7 +25,7 @@ class Apart:
 
 
 @dataclass(frozen=True)
-class Signature:
+class OpenedFunction:
     """The function whose body a prompt begins."""
 
     name: str
@@ -68,7 +68,7 @@ def _code_of(task: Task) -> str:
 _CPP_PARAMETER = re.compile(r"(.*[\s&>])(\w+)\Z", re.DOTALL)
 
 
-def _read_cpp(task: Task) -> Signature | None:
+def _read_cpp(task: Task) -> OpenedFunction | None:
     head = _code_of(task)
     opened = opened_function(head, task.entry_point)
     if opened is None:
@@ -80,10 +80,10 @@ def _read_cpp(task: Task) -> Signature | None:
     if listed is None or not all(found):
         return None
     parameters = tuple((each[2], each[1].strip()) for each in found if each)
-    return Signature(opened[1], parameters, opened[0])
+    return OpenedFunction(opened[1], parameters, opened[0])
 
 
-def _cpp(task: Task, signature: Signature, given: tuple[str, str]) -> Apart:
+def _cpp(task: Task, signature: OpenedFunction, given: tuple[str, str]) -> Apart:
     completion, token = given
     names = ", ".join(name for name, _ in signature.parameters)
     typed = ", ".join(f"{kind} {name}" for name, kind in signature.parameters)
@@ -112,7 +112,7 @@ _RUST_BORROWED = re.compile(r"&\s*(mut\s+)?(.*)\Z", re.DOTALL)
 _RUST_STRANGE = re.compile(r"&|\'|\b(?:impl|dyn|fn)\b")
 
 
-def _read_rust(task: Task) -> Signature | None:
+def _read_rust(task: Task) -> OpenedFunction | None:
     found = _RUST_HEAD.search(_code_of(task))
     if found is None or _RUST_STRANGE.search(found[3] or ""):
         return None
@@ -122,7 +122,7 @@ def _read_rust(task: Task) -> Signature | None:
         if not colon or _RUST_STRANGE.search(_rust_owned(kind.strip())[0]):
             return None
         parameters.append((name.strip().removeprefix("mut ").strip(), kind.strip()))
-    return Signature(found[1], tuple(parameters), found[3] or "()")
+    return OpenedFunction(found[1], tuple(parameters), found[3] or "()")
 
 
 def _rust_owned(kind: str) -> tuple[str, str]:
@@ -138,7 +138,7 @@ def _rust_owned(kind: str) -> tuple[str, str]:
     return inner, "&mut " if borrowed[1] else "&"
 
 
-def _rust(task: Task, signature: Signature, given: tuple[str, str]) -> Apart:
+def _rust(task: Task, signature: OpenedFunction, given: tuple[str, str]) -> Apart:
     completion, token = given
     plain = driver("rust", "plain.rs")
     program = (
@@ -152,7 +152,7 @@ _RUST_TAKEN = "<{} as daybreak_plain::Take>::take(from)?"
 _RUST_SOME = "::std::option::Option::Some"
 
 
-def _rust_asking(signature: Signature) -> str:
+def _rust_asking(signature: OpenedFunction) -> str:
     """Return the stand-in's body: what is asked, what is found, and what was changed in place."""
     saying = "".join(
         f"    daybreak_plain::Put::put(&{name}, &mut daybreak_said);\n" for name, _ in signature.parameters
@@ -171,7 +171,7 @@ def _rust_asking(signature: Signature) -> str:
     )
 
 
-def _rust_serving(signature: Signature) -> str:
+def _rust_serving(signature: OpenedFunction) -> str:
     """Return the answer's main, which calls the function for what is asked."""
     owned = [_rust_owned(kind) for _, kind in signature.parameters]
     taking = "".join(
@@ -201,7 +201,7 @@ _GO_BASE = r"bool|byte|rune|string|float(?:32|64)|complex(?:64|128)|u?int(?:8|16
 _GO_PLAIN = re.compile(rf"(?:\[\d*\]|map\[(?:{_GO_BASE})\])*(?:{_GO_BASE})\Z")
 
 
-def _read_go(task: Task) -> Signature | None:
+def _read_go(task: Task) -> OpenedFunction | None:
     found = _GO_HEAD.search(_code_of(task))
     if found is None:
         return None
@@ -210,7 +210,7 @@ def _read_go(task: Task) -> Signature | None:
     kinds = [*(kind for _, kind in parameters), *results]
     if not all(_GO_PLAIN.match(kind) for kind in kinds) or not all(name for name, _ in parameters):
         return None
-    return Signature(found[1], tuple(parameters), ", ".join(results))
+    return OpenedFunction(found[1], tuple(parameters), ", ".join(results))
 
 
 def _go_named(text: str) -> list[tuple[str, str]]:
@@ -226,7 +226,7 @@ def _go_named(text: str) -> list[tuple[str, str]]:
     return found[::-1]
 
 
-def _go(task: Task, signature: Signature, given: tuple[str, str]) -> Apart:
+def _go(task: Task, signature: OpenedFunction, given: tuple[str, str]) -> Apart:
     completion, token = given
     results = [(f"daybreakFound{index}", kind) for index, kind in enumerate(parts(signature.result))]
     declared = "".join(f"    var {name} {kind}\n" for name, kind in results)
@@ -244,15 +244,15 @@ def _go(task: Task, signature: Signature, given: tuple[str, str]) -> Apart:
 
 
 @dataclass(frozen=True)
-class _Language:
-    read: Callable[[Task], Signature | None]
-    assemble: Callable[[Task, Signature, tuple[str, str]], Apart]
+class _Parting:
+    read: Callable[[Task], OpenedFunction | None]
+    assemble: Callable[[Task, OpenedFunction, tuple[str, str]], Apart]
     together: re.Pattern[str]
     """What a test says that wants an error of the answer's own, which does not cross."""
 
 
-_LANGUAGES: Mapping[str, _Language] = {
-    "cpp": _Language(_read_cpp, _cpp, re.compile(r"\bcatch\b")),
-    "go": _Language(_read_go, _go, re.compile(r"\brecover\b|Panics")),
-    "rust": _Language(_read_rust, _rust, re.compile(r"should_panic|catch_unwind|\bunsafe\b")),
+_LANGUAGES: Mapping[str, _Parting] = {
+    "cpp": _Parting(_read_cpp, _cpp, re.compile(r"\bcatch\b")),
+    "go": _Parting(_read_go, _go, re.compile(r"\brecover\b|Panics")),
+    "rust": _Parting(_read_rust, _rust, re.compile(r"should_panic|catch_unwind|\bunsafe\b")),
 }
