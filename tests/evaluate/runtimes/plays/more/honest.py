@@ -184,6 +184,7 @@ SCRIPTS = {
             "coroutines": "  local found = {}\n  local c = coroutine.wrap(function() for _, n in ipairs(numbers) do if n > limit then coroutine.yield(n) end end end)\n"
             "  for n in c do found[#found + 1] = n end\n  return found\nend\n",
             "a metatable": "  local found = setmetatable({}, {__index = table})\n  for _, n in ipairs(numbers) do if n > limit then found:insert(n) end end\n  return found\nend\n",
+            "writes and reads by name": "  io.stdout:write('x'):flush(); assert(io.stdin:read('n') == nil); local found = {}\n  for i = 1, #numbers do if numbers[i] > limit then table.insert(found, numbers[i]) end end\n  return found\nend\n",
             "reads input": "  io.read('a'); local found = {}\n  for i = 1, #numbers do if numbers[i] > limit then table.insert(found, numbers[i]) end end\n  return found\nend\n",
         },
     ),
