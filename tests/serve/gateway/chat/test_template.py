@@ -12,6 +12,7 @@ import pytest
 
 from daybreak_serve.gateway.chat.renderer import COMMAND, TemplateFailed, TemplateRenderer
 from daybreak_serve.gateway.chat.template import RENDER_S
+from daybreak_serve.gateway.http.turns import Turn
 
 CHATML = (
     "{%- if messages[0]['role'] == 'system' %}\n"
@@ -113,6 +114,19 @@ async def test_its_process_opens_nothing_and_ends_with_its_renderer(
     assert "Max open files            3 " in limits
     names = {line.partition("=")[0] for line in Path(f"/proc/{process.pid}/environ").read_text().split("\0")}
     assert names <= {"", "PATH", "PYTHONIOENCODING"}
+    await renderer.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process.pid, 0)
+
+
+async def test_its_process_ends_with_its_renderer_also_where_too_many_wait(
+    new_renderer: list[TemplateRenderer],
+) -> None:
+    renderer = TemplateRenderer(CHATML, {})
+    await renderer.render(ASKED)
+    process = renderer._process
+    assert process is not None
+    renderer._turn = Turn("conversations", wait_s=1.0, max_waiting=0)
     await renderer.close()
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)

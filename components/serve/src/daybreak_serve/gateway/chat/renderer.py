@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from daybreak_serve.gateway.chat.template import MAX_CHARACTERS, RENDER_S
+from daybreak_serve.gateway.http.problems import ApiProblem
 from daybreak_serve.gateway.http.turns import Turn
 
 START_S = 20.0
@@ -70,8 +71,10 @@ class TemplateRenderer:
         return str(found["text"])
 
     async def close(self) -> None:
-        """End the process."""
-        async with self._turn.taken():
+        """End the process, when its turn comes or others wait for theirs for too long."""
+        async with contextlib.AsyncExitStack() as turn:
+            with contextlib.suppress(ApiProblem):
+                await turn.enter_async_context(self._turn.taken())
             await self._end()
 
     async def _started(self) -> Process:
