@@ -25,12 +25,11 @@ SECONDS: dict[str, int] = {
     "m": 60,
     "min": 60,
     "h": 3600,
-    "hr": 3600,
     "d": 86400,
     "w": 604800,
 }
 POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
-COUNTS = {"k": 10**3, "m": 10**6, "b": 10**9, "bn": 10**9, "g": 10**9, "t": 10**12}
+COUNTS = {"m": 10**6, "b": 10**9, "bn": 10**9, "g": 10**9, "t": 10**12}
 BINARY_COUNTS = frozenset({"contextLength", "vocabularySize"})
 """Where `2k` means 2,048: nobody trains with a context of 2,000."""
 MAX_DEPTH = 3
@@ -138,7 +137,7 @@ def _numbers(name: str, text: str) -> Iterator[int]:
     elif name.endswith("Bytes"):
         amount = _bytes(plain)
     else:
-        amount = _count(plain, BINARY_COUNTS if name in BINARY_COUNTS else frozenset())
+        amount = _count(plain, thousand=1024 if name in BINARY_COUNTS else 1000)
     if amount is not None and amount == amount.to_integral_value():
         yield int(amount)
 
@@ -152,7 +151,7 @@ def _bytes(text: str) -> Decimal | None:
     return number * scale
 
 
-def _count(text: str, binary: frozenset[str]) -> Decimal | None:
+def _count(text: str, thousand: int) -> Decimal | None:
     found = re.fullmatch(
         r"(?i)([\d.]+)\s*(k|m|b|bn|g|t|million|billion|thousand|trillion)?\s*(tokens?)?", text
     )
@@ -161,7 +160,7 @@ def _count(text: str, binary: frozenset[str]) -> Decimal | None:
         return None
     unit = (found[2] or "").lower()
     unit = {"thousand": "k", "million": "m", "billion": "b", "trillion": "t"}.get(unit, unit)
-    return number * (1024 if binary and unit == "k" else COUNTS.get(unit, 1))
+    return number * (thousand if unit == "k" else COUNTS.get(unit, 1))
 
 
 def _texts(text: str) -> Iterator[str]:

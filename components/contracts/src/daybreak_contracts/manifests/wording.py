@@ -108,18 +108,12 @@ def _known_field(kind: type[BaseModel], location: Location) -> str:
     name, above = str(location[-1]), model_at(kind, location[:-1])
     beside = list(fields_of(above)) if above is not None else []
     everywhere = list(places_of(kind))
-    names = {alias for alias, _ in everywhere}
+    near = difflib.get_close_matches(name, {alias for alias, _ in everywhere}, n=1, cutoff=0.8)
     guess = (
-        to_camel(name)
-        if to_camel(name) in beside
-        else next((word for word in fields_meant(name) if word in beside), None)
+        next((word for word in (to_camel(name), *fields_meant(name)) if word in beside), None)
         or _elsewhere([to_camel(name)], everywhere, location)
         or nearest(name, beside)
-        or _elsewhere(
-            [*fields_meant(name), *difflib.get_close_matches(name, names, n=1, cutoff=0.8)],
-            everywhere,
-            location,
-        )
+        or _elsewhere([*fields_meant(name), *near], everywhere, location)
     )
     if guess:
         return f"did you mean {guess}?"

@@ -250,6 +250,7 @@ def stored(name: str) -> Rule:
 
 def _with_remedy(uri: str) -> str:
     """Return a URI that our storage does not know, with what to do instead where that is known."""
+    uri = without_password(uri)
     scheme, separator, rest = uri.partition("://")
     if separator and f"{scheme.lower()}://" in STORAGE_SCHEMES:
         return f"{uri}: write {scheme.lower()}://{rest}"
@@ -258,7 +259,7 @@ def _with_remedy(uri: str) -> str:
     if not separator:
         return f"{uri}: {_mistyped(uri)}"
     if not uri.startswith("hf://"):
-        return without_password(uri)
+        return uri
     kind, _, rest = uri.removeprefix("hf://").partition("/")
     name = "/".join(rest.split("/")[:2])
     said = f"{name} --repo-type dataset" if kind == "datasets" else uri.removeprefix("hf://")
@@ -274,25 +275,24 @@ def _mistyped(uri: str) -> str:
 
 def all_stored(name: str) -> Rule:
     """Every URI of a list must be a path or have a scheme that our storage knows."""
-    field = to_camel(name)
-    return Rule(
-        message=f"each of {field} must be a path or start with file://, s3:// or gs://",
-        cel=f"self.{field}.all(uri, {_is_stored('uri', '')})",
-        holds=lambda part: all(is_stored(uri) for uri in getattr(part, name)),
-        at=field,
-        got=lambda part: ", ".join(_with_remedy(uri) for uri in getattr(part, name) if not is_stored(uri)),
-    )
+    must = "be a path or start with file://, s3:// or gs://"
+    return _each(name, must, _is_stored("uri", ""), is_stored, _with_remedy)
 
 
 def cloneable(name: str) -> Rule:
     """Every address of a list must be one that git clones, not a page of the repository or half an address."""
+    return _each(name, "be what git clones by https, ssh or a path", _CLONEABLE, is_cloneable, _repository)
+
+
+def _each(name: str, must: str, cel: str, holds: Callable[[str], bool], told: Callable[[str], str]) -> Rule:
+    """What every ``uri`` of a list must be; ``told`` says what is wrong with one."""
     field = to_camel(name)
     return Rule(
-        message=f"each of {field} must be what git clones by https, ssh or a path",
-        cel=f"self.{field}.all(url, {_CLONEABLE})",
-        holds=lambda part: all(is_cloneable(url) for url in getattr(part, name)),
+        message=f"each of {field} must {must}",
+        cel=f"self.{field}.all(uri, {cel})",
+        holds=lambda part: all(map(holds, getattr(part, name))),
         at=field,
-        got=lambda part: ", ".join(_repository(url) for url in getattr(part, name) if not is_cloneable(url)),
+        got=lambda part: ", ".join(told(uri) for uri in getattr(part, name) if not holds(uri)),
     )
 
 
@@ -304,10 +304,10 @@ def is_cloneable(url: str) -> bool:
 
 _CLONEABLE = " && ".join(
     [
-        *(f"!url.startsWith('{start}')" for start in NO_REPOSITORY),
-        "!url.contains('/-/')",
+        *(f"!uri.startsWith('{start}')" for start in NO_REPOSITORY),
+        "!uri.contains('/-/')",
         # An owner may be called so: https://github.com/tree/x is a repository.
-        f"(!url.startsWith('{GITHUB}') || url.startsWith('{GITHUB[:-1]}{PAGE}') || !url.contains('{PAGE}'))",
+        f"(!uri.startsWith('{GITHUB}') || uri.startsWith('{GITHUB[:-1]}{PAGE}') || !uri.contains('{PAGE}'))",
     ]
 )
 
